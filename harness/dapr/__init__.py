@@ -1,0 +1,1 @@
+"""HOW to talk to Dapr: clients, the health ladder, and resources."""

@@ -1,0 +1,191 @@
+"""The asynchronous twin of `harness.dapr.client`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from harness.dapr import calls
+from harness.dapr.model import (
+    BindingAnswer,
+    BulkEntry,
+    Concurrency,
+    Metadata,
+    StateItem,
+    StateOperation,
+)
+from harness.endpoint import Endpoint
+
+T = TypeVar("T")
+
+
+class AsyncDaprClient:
+    """A sidecar's HTTP API, asynchronous.
+
+    Args:
+        endpoint: the sidecar's HTTP address.
+        token: sent as ``dapr-api-token`` when not empty.
+        timeout: seconds for each call; a scheduler that is gone blocks its API for 30 s.
+    """
+
+    def __init__(self, endpoint: Endpoint, token: str = "", *, timeout: float = 15.0) -> None:
+        self.endpoint = endpoint
+        self._client = httpx.AsyncClient(
+            base_url=endpoint.http,
+            headers={"dapr-api-token": token} if token else {},
+            timeout=timeout,
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections. Closing twice is fine."""
+        await self._client.aclose()
+
+    async def run(self, call: calls.Call[T]) -> T:
+        """Send one call.
+
+        Raises:
+            DaprError: daprd answered with an error status.
+        """
+        return call.parse(await self._client.send(call.request(self._client)))
+
+    async def publish(
+        self,
+        pubsub: str,
+        topic: str,
+        data: Any,
+        *,
+        content_type: str = "application/json",
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Publish data; daprd wraps them in a CloudEvent unless they are one already."""
+        return await self.run(calls.publish(pubsub, topic, data, content_type=content_type, metadata=metadata or {}))
+
+    async def publish_event(
+        self,
+        pubsub: str,
+        topic: str,
+        event: Mapping[str, Any],
+        *,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Publish a CloudEvent as it is (structured mode)."""
+        return await self.run(calls.publish(pubsub, topic, dict(event), content_type=calls.CLOUD_EVENT, metadata=metadata or {}))
+
+    async def publish_bulk(self, pubsub: str, topic: str, entries: Sequence[BulkEntry]) -> None:
+        """Publish several events in one request."""
+        return await self.run(calls.publish_bulk(pubsub, topic, entries))
+
+    async def get_state(self, store: str, key: str, metadata: Mapping[str, str] | None = None) -> StateItem:
+        """Read one key; a missing one gives an item that does not exist."""
+        return await self.run(calls.get_state(store, key, metadata or {}))
+
+    async def save_state(
+        self,
+        store: str,
+        key: str,
+        value: Any,
+        *,
+        etag: str | None = None,
+        concurrency: Concurrency | None = None,
+        ttl: int | None = None,
+    ) -> None:
+        """Write one key; with an etag only if that is still current (else status 409)."""
+        return await self.run(calls.save_state(store, key, value, etag=etag, concurrency=concurrency, ttl=ttl))
+
+    async def delete_state(self, store: str, key: str, *, etag: str | None = None) -> None:
+        """Delete one key; with an etag only if that is still current (else status 409)."""
+        return await self.run(calls.delete_state(store, key, etag=etag))
+
+    async def get_bulk_state(self, store: str, keys: Sequence[str]) -> list[StateItem]:
+        """Read several keys, one item per key in the order asked for."""
+        return await self.run(calls.get_bulk_state(store, keys))
+
+    async def transact_state(self, store: str, operations: Sequence[StateOperation]) -> None:
+        """All of the operations or none; a stale etag is status 500 here."""
+        return await self.run(calls.transact_state(store, operations))
+
+    async def invoke(
+        self,
+        app_id: str,
+        method: str,
+        *,
+        verb: str = "POST",
+        json: Any = None,
+        content: bytes | None = None,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """Call another app; its answer is passed through whatever its status."""
+        return await self.run(calls.invoke(
+                app_id,
+                method,
+                verb=verb,
+                json=json,
+                content=content,
+                params=params or {},
+                headers=headers or {},
+            ))
+
+    async def schedule_job(
+        self,
+        name: str,
+        *,
+        due: str | None = None,
+        schedule: str | None = None,
+        repeats: int | None = None,
+        data: Any = None,
+        overwrite: bool = False,
+    ) -> None:
+        """Schedule a job: ``due`` is RFC 3339 or a duration, ``schedule`` six-field cron or ``@every``."""
+        return await self.run(calls.schedule_job(
+                name, due=due, schedule=schedule, repeats=repeats, data=data, overwrite=overwrite
+            ))
+
+    async def get_job(self, name: str) -> dict[str, Any]:
+        """A job as the scheduler has it; an unknown one is status 500."""
+        return await self.run(calls.get_job(name))
+
+    async def delete_job(self, name: str) -> None:
+        """Cancel a job; an unknown one is fine."""
+        return await self.run(calls.delete_job(name))
+
+    async def get_secret(self, store: str, name: str, metadata: Mapping[str, str] | None = None) -> dict[str, str]:
+        """A secret's keys and values."""
+        return await self.run(calls.get_secret(store, name, metadata or {}))
+
+    async def get_bulk_secret(self, store: str) -> dict[str, dict[str, str]]:
+        """All secrets that the sidecar may read."""
+        return await self.run(calls.get_bulk_secret(store))
+
+    async def invoke_binding(
+        self,
+        name: str,
+        operation: str,
+        data: Any = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> BindingAnswer:
+        """Run one operation of an output binding."""
+        return await self.run(calls.invoke_binding(name, operation, data, metadata or {}))
+
+    async def metadata(self) -> Metadata:
+        """What the sidecar knows of itself."""
+        return await self.run(calls.metadata())
+
+    async def health(self, *, outbound: bool = False) -> None:
+        """Return when the sidecar says that it is ready, raise its error otherwise."""
+        return await self.run(calls.health(outbound=outbound))

@@ -1,0 +1,312 @@
+"""Every call of Dapr's HTTP API as a value: built and parsed here, sent by a client.
+
+Both clients send the same values, so what is true of one is true of the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+import httpx
+
+from harness.dapr.model import (
+    BindingAnswer,
+    BulkEntry,
+    Concurrency,
+    Metadata,
+    StateItem,
+    StateOperation,
+)
+from harness.errors import DaprError
+
+T = TypeVar("T")
+CLOUD_EVENT = "application/cloudevents+json"
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One request and how to read its answer."""
+
+    method: str
+    path: str
+    read: Callable[[httpx.Response], T]
+    params: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    json: Any = None
+    content: bytes | None = None
+
+    def request(self, client: httpx.Client | httpx.AsyncClient) -> httpx.Request:
+        """The request for one client."""
+        body: dict[str, Any] = {"content": self.content}
+        if self.content is None and self.json is not None:
+            body = {"json": self.json}
+        return client.build_request(
+            self.method, self.path, params=dict(self.params), headers=dict(self.headers), **body
+        )
+
+    def parse(self, answer: httpx.Response) -> T:
+        """Read the answer.
+
+        Raises:
+            DaprError: the status is not 2xx.
+        """
+        if not answer.is_success:
+            raise _error(f"{self.method} {self.path}", answer)
+        return self.read(answer)
+
+
+def publish(
+    pubsub: str,
+    topic: str,
+    data: Any,
+    *,
+    content_type: str,
+    metadata: Mapping[str, str],
+) -> Call[None]:
+    """Publish one event. Metadata travel as query parameters: headers are ignored by daprd."""
+    raw = data if isinstance(data, bytes) else None
+    return Call(
+        "POST",
+        f"/v1.0/publish/{_part(pubsub)}/{quote(topic)}",
+        _nothing,
+        params=_query(metadata),
+        headers={"content-type": content_type},
+        json=None if raw is not None else data,
+        content=raw,
+    )
+
+
+def publish_bulk(pubsub: str, topic: str, entries: Sequence[BulkEntry]) -> Call[None]:
+    """Publish several events in one request."""
+    body = [
+        {
+            "entryId": each.entry_id,
+            "event": each.event,
+            "contentType": each.content_type,
+            "metadata": dict(each.metadata),
+        }
+        for each in entries
+    ]
+    return Call("POST", f"/v1.0/publish/bulk/{_part(pubsub)}/{quote(topic)}", _nothing, json=body)
+
+
+def get_state(store: str, key: str, metadata: Mapping[str, str]) -> Call[StateItem]:
+    """Read one key; a missing one gives an item that does not exist."""
+
+    def read(answer: httpx.Response) -> StateItem:
+        found = {
+            name.removeprefix("metadata."): value
+            for name, value in answer.headers.items()
+            if name.startswith("metadata.")
+        }
+        if answer.status_code == 204:
+            return StateItem(key, None)
+        return StateItem(key, answer.json(), answer.headers.get("etag", ""), found)
+
+    return Call("GET", f"/v1.0/state/{_part(store)}/{_part(key)}", read, params=_query(metadata))
+
+
+def save_state(
+    store: str,
+    key: str,
+    value: Any,
+    *,
+    etag: str | None,
+    concurrency: Concurrency | None,
+    ttl: int | None,
+) -> Call[None]:
+    """Write one key."""
+    item: dict[str, Any] = {"key": key, "value": value}
+    if etag is not None:
+        item["etag"] = etag
+    # Without first-write an etag that is not current is overwritten in silence.
+    if concurrency is not None or etag is not None:
+        item["options"] = {"concurrency": concurrency or "first-write"}
+    if ttl is not None:
+        item["metadata"] = {"ttlInSeconds": str(ttl)}
+    return Call("POST", f"/v1.0/state/{_part(store)}", _nothing, json=[item])
+
+
+def delete_state(store: str, key: str, *, etag: str | None) -> Call[None]:
+    """Delete one key; a missing one is fine."""
+    headers = {"if-match": etag} if etag is not None else {}
+    params = {"concurrency": "first-write"} if etag is not None else {}
+    path = f"/v1.0/state/{_part(store)}/{_part(key)}"
+    return Call("DELETE", path, _nothing, headers=headers, params=params)
+
+
+def get_bulk_state(store: str, keys: Sequence[str]) -> Call[list[StateItem]]:
+    """Read several keys; the answer has one item per key, in the order asked for."""
+
+    def read(answer: httpx.Response) -> list[StateItem]:
+        rows = {row["key"]: row for row in (answer.json() if answer.content else [])}
+        return [
+            StateItem(
+                key,
+                rows.get(key, {}).get("data"),
+                rows.get(key, {}).get("etag") or "",
+                rows.get(key, {}).get("metadata") or {},
+            )
+            for key in keys
+        ]
+
+    return Call("POST", f"/v1.0/state/{_part(store)}/bulk", read, json={"keys": list(keys)})
+
+
+def transact_state(store: str, operations: Sequence[StateOperation]) -> Call[None]:
+    """All of the operations or none."""
+    return Call(
+        "POST",
+        f"/v1.0/state/{_part(store)}/transaction",
+        _nothing,
+        json={"operations": [_operation(each) for each in operations]},
+    )
+
+
+def invoke(
+    app_id: str,
+    method: str,
+    *,
+    verb: str,
+    json: Any,
+    content: bytes | None,
+    params: Mapping[str, str],
+    headers: Mapping[str, str],
+) -> Call[httpx.Response]:
+    """Call another app; its answer is passed through, errors of the app included."""
+
+    def read(answer: httpx.Response) -> httpx.Response:
+        return answer
+
+    path = f"/v1.0/invoke/{_part(app_id)}/method/{method.lstrip('/')}"
+    return _PassThrough(verb, path, read, params, headers, json, content)
+
+
+def schedule_job(
+    name: str,
+    *,
+    due: str | None,
+    schedule: str | None,
+    repeats: int | None,
+    data: Any,
+    overwrite: bool,
+) -> Call[None]:
+    """Schedule a job; without overwrite a second one of the name is refused with 409."""
+    body: dict[str, Any] = {
+        "dueTime": due,
+        "schedule": schedule,
+        "repeats": repeats,
+        "data": data,
+        "overwrite": overwrite or None,
+    }
+    present = {key: value for key, value in body.items() if value is not None}
+    return Call("POST", f"/v1.0/jobs/{_part(name)}", _nothing, json=present)
+
+
+def get_job(name: str) -> Call[dict[str, Any]]:
+    """A job as the scheduler has it; an unknown one is an error with status 500."""
+    return Call("GET", f"/v1.0/jobs/{_part(name)}", _json)
+
+
+def delete_job(name: str) -> Call[None]:
+    """Cancel a job; an unknown one is fine."""
+    return Call("DELETE", f"/v1.0/jobs/{_part(name)}", _nothing)
+
+
+def get_secret(store: str, name: str, metadata: Mapping[str, str]) -> Call[dict[str, str]]:
+    """A secret's keys and values."""
+    path = f"/v1.0/secrets/{_part(store)}/{_part(name)}"
+    return Call("GET", path, _json, params=_query(metadata))
+
+
+def get_bulk_secret(store: str) -> Call[dict[str, dict[str, str]]]:
+    """All secrets that the sidecar may read."""
+    return Call("GET", f"/v1.0/secrets/{_part(store)}/bulk", _json)
+
+
+def invoke_binding(
+    name: str, operation: str, data: Any, metadata: Mapping[str, str]
+) -> Call[BindingAnswer]:
+    """Run one operation of an output binding."""
+
+    def read(answer: httpx.Response) -> BindingAnswer:
+        found = {
+            key.removeprefix("metadata."): value
+            for key, value in answer.headers.items()
+            if key.startswith("metadata.")
+        }
+        return BindingAnswer(_body(answer), found)
+
+    body = {"operation": operation, "data": data, "metadata": dict(metadata)}
+    return Call("POST", f"/v1.0/bindings/{_part(name)}", read, json=body)
+
+
+def metadata() -> Call[Metadata]:
+    """What the sidecar knows of itself."""
+    return Call("GET", "/v1.0/metadata", lambda answer: Metadata.parse(answer.json()))
+
+
+def health(*, outbound: bool = False) -> Call[None]:
+    """The sidecar's own word; an error while it is not ready."""
+    return Call("GET", "/v1.0/healthz/outbound" if outbound else "/v1.0/healthz", _nothing)
+
+
+class _PassThrough(Call[httpx.Response]):
+    """An invocation: only an error that daprd itself made is raised."""
+
+    def parse(self, answer: httpx.Response) -> httpx.Response:
+        if not answer.is_success and _body_of_daprd(answer):
+            raise _error(f"{self.method} {self.path}", answer)
+        return answer
+
+
+def _body_of_daprd(answer: httpx.Response) -> bool:
+    body = _body(answer)
+    return isinstance(body, dict) and str(body.get("errorCode", "")).startswith("ERR_")
+
+
+def _error(call: str, answer: httpx.Response) -> DaprError:
+    body = _body(answer)
+    if isinstance(body, dict):
+        code, message = body.get("errorCode", ""), body.get("message", "")
+        return DaprError(call, answer.status_code, str(code), str(message))
+    return DaprError(call, answer.status_code, "", answer.text[:500])
+
+
+def _body(answer: httpx.Response) -> Any:
+    if not answer.content:
+        return None
+    try:
+        return answer.json()
+    except ValueError:
+        return answer.text
+
+
+def _operation(each: StateOperation) -> dict[str, Any]:
+    request: dict[str, Any] = {"key": each.key}
+    if each.operation == "upsert":
+        request["value"] = each.value
+    if each.etag is not None:
+        request |= {"etag": each.etag, "options": {"concurrency": "first-write"}}
+    if each.ttl is not None:
+        request["metadata"] = {"ttlInSeconds": str(each.ttl)}
+    return {"operation": each.operation, "request": request}
+
+
+def _part(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _query(metadata: Mapping[str, str]) -> dict[str, str]:
+    return {f"metadata.{key}": value for key, value in metadata.items()}
+
+
+def _nothing(_answer: httpx.Response) -> None:
+    return None
+
+
+def _json(answer: httpx.Response) -> Any:
+    return answer.json() if answer.content else {}

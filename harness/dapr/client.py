@@ -1,0 +1,191 @@
+"""The sidecar clients: typed, on httpx, in a synchronous and an asynchronous twin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from harness.dapr import calls
+from harness.dapr.model import (
+    BindingAnswer,
+    BulkEntry,
+    Concurrency,
+    Metadata,
+    StateItem,
+    StateOperation,
+)
+from harness.endpoint import Endpoint
+
+T = TypeVar("T")
+
+
+class DaprClient:
+    """A sidecar's HTTP API, synchronous.
+
+    Args:
+        endpoint: the sidecar's HTTP address.
+        token: sent as ``dapr-api-token`` when not empty.
+        timeout: seconds for each call; a scheduler that is gone blocks its API for 30 s.
+    """
+
+    def __init__(self, endpoint: Endpoint, token: str = "", *, timeout: float = 15.0) -> None:
+        self.endpoint = endpoint
+        self._client = httpx.Client(
+            base_url=endpoint.http,
+            headers={"dapr-api-token": token} if token else {},
+            timeout=timeout,
+            trust_env=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections. Closing twice is fine."""
+        self._client.close()
+
+    def run(self, call: calls.Call[T]) -> T:
+        """Send one call.
+
+        Raises:
+            DaprError: daprd answered with an error status.
+        """
+        return call.parse(self._client.send(call.request(self._client)))
+
+    def publish(
+        self,
+        pubsub: str,
+        topic: str,
+        data: Any,
+        *,
+        content_type: str = "application/json",
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Publish data; daprd wraps them in a CloudEvent unless they are one already."""
+        return self.run(calls.publish(pubsub, topic, data, content_type=content_type, metadata=metadata or {}))
+
+    def publish_event(
+        self,
+        pubsub: str,
+        topic: str,
+        event: Mapping[str, Any],
+        *,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Publish a CloudEvent as it is (structured mode)."""
+        return self.run(calls.publish(pubsub, topic, dict(event), content_type=calls.CLOUD_EVENT, metadata=metadata or {}))
+
+    def publish_bulk(self, pubsub: str, topic: str, entries: Sequence[BulkEntry]) -> None:
+        """Publish several events in one request."""
+        return self.run(calls.publish_bulk(pubsub, topic, entries))
+
+    def get_state(self, store: str, key: str, metadata: Mapping[str, str] | None = None) -> StateItem:
+        """Read one key; a missing one gives an item that does not exist."""
+        return self.run(calls.get_state(store, key, metadata or {}))
+
+    def save_state(
+        self,
+        store: str,
+        key: str,
+        value: Any,
+        *,
+        etag: str | None = None,
+        concurrency: Concurrency | None = None,
+        ttl: int | None = None,
+    ) -> None:
+        """Write one key; with an etag only if that is still current (else status 409)."""
+        return self.run(calls.save_state(store, key, value, etag=etag, concurrency=concurrency, ttl=ttl))
+
+    def delete_state(self, store: str, key: str, *, etag: str | None = None) -> None:
+        """Delete one key; with an etag only if that is still current (else status 409)."""
+        return self.run(calls.delete_state(store, key, etag=etag))
+
+    def get_bulk_state(self, store: str, keys: Sequence[str]) -> list[StateItem]:
+        """Read several keys, one item per key in the order asked for."""
+        return self.run(calls.get_bulk_state(store, keys))
+
+    def transact_state(self, store: str, operations: Sequence[StateOperation]) -> None:
+        """All of the operations or none; a stale etag is status 500 here."""
+        return self.run(calls.transact_state(store, operations))
+
+    def invoke(
+        self,
+        app_id: str,
+        method: str,
+        *,
+        verb: str = "POST",
+        json: Any = None,
+        content: bytes | None = None,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """Call another app; its answer is passed through whatever its status."""
+        return self.run(calls.invoke(
+                app_id,
+                method,
+                verb=verb,
+                json=json,
+                content=content,
+                params=params or {},
+                headers=headers or {},
+            ))
+
+    def schedule_job(
+        self,
+        name: str,
+        *,
+        due: str | None = None,
+        schedule: str | None = None,
+        repeats: int | None = None,
+        data: Any = None,
+        overwrite: bool = False,
+    ) -> None:
+        """Schedule a job: ``due`` is RFC 3339 or a duration, ``schedule`` six-field cron or ``@every``."""
+        return self.run(calls.schedule_job(
+                name, due=due, schedule=schedule, repeats=repeats, data=data, overwrite=overwrite
+            ))
+
+    def get_job(self, name: str) -> dict[str, Any]:
+        """A job as the scheduler has it; an unknown one is status 500."""
+        return self.run(calls.get_job(name))
+
+    def delete_job(self, name: str) -> None:
+        """Cancel a job; an unknown one is fine."""
+        return self.run(calls.delete_job(name))
+
+    def get_secret(self, store: str, name: str, metadata: Mapping[str, str] | None = None) -> dict[str, str]:
+        """A secret's keys and values."""
+        return self.run(calls.get_secret(store, name, metadata or {}))
+
+    def get_bulk_secret(self, store: str) -> dict[str, dict[str, str]]:
+        """All secrets that the sidecar may read."""
+        return self.run(calls.get_bulk_secret(store))
+
+    def invoke_binding(
+        self,
+        name: str,
+        operation: str,
+        data: Any = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> BindingAnswer:
+        """Run one operation of an output binding."""
+        return self.run(calls.invoke_binding(name, operation, data, metadata or {}))
+
+    def metadata(self) -> Metadata:
+        """What the sidecar knows of itself."""
+        return self.run(calls.metadata())
+
+    def health(self, *, outbound: bool = False) -> None:
+        """Return when the sidecar says that it is ready, raise its error otherwise."""
+        return self.run(calls.health(outbound=outbound))

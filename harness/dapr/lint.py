@@ -1,0 +1,238 @@
+"""Checking resources before a sidecar sees them: daprd ignores unknown fields in silence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from harness.dapr.resources import KINDS, DaprResource
+from harness.errors import ConfigError
+from harness.topology import did_you_mean
+
+ALTERNATIVES = {
+    # A field of the table may be given by another name or in parts (dapr.md 6.3 and 2.4).
+    "connectionString": ("url", "host", "hostaddr"),
+    "authType": ("authRequired",),
+    "redisHost": ("sentinelMasterName",),
+}
+
+LENIENT = {"bindings.smtp": ("host",)}
+"""Types whose metadata.yaml calls more required than the code does: the rest may be given with
+each request."""
+
+EVERY_COMPONENT = {
+    "pubsub": ("consumerID", "publishingScopes", "subscriptionScopes", "allowedTopics",
+               "protectedTopics", "concurrencyMode"),
+    "state": ("keyPrefix", "actorStateStore", "outboxPublishPubsub", "outboxPublishTopic",
+              "outboxPubsub", "outboxDiscardWhenMissingState"),
+    "bindings": ("direction", "route"),
+}  # fmt: skip
+"""Fields that the runtime itself reads, whatever the component."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing wrong with a resource.
+
+    Attributes:
+        place: ``file:line``.
+        message: what is wrong.
+        hint: what to do.
+        severity: ``error`` (daprd fails or the resource has no effect) or ``warning``.
+    """
+
+    place: str
+    message: str
+    hint: str = ""
+    severity: str = "error"
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+
+
+@cache
+def component_types() -> dict[str, dict[str, dict[str, Any]]]:
+    """Every component type of the pinned Dapr, by version, with its fields."""
+    text = files("harness.dapr").joinpath("component_types.json").read_text()
+    table: dict[str, dict[str, dict[str, Any]]] = json.loads(text)
+    return table
+
+
+def check_resources(
+    resources: Sequence[DaprResource], app_ids: Iterable[str], variables: Mapping[str, str]
+) -> list[Finding]:
+    """Everything wrong with the resources of one topology.
+
+    Args:
+        resources: all of them, placeholders filled or not.
+        app_ids: the apps of the topology, which scopes must name.
+        variables: the environment that sidecars get, for ``secretstores.local.env``.
+    """
+    known_apps = list(app_ids)
+    findings: list[Finding] = []
+    for each in resources:
+        findings += _check_frame(each, known_apps)
+        if each.kind == "Component":
+            findings += _check_component(each)
+            findings += _check_secrets(each, resources, variables)
+    return findings
+
+
+def require_sound(findings: Sequence[Finding]) -> None:
+    """Raise if there are errors.
+
+    Raises:
+        ConfigError: the first one; the message lists the others too.
+    """
+    errors = [each for each in findings if each.severity == "error"]
+    if errors:
+        first, *rest = errors
+        raise ConfigError(
+            f"{first.place}: {first.message}",
+            last="; ".join(str(each) for each in rest),
+            hint=first.hint,
+        )
+
+
+def _check_frame(each: DaprResource, app_ids: Sequence[str]) -> Iterator[Finding]:
+    if each.kind not in KINDS:
+        yield Finding(each.at("kind"), f"unknown kind {each.kind!r}", did_you_mean(each.kind, KINDS))
+    if not each.name:
+        yield Finding(each.at("metadata"), f"{each.kind} without metadata.name")
+    for key in ("scopes", "auth"):
+        if key in (each.body.get("spec") or {}):
+            yield Finding(
+                each.at(f"spec.{key}"),
+                f"`{key}` inside `spec` is ignored by daprd",
+                "move it to the top level",
+            )
+    for index, scope in enumerate(each.scopes):
+        if scope not in app_ids:
+            hint = did_you_mean(scope, app_ids)
+            place = each.at(f"scopes.{index}")
+            yield Finding(place, f"the scope {scope!r} is no app of this topology", hint, "warning")
+
+
+def _check_component(each: DaprResource) -> Iterator[Finding]:
+    table = component_types()
+    if each.type not in table:
+        yield Finding(
+            each.at("spec.type"),
+            f"component {each.name!r} has the unknown type {each.type!r}",
+            did_you_mean(each.type, sorted(table)).split("; ")[0].split(" known:")[0],
+        )
+        return
+    versions = table[each.type]
+    version = str((each.body.get("spec") or {}).get("version", "v1"))
+    if not versions:
+        return
+    if version not in versions:
+        hint = "known: " + ", ".join(sorted(versions))
+        yield Finding(each.at("spec.version"), f"{each.type} has no version {version!r}", hint)
+        return
+    yield from _check_fields(each, versions[version])
+
+
+def _check_fields(each: DaprResource, table: Mapping[str, Any]) -> Iterator[Finding]:
+    given = {name.lower() for name in each.fields()}
+    required = LENIENT.get(each.type, table["required"])
+    for name in required:
+        if not _given(name, given):
+            yield _missing(each, name)
+    profiles: list[list[str]] = [] if each.type in LENIENT else table["profiles"]
+    if profiles and not any(all(_given(name, given) for name in row) for row in profiles):
+        yield _missing(each, min(profiles, key=len)[0])
+    category = each.type.partition(".")[0]
+    known = [*table["fields"], *EVERY_COMPONENT.get(category, ())]
+    lowered = {name.lower() for name in known}
+    for index, name in enumerate(each.fields()):
+        if name.lower() not in lowered and not _alternative(name):
+            place = each.at(f"spec.metadata.{index}")
+            message = f"{each.type} knows no field {name!r}; daprd would ignore it"
+            yield Finding(place, message, did_you_mean(name, known).split(" known:")[0], "warning")
+
+
+def _missing(each: DaprResource, name: str) -> Finding:
+    return Finding(
+        each.at("spec.metadata"),
+        f"component {each.name!r} ({each.type}) lacks the required field {name!r}",
+        f"add it to spec.metadata of {each.name}",
+    )
+
+
+def _given(name: str, given: set[str]) -> bool:
+    return any(option.lower() in given for option in (name, *ALTERNATIVES.get(name, ())))
+
+
+def _alternative(name: str) -> bool:
+    return any(name in names for names in ALTERNATIVES.values())
+
+
+def _check_secrets(
+    each: DaprResource, resources: Sequence[DaprResource], variables: Mapping[str, str]
+) -> Iterator[Finding]:
+    store_name = str((each.body.get("auth") or {}).get("secretStore", ""))
+    stores = {s.name: s for s in resources if s.type.startswith("secretstores.")}
+    for index, (name, item) in enumerate(each.fields().items()):
+        reference = item.get("secretKeyRef")
+        if not reference:
+            continue
+        place = each.at(f"spec.metadata.{index}")
+        what = f"the secret of field {name!r} cannot be resolved"
+        if not store_name:
+            yield Finding(place, f"{what}: no `auth.secretStore` at the top level", "name a store")
+        elif store_name not in stores:
+            hint = did_you_mean(store_name, list(stores))
+            yield Finding(place, f"{what}: there is no secret store {store_name!r}", hint)
+        else:
+            yield from _resolve(place, what, reference, stores[store_name], variables)
+
+
+def _resolve(
+    place: str,
+    what: str,
+    reference: Mapping[str, Any],
+    store: DaprResource,
+    variables: Mapping[str, str],
+) -> Iterator[Finding]:
+    name, key = str(reference.get("name", "")), str(reference.get("key", ""))
+    if store.type == "secretstores.local.env" and name not in variables:
+        yield Finding(place, f"{what}: the sidecar has no variable {name!r}", "set it")
+    if store.type == "secretstores.local.file":
+        secrets, problem = _secrets_of(store)
+        if problem:
+            yield Finding(store.at("spec.metadata"), problem, "fix the secrets file")
+        elif name not in secrets:
+            hint = did_you_mean(name, sorted(secrets))
+            yield Finding(place, f"{what}: {store.name} has no secret {name!r}", hint)
+        elif secrets[name] and key not in secrets[name]:
+            hint = did_you_mean(key, sorted(secrets[name]))
+            yield Finding(place, f"{what}: secret {name!r} has no key {key!r}", hint)
+
+
+def _secrets_of(store: DaprResource) -> tuple[dict[str, set[str]], str]:
+    """Names and keys of a local.file store, flattened as daprd does; or what is wrong with it."""
+    fields = store.fields()
+    file = store.file.parent / str(fields.get("secretsFile", {}).get("value", ""))
+    try:
+        raw = json.loads(Path(file).read_text())
+    except (OSError, ValueError) as error:
+        return {}, f"the secrets file {file} cannot be read: {error}"
+    if str(fields.get("multiValued", {}).get("value", "")).lower() == "true":
+        return {name: set(value) if isinstance(value, dict) else set()
+                for name, value in raw.items()}, ""  # fmt: skip
+    separator = str(fields.get("nestedSeparator", {}).get("value", ":"))
+    return {name: {name} for name in _flat(raw, "", separator)}, ""
+
+
+def _flat(value: Any, prefix: str, separator: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from _flat(each, f"{prefix}{separator}{key}" if prefix else key, separator)
+    else:
+        yield prefix

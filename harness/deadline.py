@@ -1,0 +1,97 @@
+"""Deadlines, checks, and the only place in the project that sleeps."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+INTERVAL = 0.01
+"""Seconds between two looks; Dapr's own integration framework polls at 10 ms too."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What one look at something showed: whether it is as wanted, and the fact in words."""
+
+    ok: bool
+    fact: str = ""
+
+
+class Check(Protocol):
+    """A readiness condition that can describe itself.
+
+    ``observe`` never raises for "not yet"; it raises a ``HarnessError`` or ``SystemFailure``
+    only for facts that waiting cannot change.
+    """
+
+    @property
+    def rung(self) -> str:
+        """The name of the rung, as shown in time-outs and in the waterfall."""
+        ...
+
+    def observe(self) -> Observation:
+        """Look once."""
+        ...
+
+
+class Deadline:
+    """A point in time that several waits share.
+
+    Args:
+        seconds: the budget from now.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.budget = seconds
+        self._ends = time.monotonic() + seconds
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, self._ends - time.monotonic())
+
+    @property
+    def passed(self) -> bool:
+        """Whether the budget is used up."""
+        return time.monotonic() >= self._ends
+
+
+def ticks(deadline: Deadline, interval: float = INTERVAL) -> Iterator[None]:
+    """Yield at once and then every ``interval`` seconds, the last time after the deadline."""
+    while not deadline.passed:
+        yield
+        time.sleep(min(interval, deadline.remaining))
+    yield
+
+
+async def aticks(deadline: Deadline, interval: float = INTERVAL) -> AsyncIterator[None]:
+    """The asynchronous twin of `ticks`."""
+    while not deadline.passed:
+        yield
+        await asyncio.sleep(min(interval, deadline.remaining))
+    yield
+
+
+def poll(
+    look: Callable[[], Observation],
+    deadline: Deadline,
+    *,
+    guard: Callable[[], None] = lambda: None,
+    interval: float = INTERVAL,
+) -> Observation:
+    """Look until the observation is ok or the deadline has passed; return the last one.
+
+    Args:
+        look: called at least once.
+        guard: called before each look; raises to end the wait at once (a dead child, a stop).
+    """
+    seen = Observation(False, "never looked")
+    for _ in ticks(deadline, interval):
+        guard()
+        seen = look()
+        if seen.ok:
+            return seen
+    return seen

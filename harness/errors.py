@@ -1,0 +1,122 @@
+"""The error tree: whose fault it was, what was expected, what was seen last, what to do next.
+
+::
+
+    HarnessError                 ours: pytest shows ERROR          exit code 4
+    |-- ConfigError              the description is wrong          2
+    |-- Unavailable              a prerequisite cannot be had      3
+    |-- LaunchError              a process could not be started    4
+    |   `-- PortTaken            somebody else listens there       4
+    |-- NotReady                 a rung was not reached in time    4
+    |-- InstanceDied             a process ended while needed      4
+    |-- FaultError               a fault could not be injected     4
+    `-- TeardownError            something could not be removed    4
+    SystemFailure(AssertionError)  the system under test: FAILED   1
+    |-- AppFailed                the app did not come up
+    `-- ProbeTimeout             the system did not do it, and this is what it did instead
+    DaprError                    daprd answered with an error status (raised by the clients)
+"""
+
+from __future__ import annotations
+
+
+class _Told:
+    """A message made of the facts a reader needs, in the order in which they are needed."""
+
+    def __init__(
+        self,
+        subject: str,
+        *,
+        expected: str = "",
+        last: str = "",
+        budget: float | None = None,
+        hint: str = "",
+    ) -> None:
+        self.subject = subject
+        self.expected = expected
+        self.last = last
+        self.budget = budget
+        self.hint = hint
+        super().__init__(subject)
+
+    def __str__(self) -> str:
+        rows = [
+            ("expected", self.expected),
+            ("last seen", self.last),
+            ("waited", "" if self.budget is None else f"{self.budget:g} s"),
+            ("next step", self.hint),
+        ]
+        return "\n".join([self.subject, *(f"  {label}: {text}" for label, text in rows if text)])
+
+
+class HarnessError(_Told, Exception):
+    """Something of ours went wrong, not the system under test."""
+
+    exit_code = 4
+
+
+class ConfigError(HarnessError):
+    """A topology, a setting or a resource file is wrong; nothing was started."""
+
+    exit_code = 2
+
+
+class Unavailable(HarnessError):
+    """A prerequisite (a binary, a runtime, the network, disk space) cannot be had."""
+
+    exit_code = 3
+
+
+class LaunchError(HarnessError):
+    """A process could not be started: not found, not executable, or ended at once."""
+
+
+class PortTaken(LaunchError):
+    """A port that a node must listen on belongs to somebody else."""
+
+
+class NotReady(HarnessError):
+    """A rung of the readiness ladder was not reached within its budget."""
+
+
+class InstanceDied(HarnessError):
+    """A process ended while the stack needed it."""
+
+
+class FaultError(HarnessError):
+    """A fault could not be injected, or did not bite."""
+
+
+class TeardownError(HarnessError):
+    """Something that the harness started could not be stopped or removed."""
+
+
+class SystemFailure(_Told, AssertionError):
+    """The system under test did wrong; pytest shows FAILED."""
+
+    exit_code = 1
+
+
+class AppFailed(SystemFailure):
+    """An app ended, never listened, or answered Dapr's questions with garbage."""
+
+
+class ProbeTimeout(SystemFailure):
+    """What a probe waited for did not happen within its budget."""
+
+
+class DaprError(Exception):
+    """daprd answered a call with an error.
+
+    Attributes:
+        status: the HTTP status.
+        error_code: Dapr's ``errorCode``, empty when the answer was not Dapr's JSON.
+        call: method and path of the call.
+    """
+
+    def __init__(self, call: str, status: int, error_code: str, message: str) -> None:
+        self.call = call
+        self.status = status
+        self.error_code = error_code
+        self.message = message
+        super().__init__(f"{call} -> {status} {error_code}: {message}")

@@ -1,0 +1,56 @@
+"""The ordered record of what happened in a stack."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that happened.
+
+    Attributes:
+        at: seconds of ``time.monotonic``, comparable between processes of one machine.
+        kind: a past participle with its object, such as ``rung.reached``.
+        node: the node it happened to, or "".
+        facts: what else is known.
+    """
+
+    at: float
+    kind: str
+    node: str
+    facts: dict[str, Any]
+
+
+class Journal:
+    """Entries in the order in which they were noted; safe to use from several threads.
+
+    Args:
+        path: where each entry is written as a JSON line, or None to keep them in memory only.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._entries: list[Entry] = []
+
+    def __iter__(self) -> Iterator[Entry]:
+        with self._lock:
+            return iter(list(self._entries))
+
+    def note(self, kind: str, node: str = "", **facts: Any) -> Entry:
+        """Record that something happened now."""
+        with self._lock:
+            entry = Entry(time.monotonic(), kind, node, facts)
+            self._entries.append(entry)
+            if self._path is not None:
+                row = {"at": entry.at, "kind": kind, "node": node, **facts}
+                with self._path.open("a") as file:
+                    file.write(json.dumps(row, default=str) + "\n")
+        return entry

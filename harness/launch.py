@@ -1,0 +1,41 @@
+"""What to start, as a value that every runtime can execute."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One process to start.
+
+    Attributes:
+        name: the node's name, unique in its stack.
+        argv: program and arguments; the program is a path or found on PATH.
+        env: variables added to a small inherited environment (PATH, HOME, locale).
+        cwd: the working folder; the node's own folder when left out.
+        ports: the reserved ports this process will bind, released just before exec.
+        folders: prepared folders to copy into the node's folder first, by relative name.
+        files: text files to write into the node's folder first, by relative name.
+        unprivileged: start as an ordinary user when the harness runs as root
+            (PostgreSQL refuses to run as root).
+        stop_signal: asks the process to end in good order.
+        grace: seconds between that signal and SIGKILL when stopped.
+        of_system: the process belongs to the system under test, so its death is a failure
+            of the system and not of the harness.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: Path | None = None
+    ports: tuple[int, ...] = ()
+    folders: Mapping[str, Path] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    unprivileged: bool = False
+    stop_signal: signal.Signals = signal.SIGTERM
+    grace: float = 5.0
+    of_system: bool = False

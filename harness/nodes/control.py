@@ -1,0 +1,84 @@
+"""Dapr's control plane on one machine: placement and scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.deadline import Check
+from harness.launch import Launch
+from harness.nodes.base import Plain
+from harness.ready.http import HttpCheck
+from harness.topology import Book
+
+
+@dataclass(frozen=True)
+class Placement(Plain):
+    """The placement service: where actors live."""
+
+    name: str = "placement"
+
+    def plan(self, book: Book) -> Launch:
+        """One server with an in-memory store."""
+        api, raft, health, metrics = (
+            book.endpoint(self.name, port) for port in ("main", "raft", "health", "metrics")
+        )
+        return Launch(
+            name=self.name,
+            argv=(
+                str(book.tools.path("placement")),
+                "--id=p0",
+                f"--initial-cluster=p0={raft}",
+                f"--port={api.port}",
+                f"--listen-address={api.host}",
+                f"--healthz-port={health.port}",
+                f"--healthz-listen-address={health.host}",
+                f"--metrics-port={metrics.port}",
+                f"--metrics-listen-address={metrics.host}",
+            ),
+            ports=(api.port, raft.port, health.port, metrics.port),
+        )
+
+    def checks(self, book: Book) -> Sequence[Check]:
+        """``/healthz`` is 200 once there is a leader."""
+        return (HttpCheck(f"{book.endpoint(self.name, 'health').http}/healthz", "health"),)
+
+
+@dataclass(frozen=True)
+class Scheduler(Plain):
+    """The scheduler service: when jobs fire. Its etcd keeps jobs in the node's folder."""
+
+    name: str = "scheduler"
+
+    def plan(self, book: Book) -> Launch:
+        """One server with its own etcd."""
+        api, peer, client, health, metrics = (
+            book.endpoint(self.name, port)
+            for port in ("main", "peer", "client", "health", "metrics")
+        )
+        folder = book.folder(self.name)
+        return Launch(
+            name=self.name,
+            # pflag without the rewriting of single dashes: every flag needs two.
+            argv=(
+                str(book.tools.path("scheduler")),
+                "--id=s0",
+                f"--etcd-initial-cluster=s0=http://{peer}",
+                f"--etcd-client-port={client.port}",
+                f"--etcd-data-dir={folder / 'etcd'}",
+                "--etcd-initial-election-tick-advance=true",
+                f"--identity-directory-write={folder / 'identity'}",
+                f"--port={api.port}",
+                f"--listen-address={api.host}",
+                f"--override-broadcast-host-port={api}",
+                f"--healthz-port={health.port}",
+                f"--healthz-listen-address={health.host}",
+                f"--metrics-port={metrics.port}",
+                f"--metrics-listen-address={metrics.host}",
+            ),
+            ports=(api.port, peer.port, client.port, health.port, metrics.port),
+        )
+
+    def checks(self, book: Book) -> Sequence[Check]:
+        """``/healthz`` is 200."""
+        return (HttpCheck(f"{book.endpoint(self.name, 'health').http}/healthz", "health"),)

@@ -1,0 +1,218 @@
+"""A daprd sidecar, and the ladder it climbs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import yaml
+
+from harness.dapr.client import DaprClient
+from harness.dapr.health import (
+    HealthCheck,
+    SubscriptionsCheck,
+    components_check,
+    identity_check,
+    placement_check,
+    scheduler_check,
+)
+from harness.deadline import Check, Observation
+from harness.endpoint import LOOPBACK
+from harness.launch import Launch
+from harness.nodes.base import Plain
+from harness.nodes.control import Placement, Scheduler
+from harness.ready.kafka import GroupCheck
+from harness.ready.tcp import TcpCheck
+from harness.topology import Book, Node, Resource
+
+PORTS = ("http", "grpc", "internal", "metrics")
+
+
+@dataclass(frozen=True)
+class Sidecar(Plain):
+    """The sidecar of one app.
+
+    Attributes:
+        app_id: the app it stands beside.
+        app_node: the node whose ``main`` port daprd talks to (the app, or its inbox).
+        needs: nodes that must be ready first; its components connect when it starts.
+        env: variables for daprd, such as those that ``secretstores.local.env`` reads.
+        flags: further daprd flags, without the leading dashes.
+        token: whether its API and the app's ask for this stack's tokens.
+    """
+
+    app_id: str
+    app_node: str
+    needs: tuple[str, ...] = ("placement", "scheduler")
+    env: Mapping[str, str] = field(default_factory=dict)
+    flags: Mapping[str, str] = field(default_factory=dict)
+    token: bool = True
+
+    @property
+    def name(self) -> str:
+        """``<app-id>-daprd``."""
+        return f"{self.app_id}-daprd"
+
+    def implies(self) -> tuple[Node, ...]:
+        """The control plane."""
+        return (Placement(), Scheduler())
+
+    def plan(self, book: Book) -> Launch:
+        """daprd with every listener on loopback and only this app's resources."""
+        folder = book.folder(self.name)
+        resources = book.resources(self.app_id)
+        files = {
+            f"resources/{index:02}-{each.kind.lower()}-{each.name}.yaml": each.text
+            for index, each in enumerate(resources)
+            if each.kind != "Configuration"
+        }
+        configs = {"harness-config.yaml": self._configuration(book)}
+        for index, each in enumerate(resources):
+            if each.kind == "Configuration":
+                configs[f"config-{index:02}.yaml"] = each.text
+        # The folder must be there even when it is empty.
+        files["resources/.keep"] = ""
+        flags = self._flags(book) | {"resources-path": str(folder / "resources")} | self.flags
+        argv = [f"--{key}={value}" for key, value in flags.items()]
+        argv += [f"--config={folder / file}" for file in configs]
+        return Launch(
+            name=self.name,
+            argv=(str(book.tools.path("daprd")), *argv),
+            env=self._environment(book),
+            ports=tuple(book.endpoint(self.name, port).port for port in PORTS),
+            files=files | configs,
+            grace=4.0,
+        )
+
+    def checks(self, book: Book) -> Sequence[Check]:
+        """The ladder of design: each rung says more than the one below."""
+        client = DaprClient(book.endpoint(self.name, "http"), self._token(book, "dapr-api"))
+        app = book.endpoint(self.app_id)
+        resources = book.resources(self.app_id)
+        subscriptions = SubscriptionsCheck(
+            client, app, self._token(book, "app-api"), _declared_topics(resources)
+        )
+        declared = {each.name: each.type for each in resources if each.kind == "Component"}
+        return (
+            TcpCheck(book.endpoint(self.name, "http")),
+            HealthCheck(client, outbound=True, rung="outbound"),
+            identity_check(client, self.app_id),
+            components_check(client, declared),
+            HealthCheck(client, outbound=False, rung="app"),
+            subscriptions,
+            placement_check(client),
+            scheduler_check(client),
+            DeliveryCheck(subscriptions, _groups(resources, self.app_id)),
+        )
+
+    def exports(self, book: Book) -> Mapping[str, str]:
+        """``http``, ``grpc``: the ports; ``token``: of its API."""
+        return {
+            "http": str(book.endpoint(self.name, "http").port),
+            "grpc": str(book.endpoint(self.name, "grpc").port),
+            "token": self._token(book, "dapr-api"),
+        }
+
+    def _token(self, book: Book, purpose: str) -> str:
+        return book.token(purpose) if self.token else ""
+
+    def _environment(self, book: Book) -> dict[str, str]:
+        where = f"env of {self.name}"
+        env = {key: book.fill(value, where) for key, value in self.env.items()}
+        # The sqlite resolver registers this address for the app.
+        env["DAPR_HOST_IP"] = LOOPBACK
+        if self.token:
+            env |= {"DAPR_API_TOKEN": book.token("dapr-api"), "APP_API_TOKEN": book.token("app-api")}
+        return env
+
+    def _flags(self, book: Book) -> dict[str, str]:
+        http, grpc, internal, metrics = (book.endpoint(self.name, port) for port in PORTS)
+        flags = {
+            "app-id": self.app_id,
+            "app-port": str(book.endpoint(self.app_node).port),
+            "dapr-http-port": str(http.port),
+            "dapr-grpc-port": str(grpc.port),
+            "dapr-internal-grpc-port": str(internal.port),
+            "metrics-port": str(metrics.port),
+            "dapr-listen-addresses": http.host,
+            "dapr-internal-grpc-listen-address": internal.host,
+            "metrics-listen-address": metrics.host,
+            "app-channel-address": LOOPBACK,
+            # The default of 5 s would be spent in full by every stop with a busy subscription.
+            "dapr-graceful-shutdown-seconds": "1",
+        }
+        if "placement" in book.topology:
+            flags["placement-host-address"] = str(book.endpoint("placement"))
+        if "scheduler" in book.topology:
+            flags["scheduler-host-address"] = str(book.endpoint("scheduler"))
+        return flags
+
+    def _configuration(self, book: Book) -> str:
+        """Name resolution by a file: mDNS fails in VPNs, containers and CI."""
+        names = {"connectionString": str(book.folder("names") / "names.db"), "updateInterval": "2s"}
+        resolution = {"component": "sqlite", "version": "v1", "configuration": names}
+        body = {
+            "apiVersion": "dapr.io/v1alpha1",
+            "kind": "Configuration",
+            "metadata": {"name": "harness"},
+            "spec": {"nameResolution": resolution},
+        }
+        return str(yaml.safe_dump(body, sort_keys=False))
+
+
+@dataclass
+class DeliveryCheck:
+    """The Kafka groups of this sidecar hold every partition of the topics they subscribe to.
+
+    Attributes:
+        subscriptions: knows what the app subscribed to.
+        groups: brokers and group by pubsub component.
+    """
+
+    subscriptions: SubscriptionsCheck
+    groups: Mapping[str, tuple[str, str]]
+    rung: str = "group"
+
+    def __post_init__(self) -> None:
+        self._checks: list[GroupCheck] | None = None
+
+    def observe(self) -> Observation:
+        """Ask the broker once per group."""
+        if self._checks is None:
+            self._checks = list(self._plan())
+        facts = []
+        for check in self._checks:
+            seen = check.observe()
+            if not seen.ok:
+                return seen
+            facts.append(seen.fact)
+        return Observation(True, "; ".join(facts) or "no Kafka subscription")
+
+    def _plan(self) -> Sequence[GroupCheck]:
+        return [
+            GroupCheck(brokers, group, topics)
+            for pubsub, (brokers, group) in self.groups.items()
+            if (topics := sorted(t for p, t in self.subscriptions.wanted if p == pubsub))
+        ]
+
+
+def _groups(resources: Sequence[Resource], app_id: str) -> dict[str, tuple[str, str]]:
+    """Brokers and consumer group of every Kafka pubsub, as daprd will use them."""
+    found = {}
+    for each in resources:
+        if each.type == "pubsub.kafka":
+            fields = _fields(each)
+            group = fields.get("consumergroup") or fields.get("consumerid") or app_id
+            found[each.name] = (fields.get("brokers", ""), group.replace("{appID}", app_id))
+    return found
+
+
+def _fields(resource: Resource) -> dict[str, str]:
+    """A component's plain values by lower-cased name; daprd ignores their case."""
+    spec = yaml.safe_load(resource.text).get("spec") or {}
+    return {str(i.get("name")).lower(): str(i.get("value", "")) for i in spec.get("metadata") or ()}
+
+
+def _declared_topics(resources: Sequence[Resource]) -> list[tuple[str, str]]:
+    specs = (yaml.safe_load(each.text)["spec"] for each in resources if each.kind == "Subscription")
+    return [(spec["pubsubname"], spec["topic"]) for spec in specs]

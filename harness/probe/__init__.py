@@ -1,0 +1,1 @@
+"""WHAT we observe: event tap, inbox, table probe, eventually, nothing before a barrier."""

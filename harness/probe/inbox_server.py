@@ -1,0 +1,204 @@
+"""The recording proxy between daprd and an app, a program of its own.
+
+    python -m harness.probe.inbox_server LISTEN_PORT APP_PORT RECORD_FILE
+
+Every request that daprd makes goes to the app and back unchanged, and leaves one JSON line with
+what was asked and what was answered. Rules sent to ``POST /__inbox__/rules`` answer chosen
+deliveries with an error instead: before the app has seen them, or after it has done its work.
+It listens only when the app does: a proxy that accepts for a dead app would make "port open" lie.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import h11
+
+from harness.endpoint import LOOPBACK
+
+CONTROL = "/__inbox__/rules"
+BODY_LIMIT = 256 * 1024
+"""Bytes of a body that are recorded; what is forwarded is never cut."""
+
+
+@dataclass
+class Rule:
+    """Answer some deliveries with an error.
+
+    Attributes:
+        path: what the request's path begins with.
+        contains: text that the body must contain.
+        times: how many deliveries are left to spoil.
+        status: the answer.
+        after: whether the app does its work first (a lost acknowledgement).
+    """
+
+    path: str
+    contains: str = ""
+    times: int = 1
+    status: int = 500
+    after: bool = False
+
+    def hits(self, path: str, body: bytes) -> bool:
+        """Whether this delivery is to be spoiled; counts it if so."""
+        wanted = path.startswith(self.path) and self.contains.encode() in body
+        if wanted and self.times > 0:
+            self.times -= 1
+            return True
+        return False
+
+
+@dataclass
+class Answer:
+    """A complete response."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+class Proxy:
+    """Forwards, records and spoils."""
+
+    def __init__(self, app_port: int, record: Path) -> None:
+        self.app_port = app_port
+        self.record = record.open("a", buffering=1)
+        self.rules: list[Rule] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection of daprd, with as many requests as it likes."""
+        connection = h11.Connection(h11.SERVER)
+        try:
+            while await self._exchange(connection, reader, writer):
+                connection.start_next_cycle()
+        except (OSError, h11.RemoteProtocolError, h11.LocalProtocolError):
+            pass  # daprd hung up; there is nobody to answer
+        finally:
+            writer.close()
+
+    async def _exchange(
+        self,
+        connection: h11.Connection,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> bool:
+        request, body = await _read_message(connection, reader)
+        if not isinstance(request, h11.Request):
+            return False
+        answer = await self._answer(request, body)
+        headers = [
+            (name, value)
+            for name, value in answer.headers
+            if name.lower() not in (b"content-length", b"transfer-encoding", b"connection")
+        ]
+        headers.append((b"content-length", str(len(answer.body)).encode()))
+        writer.write(
+            (connection.send(h11.Response(status_code=answer.status, headers=headers)) or b"")
+            + (connection.send(h11.Data(data=answer.body)) or b"")
+            + (connection.send(h11.EndOfMessage()) or b"")
+        )
+        await writer.drain()
+        return connection.our_state is h11.DONE and connection.their_state is h11.DONE
+
+    async def _answer(self, request: h11.Request, body: bytes) -> Answer:
+        path = request.target.decode()
+        if path == CONTROL:
+            return self._control(request, body)
+        at, wall = time.monotonic(), time.time()
+        rule = next((rule for rule in self.rules if rule.hits(path, body)), None)
+        if rule is not None and not rule.after:
+            answer = _spoiled(rule)
+        else:
+            answer = await self._forward(request, body)
+            seen = answer.status
+            if rule is not None:
+                answer = _spoiled(rule)
+        row: dict[str, Any] = {
+            "at": at,
+            "time": wall,
+            "took": time.monotonic() - at,
+            "method": request.method.decode(),
+            "path": path,
+            "headers": {name.decode(): value.decode("latin-1") for name, value in request.headers},
+            "body": body[:BODY_LIMIT].decode("utf-8", "replace"),
+            "status": answer.status,
+            "answer": answer.body[:BODY_LIMIT].decode("utf-8", "replace"),
+            "spoiled": "" if rule is None else ("after" if rule.after else "before"),
+            "app_status": seen if rule is None or rule.after else None,
+        }
+        row["headers"].pop("dapr-api-token", None)
+        self.record.write(json.dumps(row) + "\n")
+        return answer
+
+    def _control(self, request: h11.Request, body: bytes) -> Answer:
+        if request.method == b"POST":
+            self.rules.append(Rule(**json.loads(body)))
+        elif request.method == b"DELETE":
+            self.rules.clear()
+        rules = json.dumps([asdict(rule) for rule in self.rules]).encode()
+        return Answer(200, [(b"content-type", b"application/json")], rules)
+
+    async def _forward(self, request: h11.Request, body: bytes) -> Answer:
+        try:
+            reader, writer = await asyncio.open_connection(LOOPBACK, self.app_port)
+        except OSError as error:
+            return Answer(502, [], f"the app cannot be reached: {error}".encode())
+        with contextlib.closing(writer):
+            connection = h11.Connection(h11.CLIENT)
+            headers = [(n, v) for n, v in request.headers if n.lower() != b"connection"]
+            head = h11.Request(method=request.method, target=request.target, headers=headers)
+            writer.write((connection.send(head) or b"") + _sent_body(connection, body))
+            try:
+                response, content = await _read_message(connection, reader)
+            except (OSError, h11.RemoteProtocolError) as error:
+                return Answer(502, [], f"the app hung up: {error}".encode())
+        assert isinstance(response, h11.Response)
+        return Answer(response.status_code, list(response.headers.raw_items()), content)
+
+
+def _sent_body(connection: h11.Connection, body: bytes) -> bytes:
+    data = (connection.send(h11.Data(data=body)) or b"") if body else b""
+    return data + (connection.send(h11.EndOfMessage()) or b"")
+
+
+async def _read_message(
+    connection: h11.Connection, reader: asyncio.StreamReader
+) -> tuple[h11.Event | None, bytes]:
+    """The head and the whole body of the next message; no head when the peer is done."""
+    head: h11.Event | None = None
+    body = b""
+    while True:
+        event = connection.next_event()
+        if event is h11.NEED_DATA:
+            connection.receive_data(await reader.read(65536))
+        elif isinstance(event, h11.Request | h11.Response):
+            head = event
+        elif isinstance(event, h11.Data):
+            body += bytes(event.data)
+        elif isinstance(event, h11.EndOfMessage):
+            return head, body
+        elif isinstance(event, h11.ConnectionClosed) or event is h11.PAUSED:
+            return None, b""
+
+
+def _spoiled(rule: Rule) -> Answer:
+    return Answer(rule.status, [(b"content-type", b"text/plain")], b"spoiled by the inbox")
+
+
+async def main(listen: int, app: int, record: Path) -> None:
+    """Serve until ended."""
+    server = await asyncio.start_server(Proxy(app, record).serve, LOOPBACK, listen)
+    async with server:
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])))

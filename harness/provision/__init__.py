@@ -1,0 +1,1 @@
+"""WHAT is installed: finding, downloading, building and preparing the real programs."""

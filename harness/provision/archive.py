@@ -1,0 +1,94 @@
+"""Dapr's official release archives, checked against their published sha256."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import sys
+import tarfile
+from pathlib import Path
+
+import httpx
+
+from harness.errors import Unavailable
+from harness.provision.versions import DAPR_BINARIES
+
+_TIMEOUT = httpx.Timeout(30.0, connect=2.0)
+"""A machine without a way out should notice within seconds, and build instead."""
+
+
+def fetch_release(base: str, version: str, target: Path) -> None:
+    """Download and unpack the four binaries of one release.
+
+    Args:
+        base: the URL under which ``v<version>/<binary>_<os>_<arch>.tar.gz`` and its
+            ``.sha256`` lie (the asset names of Dapr's release page).
+        version: without the leading v.
+        target: the folder to fill.
+
+    Raises:
+        Unavailable: the release cannot be reached, or an archive's sha256 differs. The two are
+            told apart by `Corrupted`.
+    """
+    with httpx.Client(timeout=_TIMEOUT, follow_redirects=True) as client:
+        for binary in DAPR_BINARIES:
+            name = f"{binary}_{_platform()}.tar.gz"
+            url = f"{base.rstrip('/')}/v{version}/{name}"
+            archive = target / name
+            _download(client, url, archive)
+            _verify(archive, _text(client, f"{url}.sha256"), url)
+            _unpack(archive, binary, target)
+
+
+class Corrupted(Unavailable):
+    """An archive arrived whose sha256 is not the published one; nothing of it is used."""
+
+
+def _platform() -> str:
+    arch = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    return f"{sys.platform}_{arch}"
+
+
+def _download(client: httpx.Client, url: str, path: Path) -> None:
+    try:
+        with client.stream("GET", url) as response, path.open("wb") as file:
+            response.raise_for_status()
+            for chunk in response.iter_bytes():
+                file.write(chunk)
+    except httpx.HTTPError as error:
+        raise _unreachable(url, error) from None
+
+
+def _text(client: httpx.Client, url: str) -> str:
+    try:
+        return client.get(url).raise_for_status().text
+    except httpx.HTTPError as error:
+        raise _unreachable(url, error) from None
+
+
+def _unreachable(url: str, error: Exception) -> Unavailable:
+    return Unavailable(
+        f"{url} cannot be downloaded",
+        last=f"{type(error).__name__}: {error}",
+        hint="check the network, or install Dapr's binaries and set DAPR_HARNESS_DAPR_DIR",
+    )
+
+
+def _verify(archive: Path, published: str, url: str) -> None:
+    expected = published.split()[0].lower() if published.split() else ""
+    seen = hashlib.sha256(archive.read_bytes()).hexdigest()
+    if seen != expected:
+        archive.unlink()
+        raise Corrupted(
+            f"{url} is corrupted",
+            expected=f"sha256 {expected}",
+            last=f"sha256 {seen}",
+            hint="try again; if it stays so, do not use that archive",
+        )
+
+
+def _unpack(archive: Path, binary: str, target: Path) -> None:
+    with tarfile.open(archive) as tar:
+        tar.extract(tar.getmember(binary), target, filter="data")
+    (target / binary).chmod(0o755)
+    archive.unlink()

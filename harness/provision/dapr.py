@@ -1,0 +1,146 @@
+"""Finding or making Dapr's four binaries."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from harness.errors import LaunchError, Unavailable
+from harness.provision import archive, gobuild
+from harness.provision.progress import Progress, size_of, step
+from harness.provision.store import Store
+from harness.provision.versions import DAPR, DAPR_BINARIES, DAPR_FLOOR, DAPR_RELEASES, parse
+from harness.settings import Settings
+
+
+def provide_dapr(settings: Settings, store: Store, progress: Progress) -> Path:
+    """The folder of the binaries: the user's, an installed one, the cache, a release, a build.
+
+    Raises:
+        Unavailable: none of these can be had; the message says why for each.
+        LaunchError: the user's own daprd cannot be executed.
+    """
+    if settings.dapr_dir is not None:
+        return _users(settings.dapr_dir, settings.dapr_version)
+    version = settings.dapr_version or DAPR
+    cached = store.find(f"dapr-{version}")
+    return (
+        _installed(settings) or cached or _make(settings, store, progress, version)
+    )
+
+
+def version_of(daprd: Path) -> str:
+    """What ``daprd --version`` prints.
+
+    Raises:
+        LaunchError: it cannot be executed or prints no version.
+    """
+    try:
+        done = subprocess.run([str(daprd), "--version"], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise LaunchError(
+            f"{daprd} cannot be executed", last=str(error), hint=f"chmod +x {daprd}, or remove it"
+        ) from None
+    match = re.search(r"\d+\.\d+\.\d+\S*", done.stdout)
+    if match is None:
+        raise LaunchError(
+            f"{daprd} did not print a version",
+            expected="a version such as 1.18.2 from --version",
+            last=(done.stdout + done.stderr).strip()[:300] or f"exit code {done.returncode}",
+            hint="is it daprd, and for this machine?",
+        )
+    return match.group()
+
+
+def _users(folder: Path, wanted: str) -> Path:
+    missing = [name for name in DAPR_BINARIES if not (folder / name).is_file()]
+    if missing:
+        raise Unavailable(
+            f"DAPR_HARNESS_DAPR_DIR is {folder}, which lacks {', '.join(missing)}",
+            expected=f"a folder with {', '.join(DAPR_BINARIES)}",
+            hint="`dapr init --slim` makes one at ~/.dapr/bin; or unset the variable",
+        )
+    for name in DAPR_BINARIES:
+        if not os.access(folder / name, os.X_OK):
+            raise LaunchError(
+                f"{folder / name} is not executable",
+                hint=f"chmod +x {folder / name}, or unset DAPR_HARNESS_DAPR_DIR",
+            )
+    seen = version_of(folder / "daprd")
+    if not _fits(seen, wanted):
+        raise Unavailable(
+            f"{folder / 'daprd'} is of the wrong version",
+            expected=wanted or f">= {DAPR_FLOOR}",
+            last=seen,
+            hint="unset DAPR_HARNESS_DAPR_DIR, or run `dapr init --slim --runtime-version "
+            f"{wanted or DAPR}`",
+        )
+    return folder
+
+
+def _fits(seen: str, wanted: str) -> bool:
+    return seen == wanted if wanted else parse(seen) >= parse(DAPR_FLOOR)
+
+
+def _installed(settings: Settings) -> Path | None:
+    """Dapr's own install folder or a folder of PATH, when whole and of a version that fits."""
+    places = [Path(settings.environment.get("HOME", "/")) / ".dapr" / "bin"]
+    on_path = shutil.which("daprd", path=settings.environment.get("PATH"))
+    if on_path:
+        places.append(Path(on_path).parent)
+    for place in places:
+        if all(os.access(place / name, os.X_OK) for name in DAPR_BINARIES):
+            try:
+                if _fits(version_of(place / "daprd"), settings.dapr_version):
+                    return place
+            except LaunchError:
+                continue
+    return None
+
+
+def _make(settings: Settings, store: Store, progress: Progress, version: str) -> Path:
+    if settings.offline:
+        raise Unavailable(
+            f"Dapr {version} is not installed and the network is forbidden",
+            last=f"nothing at {store.root / f'dapr-{version}'}",
+            hint="run `dapr-harness provision` once without --offline",
+        )
+
+    def build(target: Path) -> None:
+        reason = _from_release(settings, progress, version, target)
+        if reason is None:
+            return
+        try:
+            with step(progress, f"build Dapr {version} from its Go module", lambda: size_of(target)):
+                gobuild.build(settings.environment, version, target)
+        except Unavailable as error:
+            error.add_note(f"before that, the release archive was tried: {reason}")
+            raise
+
+    return store.make(f"dapr-{version}", build)
+
+
+def _from_release(
+    settings: Settings, progress: Progress, version: str, target: Path
+) -> str | None:
+    """None when the release was fetched, else the reason why not.
+
+    Raises:
+        archive.Corrupted: an archive is not what was published; no other source is tried then.
+    """
+    base = DAPR_RELEASES if settings.release_url is None else settings.release_url
+    if not base:
+        return "no release URL is set"
+    try:
+        with step(progress, f"download Dapr {version}", lambda: size_of(target)):
+            archive.fetch_release(base, version, target)
+    except archive.Corrupted:
+        raise
+    except Unavailable as error:
+        for path in target.iterdir():
+            path.unlink()
+        return str(error)
+    return None

@@ -1,0 +1,243 @@
+"""Kafka from its jars, with a formatted data folder and a start-up cache made ahead of time."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from harness.deadline import Deadline, Observation, poll
+from harness.endpoint import LOOPBACK
+from harness.errors import LaunchError, Unavailable
+from harness.provision.java import java_major
+from harness.provision.progress import Progress, size_of, step
+from harness.provision.store import Store
+from harness.provision.versions import KAFKA, kafka_jars
+from harness.settings import Settings
+
+AOT_FLOOR = 25
+"""``-XX:AOTCacheOutput`` writes the cache in one run from JDK 25 on (JEP 514)."""
+
+JVM = ("-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""Flags for a quick start on few cores; the training run and the real one must share them."""
+
+
+def provide_kafka(settings: Settings, store: Store, java: Path, progress: Progress) -> Path:
+    """A folder with ``jars/``, ``log4j2.yaml``, a formatted ``data/`` and perhaps ``kafka.aot``.
+
+    Raises:
+        Unavailable: the jars cannot be downloaded, or one is corrupted.
+    """
+    major = java_major(java)
+    name = f"kafka-{KAFKA}-java{major}"
+    if settings.offline and store.find(name) is None:
+        raise Unavailable(
+            f"Kafka {KAFKA} is not installed and the network is forbidden",
+            last=f"nothing at {store.root / name}",
+            hint="run `dapr-harness provision` once without --offline",
+        )
+    jars = store.make(f"kafka-{KAFKA}-jars", lambda target: _download(target, progress))
+
+    def prepare(target: Path) -> None:
+        with step(progress, f"prepare Kafka {KAFKA} for quick starts", lambda: size_of(target)):
+            _prepare(target, jars, java, major)
+
+    return store.make(name, prepare)
+
+
+def class_path(kafka: Path) -> str:
+    """The jars in one fixed order; an AOT cache is valid for exactly this list."""
+    return ":".join(str(path) for path in sorted((kafka / "jars").resolve().glob("*.jar")))
+
+
+def broker_command(java: Path, kafka: Path, properties: Path) -> list[str]:
+    """The command line of a broker, with the start-up cache where there is one."""
+    cache = kafka / "kafka.aot"
+    # A cache that does not fit (another JRE, moved jars) is ignored by the JVM, not an error.
+    quick = [f"-XX:AOTCache={cache}", "-Xlog:aot=off"] if cache.is_file() else []
+    return _command(java, kafka, [*quick, "kafka.Kafka", str(properties)])
+
+
+def properties(client: int, controller: int, data: Path) -> str:
+    """``server.properties`` of a one-node KRaft broker on loopback, tuned for tests.
+
+    Args:
+        client: the port for clients.
+        controller: the port for the quorum, used by the broker itself.
+        data: the formatted data folder.
+    """
+    rows = {
+        "process.roles": "broker,controller",
+        "node.id": 1,
+        "controller.quorum.voters": f"1@{LOOPBACK}:{controller}",
+        "listeners": f"PLAINTEXT://{LOOPBACK}:{client},CONTROLLER://{LOOPBACK}:{controller}",
+        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{client}",
+        "controller.listener.names": "CONTROLLER",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "log.dirs": data,
+        "offsets.topic.num.partitions": 1,
+        "offsets.topic.replication.factor": 1,
+        "transaction.state.log.replication.factor": 1,
+        "transaction.state.log.num.partitions": 1,
+        "transaction.state.log.min.isr": 1,
+        # The default of 3000 ms is the longest part of a first delivery (KIP-134).
+        "group.initial.rebalance.delay.ms": 0,
+        "group.min.session.timeout.ms": 500,
+        "auto.create.topics.enable": "false",
+        "num.network.threads": 2,
+        "num.io.threads": 4,
+        "log.cleaner.enable": "false",
+        # Small segments: Kafka preallocates 10 MB of index per partition otherwise.
+        "log.index.size.max.bytes": 65536,
+    }
+    return "".join(f"{key}={value}\n" for key, value in rows.items())
+
+
+LOGGING = """\
+Configuration:
+  status: error
+  Appenders:
+    Console:
+      name: out
+      target: SYSTEM_OUT
+      PatternLayout: {pattern: "%d{ISO8601_OFFSET_DATE_TIME_HHCMM} %-5p %c{1} %m%n"}
+  Loggers:
+    Root:
+      level: info
+      AppenderRef: {ref: out}
+"""
+
+
+def _command(java: Path, kafka: Path, rest: Sequence[str]) -> list[str]:
+    logging = f"-Dlog4j2.configurationFile={kafka / 'log4j2.yaml'}"
+    return [str(java), *JVM, "-cp", class_path(kafka), logging, *rest]
+
+
+def _download(target: Path, progress: Progress) -> None:
+    folder = target / "jars"
+    folder.mkdir()
+    with (
+        step(progress, f"download Kafka {KAFKA}", lambda: size_of(folder)),
+        ThreadPoolExecutor(8) as pool,
+    ):
+        list(pool.map(lambda row: _fetch_jar(target / "m2", folder, *row), kafka_jars()))
+    shutil.rmtree(target / "m2")
+
+
+def _fetch_jar(
+    cache: Path, folder: Path, group: str, artifact: str, version: str, digest: str
+) -> None:
+    try:
+        from jgo.maven import MavenContext
+    except ImportError:
+        raise Unavailable(
+            "Kafka's jars must be downloaded, and jgo is not installed",
+            hint="pip install 'dapr-harness[processes]'",
+        ) from None
+    maven = MavenContext(repo_cache=cache, timeout=60)
+    name = f"{group}:{artifact}:{version}"
+    try:
+        jar = maven.project(group, artifact).at_version(version).artifact().resolve()
+    except Exception as error:  # noqa: BLE001 - jgo raises whatever its HTTP client raises
+        raise Unavailable(
+            f"{name} cannot be downloaded from the Maven repository",
+            last=f"{type(error).__name__}: {error}",
+            hint="check the network, then run `dapr-harness provision` again",
+        ) from None
+    seen = hashlib.sha256(jar.read_bytes()).hexdigest()
+    if seen != digest:
+        raise Unavailable(
+            f"{name} is corrupted",
+            expected=f"sha256 {digest}",
+            last=f"sha256 {seen}",
+            hint="try again; if it stays so, do not use that repository",
+        )
+    shutil.move(jar, folder / jar.name)
+
+
+def _prepare(target: Path, jars: Path, java: Path, major: int) -> None:
+    """Format a data folder, and let one broker run long enough to fill it and to be recorded."""
+    # A link: the class path is resolved, so that the recorded one is valid at the final place.
+    (target / "jars").symlink_to(Path("..") / jars.name / "jars")
+    (target / "log4j2.yaml").write_text(LOGGING)
+    client, controller = _free_ports()
+    config = target / "server.properties"
+    config.write_text(properties(client, controller, target / "data"))
+    _format(java, target, config)
+    record = [f"-XX:AOTCacheOutput={target / 'kafka.aot'}"] if major >= AOT_FLOOR else []
+    log = target / "prepare.log"
+    with log.open("wb") as output:
+        broker = subprocess.Popen(
+            _command(java, target, [*record, "kafka.Kafka", str(config)]),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            _exercise(f"{LOOPBACK}:{client}", broker, log)
+        finally:
+            broker.send_signal(signal.SIGTERM)
+            broker.wait(120)
+    for leftover in (config, log, target / "kafka.aot.config"):
+        leftover.unlink(missing_ok=True)
+    for deleted in (target / "data").glob("*-delete"):
+        shutil.rmtree(deleted)
+
+
+def _format(java: Path, target: Path, config: Path) -> None:
+    arguments = ["format", "-t", "ZGFwci1oYXJuZXNzLWthZg", "-c", str(config)]
+    done = subprocess.run(
+        _command(java, target, ["kafka.tools.StorageTool", *arguments]),
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise LaunchError(
+            "Kafka's data folder could not be formatted", last=(done.stdout + done.stderr)[-1500:]
+        )
+
+
+def _exercise(brokers: str, broker: subprocess.Popen[bytes], log: Path) -> None:
+    """Join a group once: the first one ever makes ``__consumer_offsets``, which costs 0.5 s."""
+    from confluent_kafka import Consumer, KafkaException, Producer
+    from confluent_kafka.admin import AdminClient, NewTopic
+
+    quiet = {"bootstrap.servers": brokers, "log_level": 0}
+    admin = AdminClient(quiet)
+
+    def answers() -> Observation:
+        if broker.poll() is not None:
+            raise LaunchError(
+                "Kafka ended while it was prepared", last=log.read_text(errors="replace")[-1500:]
+            )
+        try:
+            return Observation(bool(admin.list_topics(timeout=1).brokers))
+        except KafkaException as error:
+            return Observation(False, str(error))
+
+    if not (seen := poll(answers, Deadline(60))).ok:
+        raise LaunchError("Kafka did not answer while it was prepared", last=seen.fact, budget=60)
+    next(iter(admin.create_topics([NewTopic("prepare", 1, 1)]).values())).result()
+    producer = Producer(quiet)
+    producer.produce("prepare", b"1")
+    producer.flush(10)
+    consumer = Consumer({**quiet, "group.id": "prepare", "auto.offset.reset": "earliest"})
+    consumer.subscribe(["prepare"])
+    if consumer.poll(30) is None:
+        raise LaunchError("Kafka did not deliver while it was prepared", budget=30)
+    consumer.commit(asynchronous=False)
+    consumer.close()
+    next(iter(admin.delete_consumer_groups(["prepare"]).values())).result()
+    next(iter(admin.delete_topics(["prepare"]).values())).result()
+
+
+def _free_ports() -> tuple[int, int]:
+    """Two ports for the one broker that runs without a stack, and so without a supervisor."""
+    with socket.socket() as one, socket.socket() as two:
+        one.bind((LOOPBACK, 0))
+        two.bind((LOOPBACK, 0))
+        return one.getsockname()[1], two.getsockname()[1]

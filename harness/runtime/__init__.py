@@ -1,0 +1,1 @@
+"""WHERE things run: one contract, one file per runtime. Knows nothing of Dapr."""

@@ -1,0 +1,127 @@
+"""What a runtime can do, and what a running thing can have done to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from harness.endpoint import Endpoint
+from harness.launch import Launch
+
+
+class State(Enum):
+    """The life of an instance."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    EXITED = "exited"
+
+
+class Instance(Protocol):
+    """A launch that was executed."""
+
+    @property
+    def name(self) -> str:
+        """The node's name."""
+        ...
+
+    @property
+    def pid(self) -> int:
+        """The process id on the host, 0 when there is none."""
+        ...
+
+    @property
+    def state(self) -> State:
+        """Starting until `mark_running` is called, exited once the process has ended."""
+        ...
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative for a signal, as in `subprocess`."""
+        ...
+
+    @property
+    def log(self) -> Path:
+        """The file that holds both output streams from the first byte on."""
+        ...
+
+    def mark_running(self) -> None:
+        """Say that its ladder was climbed."""
+        ...
+
+    def stop(self, grace: float | None = None) -> None:
+        """Ask it to end, wait ``grace`` seconds, then kill it. Stopping twice is fine."""
+        ...
+
+
+@runtime_checkable
+class Killable(Protocol):
+    """Can be ended without being asked."""
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        ...
+
+
+@runtime_checkable
+class Pausable(Protocol):
+    """Can be frozen."""
+
+    def pause(self) -> None:
+        """Stop the world for this instance (SIGSTOP)."""
+        ...
+
+    def resume(self) -> None:
+        """Let it go on (SIGCONT)."""
+        ...
+
+
+@runtime_checkable
+class Restartable(Protocol):
+    """Can be started again with the same ports and the same data."""
+
+    def restart(self, grace: float | None = None) -> None:
+        """Stop it and start the same launch again; its data are kept."""
+        ...
+
+
+class Runtime(Protocol):
+    """Executes launches. Closing it leaves nothing running."""
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder: ``nodes/<name>/`` and ``logs/<name>.log`` lie in it."""
+        ...
+
+    def reserve(self, wanted: int | None = None) -> Endpoint:
+        """Hold a port until a launch that lists it is executed.
+
+        Raises:
+            PortTaken: the wanted port belongs to somebody else.
+        """
+        ...
+
+    def start(self, launch: Launch) -> Instance:
+        """Execute a launch.
+
+        Raises:
+            LaunchError: the program is missing or cannot be executed.
+        """
+        ...
+
+    def detach(self, leftovers: Sequence[Path] = ()) -> int:
+        """Let the run outlive this process.
+
+        Args:
+            leftovers: files that are removed when the run ends.
+
+        Returns:
+            The id of the process that ends the run when it gets SIGTERM.
+        """
+        ...
+
+    def close(self) -> None:
+        """End everything and remove the run's folder. Closing twice is fine."""
+        ...

@@ -1,0 +1,45 @@
+"""Who listens on a port of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+LISTEN = "0A"
+"""The state of a listening socket in ``/proc/net/tcp`` (linux/net/tcp_states.h)."""
+
+
+def owner_of(port: int) -> str:
+    """A sentence that names the process listening on the port, as far as it can be seen."""
+    for inode in _inodes(port):
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and _holds(entry, inode):
+                return f"port {port} is held by pid {entry.name} ({_command(entry)})"
+    return f"port {port} is held by a process that this user cannot see, or by another stack"
+
+
+def _inodes(port: int) -> list[str]:
+    found = []
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError):
+            for row in Path(table).read_text().splitlines()[1:]:
+                words = row.split()
+                if words[3] == LISTEN and int(words[1].rpartition(":")[2], 16) == port:
+                    found.append(words[9])
+    return found
+
+
+def _holds(process: Path, inode: str) -> bool:
+    with contextlib.suppress(OSError):
+        for link in (process / "fd").iterdir():
+            with contextlib.suppress(OSError):
+                if os.readlink(link) == f"socket:[{inode}]":
+                    return True
+    return False
+
+
+def _command(process: Path) -> str:
+    with contextlib.suppress(OSError):
+        return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()[:80]
+    return "unknown command"

@@ -1,0 +1,308 @@
+"""The supervisor: a process of its own that owns everything a stack starts.
+
+It is run as a file by a bare interpreter, so it imports the standard library only and nothing
+of the harness. It speaks JSON lines over one socket with its parent. When that socket reaches
+end-of-file, whatever the reason (a clean close, ``kill -9`` of pytest), it ends the whole tree,
+grandchildren included, and removes the run's folder. `atexit` in the parent would leave all of
+it running after ``kill -9``.
+
+Requests:  {"id", "op": reserve | spawn | signal | detach | finish, ...}
+Answers:   {"id", "ok", ...} or {"id", "error", "kind"}
+Events:    {"event": "exited", "name", "pid", "code"}
+"""
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import json
+import os
+import random
+import select
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+LOOPBACK = "127.0.0.1"
+PORT_FLOOR = 10240
+GRACE = 1.0
+LEASES = "/tmp/dapr-harness-ports"  # noqa: S108 - shared by all users on purpose: ports are, too
+
+
+def _prctl(option, value):
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+class Ports:
+    """Ports held by a bound socket until exec, and leased across processes by a locked file."""
+
+    def __init__(self):
+        self.held = {}
+        self.leases = {}
+        os.makedirs(LEASES, exist_ok=True)
+        with contextlib.suppress(PermissionError):
+            os.chmod(LEASES, 0o1777)
+        self.ceiling = self._ephemeral_floor()
+        self.next = random.randrange(PORT_FLOOR, self.ceiling)
+
+    @staticmethod
+    def _ephemeral_floor():
+        # An outgoing connection can take any port of the ephemeral range at any time.
+        try:
+            with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+                return max(PORT_FLOOR + 1000, int(file.read().split()[0]))
+        except OSError:
+            return 49152
+
+    def reserve(self, wanted=None):
+        if wanted is not None:
+            self._take(wanted)
+            return wanted
+        for _ in range(self.ceiling - PORT_FLOOR):
+            self.next = self.next + 1 if self.next + 1 < self.ceiling else PORT_FLOOR
+            try:
+                self._take(self.next)
+            except OSError:
+                continue
+            return self.next
+        raise OSError(errno.EADDRINUSE, "no free port is left below the ephemeral range")
+
+    def _take(self, port):
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        try:
+            lease = os.open(os.path.join(LEASES, str(port)), flags, 0o666)
+        except PermissionError:
+            # Another user's lease file: as good as leased.
+            raise OSError(errno.EADDRINUSE, f"port {port} is leased by another user") from None
+        try:
+            fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Bound on all interfaces for a moment, so that a listener on any of them is noticed,
+            # then held on loopback alone.
+            with socket.socket() as everywhere:
+                everywhere.bind(("", port))
+            sock = socket.socket()
+            sock.bind((LOOPBACK, port))
+        except BlockingIOError:
+            os.close(lease)
+            raise OSError(errno.EADDRINUSE, f"port {port} is leased by another stack") from None
+        except OSError:
+            os.close(lease)
+            raise
+        self.held[port], self.leases[port] = sock, lease
+
+    def release(self, ports):
+        for port in ports:
+            if port in self.held:
+                self.held.pop(port).close()
+
+
+class Supervisor:
+    def __init__(self, control, folder):
+        self.control = control
+        self.folder = folder
+        self.ports = Ports()
+        self.children = {}
+        self.names = {}
+        self.stop_signals = {}
+        self.detached = False
+        self.finishing = False
+        self.keep = False
+        self.leftovers = []
+        self.wakeup = -1
+        self.buffer = b""
+
+    # ---- the loop -------------------------------------------------------------------------
+
+    def run(self):
+        self.wakeup, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.wakeup, selectors.EVENT_READ, "signal")
+            selector.register(self.control, selectors.EVENT_READ, "control")
+            while not self.finishing:
+                for key, _ in selector.select():
+                    if key.data == "signal":
+                        os.read(self.wakeup, 512)
+                        self.reap()
+                    elif not self._read_control():
+                        selector.unregister(self.control)
+                        self.finishing = self.finishing or not self.detached
+        self.end_all()
+
+    def _on_signal(self, number, _frame):
+        # SIGINT reaches only a supervisor that somebody aimed at: it has its own session.
+        if number == signal.SIGTERM:
+            self.finishing = True
+
+    def _read_control(self):
+        try:
+            data = self.control.recv(1 << 20)
+        except OSError:
+            return False
+        if not data:
+            return False
+        self.buffer += data
+        *lines, self.buffer = self.buffer.split(b"\n")
+        for line in lines:
+            self.answer(json.loads(line))
+        return True
+
+    def send(self, message):
+        with contextlib.suppress(OSError):
+            self.control.sendall(json.dumps(message).encode() + b"\n")
+
+    def answer(self, request):
+        try:
+            result = getattr(self, "op_" + request["op"])(request)
+        except OSError as error:
+            kind = "port" if error.errno == errno.EADDRINUSE else "os"
+            self.send({"id": request["id"], "error": error.strerror or str(error), "kind": kind})
+        else:
+            self.send({"id": request["id"], "ok": True, **(result or {})})
+
+    # ---- requests -------------------------------------------------------------------------
+
+    def op_reserve(self, request):
+        return {"port": self.ports.reserve(request.get("wanted"))}
+
+    def op_spawn(self, request):
+        as_user = {}
+        if request["uid"] is not None:
+            uid = request["uid"]
+            as_user = {"user": uid, "group": request["gid"], "extra_groups": []}
+        with open(request["log"], "ab") as log:
+            self.ports.release(request["ports"])
+            child = subprocess.Popen(
+                request["argv"],
+                env=request["env"],
+                cwd=request["cwd"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                # This process has one thread, so the death signal follows the process.
+                preexec_fn=lambda: _prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
+                **as_user,
+            )
+        self.children[child.pid] = child
+        self.names[child.pid] = request["name"]
+        self.stop_signals[child.pid] = request["stop_signal"]
+        return {"pid": child.pid}
+
+    def op_signal_one(self, request):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(request["pid"], request["signal"])
+
+    def op_signal(self, request):
+        for pid in [request["pid"], *descendants(request["pid"])]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, request["signal"])
+
+    def op_detach(self, request):
+        self.detached = True
+        self.leftovers = request["leftovers"]
+        return {"pid": os.getpid()}
+
+    def op_finish(self, request):
+        self.finishing = True
+        self.keep = request.get("keep", False)
+
+    # ---- children -------------------------------------------------------------------------
+
+    def reap(self):
+        for pid, child in list(self.children.items()):
+            if child.poll() is not None:
+                del self.children[pid]
+                # What the child left behind is ours now, by sub-reaping, and ends with it.
+                name = self.names.pop(pid)
+                code = child.returncode
+                self.send({"event": "exited", "name": name, "pid": pid, "code": code})
+        # Adopted grandchildren. Known children are skipped: Popen must see their codes itself.
+        for pid in descendants(os.getpid()):
+            if pid not in self.children:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+
+    def end_all(self):
+        self._sweep(GRACE, lambda pid: self.stop_signals.get(pid, signal.SIGTERM), once=True)
+        self._sweep(5.0, lambda _pid: signal.SIGKILL, once=False)
+        if not self.keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        for path in self.leftovers:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+    def _sweep(self, grace, choose, once):
+        ends = time.monotonic() + grace
+        told = set()
+        while time.monotonic() < ends:
+            living = [pid for pid in descendants(os.getpid()) if not self._ended(pid)]
+            if not living:
+                return
+            for pid in living:
+                if not once or pid not in told:
+                    told.add(pid)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, choose(pid))
+                        # A stopped process acts on a signal only once it is continued.
+                        os.kill(pid, signal.SIGCONT)
+            # Woken by SIGCHLD; the bound is for grandchildren, whose end sends no signal here.
+            if select.select([self.wakeup], [], [], 0.02)[0]:
+                os.read(self.wakeup, 512)
+
+    def _ended(self, pid):
+        try:
+            child = self.children.get(pid)
+            if child is not None:
+                return child.poll() is not None
+            return os.waitpid(pid, os.WNOHANG)[0] == pid
+        except ChildProcessError:
+            return False
+
+
+def descendants(root):
+    """All living processes below a process, nearest first."""
+    children = {}
+    if sys.platform.startswith("linux"):
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                with contextlib.suppress(OSError, ValueError, IndexError):
+                    with open(f"/proc/{entry}/stat") as file:
+                        fields = file.read().rpartition(")")[2].split()
+                    children.setdefault(int(fields[1]), []).append(int(entry))
+    else:
+        rows = subprocess.run(["ps", "-axo", "pid=,ppid="], capture_output=True, text=True)
+        for row in rows.stdout.splitlines():
+            pid, parent = (int(word) for word in row.split())
+            children.setdefault(parent, []).append(pid)
+    found, queue = [], [root]
+    while queue:
+        below = children.get(queue.pop(0), [])
+        found += below
+        queue += below
+    return found
+
+
+def main():
+    """``supervisor.py FD FOLDER``"""
+    # Its own session: Ctrl-C at the terminal goes to the harness alone, which then closes.
+    with contextlib.suppress(PermissionError):
+        os.setsid()
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+    control = socket.socket(fileno=int(sys.argv[1]))
+    os.set_inheritable(control.fileno(), False)
+    Supervisor(control, sys.argv[2]).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""Settings: the only place that reads the environment and pyproject.toml."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from harness.errors import ConfigError
+from harness.topology import did_you_mean
+
+PREFIX = "DAPR_HARNESS_"
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be set from outside; see ``docs/settings.md`` for one row each.
+
+    Attributes:
+        root: the project's folder: where pyproject.toml lies, else the working folder.
+        environment: the environment as it was when the settings were loaded.
+        topology: ``module:attribute`` of the topology that the CLI uses.
+        runtime: ``auto`` or ``processes``.
+        dapr_dir: a folder that holds daprd, placement, scheduler and sentry.
+        dapr_version: the version of Dapr to provision.
+        release_url: where Dapr's release archives are; "" leaves that step out.
+        java: a java executable.
+        cache_dir: where tools are kept; the platform's user cache folder when None.
+        state_dir: where running stacks are written down.
+        offline: never use the network.
+        ready_timeout: seconds that a node may take to climb its ladder.
+    """
+
+    root: Path
+    environment: Mapping[str, str]
+    topology: str = ""
+    runtime: str = "auto"
+    dapr_dir: Path | None = None
+    dapr_version: str = ""
+    release_url: str | None = None
+    java: Path | None = None
+    cache_dir: Path | None = None
+    state_dir: Path | None = None
+    offline: bool = False
+    ready_timeout: float = 60.0
+
+    @property
+    def inherited(self) -> dict[str, str]:
+        """The few variables that the stack's processes inherit; the rest would be hidden input."""
+        return {name: self.environment[name] for name in INHERITED if name in self.environment}
+
+    @classmethod
+    def load(
+        cls, start: Path | None = None, environ: Mapping[str, str] | None = None, **given: Any
+    ) -> Settings:
+        """Merge what was given, the environment, and ``[tool.dapr-harness]``, in that order.
+
+        Args:
+            start: where to look for pyproject.toml, upwards; the working folder when None.
+            environ: the environment; the process's own when None.
+            given: values that win over both, None meaning not given.
+
+        Raises:
+            ConfigError: a setting is unknown or its value has the wrong shape.
+        """
+        environ = os.environ if environ is None else environ
+        root, table = _pyproject(start or Path.cwd())
+        known = {field.name for field in fields(cls)} - {"root", "environment"}
+        values: dict[str, Any] = {}
+        for key, value in table.items():
+            values[_known(key.replace("-", "_"), known, f"[tool.dapr-harness] {key}")] = value
+        for variable, value in environ.items():
+            if variable.startswith(PREFIX):
+                key = variable.removeprefix(PREFIX).lower()
+                values[_known(key, known, variable)] = value
+        values |= {key: value for key, value in given.items() if value is not None}
+        parsed = {key: _parse(key, value, root) for key, value in values.items()}
+        return cls(root=root, environment=dict(environ), **parsed)
+
+
+def _pyproject(start: Path) -> tuple[Path, dict[str, Any]]:
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        file = folder / "pyproject.toml"
+        if file.is_file():
+            try:
+                table = tomllib.loads(file.read_text()).get("tool", {}).get("dapr-harness")
+            except tomllib.TOMLDecodeError as error:
+                raise ConfigError(f"{file} is not valid TOML", last=str(error)) from None
+            if table is not None or folder == start:
+                return folder, table or {}
+    return start, {}
+
+
+def _known(key: str, known: set[str], shown: str) -> str:
+    if key not in known:
+        raise ConfigError(f"{shown} is not a setting", hint=did_you_mean(key, sorted(known)))
+    return key
+
+
+def _parse(key: str, value: Any, root: Path) -> Any:
+    if key in ("dapr_dir", "java", "cache_dir", "state_dir"):
+        return root / Path(str(value)).expanduser()
+    if key == "offline":
+        return _boolean(key, value)
+    if key == "runtime" and value not in ("auto", "processes"):
+        raise ConfigError(
+            f"runtime {value!r} is not known", expected="auto or processes", hint="fix the setting"
+        )
+    if key == "ready_timeout":
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            raise ConfigError(f"{key} is {value!r}", expected="a number of seconds") from None
+    return str(value)
+
+
+def _boolean(key: str, value: Any) -> bool:
+    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    try:
+        return value if isinstance(value, bool) else words[str(value).lower()]
+    except KeyError:
+        raise ConfigError(f"{key} is {value!r}", expected="true or false") from None

@@ -1,0 +1,248 @@
+"""A system described: nodes, what they need, and the resources they share. No I/O happens here."""
+
+from __future__ import annotations
+
+import graphlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Protocol
+
+from harness.deadline import Check
+from harness.endpoint import Endpoint
+from harness.errors import ConfigError
+from harness.launch import Launch
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
+
+
+class Tools(Protocol):
+    """Where the installed programs are; each property provisions what is missing."""
+
+    def path(self, tool: str) -> Path:
+        """The path of a tool such as ``daprd``, ``kafka`` or ``postgres``."""
+        ...
+
+
+class Book(Protocol):
+    """What one stack knows while it is planned: addresses, folders, tools and tokens."""
+
+    topology: Topology
+    tools: Tools
+    root: Path
+
+    def endpoint(self, node: str, port: str = "main", *, wanted: int | None = None) -> Endpoint:
+        """The address of one of a node's ports, reserved when first asked for.
+
+        Args:
+            node: the node that will listen.
+            port: which of its ports.
+            wanted: a port number set by the user; reserved exactly, or `PortTaken`.
+        """
+        ...
+
+    def folder(self, node: str) -> Path:
+        """The node's own folder, which dies with the stack."""
+        ...
+
+    def token(self, purpose: str) -> str:
+        """A random secret of this stack, always the same for one purpose."""
+        ...
+
+    def fill(self, text: str, where: str) -> str:
+        """Replace ``${node.key}`` by what that node exports.
+
+        Raises:
+            ConfigError: the placeholder names nothing; the message names ``where``.
+        """
+        ...
+
+    def resources(self, app_id: str) -> Sequence[Resource]:
+        """The resources whose scopes allow this app, with placeholders filled."""
+        ...
+
+
+class Resource(Protocol):
+    """One Dapr resource (Component, Subscription, ...) as a sidecar will read it."""
+
+    @property
+    def kind(self) -> str:
+        """``Component``, ``Subscription``, ``Configuration``, ``Resiliency`` ..."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """``metadata.name``."""
+        ...
+
+    @property
+    def type(self) -> str:
+        """A component's ``spec.type``, "" for other kinds."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """The YAML to write."""
+        ...
+
+
+class Node(Protocol):
+    """Something that can run. A node describes; a runtime executes."""
+
+    @property
+    def name(self) -> str:
+        """Unique in the topology; lower case letters, digits and dashes."""
+        ...
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of nodes that must be ready before this one is started."""
+        ...
+
+    def implies(self) -> tuple[Node, ...]:
+        """Nodes that come along unless the topology has one of the same name."""
+        ...
+
+    def plan(self, book: Book) -> Launch:
+        """What to start."""
+        ...
+
+    def checks(self, book: Book) -> Sequence[Check]:
+        """The rungs, lowest first."""
+        ...
+
+    def provide(self, book: Book) -> None:
+        """Make what others expect of this node (topics, databases) once its checks passed."""
+        ...
+
+    def exports(self, book: Book) -> Mapping[str, str]:
+        """Values for placeholders, by key."""
+        ...
+
+
+@dataclass(frozen=True, init=False)
+class Topology:
+    """A validated description of one system.
+
+    Args:
+        nodes: what runs; nodes that they imply (sidecars, control plane) are added.
+        resources: folders of Dapr YAML, relative to the project's root.
+
+    Raises:
+        ConfigError: a name is used twice or malformed, a need is unknown, or needs form a cycle.
+    """
+
+    nodes: tuple[Node, ...]
+    resources: tuple[Path, ...]
+
+    def __init__(self, *nodes: Node, resources: str | Path | Sequence[str | Path] = ()) -> None:
+        folders = [resources] if isinstance(resources, str | Path) else list(resources)
+        object.__setattr__(self, "nodes", tuple(_with_implied(nodes)))
+        object.__setattr__(self, "resources", tuple(Path(folder) for folder in folders))
+        self._validate()
+
+    def __getitem__(self, name: str) -> Node:
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise ConfigError(
+            f"the topology has no node named {name!r}",
+            hint=did_you_mean(name, [node.name for node in self.nodes]),
+        )
+
+    def __contains__(self, name: object) -> bool:
+        return any(node.name == name for node in self.nodes)
+
+    def _validate(self) -> None:
+        names = [node.name for node in self.nodes]
+        for name in names:
+            if not _NAME.fullmatch(name):
+                raise ConfigError(
+                    f"{name!r} cannot be the name of a node",
+                    expected="lower case letters, digits and dashes (Dapr app-ids allow no dots)",
+                )
+            if names.count(name) > 1:
+                raise ConfigError(
+                    f"two nodes of the topology are named {name!r}",
+                    expected="one node per name",
+                    hint="rename one, or remove the duplicate",
+                )
+        for node in self.nodes:
+            for need in node.needs:
+                if need not in names:
+                    raise ConfigError(
+                        f"node {node.name!r} needs {need!r}, which the topology does not have",
+                        hint=did_you_mean(need, names),
+                    )
+        try:
+            graphlib.TopologicalSorter({n.name: n.needs for n in self.nodes}).prepare()
+        except graphlib.CycleError as error:
+            raise ConfigError(
+                "the needs of the topology form a cycle: " + " -> ".join(error.args[1]),
+                expected="an order in which each node can start after what it needs",
+                hint="remove one of these needs",
+            ) from None
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """A hint that names the closest known word and all the others."""
+    close = get_close_matches(word, known, n=1)
+    listing = "known: " + ", ".join(sorted(known)) if known else "nothing is known"
+    return f"did you mean {close[0]!r}? {listing}" if close else listing
+
+
+def placeholders(text: str) -> Iterator[tuple[str, str]]:
+    """The ``(node, key)`` pairs that a text refers to by ``${node.key}``."""
+    for match in _PLACEHOLDER.finditer(text):
+        node, _, key = match.group(1).partition(".")
+        yield node.strip(), key.strip()
+
+
+def fill(text: str, exports: Mapping[str, Mapping[str, str]], where: str) -> str:
+    """Replace each ``${node.key}`` of a text.
+
+    Raises:
+        ConfigError: a placeholder names no node or no key of it.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        node, _, key = match.group(1).partition(".")
+        known = [f"{name}.{each}" for name, values in exports.items() for each in values]
+        try:
+            return exports[node.strip()][key.strip()]
+        except KeyError:
+            raise ConfigError(
+                f"{where}: the placeholder {match.group(0)} names nothing in this topology",
+                hint=did_you_mean(match.group(1), known),
+            ) from None
+
+    return _PLACEHOLDER.sub(value, text)
+
+
+def _with_implied(nodes: Sequence[Node]) -> Iterator[Node]:
+    """The nodes and, once each, those they imply; an explicit node wins over an implied one."""
+    explicit = {node.name for node in nodes}
+    added: dict[str, Node] = {}
+    for node in nodes:
+        yield node
+        for implied in node.implies():
+            if implied.name in explicit and implied.name not in added:
+                if _belongs_to(implied, node):
+                    raise ConfigError(
+                        f"app {node.name!r} brings a node named {implied.name!r}, "
+                        "which the topology has already",
+                        hint="rename the other node",
+                    )
+                continue
+            if implied.name in added:
+                continue
+            added[implied.name] = implied
+            yield implied
+
+
+def _belongs_to(implied: Node, owner: Node) -> bool:
+    """Whether an implied node is the owner's own part (its sidecar) and not shared."""
+    return implied.name.startswith(f"{owner.name}-")
