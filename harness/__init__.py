@@ -1,1 +1,79 @@
-"""dapr-harness: a real Dapr system on one machine, started, tested, observed and explained."""
+"""dapr-harness: a real Dapr system on one machine, started, tested, observed and explained.
+
+Names are loaded when first used, so that ``import harness`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.dapr.aclient import AsyncDaprClient as AsyncDaprClient
+    from harness.dapr.client import DaprClient as DaprClient
+    from harness.errors import AppFailed as AppFailed
+    from harness.errors import ConfigError as ConfigError
+    from harness.errors import DaprError as DaprError
+    from harness.errors import HarnessError as HarnessError
+    from harness.errors import InstanceDied as InstanceDied
+    from harness.errors import LaunchError as LaunchError
+    from harness.errors import NotReady as NotReady
+    from harness.errors import PortTaken as PortTaken
+    from harness.errors import ProbeTimeout as ProbeTimeout
+    from harness.errors import SystemFailure as SystemFailure
+    from harness.errors import TeardownError as TeardownError
+    from harness.errors import Unavailable as Unavailable
+    from harness.nodes.app import App as App
+    from harness.nodes.control import Placement as Placement
+    from harness.nodes.control import Scheduler as Scheduler
+    from harness.nodes.kafka import Kafka as Kafka
+    from harness.nodes.postgres import Postgres as Postgres
+    from harness.nodes.sidecar import Sidecar as Sidecar
+    from harness.run import running as running
+    from harness.settings import Settings as Settings
+    from harness.stack import Stack as Stack
+    from harness.topology import Topology as Topology
+    from harness.world import AsyncWorld as AsyncWorld
+    from harness.world import World as World
+
+_HOMES = {
+    "App": "nodes.app",
+    "AppFailed": "errors",
+    "AsyncDaprClient": "dapr.aclient",
+    "AsyncWorld": "world",
+    "ConfigError": "errors",
+    "DaprClient": "dapr.client",
+    "DaprError": "errors",
+    "HarnessError": "errors",
+    "InstanceDied": "errors",
+    "Kafka": "nodes.kafka",
+    "LaunchError": "errors",
+    "NotReady": "errors",
+    "Placement": "nodes.control",
+    "PortTaken": "errors",
+    "Postgres": "nodes.postgres",
+    "ProbeTimeout": "errors",
+    "Scheduler": "nodes.control",
+    "Settings": "settings",
+    "Sidecar": "nodes.sidecar",
+    "Stack": "stack",
+    "SystemFailure": "errors",
+    "TeardownError": "errors",
+    "Topology": "topology",
+    "Unavailable": "errors",
+    "World": "world",
+    "running": "run",
+}
+__all__ = sorted(_HOMES)  # noqa: PLE0605 - a test compares it with the imports above
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'harness' has no attribute {name!r}")
+    value = getattr(import_module(f"harness.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

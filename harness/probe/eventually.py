@@ -1,0 +1,56 @@
+"""Asserting that something becomes true."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, cast
+
+from harness.deadline import Deadline, aticks, ticks
+from harness.errors import ProbeTimeout
+
+T = TypeVar("T")
+
+
+def eventually(ask: Callable[[], T], *, timeout: float = 10.0) -> T:
+    """Ask again until it neither raises AssertionError nor answers False; return its answer.
+
+    Raises:
+        AssertionError: the last one, as it was raised.
+        ProbeTimeout: it kept answering False.
+    """
+    last: AssertionError | None = None
+    for _ in ticks(Deadline(timeout)):
+        try:
+            answer = ask()
+        except AssertionError as error:
+            last = error
+            continue
+        last = None
+        if answer is not False:
+            return answer
+    raise last or _never(ask, timeout)
+
+
+async def aeventually(
+    ask: Callable[[], T | Awaitable[T]], *, timeout: float = 10.0
+) -> T:
+    """The asynchronous twin of `eventually`; takes plain and coroutine functions."""
+    last: AssertionError | None = None
+    async for _ in aticks(Deadline(timeout)):
+        try:
+            answer = ask()
+            if inspect.isawaitable(answer):
+                answer = await answer
+        except AssertionError as error:
+            last = error
+            continue
+        last = None
+        if answer is not False:
+            return cast(T, answer)
+    raise last or _never(ask, timeout)
+
+
+def _never(ask: Callable[[], object], timeout: float) -> ProbeTimeout:
+    name = getattr(ask, "__qualname__", repr(ask))
+    return ProbeTimeout(f"{name} never became true", last="it answered False", budget=timeout)

@@ -1,0 +1,113 @@
+"""The inbox: what daprd delivered to an app, and what the app answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from harness.endpoint import Endpoint
+from harness.probe.inbox_server import CONTROL, Rule
+from harness.probe.stream import Stream
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One request of daprd to an app.
+
+    Attributes:
+        at: when daprd asked, on ``time.monotonic``.
+        took: seconds until it had its answer.
+        event: the CloudEvent's attributes when the body is one, else empty.
+        data: the event's data, or the decoded body.
+        status: what daprd was told.
+        app_status: what the app said; None when it was not asked.
+        spoiled: ``before`` or ``after`` the app did its work, "" when the inbox kept out.
+    """
+
+    at: float
+    took: float
+    method: str
+    path: str
+    id: str
+    type: str
+    subject: str
+    data: Any
+    status: int
+    app_status: int | None
+    spoiled: str
+    event: dict[str, Any]
+    answer: str
+
+
+class Inbox(Stream[Delivery]):
+    """Deliveries to one app in the order in which they were answered.
+
+    Args:
+        app: the app's name, for messages.
+        record: the file that the proxy writes.
+        control: the proxy's address.
+        start: the byte from which on to read.
+    """
+
+    def __init__(self, app: str, record: Path, control: Endpoint, start: int = 0) -> None:
+        super().__init__(f"inbox of {app}", self._read)
+        self._record = record
+        self._control = f"{control.http}{CONTROL}"
+        self._position = start
+
+    def spoil(
+        self, path: str, *, contains: str = "", times: int = 1, status: int = 500, after: bool = False
+    ) -> None:
+        """Answer the next deliveries with an error.
+
+        Args:
+            path: what the request's path begins with, such as ``/events/task``.
+            contains: text that the body must contain, such as a task's id.
+            times: how many deliveries.
+            status: the answer daprd gets.
+            after: let the app do its work first: a lost acknowledgement.
+        """
+        rule = Rule(path, contains, times, status, after)
+        httpx.post(self._control, json=asdict(rule), trust_env=False).raise_for_status()
+
+    def heal(self) -> None:
+        """Forget every rule."""
+        httpx.delete(self._control, trust_env=False).raise_for_status()
+
+    def _read(self) -> Iterator[Delivery]:
+        with self._record.open("rb") as file:
+            file.seek(self._position)
+            for line in file:
+                # A line without its end is still being written.
+                if line.endswith(b"\n"):
+                    self._position += len(line)
+                    yield read_delivery(json.loads(line))
+
+
+def read_delivery(row: dict[str, Any]) -> Delivery:
+    """Read one line of the record."""
+    try:
+        body: Any = json.loads(row["body"]) if row["body"] else None
+    except ValueError:
+        body = row["body"]
+    event = body if isinstance(body, dict) and "specversion" in body else {}
+    return Delivery(
+        at=row["at"],
+        took=row["took"],
+        method=row["method"],
+        path=row["path"],
+        id=str(event.get("id", "")),
+        type=str(event.get("type", "")),
+        subject=str(event.get("subject", "")),
+        data=event.get("data") if event else body,
+        status=row["status"],
+        app_status=row["app_status"],
+        spoiled=row["spoiled"],
+        event=event,
+        answer=row["answer"],
+    )

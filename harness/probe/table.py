@@ -1,0 +1,61 @@
+"""The table probe: rows of a database, by column."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.deadline import Deadline, Observation, poll
+from harness.errors import ProbeTimeout
+
+
+class Table:
+    """One table of a PostgreSQL database.
+
+    Args:
+        dsn: a libpq connection string; nothing of it is ever shown.
+        name: the table's name, with its schema if it has one.
+    """
+
+    def __init__(self, dsn: str, name: str) -> None:
+        self._dsn = dsn
+        self.name = name
+
+    def rows(self, **where: Any) -> list[dict[str, Any]]:
+        """The rows whose columns have these values, in the order of the first column."""
+        import psycopg
+        from psycopg import sql
+        from psycopg.rows import dict_row
+
+        conditions = [
+            sql.SQL("{} = {}").format(sql.Identifier(column), sql.Placeholder(column))
+            for column in where
+        ]
+        query = sql.SQL("SELECT * FROM {}").format(sql.Identifier(*self.name.split(".")))
+        if conditions:
+            query += sql.SQL(" WHERE ") + sql.SQL(" AND ").join(conditions)
+        query += sql.SQL(" ORDER BY 1")
+        with psycopg.connect(self._dsn, row_factory=dict_row) as connection:
+            return connection.execute(query, where).fetchall()
+
+    def count(self, **where: Any) -> int:
+        """How many rows have these values."""
+        return len(self.rows(**where))
+
+    def row(self, *, timeout: float = 10.0, **where: Any) -> dict[str, Any]:
+        """The one row with these values; waits for it.
+
+        Raises:
+            ProbeTimeout: there is none, or more than one.
+        """
+        found: list[dict[str, Any]] = []
+
+        def look() -> Observation:
+            found[:] = self.rows(**where)
+            return Observation(len(found) == 1, f"{len(found)} rows: {found[:5]}")
+
+        seen = poll(look, Deadline(timeout))
+        if not seen.ok:
+            raise ProbeTimeout(
+                f"table {self.name}: no single row with {where}", last=seen.fact, budget=timeout
+            )
+        return found[0]

@@ -1,0 +1,266 @@
+"""A test's own world on a running stack.
+
+The isolation level of this module is *names*: ids of the test's own, and probes that begin now,
+so that tests on one stack do not see each other. Stronger levels (clean, world, stack) make a
+world in other ways and hand out the same object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from harness.dapr.aclient import AsyncDaprClient
+from harness.dapr.client import DaprClient
+from harness.errors import ConfigError
+from harness.probe.eventually import aeventually, eventually
+from harness.probe.inbox import Inbox
+from harness.probe.stream import Stream
+from harness.probe.table import Table
+from harness.probe.tap import EventTap, offsets_now
+from harness.stack import Stack
+from harness.topology import did_you_mean
+
+T = TypeVar("T")
+ISOLATION = "names"
+
+
+class World:
+    """What a synchronous test uses; fixture ``dapr_sync``.
+
+    Args:
+        stack: a started stack.
+
+    Attributes:
+        id: eight characters that no other world has.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.id = secrets.token_hex(4)
+        self.began = time.monotonic()
+        self._taps: dict[str, EventTap] = {}
+        self._inboxes: dict[str, Inbox] = {}
+        self._clients: list[httpx.Client] = []
+        self._sidecars: dict[str, DaprClient] = {}
+        self._logs = {path: path.stat().st_size for path in self._log_files()}
+        self._offsets = self._offsets_now()
+        self._inbox_sizes = self._sizes()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close clients and taps. Closing twice is fine."""
+        for each in (*self._clients, *self._sidecars.values(), *self._taps.values()):
+            each.close()
+
+    def name(self, prefix: str) -> str:
+        """A name that is this world's own: ``<prefix>-<id of the world>``."""
+        return f"{prefix}-{self.id}"
+
+    def app(self, name: str) -> httpx.Client:
+        """An HTTP client of the app itself, past its sidecar."""
+        client = httpx.Client(base_url=self._app_url(name), timeout=15.0, trust_env=False)
+        self._clients.append(client)
+        return client
+
+    def sidecar(self, app: str) -> DaprClient:
+        """A client of the app's sidecar, as the app would use it."""
+        if app not in self._sidecars:
+            self._sidecars[app] = DaprClient(*self._sidecar_address(app))
+        return self._sidecars[app]
+
+    def topic(self, name: str) -> EventTap:
+        """A tap that begins where the topic ended when this world began."""
+        if name not in self._taps:
+            brokers = self._export("brokers")
+            self._taps[name] = EventTap(brokers, name, self._offsets.get(name))
+        return self._taps[name]
+
+    def inbox(self, app: str) -> Inbox:
+        """What daprd delivers to the app from this world's beginning on.
+
+        Raises:
+            ConfigError: the app has no inbox in the topology.
+        """
+        if app not in self._inboxes:
+            proxy = f"{app}-inbox"
+            if proxy not in self.stack.topology:
+                raise ConfigError(
+                    f"app {app!r} has no inbox", hint=f'say App("{app}", ..., inbox=True)'
+                )
+            record = self.stack.book.folder(proxy) / "inbox.jsonl"
+            control = self.stack.book.endpoint(proxy)
+            self._inboxes[app] = Inbox(app, record, control, self._inbox_sizes.get(proxy, 0))
+        return self._inboxes[app]
+
+    def table(self, name: str) -> Table:
+        """A table of the topology's database."""
+        return Table(self._export("dsn"), name)
+
+    def eventually(self, ask: Callable[[], T], *, timeout: float = 10.0) -> T:
+        """Ask again until it neither raises AssertionError nor answers False."""
+        return eventually(ask, timeout=timeout)
+
+    def logs(self) -> dict[str, str]:
+        """What every node has logged since this world began, secrets masked."""
+        found = {}
+        for path in self._log_files():
+            with path.open("rb") as file:
+                file.seek(self._logs.get(path, 0))
+                text = file.read().decode("utf-8", "replace")
+            if text.strip():
+                found[path.stem] = mask(text, self.stack.book.secrets())
+        return found
+
+    def _app_url(self, name: str) -> str:
+        self._require(name)
+        return self.stack.book.endpoint(name).http
+
+    def _sidecar_address(self, app: str) -> tuple[Any, str]:
+        self._require(f"{app}-daprd")
+        exports = self.stack.topology[f"{app}-daprd"].exports(self.stack.book)
+        return self.stack.book.endpoint(f"{app}-daprd", "http"), exports["token"]
+
+    def _require(self, node: str) -> None:
+        names = [each.name for each in self.stack.topology.nodes]
+        if node not in names:
+            raise ConfigError(f"the stack has no {node!r}", hint=did_you_mean(node, names))
+
+    def _export(self, key: str) -> str:
+        for node in self.stack.topology.nodes:
+            values = node.exports(self.stack.book)
+            if key in values:
+                return values[key]
+        raise ConfigError(f"no node of the topology exports {key!r}", hint="add a broker or database")
+
+    def _log_files(self) -> list[Path]:
+        return sorted((self.stack.folder / "logs").glob("*.log"))
+
+    def _sizes(self) -> dict[str, int]:
+        found = {}
+        for node in self.stack.topology.nodes:
+            record = self.stack.folder / "nodes" / node.name / "inbox.jsonl"
+            if record.is_file():
+                found[node.name] = record.stat().st_size
+        return found
+
+    def _offsets_now(self) -> dict[str, dict[int, int]]:
+        topics = [name for n in self.stack.topology.nodes for name, _ in getattr(n, "topics", ())]
+        return offsets_now(self._export("brokers"), topics) if topics else {}
+
+
+class AsyncStream:
+    """An asynchronous face of a tap or an inbox: waits in a thread, so the loop stays free."""
+
+    def __init__(self, stream: Stream[Any]) -> None:
+        self.stream = stream
+
+    async def next(self, *, timeout: float | None = None, **wanted: Any) -> Any:
+        """The first item that matches and was not returned before; waits for it."""
+        return await asyncio.to_thread(self.stream.next, timeout=timeout, **wanted)
+
+    async def collect(self, count: int, *, timeout: float | None = None, **wanted: Any) -> list[Any]:
+        """The next ``count`` items that match, in order."""
+        return await asyncio.to_thread(self.stream.collect, count, timeout=timeout, **wanted)
+
+    async def nothing_before(
+        self, barrier: dict[str, Any], *, timeout: float | None = None, **unwanted: Any
+    ) -> Any:
+        """Wait for a barrier, and fail if anything unwanted came before it."""
+        wait = self.stream.nothing_before
+        return await asyncio.to_thread(wait, barrier, timeout=timeout, **unwanted)
+
+    async def all(self, **wanted: Any) -> list[Any]:
+        """Every item so far that matches."""
+        return await asyncio.to_thread(self.stream.all, **wanted)
+
+
+class AsyncWorld:
+    """What an asynchronous test uses; fixture ``dapr``.
+
+    Args:
+        world: the same world for synchronous use, reachable as ``.sync``.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.sync = world
+        self.stack = world.stack
+        self.id = world.id
+        self._clients: list[httpx.AsyncClient] = []
+        self._sidecars: dict[str, AsyncDaprClient] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for each in (*self._clients, *self._sidecars.values()):
+            await each.aclose()
+        self.sync.close()
+
+    def name(self, prefix: str) -> str:
+        """A name that is this world's own."""
+        return self.sync.name(prefix)
+
+    def app(self, name: str) -> httpx.AsyncClient:
+        """An HTTP client of the app itself, past its sidecar."""
+        url = self.sync._app_url(name)
+        client = httpx.AsyncClient(base_url=url, timeout=15.0, trust_env=False)
+        self._clients.append(client)
+        return client
+
+    def sidecar(self, app: str) -> AsyncDaprClient:
+        """A client of the app's sidecar, as the app would use it."""
+        if app not in self._sidecars:
+            self._sidecars[app] = AsyncDaprClient(*self.sync._sidecar_address(app))
+        return self._sidecars[app]
+
+    def topic(self, name: str) -> AsyncStream:
+        """A tap that begins where the topic ended when this world began."""
+        return AsyncStream(self.sync.topic(name))
+
+    def inbox(self, app: str) -> AsyncStream:
+        """What daprd delivers to the app from this world's beginning on."""
+        return AsyncStream(self.sync.inbox(app))
+
+    def table(self, name: str) -> Table:
+        """A table of the topology's database."""
+        return self.sync.table(name)
+
+    async def eventually(
+        self, ask: Callable[[], T | Awaitable[T]], *, timeout: float = 10.0
+    ) -> T:
+        """Ask again until it neither raises AssertionError nor answers False."""
+        return await aeventually(ask, timeout=timeout)
+
+    def logs(self) -> dict[str, str]:
+        """What every node has logged since this world began, secrets masked."""
+        return self.sync.logs()
+
+
+def mask(text: str, secrets_known: list[str]) -> str:
+    """The text with every known secret replaced."""
+    for secret in secrets_known:
+        text = text.replace(secret, "***")
+    return text

@@ -1,0 +1,1 @@
+"""Tasks and conversations of users, and the reminders of tasks."""

@@ -1,0 +1,1 @@
+"""What both services share: their settings, their database, their sidecar."""

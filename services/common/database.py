@@ -1,0 +1,38 @@
+"""One asynchronous engine per process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from functools import cache
+
+from sqlalchemy import DateTime, MetaData
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from services.common.settings import settings
+
+UTC_TIME = DateTime(timezone=True)
+
+
+def now() -> datetime:
+    """The present, with its time zone."""
+    return datetime.now(UTC)
+
+
+@cache
+def engine() -> AsyncEngine:
+    """The engine of this process; a connection that the server dropped is replaced on use."""
+    url = settings().database_url.replace("postgresql://", "postgresql+psycopg://", 1)
+    return create_async_engine(url, pool_pre_ping=True, pool_size=10)
+
+
+async def session() -> AsyncIterator[AsyncSession]:
+    """A session per request, for `fastapi.Depends`."""
+    async with async_sessionmaker(engine(), expire_on_commit=False)() as opened:
+        yield opened
+
+
+async def create_tables(metadata: MetaData) -> None:
+    """Create what is missing."""
+    async with engine().begin() as connection:
+        await connection.run_sync(metadata.create_all)

@@ -1,0 +1,26 @@
+"""Settings of a service, from its environment."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+
+class ServiceSettings(BaseSettings):
+    """What a service is told from outside; names as Dapr and the platform set them."""
+
+    database_url: str = Field(description="postgresql://user:password@host:port/database")
+    dapr_http_port: int = 3500
+    dapr_api_token: str = ""
+    app_api_token: str = ""
+    app_id: str = ""
+    pubsub_name: str = "pubsub"
+    state_store: str = "statestore"
+
+
+@cache
+def settings() -> ServiceSettings:
+    """The settings of this process, read once."""
+    return ServiceSettings()

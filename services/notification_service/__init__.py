@@ -1,0 +1,1 @@
+"""Turns events of tasks and reminders into notifications, once each."""

@@ -1,0 +1,104 @@
+"""The ASGI app: ``uvicorn services.notification_service.app:app``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Path, Request
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.common.database import create_tables, engine, session
+from services.common.settings import settings
+from services.common.sidecar import from_sidecar
+from services.notification_service.models import Base, Notification, NotificationRow
+
+log = logging.getLogger("uvicorn.error")
+Database = Annotated[AsyncSession, Depends(session)]
+UserId = Annotated[str, Path(min_length=1, max_length=200, examples=["ada"])]
+
+WORDING = {
+    "com.taskmanager.task.created": "Task created",
+    "com.taskmanager.task.updated": "Task updated",
+    "com.taskmanager.task.completed": "Task completed",
+    "com.taskmanager.task.deleted": "Task deleted",
+    "com.taskmanager.reminder.due": "Reminder",
+}
+SUCCESS = {"status": "SUCCESS"}
+DROP = {"status": "DROP"}
+
+
+@asynccontextmanager
+async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    """Tables before the first request; connections closed after the last."""
+    await create_tables(Base.metadata)
+    yield
+    await engine().dispose()
+
+
+app = FastAPI(title="notification-service", version="1.0.0", lifespan=lifespan)
+
+
+@app.get("/healthz", tags=["health"])
+async def healthz() -> dict[str, str]:
+    """The service answers."""
+    return {"status": "ok"}
+
+
+@app.get("/dapr/subscribe", dependencies=[Depends(from_sidecar)], include_in_schema=False)
+async def subscribe() -> list[dict[str, str]]:
+    """What daprd asks once, by GET, when the app's port opens."""
+    routes = {"task-events": "/events/task", "reminders": "/events/reminder"}
+    return [
+        {"pubsubname": settings().pubsub_name, "topic": topic, "route": route}
+        for topic, route in routes.items()
+    ]
+
+
+# The body is read by hand: daprd sends application/cloudevents+json, which FastAPI would not
+# take for JSON, and its 422 would be retried forever.
+@app.post("/events/task", dependencies=[Depends(from_sidecar)], include_in_schema=False)
+@app.post("/events/reminder", dependencies=[Depends(from_sidecar)], include_in_schema=False)
+async def receive(request: Request, database: Database) -> dict[str, str]:
+    """Turn one event into one notification, however often it is delivered."""
+    event: dict[str, Any] = await request.json()
+    row = _notification(event)
+    if row is None:
+        log.warning("dropped an event that is not one of ours: %s", str(event)[:300])
+        return DROP
+    await database.execute(insert(NotificationRow).values(row).on_conflict_do_nothing())
+    await database.commit()
+    return SUCCESS
+
+
+@app.get("/api/{user_id}/notifications", tags=["notifications"])
+async def list_notifications(user_id: UserId, database: Database) -> list[Notification]:
+    """All notifications of a user, oldest first."""
+    query = (
+        select(NotificationRow)
+        .where(NotificationRow.user_id == user_id)
+        .order_by(NotificationRow.created_at)
+    )
+    return [Notification.model_validate(row) for row in await database.scalars(query)]
+
+
+def _notification(event: dict[str, Any]) -> dict[str, Any] | None:
+    """The row of an event, None when it is not an event of ours."""
+    data = event.get("data")
+    wording = WORDING.get(str(event.get("type")))
+    if not wording or not event.get("id") or not isinstance(data, dict):
+        return None
+    if not data.get("user_id") or not data.get("task_id"):
+        return None
+    title = data.get("title") or (data.get("task") or {}).get("title", "")
+    return {
+        "event_id": event["id"],
+        "user_id": data["user_id"],
+        "task_id": data["task_id"],
+        "kind": event["type"],
+        "message": f"{wording}: {title}",
+    }

@@ -1,0 +1,56 @@
+"""What a notification is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+from sqlalchemy import String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from services.common.database import UTC_TIME, now
+
+
+class Base(DeclarativeBase):
+    """Tables of this service."""
+
+
+class NotificationRow(Base):
+    """A notification. The event's id is its key: the second delivery of an event finds it taken,
+    also when both come at the same moment, because the database decides."""
+
+    __tablename__ = "notifications"
+
+    event_id: Mapped[str] = mapped_column(String(300), primary_key=True)
+    user_id: Mapped[str] = mapped_column(String(200), index=True)
+    task_id: Mapped[str] = mapped_column(String(100))
+    kind: Mapped[str] = mapped_column(String(100))
+    message: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(UTC_TIME, default=now)
+
+
+class Notification(BaseModel):
+    """A notification as a user sees it."""
+
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "event_id": "0b6a…",
+                    "user_id": "ada",
+                    "task_id": "5d1c…",
+                    "kind": "com.taskmanager.task.created",
+                    "message": "Task created: Buy milk",
+                    "created_at": "2030-01-31T08:00:00Z",
+                }
+            ]
+        },
+    )
+
+    event_id: str
+    user_id: str
+    task_id: str
+    kind: str
+    message: str
+    created_at: AwareDatetime
