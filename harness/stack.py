@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from types import TracebackType
@@ -118,7 +118,9 @@ class Stack:
                 if attempt == ATTEMPTS or self._wanted_by_user(error):
                     raise
                 self.note("start.repeated", reason=error.subject)
-            except BaseException:
+            except BaseException as error:
+                # Evidence first: closing removes the run's folder, and the logs with it.
+                error.logs = self._tails()  # type: ignore[attr-defined]  # read by the plugin
                 self.close()
                 raise
 
@@ -161,6 +163,9 @@ class Stack:
             self._runtime.close()
             self._runtime = None
             self.note("stop.ended")
+
+    def _tails(self) -> dict[str, str]:
+        return {name: tail_of(each.log, 60) for name, each in self._start.instances.items()}
 
     def _attempt(self) -> None:
         self.note("start.begun")
@@ -234,11 +239,16 @@ class _Start:
         """Wait for each rung of a node, then let it provide what others expect of it."""
         deadline = Deadline(self._stack.settings.ready_timeout)
         launch = self._launches[node.name]
-        for check in node.checks(self.book):
-            seen = poll(check.observe, deadline, guard=self._guard)
-            if not seen.ok:
-                raise _not_ready(launch, check, seen, deadline, instance)
-            self._stack.note("rung.reached", node.name, rung=check.rung, fact=seen.fact)
+        rungs = iter(node.checks(self.book))
+        try:
+            for check in rungs:
+                seen = poll(check.observe, deadline, guard=self._guard)
+                if not seen.ok:
+                    raise _not_ready(launch, check, seen, deadline, instance)
+                self._stack.note("rung.reached", node.name, rung=check.rung, fact=seen.fact)
+        finally:
+            if isinstance(rungs, Generator):
+                rungs.close()
         node.provide(self.book)
         instance.mark_running()
         self._stack.note("node.ready", node.name)

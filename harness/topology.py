@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import graphlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -110,8 +110,8 @@ class Node(Protocol):
         """What to start."""
         ...
 
-    def checks(self, book: Book) -> Sequence[Check]:
-        """The rungs, lowest first."""
+    def checks(self, book: Book) -> Iterable[Check]:
+        """The rungs, lowest first; a generator may hold what they share and close it."""
         ...
 
     def provide(self, book: Book) -> None:

@@ -13,18 +13,20 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import httpx
 
+from harness import loopback
 from harness.dapr.aclient import AsyncDaprClient
 from harness.dapr.client import DaprClient
+from harness.endpoint import Endpoint
 from harness.errors import ConfigError
 from harness.probe.eventually import aeventually, eventually
-from harness.probe.inbox import Inbox
+from harness.probe.inbox import Delivery, Inbox
 from harness.probe.stream import Stream
 from harness.probe.table import Table
-from harness.probe.tap import EventTap, offsets_now
+from harness.probe.tap import Event, EventTap, offsets_now
 from harness.stack import Stack
 from harness.topology import did_you_mean
 
@@ -67,6 +69,9 @@ class World:
 
     def close(self) -> None:
         """Close clients and taps. Closing twice is fine."""
+        for inbox in self._inboxes.values():
+            if inbox.spoilt:
+                inbox.heal()
         for each in (*self._clients, *self._sidecars.values(), *self._taps.values()):
             each.close()
 
@@ -76,14 +81,14 @@ class World:
 
     def app(self, name: str) -> httpx.Client:
         """An HTTP client of the app itself, past its sidecar."""
-        client = httpx.Client(base_url=self._app_url(name), timeout=15.0, trust_env=False)
+        client = loopback.client(self.app_url(name))
         self._clients.append(client)
         return client
 
     def sidecar(self, app: str) -> DaprClient:
         """A client of the app's sidecar, as the app would use it."""
         if app not in self._sidecars:
-            self._sidecars[app] = DaprClient(*self._sidecar_address(app))
+            self._sidecars[app] = DaprClient(*self.sidecar_address(app))
         return self._sidecars[app]
 
     def topic(self, name: str) -> EventTap:
@@ -129,11 +134,13 @@ class World:
                 found[path.stem] = mask(text, self.stack.book.secrets())
         return found
 
-    def _app_url(self, name: str) -> str:
+    def app_url(self, name: str) -> str:
+        """The base URL of an app."""
         self._require(name)
         return self.stack.book.endpoint(name).http
 
-    def _sidecar_address(self, app: str) -> tuple[Any, str]:
+    def sidecar_address(self, app: str) -> tuple[Endpoint, str]:
+        """Where an app's sidecar listens, and the token it asks for."""
         self._require(f"{app}-daprd")
         exports = self.stack.topology[f"{app}-daprd"].exports(self.stack.book)
         return self.stack.book.endpoint(f"{app}-daprd", "http"), exports["token"]
@@ -166,30 +173,47 @@ class World:
         return offsets_now(self._export("brokers"), topics) if topics else {}
 
 
-class AsyncStream:
+class AsyncStream(Generic[T]):
     """An asynchronous face of a tap or an inbox: waits in a thread, so the loop stays free."""
 
-    def __init__(self, stream: Stream[Any]) -> None:
-        self.stream = stream
+    def __init__(self, stream: Stream[T]) -> None:
+        self._stream = stream
 
-    async def next(self, *, timeout: float | None = None, **wanted: Any) -> Any:
+    async def next(self, *, timeout: float | None = None, **wanted: Any) -> T:
         """The first item that matches and was not returned before; waits for it."""
-        return await asyncio.to_thread(self.stream.next, timeout=timeout, **wanted)
+        return await asyncio.to_thread(self._stream.next, timeout=timeout, **wanted)
 
-    async def collect(self, count: int, *, timeout: float | None = None, **wanted: Any) -> list[Any]:
+    async def collect(self, count: int, *, timeout: float | None = None, **wanted: Any) -> list[T]:
         """The next ``count`` items that match, in order."""
-        return await asyncio.to_thread(self.stream.collect, count, timeout=timeout, **wanted)
+        collect = self._stream.collect
+        return await asyncio.to_thread(collect, count, timeout=timeout, **wanted)
 
     async def nothing_before(
         self, barrier: dict[str, Any], *, timeout: float | None = None, **unwanted: Any
-    ) -> Any:
+    ) -> T:
         """Wait for a barrier, and fail if anything unwanted came before it."""
-        wait = self.stream.nothing_before
+        wait = self._stream.nothing_before
         return await asyncio.to_thread(wait, barrier, timeout=timeout, **unwanted)
 
-    async def all(self, **wanted: Any) -> list[Any]:
+    async def all(self, **wanted: Any) -> list[T]:
         """Every item so far that matches."""
-        return await asyncio.to_thread(self.stream.all, **wanted)
+        return await asyncio.to_thread(self._stream.all, **wanted)
+
+
+class AsyncInbox(AsyncStream[Delivery]):
+    """An asynchronous face of an inbox."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        super().__init__(inbox)
+        self._inbox = inbox
+
+    async def spoil(self, path: str, **how: Any) -> None:
+        """Answer the next deliveries with an error, see `Inbox.spoil`."""
+        await asyncio.to_thread(self._inbox.spoil, path, **how)
+
+    async def heal(self) -> None:
+        """Forget every rule."""
+        await asyncio.to_thread(self._inbox.heal)
 
 
 class AsyncWorld:
@@ -225,24 +249,23 @@ class AsyncWorld:
 
     def app(self, name: str) -> httpx.AsyncClient:
         """An HTTP client of the app itself, past its sidecar."""
-        url = self.sync._app_url(name)
-        client = httpx.AsyncClient(base_url=url, timeout=15.0, trust_env=False)
+        client = loopback.aclient(self.sync.app_url(name))
         self._clients.append(client)
         return client
 
     def sidecar(self, app: str) -> AsyncDaprClient:
         """A client of the app's sidecar, as the app would use it."""
         if app not in self._sidecars:
-            self._sidecars[app] = AsyncDaprClient(*self.sync._sidecar_address(app))
+            self._sidecars[app] = AsyncDaprClient(*self.sync.sidecar_address(app))
         return self._sidecars[app]
 
-    def topic(self, name: str) -> AsyncStream:
+    def topic(self, name: str) -> AsyncStream[Event]:
         """A tap that begins where the topic ended when this world began."""
         return AsyncStream(self.sync.topic(name))
 
-    def inbox(self, app: str) -> AsyncStream:
+    def inbox(self, app: str) -> AsyncInbox:
         """What daprd delivers to the app from this world's beginning on."""
-        return AsyncStream(self.sync.inbox(app))
+        return AsyncInbox(self.sync.inbox(app))
 
     def table(self, name: str) -> Table:
         """A table of the topology's database."""

@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
+from harness import loopback
 from harness.dapr import calls
 from harness.dapr.model import (
     BindingAnswer,
@@ -33,12 +34,7 @@ class AsyncDaprClient:
 
     def __init__(self, endpoint: Endpoint, token: str = "", *, timeout: float = 15.0) -> None:
         self.endpoint = endpoint
-        self._client = httpx.AsyncClient(
-            base_url=endpoint.http,
-            headers={"dapr-api-token": token} if token else {},
-            timeout=timeout,
-            trust_env=False,
-        )
+        self._client = loopback.aclient(endpoint.http, timeout=timeout, token=token)
 
     async def __aenter__(self) -> Self:
         return self

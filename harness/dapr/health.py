@@ -18,6 +18,7 @@ from harness.dapr.model import Metadata
 from harness.deadline import Observation
 from harness.endpoint import Endpoint
 from harness.errors import AppFailed, DaprError, LaunchError
+from harness.loopback import ask
 
 
 @dataclass
@@ -137,7 +138,7 @@ def ask_subscriptions(app: Endpoint, token: str) -> list[tuple[str, str]]:
     """
     headers = {"dapr-api-token": token} if token else {}
     url = f"{app.http}/dapr/subscribe"
-    answer = httpx.get(url, headers=headers, timeout=5.0, trust_env=False)
+    answer = ask("GET", url, headers=headers)
     if answer.status_code == 404:
         return []
     problem = f"status {answer.status_code}" if not answer.is_success else ""

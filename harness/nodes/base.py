@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from harness.deadline import Check
 from harness.topology import Book, Node
@@ -17,7 +17,7 @@ class Plain:
         """Nothing comes along."""
         return ()
 
-    def checks(self, book: Book) -> Sequence[Check]:
+    def checks(self, book: Book) -> Iterable[Check]:
         """Being alive is enough."""
         return ()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import yaml
@@ -84,9 +84,13 @@ class Sidecar(Plain):
             grace=4.0,
         )
 
-    def checks(self, book: Book) -> Sequence[Check]:
-        """The ladder of design: each rung says more than the one below."""
-        client = DaprClient(book.endpoint(self.name, "http"), self._token(book, "dapr-api"))
+    def checks(self, book: Book) -> Iterator[Check]:
+        """Each rung says more than the one below."""
+        token = self._token(book, "dapr-api")
+        with DaprClient(book.endpoint(self.name, "http"), token) as client:
+            yield from self._ladder(book, client)
+
+    def _ladder(self, book: Book, client: DaprClient) -> Sequence[Check]:
         app = book.endpoint(self.app_id)
         resources = book.resources(self.app_id)
         subscriptions = SubscriptionsCheck(

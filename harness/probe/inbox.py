@@ -8,9 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from harness.endpoint import Endpoint
+from harness.loopback import ask
 from harness.probe.inbox_server import CONTROL, Rule
 from harness.probe.stream import Stream
 
@@ -59,6 +58,7 @@ class Inbox(Stream[Delivery]):
         self._record = record
         self._control = f"{control.http}{CONTROL}"
         self._position = start
+        self.spoilt = False
 
     def spoil(
         self, path: str, *, contains: str = "", times: int = 1, status: int = 500, after: bool = False
@@ -73,11 +73,13 @@ class Inbox(Stream[Delivery]):
             after: let the app do its work first: a lost acknowledgement.
         """
         rule = Rule(path, contains, times, status, after)
-        httpx.post(self._control, json=asdict(rule), trust_env=False).raise_for_status()
+        self.spoilt = True
+        ask("POST", self._control, json=asdict(rule)).raise_for_status()
 
     def heal(self) -> None:
         """Forget every rule."""
-        httpx.delete(self._control, trust_env=False).raise_for_status()
+        ask("DELETE", self._control).raise_for_status()
+        self.spoilt = False
 
     def _read(self) -> Iterator[Delivery]:
         with self._record.open("rb") as file:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from harness.errors import LaunchError, Unavailable
 from harness.provision.progress import Progress, size_of, step
+from harness.files import copy_tree
 from harness.provision.store import Store
 
 SUPERUSER = "postgres"
@@ -101,11 +102,13 @@ def _initdb(install: Path, target: Path) -> None:
             shutil.chown(data, "nobody")
             account = {"user": "nobody"}
         command = [str(install / "bin" / "initdb"), "-D", str(data), "-U", SUPERUSER]
-        options = ["--no-sync", "--encoding=UTF8", "--locale=C", "--auth=trust"]
+        # Small WAL segments: 15 MB less to copy at every start.
+        options = ["--no-sync", "--encoding=UTF8", "--locale=C", "--auth=trust", "--wal-segsize=1"]
         done = subprocess.run(
             [*command, *options], capture_output=True, text=True, cwd="/", **account
         )
         if done.returncode != 0:
             raise LaunchError("initdb failed", last=done.stderr[-1500:])
         (data / "pg_hba.conf").write_text(HBA)
-        shutil.move(data, target / "data")
+        # With its owner: a start then copies and need not change the owner of 1,000 files.
+        copy_tree(data, target / "data")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from harness.deadline import Observation
+from harness.loopback import ask
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class HttpCheck:
     def observe(self) -> Observation:
         """Ask once."""
         try:
-            answer = httpx.get(self.url, headers=dict(self.headers), timeout=2.0, trust_env=False)
+            answer = ask("GET", self.url, headers=self.headers, timeout=2.0)
         except httpx.HTTPError as error:
             return Observation(False, f"GET {self.url}: {error or type(error).__name__}")
         return Observation(

@@ -23,6 +23,7 @@ from typing import Any, Self
 from harness.deadline import Deadline, Observation, poll
 from harness.endpoint import LOOPBACK, Endpoint
 from harness.errors import InstanceDied, LaunchError, PortTaken, TeardownError
+from harness.files import copy_tree
 from harness.launch import Launch
 from harness.runtime import supervisor
 from harness.runtime.base import State
@@ -197,13 +198,16 @@ class ProcessRuntime:
         folder = self.folder / "nodes" / launch.name
         folder.mkdir(parents=True, exist_ok=True)
         for name, source in launch.folders.items():
-            _copy_tree(source, folder / name)
+            copy_tree(source, folder / name)
         for name, text in launch.files.items():
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text)
-        if self._account(launch):
-            _give(folder, self._account(launch))
+        account = self._account(launch)
+        if account is not None:
+            # Prepared folders carry their owner with them; the rest is the node's folder itself.
+            for path in (folder, *(folder / name for name in launch.files)):
+                os.chown(path, *account)
         instance = ProcessInstance(self, launch)
         self.spawn(instance)
         return instance
@@ -352,20 +356,6 @@ def _run_folder() -> Path:
     for room in ("logs", "nodes"):
         (folder / room).mkdir(mode=mode)
     return folder
-
-
-def _copy_tree(source: Path, target: Path) -> None:
-    # cp beats shutil.copytree several times over on the 1,000 small files of a PostgreSQL folder.
-    done = subprocess.run(["cp", "-a", f"{source}/.", str(target)], capture_output=True, text=True)
-    if done.returncode != 0:
-        raise LaunchError(f"{source} could not be copied", last=done.stderr.strip())
-
-
-def _give(folder: Path, account: tuple[int, int] | None) -> None:
-    if account is None:
-        return
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, *account, follow_symlinks=False)
 
 
 def wait_gone(pid: int, seconds: float) -> bool:

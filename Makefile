@@ -1,0 +1,46 @@
+# Two commands matter: `make demo` and `make test`. Each does all the set-up it needs.
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit lint bench lock clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed, this is %d.%d; try: make PYTHON=python3.12 ..." % sys.version_info[:2])'
+	@echo "setting up $(VENV) from requirements.lock ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP) ## Start the reference system, play three stories on it, stop it
+	@$(BIN)/dapr-harness demo
+
+test: $(STAMP) ## Everything: lint, unit, contract, plugin, scenarios
+	@$(BIN)/dapr-harness provision
+	@$(BIN)/python -m pytest
+
+unit: $(STAMP) ## The part without real processes, in seconds
+	@$(BIN)/python -m pytest -m "not real" tests
+
+lint: $(STAMP) ## Formatting, style, types, layers
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(STAMP) ## Measure both sides in one run; writes bench.json
+	@$(BIN)/python -m tests.bench
+
+lock: ## Renew requirements.lock (needs uv)
+	uv pip compile pyproject.toml --extra dev --universal --generate-hashes --python-version 3.11 \
+	  --no-emit-index-url --no-emit-find-links --no-emit-package dapr-harness \
+	  --custom-compile-command "make lock" -o requirements.lock
+
+clean: ## Remove the virtual environment and caches of this folder
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,182 @@
+"""The pytest plugin: a stack per session, a world per test, the logs of a failing test.
+
+Wiring only. Fixtures: ``dapr_topology`` (override it), ``dapr_stack``, ``dapr``, ``dapr_sync``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+
+from harness.errors import ConfigError, HarnessError, SystemFailure
+
+if TYPE_CHECKING:
+    from harness.settings import Settings
+    from harness.stack import Stack
+    from harness.topology import Topology
+    from harness.world import AsyncWorld, World
+
+WORLD: pytest.StashKey[World] = pytest.StashKey()
+FAILED: pytest.StashKey[bool] = pytest.StashKey()
+LOG_LIMIT = 20_000
+"""Characters of each log that a report shows."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options begin with ``--dapr-``."""
+    group = parser.getgroup("dapr", "dapr-harness")
+    group.addoption(
+        "--dapr-runtime",
+        choices=["auto", "processes"],
+        default=None,
+        help="where the stack runs (default: auto)",
+    )
+    group.addoption(
+        "--dapr-keep",
+        action="store_true",
+        help="leave the stack up when a test failed, and print how to reach it",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Nothing has failed yet."""
+    config.stash[FAILED] = False
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> None:
+    """Run a coroutine test that uses ``dapr`` by pytest-asyncio, also in its strict mode."""
+    if inspect.iscoroutinefunction(obj) and "dapr" in inspect.signature(obj).parameters:
+        pytest.mark.asyncio(obj)
+
+
+@pytest.fixture(scope="session")
+def dapr_settings(pytestconfig: pytest.Config) -> Settings:
+    """Settings from the environment, pyproject.toml and the command line."""
+    from harness.settings import Settings
+
+    runtime = pytestconfig.getoption("--dapr-runtime")
+    return Settings.load(start=pytestconfig.rootpath, runtime=runtime)
+
+
+@pytest.fixture(scope="session")
+def dapr_topology(dapr_settings: Settings) -> Topology:
+    """The system to run; override this fixture, or name a topology in the settings."""
+    from harness.loading import load_topology
+
+    if not dapr_settings.topology:
+        raise ConfigError(
+            "no topology is given",
+            expected="a session fixture `dapr_topology`, or `topology` in [tool.dapr-harness]",
+            hint="the README shows one of 15 lines",
+        )
+    return load_topology(dapr_settings)
+
+
+@pytest.fixture(scope="session")
+def dapr_stack(
+    dapr_topology: Topology, dapr_settings: Settings, pytestconfig: pytest.Config
+) -> Iterator[Stack]:
+    """The running system of the whole session."""
+    from harness.run import running
+
+    stack = running(dapr_topology, dapr_settings, progress=_Lines(pytestconfig))
+    with stack:
+        yield stack
+        if pytestconfig.getoption("--dapr-keep") and pytestconfig.stash[FAILED]:
+            _keep(stack, pytestconfig)
+
+
+@pytest.fixture
+def dapr_sync(dapr_stack: Stack, request: pytest.FixtureRequest) -> Iterator[World]:
+    """A world of the test's own, for synchronous tests."""
+    from harness.world import World
+
+    with World(dapr_stack) as world:
+        request.node.stash[WORLD] = world
+        yield world
+
+
+@pytest_asyncio.fixture
+async def dapr(dapr_stack: Stack, request: pytest.FixtureRequest) -> AsyncIterator[AsyncWorld]:
+    """A world of the test's own, for asynchronous tests."""
+    from harness.world import AsyncWorld, World
+
+    world = World(dapr_stack)
+    request.node.stash[WORLD] = world
+    async with AsyncWorld(world) as opened:
+        yield opened
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Attach logs to a failure, and tell our faults from those of the system under test."""
+    report = yield
+    error = call.excinfo.value if call.excinfo else None
+    if report.failed:
+        item.config.stash[FAILED] = True
+        _attach(report, item, error)
+    if report.when == "setup" and isinstance(error, SystemFailure | HarnessError):
+        # The message says it all; the traceback would lead through the harness only.
+        report.longrepr = "\n".join([str(error), *getattr(error, "__notes__", [])])
+        if isinstance(error, SystemFailure):
+            # pytest calls every failure of a set-up an ERROR. This one is the system's.
+            report.when = "call"
+    return report
+
+
+def _attach(report: pytest.TestReport, item: pytest.Item, error: BaseException | None) -> None:
+    world = item.stash.get(WORLD, None)
+    logs: dict[str, str] = getattr(error, "logs", {})
+    if world is not None and report.when == "call":
+        logs = world.logs()
+    for name, text in logs.items():
+        cut = text if len(text) <= LOG_LIMIT else f"[...]\n{text[-LOG_LIMIT:]}"
+        report.sections.append((f"log of {name} during this test", cut))
+
+
+def _keep(stack: Stack, config: pytest.Config) -> None:
+    from harness.registry import Registry
+    from harness.settings import Settings
+
+    settings = Settings.load(start=config.rootpath)
+    name = f"pytest-{stack.folder.name}"
+    up = Registry(settings.state_dir).adopt(stack, name)
+    lines = _Lines(config)
+    lines.say(f"the stack is left up as {name!r}, because a test failed and --dapr-keep was given")
+    for node in up.nodes:
+        lines.say(f"  {node.name}: {' '.join(f'{k}={v}' for k, v in node.endpoints.items())}")
+    lines.say(f"look: dapr-harness status --name {name}; end it: dapr-harness down --name {name}")
+
+
+class _Lines:
+    """Provisioning, shown as plain lines past pytest's capture."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._terminal = config.pluginmanager.get_plugin("terminalreporter")
+        self._capture = config.pluginmanager.get_plugin("capturemanager")
+
+    def say(self, line: str) -> None:
+        """Write one line."""
+        if self._terminal is not None:
+            free = self._capture.global_and_fixture_disabled() if self._capture else nullcontext()
+            with free:
+                self._terminal.write_line(f"dapr-harness: {line}")
+
+    def begin(self, what: str) -> None:
+        """Something slow begins."""
+        self.say(f"{what} ...")
+
+    def advance(self, what: str, fact: str) -> None:
+        """Too much for plain lines."""
+
+    def end(self, what: str, fact: str) -> None:
+        """It is done."""
+        self.say(f"{what}: {fact}")

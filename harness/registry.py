@@ -1,0 +1,162 @@
+"""The stacks that are up, found through state files."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import platformdirs
+
+from harness.errors import ConfigError, TeardownError
+from harness.runtime.processes import wait_gone
+from harness.stack import Stack
+from harness.topology import did_you_mean
+
+
+@dataclass(frozen=True)
+class UpNode:
+    """One node of a stack that is up.
+
+    Attributes:
+        pid: its process.
+        endpoints: its addresses by port name.
+        log: its log file.
+    """
+
+    name: str
+    pid: int
+    endpoints: dict[str, str]
+    log: str
+
+
+@dataclass(frozen=True)
+class UpStack:
+    """A stack that outlives the process that started it.
+
+    Attributes:
+        supervisor: the process that ends it on SIGTERM.
+        born: the supervisor's start time, so that a reused pid is not mistaken for it.
+        since: when it was ready, in seconds since the epoch.
+        token: of its sidecars' APIs; the file is readable by its owner only.
+    """
+
+    name: str
+    supervisor: int
+    born: str
+    since: float
+    folder: str
+    token: str
+    nodes: list[UpNode] = field(default_factory=list)
+
+    @property
+    def alive(self) -> bool:
+        """Whether its supervisor still is the process that it was."""
+        return born(self.supervisor) == self.born
+
+
+class Registry:
+    """State files, one per stack that is up.
+
+    Args:
+        folder: where they lie; the platform's user state folder when None.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or platformdirs.user_state_path("dapr-harness", appauthor=False)
+
+    def file(self, name: str) -> Path:
+        """The state file of a stack of that name."""
+        return self.folder / f"{name}.json"
+
+    def __iter__(self) -> Iterator[UpStack]:
+        for file in sorted(self.folder.glob("*.json")) if self.folder.is_dir() else ():
+            raw = json.loads(file.read_text())
+            raw["nodes"] = [UpNode(**node) for node in raw["nodes"]]
+            yield UpStack(**raw)
+
+    def find(self, name: str) -> UpStack | None:
+        """The living stack of that name; the state file of a dead one is removed."""
+        for each in self:
+            if each.name == name:
+                if each.alive:
+                    return each
+                self.file(name).unlink(missing_ok=True)
+        return None
+
+    def require(self, name: str) -> UpStack:
+        """The living stack of that name.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        found = self.find(name)
+        if found is None:
+            names = [each.name for each in self if each.alive]
+            raise ConfigError(
+                f"no stack named {name!r} is up",
+                hint=did_you_mean(name, names) if names else "start one with `dapr-harness up`",
+            )
+        return found
+
+    def adopt(self, stack: Stack, name: str) -> UpStack:
+        """Detach a stack and write it down.
+
+        Raises:
+            ConfigError: another one of that name is up.
+        """
+        if self.find(name) is not None:
+            raise ConfigError(
+                f"a stack named {name!r} is up already",
+                hint=f"`dapr-harness down --name {name}` first, or give this one another --name",
+            )
+        endpoints: dict[str, dict[str, str]] = {}
+        for (node, port), endpoint in stack.book.endpoints().items():
+            endpoints.setdefault(node, {})[port] = str(endpoint)
+        nodes = [
+            UpNode(each.name, each.pid, endpoints.get(each.name, {}), str(each.log))
+            for each in stack.instances.values()
+        ]
+        folder, token = str(stack.folder), stack.book.token("dapr-api")
+        supervisor = stack.detach((self.file(name),))
+        found = UpStack(
+            name, supervisor, born(supervisor), time.time(), folder, token, nodes
+        )
+        self._write(found)
+        return found
+
+    def take_down(self, name: str) -> UpStack:
+        """End a stack and wait until it is gone.
+
+        Raises:
+            ConfigError: there is none of that name.
+            TeardownError: it did not end.
+        """
+        found = self.require(name)
+        os.kill(found.supervisor, signal.SIGTERM)
+        if not wait_gone(found.supervisor, 20):
+            raise TeardownError(
+                f"the supervisor of {name!r} (pid {found.supervisor}) did not end", budget=20
+            )
+        self.file(name).unlink(missing_ok=True)
+        return found
+
+    def _write(self, up: UpStack) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        aside = self.folder / f".{up.name}-{os.getpid()}"
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(asdict(up), file, indent=1)
+        aside.rename(self.file(up.name))
+
+
+def born(pid: int) -> str:
+    """When a process started, in the kernel's own words; "" when there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""

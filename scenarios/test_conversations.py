@@ -1,0 +1,101 @@
+"""Conversations live in Dapr state: they survive, they expire, and a stale writer is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness import AsyncWorld, DaprError
+
+HELLO = {"messages": [{"role": "user", "text": "Hello", "at": None}]}
+REPLY = {"messages": [*HELLO["messages"], {"role": "assistant", "text": "Hi", "at": None}]}
+
+
+def path(dapr: AsyncWorld) -> str:
+    """A conversation of this test's own."""
+    return f"/api/{dapr.name('user')}/conversations/{dapr.name('talk')}"
+
+
+async def test_a_conversation_is_read_as_it_was_saved(dapr: AsyncWorld) -> None:
+    """Save, read, replace over the current version, read again."""
+    backend, talk = dapr.app("backend-service"), path(dapr)
+
+    assert (await backend.get(talk)).status_code == 404
+    assert (await backend.put(talk, json=HELLO)).status_code == 204
+    first = await backend.get(talk)
+    saved = await backend.put(talk, json=REPLY, headers={"if-match": first.headers["etag"]})
+    second = await backend.get(talk)
+
+    assert HELLO == first.json()
+    assert saved.status_code == 204
+    assert REPLY == second.json()
+    assert first.headers["etag"] != second.headers["etag"]
+
+
+async def test_a_stale_etag_is_refused_and_changes_nothing(dapr: AsyncWorld) -> None:
+    """Of two writers that read the same version, the second is told."""
+    backend, talk = dapr.app("backend-service"), path(dapr)
+    await backend.put(talk, json=HELLO)
+    etag = (await backend.get(talk)).headers["etag"]
+
+    first = await backend.put(talk, json=REPLY, headers={"if-match": etag})
+    second = await backend.put(talk, json={"messages": []}, headers={"if-match": etag})
+    deleted = await backend.delete(talk, headers={"if-match": etag})
+
+    assert [204, 409, 409] == [first.status_code, second.status_code, deleted.status_code]
+    assert REPLY == (await backend.get(talk)).json()
+
+
+async def test_a_deleted_conversation_is_gone(dapr: AsyncWorld) -> None:
+    """Delete over the current version, then read nothing."""
+    backend, talk = dapr.app("backend-service"), path(dapr)
+    await backend.put(talk, json=HELLO)
+    etag = (await backend.get(talk)).headers["etag"]
+
+    deleted = await backend.delete(talk, headers={"if-match": etag})
+
+    assert deleted.status_code == 204
+    assert (await backend.get(talk)).status_code == 404
+
+
+async def test_a_conversation_survives_a_restart_of_its_sidecar(dapr: AsyncWorld) -> None:
+    """State is in the store, not in daprd."""
+    backend, talk = dapr.app("backend-service"), path(dapr)
+    await backend.put(talk, json=HELLO)
+    etag = (await backend.get(talk)).headers["etag"]
+
+    dapr.stack.restart("backend-service-daprd")
+    answer = await backend.get(talk)
+
+    assert HELLO == answer.json()
+    assert etag == answer.headers["etag"]
+
+
+async def test_state_expires_when_its_time_is_up(dapr: AsyncWorld) -> None:
+    """Of two keys, the one with a TTL of a second goes and the other stays."""
+    sidecar, brief, lasting = dapr.sidecar("backend-service"), dapr.name("brief"), dapr.name("lasting")
+    await sidecar.save_state("statestore", brief, {"n": 1}, ttl=1)
+    await sidecar.save_state("statestore", lasting, {"n": 2})
+    item = await sidecar.get_state("statestore", brief)
+    assert item.exists
+    assert "ttlexpiretime" in item.metadata
+
+    async def gone() -> bool:
+        return not (await sidecar.get_state("statestore", brief)).exists
+
+    await dapr.eventually(gone)
+
+    assert {"n": 2} == (await sidecar.get_state("statestore", lasting)).value
+
+
+async def test_daprs_own_word_for_a_stale_etag_is_409(dapr: AsyncWorld) -> None:
+    """The sidecar answers 409 ERR_STATE_SAVE; the client carries both."""
+    sidecar, key = dapr.sidecar("backend-service"), dapr.name("key")
+    await sidecar.save_state("statestore", key, 1)
+    etag = (await sidecar.get_state("statestore", key)).etag
+    await sidecar.save_state("statestore", key, 2, etag=etag)
+
+    with pytest.raises(DaprError) as caught:
+        await sidecar.save_state("statestore", key, 3, etag=etag)
+
+    assert (409, "ERR_STATE_SAVE") == (caught.value.status, caught.value.error_code)
+    assert 2 == (await sidecar.get_state("statestore", key)).value

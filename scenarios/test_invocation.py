@@ -1,0 +1,41 @@
+"""One app calls another through the sidecars."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from harness import AsyncWorld, DaprError
+
+
+async def test_an_app_is_reached_through_another_ones_sidecar(dapr: AsyncWorld) -> None:
+    """Verb, path, body and status go through as they are."""
+    user, sidecar = dapr.name("user"), dapr.sidecar("notification-service")
+
+    made = await sidecar.invoke(
+        "backend-service", f"api/{user}/tasks", json={"title": "By invocation"}
+    )
+    listed = await sidecar.invoke("backend-service", f"api/{user}/tasks", verb="GET")
+    missing = await sidecar.invoke("backend-service", f"api/{user}/tasks/none", verb="GET")
+
+    assert (201, "By invocation") == (made.status_code, made.json()["title"])
+    assert [made.json()["id"]] == [task["id"] for task in listed.json()]
+    assert (404, {"detail": "no such task"}) == (missing.status_code, missing.json())
+
+
+async def test_an_unknown_app_is_an_error_of_dapr(dapr: AsyncWorld) -> None:
+    """The client raises what daprd itself says, with its code."""
+    with pytest.raises(DaprError) as caught:
+        await dapr.sidecar("notification-service").invoke("nobody", "x", verb="GET")
+
+    assert (500, "ERR_DIRECT_INVOKE") == (caught.value.status, caught.value.error_code)
+
+
+async def test_a_sidecar_asks_for_its_token(dapr: AsyncWorld) -> None:
+    """Health is open to all, everything else is not."""
+    base = dapr.sidecar("backend-service").endpoint.http
+    async with httpx.AsyncClient(base_url=base) as stranger:
+        health = await stranger.get("/v1.0/healthz")
+        metadata = await stranger.get("/v1.0/metadata")
+
+    assert (204, 401) == (health.status_code, metadata.status_code)

@@ -1,0 +1,185 @@
+"""A task changes, an event flows, a notification appears: once each, in order, for its owner."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+
+from harness import AsyncWorld
+
+STORY = ["created", "updated", "completed", "deleted"]
+
+
+async def new_task(dapr: AsyncWorld, user: str, **fields: Any) -> dict[str, Any]:
+    """A task made through the backend's own API."""
+    answer = await dapr.app("backend-service").post(
+        f"/api/{user}/tasks", json={"title": "Buy milk", **fields}
+    )
+    assert answer.status_code == 201, answer.text
+    task: dict[str, Any] = answer.json()
+    return task
+
+
+async def notifications(dapr: AsyncWorld, user: str) -> list[dict[str, Any]]:
+    """What the notification service shows a user."""
+    answer = await dapr.app("notification-service").get(f"/api/{user}/notifications")
+    rows: list[dict[str, Any]] = answer.raise_for_status().json()
+    return rows
+
+
+def task_event(dapr: AsyncWorld, event_id: str, **data: Any) -> dict[str, Any]:
+    """A CloudEvent as the backend would make it."""
+    return {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": "scenario",
+        "type": "com.taskmanager.task.created",
+        "datacontenttype": "application/json",
+        "data": {"task_id": dapr.id, "user_id": dapr.name("user"), "title": "Once", **data},
+    }
+
+
+async def test_every_change_of_a_task_is_an_event_in_order(dapr: AsyncWorld) -> None:
+    """The four changes of one task arrive on one partition, in order, with the task in them."""
+    user, backend = dapr.name("user"), dapr.app("backend-service")
+    task = await new_task(dapr, user)
+    path = f"/api/{user}/tasks/{task['id']}"
+
+    await backend.put(path, json={"title": "Buy oat milk"})
+    await backend.post(f"{path}/complete")
+    await backend.delete(path)
+    events = await dapr.topic("task-events").collect(4, subject=task["id"])
+
+    assert [f"com.taskmanager.task.{change}" for change in STORY] == [e.type for e in events]
+    assert len({event.partition for event in events}) == 1
+    assert {"backend-service"} == {event.source for event in events}
+    assert {task["id"]} == {event.key for event in events}
+    titles = [event.data["task"]["title"] for event in events]
+    assert ["Buy milk", "Buy oat milk", "Buy oat milk", "Buy oat milk"] == titles
+    assert [False, False, True, True] == [e.data["task"]["completed"] for e in events]
+
+
+async def test_every_event_becomes_one_notification_of_its_owner(dapr: AsyncWorld) -> None:
+    """Four changes are four notifications, worded for a person; another user sees none."""
+    user, other, backend = dapr.name("user"), dapr.name("other"), dapr.app("backend-service")
+    task = await new_task(dapr, user)
+    path = f"/api/{user}/tasks/{task['id']}"
+    await backend.put(path, json={"title": "Buy oat milk"})
+    await backend.post(f"{path}/complete")
+    await backend.delete(path)
+
+    async def four() -> list[dict[str, Any]]:
+        rows = await notifications(dapr, user)
+        assert len(rows) == 4
+        return rows
+
+    rows = await dapr.eventually(four)
+
+    assert [
+        "Task created: Buy milk",
+        "Task updated: Buy oat milk",
+        "Task completed: Buy oat milk",
+        "Task deleted: Buy oat milk",
+    ] == [row["message"] for row in rows]
+    assert {task["id"]} == {row["task_id"] for row in rows}
+    assert [] == await notifications(dapr, other)
+
+
+async def test_completing_twice_is_one_event(dapr: AsyncWorld) -> None:
+    """A second completion tells nothing: the deletion comes right after the first one."""
+    user, backend = dapr.name("user"), dapr.app("backend-service")
+    task = await new_task(dapr, user)
+    path = f"/api/{user}/tasks/{task['id']}"
+    topic = dapr.topic("task-events")
+
+    await backend.post(f"{path}/complete")
+    await topic.next(type="com.taskmanager.task.completed", subject=task["id"])
+    await backend.post(f"{path}/complete")
+    await backend.delete(path)
+
+    await topic.next(type="com.taskmanager.task.deleted", subject=task["id"])
+    completions = await topic.all(type="com.taskmanager.task.completed", subject=task["id"])
+    assert len(completions) == 1
+
+
+async def test_an_event_that_is_published_twice_is_notified_once(dapr: AsyncWorld) -> None:
+    """At-least-once on the broker, exactly once for the user."""
+    event = task_event(dapr, dapr.name("event"))
+    sidecar, inbox = dapr.sidecar("backend-service"), dapr.inbox("notification-service")
+
+    for _ in range(2):
+        await sidecar.publish_event("pubsub", "task-events", event)
+    deliveries = await inbox.collect(2, id=event["id"])
+
+    assert [200, 200] == [each.status for each in deliveries]
+    assert dapr.table("notifications").count(event_id=event["id"]) == 1
+
+
+async def test_two_deliveries_at_the_same_moment_are_one_notification(dapr: AsyncWorld) -> None:
+    """Ten deliveries of one event race; all are acknowledged and one leaves a row."""
+    event = task_event(dapr, dapr.name("event"))
+    app = dapr.app("notification-service")
+    headers = {
+        "content-type": "application/cloudevents+json",
+        "dapr-api-token": dapr.stack.book.token("app-api"),
+    }
+
+    answers: list[httpx.Response] = await asyncio.gather(
+        *(app.post("/events/task", json=event, headers=headers) for _ in range(10))
+    )
+
+    assert [{"status": "SUCCESS"}] * 10 == [each.json() for each in answers]
+    assert dapr.table("notifications").count(event_id=event["id"]) == 1
+
+
+async def test_only_the_sidecar_may_deliver(dapr: AsyncWorld) -> None:
+    """A delivery without the app's token is refused and leaves nothing."""
+    event = task_event(dapr, dapr.name("event"))
+
+    answer = await dapr.app("notification-service").post("/events/task", json=event)
+
+    assert answer.status_code == 401
+    assert dapr.table("notifications").count(event_id=event["id"]) == 0
+
+
+async def test_a_handler_that_fails_twice_gets_the_event_until_it_succeeds(
+    dapr: AsyncWorld,
+) -> None:
+    """Two failures before the work: three deliveries, one notification."""
+    inbox, user = dapr.inbox("notification-service"), dapr.name("user")
+    await inbox.spoil("/events/task", contains=user, times=2)
+
+    await new_task(dapr, user)
+    deliveries = await inbox.collect(3, where=lambda each: each.data.get("user_id") == user)
+
+    assert [500, 500, 200] == [each.status for each in deliveries]
+    assert [None, None, 200] == [each.app_status for each in deliveries]
+    assert len({each.id for each in deliveries}) == 1
+    assert len(await notifications(dapr, user)) == 1
+
+
+async def test_a_lost_acknowledgement_does_not_notify_twice(dapr: AsyncWorld) -> None:
+    """The handler did its work, the answer was lost: delivered again, notified once."""
+    inbox, user = dapr.inbox("notification-service"), dapr.name("user")
+    await inbox.spoil("/events/task", contains=user, times=1, after=True)
+
+    await new_task(dapr, user)
+    deliveries = await inbox.collect(2, where=lambda each: each.data.get("user_id") == user)
+
+    assert [500, 200] == [each.status for each in deliveries]
+    assert [200, 200] == [each.app_status for each in deliveries]
+    assert len(await notifications(dapr, user)) == 1
+
+
+async def test_an_event_that_is_not_one_of_ours_is_dropped(dapr: AsyncWorld) -> None:
+    """Garbage is dropped once instead of blocking its partition forever."""
+    event = task_event(dapr, dapr.name("event")) | {"data": {"no": "task"}}
+    inbox = dapr.inbox("notification-service")
+
+    await dapr.sidecar("backend-service").publish_event("pubsub", "task-events", event)
+    delivery = await inbox.next(id=event["id"])
+
+    assert '{"status":"DROP"}' == delivery.answer
+    assert dapr.table("notifications").count(event_id=event["id"]) == 0
