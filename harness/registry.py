@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import filelock
 import platformdirs
 
 from harness.errors import ConfigError, TeardownError
@@ -103,17 +106,48 @@ class Registry:
             )
         return found
 
-    def adopt(self, stack: Stack, name: str) -> UpStack:
-        """Detach a stack and write it down.
+    def require_free(self, name: str) -> None:
+        """Check that a name can be used.
 
         Raises:
-            ConfigError: another one of that name is up.
+            ConfigError: it is malformed, or a stack of that name is up.
         """
+        if not re.fullmatch(r"[\w-]+", name):
+            raise ConfigError(f"{name!r} cannot be a stack's name", expected="letters, digits, - _")
         if self.find(name) is not None:
             raise ConfigError(
                 f"a stack named {name!r} is up already",
                 hint=f"`dapr-harness down --name {name}` first, or give this one another --name",
             )
+
+    @contextlib.contextmanager
+    def starting(self, name: str) -> Iterator[None]:
+        """Keep the name while a stack starts and until it is written down.
+
+        Raises:
+            ConfigError: somebody else is starting a stack of that name, or it is up.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(self.folder / f"{name}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise ConfigError(
+                f"a stack named {name!r} is being started by somebody else",
+                hint="give this one another --name",
+            ) from None
+        with contextlib.closing(_Releasing(lock)):
+            self.require_free(name)
+            yield
+
+    def adopt(self, stack: Stack, name: str) -> UpStack:
+        """Write a stack down and let it outlive this process."""
+        found = self.record(stack, name)
+        stack.detach((self.file(name),))
+        return found
+
+    def record(self, stack: Stack, name: str) -> UpStack:
+        """Write a stack down."""
         endpoints: dict[str, dict[str, str]] = {}
         for (node, port), endpoint in stack.book.endpoints().items():
             endpoints.setdefault(node, {})[port] = str(endpoint)
@@ -122,10 +156,8 @@ class Registry:
             for each in stack.instances.values()
         ]
         folder, token = str(stack.folder), stack.book.token("dapr-api")
-        supervisor = stack.detach((self.file(name),))
-        found = UpStack(
-            name, supervisor, born(supervisor), time.time(), folder, token, nodes
-        )
+        owner = stack.owner
+        found = UpStack(name, owner, born(owner), time.time(), folder, token, nodes)
         self._write(found)
         return found
 
@@ -142,8 +174,12 @@ class Registry:
             raise TeardownError(
                 f"the supervisor of {name!r} (pid {found.supervisor}) did not end", budget=20
             )
-        self.file(name).unlink(missing_ok=True)
+        self.forget(name)
         return found
+
+    def forget(self, name: str) -> None:
+        """Remove the state file of a stack that has ended."""
+        self.file(name).unlink(missing_ok=True)
 
     def _write(self, up: UpStack) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -152,6 +188,22 @@ class Registry:
         with os.fdopen(descriptor, "w") as file:
             json.dump(asdict(up), file, indent=1)
         aside.rename(self.file(up.name))
+
+
+class _Releasing:
+    """A held lock as something that can be closed."""
+
+    def __init__(self, lock: filelock.BaseFileLock) -> None:
+        self._lock = lock
+
+    def close(self) -> None:
+        """Let it go."""
+        self._lock.release()
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and was not waited for does not."""
+    return not wait_gone(pid, 0)
 
 
 def born(pid: int) -> str:

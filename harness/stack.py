@@ -142,11 +142,15 @@ class Stack:
         """Record something in the journal and tell the watcher."""
         self._watch(self.journal.note(kind, node, **facts))
 
-    def detach(self, leftovers: tuple[Path, ...] = ()) -> int:
-        """Let the stack outlive this process; return the pid that ends it on SIGTERM."""
-        pid = self._running.detach(leftovers)
+    @property
+    def owner(self) -> int:
+        """The process that ends the stack when it gets SIGTERM."""
+        return self._running.owner
+
+    def detach(self, leftovers: tuple[Path, ...] = ()) -> None:
+        """Let the stack outlive this process."""
+        self._running.detach(leftovers)
         self._detached = True
-        return pid
 
     def close(self) -> None:
         """End everything: the apps and their sidecars first, then what they depend on.

@@ -95,6 +95,11 @@ class Runtime(Protocol):
         """The run's folder: ``nodes/<name>/`` and ``logs/<name>.log`` lie in it."""
         ...
 
+    @property
+    def owner(self) -> int:
+        """The process that ends the run when it gets SIGTERM."""
+        ...
+
     def reserve(self, wanted: int | None = None) -> Endpoint:
         """Hold a port until a launch that lists it is executed.
 
@@ -111,14 +116,11 @@ class Runtime(Protocol):
         """
         ...
 
-    def detach(self, leftovers: Sequence[Path] = ()) -> int:
+    def detach(self, leftovers: Sequence[Path] = ()) -> None:
         """Let the run outlive this process.
 
         Args:
             leftovers: files that are removed when the run ends.
-
-        Returns:
-            The id of the process that ends the run when it gets SIGTERM.
         """
         ...
 

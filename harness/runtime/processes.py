@@ -237,13 +237,19 @@ class ProcessRuntime:
         if code is not None:
             instance.ended(code)
 
-    def detach(self, leftovers: Sequence[Path] = ()) -> int:
+    @property
+    def owner(self) -> int:
+        """The supervisor."""
+        return self._supervisor.pid
+
+    def detach(self, leftovers: Sequence[Path] = ()) -> None:
         """Let the run outlive this process; the supervisor ends it on SIGTERM."""
-        answer = self.request("detach", leftovers=[str(path) for path in leftovers])
+        self.request("detach", leftovers=[str(path) for path in leftovers])
         with self._lock:
             self._closed = True
         self._socket.close()
-        return int(answer["pid"])
+        # Not ours to wait for any more; without a code Popen would complain when collected.
+        self._supervisor.returncode = 0
 
     def close(self) -> None:
         """End everything and remove the run's folder.

@@ -211,7 +211,6 @@ class Supervisor:
     def op_detach(self, request):
         self.detached = True
         self.leftovers = request["leftovers"]
-        return {"pid": os.getpid()}
 
     def op_finish(self, request):
         self.finishing = True

@@ -1,0 +1,108 @@
+"""Showing things to a person at a terminal, and in plain lines where there is none."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from harness.journal import Entry
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """Machine-readable output on standard output, nothing else."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+class Steps:
+    """Provisioning: a line that is rewritten on a terminal, plain lines elsewhere."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._began: dict[str, float] = {}
+        self._status: Any = None
+
+    def begin(self, what: str) -> None:
+        """Something slow begins."""
+        with self._lock:
+            self._began[what] = time.monotonic()
+            if err.is_terminal:
+                self._status = self._status or err.status("")
+                self._status.start()
+            else:
+                err.print(f"{what} ...")
+
+    def advance(self, what: str, fact: str) -> None:
+        """It is still going on."""
+        with self._lock:
+            if self._status is not None and what in self._began:
+                elapsed = time.monotonic() - self._began[what]
+                self._status.update(f"{what}: {elapsed:.0f} s, {fact}")
+
+    def end(self, what: str, fact: str) -> None:
+        """It is done."""
+        with self._lock:
+            self._began.pop(what, None)
+            if self._status is not None and not self._began:
+                self._status.stop()
+                self._status = None
+            err.print(f"{what}: {fact}")
+
+
+class Climbing:
+    """A start as it happens: a live table on a terminal, a line per ready node elsewhere."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._began = 0.0
+        self._rows: dict[str, tuple[str, float]] = {}
+        self._live: Live | None = None
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show while inside."""
+        if not err.is_terminal:
+            yield
+            return
+        with Live(console=err, refresh_per_second=20, transient=True) as live:
+            self._live = live
+            try:
+                yield
+            finally:
+                self._live = None
+
+    def __call__(self, entry: Entry) -> None:
+        """Receive an entry of the journal."""
+        with self._lock:
+            if entry.kind == "start.begun":
+                self._began = entry.at
+            state = {
+                "node.started": "started",
+                "rung.reached": f"rung {entry.facts.get('rung')}",
+                "node.ready": "ready",
+            }.get(entry.kind)
+            if state is None:
+                return
+            self._rows[entry.node] = (state, entry.at - self._began)
+            if self._live is not None:
+                self._live.update(self._table())
+            elif state == "ready":
+                err.print(f"{entry.at - self._began:6.2f} s  {entry.node} is ready")
+
+    def _table(self) -> Table:
+        table = Table(box=None, padding=(0, 2), show_header=False)
+        for node, (state, at) in self._rows.items():
+            mark = "[green]✓[/]" if state == "ready" else "[yellow]…[/]"
+            table.add_row(mark, node, state, f"{at:.2f} s")
+        return table

@@ -1,0 +1,214 @@
+"""``up``, ``down``, ``status`` and ``logs``."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from harness.cli.console import Climbing, Steps, err, out, print_json
+from harness.deadline import Deadline, ticks
+from harness.errors import ConfigError
+from harness.loading import load_topology
+from harness.loopback import ask
+from harness.registry import Registry, UpNode, UpStack, alive
+from harness.report.waterfall import climbs, draw
+from harness.run import running
+from harness.settings import Settings
+from harness.stack import Stack
+from harness.topology import did_you_mean
+
+Name = Annotated[str, typer.Option("--name", "-n", help="Which stack; several can be up at once.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
+
+
+def up(
+    name: Name = "default",
+    topology: Annotated[
+        str | None,
+        typer.Option(help="module:attribute; [tool.dapr-harness] of pyproject.toml by default."),
+    ] = None,
+    timings: Annotated[
+        bool, typer.Option("--timings", help="Show where the time of the start went.")
+    ] = False,
+    attach: Annotated[
+        bool, typer.Option("--attach", help="Stay, show the logs, and stop it all on Ctrl-C.")
+    ] = False,
+    offline: Annotated[
+        bool | None, typer.Option("--offline", help="Never use the network.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Start a topology and leave it up.
+
+    Look around with curl, `dapr-harness status` and `dapr-harness logs -f`; end it with
+    `dapr-harness down`.
+    """
+    settings = Settings.load(topology=topology, offline=offline)
+    registry = Registry(settings.state_dir)
+    registry.require_free(name)
+    climbing = Climbing()
+    stack = running(load_topology(settings), settings, progress=Steps(), watch=climbing)
+    with registry.starting(name), ExitStack() as cleanup:
+        cleanup.callback(stack.close)
+        with climbing.shown():
+            stack.start()
+        found = registry.record(stack, name) if attach else registry.adopt(stack, name)
+        if attach:
+            cleanup.callback(registry.forget, name)
+        _announce(found, stack, timings=timings, as_json=as_json)
+        if attach:
+            _attach(found)
+
+
+def down(name: Name = "default", as_json: Json = False) -> None:
+    """End a stack and everything it started."""
+    began = time.monotonic()
+    found = Registry(Settings.load().state_dir).take_down(name)
+    took = time.monotonic() - began
+    if as_json:
+        print_json({"name": name, "nodes": len(found.nodes), "seconds": took})
+    else:
+        out.print(f"stack {name!r} is down: {len(found.nodes)} nodes in {took:.2f} s")
+
+
+def status(name: Annotated[str | None, Name] = None, as_json: Json = False) -> None:
+    """Show what is up: nodes, states, addresses."""
+    registry = Registry(Settings.load().state_dir)
+    found = [registry.require(name)] if name else [each for each in registry if each.alive]
+    rows = [_status_of(each) for each in found]
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        out.print("nothing is up; start something with `dapr-harness up`")
+    for row in rows:
+        table = Table(title=f"stack {row['name']!r}, up for {row['up_for']:.0f} s", title_justify="left")
+        for column in ("node", "state", "pid", "addresses"):
+            table.add_column(column)
+        for node in row["nodes"]:
+            colour = "green" if node["state"] in ("running", "healthy") else "red"
+            ports = "  ".join(f"{port} {address}" for port, address in node["endpoints"].items())
+            state = f"[{colour}]{node['state']}[/]"
+            table.add_row(node["name"], state, str(node["pid"]), ports)
+        out.print(table)
+        out.print(f"logs: {row['folder']}/logs    API token: dapr-harness token --name {row['name']}")
+
+
+def token(name: Name = "default") -> None:
+    """Print the token that the sidecars of a stack ask for (header `dapr-api-token`)."""
+    out.print(Registry(Settings.load().state_dir).require(name).token)
+
+
+def logs(
+    nodes: Annotated[list[str] | None, typer.Argument(help="Which nodes; all when left out.")] = None,
+    name: Name = "default",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option(help="How many last lines of each log to begin with.")] = 50,
+) -> None:
+    """Show what the nodes of a stack have logged."""
+    found = Registry(Settings.load().state_dir).require(name)
+    tails = [_Tail(node, lines) for node in _chosen(found, nodes or [])]
+    _show(tails)
+    if follow:
+        for _ in ticks(Deadline(math.inf), 0.1):
+            _show(tails)
+            if not found.alive:
+                err.print(f"stack {name!r} has ended")
+                return
+
+
+def _announce(found: UpStack, stack: Stack, *, timings: bool, as_json: bool) -> None:
+    rows = climbs(stack.journal)
+    took = max((row.ready or 0.0 for row in rows), default=0.0)
+    if as_json:
+        print_json({**_status_of(found), "ready_after": took, "climbs": [asdict(r) for r in rows]})
+        return
+    if timings:
+        for line in draw(rows):
+            out.print(line, soft_wrap=True, markup=False)
+    out.print(f"stack {found.name!r} is up after {took:.2f} s: {len(found.nodes)} nodes")
+    for node in found.nodes:
+        port = "http" if node.name.endswith("-daprd") else "main"
+        if port in node.endpoints:
+            out.print(f"  {node.name:<28} {node.endpoints[port]}")
+    out.print("look: dapr-harness status, dapr-harness logs -f; end it: dapr-harness down")
+
+
+def _attach(found: UpStack) -> None:
+    err.print("attached; Ctrl-C stops it all")
+    tails = [_Tail(node, 0) for node in found.nodes]
+    for _ in ticks(Deadline(math.inf), 0.1):
+        _show(tails)
+        if not found.alive:
+            err.print(f"stack {found.name!r} was ended by somebody else")
+            return
+
+
+def _status_of(found: UpStack) -> dict[str, Any]:
+    nodes = [{**asdict(node), "state": _state_of(node)} for node in found.nodes]
+    return {
+        "name": found.name,
+        "folder": found.folder,
+        "supervisor": found.supervisor,
+        "up_for": time.time() - found.since,
+        "nodes": nodes,
+    }
+
+
+def _state_of(node: UpNode) -> str:
+    if not alive(node.pid):
+        return "exited"
+    if node.name.endswith("-daprd"):
+        try:
+            healthy = ask("GET", f"http://{node.endpoints['http']}/v1.0/healthz").is_success
+        except OSError:
+            healthy = False
+        return "healthy" if healthy else "unhealthy"
+    return "running"
+
+
+def _chosen(found: UpStack, nodes: list[str]) -> list[UpNode]:
+    by_name = {node.name: node for node in found.nodes}
+    for node in nodes:
+        if node not in by_name:
+            raise ConfigError(
+                f"stack {found.name!r} has no node {node!r}", hint=did_you_mean(node, list(by_name))
+            )
+    return [by_name[node] for node in nodes] or found.nodes
+
+
+class _Tail:
+    """The end of one log file, and then what is added."""
+
+    def __init__(self, node: UpNode, lines: int) -> None:
+        self.node = node.name
+        self._path = Path(node.log)
+        data = self._path.read_bytes() if self._path.is_file() else b""
+        kept = data.splitlines(keepends=True)[-lines:] if lines else []
+        self._position = len(data) - sum(len(line) for line in kept)
+
+    def new_lines(self) -> list[str]:
+        """Whole lines since the last call."""
+        if not self._path.is_file():
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._position)
+            data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._position += len(whole)
+        return whole.decode("utf-8", "replace").splitlines()
+
+
+def _show(tails: list[_Tail]) -> None:
+    width = max(len(tail.node) for tail in tails)
+    for tail in tails:
+        for line in tail.new_lines():
+            prefix = f"{tail.node:<{width}} | " if len(tails) > 1 else ""
+            out.print(prefix + line, soft_wrap=True, markup=False)

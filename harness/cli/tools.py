@@ -1,0 +1,155 @@
+"""``provision`` and ``doctor``."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.console import Steps, out, print_json
+from harness.errors import HarnessError, Unavailable
+from harness.provision.gobuild import NEEDED_DISK, find_go
+from harness.provision.progress import size_of
+from harness.provision.toolbox import Toolbox
+from harness.registry import Registry
+from harness.settings import Settings
+
+TOOLS = ("daprd", "java", "kafka", "postgres", "postgres-data")
+
+
+def provision(
+    offline: Annotated[
+        bool | None, typer.Option("--offline", help="Never use the network; fail if it is needed.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Install ahead of time what a stack needs: Dapr, Java, Kafka, PostgreSQL."""
+    toolbox = Toolbox(Settings.load(offline=offline), Steps())
+    found = {tool: toolbox.path(tool) for tool in TOOLS}
+    if as_json:
+        print_json(found)
+        return
+    for tool, path in found.items():
+        out.print(f"{tool:<14} {path}", soft_wrap=True)
+    out.print(f"{'cache':<14} {toolbox.store.root}, {size_of(toolbox.store.root)}", soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the doctor saw of one thing.
+
+    Attributes:
+        verdict: ``ok``, ``warning`` (works, but look) or ``missing`` (a stack cannot start).
+        fix: one line.
+    """
+
+    subject: str
+    verdict: str
+    fact: str
+    fix: str = ""
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Check what a stack needs on this machine, and say how to fix what is wrong."""
+    settings = Settings.load()
+    found = list(_examine(settings))
+    if as_json:
+        print_json([asdict(each) for each in found])
+    else:
+        colours = {"ok": "green", "warning": "yellow", "missing": "red"}
+        for each in found:
+            mark = f"[{colours[each.verdict]}]{each.verdict:<8}[/]"
+            out.print(f"{mark} {each.subject:<12} {each.fact}", soft_wrap=True)
+            if each.fix:
+                out.print(f"{'':9}{'':12} fix: {each.fix}", soft_wrap=True, markup=False)
+    if any(each.verdict == "missing" for each in found):
+        raise typer.Exit(Unavailable.exit_code)
+
+
+def _examine(settings: Settings) -> Iterator[Diagnosis]:
+    yield _python()
+    # Looking must not install anything, and an offline toolbox never does.
+    toolbox = Toolbox(Settings.load(offline=True))
+    yield _tool("dapr", lambda: toolbox.path("daprd"), _how_to_get_dapr(settings))
+    yield _tool("java", lambda: toolbox.path("java"))
+    yield _kafka(toolbox)
+    yield _tool("postgres", lambda: toolbox.path("postgres"))
+    yield _disk(toolbox.store.root)
+    yield _leftovers(settings)
+
+
+def _python() -> Diagnosis:
+    fact = f"{platform.python_version()} at {sys.executable}"
+    if sys.platform.startswith("linux"):
+        return Diagnosis("python", "ok", fact)
+    fix = "use Linux where kill -9 must leave nothing behind: sub-reaping is a Linux feature"
+    return Diagnosis("python", "warning", f"{fact} on {sys.platform}", fix)
+
+
+def _tool(subject: str, find: Callable[[], Path], obtainable: str = "") -> Diagnosis:
+    try:
+        return Diagnosis(subject, "ok", str(find()))
+    except HarnessError as error:
+        if obtainable and isinstance(error, Unavailable) and "network is forbidden" in str(error):
+            return Diagnosis(subject, "warning", obtainable, "dapr-harness provision")
+        return Diagnosis(subject, "missing", error.subject + f" ({error.last})", error.hint)
+
+
+def _kafka(toolbox: Toolbox) -> Diagnosis:
+    return _tool("kafka", lambda: toolbox.path("kafka"), "not installed yet; will be downloaded")
+
+
+def _how_to_get_dapr(settings: Settings) -> str:
+    found = find_go(settings.environment)
+    build = f"or built with {found[0]}" if found else "and there is no Go to build it with"
+    return f"not installed yet; will be downloaded from Dapr's releases, {build}"
+
+
+def _disk(cache: Path) -> Diagnosis:
+    place = cache
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    fact = f"{free / 1e9:.0f} GB free at {place}"
+    if free > NEEDED_DISK:
+        return Diagnosis("disk", "ok", fact)
+    fix = f"free {NEEDED_DISK / 1e9:.0f} GB, which building Dapr takes; a stack needs 0.2 GB"
+    return Diagnosis("disk", "warning", fact, fix)
+
+
+def _leftovers(settings: Settings) -> Diagnosis:
+    registry = Registry(settings.state_dir)
+    dead = [each.name for each in registry if not each.alive]
+    folders = list(_dead_folders(registry))
+    if not dead and not folders:
+        return Diagnosis("leftovers", "ok", "none of dead stacks")
+    fix = " ".join(["rm -r", *(str(registry.file(name)) for name in dead), *map(str, folders)])
+    fact = f"{len(dead)} state files and {len(folders)} folders of dead stacks"
+    return Diagnosis("leftovers", "warning", fact, fix)
+
+
+def _dead_folders(registry: Registry) -> Iterator[Path]:
+    """Run folders that no living process has on its command line."""
+    base = Path(tempfile.gettempdir()) / f"dapr-harness-{os.getuid()}"
+    living = _command_lines()
+    for folder in sorted(base.iterdir()) if base.is_dir() else ():
+        if (folder / "logs").is_dir() and str(folder) not in living:
+            yield folder
+
+
+def _command_lines() -> str:
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found.append(file.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+        except OSError:
+            continue
+    return "\n".join(found)

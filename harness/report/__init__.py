@@ -1,0 +1,1 @@
+"""WHAT we conclude: pure functions of the journal."""
