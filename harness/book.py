@@ -10,8 +10,8 @@ from pathlib import Path
 from harness.dapr.lint import check_resources, require_sound
 from harness.dapr.resources import DaprResource, for_app, read_resources
 from harness.endpoint import Endpoint
-from harness.topology import Tools, Topology, did_you_mean, fill, placeholders
 from harness.errors import ConfigError
+from harness.topology import Tools, Topology, did_you_mean, fill, placeholders
 
 
 class StackBook:

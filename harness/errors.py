@@ -37,7 +37,7 @@ class _Told:
         self.last = last
         self.budget = budget
         self.hint = hint
-        super().__init__(subject)
+        super().__init__(subject)  # type: ignore[call-arg]  # the next class is an exception
 
     def __str__(self) -> str:
         rows = [

@@ -318,7 +318,7 @@ def _not_ready(
     kind = AppFailed if launch.of_system else NotReady
     return kind(
         f"{launch.name} did not reach the rung {check.rung!r}",
-        expected=type(check).__doc__.splitlines()[0] if type(check).__doc__ else "",
+        expected=(type(check).__doc__ or "").partition("\n")[0],
         last=f"{seen.fact}\nthe last lines of its log:\n{tail_of(instance.log)}",
         budget=deadline.budget,
         hint="look at the log; DAPR_HARNESS_READY_TIMEOUT gives it more time",

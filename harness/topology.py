@@ -189,9 +189,14 @@ class Topology:
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """A hint that names the closest known word and all the others."""
-    close = get_close_matches(word, known, n=1)
     listing = "known: " + ", ".join(sorted(known)) if known else "nothing is known"
-    return f"did you mean {close[0]!r}? {listing}" if close else listing
+    return f"{closest(word, known)} {listing}".lstrip()
+
+
+def closest(word: str, known: Sequence[str]) -> str:
+    """A hint that names the closest known word, "" when none is close."""
+    close = get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else ""
 
 
 def placeholders(text: str) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, overload
 
 import httpx
 
@@ -72,7 +72,9 @@ class World:
         for inbox in self._inboxes.values():
             if inbox.spoilt:
                 inbox.heal()
-        for each in (*self._clients, *self._sidecars.values(), *self._taps.values()):
+        closed: list[httpx.Client | DaprClient | EventTap] = [*self._clients]
+        closed += [*self._sidecars.values(), *self._taps.values()]
+        for each in closed:
             each.close()
 
     def name(self, prefix: str) -> str:
@@ -155,7 +157,9 @@ class World:
             values = node.exports(self.stack.book)
             if key in values:
                 return values[key]
-        raise ConfigError(f"no node of the topology exports {key!r}", hint="add a broker or database")
+        raise ConfigError(
+            f"no node of the topology exports {key!r}", hint="add a broker or database"
+        )
 
     def _log_files(self) -> list[Path]:
         return sorted((self.stack.folder / "logs").glob("*.log"))
@@ -239,7 +243,8 @@ class AsyncWorld:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for each in (*self._clients, *self._sidecars.values()):
+        opened: list[httpx.AsyncClient | AsyncDaprClient] = [*self._clients]
+        for each in [*opened, *self._sidecars.values()]:
             await each.aclose()
         self.sync.close()
 
@@ -271,9 +276,11 @@ class AsyncWorld:
         """A table of the topology's database."""
         return self.sync.table(name)
 
-    async def eventually(
-        self, ask: Callable[[], T | Awaitable[T]], *, timeout: float = 10.0
-    ) -> T:
+    @overload
+    async def eventually(self, ask: Callable[[], Awaitable[T]], *, timeout: float = ...) -> T: ...
+    @overload
+    async def eventually(self, ask: Callable[[], T], *, timeout: float = ...) -> T: ...
+    async def eventually(self, ask: Callable[[], Any], *, timeout: float = 10.0) -> Any:
         """Ask again until it neither raises AssertionError nor answers False."""
         return await aeventually(ask, timeout=timeout)
 

@@ -72,7 +72,11 @@ async def test_a_conversation_survives_a_restart_of_its_sidecar(dapr: AsyncWorld
 
 async def test_state_expires_when_its_time_is_up(dapr: AsyncWorld) -> None:
     """Of two keys, the one with a TTL of a second goes and the other stays."""
-    sidecar, brief, lasting = dapr.sidecar("backend-service"), dapr.name("brief"), dapr.name("lasting")
+    sidecar, brief, lasting = (
+        dapr.sidecar("backend-service"),
+        dapr.name("brief"),
+        dapr.name("lasting"),
+    )
     await sidecar.save_state("statestore", brief, {"n": 1}, ttl=1)
     await sidecar.save_state("statestore", lasting, {"n": 2})
     item = await sidecar.get_state("statestore", brief)

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from harness import AsyncWorld
-
 from scenarios.test_task_events import new_task
 
 DUE = "com.taskmanager.reminder.due"

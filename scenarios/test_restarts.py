@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 from harness import AsyncWorld
-
 from scenarios.test_task_events import new_task
 
 TASKS = 60

@@ -89,7 +89,9 @@ def status(name: Annotated[str | None, Name] = None, as_json: Json = False) -> N
     if not rows:
         out.print("nothing is up; start something with `dapr-harness up`")
     for row in rows:
-        table = Table(title=f"stack {row['name']!r}, up for {row['up_for']:.0f} s", title_justify="left")
+        table = Table(
+            title=f"stack {row['name']!r}, up for {row['up_for']:.0f} s", title_justify="left"
+        )
         for column in ("node", "state", "pid", "addresses"):
             table.add_column(column)
         for node in row["nodes"]:
@@ -98,7 +100,9 @@ def status(name: Annotated[str | None, Name] = None, as_json: Json = False) -> N
             state = f"[{colour}]{node['state']}[/]"
             table.add_row(node["name"], state, str(node["pid"]), ports)
         out.print(table)
-        out.print(f"logs: {row['folder']}/logs    API token: dapr-harness token --name {row['name']}")
+        out.print(
+            f"logs: {row['folder']}/logs    API token: dapr-harness token --name {row['name']}"
+        )
 
 
 def token(name: Name = "default") -> None:
@@ -107,7 +111,9 @@ def token(name: Name = "default") -> None:
 
 
 def logs(
-    nodes: Annotated[list[str] | None, typer.Argument(help="Which nodes; all when left out.")] = None,
+    nodes: Annotated[
+        list[str] | None, typer.Argument(help="Which nodes; all when left out.")
+    ] = None,
     name: Name = "default",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
     lines: Annotated[int, typer.Option(help="How many last lines of each log to begin with.")] = 50,

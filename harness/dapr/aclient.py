@@ -69,7 +69,9 @@ class AsyncDaprClient:
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         """Publish data; daprd wraps them in a CloudEvent unless they are one already."""
-        return await self.run(calls.publish(pubsub, topic, data, content_type=content_type, metadata=metadata or {}))
+        return await self.run(
+            calls.publish(pubsub, topic, data, content_type=content_type, metadata=metadata or {})
+        )
 
     async def publish_event(
         self,
@@ -80,13 +82,19 @@ class AsyncDaprClient:
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         """Publish a CloudEvent as it is (structured mode)."""
-        return await self.run(calls.publish(pubsub, topic, dict(event), content_type=calls.CLOUD_EVENT, metadata=metadata or {}))
+        return await self.run(
+            calls.publish(
+                pubsub, topic, dict(event), content_type=calls.CLOUD_EVENT, metadata=metadata or {}
+            )
+        )
 
     async def publish_bulk(self, pubsub: str, topic: str, entries: Sequence[BulkEntry]) -> None:
         """Publish several events in one request."""
         return await self.run(calls.publish_bulk(pubsub, topic, entries))
 
-    async def get_state(self, store: str, key: str, metadata: Mapping[str, str] | None = None) -> StateItem:
+    async def get_state(
+        self, store: str, key: str, metadata: Mapping[str, str] | None = None
+    ) -> StateItem:
         """Read one key; a missing one gives an item that does not exist."""
         return await self.run(calls.get_state(store, key, metadata or {}))
 
@@ -101,7 +109,9 @@ class AsyncDaprClient:
         ttl: int | None = None,
     ) -> None:
         """Write one key; with an etag only if that is still current (else status 409)."""
-        return await self.run(calls.save_state(store, key, value, etag=etag, concurrency=concurrency, ttl=ttl))
+        return await self.run(
+            calls.save_state(store, key, value, etag=etag, concurrency=concurrency, ttl=ttl)
+        )
 
     async def delete_state(self, store: str, key: str, *, etag: str | None = None) -> None:
         """Delete one key; with an etag only if that is still current (else status 409)."""
@@ -127,7 +137,8 @@ class AsyncDaprClient:
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         """Call another app; its answer is passed through whatever its status."""
-        return await self.run(calls.invoke(
+        return await self.run(
+            calls.invoke(
                 app_id,
                 method,
                 verb=verb,
@@ -135,7 +146,8 @@ class AsyncDaprClient:
                 content=content,
                 params=params or {},
                 headers=headers or {},
-            ))
+            )
+        )
 
     async def schedule_job(
         self,
@@ -147,10 +159,12 @@ class AsyncDaprClient:
         data: Any = None,
         overwrite: bool = False,
     ) -> None:
-        """Schedule a job: ``due`` is RFC 3339 or a duration, ``schedule`` six-field cron or ``@every``."""
-        return await self.run(calls.schedule_job(
+        """Schedule a job; ``due``: RFC 3339 or a duration, ``schedule``: six-field cron, @every."""
+        return await self.run(
+            calls.schedule_job(
                 name, due=due, schedule=schedule, repeats=repeats, data=data, overwrite=overwrite
-            ))
+            )
+        )
 
     async def get_job(self, name: str) -> dict[str, Any]:
         """A job as the scheduler has it; an unknown one is status 500."""
@@ -160,7 +174,9 @@ class AsyncDaprClient:
         """Cancel a job; an unknown one is fine."""
         return await self.run(calls.delete_job(name))
 
-    async def get_secret(self, store: str, name: str, metadata: Mapping[str, str] | None = None) -> dict[str, str]:
+    async def get_secret(
+        self, store: str, name: str, metadata: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
         """A secret's keys and values."""
         return await self.run(calls.get_secret(store, name, metadata or {}))
 

@@ -69,7 +69,9 @@ class DaprClient:
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         """Publish data; daprd wraps them in a CloudEvent unless they are one already."""
-        return self.run(calls.publish(pubsub, topic, data, content_type=content_type, metadata=metadata or {}))
+        return self.run(
+            calls.publish(pubsub, topic, data, content_type=content_type, metadata=metadata or {})
+        )
 
     def publish_event(
         self,
@@ -80,13 +82,19 @@ class DaprClient:
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         """Publish a CloudEvent as it is (structured mode)."""
-        return self.run(calls.publish(pubsub, topic, dict(event), content_type=calls.CLOUD_EVENT, metadata=metadata or {}))
+        return self.run(
+            calls.publish(
+                pubsub, topic, dict(event), content_type=calls.CLOUD_EVENT, metadata=metadata or {}
+            )
+        )
 
     def publish_bulk(self, pubsub: str, topic: str, entries: Sequence[BulkEntry]) -> None:
         """Publish several events in one request."""
         return self.run(calls.publish_bulk(pubsub, topic, entries))
 
-    def get_state(self, store: str, key: str, metadata: Mapping[str, str] | None = None) -> StateItem:
+    def get_state(
+        self, store: str, key: str, metadata: Mapping[str, str] | None = None
+    ) -> StateItem:
         """Read one key; a missing one gives an item that does not exist."""
         return self.run(calls.get_state(store, key, metadata or {}))
 
@@ -101,7 +109,9 @@ class DaprClient:
         ttl: int | None = None,
     ) -> None:
         """Write one key; with an etag only if that is still current (else status 409)."""
-        return self.run(calls.save_state(store, key, value, etag=etag, concurrency=concurrency, ttl=ttl))
+        return self.run(
+            calls.save_state(store, key, value, etag=etag, concurrency=concurrency, ttl=ttl)
+        )
 
     def delete_state(self, store: str, key: str, *, etag: str | None = None) -> None:
         """Delete one key; with an etag only if that is still current (else status 409)."""
@@ -127,7 +137,8 @@ class DaprClient:
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         """Call another app; its answer is passed through whatever its status."""
-        return self.run(calls.invoke(
+        return self.run(
+            calls.invoke(
                 app_id,
                 method,
                 verb=verb,
@@ -135,7 +146,8 @@ class DaprClient:
                 content=content,
                 params=params or {},
                 headers=headers or {},
-            ))
+            )
+        )
 
     def schedule_job(
         self,
@@ -147,10 +159,12 @@ class DaprClient:
         data: Any = None,
         overwrite: bool = False,
     ) -> None:
-        """Schedule a job: ``due`` is RFC 3339 or a duration, ``schedule`` six-field cron or ``@every``."""
-        return self.run(calls.schedule_job(
+        """Schedule a job; ``due``: RFC 3339 or a duration, ``schedule``: six-field cron, @every."""
+        return self.run(
+            calls.schedule_job(
                 name, due=due, schedule=schedule, repeats=repeats, data=data, overwrite=overwrite
-            ))
+            )
+        )
 
     def get_job(self, name: str) -> dict[str, Any]:
         """A job as the scheduler has it; an unknown one is status 500."""
@@ -160,7 +174,9 @@ class DaprClient:
         """Cancel a job; an unknown one is fine."""
         return self.run(calls.delete_job(name))
 
-    def get_secret(self, store: str, name: str, metadata: Mapping[str, str] | None = None) -> dict[str, str]:
+    def get_secret(
+        self, store: str, name: str, metadata: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
         """A secret's keys and values."""
         return self.run(calls.get_secret(store, name, metadata or {}))
 

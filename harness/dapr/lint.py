@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.dapr.resources import KINDS, DaprResource
 from harness.errors import ConfigError
-from harness.topology import did_you_mean
+from harness.topology import closest, did_you_mean
 
 ALTERNATIVES = {
     # A field of the table may be given by another name or in parts (dapr.md 6.3 and 2.4).
@@ -25,12 +25,19 @@ LENIENT = {"bindings.smtp": ("host",)}
 """Types whose metadata.yaml calls more required than the code does: the rest may be given with
 each request."""
 
+RETRY = tuple(
+    f"backOff{part}"
+    for part in ("Policy", "Duration", "InitialInterval", "RandomizationFactor", "Multiplier",
+                 "MaxInterval", "MaxElapsedTime", "MaxRetries")
+)  # fmt: skip
+"""What dapr/kit's retry package reads with its prefix; no metadata.yaml lists it."""
+
 EVERY_COMPONENT = {
     "pubsub": ("consumerID", "publishingScopes", "subscriptionScopes", "allowedTopics",
-               "protectedTopics", "concurrencyMode"),
+               "protectedTopics", "concurrencyMode", *RETRY),
     "state": ("keyPrefix", "actorStateStore", "outboxPublishPubsub", "outboxPublishTopic",
               "outboxPubsub", "outboxDiscardWhenMissingState"),
-    "bindings": ("direction", "route"),
+    "bindings": ("direction", "route", *RETRY),
 }  # fmt: skip
 """Fields that the runtime itself reads, whatever the component."""
 
@@ -101,7 +108,9 @@ def require_sound(findings: Sequence[Finding]) -> None:
 
 def _check_frame(each: DaprResource, app_ids: Sequence[str]) -> Iterator[Finding]:
     if each.kind not in KINDS:
-        yield Finding(each.at("kind"), f"unknown kind {each.kind!r}", did_you_mean(each.kind, KINDS))
+        yield Finding(
+            each.at("kind"), f"unknown kind {each.kind!r}", did_you_mean(each.kind, KINDS)
+        )
     if not each.name:
         yield Finding(each.at("metadata"), f"{each.kind} without metadata.name")
     for key in ("scopes", "auth"):
@@ -124,7 +133,7 @@ def _check_component(each: DaprResource) -> Iterator[Finding]:
         yield Finding(
             each.at("spec.type"),
             f"component {each.name!r} has the unknown type {each.type!r}",
-            did_you_mean(each.type, sorted(table)).split("; ")[0].split(" known:")[0],
+            closest(each.type, list(table)),
         )
         return
     versions = table[each.type]
@@ -154,7 +163,7 @@ def _check_fields(each: DaprResource, table: Mapping[str, Any]) -> Iterator[Find
         if name.lower() not in lowered and not _alternative(name):
             place = each.at(f"spec.metadata.{index}")
             message = f"{each.type} knows no field {name!r}; daprd would ignore it"
-            yield Finding(place, message, did_you_mean(name, known).split(" known:")[0], "warning")
+            yield Finding(place, message, closest(name, known), "warning")
 
 
 def _missing(each: DaprResource, name: str) -> Finding:

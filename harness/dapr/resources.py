@@ -51,7 +51,9 @@ class DaprResource:
     @property
     def type(self) -> str:
         """A component's ``spec.type``, "" for other kinds."""
-        return str((self.body.get("spec") or {}).get("type", "")) if self.kind == "Component" else ""
+        return (
+            str((self.body.get("spec") or {}).get("type", "")) if self.kind == "Component" else ""
+        )
 
     @property
     def scopes(self) -> tuple[str, ...]:

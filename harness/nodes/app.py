@@ -135,7 +135,9 @@ class App(Plain):
 
     def _environment(self, book: Book, port: int) -> dict[str, str]:
         sidecar = book.topology[f"{self.name}-daprd"].exports(book)
-        own = {key: book.fill(value, f"env of app {self.name!r}") for key, value in self.env.items()}
+        own = {
+            key: book.fill(value, f"env of app {self.name!r}") for key, value in self.env.items()
+        }
         return {
             "PYTHONUNBUFFERED": "1",
             "APP_ID": self.name,

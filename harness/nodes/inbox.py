@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import harness
 from harness.deadline import Check
 from harness.launch import Launch
 from harness.nodes.base import Plain
+from harness.probe import inbox_server
 from harness.ready.tcp import TcpCheck
 from harness.topology import Book
 
@@ -45,7 +45,7 @@ class InboxProxy(Plain):
         return Launch(
             name=self.name,
             argv=(*program, str(listen.port), str(app.port), str(record)),
-            env={"PYTHONPATH": str(Path(harness.__file__).parent.parent)},
+            env={"PYTHONPATH": str(Path(inbox_server.__file__).parents[2])},
             ports=(listen.port,),
             files={RECORD: ""},
             grace=0.5,

@@ -72,7 +72,7 @@ class Sidecar(Plain):
                 configs[f"config-{index:02}.yaml"] = each.text
         # The folder must be there even when it is empty.
         files["resources/.keep"] = ""
-        flags = self._flags(book) | {"resources-path": str(folder / "resources")} | self.flags
+        flags = {**self._flags(book), "resources-path": str(folder / "resources"), **self.flags}
         argv = [f"--{key}={value}" for key, value in flags.items()]
         argv += [f"--config={folder / file}" for file in configs]
         return Launch(
@@ -126,7 +126,10 @@ class Sidecar(Plain):
         # The sqlite resolver registers this address for the app.
         env["DAPR_HOST_IP"] = LOOPBACK
         if self.token:
-            env |= {"DAPR_API_TOKEN": book.token("dapr-api"), "APP_API_TOKEN": book.token("app-api")}
+            env |= {
+                "DAPR_API_TOKEN": book.token("dapr-api"),
+                "APP_API_TOKEN": book.token("app-api"),
+            }
         return env
 
     def _flags(self, book: Book) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, overload
 
 from harness.deadline import Deadline, aticks, ticks
 from harness.errors import ProbeTimeout
@@ -32,9 +32,11 @@ def eventually(ask: Callable[[], T], *, timeout: float = 10.0) -> T:
     raise last or _never(ask, timeout)
 
 
-async def aeventually(
-    ask: Callable[[], T | Awaitable[T]], *, timeout: float = 10.0
-) -> T:
+@overload
+async def aeventually(ask: Callable[[], Awaitable[T]], *, timeout: float = ...) -> T: ...
+@overload
+async def aeventually(ask: Callable[[], T], *, timeout: float = ...) -> T: ...
+async def aeventually(ask: Callable[[], Any], *, timeout: float = 10.0) -> Any:
     """The asynchronous twin of `eventually`; takes plain and coroutine functions."""
     last: AssertionError | None = None
     async for _ in aticks(Deadline(timeout)):
@@ -47,7 +49,7 @@ async def aeventually(
             continue
         last = None
         if answer is not False:
-            return cast(T, answer)
+            return answer
     raise last or _never(ask, timeout)
 
 

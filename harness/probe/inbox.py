@@ -61,7 +61,13 @@ class Inbox(Stream[Delivery]):
         self.spoilt = False
 
     def spoil(
-        self, path: str, *, contains: str = "", times: int = 1, status: int = 500, after: bool = False
+        self,
+        path: str,
+        *,
+        contains: str = "",
+        times: int = 1,
+        status: int = 500,
+        after: bool = False,
     ) -> None:
         """Answer the next deliveries with an error.
 

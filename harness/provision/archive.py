@@ -75,7 +75,7 @@ def _unreachable(url: str, error: Exception) -> Unavailable:
 
 
 def _verify(archive: Path, published: str, url: str) -> None:
-    expected = published.split()[0].lower() if published.split() else ""
+    expected = published.split(maxsplit=1)[0].lower() if published.split() else ""
     seen = hashlib.sha256(archive.read_bytes()).hexdigest()
     if seen != expected:
         archive.unlink()

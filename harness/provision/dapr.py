@@ -27,9 +27,7 @@ def provide_dapr(settings: Settings, store: Store, progress: Progress) -> Path:
         return _users(settings.dapr_dir, settings.dapr_version)
     version = settings.dapr_version or DAPR
     cached = store.find(f"dapr-{version}")
-    return (
-        _installed(settings) or cached or _make(settings, store, progress, version)
-    )
+    return _installed(settings) or cached or _make(settings, store, progress, version)
 
 
 def version_of(daprd: Path) -> str:
@@ -114,7 +112,9 @@ def _make(settings: Settings, store: Store, progress: Progress, version: str) ->
         if reason is None:
             return
         try:
-            with step(progress, f"build Dapr {version} from its Go module", lambda: size_of(target)):
+            with step(
+                progress, f"build Dapr {version} from its Go module", lambda: size_of(target)
+            ):
                 gobuild.build(settings.environment, version, target)
         except Unavailable as error:
             error.add_note(f"before that, the release archive was tried: {reason}")
@@ -123,9 +123,7 @@ def _make(settings: Settings, store: Store, progress: Progress, version: str) ->
     return store.make(f"dapr-{version}", build)
 
 
-def _from_release(
-    settings: Settings, progress: Progress, version: str, target: Path
-) -> str | None:
+def _from_release(settings: Settings, progress: Progress, version: str, target: Path) -> str | None:
     """None when the release was fetched, else the reason why not.
 
     Raises:

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from harness.deadline import Deadline, Observation, poll
 from harness.endpoint import LOOPBACK
@@ -125,13 +126,12 @@ def _download(target: Path, progress: Progress) -> None:
         step(progress, f"download Kafka {KAFKA}", lambda: size_of(folder)),
         ThreadPoolExecutor(8) as pool,
     ):
-        list(pool.map(lambda row: _fetch_jar(target / "m2", folder, *row), kafka_jars()))
+        list(pool.map(lambda row: _fetch_jar(target / "m2", folder, row), kafka_jars()))
     shutil.rmtree(target / "m2")
 
 
-def _fetch_jar(
-    cache: Path, folder: Path, group: str, artifact: str, version: str, digest: str
-) -> None:
+def _fetch_jar(cache: Path, folder: Path, row: tuple[str, str, str, str]) -> None:
+    group, artifact, version, digest = row
     try:
         from jgo.maven import MavenContext
     except ImportError:
@@ -206,7 +206,7 @@ def _exercise(brokers: str, broker: subprocess.Popen[bytes], log: Path) -> None:
     from confluent_kafka import Consumer, KafkaException, Producer
     from confluent_kafka.admin import AdminClient, NewTopic
 
-    quiet = {"bootstrap.servers": brokers, "log_level": 0}
+    quiet: dict[str, Any] = {"bootstrap.servers": brokers, "log_level": 0}
     admin = AdminClient(quiet)
 
     def answers() -> Observation:

@@ -11,8 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from harness.errors import LaunchError, Unavailable
-from harness.provision.progress import Progress, size_of, step
 from harness.files import copy_tree
+from harness.provision.progress import Progress, size_of, step
 from harness.provision.store import Store
 
 SUPERUSER = "postgres"
@@ -38,8 +38,7 @@ def provide_postgres(store: Store, progress: Progress) -> Path:
         with step(progress, f"prepare PostgreSQL {version}", lambda: size_of(target)):
             _initdb(_reachable(install, version), target)
 
-    folder = store.make(f"postgres-{version}", prepare)
-    return folder
+    return store.make(f"postgres-{version}", prepare)
 
 
 def postgres_binary() -> Path:
@@ -79,10 +78,8 @@ def _reachable(install: Path, version: str) -> Path:
         return install
     public = Path(tempfile.gettempdir()) / "dapr-harness-0"
     public.mkdir(mode=0o711, exist_ok=True)
-    copy = Store(public).make(
-        f"postgres-{version}-install",
-        lambda target: shutil.copytree(install, target, dirs_exist_ok=True, symlinks=True) and None,
-    )
+    name = f"postgres-{version}-install"
+    copy = Store(public).make(name, lambda target: copy_tree(install, target))
     copy.chmod(0o755)
     return copy
 
@@ -96,16 +93,16 @@ def _initdb(install: Path, target: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="dapr-harness-initdb-") as work:
         data = Path(work) / "data"
         data.mkdir()
-        account = {}
+        account: str | None = None
         if os.geteuid() == 0:
-            os.chmod(work, 0o711)
-            shutil.chown(data, "nobody")
-            account = {"user": "nobody"}
+            account = "nobody"
+            Path(work).chmod(0o711)
+            shutil.chown(data, account)
         command = [str(install / "bin" / "initdb"), "-D", str(data), "-U", SUPERUSER]
         # Small WAL segments: 15 MB less to copy at every start.
         options = ["--no-sync", "--encoding=UTF8", "--locale=C", "--auth=trust", "--wal-segsize=1"]
         done = subprocess.run(
-            [*command, *options], capture_output=True, text=True, cwd="/", **account
+            [*command, *options], capture_output=True, text=True, cwd="/", user=account
         )
         if done.returncode != 0:
             raise LaunchError("initdb failed", last=done.stderr[-1500:])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 from collections.abc import Callable
@@ -64,7 +63,7 @@ class Store:
         aside.mkdir()
         try:
             build(aside)
-            os.rename(aside, target)
+            aside.rename(target)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 

@@ -23,18 +23,8 @@ def admin_of(brokers: str) -> AdminClient:
             "log_level": 0,
             "reconnect.backoff.ms": 5,
             "reconnect.backoff.max.ms": 20,
-            "logger": _silent(),
         }
     )
-
-
-def _silent() -> object:
-    import logging
-
-    logger = logging.getLogger("harness.kafka.admin")
-    logger.propagate = False
-    logger.addHandler(logging.NullHandler())
-    return logger
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 
 LISTEN = "0A"
@@ -34,7 +33,7 @@ def _holds(process: Path, inode: str) -> bool:
     with contextlib.suppress(OSError):
         for link in (process / "fd").iterdir():
             with contextlib.suppress(OSError):
-                if os.readlink(link) == f"socket:[{inode}]":
+                if str(link.readlink()) == f"socket:[{inode}]":
                     return True
     return False
 

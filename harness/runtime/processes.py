@@ -102,7 +102,7 @@ class ProcessInstance:
             raise TeardownError(
                 f"{self.name} (pid {self.pid}) survived SIGKILL",
                 budget=10,
-                hint="look at its state in /proc: a process in uninterruptible I/O cannot be killed",
+                hint="look at its state in /proc; one in uninterruptible I/O cannot be killed",
             )
 
     def pause(self) -> None:
@@ -334,8 +334,9 @@ class ProcessRuntime:
         path = self._environment.get("PATH", os.defpath)
         found = shutil.which(launch.argv[0], path=launch.env.get("PATH", path))
         if found is not None:
-            # Absolute, or the node's folder would be searched for a relative one.
-            return os.path.abspath(found)
+            # Absolute, or the node's folder would be searched for a relative one; not resolved, or
+            # a virtual environment's python would become the one it was made from.
+            return str(Path(found).absolute())
         there = Path(launch.argv[0]).exists()
         raise LaunchError(
             f"{launch.name}: {launch.argv[0]!r} cannot be started",

@@ -32,7 +32,7 @@ PR_SET_CHILD_SUBREAPER = 36
 LOOPBACK = "127.0.0.1"
 PORT_FLOOR = 10240
 GRACE = 1.0
-LEASES = "/tmp/dapr-harness-ports"  # noqa: S108 - shared by all users on purpose: ports are, too
+LEASES = "/tmp/dapr-harness-ports"
 
 
 def _prctl(option, value):

@@ -69,9 +69,7 @@ async def save_conversation(
 @router.delete(
     "", status_code=204, responses={409: {"description": "somebody else saved another version"}}
 )
-async def delete_conversation(
-    user_id: Name, conversation_id: Name, if_match: Etag = None
-) -> None:
+async def delete_conversation(user_id: Name, conversation_id: Name, if_match: Etag = None) -> None:
     """Forget a conversation; with If-Match only that version."""
     headers = {"if-match": if_match} if if_match is not None else {}
     answer = await sidecar().delete(

@@ -79,9 +79,7 @@ async def _own(user_id: str, task_id: str, database: AsyncSession) -> TaskRow:
     return row
 
 
-async def _changed(
-    change: Change, row: TaskRow, database: AsyncSession, *, reminder: bool
-) -> Task:
+async def _changed(change: Change, row: TaskRow, database: AsyncSession, *, reminder: bool) -> Task:
     """Commit first, then tell: an event about a task that was rolled back would be a lie."""
     await database.commit()
     await database.refresh(row)

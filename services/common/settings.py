@@ -23,4 +23,4 @@ class ServiceSettings(BaseSettings):
 @cache
 def settings() -> ServiceSettings:
     """The settings of this process, read once."""
-    return ServiceSettings()
+    return ServiceSettings()  # type: ignore[call-arg]  # read from the environment

@@ -35,7 +35,7 @@ async def from_sidecar(dapr_api_token: Annotated[str, Header()] = "") -> None:
 def cloud_event(
     event_type: str, subject: str, data: dict[str, Any], event_id: str | None = None
 ) -> dict[str, Any]:
-    """A CloudEvent 1.0; daprd fills neither ``id`` nor ``datacontenttype`` of one passed through."""
+    """A CloudEvent 1.0, whole: daprd fills neither ``id`` nor ``datacontenttype``."""
     return {
         "specversion": "1.0",
         "id": event_id or str(uuid.uuid4()),

@@ -1,0 +1,153 @@
+"""A scripted runtime without I/O, for testing what is above the seam. It runs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.endpoint import LOOPBACK, Endpoint
+from harness.errors import InstanceDied, LaunchError
+from harness.launch import Launch
+from harness.runtime.base import State
+
+
+@dataclass(frozen=True)
+class Script:
+    """How one launch behaves.
+
+    Attributes:
+        refuse: the error of starting it, "" to start.
+        exit_code: ended with this code as soon as it is started; None to keep running.
+        output: what its log holds.
+    """
+
+    refuse: str = ""
+    exit_code: int | None = None
+    output: str = ""
+
+
+class FakeInstance:
+    """A launch that pretends to run."""
+
+    def __init__(self, launch: Launch, script: Script, log: Path, events: list[str]) -> None:
+        self.launch = launch
+        self.log = log
+        self.pid = 0
+        self.paused = False
+        self._script = script
+        self._events = events
+        self._ready = False
+        self._exit_code: int | None = None
+        self._begin()
+
+    @property
+    def name(self) -> str:
+        """The node's name."""
+        return self.launch.name
+
+    @property
+    def state(self) -> State:
+        """Starting, running or exited."""
+        if self._exit_code is not None:
+            return State.EXITED
+        return State.RUNNING if self._ready else State.STARTING
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it pretends to run."""
+        return self._exit_code
+
+    def mark_running(self) -> None:
+        """Say that its ladder was climbed."""
+        self._ready = True
+
+    def stop(self, grace: float | None = None) -> None:
+        """End with code 0."""
+        self._end(0, "stopped")
+
+    def kill(self) -> None:
+        """End as by SIGKILL."""
+        self._end(-9, "killed")
+
+    def pause(self) -> None:
+        """Freeze."""
+        self._require_life()
+        self.paused = True
+
+    def resume(self) -> None:
+        """Go on."""
+        self._require_life()
+        self.paused = False
+
+    def restart(self, grace: float | None = None) -> None:
+        """Stop and start again."""
+        self.stop(grace)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._events.append(f"started {self.name}")
+        self._exit_code, self._ready = self._script.exit_code, False
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("a") as file:
+            file.write(self._script.output)
+
+    def _end(self, code: int, how: str) -> None:
+        if self._exit_code is None:
+            self._events.append(f"{how} {self.name}")
+            self._exit_code = code
+
+    def _require_life(self) -> None:
+        if self._exit_code is not None:
+            raise InstanceDied(f"{self.name} has ended")
+
+
+class FakeRuntime:
+    """Executes launches by their scripts and records what was asked of it.
+
+    Args:
+        folder: where logs are pretended.
+        scripts: by the name of the launch; others start and keep running.
+
+    Attributes:
+        events: ``started x``, ``stopped x``, ``killed x``, ``closed``, in order.
+    """
+
+    name = "fake"
+    owner = 0
+
+    def __init__(self, folder: Path, scripts: Mapping[str, Script] | None = None) -> None:
+        self.folder = folder
+        self.events: list[str] = []
+        self._scripts = dict(scripts or {})
+        self._port = 20000
+        self._instances: list[FakeInstance] = []
+
+    def reserve(self, wanted: int | None = None) -> Endpoint:
+        """The wanted port or the next number; nothing is held."""
+        self._port += 1
+        return Endpoint(LOOPBACK, wanted or self._port)
+
+    def start(self, launch: Launch) -> FakeInstance:
+        """Pretend to execute a launch.
+
+        Raises:
+            LaunchError: its script refuses.
+        """
+        script = self._scripts.get(launch.name, Script())
+        if script.refuse:
+            raise LaunchError(script.refuse)
+        log = self.folder / "logs" / f"{launch.name}.log"
+        instance = FakeInstance(launch, script, log, self.events)
+        self._instances.append(instance)
+        return instance
+
+    def detach(self, leftovers: Sequence[Path] = ()) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """End everything. Closing twice is fine."""
+        if "closed" not in self.events:
+            for instance in self._instances:
+                instance.kill()
+            self.events.append("closed")

@@ -1,0 +1,209 @@
+"""Calls are built and read without a network; both clients send the same ones."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from harness import AsyncDaprClient, DaprClient, DaprError
+from harness.dapr import calls
+from harness.dapr.model import BulkEntry, Metadata, StateItem, StateOperation
+
+CLIENT = httpx.Client(base_url="http://d")
+
+
+def request(call: calls.Call[Any]) -> tuple[str, str, Any]:
+    """Method, path with query, and decoded body."""
+    built = call.request(CLIENT)
+    body = json.loads(built.content) if built.content else None
+    return built.method, built.url.raw_path.decode(), body
+
+
+def answer(status: int, body: Any = None, **headers: str) -> httpx.Response:
+    """What daprd might say."""
+    if body is None:
+        return httpx.Response(status, headers=headers)
+    return httpx.Response(status, json=body, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (
+            calls.publish("p", "a/b", {"x": 1}, content_type="c", metadata={"partitionKey": "k"}),
+            ("POST", "/v1.0/publish/p/a/b?metadata.partitionKey=k", {"x": 1}),
+        ),
+        (
+            calls.publish_bulk("p", "t", [BulkEntry("1", {"x": 1})]),
+            (
+                "POST",
+                "/v1.0/publish/bulk/p/t",
+                [
+                    {
+                        "entryId": "1",
+                        "event": {"x": 1},
+                        "contentType": "application/json",
+                        "metadata": {},
+                    }
+                ],
+            ),
+        ),
+        (calls.get_state("s", "a+b/c", {}), ("GET", "/v1.0/state/s/a%2Bb%2Fc", None)),
+        (
+            calls.save_state("s", "k", 0, etag="7", concurrency=None, ttl=5),
+            (
+                "POST",
+                "/v1.0/state/s",
+                [
+                    {
+                        "key": "k",
+                        "value": 0,
+                        "etag": "7",
+                        "options": {"concurrency": "first-write"},
+                        "metadata": {"ttlInSeconds": "5"},
+                    }
+                ],
+            ),
+        ),
+        (
+            calls.save_state("s", "k", None, etag=None, concurrency=None, ttl=None),
+            ("POST", "/v1.0/state/s", [{"key": "k", "value": None}]),
+        ),
+        (
+            calls.delete_state("s", "k", etag="7"),
+            ("DELETE", "/v1.0/state/s/k?concurrency=first-write", None),
+        ),
+        (
+            calls.transact_state(
+                "s", [StateOperation("upsert", "a", 1, ttl=2), StateOperation("delete", "b")]
+            ),
+            (
+                "POST",
+                "/v1.0/state/s/transaction",
+                {
+                    "operations": [
+                        {
+                            "operation": "upsert",
+                            "request": {
+                                "key": "a",
+                                "value": 1,
+                                "metadata": {"ttlInSeconds": "2"},
+                            },
+                        },
+                        {"operation": "delete", "request": {"key": "b"}},
+                    ]
+                },
+            ),
+        ),
+        (
+            calls.schedule_job(
+                "j", due="1s", schedule=None, repeats=None, data={"a": 1}, overwrite=True
+            ),
+            ("POST", "/v1.0/jobs/j", {"dueTime": "1s", "data": {"a": 1}, "overwrite": True}),
+        ),
+        (calls.delete_job("a b"), ("DELETE", "/v1.0/jobs/a%20b", None)),
+        (calls.get_secret("s", "n", {}), ("GET", "/v1.0/secrets/s/n", None)),
+        (
+            calls.invoke_binding("b", "create", None, {"k": "v"}),
+            (
+                "POST",
+                "/v1.0/bindings/b",
+                {"operation": "create", "data": None, "metadata": {"k": "v"}},
+            ),
+        ),
+        (calls.health(outbound=True), ("GET", "/v1.0/healthz/outbound", None)),
+    ],
+)
+def test_a_call_is_the_request_that_dapr_documents(
+    call: calls.Call[Any], expected: tuple[str, str, Any]
+) -> None:
+    """Method, path, query and body."""
+    assert request(call) == expected
+
+
+def test_a_missing_key_is_an_item_that_does_not_exist() -> None:
+    """daprd says 204, not 404."""
+    item = calls.get_state("s", "k", {}).parse(answer(204))
+
+    assert (item, item.exists) == (StateItem("k", None), False)
+
+
+def test_a_value_comes_with_etag_and_metadata() -> None:
+    """As headers."""
+    headers = {"etag": "9", "metadata.ttlExpireTime": "t"}
+
+    item = calls.get_state("s", "k", {}).parse(answer(200, {"x": 1}, **headers))
+
+    assert item == StateItem("k", {"x": 1}, "9", {"ttlexpiretime": "t"})
+
+
+def test_bulk_state_keeps_the_order_and_the_missing() -> None:
+    """daprd may answer in any order."""
+    rows = [{"key": "b", "data": 2, "etag": "1"}, {"key": "a"}]
+
+    items = calls.get_bulk_state("s", ["a", "b"]).parse(answer(200, rows))
+
+    assert [(each.key, each.value, each.exists) for each in items] == [
+        ("a", None, False),
+        ("b", 2, True),
+    ]
+
+
+def test_an_error_carries_status_and_code() -> None:
+    """From Dapr's JSON, or the text when it is none."""
+    body = {"errorCode": "ERR_X", "message": "no"}
+
+    with pytest.raises(DaprError) as coded:
+        calls.metadata().parse(answer(500, body))
+    with pytest.raises(DaprError, match="-> 502 : oops"):
+        calls.metadata().parse(httpx.Response(502, text="oops"))
+
+    assert (500, "ERR_X", "no") == (
+        coded.value.status,
+        coded.value.error_code,
+        coded.value.message,
+    )
+
+
+def test_an_invoked_apps_own_error_is_passed_through() -> None:
+    """Only what daprd itself says is raised."""
+    call = calls.invoke("a", "/m", verb="GET", json=None, content=None, params={}, headers={})
+
+    assert call.parse(answer(500, {"detail": "x"})).status_code == 500
+    with pytest.raises(DaprError):
+        call.parse(answer(500, {"errorCode": "ERR_DIRECT_INVOKE", "message": "x"}))
+
+
+def test_metadata_are_typed() -> None:
+    """Absent parts are empty, not errors."""
+    raw = {
+        "id": "a",
+        "runtimeVersion": "1",
+        "components": [{"name": "c", "type": "t", "version": "v1", "capabilities": ["X"]}],
+        "subscriptions": [
+            {"pubsubname": "p", "topic": "t", "type": "PROGRAMMATIC", "rules": [{"path": "/r"}]}
+        ],
+    }
+
+    seen = Metadata.parse(raw)
+
+    assert ("c", ("X",)) == (seen.components[0].name, seen.components[0].capabilities)
+    assert ("/r",) == seen.subscriptions[0].routes
+    assert ((), "") == (seen.schedulers, seen.placement)
+
+
+def test_both_clients_have_the_same_methods() -> None:
+    """With the same parameters and documentation."""
+
+    def surface(kind: type) -> dict[str, tuple[str, str | None]]:
+        return {
+            name: (str(inspect.signature(method)), inspect.getdoc(method))
+            for name, method in vars(kind).items()
+            if not name.startswith("_") and name not in ("close", "aclose")
+        }
+
+    assert surface(DaprClient) == surface(AsyncDaprClient)

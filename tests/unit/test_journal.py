@@ -1,0 +1,55 @@
+"""The journal keeps order, and the waterfall is a pure function of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from harness.journal import Entry, Journal
+from harness.report.waterfall import climbs, draw
+
+
+def test_entries_are_kept_in_order_and_written_as_lines(tmp_path: Path) -> None:
+    """In memory and in the file."""
+    journal = Journal(tmp_path / "j.jsonl")
+    journal.note("a")
+    journal.note("b", "node", x=1)
+
+    rows = [json.loads(line) for line in (tmp_path / "j.jsonl").read_text().splitlines()]
+
+    assert ["a", "b"] == [entry.kind for entry in journal] == [row["kind"] for row in rows]
+    assert ("node", 1) == (rows[1]["node"], rows[1]["x"])
+
+
+def entries(*rows: tuple[float, str, str, str]) -> list[Entry]:
+    return [Entry(at, kind, node, {"rung": rung}) for at, kind, node, rung in rows]
+
+
+def test_the_waterfall_shows_the_last_start() -> None:
+    """Times count from its beginning; a node that never got ready still shows."""
+    rows = climbs(
+        entries(
+            (1, "start.begun", "", ""),
+            (2, "node.started", "old", ""),
+            (10, "start.begun", "", ""),
+            (10, "node.started", "a", ""),
+            (11, "rung.reached", "a", "port"),
+            (12, "node.ready", "a", ""),
+            (12, "node.started", "b", ""),
+            (14, "start.ended", "", ""),
+            (15, "rung.reached", "a", "port"),
+        )
+    )
+
+    assert [("a", 0, [("port", 1)], 2), ("b", 2, [], None)] == [
+        (row.node, row.started, row.rungs, row.ready) for row in rows
+    ]
+    assert draw(rows, width=4) == [
+        "a   2.00 s |==1==| 1:port 1.00",
+        "b   2.00 s |    =|",
+    ]
+
+
+def test_an_empty_journal_draws_nothing() -> None:
+    """No division by zero."""
+    assert draw(climbs([])) == []

@@ -1,0 +1,202 @@
+"""Resources are read as daprd reads them, and checked where daprd is silent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from harness import ConfigError
+from harness.dapr.lint import Finding, check_resources, component_types, require_sound
+from harness.dapr.resources import for_app, read_resources
+from tests.support import ROOT, project
+
+KAFKA = """\
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata:
+  name: pubsub
+spec:
+  type: pubsub.kafka
+  version: v1
+  metadata:
+    - name: brokers
+      value: "${kafka.brokers}"
+    - name: authType
+      value: none
+"""
+
+
+def findings(folder: Path, text: str, **variables: str) -> list[Finding]:
+    """What is wrong with one file."""
+    project(folder, r__c_yaml=text)
+    return check_resources(read_resources([folder / "r"]), ["app"], variables)
+
+
+def test_a_sound_component_has_no_findings(tmp_path: Path) -> None:
+    """The base of the tests below."""
+    assert findings(tmp_path, KAFKA) == []
+
+
+def test_our_own_components_are_sound() -> None:
+    """The ones that newcomers copy."""
+    found = check_resources(
+        read_resources([ROOT / "components"]), ["backend-service", "notification-service"], {}
+    )
+
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ("pubsub.kafka", "pubsub.kakfa", 6, "unknown type 'pubsub.kakfa'"),
+        ("version: v1", "version: v9", 7, "no version 'v9'"),
+        ("name: brokers", "name: broker", 8, "lacks the required field 'brokers'"),
+        ("name: authType", "name: clientId", 8, "lacks the required field 'authType'"),
+        ("kind: Component", "kind: Componet", 2, "unknown kind 'Componet'"),
+    ],
+)
+def test_a_mistake_is_found_with_its_line(
+    tmp_path: Path, old: str, new: str, line: int, message: str
+) -> None:
+    """File, line and the word."""
+    first = findings(tmp_path, KAFKA.replace(old, new, 1))[0]
+
+    assert message in str(first)
+    assert first.place.endswith(f"c.yaml:{line}")
+    assert first.severity == "error"
+
+
+def test_an_unknown_field_is_a_warning_with_a_suggestion(tmp_path: Path) -> None:
+    """daprd would ignore it in silence."""
+    text = KAFKA + "    - name: initalOffset\n      value: oldest\n"
+
+    (found,) = findings(tmp_path, text)
+
+    assert (found.severity, found.place.rpartition(":")[2]) == ("warning", "13")
+    assert "did you mean 'initialOffset'" in found.hint
+
+
+def test_scopes_inside_spec_are_an_error(tmp_path: Path) -> None:
+    """There they have no effect, and the resource applies to every app."""
+    text = KAFKA.replace("spec:\n", "spec:\n  scopes: [app]\n")
+
+    (found,) = findings(tmp_path, text)
+
+    assert "`scopes` inside `spec` is ignored" in found.message
+
+
+def test_a_scope_that_names_no_app_is_a_warning(tmp_path: Path) -> None:
+    """Likely a typo."""
+    (found,) = findings(tmp_path, KAFKA + "scopes: [ap]\n")
+
+    assert (found.severity, found.hint[:19]) == ("warning", "did you mean 'app'?")
+
+
+def test_a_syntax_error_names_file_and_line(tmp_path: Path) -> None:
+    """Before anything starts."""
+    project(tmp_path, r__c_yaml=KAFKA.replace("version: v1", "version: [v1"))
+
+    with pytest.raises(ConfigError, match=r"c\.yaml:8: not valid YAML"):
+        read_resources([tmp_path / "r"])
+
+
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    """daprd would start without any component."""
+    with pytest.raises(ConfigError, match="does not exist"):
+        read_resources([tmp_path / "none"])
+
+
+SECRET = KAFKA.replace("      value: none\n", "      secretKeyRef: {name: auth, key: auth}\n")
+STORE = """\
+---
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: store}
+spec:
+  type: secretstores.local.%s
+  version: v1
+  metadata: [{name: secretsFile, value: s.json}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (SECRET, "no `auth.secretStore`"),
+        (SECRET + "auth: {secretStore: stroe}\n" + STORE % "file", "no secret store 'stroe'"),
+        (SECRET + "auth: {secretStore: store}\n" + STORE % "file", "store has no secret 'auth'"),
+        (
+            SECRET + "auth: {secretStore: store}\n" + STORE.replace("s.json", "x.json") % "file",
+            "x.json cannot be read",
+        ),
+        (SECRET + "auth: {secretStore: store}\n" + STORE % "env", "no variable 'auth'"),
+    ],
+)
+def test_a_secret_that_cannot_be_resolved_is_an_error(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    """daprd would go on with an empty value."""
+    project(tmp_path, r__s_json='{"auht": "x"}')
+
+    errors = [each for each in findings(tmp_path, text) if each.severity == "error"]
+
+    assert message in errors[0].message
+
+
+def test_a_secret_that_resolves_is_fine(tmp_path: Path) -> None:
+    """From a file, nested names flattened as daprd does, and from a variable."""
+    text = SECRET.replace("auth, key: auth", '"a:b", key: "a:b"') + "auth: {secretStore: store}\n"
+    project(tmp_path, r__s_json='{"a": {"b": "none"}}')
+
+    from_file = findings(tmp_path, text + STORE % "file")
+    variable = SECRET + "auth: {secretStore: store}\n"
+    from_env = findings(tmp_path, variable + STORE.partition("  metadata: [")[0] % "env", auth="x")
+
+    assert ([], []) == (from_file, from_env)
+
+
+def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
+    """One run shows every mistake."""
+    text = KAFKA.replace("pubsub.kafka", "pubsub.x")
+
+    with pytest.raises(ConfigError, match=r"(?s)unknown type.*unknown type"):
+        require_sound(findings(tmp_path, text + "---\n" + text))
+
+
+def test_scopes_decide_what_a_sidecar_loads(tmp_path: Path) -> None:
+    """And two of one name for one app are refused, as daprd would."""
+    twin = KAFKA + "scopes: [%s]\n"
+    project(tmp_path, r__a_yaml=twin % "one", r__b_yaml=twin % "two", r__c_yaml=twin % "two")
+    resources = read_resources([tmp_path / "r"])
+
+    assert ["a.yaml"] == [each.file.name for each in for_app(resources, "one")]
+    with pytest.raises(ConfigError, match=r"c\.yaml:1: Component 'pubsub' exists twice for two"):
+        for_app(resources, "two")
+
+
+def test_filling_touches_every_string_and_knows_its_line(tmp_path: Path) -> None:
+    """What is written for the sidecar is the same document, filled."""
+    project(tmp_path, r__c_yaml=KAFKA)
+    (resource,) = read_resources([tmp_path / "r"])
+    places = []
+
+    def fill(text: str, where: str) -> str:
+        places.append(where) if "$" in text else None
+        return text.replace("${kafka.brokers}", "h:1")
+
+    filled = yaml.safe_load(resource.filled(fill).text)
+
+    assert filled == yaml.safe_load(KAFKA.replace("${kafka.brokers}", "h:1"))
+    assert places == [f"{tmp_path}/r/c.yaml:10"]
+
+
+def test_the_table_of_types_knows_what_dapr_has() -> None:
+    """Generated from Dapr's own sources, see tools/component_types.py."""
+    table = component_types()
+
+    assert {"v1", "v2"} == set(table["state.postgresql"])
+    assert table["pubsub.kafka"]["v1"]["required"] == ["brokers"]
+    assert len(table) > 100

@@ -1,0 +1,161 @@
+"""A stack starts in order, ends completely, and reports the failure that explains the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import (
+    AppFailed,
+    ConfigError,
+    InstanceDied,
+    LaunchError,
+    NotReady,
+    PortTaken,
+    Settings,
+    Stack,
+    Topology,
+)
+from harness.runtime.fake import FakeRuntime, Script
+from tests.support import Fake, ScriptedCheck
+
+NEVER = (ScriptedCheck("never", after=None),)
+
+
+class NoTools:
+    """Nothing is installed, and nothing is asked for."""
+
+    def path(self, tool: str) -> Path:
+        raise AssertionError(tool)
+
+
+def stack_of(
+    folder: Path, *nodes: Fake, scripts: Mapping[str, Script] | None = None, **given: Any
+) -> tuple[Stack, list[FakeRuntime]]:
+    """A stack on fake runtimes, and the runtimes that it makes."""
+    made: list[FakeRuntime] = []
+
+    def runtime() -> FakeRuntime:
+        made.append(FakeRuntime(folder / str(len(made)), scripts))
+        return made[-1]
+
+    settings = Settings.load(folder, {}, **given)
+    return Stack(Topology(*nodes), settings, NoTools(), runtime), made
+
+
+def test_a_node_starts_after_what_it_needs(tmp_path: Path) -> None:
+    """Needs come from the node and from its placeholders."""
+    stack, made = stack_of(
+        tmp_path,
+        Fake("c", text="${b.url}"),
+        Fake("b", needs=("a",), values={"url": "x"}),
+        Fake("a", rungs=(ScriptedCheck(after=3),)),
+    )
+
+    with stack:
+        assert made[0].events == ["started a", "started b", "started c"]
+
+
+def test_leaving_stops_dependents_first_and_closes(tmp_path: Path) -> None:
+    """What needs something else goes before it."""
+    stack, made = stack_of(tmp_path, Fake("a"), Fake("b", needs=("a",)))
+
+    with stack:
+        pass
+    stack.close()
+
+    assert made[0].events[2:] == ["stopped b", "killed a", "closed"]
+
+
+def test_a_failure_in_the_middle_ends_what_was_started(tmp_path: Path) -> None:
+    """And the ones that wait for it never start."""
+    stack, made = stack_of(
+        tmp_path,
+        Fake("a"),
+        Fake("b", needs=("a",)),
+        Fake("c", needs=("b",)),
+        scripts={"b": Script(refuse="no such file")},
+    )
+
+    with pytest.raises(LaunchError, match="no such file"):
+        stack.start()
+
+    assert made[0].events == ["started a", "killed a", "closed"]
+
+
+def test_a_death_beats_the_time_outs_that_it_causes(tmp_path: Path) -> None:
+    """The dead node is reported, at once, with its code and its last lines."""
+    stack, _ = stack_of(
+        tmp_path,
+        Fake("waits", rungs=NEVER),
+        Fake("dead", rungs=NEVER),
+        scripts={"dead": Script(exit_code=7, output="boom\n")},
+    )
+
+    with pytest.raises(InstanceDied, match=r"dead exited with code 7(.|\n)*boom") as caught:
+        stack.start()
+
+    assert caught.value.logs == {"waits": "", "dead": "boom"}  # type: ignore[attr-defined]
+
+
+def test_the_death_of_an_app_is_the_systems_failure(tmp_path: Path) -> None:
+    """An AssertionError, so that pytest says FAILED."""
+    stack, _ = stack_of(
+        tmp_path,
+        Fake("app", of_system=True, rungs=NEVER),
+        scripts={"app": Script(exit_code=1, output="Traceback ...\nImportError: x\n")},
+    )
+
+    with pytest.raises(AppFailed, match="ImportError: x"):
+        stack.start()
+
+
+def test_a_rung_that_is_not_reached_is_named_with_the_last_fact(tmp_path: Path) -> None:
+    """Node, rung, fact, budget and next step."""
+    stack, _ = stack_of(tmp_path, Fake("a", rungs=NEVER), ready_timeout=0.05)
+
+    with pytest.raises(NotReady, match=r"a did not reach the rung 'never'") as caught:
+        stack.start()
+
+    assert caught.value.budget == 0.05
+    assert caught.value.last.startswith("look ")
+
+
+def test_a_taken_port_repeats_the_start_with_other_ports(tmp_path: Path) -> None:
+    """Three attempts, each on a runtime of its own."""
+    script = {"a": Script(exit_code=1, output="bind: address already in use\n")}
+    stack, made = stack_of(tmp_path, Fake("a", rungs=NEVER), scripts=script)
+
+    with pytest.raises(PortTaken):
+        stack.start()
+
+    assert [runtime.events[-1] for runtime in made] == ["closed"] * 3
+
+
+def test_a_cycle_of_placeholders_starts_nothing(tmp_path: Path) -> None:
+    """It is found when everything is planned."""
+    stack, made = stack_of(
+        tmp_path,
+        Fake("a", text="${b.x}", values={"x": "1"}),
+        Fake("b", text="${a.x}", values={"x": "1"}),
+    )
+
+    with pytest.raises(ConfigError, match="cycle"):
+        stack.start()
+
+    assert made[0].events == ["closed"]
+
+
+def test_a_restart_climbs_the_ladder_again(tmp_path: Path) -> None:
+    """The same checks, once more."""
+    check = ScriptedCheck()
+    stack, made = stack_of(tmp_path, Fake("a", rungs=(check,)))
+
+    with stack:
+        stack.restart("a")
+        assert made[0].events == ["started a", "stopped a", "started a"]
+
+    assert len(check.looks) == 2

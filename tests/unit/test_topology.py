@@ -1,0 +1,110 @@
+"""A topology is validated when it is made; a wrong one starts nothing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import App, ConfigError, Kafka, Postgres, Topology
+from harness.topology import fill, placeholders
+from tests.support import Fake
+
+
+def test_an_app_brings_its_sidecar_and_one_control_plane() -> None:
+    """Two apps share placement and scheduler."""
+    topology = Topology(App("a", asgi="m:x"), App("b", asgi="m:x", inbox=True))
+
+    names = [node.name for node in topology.nodes]
+
+    assert sorted(names) == ["a", "a-daprd", "b", "b-daprd", "b-inbox", "placement", "scheduler"]
+
+
+def test_two_nodes_of_one_name_are_refused() -> None:
+    """The name is in the message."""
+    with pytest.raises(ConfigError, match="two nodes of the topology are named 'kafka'"):
+        Topology(Kafka(), Kafka())
+
+
+def test_a_node_that_takes_the_name_of_a_sidecar_is_refused() -> None:
+    """Silently dropping the sidecar would be worse."""
+    with pytest.raises(ConfigError, match="brings a node named 'a-daprd'"):
+        Topology(App("a", asgi="m:x"), Fake("a-daprd"))
+
+
+@pytest.mark.parametrize("name", ["", "A", "a.b", "a_b", "-a", "a-", "a b"])
+def test_a_malformed_name_is_refused(name: str) -> None:
+    """Dapr's app-ids allow no dots; folders and groups are made of names."""
+    with pytest.raises(ConfigError, match="cannot be the name of a node"):
+        Topology(Fake(name))
+
+
+def test_a_cycle_is_shown() -> None:
+    """All its members are named."""
+    with pytest.raises(ConfigError, match=r"cycle: .*a.*b"):
+        Topology(Fake("a", needs=("b",)), Fake("b", needs=("a",)))
+
+
+def test_an_unknown_need_gets_a_suggestion() -> None:
+    """The likely word is proposed."""
+    with pytest.raises(ConfigError, match="did you mean 'postgres'"):
+        Topology(Postgres(), Fake("a", needs=("postgers",)))
+
+
+def test_a_placeholder_of_an_app_is_a_need() -> None:
+    """The database is ready before the app starts."""
+    app = App("a", asgi="m:x", env={"URL": "${postgres.dsn}"})
+
+    assert app.needs == ("postgres",)
+
+
+def test_an_app_is_asgi_or_command_and_not_both() -> None:
+    """Neither is as wrong."""
+    with pytest.raises(ConfigError, match="either asgi= or command="):
+        App("a")
+    with pytest.raises(ConfigError, match="either asgi= or command="):
+        App("a", asgi="m:x", command="true")
+    with pytest.raises(ConfigError, match="names no attribute"):
+        App("a", asgi="module")
+
+
+@pytest.mark.parametrize("topic", ["", ":3", "a:b", "a:-1"])
+def test_a_malformed_topic_is_refused(topic: str) -> None:
+    """Nothing is guessed."""
+    with pytest.raises(ConfigError, match="is not a topic"):
+        Kafka(topics=[topic])
+
+
+def test_a_topology_cannot_be_changed() -> None:
+    """It is a value."""
+    topology = Topology(Fake("a"))
+
+    with pytest.raises(AttributeError):
+        topology.nodes = ()  # type: ignore[misc]
+
+
+def test_asking_for_an_unknown_node_names_the_known() -> None:
+    """With a suggestion."""
+    with pytest.raises(ConfigError, match="did you mean 'kafka'"):
+        Topology(Kafka())["kafak"]
+
+
+WORDS = st.text(st.characters(categories=["Ll"], max_codepoint=127), min_size=1, max_size=8)
+
+
+@given(node=WORDS, key=WORDS, value=st.text(max_size=20), before=st.text(max_size=10))
+def test_a_filled_placeholder_is_replaced_once(
+    node: str, key: str, value: str, before: str
+) -> None:
+    """What is put in is not looked at again."""
+    before = before.replace("$", "")
+    text = f"{before}${{{node}.{key}}}"
+
+    assert list(placeholders(text)) == [(node, key)]
+    assert fill(text, {node: {key: value}}, "here") == before + value
+
+
+def test_an_unknown_placeholder_names_its_place_and_the_likely_one() -> None:
+    """File and line come from the caller."""
+    with pytest.raises(ConfigError, match=r"f.yaml:3: .*\n.*did you mean 'kafka.brokers'"):
+        fill("${kafka.broker}", {"kafka": {"brokers": "x"}}, "f.yaml:3")
