@@ -16,7 +16,7 @@ import filelock
 import platformdirs
 
 from harness.errors import ConfigError, TeardownError
-from harness.runtime.processes import wait_gone
+from harness.runtime.proc import wait_gone
 from harness.stack import Stack
 from harness.topology import did_you_mean
 

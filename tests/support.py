@@ -72,7 +72,10 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
     """An environment whose temporary and state folders lie below the test's own."""
     tmp = folder / "tmp"
     tmp.mkdir(exist_ok=True)
-    tmp.chmod(0o711)
+    for path in (tmp, *tmp.parents):
+        # pytest's own folders are closed, and PostgreSQL runs as nobody when this is root.
+        if path.name.startswith("pytest-") or path in (tmp, folder):
+            path.chmod(0o711)
     return {
         **os.environ,
         "TMPDIR": str(tmp),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.deadline import Check
 from harness.launch import Launch
 from harness.nodes.base import Plain
-from harness.provision.postgres import SUPERUSER
+from harness.provision.postgres import PASSWORD_FILE, SUPERUSER
 from harness.ready.sql import SqlCheck
 from harness.topology import Book
 
@@ -45,7 +45,8 @@ class Postgres(Plain):
         options = {
             "listen_addresses": endpoint.host,
             "port": str(endpoint.port),
-            "unix_socket_directories": str(folder),
+            # A socket's path must fit into 107 bytes, which a long TMPDIR does not leave.
+            "unix_socket_directories": "",
             **FAST,
         }
         flags = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
@@ -60,8 +61,8 @@ class Postgres(Plain):
         )
 
     def checks(self, book: Book) -> Sequence[Check]:
-        """It answers on its socket, where no password is needed yet."""
-        return (SqlCheck(self._socket(book)),)
+        """It answers."""
+        return (SqlCheck(self._admin(book)),)
 
     def provide(self, book: Book) -> None:
         """Set this stack's password and create the databases."""
@@ -69,8 +70,9 @@ class Postgres(Plain):
         from psycopg import sql
 
         password = sql.Literal(book.token(self.name))
-        with psycopg.connect(self._socket(book), autocommit=True) as connection:
+        with psycopg.connect(self._admin(book), autocommit=True) as connection:
             connection.execute(sql.SQL("ALTER ROLE postgres PASSWORD {}").format(password))
+            self._own(book).touch()
             rows = connection.execute("SELECT datname FROM pg_database").fetchall()
             for name in self.databases:
                 if (name,) not in rows:
@@ -90,7 +92,11 @@ class Postgres(Plain):
             "database": database,
         }
 
-    def _socket(self, book: Book) -> str:
-        folder = shlex.quote(str(book.folder(self.name)))
-        port = book.endpoint(self.name).port
-        return f"host={folder} port={port} user={SUPERUSER} dbname=postgres"
+    def _admin(self, book: Book) -> str:
+        """The way in: by the prepared folder's password until this stack's own is set."""
+        prepared = book.tools.path("postgres-data").parent / PASSWORD_FILE
+        password = book.token(self.name) if self._own(book).exists() else prepared.read_text()
+        return f"postgresql://{SUPERUSER}:{password}@{book.endpoint(self.name)}/postgres"
+
+    def _own(self, book: Book) -> Path:
+        return book.folder(self.name) / "password-set"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import stat
 import subprocess
@@ -17,15 +18,12 @@ from harness.provision.store import Store
 
 SUPERUSER = "postgres"
 
-HBA = """\
-local all all trust
-host all all 127.0.0.1/32 scram-sha-256
-"""
-"""The socket lies in a folder of the stack's own; over TCP the stack's password is asked for."""
+PASSWORD_FILE = "password"
+"""The file beside the prepared data that holds its first password; a stack sets one of its own."""
 
 
 def provide_postgres(store: Store, progress: Progress) -> Path:
-    """A folder with ``install`` (its ``bin/postgres`` runs) and a prepared ``data/``.
+    """A folder with a prepared ``data/`` and its ``password``.
 
     Raises:
         Unavailable: the wheel is not installed.
@@ -38,7 +36,7 @@ def provide_postgres(store: Store, progress: Progress) -> Path:
         with step(progress, f"prepare PostgreSQL {version}", lambda: size_of(target)):
             _initdb(_reachable(install, version), target)
 
-    return store.make(f"postgres-{version}", prepare)
+    return store.make(f"postgres-{version}-data", prepare)
 
 
 def postgres_binary() -> Path:
@@ -98,14 +96,20 @@ def _initdb(install: Path, target: Path) -> None:
             account = "nobody"
             Path(work).chmod(0o711)
             shutil.chown(data, account)
+        password = target / PASSWORD_FILE
+        password.touch(mode=0o600)
+        password.write_text(secrets.token_urlsafe(24))
+        lent = Path(work) / PASSWORD_FILE
+        shutil.copy(password, lent)
+        shutil.chown(lent, account) if account else None
         command = [str(install / "bin" / "initdb"), "-D", str(data), "-U", SUPERUSER]
+        command += [f"--pwfile={lent}", "--auth=scram-sha-256"]
         # Small WAL segments: 15 MB less to copy at every start.
-        options = ["--no-sync", "--encoding=UTF8", "--locale=C", "--auth=trust", "--wal-segsize=1"]
+        options = ["--no-sync", "--encoding=UTF8", "--locale=C", "--wal-segsize=1"]
         done = subprocess.run(
             [*command, *options], capture_output=True, text=True, cwd="/", user=account
         )
         if done.returncode != 0:
             raise LaunchError("initdb failed", last=done.stderr[-1500:])
-        (data / "pg_hba.conf").write_text(HBA)
         # With its owner: a start then copies and need not change the owner of 1,000 files.
         copy_tree(data, target / "data")

@@ -113,7 +113,6 @@ class Supervisor:
         self.stop_signals = {}
         self.detached = False
         self.finishing = False
-        self.keep = False
         self.leftovers = []
         self.wakeup = -1
         self.buffer = b""
@@ -212,9 +211,8 @@ class Supervisor:
         self.detached = True
         self.leftovers = request["leftovers"]
 
-    def op_finish(self, request):
+    def op_finish(self, _request):
         self.finishing = True
-        self.keep = request.get("keep", False)
 
     # ---- children -------------------------------------------------------------------------
 
@@ -235,8 +233,7 @@ class Supervisor:
     def end_all(self):
         self._sweep(GRACE, lambda pid: self.stop_signals.get(pid, signal.SIGTERM), once=True)
         self._sweep(5.0, lambda _pid: signal.SIGKILL, once=False)
-        if not self.keep:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
         for path in self.leftovers:
             with contextlib.suppress(OSError):
                 os.unlink(path)

@@ -1,9 +1,12 @@
-"""Who listens on a port of this machine."""
+"""What the kernel tells about ports and processes of this machine."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
+
+from harness.deadline import Deadline, Observation, poll
 
 LISTEN = "0A"
 """The state of a listening socket in ``/proc/net/tcp`` (linux/net/tcp_states.h)."""
@@ -42,3 +45,22 @@ def _command(process: Path) -> str:
     with contextlib.suppress(OSError):
         return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()[:80]
     return "unknown command"
+
+
+def wait_gone(pid: int, seconds: float) -> bool:
+    """Whether a process that need not be a child ended within that time."""
+
+    def look() -> Observation:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return Observation(True)
+        return Observation(_is_zombie(pid), f"pid {pid} is alive")
+
+    return poll(look, Deadline(seconds)).ok
+
+
+def _is_zombie(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    return False

@@ -1,0 +1,117 @@
+"""One process of the processes runtime."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.errors import TeardownError
+from harness.launch import Launch
+from harness.runtime.base import State
+
+
+class Owner(Protocol):
+    """What an instance asks of its runtime."""
+
+    def log(self, name: str) -> Path:
+        """The log file of a node."""
+        ...
+
+    def request(self, op: str, **facts: Any) -> dict[str, Any]:
+        """Ask the supervisor."""
+        ...
+
+    def spawn(self, instance: ProcessInstance) -> None:
+        """Start the process of an instance."""
+        ...
+
+
+class ProcessInstance:
+    """A launch that runs as a child of the supervisor. Killable, pausable, restartable."""
+
+    def __init__(self, runtime: Owner, launch: Launch) -> None:
+        self._runtime = runtime
+        self.launch = launch
+        self.pid = 0
+        self._ended = threading.Event()
+        self._exit_code: int | None = None
+        self._ready = False
+
+    def __repr__(self) -> str:
+        return f"<{self.name} {self.state.value} pid={self.pid}>"
+
+    @property
+    def name(self) -> str:
+        """The node's name."""
+        return self.launch.name
+
+    @property
+    def log(self) -> Path:
+        """The file that holds both output streams from the first byte on."""
+        return self._runtime.log(self.name)
+
+    @property
+    def state(self) -> State:
+        """Starting, running (its ladder was climbed) or exited."""
+        if self._exit_code is not None:
+            return State.EXITED
+        return State.RUNNING if self._ready else State.STARTING
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative for a signal."""
+        return self._exit_code
+
+    def mark_running(self) -> None:
+        """Say that its ladder was climbed."""
+        self._ready = True
+
+    def begun(self, pid: int) -> None:
+        """Called by the runtime when the process exists."""
+        self.pid, self._exit_code, self._ready = pid, None, False
+        self._ended.clear()
+
+    def ended(self, code: int) -> None:
+        """Called by the runtime when the process has ended."""
+        self._exit_code = code
+        self._ended.set()
+
+    def stop(self, grace: float | None = None) -> None:
+        """SIGTERM, then SIGKILL after the grace; waits until it is gone."""
+        if self._ended.is_set():
+            return
+        # A stopped process does not act on SIGTERM before it is continued.
+        self._signal(signal.SIGCONT)
+        self._runtime.request("signal_one", pid=self.pid, signal=int(self.launch.stop_signal))
+        if not self._ended.wait(self.launch.grace if grace is None else grace):
+            self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL for the process and its descendants; waits until it is gone."""
+        if self._ended.is_set():
+            return
+        self._signal(signal.SIGKILL)
+        if not self._ended.wait(10):
+            raise TeardownError(
+                f"{self.name} (pid {self.pid}) survived SIGKILL",
+                budget=10,
+                hint="look at its state in /proc; one in uninterruptible I/O cannot be killed",
+            )
+
+    def pause(self) -> None:
+        """SIGSTOP for the process and its descendants."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT for the process and its descendants."""
+        self._signal(signal.SIGCONT)
+
+    def restart(self, grace: float | None = None) -> None:
+        """Stop and start the same launch again: same ports, same data."""
+        self.stop(grace)
+        self._runtime.spawn(self)
+
+    def _signal(self, number: signal.Signals) -> None:
+        self._runtime.request("signal", pid=self.pid, signal=int(number))

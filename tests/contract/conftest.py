@@ -1,0 +1,32 @@
+"""The contract suite runs against every runtime; what only real processes can do says so."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.runtime.base import Runtime
+from harness.runtime.fake import FakeRuntime
+from harness.runtime.processes import ProcessRuntime
+
+
+@pytest.fixture
+def processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProcessRuntime]:
+    """The processes runtime in a temporary folder of the test's own."""
+    with ProcessRuntime({"PATH": os.environ["PATH"]}) as runtime:
+        yield runtime
+
+
+@pytest.fixture(params=[pytest.param("processes", marks=pytest.mark.real), "fake"])
+def runtime(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Runtime]:
+    """Each runtime in turn."""
+    makers: dict[str, Callable[[], Runtime]] = {
+        "processes": lambda: ProcessRuntime({"PATH": os.environ["PATH"]}),
+        "fake": lambda: FakeRuntime(tmp_path),
+    }
+    made = makers[request.param]()
+    yield made
+    made.close()

@@ -1,0 +1,234 @@
+"""What only real processes can show: orphans, ports, logs, exits, files."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from harness import LaunchError, PortTaken
+from harness.deadline import Deadline, Observation, poll
+from harness.launch import Launch
+from harness.runtime.instance import ProcessInstance
+from harness.runtime.proc import wait_gone
+from harness.runtime.processes import ProcessRuntime
+from tests.support import environment, leftovers, survivors
+
+pytestmark = pytest.mark.real
+
+OWNER = """
+import os, sys, time
+from harness.runtime.processes import ProcessRuntime
+from harness.launch import Launch
+runtime = ProcessRuntime(dict(os.environ))
+for number in range(5):
+    # A grandchild in a session of its own, as `dapr run` or `uvicorn --reload` make them.
+    runtime.start(Launch(f"n{number}", ("sh", "-c", "setsid sleep 300 & exec sleep 300")))
+print(runtime.owner, flush=True)
+sys.stdin.read()
+"""
+
+
+def owner_process(folder: Path) -> subprocess.Popen[str]:
+    """A process that owns a runtime with five trees, like pytest or the CLI in the foreground."""
+    return subprocess.Popen(
+        [sys.executable, "-c", OWNER],
+        env=environment(folder),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def output_of(instance: ProcessInstance, lines: int = 1) -> str:
+    """The log once it has that many lines."""
+    seen = poll(lambda: Observation(instance.log.read_text().count("\n") >= lines), Deadline(10))
+    assert seen.ok, instance.log.read_text()
+    return instance.log.read_text()
+
+
+def test_kill_9_of_the_owner_leaves_nothing(tmp_path: Path) -> None:
+    """Neither processes, nor grandchildren in other sessions, nor folders."""
+    owner = owner_process(tmp_path)
+    assert owner.stdout is not None
+    owner.stdout.readline()
+    assert poll(lambda: Observation(len(survivors(tmp_path)) >= 12), Deadline(5)).ok
+
+    owner.kill()
+    owner.communicate()
+
+    assert [] == leftovers(tmp_path)
+
+
+def test_kill_9_of_the_supervisor_leaves_no_direct_children(tmp_path: Path) -> None:
+    """The death signal is the second line, for the case that nobody is left to clean up."""
+    with owner_process(tmp_path) as owner:
+        assert owner.stdout is not None
+        supervisor = int(owner.stdout.readline())
+        children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+
+        os.kill(supervisor, signal.SIGKILL)
+
+        assert all(wait_gone(int(child), 5) for child in children)
+        owner.kill()
+        owner.communicate()
+    for line in subprocess.run(["pgrep", "-f", "sleep 300"], capture_output=True).stdout.split():
+        # What the killed supervisor could not reap, by its own id and only if it is this test's.
+        if f"TMPDIR={tmp_path / 'tmp'}" in Path(f"/proc/{int(line)}/environ").read_text():
+            os.kill(int(line), signal.SIGKILL)
+
+
+def test_the_log_holds_both_streams_from_the_first_byte(processes: ProcessRuntime) -> None:
+    """A file, so a chatty child never blocks on a full pipe."""
+    script = "echo out; echo err >&2; head -c 300000 /dev/zero | tr '\\0' x; echo; echo end"
+
+    text = output_of(processes.start(Launch("chatty", ("sh", "-c", script))), 4)
+
+    assert ["out", "err", "end"] == [text.split()[0], text.split()[1], text.split()[-1]]
+    assert len(text) > 300_000
+
+
+def test_an_exit_is_known_at_once_with_its_code(processes: ProcessRuntime) -> None:
+    """The supervisor tells; nobody polls the process."""
+    instance = processes.start(Launch("brief", ("sh", "-c", "exit 7")))
+
+    assert poll(lambda: Observation(instance.exit_code == 7), Deadline(5)).ok
+
+
+def test_a_process_that_ignores_sigterm_is_killed_after_its_grace(
+    processes: ProcessRuntime,
+) -> None:
+    """Stop always ends."""
+    script = "trap '' TERM; echo armed; while true; do sleep 0.05; done"
+    instance = processes.start(Launch("stubborn", ("sh", "-c", script)))
+    output_of(instance)
+
+    instance.stop(grace=0.2)
+
+    assert -9 == instance.exit_code
+
+
+def test_a_restart_keeps_ports_and_data(processes: ProcessRuntime) -> None:
+    """Same command, same folder, log appended."""
+    port = processes.reserve().port
+    script = f"date >> data; wc -l < data; exec sleep 60 # {port}"
+    instance = processes.start(Launch("keeper", ("sh", "-c", script), ports=(port,)))
+    output_of(instance)
+
+    instance.restart()
+
+    assert ["1", "2"] == output_of(instance, 2).split()
+
+
+def test_files_and_folders_are_there_before_the_process(
+    processes: ProcessRuntime, tmp_path: Path
+) -> None:
+    """In the node's folder, which is its working folder."""
+    (tmp_path / "prepared" / "deep").mkdir(parents=True)
+    (tmp_path / "prepared" / "deep" / "b").write_text("copied\n")
+    launch = Launch(
+        "reader",
+        ("sh", "-c", "cat conf/a data/deep/b"),
+        files={"conf/a": "written\n"},
+        folders={"data": tmp_path / "prepared"},
+    )
+
+    assert ["written", "copied"] == output_of(processes.start(launch), 2).split()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start as somebody else")
+def test_root_starts_an_unprivileged_launch_as_nobody(processes: ProcessRuntime) -> None:
+    """PostgreSQL refuses to run as root."""
+    launch = Launch("id", ("sh", "-c", "id -u; touch mine; ls"), unprivileged=True)
+
+    assert ["65534", "mine"] == output_of(processes.start(launch), 2).split()
+
+
+def test_a_missing_program_is_named(processes: ProcessRuntime) -> None:
+    """Before anything is spawned."""
+    with pytest.raises(LaunchError, match="'no-such-program' cannot be started"):
+        processes.start(Launch("x", ("no-such-program",)))
+
+
+def test_a_program_without_the_executable_bit_is_told_apart(
+    processes: ProcessRuntime, tmp_path: Path
+) -> None:
+    """With the command that mends it."""
+    (tmp_path / "tool").write_text("#!/bin/sh\n")
+
+    with pytest.raises(LaunchError, match=r"not executable\n.*chmod \+x"):
+        processes.start(Launch("x", (str(tmp_path / "tool"),)))
+
+
+def test_a_wanted_port_that_is_taken_names_its_owner(processes: ProcessRuntime) -> None:
+    """Process id and command."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        with pytest.raises(PortTaken, match=f"port {port} is held by pid {os.getpid()}"):
+            processes.reserve(port)
+
+
+def test_a_listener_on_another_interface_is_noticed_too(processes: ProcessRuntime) -> None:
+    """Bound everywhere for a moment before it is held on loopback."""
+    with socket.create_server(("", 0)) as taken, pytest.raises(PortTaken):
+        processes.reserve(taken.getsockname()[1])
+
+
+def test_ports_are_held_until_the_launch_that_lists_them(processes: ProcessRuntime) -> None:
+    """Nobody can bind it before, the process can."""
+    port = processes.reserve().port
+    with pytest.raises(OSError, match="in use"):
+        socket.create_server(("127.0.0.1", port))
+    serve = (sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1")
+
+    processes.start(Launch("server", serve, ports=(port,)))
+
+    def accepts() -> Observation:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError as error:
+            return Observation(False, str(error))
+        return Observation(True)
+
+    assert poll(accepts, Deadline(10)).ok
+
+
+def test_no_port_is_given_to_two_stacks() -> None:
+    """Leased across processes, below the range that outgoing connections are drawn from."""
+    floor = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    runtimes = [ProcessRuntime({"PATH": os.environ["PATH"]}) for _ in range(4)]
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            ports = list(pool.map(lambda r: [r.reserve().port for _ in range(100)], runtimes))
+    finally:
+        for runtime in runtimes:
+            runtime.close()
+
+    given = [port for each in ports for port in each]
+    assert len(set(given)) == 400
+    assert max(given) < floor
+
+
+def test_a_detached_run_outlives_its_starter_and_ends_on_sigterm(tmp_path: Path) -> None:
+    """Its leftovers go with it."""
+    note = tmp_path / "state.json"
+    note.write_text("{}")
+    runtime = ProcessRuntime({"PATH": os.environ["PATH"]})
+    child = runtime.start(Launch("sleeper", ("sleep", "300")))
+
+    runtime.detach([note])
+    runtime.close()
+    assert not wait_gone(child.pid, 0.2)
+    os.kill(runtime.owner, signal.SIGTERM)
+
+    assert wait_gone(child.pid, 5)
+    assert poll(
+        lambda: Observation(not note.exists() and not runtime.folder.exists()), Deadline(5)
+    ).ok

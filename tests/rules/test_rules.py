@@ -1,0 +1,105 @@
+"""The rules of the repository, checked by machines."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import harness
+from tests.support import ROOT
+
+SOURCES = sorted((ROOT / "harness").rglob("*.py"))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ruff", "format", "--check", "."],
+        ["ruff", "check", "."],
+        ["mypy"],
+        ["lint-imports"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.real
+def test_a_linter_is_content(command: list[str]) -> None:
+    """Formatting, style, types, layers."""
+    program = Path(sys.executable).parent / command[0]
+
+    done = subprocess.run([program, *command[1:]], cwd=ROOT, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_public_names_are_those_that_are_typed() -> None:
+    """The lazy table and the imports for type checkers agree, and every name can be had."""
+    tree = ast.parse((ROOT / "harness" / "__init__.py").read_text())
+    typed = {
+        (alias.name, node.module)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("harness.")
+        for alias in node.names
+    }
+
+    assert typed == {(name, f"harness.{home}") for name, home in harness._HOMES.items()}
+    assert harness.__all__ == sorted(harness.__all__)
+    assert all(getattr(harness, name) for name in harness.__all__)
+
+
+def test_importing_the_package_and_the_plugin_loads_nothing_heavy() -> None:
+    """`pytest --collect-only` stays fast."""
+    script = "import sys, harness, harness.pytest_plugin; print(*sys.modules)"
+
+    seen = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+    heavy = {"confluent_kafka", "psycopg", "httpx", "typer", "rich", "yaml", "docker", "locust"}
+    assert heavy & set(seen.stdout.split()) == set()
+
+
+def test_modules_stay_small_rooms() -> None:
+    """350 lines is where a module is split."""
+    long = [(path.name, n) for path in SOURCES if (n := len(path.read_text().splitlines())) > 350]
+
+    assert long == []
+
+
+def test_only_one_module_sleeps() -> None:
+    """harness/deadline.py; services and scenarios do not sleep at all."""
+    calls = re.compile(r"(?<!def )\b(time|asyncio)\.sleep\(")
+    places = {
+        str(path.relative_to(ROOT))
+        for room in ("harness", "services", "scenarios", "tests")
+        for path in (ROOT / room).rglob("*.py")
+        if calls.search(path.read_text())
+    }
+
+    assert places == {"harness/deadline.py"}
+
+
+def test_every_command_and_exit_code_is_in_the_readme() -> None:
+    """What a newcomer can type."""
+    from harness.cli.main import app
+
+    readme = (ROOT / "README.md").read_text()
+    names = [command.callback.__name__ for command in app.registered_commands if command.callback]
+
+    assert [] == [name for name in names if not re.search(rf"`(dapr-harness )?{name}\b", readme)]
+    assert all(f"{code} " in readme for code in (0, 1, 2, 3, 4, 130))
+
+
+def test_every_ignored_finding_has_its_reason() -> None:
+    """A bare `type: ignore` or `noqa` explains nothing."""
+    bare = re.compile(r"# (type: ignore(\[[\w, -]+\])?|noqa(: [A-Z0-9, ]+)?)\s*$", re.MULTILINE)
+    places = [
+        f"{path.relative_to(ROOT)}: {match.group()}"
+        for room in ("harness", "services", "scenarios")
+        for path in (ROOT / room).rglob("*.py")
+        for match in bare.finditer(path.read_text())
+    ]
+
+    assert places == []
