@@ -108,6 +108,7 @@ class Stack:
             HarnessError: the description is wrong, a tool is missing, or a node failed.
             AppFailed: an app of the system under test failed.
         """
+        self._provision()
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 self._attempt()
@@ -170,6 +171,14 @@ class Stack:
 
     def _tails(self) -> dict[str, str]:
         return {name: tail_of(each.log, 60) for name, each in self._start.instances.items()}
+
+    def _provision(self) -> None:
+        """Have every tool before the clock of the start runs; quick ones first, so that a missing
+        Java is not told after minutes of building Dapr."""
+        self.note("provision.begun")
+        for tool in sorted({t for n in self.topology.nodes for t in n.tools}, key=_slowness):
+            self._tools.path(tool)
+        self.note("provision.ended")
 
     def _attempt(self) -> None:
         self.note("start.begun")
@@ -331,6 +340,10 @@ def tail_of(log: Path, lines: int = 25) -> str:
         return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
     except OSError:
         return ""
+
+
+def _slowness(tool: str) -> tuple[bool, str]:
+    return tool in ("daprd", "placement", "scheduler", "sentry"), tool
 
 
 def _rank(error: BaseException) -> int:

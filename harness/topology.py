@@ -102,6 +102,11 @@ class Node(Protocol):
         """Names of nodes that must be ready before this one is started."""
         ...
 
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The tools it is made of, provisioned before anything starts."""
+        ...
+
     def implies(self) -> tuple[Node, ...]:
         """Nodes that come along unless the topology has one of the same name."""
         ...

@@ -6,7 +6,6 @@ import signal
 import sys
 from types import FrameType
 
-import click
 import typer
 
 from harness.cli import stacks, tools
@@ -50,17 +49,21 @@ def main() -> None:
 def _run() -> int:
     try:
         code = app(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return 2
     except (HarnessError, SystemFailure) as error:
         lines = [f"[red]error:[/] {_escaped(str(error))}"]
         lines += [_escaped(note) for note in getattr(error, "__notes__", [])]
         err.print("\n".join(lines), soft_wrap=True)
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         err.print("interrupted; everything that was started has been ended")
         return INTERRUPTED
+    except Exception as error:
+        # A usage error is click's, and typer brings a click of its own from some version on: it
+        # is recognised by what it can do.
+        if not hasattr(error, "show"):
+            raise
+        error.show()
+        return 2
     return code if isinstance(code, int) else 0
 
 

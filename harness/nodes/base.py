@@ -12,6 +12,7 @@ class Plain:
     """Defaults of the `Node` protocol; a node overrides what it needs."""
 
     needs: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
 
     def implies(self) -> tuple[Node, ...]:
         """Nothing comes along."""

@@ -16,6 +16,8 @@ from harness.topology import Book
 class Placement(Plain):
     """The placement service: where actors live."""
 
+    tools = ("placement",)
+
     name: str = "placement"
 
     def plan(self, book: Book) -> Launch:
@@ -47,6 +49,8 @@ class Placement(Plain):
 @dataclass(frozen=True)
 class Scheduler(Plain):
     """The scheduler service: when jobs fire. Its etcd keeps jobs in the node's folder."""
+
+    tools = ("scheduler",)
 
     name: str = "scheduler"
 

@@ -25,6 +25,8 @@ class Kafka(Plain):
         name: the node's name; it exports ``<name>.brokers``.
     """
 
+    tools = ("java", "kafka")
+
     name: str
     topics: tuple[tuple[str, int], ...]
     port: int | None

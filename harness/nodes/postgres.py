@@ -34,6 +34,8 @@ class Postgres(Plain):
             ``.port``, ``.user``, ``.password`` and ``.database``.
     """
 
+    tools = ("postgres", "postgres-data")
+
     databases: tuple[str, ...] = ("app",)
     name: str = "postgres"
     port: int | None = None

@@ -41,6 +41,8 @@ class Sidecar(Plain):
         token: whether its API and the app's ask for this stack's tokens.
     """
 
+    tools = ("daprd",)
+
     app_id: str
     app_node: str
     needs: tuple[str, ...] = ("placement", "scheduler")

@@ -18,7 +18,7 @@ from harness.provision.store import Store
 
 SUPERUSER = "postgres"
 
-PASSWORD_FILE = "password"
+PASSWORD_FILE = "password"  # noqa: S105 - the name of a file
 """The file beside the prepared data that holds its first password; a stack sets one of its own."""
 
 

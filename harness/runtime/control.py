@@ -40,12 +40,16 @@ class Control:
         self._serial = 0
         self._ended = False
         self._socket, theirs = socket.socketpair()
-        with theirs:
+        # A log of its own: a detached supervisor that kept our standard output would keep whoever
+        # reads it waiting for the end.
+        with theirs, (folder / "logs" / "supervisor.log").open("ab") as log:
             program = [sys.executable, "-I", "-S", supervisor.__file__]
             self._process = subprocess.Popen(
                 [*program, str(theirs.fileno()), str(folder)],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
                 start_new_session=True,
                 cwd="/",
             )

@@ -1,0 +1,221 @@
+"""Bad input gets a sentence and the right exit code, and leaves nothing running."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.projects import GARBAGE_APP, MINI
+from tests.support import CLI, cli, environment, leftovers, project
+
+pytestmark = pytest.mark.real
+
+COMPONENT = """\
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata:
+  name: pubsub
+spec:
+  type: pubsub.kafka
+  version: v1
+  metadata:
+    - name: brokers
+      value: x
+    - name: authType
+      value: none
+"""
+
+
+def with_app(folder: Path, app: str, extra: str = "") -> None:
+    """Replace the project's topology."""
+    text = MINI.partition("mini =")[0]
+    project(folder, topology_py=f"{text}mini = Topology({app}{extra})\n")
+
+
+def expect(folder: Path, code: int, *words: str, **env: str) -> None:
+    """`up` ends with a code and these words in its message, and leaves nothing."""
+    done = cli(folder, "up", **env)
+
+    assert done.returncode == code, done.stdout + done.stderr
+    for word in words:
+        assert word in done.stderr, done.stderr
+    assert 'Traceback (most recent call last):\n  File "/work' not in done.stderr
+    assert [] == leftovers(folder)
+
+
+def test_an_app_that_does_not_exist(mini: Path) -> None:
+    """The command is named."""
+    with_app(mini, 'App("hello", command="no-such-app {port}")')
+
+    expect(mini, 4, "hello: 'no-such-app' cannot be started", "no such file on PATH")
+
+
+def test_an_app_that_exits_at_import_shows_its_traceback(mini: Path) -> None:
+    """The system under test failed: exit code 1."""
+    project(mini, hello_py="import no_such_module\n")
+
+    expect(mini, 1, "hello exited with code 1", "ModuleNotFoundError: No module named 'no_such")
+
+
+def test_an_app_that_never_listens(mini: Path) -> None:
+    """The rung, and what was seen last."""
+    project(mini, hello_py="import sys; sys.stdin.read(); import signal; signal.pause()\n")
+
+    expect(mini, 1, "hello did not reach the rung 'port'", "refused",
+           DAPR_HARNESS_READY_TIMEOUT="2")  # fmt: skip
+
+
+def test_an_app_that_answers_subscribe_with_garbage(mini: Path) -> None:
+    """daprd would subscribe to nothing while everything looks healthy."""
+    project(mini, hello_py=GARBAGE_APP)
+
+    expect(mini, 1, "answered GET /dapr/subscribe with garbage", "a JSON dict")
+
+
+def test_a_port_that_is_taken_names_who_has_it(mini: Path) -> None:
+    """The user's own choice is not changed behind his back."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with_app(mini, f'App("hello", command="true", port={port})')
+
+        expect(mini, 4, f"port {port} cannot be used", f"is held by pid {os.getpid()}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("version: v1\n", "version: [v1\n", ["c.yaml:8: not valid YAML"]),
+        ("pubsub.kafka", "pubsub.kakfa", ["c.yaml:6", "unknown type", "did you mean"]),
+        ("name: brokers", "name: borkers", ["c.yaml:8", "lacks the required field 'brokers'"]),
+        (
+            "value: none",
+            "secretKeyRef: {name: a, key: a}",
+            ["c.yaml:11", "cannot be resolved", "no `auth.secretStore`"],
+        ),
+        ("value: x", "value: ${kafka.brokers}", ["c.yaml:10", "no node of the topology"]),
+    ],
+    ids=["syntax", "type", "field", "secret", "placeholder"],
+)
+def test_a_wrong_component_is_named_with_its_line(
+    mini: Path, old: str, new: str, words: list[str]
+) -> None:
+    """Before anything starts: exit code 2."""
+    with_app(mini, 'App("hello", command="true")', ', resources="c"')
+    project(mini, c__c_yaml=COMPONENT.replace(old, new, 1))
+
+    expect(mini, 2, *words)
+
+
+@pytest.mark.parametrize(
+    ("app", "words"),
+    [
+        ('App("a", command="x"), App("a", command="x")', "two nodes of the topology are named 'a'"),
+        (
+            'App("a", command="x", needs=["b"]), App("b", command="x", needs=["a"])',
+            "the needs of the topology form a cycle",
+        ),
+        ('App("a", command="x", needs=["kafka"])', "needs 'kafka', which the topology does not"),
+    ],
+    ids=["twice", "cycle", "unknown"],
+)
+def test_a_wrong_topology_is_a_sentence(mini: Path, app: str, words: str) -> None:
+    """Exit code 2."""
+    with_app(mini, app)
+
+    expect(mini, 2, words)
+
+
+def test_a_topology_that_cannot_be_found(mini: Path) -> None:
+    """Neither module nor attribute nor setting."""
+    for topology, words in {
+        "nowhere:x": "cannot be imported",
+        "topology:mimi": "did you mean 'mini'",
+        "topology": "expected: module:attribute",
+    }.items():
+        done = cli(mini, "up", "--topology", topology)
+
+        assert (2, True) == (done.returncode, words in done.stderr), done.stderr
+
+
+def test_a_broker_that_dies_while_it_starts(mini: Path) -> None:
+    """The stack failed: exit code 4, with the broker's last words."""
+    with_app(mini, "Kafka()")
+    project(mini, topology_py=(mini / "topology.py").read_text().replace("App,", "App, Kafka,"))
+    java = mini / "java"
+    java.write_text(
+        "#!/bin/sh\n"
+        'if [ "$1" = -version ]; then echo \'openjdk version "25.0.2"\' >&2; exit 0; fi\n'
+        "echo out of luck; exit 7\n"
+    )
+    java.chmod(0o755)
+
+    expect(mini, 4, "kafka exited with code 7", "out of luck", DAPR_HARNESS_JAVA=str(java))
+
+
+def test_offline_with_an_empty_cache(mini: Path) -> None:
+    """A prerequisite is not available: exit code 3, and the command that mends it."""
+    empty = {"DAPR_HARNESS_CACHE_DIR": str(mini / "cache"), "HOME": str(mini)}
+
+    up = cli(mini, "up", "--offline", **empty)
+    provision = cli(mini, "provision", "--offline", **empty)
+
+    assert (3, 3) == (up.returncode, provision.returncode)
+    assert "run `dapr-harness provision` once without --offline" in up.stderr
+
+
+def test_wrong_usage(mini: Path) -> None:
+    """An unknown option or command: exit code 2."""
+    assert 2 == cli(mini, "up", "--no-such-option").returncode
+    assert 2 == cli(mini, "upp").returncode
+    assert 2 == cli(mini, "up", "--name", "a/b").returncode
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_interrupted_at_any_moment_of_a_start(mini: Path, number: signal.Signals) -> None:
+    """Ten moments spread over the start; each time exit code 130 and nothing left."""
+    seed = random.randrange(2**32)
+    moments = random.Random(seed)
+    for trial in range(10):
+        with subprocess.Popen(
+            [*CLI, "up"],
+            cwd=mini, env=environment(mini), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True,
+        ) as starting:  # fmt: skip
+            # The interpreter itself needs a moment before it can handle a signal.
+            wait_for(0.35 + moments.random() * 0.6)
+            starting.send_signal(number)
+            stdout, stderr = starting.communicate(timeout=20)
+
+        told = f"seed {seed}, trial {trial}: {stdout}{stderr}"
+        if starting.returncode == 0:
+            # It was up before the signal came.
+            assert 0 == cli(mini, "down").returncode, told
+        else:
+            assert 130 == starting.returncode, told
+        assert [] == leftovers(mini), told
+
+
+def wait_for(seconds: float) -> None:
+    """Let that time pass, by the clock; this test is about moments, not about readiness."""
+    ends = time.monotonic() + seconds
+    subprocess.run(["sleep", str(max(0.0, ends - time.monotonic()))], check=True)
+
+
+def test_help_is_there_for_every_command(mini: Path) -> None:
+    """With a sentence each."""
+    for command in ("up", "down", "status", "logs", "token", "demo", "provision", "doctor"):
+        done = subprocess.run(
+            [sys.executable, "-m", "harness.cli.main", command, "--help"],
+            cwd=mini, env=environment(mini), capture_output=True, text=True,
+        )  # fmt: skip
+
+        assert done.returncode == 0, done.stderr
+        assert len(done.stdout.split("Options")[0].split()) > 8, done.stdout

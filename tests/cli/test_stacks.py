@@ -1,0 +1,162 @@
+"""``up``, ``status``, ``logs``, ``token``, ``down``: one stack, two stacks, none."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from harness.deadline import Deadline, Observation, poll
+from harness.registry import Registry
+from tests.support import CLI, cli, environment, leftovers, survivors
+
+pytestmark = pytest.mark.real
+
+
+def address(folder: Path, node: str, port: str, name: str = "default") -> str:
+    """Where something listens, by `status --json`."""
+    (row,) = json.loads(cli(folder, "status", "--name", name, "--json").stdout)
+    (found,) = [each for each in row["nodes"] if each["name"] == node]
+    return f"http://{found['endpoints'][port]}"
+
+
+def test_up_look_around_down(mini: Path) -> None:
+    """The whole round of a newcomer, with curl in the middle."""
+    up = cli(mini, "up", "--timings")
+    assert up.returncode == 0, up.stderr
+    app, sidecar = address(mini, "hello", "main"), address(mini, "hello-daprd", "http")
+    token = cli(mini, "token").stdout.strip()
+
+    direct = httpx.get(f"{app}/x").text
+    invoked = httpx.get(
+        f"{sidecar}/v1.0/invoke/hello/method/y", headers={"dapr-api-token": token}
+    ).text
+    status = cli(mini, "status")
+    logs = cli(mini, "logs", "hello")
+    down = cli(mini, "down")
+
+    assert ("hello", "hello") == (direct, invoked)
+    assert "1:port" in up.stdout
+    assert "9:group" in up.stdout
+    assert "healthy" in status.stdout
+    assert "asked /x" in logs.stdout.splitlines()
+    assert (0, "stack 'default' is down: 4 nodes") == (
+        down.returncode,
+        down.stdout.split(" in ")[0],
+    )
+    assert [] == leftovers(mini)
+    assert [] == list((mini / "state").glob("*.json"))
+
+
+def test_two_stacks_live_side_by_side(mini: Path) -> None:
+    """Ending one leaves the other."""
+    assert cli(mini, "up", "--name", "one").returncode == 0
+    assert cli(mini, "up", "--name", "two").returncode == 0
+    one, two = (address(mini, "hello", "main", name) for name in ("one", "two"))
+
+    assert cli(mini, "down", "--name", "one").returncode == 0
+
+    assert httpx.get(two).text == "hello"
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(one)
+    assert cli(mini, "down", "--name", "two").returncode == 0
+
+
+def test_up_twice_is_refused_and_the_first_stays(mini: Path) -> None:
+    """Exit code 2, and the way out."""
+    cli(mini, "up")
+
+    second = cli(mini, "up")
+
+    assert second.returncode == 2
+    assert "a stack named 'default' is up already" in second.stderr
+    assert "dapr-harness down --name default" in second.stderr
+    assert httpx.get(address(mini, "hello", "main")).text == "hello"
+
+
+def test_what_is_not_there_cannot_be_asked(mini: Path) -> None:
+    """Down, status, logs and token say so with exit code 2."""
+    for command in (["down"], ["status", "--name", "default"], ["logs"], ["token"]):
+        done = cli(mini, *command)
+
+        assert done.returncode == 2, command
+        assert "no stack named 'default' is up" in done.stderr
+
+
+def test_a_killed_supervisor_is_a_stack_that_is_gone(mini: Path) -> None:
+    """Its state file is recognised as a dead one's and removed."""
+    cli(mini, "up")
+    (row,) = json.loads(cli(mini, "status", "--json").stdout)
+
+    subprocess.run(["kill", "-9", str(row["supervisor"])], check=True)
+    assert poll(lambda: Observation(not survivors(mini)), Deadline(10)).ok
+
+    doctor = cli(mini, "doctor")
+    assert "1 state files and 1 folders of dead stacks" in doctor.stdout
+    assert "no stack named" in cli(mini, "down").stderr
+    assert [] == list((mini / "state").glob("*.json"))
+    subprocess.run(["rm", "-r", row["folder"]], check=True)
+
+
+def test_attached_the_logs_flow_and_ctrl_c_ends_it_all(mini: Path) -> None:
+    """Meanwhile others can see the stack; exit code 130."""
+    with subprocess.Popen(
+        [*CLI, "up", "--attach"],
+        cwd=mini, env=environment(mini), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as attached:  # fmt: skip
+        registry = Registry(mini / "state")
+        up = poll(lambda: Observation(registry.find("default") is not None), Deadline(30))
+        assert up.ok
+        httpx.get(f"{address(mini, 'hello', 'main')}/seen")
+        assert attached.stdout is not None
+        lines = iter(attached.stdout.readline, "")
+        assert any("| asked /seen" in line for line in lines)
+
+        attached.send_signal(signal.SIGINT)
+        attached.communicate(timeout=20)
+
+    assert attached.returncode == 130
+    assert [] == list((mini / "state").glob("*.json"))
+
+
+def test_kill_9_of_the_cli_in_the_foreground_leaves_nothing(mini: Path) -> None:
+    """The supervisor notices and ends the tree."""
+    with subprocess.Popen(
+        [*CLI, "up", "--attach"],
+        cwd=mini, env=environment(mini), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as attached:  # fmt: skip
+        registry = Registry(mini / "state")
+        assert poll(lambda: Observation(registry.find("default") is not None), Deadline(30)).ok
+        attached.kill()
+
+    assert [] == leftovers(mini)
+
+
+def test_logs_follow_until_the_stack_ends(mini: Path) -> None:
+    """-f goes on, and stops when there is nothing more to come."""
+    cli(mini, "up")
+    with subprocess.Popen(
+        [*CLI, "logs", "-f", "hello"],
+        cwd=mini, env=environment(mini), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as following:  # fmt: skip
+        httpx.get(f"{address(mini, 'hello', 'main')}/later")
+        assert following.stdout is not None
+        assert any("asked /later" in line for line in iter(following.stdout.readline, ""))
+        cli(mini, "down")
+        _, stderr = following.communicate(timeout=20)
+
+    assert following.returncode == 0
+    assert "has ended" in stderr
+
+
+def test_logs_of_an_unknown_node_suggest_the_known(mini: Path) -> None:
+    """Exit code 2."""
+    cli(mini, "up")
+
+    done = cli(mini, "logs", "helo")
+
+    assert (2, True) == (done.returncode, "did you mean 'hello'?" in done.stderr)

@@ -1,0 +1,192 @@
+"""What a user of the plugin sees."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.deadline import Deadline, Observation, poll
+from tests.plugin.conftest import CONFTEST, Run
+from tests.support import cli, environment, leftovers, survivors
+
+pytestmark = pytest.mark.real
+
+
+def test_asynchronous_and_synchronous_tests_share_one_stack(inner: Run, folder: Path) -> None:
+    """Without any configuration of pytest-asyncio; nothing is left."""
+    result = inner("""
+        async def test_async(dapr):
+            assert (await dapr.app("hello").get("/")).text == "hello"
+            assert (await dapr.sidecar("hello").metadata()).app_id == "hello"
+
+        def test_sync(dapr_sync):
+            assert dapr_sync.app("hello").get("/").text == "hello"
+
+        def test_one_stack(dapr_stack):
+            starts = [entry for entry in dapr_stack.journal if entry.kind == "start.begun"]
+            assert len(starts) == 1
+    """)
+
+    result.assert_outcomes(passed=3)
+    assert [] == leftovers(folder)
+
+
+def test_every_test_has_names_of_its_own(inner: Run) -> None:
+    """Two worlds never share one."""
+    result = inner("""
+        import pytest
+
+        seen = set()
+
+        @pytest.mark.parametrize("n", range(3))
+        async def test_name(dapr, n):
+            assert dapr.name("x") == dapr.name("x")
+            assert dapr.name("x") not in seen
+            seen.add(dapr.name("x"))
+    """)
+
+    result.assert_outcomes(passed=3)
+
+
+def test_a_failing_test_shows_the_logs_of_its_own_time(inner: Run) -> None:
+    """What other tests made the nodes log is not in its report."""
+    result = inner("""
+        async def test_before(dapr):
+            await dapr.app("hello").get("/before")
+
+        async def test_failing(dapr):
+            await dapr.app("hello").get("/during")
+            assert False, "the reason"
+    """)
+
+    result.assert_outcomes(passed=1, failed=1)
+    text = result.stdout.str()
+    assert "log of hello during this test" in text
+    assert "asked /during" in text
+    assert "asked /before" not in text
+
+
+def test_a_broken_app_is_a_failure_of_the_system(inner: Run, folder: Path) -> None:
+    """FAILED with its traceback, not ERROR, and no walk through the harness."""
+    result = inner(
+        """
+        async def test_one(dapr):
+            pass
+
+        def test_two(dapr_sync):
+            pass
+        """,
+        app="import no_such_module\n",
+    )
+
+    result.assert_outcomes(failed=2)
+    text = result.stdout.str()
+    assert "ModuleNotFoundError: No module named 'no_such_module'" in text
+    assert "harness/stack.py" not in text
+    assert [] == leftovers(folder)
+
+
+def test_a_mistake_of_the_setup_is_an_error(inner: Run) -> None:
+    """A wrong topology is nobody's test failure."""
+    result = inner(
+        "async def test_one(dapr): pass",
+        conftest=CONFTEST.replace(
+            "return Topology(", "return Topology(*2 * [App('a', asgi='m:x')], "
+        ),
+    )
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*two nodes of the topology are named 'a'*"])
+
+
+def test_a_missing_topology_names_the_fixture(inner: Run) -> None:
+    """And the setting."""
+    result = inner("async def test_one(dapr): pass", conftest="")
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*no topology is given*", "*dapr_topology*"])
+
+
+def test_a_failed_start_attaches_what_the_nodes_logged(inner: Run) -> None:
+    """Also when the set-up failed, where logs are lost most easily."""
+    result = inner(
+        "async def test_one(dapr): pass",
+        app="print('about to fail', flush=True); raise SystemExit(3)\n",
+    )
+
+    result.assert_outcomes(failed=1)
+    text = result.stdout.str()
+    assert re.search(r"log of hello during this test -+\nabout to fail", text), text
+    assert "log of scheduler during this test" in text
+
+
+def test_probe_time_outs_are_failures_and_ours_in_a_test_are_too(inner: Run) -> None:
+    """A test that asks for what is not there has itself to blame."""
+    result = inner("""
+        from harness import ProbeTimeout
+
+        async def test_never(dapr):
+            await dapr.eventually(lambda: False, timeout=0.05)
+
+        async def test_unknown(dapr):
+            dapr.app("helo")
+    """)
+
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["*never became true*", "*did you mean 'hello'?*"])
+
+
+def test_keep_leaves_the_stack_up_after_a_failure(inner: Run, folder: Path) -> None:
+    """And prints how to reach and how to end it."""
+    result = inner("async def test_failing(dapr): assert False", "--dapr-keep")
+
+    name = re.search(r"dapr-harness down --name (\S+)", result.stdout.str())
+    assert name, result.stdout.str()
+    rows = json.loads(cli(folder, "status", "--name", name.group(1), "--json").stdout)
+    assert {"healthy", "running"} == {node["state"] for node in rows[0]["nodes"]}
+    assert 0 == cli(folder, "down", "--name", name.group(1)).returncode
+    assert [] == leftovers(folder)
+
+
+def test_keep_without_a_failure_keeps_nothing(inner: Run, folder: Path) -> None:
+    """There is nothing to look at."""
+    inner("async def test_fine(dapr): pass", "--dapr-keep").assert_outcomes(passed=1)
+
+    assert [] == leftovers(folder)
+
+
+def test_collecting_starts_nothing(inner: Run) -> None:
+    """Not even with a broken topology."""
+    result = inner("async def test_one(dapr): pass", "--collect-only", conftest="import harness")
+
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*1 test collected*"])
+
+
+def test_kill_9_of_pytest_leaves_nothing(inner: Run, folder: Path) -> None:
+    """In the middle of a test."""
+    inner("async def test_one(dapr): pass", "--collect-only")
+    (folder / "test_hang.py").write_text(
+        "import sys\nasync def test_hang(dapr):\n"
+        "    print('in the test', file=sys.__stderr__, flush=True)\n    sys.__stdin__.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-s", "test_hang.py"],
+        cwd=folder, env=environment(folder), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True,
+    ) as running:  # fmt: skip
+        assert running.stderr is not None
+        assert any("in the test" in line for line in iter(running.stderr.readline, ""))
+        assert len(survivors(folder)) >= 5
+
+        os.kill(running.pid, signal.SIGKILL)
+
+    assert [] == leftovers(folder)
+    assert poll(lambda: Observation(not survivors(folder)), Deadline(1)).ok
