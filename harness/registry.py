@@ -207,8 +207,12 @@ def alive(pid: int) -> bool:
 
 
 def born(pid: int) -> str:
-    """When a process started, in the kernel's own words; "" when there is none."""
+    """When a process started, in the kernel's own words; "" when it does not run.
+
+    One that has ended and was not waited for yet is still listed; it does not run.
+    """
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
         return ""
+    return "" if words[0] == "Z" else words[19]

@@ -87,13 +87,13 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 
 
 def cli(
-    folder: Path, *arguments: str, timeout: float = 60, **more: str
+    folder: Path, *arguments: str, timeout: float = 60, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line in a project's folder."""
     return subprocess.run(
         [*CLI, *arguments],
         cwd=folder,
-        env=environment(folder, **more),
+        env=environment(folder, **(env or {})),
         capture_output=True,
         text=True,
         timeout=timeout,

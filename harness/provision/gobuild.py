@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from harness.errors import Unavailable
+from harness.provision.child import mortal
 from harness.provision.store import require_disk
 from harness.provision.versions import DAPR_BINARIES, DAPR_MODULE_HASHES, GO_FLOOR, parse
 
@@ -89,7 +90,7 @@ def _compile(go: Path, env: Mapping[str, str], work: Path, version: str, target:
 
 def _run(go: Path, env: Mapping[str, str], work: Path, *arguments: str) -> str:
     done = subprocess.run(
-        [str(go), *arguments], cwd=work, env=dict(env), capture_output=True, text=True
+        mortal([str(go), *arguments]), cwd=work, env=dict(env), capture_output=True, text=True
     )
     if done.returncode != 0:
         tail = "\n".join(done.stderr.strip().splitlines()[-12:])

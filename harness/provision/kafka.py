@@ -15,6 +15,7 @@ from typing import Any
 from harness.deadline import Deadline, Observation, poll
 from harness.endpoint import LOOPBACK
 from harness.errors import LaunchError, Unavailable
+from harness.provision.child import mortal
 from harness.provision.java import java_major
 from harness.provision.progress import Progress, size_of, step
 from harness.provision.store import Store
@@ -173,7 +174,7 @@ def _prepare(target: Path, jars: Path, java: Path, major: int) -> None:
     log = target / "prepare.log"
     with log.open("wb") as output:
         broker = subprocess.Popen(
-            _command(java, target, [*record, "kafka.Kafka", str(config)]),
+            mortal(_command(java, target, [*record, "kafka.Kafka", str(config)])),
             stdout=output,
             stderr=subprocess.STDOUT,
         )

@@ -42,7 +42,7 @@ def with_app(folder: Path, app: str, extra: str = "") -> None:
 
 def expect(folder: Path, code: int, *words: str, **env: str) -> None:
     """`up` ends with a code and these words in its message, and leaves nothing."""
-    done = cli(folder, "up", **env)
+    done = cli(folder, "up", env=env)
 
     assert done.returncode == code, done.stdout + done.stderr
     for word in words:
@@ -164,8 +164,8 @@ def test_offline_with_an_empty_cache(mini: Path) -> None:
     """A prerequisite is not available: exit code 3, and the command that mends it."""
     empty = {"DAPR_HARNESS_CACHE_DIR": str(mini / "cache"), "HOME": str(mini)}
 
-    up = cli(mini, "up", "--offline", **empty)
-    provision = cli(mini, "provision", "--offline", **empty)
+    up = cli(mini, "up", "--offline", env=empty)
+    provision = cli(mini, "provision", "--offline", env=empty)
 
     assert (3, 3) == (up.returncode, provision.returncode)
     assert "run `dapr-harness provision` once without --offline" in up.stderr

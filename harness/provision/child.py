@@ -1,0 +1,23 @@
+"""Children that do not outlive us."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+_BEQUEATH = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9, 0, 0, 0); "
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+
+def mortal(command: Sequence[str]) -> list[str]:
+    """The command, started so that it is killed when the thread that started it ends.
+
+    Provisioning has no supervisor yet, and without this a ``kill -9`` of it would leave a broker
+    or a build of minutes behind. The death signal (prctl, PR_SET_PDEATHSIG) is set by a bare
+    interpreter that then becomes the command. Linux only; elsewhere the command is unchanged.
+    """
+    if not sys.platform.startswith("linux"):
+        return list(command)
+    return [sys.executable, "-I", "-S", "-c", _BEQUEATH, *command]
