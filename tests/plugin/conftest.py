@@ -13,8 +13,6 @@ from harness.provision.store import Store
 from tests.projects import HELLO_APP
 from tests.support import environment
 
-pytest_plugins = ["pytester"]
-
 CACHE = str(Store(Settings.load().cache_dir).root)
 """Looked up at import: pytester gives every test a home of its own, where no cache is."""
 

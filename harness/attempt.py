@@ -1,0 +1,146 @@
+"""One attempt to start a topology: every node in a thread of its own, each up its ladder."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from graphlib import CycleError, TopologicalSorter
+
+from harness.book import StackBook
+from harness.deadline import Deadline, poll
+from harness.errors import ConfigError
+from harness.failures import death, not_ready, rank
+from harness.launch import Launch
+from harness.runtime.base import Instance, Runtime, State
+from harness.settings import Settings
+from harness.topology import Node, Tools, Topology
+
+Note = Callable[..., None]
+
+
+class _Stopped(Exception):
+    """Somebody else's failure ended this wait."""
+
+
+class Attempt:
+    """One attempt to start all nodes in parallel.
+
+    Args:
+        topology: what to start.
+        settings: the project's root and the budget of a ladder.
+        note: records an entry: kind, node, facts.
+
+    Attributes:
+        instances: what was started, by the node's name.
+        book: what the stack knows, once prepared.
+    """
+
+    def __init__(self, topology: Topology, settings: Settings, note: Note) -> None:
+        self._topology = topology
+        self._settings = settings
+        self._note = note
+        self.instances: dict[str, Instance] = {}
+        self._launches: dict[str, Launch] = {}
+        self._ready: dict[str, threading.Event] = {}
+        self._needs: dict[str, set[str]] = {}
+        self._failures: list[BaseException] = []
+        self._abort = threading.Event()
+        self._done = threading.Condition()
+        self._left = 0
+
+    def prepare(self, runtime: Runtime, tools: Tools) -> None:
+        """Plan every node before anything runs, so that a wrong description starts nothing."""
+        self._runtime = runtime
+        self.book = StackBook(
+            self._topology, tools, self._settings.root, runtime.folder, runtime.reserve
+        )
+        for node in self._topology.nodes:
+            self.book.plan_for(node.name)
+            self._launches[node.name] = node.plan(self.book)
+            used = self.book.used[node.name] - {node.name}
+            self._needs[node.name] = {*node.needs, *used}
+            self._ready[node.name] = threading.Event()
+        try:
+            TopologicalSorter(self._needs).prepare()
+        except CycleError as error:
+            raise ConfigError(
+                "the placeholders of the topology form a cycle: " + " -> ".join(error.args[1])
+            ) from None
+
+    def run(self) -> None:
+        """Start all nodes, each in a thread; raise the most telling failure."""
+        nodes = self._topology.nodes
+        self._left = len(nodes)
+        threads = [
+            threading.Thread(target=self._bring_up, args=[node], name=node.name, daemon=True)
+            for node in nodes
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            with self._done:
+                while self._left:
+                    self._done.wait(1)
+        finally:
+            self._abort.set()
+            for thread in threads:
+                thread.join()
+        if self._failures:
+            raise min(self._failures, key=rank)
+
+    def climb(self, node: Node, instance: Instance) -> None:
+        """Wait for each rung of a node, then let it provide what others expect of it."""
+        deadline = Deadline(self._settings.ready_timeout)
+        launch = self._launches[node.name]
+        rungs = iter(node.checks(self.book))
+        try:
+            for check in rungs:
+                seen = poll(check.observe, deadline, guard=self._guard)
+                if not seen.ok:
+                    raise not_ready(launch, check, seen, deadline, instance)
+                self._note("rung.reached", node.name, rung=check.rung, fact=seen.fact)
+        finally:
+            if isinstance(rungs, Generator):
+                rungs.close()
+        node.provide(self.book)
+        instance.mark_running()
+        self._note("node.ready", node.name)
+
+    def stop_dependents(self) -> None:
+        """Stop whatever needs something else, all at once: daprd ends badly without its broker."""
+        dependents = [
+            instance for name, instance in self.instances.items() if self._needs.get(name)
+        ]
+        threads = [threading.Thread(target=each.stop) for each in dependents]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _bring_up(self, node: Node) -> None:
+        try:
+            for need in self._needs[node.name]:
+                while not self._ready[need].wait(0.05):
+                    self._guard()
+            self._guard()
+            instance = self._runtime.start(self._launches[node.name])
+            self.instances[node.name] = instance
+            self._note("node.started", node.name, pid=instance.pid)
+            self.climb(node, instance)
+            self._ready[node.name].set()
+        except _Stopped:
+            pass
+        except BaseException as error:  # noqa: BLE001 - carried to the thread that waits
+            self._failures.append(error)
+            self._abort.set()
+        finally:
+            with self._done:
+                self._left -= 1
+                self._done.notify_all()
+
+    def _guard(self) -> None:
+        if self._abort.is_set() and self._left:
+            raise _Stopped
+        for name, instance in list(self.instances.items()):
+            if instance.state is State.EXITED:
+                raise death(self._launches[name], instance)

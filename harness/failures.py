@@ -1,0 +1,65 @@
+"""What a failed start is told as."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from harness.deadline import Check, Deadline, Observation
+from harness.errors import (
+    AppFailed,
+    ConfigError,
+    HarnessError,
+    InstanceDied,
+    NotReady,
+    PortTaken,
+    SystemFailure,
+)
+from harness.launch import Launch
+from harness.runtime.base import Instance
+
+_IN_USE = re.compile(r"address already in use|EADDRINUSE|Address in use", re.IGNORECASE)
+
+
+def death(launch: Launch, instance: Instance) -> HarnessError | SystemFailure:
+    """What to raise for a process that ended while it was needed."""
+    code = instance.exit_code or 0
+    how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
+    tail = tail_of(instance.log)
+    if _IN_USE.search(tail):
+        return PortTaken(f"{launch.name} {how}: a port of it was taken", last=tail)
+    kind = AppFailed if launch.of_system else InstanceDied
+    return kind(
+        f"{launch.name} {how} while the stack needed it",
+        expected="a process that keeps running",
+        last=tail or "it wrote nothing",
+        hint=f"its command line: {' '.join(launch.argv[:4])} ...",
+    )
+
+
+def not_ready(
+    launch: Launch, check: Check, seen: Observation, deadline: Deadline, instance: Instance
+) -> HarnessError | SystemFailure:
+    """What to raise for a rung that was not reached in time."""
+    kind = AppFailed if launch.of_system else NotReady
+    return kind(
+        f"{launch.name} did not reach the rung {check.rung!r}",
+        expected=(type(check).__doc__ or "").partition("\n")[0],
+        last=f"{seen.fact}\nthe last lines of its log:\n{tail_of(instance.log)}",
+        budget=deadline.budget,
+        hint="look at the log; DAPR_HARNESS_READY_TIMEOUT gives it more time",
+    )
+
+
+def tail_of(log: Path, lines: int = 25) -> str:
+    """The last lines of a log file, "" when there is none."""
+    try:
+        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return ""
+
+
+def rank(error: BaseException) -> int:
+    """The most telling failure first: a taken port, a death, a refusal, then a mere time-out."""
+    order = (PortTaken, AppFailed, InstanceDied, ConfigError, NotReady, HarnessError)
+    return next((i for i, kind in enumerate(order) if isinstance(error, kind)), len(order))
