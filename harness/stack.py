@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from harness.attempt import Attempt
 from harness.book import StackBook
+from harness.closing import Closing
 from harness.errors import (
     ConfigError,
     PortTaken,
@@ -22,7 +22,7 @@ from harness.topology import Tools, Topology
 ATTEMPTS = 3
 
 
-class Stack:
+class Stack(Closing):
     """A running system.
 
     Use it as a context manager: entering starts every node and returns when each has climbed its
@@ -58,14 +58,6 @@ class Stack:
     def __enter__(self) -> Self:
         self.start()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def book(self) -> StackBook:

@@ -12,12 +12,12 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 import httpx
 
 from harness import loopback
+from harness.closing import AsyncClosing, Closing
 from harness.dapr.aclient import AsyncDaprClient
 from harness.dapr.client import DaprClient
 from harness.endpoint import Endpoint
@@ -34,7 +34,7 @@ T = TypeVar("T")
 ISOLATION = "names"
 
 
-class World:
+class World(Closing):
     """What a synchronous test uses; fixture ``dapr_sync``.
 
     Args:
@@ -55,17 +55,6 @@ class World:
         self._logs = {path: path.stat().st_size for path in self._log_files()}
         self._offsets = self._offsets_now()
         self._inbox_sizes = self._sizes()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close clients and taps. Closing twice is fine."""
@@ -220,7 +209,7 @@ class AsyncInbox(AsyncStream[Delivery]):
         await asyncio.to_thread(self._inbox.heal)
 
 
-class AsyncWorld:
+class AsyncWorld(AsyncClosing):
     """What an asynchronous test uses; fixture ``dapr``.
 
     Args:
@@ -234,15 +223,8 @@ class AsyncWorld:
         self._clients: list[httpx.AsyncClient] = []
         self._sidecars: dict[str, AsyncDaprClient] = {}
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def aclose(self) -> None:
+        """Close clients and taps. Closing twice is fine."""
         opened: list[httpx.AsyncClient | AsyncDaprClient] = [*self._clients]
         for each in [*opened, *self._sidecars.values()]:
             await each.aclose()

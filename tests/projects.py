@@ -45,3 +45,18 @@ GARBAGE_APP = HELLO_APP.replace('b"hello"', """b'{"topic": "t"}'""").replace(
 )
 
 MINI_FILES = {"hello_py": HELLO_APP, "topology_py": MINI, "pyproject_toml": PYPROJECT}
+
+COMPONENT = """\
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata:
+  name: pubsub
+spec:
+  type: pubsub.kafka
+  version: v1
+  metadata:
+    - name: brokers
+      value: x
+    - name: authType
+      value: none
+"""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import httpx
 
 from harness import loopback
+from harness.closing import AsyncClosing
 from harness.dapr import calls
 from harness.dapr.model import (
     BindingAnswer,
@@ -23,7 +23,7 @@ from harness.endpoint import Endpoint
 T = TypeVar("T")
 
 
-class AsyncDaprClient:
+class AsyncDaprClient(AsyncClosing):
     """A sidecar's HTTP API, asynchronous.
 
     Args:
@@ -35,17 +35,6 @@ class AsyncDaprClient:
     def __init__(self, endpoint: Endpoint, token: str = "", *, timeout: float = 15.0) -> None:
         self.endpoint = endpoint
         self._client = loopback.aclient(endpoint.http, timeout=timeout, token=token)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Close the connections. Closing twice is fine."""

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
+from harness.closing import Closing
 from harness.probe.stream import Stream
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def offsets_now(brokers: str, topics: list[str]) -> dict[str, dict[int, int]]:
     return found
 
 
-class EventTap(Stream[Event]):
+class EventTap(Closing, Stream[Event]):
     """Events of one topic in the order in which they are read; order holds per partition.
 
     It assigns partitions to itself and joins no group, so nobody's delivery changes.
@@ -84,17 +84,6 @@ class EventTap(Stream[Event]):
         self.topic = topic
         self._start = dict(start or {})
         self._consumer: Consumer | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Leave the broker. Closing twice is fine."""

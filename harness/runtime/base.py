@@ -19,6 +19,36 @@ class State(Enum):
     EXITED = "exited"
 
 
+class Life:
+    """The states of an instance, the same for every runtime."""
+
+    def __init__(self, launch: Launch) -> None:
+        self.launch = launch
+        self._exit_code: int | None = None
+        self._ready = False
+
+    @property
+    def name(self) -> str:
+        """The node's name."""
+        return self.launch.name
+
+    @property
+    def state(self) -> State:
+        """Starting, running (its ladder was climbed) or exited."""
+        if self._exit_code is not None:
+            return State.EXITED
+        return State.RUNNING if self._ready else State.STARTING
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative for a signal."""
+        return self._exit_code
+
+    def mark_running(self) -> None:
+        """Say that its ladder was climbed."""
+        self._ready = True
+
+
 class Instance(Protocol):
     """A launch that was executed."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.endpoint import LOOPBACK, Endpoint
 from harness.errors import InstanceDied, LaunchError
 from harness.launch import Launch
-from harness.runtime.base import State
+from harness.runtime.base import Life
 
 
 @dataclass(frozen=True)
@@ -27,40 +27,17 @@ class Script:
     output: str = ""
 
 
-class FakeInstance:
+class FakeInstance(Life):
     """A launch that pretends to run."""
 
     def __init__(self, launch: Launch, script: Script, log: Path, events: list[str]) -> None:
-        self.launch = launch
+        super().__init__(launch)
         self.log = log
         self.pid = 0
         self.paused = False
         self._script = script
         self._events = events
-        self._ready = False
-        self._exit_code: int | None = None
         self._begin()
-
-    @property
-    def name(self) -> str:
-        """The node's name."""
-        return self.launch.name
-
-    @property
-    def state(self) -> State:
-        """Starting, running or exited."""
-        if self._exit_code is not None:
-            return State.EXITED
-        return State.RUNNING if self._ready else State.STARTING
-
-    @property
-    def exit_code(self) -> int | None:
-        """None while it pretends to run."""
-        return self._exit_code
-
-    def mark_running(self) -> None:
-        """Say that its ladder was climbed."""
-        self._ready = True
 
     def stop(self, grace: float | None = None) -> None:
         """End with code 0."""

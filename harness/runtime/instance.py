@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from harness.errors import TeardownError
 from harness.launch import Launch
-from harness.runtime.base import State
+from harness.runtime.base import Life
 
 
 class Owner(Protocol):
@@ -28,45 +28,22 @@ class Owner(Protocol):
         ...
 
 
-class ProcessInstance:
+class ProcessInstance(Life):
     """A launch that runs as a child of the supervisor. Killable, pausable, restartable."""
 
     def __init__(self, runtime: Owner, launch: Launch) -> None:
+        super().__init__(launch)
         self._runtime = runtime
-        self.launch = launch
         self.pid = 0
         self._ended = threading.Event()
-        self._exit_code: int | None = None
-        self._ready = False
 
     def __repr__(self) -> str:
         return f"<{self.name} {self.state.value} pid={self.pid}>"
 
     @property
-    def name(self) -> str:
-        """The node's name."""
-        return self.launch.name
-
-    @property
     def log(self) -> Path:
         """The file that holds both output streams from the first byte on."""
         return self._runtime.log(self.name)
-
-    @property
-    def state(self) -> State:
-        """Starting, running (its ladder was climbed) or exited."""
-        if self._exit_code is not None:
-            return State.EXITED
-        return State.RUNNING if self._ready else State.STARTING
-
-    @property
-    def exit_code(self) -> int | None:
-        """None while it runs; negative for a signal."""
-        return self._exit_code
-
-    def mark_running(self) -> None:
-        """Say that its ladder was climbed."""
-        self._ready = True
 
     def begun(self, pid: int) -> None:
         """Called by the runtime when the process exists."""

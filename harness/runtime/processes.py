@@ -12,9 +12,9 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from harness.closing import Closing
 from harness.endpoint import LOOPBACK, Endpoint
 from harness.errors import LaunchError, PortTaken
 from harness.files import copy_tree
@@ -27,7 +27,7 @@ UNPRIVILEGED = "nobody"
 """The account used for what refuses to run as root; it exists on every Unix."""
 
 
-class ProcessRuntime:
+class ProcessRuntime(Closing):
     """Starts processes through a supervisor of its own.
 
     Args:
@@ -44,17 +44,6 @@ class ProcessRuntime:
         self._early: dict[int, int] = {}
         self._closed = self._detached = False
         self._control = Control(self.folder, self._exited, self._lost)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def log(self, name: str) -> Path:
         """The log file of a node."""

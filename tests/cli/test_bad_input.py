@@ -13,25 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.projects import GARBAGE_APP, MINI
+from tests.projects import COMPONENT, GARBAGE_APP, MINI
 from tests.support import CLI, cli, environment, leftovers, project
 
 pytestmark = pytest.mark.real
-
-COMPONENT = """\
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata:
-  name: pubsub
-spec:
-  type: pubsub.kafka
-  version: v1
-  metadata:
-    - name: brokers
-      value: x
-    - name: authType
-      value: none
-"""
 
 
 def with_app(folder: Path, app: str, extra: str = "") -> None:

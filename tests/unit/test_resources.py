@@ -10,22 +10,10 @@ import yaml
 from harness import ConfigError
 from harness.dapr.lint import Finding, check_resources, component_types, require_sound
 from harness.dapr.resources import for_app, read_resources
+from tests.projects import COMPONENT
 from tests.support import ROOT, project
 
-KAFKA = """\
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata:
-  name: pubsub
-spec:
-  type: pubsub.kafka
-  version: v1
-  metadata:
-    - name: brokers
-      value: "${kafka.brokers}"
-    - name: authType
-      value: none
-"""
+KAFKA = COMPONENT.replace("value: x", 'value: "${kafka.brokers}"')
 
 
 def findings(folder: Path, text: str, **variables: str) -> list[Finding]:
