@@ -23,6 +23,8 @@ class Launch:
         unprivileged: start as an ordinary user when the harness runs as root
             (PostgreSQL refuses to run as root).
         stop_signal: asks the process to end in good order.
+        end_signal: ends it when the whole run ends and its data go with it; the stop signal when
+            None. SIGKILL for what would only spend time on closing its books.
         grace: seconds between that signal and SIGKILL when stopped.
         of_system: the process belongs to the system under test, so its death is a failure
             of the system and not of the harness.
@@ -37,5 +39,6 @@ class Launch:
     files: Mapping[str, str] = field(default_factory=dict)
     unprivileged: bool = False
     stop_signal: signal.Signals = signal.SIGTERM
+    end_signal: signal.Signals | None = None
     grace: float = 5.0
     of_system: bool = False

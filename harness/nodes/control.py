@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -39,6 +40,7 @@ class Placement(Plain):
                 f"--metrics-listen-address={metrics.host}",
             ),
             ports=(api.port, raft.port, health.port, metrics.port),
+            end_signal=signal.SIGKILL,
         )
 
     def checks(self, book: Book) -> Sequence[Check]:
@@ -81,6 +83,8 @@ class Scheduler(Plain):
                 f"--metrics-listen-address={metrics.host}",
             ),
             ports=(api.port, peer.port, client.port, health.port, metrics.port),
+            # Its own way down can hang in 1.18.2; fixed in 1.18.3.
+            end_signal=signal.SIGKILL,
         )
 
     def checks(self, book: Book) -> Sequence[Check]:

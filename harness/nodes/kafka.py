@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -57,6 +58,7 @@ class Kafka(Plain):
             ports=(client.port, controller.port),
             folders={"data": kafka / "data"},
             files={"server.properties": config},
+            end_signal=signal.SIGKILL,
             grace=10.0,
         )
 

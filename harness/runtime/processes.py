@@ -104,7 +104,7 @@ class ProcessRuntime(Closing):
             cwd=str(launch.cwd or folder),
             log=str(instance.log),
             ports=list(launch.ports),
-            stop_signal=int(launch.stop_signal),
+            end_signal=int(launch.end_signal or launch.stop_signal),
             uid=uid,
             gid=gid,
         )

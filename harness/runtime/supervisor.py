@@ -110,7 +110,7 @@ class Supervisor:
         self.ports = Ports()
         self.children = {}
         self.names = {}
-        self.stop_signals = {}
+        self.end_signals = {}
         self.detached = False
         self.finishing = False
         self.leftovers = []
@@ -195,7 +195,7 @@ class Supervisor:
             )
         self.children[child.pid] = child
         self.names[child.pid] = request["name"]
-        self.stop_signals[child.pid] = request["stop_signal"]
+        self.end_signals[child.pid] = request["end_signal"]
         return {"pid": child.pid}
 
     def op_signal_one(self, request):
@@ -231,7 +231,7 @@ class Supervisor:
                     os.waitpid(pid, os.WNOHANG)
 
     def end_all(self):
-        self._sweep(GRACE, lambda pid: self.stop_signals.get(pid, signal.SIGTERM), once=True)
+        self._sweep(GRACE, lambda pid: self.end_signals.get(pid, signal.SIGTERM), once=True)
         self._sweep(5.0, lambda _pid: signal.SIGKILL, once=False)
         shutil.rmtree(self.folder, ignore_errors=True)
         for path in self.leftovers:

@@ -1,0 +1,60 @@
+"""Ready means that an event published now arrives now."""
+
+from __future__ import annotations
+
+import asyncio
+
+from confluent_kafka import ConsumerGroupState
+from confluent_kafka.admin import AdminClient
+
+from harness import AsyncWorld
+from harness.dapr.model import Metadata
+
+APP = "notification-service"
+
+
+def partitions_of(brokers: str, group: str) -> tuple[str, set[tuple[str, int]]]:
+    """State and assigned partitions of a group, asked past the harness."""
+    admin = AdminClient({"bootstrap.servers": brokers})
+    found = admin.describe_consumer_groups([group])[group].result()
+    held = {(p.topic, p.partition) for m in found.members for p in m.assignment.topic_partitions}
+    return ConsumerGroupState(found.state).name, held
+
+
+async def test_a_restarted_subscriber_holds_its_partitions_when_it_is_called_ready(
+    dapr: AsyncWorld,
+) -> None:
+    """The broker agrees at once, five times in a row."""
+    brokers = dapr.stack.topology["kafka"].exports(dapr.stack.book)["brokers"]
+    wanted = {(topic, n) for topic in ("task-events", "reminders") for n in range(3)}
+
+    for _ in range(5):
+        await asyncio.to_thread(dapr.stack.restart, f"{APP}-daprd")
+
+        assert ("STABLE", wanted) == partitions_of(brokers, APP)
+
+
+async def test_a_ready_sidecar_knows_everything_that_was_declared(dapr: AsyncWorld) -> None:
+    """Components, subscriptions, placement, scheduler."""
+    seen: Metadata = await dapr.sidecar(APP).metadata()
+
+    assert {("pubsub", "pubsub.kafka"), ("statestore", "state.postgresql")} == {
+        (each.name, each.type) for each in seen.components
+    }
+    assert {("task-events", ("/events/task",)), ("reminders", ("/events/reminder",))} == {
+        (each.topic, each.routes) for each in seen.subscriptions
+    }
+    assert "placement: connected" == seen.placement
+    assert 1 == len(seen.schedulers)
+
+
+async def test_the_ladder_of_a_sidecar_was_climbed_in_order(dapr: AsyncWorld) -> None:
+    """The journal has every rung, each after the one below."""
+    rungs = [
+        entry.facts["rung"]
+        for entry in dapr.stack.journal
+        if entry.kind == "rung.reached" and entry.node == f"{APP}-daprd"
+    ]
+
+    assert ["port", "outbound", "identity", "components", "app"] == rungs[:5]
+    assert ["subscriptions", "placement", "scheduler", "group"] == rungs[5:9]

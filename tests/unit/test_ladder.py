@@ -1,0 +1,94 @@
+"""Each rung of a sidecar's ladder says no for the reason it is there for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from harness import AppFailed, DaprClient, LaunchError
+from harness.dapr import health
+from harness.dapr.model import Metadata
+from harness.endpoint import Endpoint
+
+CLIENT = DaprClient(Endpoint("127.0.0.1", 1))
+APP = Endpoint("127.0.0.1", 2)
+
+
+def judged(check: health.MetadataCheck, **raw: Any) -> bool:
+    """What the rung says to these metadata."""
+    return check.judge(Metadata.parse(raw))[0]
+
+
+def component(name: str, kind: str) -> dict[str, str]:
+    return {"name": name, "type": kind, "version": "v1"}
+
+
+def test_a_component_that_was_skipped_or_replaced_is_missing() -> None:
+    """Name and type must be there; others do not harm."""
+    check = health.components_check(CLIENT, {"a": "state.x"})
+
+    assert judged(check, components=[component("a", "state.x"), component("b", "y")])
+    assert not judged(check, components=[component("a", "state.other")])
+    assert not judged(check)
+
+
+def test_placement_and_scheduler_must_be_connected() -> None:
+    """Addresses alone are not enough for placement, and none is too few for the scheduler."""
+    assert judged(
+        health.placement_check(CLIENT), actorRuntime={"placement": "placement: connected"}
+    )
+    assert not judged(
+        health.placement_check(CLIENT), actorRuntime={"placement": "placement: disconnected"}
+    )
+    assert judged(health.scheduler_check(CLIENT), scheduler={"connected_addresses": ["x"]})
+    assert not judged(health.scheduler_check(CLIENT), scheduler={})
+
+
+def test_a_stranger_on_the_port_ends_the_wait() -> None:
+    """Waiting would not change who answers."""
+    check = health.identity_check(CLIENT, "me")
+
+    assert judged(check, id="me")
+    with pytest.raises(LaunchError, match=r"is a stranger\n  expected: app-id me\n.*app-id other"):
+        judged(check, id="other")
+
+
+def test_a_sidecar_that_does_not_answer_is_not_ready() -> None:
+    """An observation, not an exception."""
+    for outbound in (True, False):
+        seen = health.HealthCheck(CLIENT, outbound=outbound, rung="x").observe()
+
+        assert (False, True) == (seen.ok, "ConnectError" in seen.fact)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "problem"),
+    [
+        (500, "oops", "status 500"),
+        (405, "{}", "status 405"),
+        (200, "no json", "not JSON"),
+        (200, "{}", "a JSON dict"),
+        (200, '[{"topic": "t"}]', "without pubsubname or topic"),
+        (200, '["t"]', "without pubsubname or topic"),
+    ],
+)
+def test_garbage_subscriptions_are_the_apps_failure(
+    monkeypatch: pytest.MonkeyPatch, status: int, body: str, problem: str
+) -> None:
+    """daprd would subscribe to nothing and say nothing."""
+    monkeypatch.setattr(health, "ask", lambda *_, **__: httpx.Response(status, text=body))
+
+    with pytest.raises(AppFailed, match=problem):
+        health.ask_subscriptions(APP, "")
+
+
+def test_an_app_without_subscriptions_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """404 is daprd's own way of saying so; a list is read."""
+    monkeypatch.setattr(health, "ask", lambda *_, **__: httpx.Response(404))
+    assert health.ask_subscriptions(APP, "") == []
+
+    rows = [{"pubsubname": "p", "topic": "t", "route": "/r"}]
+    monkeypatch.setattr(health, "ask", lambda *_, **__: httpx.Response(200, json=rows))
+    assert health.ask_subscriptions(APP, "") == [("p", "t")]
