@@ -29,20 +29,20 @@ class Entry:
 
 
 class Journal:
-    """Entries in the order in which they were noted; safe to use from several threads.
+    """Entries in the order in which they were noted; safe to use from several threads."""
 
-    Args:
-        path: where each entry is written as a JSON line, or None to keep them in memory only.
-    """
-
-    def __init__(self, path: Path | None = None) -> None:
-        self._path = path
+    def __init__(self) -> None:
+        self._path: Path | None = None
         self._lock = threading.Lock()
         self._entries: list[Entry] = []
 
     def __iter__(self) -> Iterator[Entry]:
         with self._lock:
             return iter(list(self._entries))
+
+    def write_to(self, path: Path | None) -> None:
+        """From now on, write each entry as a JSON line too; None stops that."""
+        self._path = path
 
     def note(self, kind: str, node: str = "", **facts: Any) -> Entry:
         """Record that something happened now."""

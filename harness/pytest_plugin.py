@@ -85,8 +85,9 @@ def dapr_stack(
     """The running system of the whole session."""
     from harness.run import running
 
-    stack = running(dapr_topology, dapr_settings, progress=_Lines(pytestconfig))
-    with stack:
+    lines = _Lines(pytestconfig)
+    with running(dapr_topology, dapr_settings, progress=lines) as stack:
+        lines.say(f"{len(stack.instances)} nodes are ready after {stack.took:.2f} s")
         yield stack
         if pytestconfig.getoption("--dapr-keep") and pytestconfig.stash[FAILED]:
             _keep(stack, pytestconfig)

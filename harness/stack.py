@@ -75,6 +75,12 @@ class Stack(Closing):
         return self._start.instances
 
     @property
+    def took(self) -> float:
+        """Seconds that the last start took, provisioning not counted."""
+        at = {entry.kind: entry.at for entry in self.journal}
+        return at.get("start.ended", 0.0) - at.get("start.begun", 0.0)
+
+    @property
     def _running(self) -> Runtime:
         if self._runtime is None:
             raise ConfigError("the stack is not running", hint="use it inside `with`")
@@ -144,6 +150,7 @@ class Stack(Closing):
         try:
             self._start.stop_dependents()
         finally:
+            self.journal.write_to(None)  # its folder goes
             self._runtime.close()
             self._runtime = None
             self.note("stop.ended")
@@ -165,6 +172,7 @@ class Stack(Closing):
     def _attempt(self) -> None:
         self.note("start.begun")
         self._runtime = self._make_runtime()
+        self.journal.write_to(self._runtime.folder / "journal.jsonl")
         self._start = self._new_attempt()
         self._start.prepare(self._runtime, self._tools)
         self._start.run()

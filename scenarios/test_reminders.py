@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from harness import AsyncWorld
+import pytest
+
+from harness import AsyncWorld, DaprError
 from scenarios.test_task_events import new_task
 
 DUE = "com.taskmanager.reminder.due"
@@ -59,6 +61,9 @@ async def test_a_cancelled_reminder_does_not_fire(dapr: AsyncWorld) -> None:
     await backend.post(f"{paths[1]}/complete")
     await backend.delete(paths[2])
     later = await new_task(dapr, user, remind_at=in_seconds(1.5))
+    for task in tasks:
+        with pytest.raises(DaprError):
+            await dapr.sidecar("backend-service").get_job(f"reminder-task-{task['id']}")
 
     await dapr.topic("reminders").nothing_before(
         {"subject": later["id"]}, subject={task["id"] for task in tasks}.__contains__

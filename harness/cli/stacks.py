@@ -132,7 +132,7 @@ def logs(
 
 def _announce(found: UpStack, stack: Stack, *, timings: bool, as_json: bool) -> None:
     rows = climbs(stack.journal)
-    took = max((row.ready or 0.0 for row in rows), default=0.0)
+    took = stack.took
     if as_json:
         print_json({**_status_of(found), "ready_after": took, "climbs": [asdict(r) for r in rows]})
         return

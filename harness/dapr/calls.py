@@ -122,7 +122,7 @@ def save_state(
     item: dict[str, Any] = {"key": key, "value": value}
     if etag is not None:
         item["etag"] = etag
-    # Without first-write an etag that is not current is overwritten in silence.
+    # Said explicitly: what last-write does with a stale etag is each store's own choice.
     if concurrency is not None or etag is not None:
         item["options"] = {"concurrency": concurrency or "first-write"}
     if ttl is not None:

@@ -94,6 +94,7 @@ class FakeRuntime:
     owner = 0
 
     def __init__(self, folder: Path, scripts: Mapping[str, Script] | None = None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.events: list[str] = []
         self._scripts = dict(scripts or {})

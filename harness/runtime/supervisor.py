@@ -32,7 +32,9 @@ PR_SET_CHILD_SUBREAPER = 36
 LOOPBACK = "127.0.0.1"
 PORT_FLOOR = 10240
 GRACE = 1.0
-LEASES = "/tmp/dapr-harness-ports"
+LEASES = f"/tmp/dapr-harness-ports-{os.getuid()}"
+"""One for all stacks of a user, whatever their TMPDIR. Another user's stacks are kept apart by the
+bound sockets alone: files that several users lock in /tmp are refused by fs.protected_regular."""
 
 
 def _prctl(option, value):
@@ -46,9 +48,7 @@ class Ports:
     def __init__(self):
         self.held = {}
         self.leases = {}
-        os.makedirs(LEASES, exist_ok=True)
-        with contextlib.suppress(PermissionError):
-            os.chmod(LEASES, 0o1777)
+        os.makedirs(LEASES, mode=0o700, exist_ok=True)
         self.ceiling = self._ephemeral_floor()
         self.next = random.randrange(PORT_FLOOR, self.ceiling)
 
@@ -76,11 +76,7 @@ class Ports:
 
     def _take(self, port):
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        try:
-            lease = os.open(os.path.join(LEASES, str(port)), flags, 0o666)
-        except PermissionError:
-            # Another user's lease file: as good as leased.
-            raise OSError(errno.EADDRINUSE, f"port {port} is leased by another user") from None
+        lease = os.open(os.path.join(LEASES, str(port)), flags, 0o600)
         try:
             fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Bound on all interfaces for a moment, so that a listener on any of them is noticed,

@@ -78,6 +78,24 @@ def test_up_twice_is_refused_and_the_first_stays(mini: Path) -> None:
     assert httpx.get(address(mini, "hello", "main")).text == "hello"
 
 
+def test_of_two_that_start_one_name_at_once_one_wins(mini: Path) -> None:
+    """The other is told with exit code 2, whichever it is."""
+    starts = [
+        subprocess.Popen(
+            [*CLI, "up"],
+            cwd=mini, env=environment(mini), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+
+    told = [each.communicate(timeout=30)[1] for each in starts]
+
+    assert [0, 2] == sorted(each.returncode for each in starts), told
+    assert "is being started by somebody else" in "".join(told) or "is up already" in "".join(told)
+    assert httpx.get(address(mini, "hello", "main")).text == "hello"
+
+
 def test_what_is_not_there_cannot_be_asked(mini: Path) -> None:
     """Down, status, logs and token say so with exit code 2."""
     for command in (["down"], ["status", "--name", "default"], ["logs"], ["token"]):

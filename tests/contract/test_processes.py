@@ -28,8 +28,9 @@ from harness.runtime.processes import ProcessRuntime
 from harness.launch import Launch
 runtime = ProcessRuntime(dict(os.environ))
 for number in range(5):
-    # A grandchild in a session of its own, as `dapr run` or `uvicorn --reload` make them.
-    runtime.start(Launch(f"n{number}", ("sh", "-c", "setsid sleep 300 & exec sleep 300")))
+    # A grandchild in a session of its own whose parent has gone, as daemons make them.
+    script = "(setsid sleep 300 &); exec sleep 300"
+    print(runtime.start(Launch(f"n{number}", ("sh", "-c", script))).pid, end=" ")
 print(runtime.owner, flush=True)
 sys.stdin.read()
 """
@@ -70,12 +71,12 @@ def test_kill_9_of_the_supervisor_leaves_no_direct_children(tmp_path: Path) -> N
     """The death signal is the second line, for the case that nobody is left to clean up."""
     with owner_process(tmp_path) as owner:
         assert owner.stdout is not None
-        supervisor = int(owner.stdout.readline())
-        children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+        *children, supervisor = (int(word) for word in owner.stdout.readline().split())
 
         os.kill(supervisor, signal.SIGKILL)
 
-        assert all(wait_gone(int(child), 5) for child in children)
+        assert len(children) == 5
+        assert all(wait_gone(child, 5) for child in children)
         owner.kill()
         owner.communicate()
     for line in subprocess.run(["pgrep", "-f", "sleep 300"], capture_output=True).stdout.split():
@@ -177,7 +178,7 @@ def test_a_wanted_port_that_is_taken_names_its_owner(processes: ProcessRuntime) 
 
 def test_a_listener_on_another_interface_is_noticed_too(processes: ProcessRuntime) -> None:
     """Bound everywhere for a moment before it is held on loopback."""
-    with socket.create_server(("", 0)) as taken, pytest.raises(PortTaken):
+    with socket.create_server(("127.0.0.2", 0)) as taken, pytest.raises(PortTaken):
         processes.reserve(taken.getsockname()[1])
 
 

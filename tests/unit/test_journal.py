@@ -11,7 +11,8 @@ from harness.report.waterfall import climbs, draw
 
 def test_entries_are_kept_in_order_and_written_as_lines(tmp_path: Path) -> None:
     """In memory and in the file."""
-    journal = Journal(tmp_path / "j.jsonl")
+    journal = Journal()
+    journal.write_to(tmp_path / "j.jsonl")
     journal.note("a")
     journal.note("b", "node", x=1)
 

@@ -59,6 +59,17 @@ def test_a_node_starts_after_what_it_needs(tmp_path: Path) -> None:
         assert made[0].events == ["started a", "started b", "started c"]
 
 
+def test_the_journal_lies_in_the_runs_folder_while_it_runs(tmp_path: Path) -> None:
+    """For whoever looks at a stack that is up."""
+    stack, made = stack_of(tmp_path, Fake("a"))
+
+    with stack:
+        text = (made[0].folder / "journal.jsonl").read_text()
+
+    assert '"kind": "node.ready", "node": "a"' in text
+    assert stack.took > 0
+
+
 def test_leaving_stops_dependents_first_and_closes(tmp_path: Path) -> None:
     """What needs something else goes before it."""
     stack, made = stack_of(tmp_path, Fake("a"), Fake("b", needs=("a",)))
