@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from graphlib import CycleError, TopologicalSorter
 
 from harness.book import StackBook
-from harness.deadline import Deadline, poll
+from harness.deadline import Check, Deadline, poll
 from harness.errors import ConfigError
 from harness.failures import death, not_ready, rank
 from harness.launch import Launch
@@ -89,22 +89,27 @@ class Attempt:
             raise min(self._failures, key=rank)
 
     def climb(self, node: Node, instance: Instance) -> None:
-        """Wait for each rung of a node, then let it provide what others expect of it."""
+        """Wait for each rung of a node, and let it provide what others expect of it."""
         deadline = Deadline(self._settings.ready_timeout)
-        launch = self._launches[node.name]
-        rungs = iter(node.checks(self.book))
+        self._climb(node, instance, node.checks(self.book), deadline)
+        node.provide(self.book)
+        self._climb(node, instance, node.confirms(self.book), deadline)
+        instance.mark_running()
+        self._note("node.ready", node.name)
+
+    def _climb(
+        self, node: Node, instance: Instance, checks: Iterable[Check], deadline: Deadline
+    ) -> None:
+        rungs = iter(checks)
         try:
             for check in rungs:
                 seen = poll(check.observe, deadline, guard=self._guard)
                 if not seen.ok:
-                    raise not_ready(launch, check, seen, deadline, instance)
+                    raise not_ready(self._launches[node.name], check, seen, deadline, instance)
                 self._note("rung.reached", node.name, rung=check.rung, fact=seen.fact)
         finally:
             if isinstance(rungs, Generator):
                 rungs.close()
-        node.provide(self.book)
-        instance.mark_running()
-        self._note("node.ready", node.name)
 
     def stop_dependents(self) -> None:
         """Stop whatever needs something else, all at once: daprd ends badly without its broker."""

@@ -93,7 +93,7 @@ class Stack(Closing):
             HarnessError: the description is wrong, a tool is missing, or a node failed.
             AppFailed: an app of the system under test failed.
         """
-        self._provision()
+        self.provision()
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 self._attempt()
@@ -161,9 +161,14 @@ class Stack(Closing):
     def _tails(self) -> dict[str, str]:
         return {name: tail_of(each.log, 60) for name, each in self._start.instances.items()}
 
-    def _provision(self) -> None:
-        """Have every tool before the clock of the start runs; quick ones first, so that a missing
-        Java is not told after minutes of building Dapr."""
+    def provision(self) -> None:
+        """Have every tool before the clock of the start runs; `start` does it if nobody did.
+
+        Quick ones first, so that a missing Java is not told after minutes of building Dapr.
+
+        Raises:
+            Unavailable: a tool cannot be had.
+        """
         self.note("provision.begun")
         for tool in sorted({t for n in self.topology.nodes for t in n.tools}, key=_slowness):
             self._tools.path(tool)

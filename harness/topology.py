@@ -123,6 +123,10 @@ class Node(Protocol):
         """Make what others expect of this node (topics, databases) once its checks passed."""
         ...
 
+    def confirms(self, book: Book) -> Iterable[Check]:
+        """Rungs that show that what was provided can be used."""
+        ...
+
     def exports(self, book: Book) -> Mapping[str, str]:
         """Values for placeholders, by key."""
         ...

@@ -26,7 +26,8 @@ from harness.probe.eventually import aeventually, eventually
 from harness.probe.inbox import Delivery, Inbox
 from harness.probe.stream import Stream
 from harness.probe.table import Table
-from harness.probe.tap import Event, EventTap, offsets_now
+from harness.probe.tap import Event, EventTap
+from harness.ready.kafka import end_offsets
 from harness.stack import Stack
 from harness.topology import did_you_mean
 
@@ -163,7 +164,7 @@ class World(Closing):
 
     def _offsets_now(self) -> dict[str, dict[int, int]]:
         topics = [name for n in self.stack.topology.nodes for name, _ in getattr(n, "topics", ())]
-        return offsets_now(self._export("brokers"), topics) if topics else {}
+        return end_offsets(self._export("brokers"), topics) if topics else {}
 
 
 class AsyncStream(Generic[T]):

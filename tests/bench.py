@@ -66,6 +66,8 @@ def serial(settings: Settings) -> Start:
             for check in node.checks(book):
                 assert poll(check.observe, Deadline(60), interval=1.0).ok, check
             node.provide(book)
+            for check in node.confirms(book):
+                assert poll(check.observe, Deadline(60), interval=1.0).ok, check
         return Start(time.monotonic() - began, 0.0, 0.0)
 
 

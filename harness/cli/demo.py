@@ -41,6 +41,7 @@ def demo(
     climbing, began = Climbing(), time.monotonic()
     stack = running(load_topology(settings), settings, progress=Steps(), watch=climbing)
     figures: Figures = {}
+    stack.provision()  # shows itself, and a terminal has one live display at a time
     with climbing.shown():
         stack.start()
     try:

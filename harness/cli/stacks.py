@@ -57,6 +57,7 @@ def up(
     stack = running(load_topology(settings), settings, progress=Steps(), watch=climbing)
     with registry.starting(name), ExitStack() as cleanup:
         cleanup.callback(stack.close)
+        stack.provision()  # shows itself, and a terminal has one live display at a time
         with climbing.shown():
             stack.start()
         found = registry.record(stack, name) if attach else registry.adopt(stack, name)
@@ -144,7 +145,9 @@ def _announce(found: UpStack, stack: Stack, *, timings: bool, as_json: bool) -> 
         port = "http" if node.name.endswith("-daprd") else "main"
         if port in node.endpoints:
             out.print(f"  {node.name:<28} {node.endpoints[port]}")
-    out.print("look: dapr-harness status, dapr-harness logs -f; end it: dapr-harness down")
+    which = "" if found.name == "default" else f" --name {found.name}"
+    out.print(f"look: dapr-harness status, dapr-harness logs -f{which}")
+    out.print(f"end it: dapr-harness down{which}")
 
 
 def _attach(found: UpStack) -> None:

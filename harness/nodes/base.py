@@ -25,6 +25,10 @@ class Plain:
     def provide(self, book: Book) -> None:
         """Nothing to make."""
 
+    def confirms(self, book: Book) -> Iterable[Check]:
+        """Nothing was provided."""
+        return ()
+
     def exports(self, book: Book) -> Mapping[str, str]:
         """Nothing for placeholders."""
         return {}

@@ -11,7 +11,7 @@ from harness.errors import ConfigError, LaunchError
 from harness.launch import Launch
 from harness.nodes.base import Plain
 from harness.provision.kafka import broker_command, properties
-from harness.ready.kafka import BrokerCheck, admin_of
+from harness.ready.kafka import BrokerCheck, TopicsCheck, admin_of
 from harness.topology import Book
 
 
@@ -85,6 +85,11 @@ class Kafka(Plain):
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise LaunchError(f"topic {name} was refused", last=str(error)) from None
+
+    def confirms(self, book: Book) -> Sequence[Check]:
+        """Each partition has its leader."""
+        names = [name for name, _ in self.topics]
+        return (TopicsCheck(str(book.endpoint(self.name)), names),)
 
     def exports(self, book: Book) -> Mapping[str, str]:
         """``brokers``."""

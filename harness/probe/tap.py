@@ -44,29 +44,6 @@ class Event:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-def offsets_now(brokers: str, topics: list[str]) -> dict[str, dict[int, int]]:
-    """The end of each partition of some topics: where a tap "from now" begins."""
-    from confluent_kafka import TopicPartition
-    from confluent_kafka.admin import OffsetSpec
-
-    from harness.ready.kafka import admin_of
-
-    admin = admin_of(brokers)
-    known = admin.list_topics(timeout=10).topics
-    parts = [
-        TopicPartition(name, number)
-        for name in topics
-        if name in known
-        for number in known[name].partitions
-    ]
-    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the wheel's own gap
-    asked = admin.list_offsets(dict.fromkeys(parts, latest)) if parts else {}
-    found: dict[str, dict[int, int]] = {name: {} for name in topics if name in known}
-    for part, future in asked.items():
-        found[part.topic][part.partition] = future.result(10).offset
-    return found
-
-
 class EventTap(Closing, Stream[Event]):
     """Events of one topic in the order in which they are read; order holds per partition.
 

@@ -49,6 +49,57 @@ class BrokerCheck:
         return Observation(bool(found.brokers), f"{len(found.brokers)} brokers answered")
 
 
+def end_offsets(brokers: str, topics: list[str]) -> dict[str, dict[int, int]]:
+    """The end of each partition of some topics: where a tap "from now" begins.
+
+    Topics that do not exist are left out.
+
+    Raises:
+        KafkaException: a partition has no leader yet, or the broker does not answer.
+    """
+    from confluent_kafka import TopicPartition
+    from confluent_kafka.admin import OffsetSpec
+
+    admin = admin_of(brokers)
+    known = admin.list_topics(timeout=10).topics
+    parts = [
+        TopicPartition(name, number)
+        for name in topics
+        if name in known
+        for number in known[name].partitions
+    ]
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the wheel's own gap
+    asked = admin.list_offsets(dict.fromkeys(parts, latest)) if parts else {}
+    found: dict[str, dict[int, int]] = {name: {} for name in topics if name in known}
+    for part, future in asked.items():
+        found[part.topic][part.partition] = future.result(10).offset
+    return found
+
+
+@dataclass(frozen=True)
+class TopicsCheck:
+    """Every partition of the topics has a leader that answers.
+
+    A topic exists as soon as the controller has written it down; for some milliseconds after that
+    its partitions answer NOT_LEADER_FOR_PARTITION.
+    """
+
+    brokers: str
+    topics: Sequence[str]
+    rung: str = "topics"
+
+    def observe(self) -> Observation:
+        """Ask each partition for its end once."""
+        from confluent_kafka import KafkaException
+
+        try:
+            found = end_offsets(self.brokers, list(self.topics))
+        except KafkaException as error:
+            return Observation(False, str(error))
+        missing = sorted(name for name in self.topics if not found.get(name))
+        return Observation(not missing, f"{len(found)} topics answer, missing: {missing or 'none'}")
+
+
 @dataclass
 class GroupCheck:
     """The consumer group is Stable, and its members hold every partition of its topics.
