@@ -1,4 +1,4 @@
-"""The entry point: commands, and what a failure looks like."""
+"""The entry point: it can be interrupted from its first line on."""
 
 from __future__ import annotations
 
@@ -6,75 +6,27 @@ import signal
 import sys
 from types import FrameType
 
-import typer
-
-from harness.cli import stacks, tools
-from harness.cli.console import err
-from harness.cli.demo import demo
-from harness.errors import HarnessError, SystemFailure
-
 INTERRUPTED = 130
-EXIT_CODES = (
-    "Exit codes: 0 fine, 1 the system under test failed, 2 wrong usage or configuration, "
-    "3 a prerequisite is not available, 4 the stack failed, 130 interrupted."
-)
-
-app = typer.Typer(
-    name="dapr-harness",
-    help="A real Dapr system on one machine: start it, look at it, test it, break it.",
-    epilog=EXIT_CODES,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-for command in (
-    stacks.up,
-    stacks.down,
-    stacks.status,
-    stacks.logs,
-    stacks.token,
-    demo,
-    tools.provision,
-    tools.doctor,
-):
-    app.command()(command)
 
 
 def main() -> None:
     """Run a command; end with the exit code that its outcome deserves."""
     signal.signal(signal.SIGTERM, _interrupt)
-    sys.exit(_run())
-
-
-def _run() -> int:
     try:
-        code = app(standalone_mode=False)
-    except (HarnessError, SystemFailure) as error:
-        lines = [f"[red]error:[/] {_escaped(str(error))}"]
-        lines += [_escaped(note) for note in getattr(error, "__notes__", [])]
-        err.print("\n".join(lines), soft_wrap=True)
-        return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        err.print("interrupted; everything that was started has been ended")
-        return INTERRUPTED
-    except Exception as error:
-        # A usage error is click's, and typer brings a click of its own from some version on: it
-        # is recognised by what it can do.
-        if not hasattr(error, "show"):
-            raise
-        error.show()
-        return 2
-    return code if isinstance(code, int) else 0
+        # Half a second of imports, in which a signal may come as well.
+        from harness.cli.commands import run
+
+        code = run()
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; everything that was started has been ended\n")
+        code = INTERRUPTED
+    sys.exit(code)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     # Once: a second SIGTERM must not interrupt the clean-up of the first.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.deadline import Deadline, Observation, poll
 from tests.projects import COMPONENT, GARBAGE_APP, MINI
 from tests.support import CLI, cli, environment, leftovers, project
 
@@ -174,8 +175,8 @@ def test_interrupted_at_any_moment_of_a_start(mini: Path, number: signal.Signals
             cwd=mini, env=environment(mini), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True,
         ) as starting:  # fmt: skip
-            # The interpreter itself needs a moment before it can handle a signal.
-            wait_for(0.35 + moments.random() * 0.6)
+            assert poll(lambda: catches(starting.pid, signal.SIGTERM), Deadline(10)).ok
+            wait_for(moments.random() * 0.9)
             starting.send_signal(number)
             stdout, stderr = starting.communicate(timeout=20)
 
@@ -186,6 +187,13 @@ def test_interrupted_at_any_moment_of_a_start(mini: Path, number: signal.Signals
         else:
             assert 130 == starting.returncode, told
         assert [] == leftovers(mini), told
+
+
+def catches(pid: int, number: signal.Signals) -> Observation:
+    """Whether a process has come so far that it handles a signal, by the kernel's word."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (mask,) = (row.split()[1] for row in status.splitlines() if row.startswith("SigCgt:"))
+    return Observation(bool(int(mask, 16) >> (number - 1) & 1), status)
 
 
 def wait_for(seconds: float) -> None:

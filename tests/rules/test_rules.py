@@ -83,7 +83,7 @@ def test_only_one_module_sleeps() -> None:
 
 def test_every_command_and_exit_code_is_in_the_readme() -> None:
     """What a newcomer can type."""
-    from harness.cli.main import app
+    from harness.cli.commands import app
 
     readme = (ROOT / "README.md").read_text()
     names = [command.callback.__name__ for command in app.registered_commands if command.callback]

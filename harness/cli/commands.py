@@ -1,0 +1,60 @@
+"""The commands, and what a failure looks like."""
+
+from __future__ import annotations
+
+import typer
+
+from harness.cli import stacks, tools
+from harness.cli.console import err
+from harness.cli.demo import demo
+from harness.errors import HarnessError, SystemFailure
+
+EXIT_CODES = (
+    "Exit codes: 0 fine, 1 the system under test failed, 2 wrong usage or configuration, "
+    "3 a prerequisite is not available, 4 the stack failed, 130 interrupted."
+)
+
+app = typer.Typer(
+    name="dapr-harness",
+    help="A real Dapr system on one machine: start it, look at it, test it, break it.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (
+    stacks.up,
+    stacks.down,
+    stacks.status,
+    stacks.logs,
+    stacks.token,
+    demo,
+    tools.provision,
+    tools.doctor,
+):
+    app.command()(command)
+
+
+def run() -> int:
+    """Run the command of the command line; return its exit code."""
+    try:
+        code = app(standalone_mode=False)
+    except (HarnessError, SystemFailure) as error:
+        lines = [f"[red]error:[/] {_escaped(str(error))}"]
+        lines += [_escaped(note) for note in getattr(error, "__notes__", [])]
+        err.print("\n".join(lines), soft_wrap=True)
+        return error.exit_code
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    except Exception as error:
+        # A usage error is click's, and typer brings a click of its own from some version on: it
+        # is recognised by what it can do.
+        if not hasattr(error, "show"):
+            raise
+        error.show()
+        return 2
+    return code if isinstance(code, int) else 0
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")
