@@ -44,8 +44,6 @@ def run() -> int:
         lines += [_escaped(note) for note in getattr(error, "__notes__", [])]
         err.print("\n".join(lines), soft_wrap=True)
         return error.exit_code
-    except typer.Abort:
-        raise KeyboardInterrupt from None
     except Exception as error:
         # A usage error is click's, and typer brings a click of its own from some version on: it
         # is recognised by what it can do.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 import time
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -60,6 +61,8 @@ def up(
         stack.provision()  # shows itself, and a terminal has one live display at a time
         with climbing.shown():
             stack.start()
+        if not attach:
+            _settle()
         found = registry.record(stack, name) if attach else registry.adopt(stack, name)
         if attach:
             cleanup.callback(registry.forget, name)
@@ -129,6 +132,13 @@ def logs(
             if not found.alive:
                 err.print(f"stack {name!r} has ended")
                 return
+
+
+def _settle() -> None:
+    """From here on the stack will be up. An interrupt between letting it go and the exit would
+    tell that everything was ended while it is not; all that is left takes milliseconds."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _announce(found: UpStack, stack: Stack, *, timings: bool, as_json: bool) -> None:
