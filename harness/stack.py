@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from harness.attempt import Attempt
 from harness.book import StackBook
@@ -34,6 +34,10 @@ class Stack(Closing):
         tools: where the programs are.
         runtime: makes the runtime; called again when a start is repeated with other ports.
         watch: called with each entry of the journal as it is noted, from several threads.
+
+    Attributes:
+        journal: what happened.
+        shared: clients that the worlds of this stack share, dropped when it stops.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Stack(Closing):
         self._detached = False
         self._start = self._new_attempt()
         self.journal = Journal()
+        self.shared: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         self.start()
@@ -147,6 +152,7 @@ class Stack(Closing):
         if self._runtime is None or self._detached:
             return
         self.note("stop.begun")
+        self.shared.clear()
         try:
             self._start.stop_dependents()
         finally:

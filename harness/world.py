@@ -27,7 +27,7 @@ from harness.probe.inbox import Delivery, Inbox
 from harness.probe.stream import Stream
 from harness.probe.table import Table
 from harness.probe.tap import Event, EventTap
-from harness.ready.kafka import end_offsets
+from harness.ready.kafka import admin_of, end_offsets
 from harness.stack import Stack
 from harness.topology import did_you_mean
 
@@ -164,7 +164,13 @@ class World(Closing):
 
     def _offsets_now(self) -> dict[str, dict[int, int]]:
         topics = [name for n in self.stack.topology.nodes for name, _ in getattr(n, "topics", ())]
-        return end_offsets(self._export("brokers"), topics) if topics else {}
+        if not topics:
+            return {}
+        brokers = self._export("brokers")
+        # Connecting takes longer than asking: one client for all worlds of a stack.
+        if brokers not in self.stack.shared:
+            self.stack.shared[brokers] = admin_of(brokers)
+        return end_offsets(self.stack.shared[brokers], topics)
 
 
 class AsyncStream(Generic[T]):

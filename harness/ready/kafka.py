@@ -49,7 +49,7 @@ class BrokerCheck:
         return Observation(bool(found.brokers), f"{len(found.brokers)} brokers answered")
 
 
-def end_offsets(brokers: str, topics: list[str]) -> dict[str, dict[int, int]]:
+def end_offsets(admin: AdminClient, topics: Sequence[str]) -> dict[str, dict[int, int]]:
     """The end of each partition of some topics: where a tap "from now" begins.
 
     Topics that do not exist are left out.
@@ -60,7 +60,6 @@ def end_offsets(brokers: str, topics: list[str]) -> dict[str, dict[int, int]]:
     from confluent_kafka import TopicPartition
     from confluent_kafka.admin import OffsetSpec
 
-    admin = admin_of(brokers)
     known = admin.list_topics(timeout=10).topics
     parts = [
         TopicPartition(name, number)
@@ -76,7 +75,7 @@ def end_offsets(brokers: str, topics: list[str]) -> dict[str, dict[int, int]]:
     return found
 
 
-@dataclass(frozen=True)
+@dataclass
 class TopicsCheck:
     """Every partition of the topics has a leader that answers.
 
@@ -88,12 +87,16 @@ class TopicsCheck:
     topics: Sequence[str]
     rung: str = "topics"
 
+    @cached_property
+    def _admin(self) -> AdminClient:
+        return admin_of(self.brokers)
+
     def observe(self) -> Observation:
         """Ask each partition for its end once."""
         from confluent_kafka import KafkaException
 
         try:
-            found = end_offsets(self.brokers, list(self.topics))
+            found = end_offsets(self._admin, self.topics)
         except KafkaException as error:
             return Observation(False, str(error))
         missing = sorted(name for name in self.topics if not found.get(name))
