@@ -136,9 +136,11 @@ class Registry:
                 f"a stack named {name!r} is being started by somebody else",
                 hint="give this one another --name",
             ) from None
-        with contextlib.closing(_Releasing(lock)):
+        try:
             self.require_free(name)
             yield
+        finally:
+            lock.release()
 
     def adopt(self, stack: Stack, name: str) -> UpStack:
         """Write a stack down and let it outlive this process."""
@@ -188,17 +190,6 @@ class Registry:
         with os.fdopen(descriptor, "w") as file:
             json.dump(asdict(up), file, indent=1)
         aside.rename(self.file(up.name))
-
-
-class _Releasing:
-    """A held lock as something that can be closed."""
-
-    def __init__(self, lock: filelock.BaseFileLock) -> None:
-        self._lock = lock
-
-    def close(self) -> None:
-        """Let it go."""
-        self._lock.release()
 
 
 def alive(pid: int) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx
 import typer
 from rich.table import Table
 
@@ -187,7 +188,7 @@ def _state_of(node: UpNode) -> str:
     if node.name.endswith("-daprd"):
         try:
             healthy = ask("GET", f"http://{node.endpoints['http']}/v1.0/healthz").is_success
-        except OSError:
+        except httpx.HTTPError:
             healthy = False
         return "healthy" if healthy else "unhealthy"
     return "running"
