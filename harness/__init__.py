@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from harness.errors import TeardownError as TeardownError
     from harness.errors import Unavailable as Unavailable
     from harness.nodes.app import App as App
+    from harness.nodes.broker import Broker as Broker
     from harness.nodes.control import Placement as Placement
     from harness.nodes.control import Scheduler as Scheduler
     from harness.nodes.kafka import Kafka as Kafka
     from harness.nodes.postgres import Postgres as Postgres
+    from harness.nodes.redpanda import Redpanda as Redpanda
     from harness.nodes.sidecar import Sidecar as Sidecar
     from harness.run import running as running
     from harness.settings import Settings as Settings
@@ -41,6 +43,7 @@ _HOMES = {
     "AppFailed": "errors",
     "AsyncDaprClient": "dapr.aclient",
     "AsyncWorld": "world",
+    "Broker": "nodes.broker",
     "ConfigError": "errors",
     "DaprClient": "dapr.client",
     "DaprError": "errors",
@@ -53,6 +56,7 @@ _HOMES = {
     "PortTaken": "errors",
     "Postgres": "nodes.postgres",
     "ProbeTimeout": "errors",
+    "Redpanda": "nodes.redpanda",
     "Scheduler": "nodes.control",
     "Settings": "settings",
     "Sidecar": "nodes.sidecar",

@@ -52,7 +52,12 @@ class Attempt:
         """Plan every node before anything runs, so that a wrong description starts nothing."""
         self._runtime = runtime
         self.book = StackBook(
-            self._topology, tools, self._settings.root, runtime.folder, runtime.reserve
+            self._topology,
+            tools,
+            self._settings.root,
+            runtime.folder,
+            runtime.reserve,
+            gateway=runtime.gateway,
         )
         for node in self._topology.nodes:
             self.book.plan_for(node.name)
@@ -66,6 +71,7 @@ class Attempt:
             raise ConfigError(
                 "the placeholders of the topology form a cycle: " + " -> ".join(error.args[1])
             ) from None
+        runtime.prepare(list(self._launches.values()))
 
     def run(self) -> None:
         """Start all nodes, each in a thread; raise the most telling failure."""

@@ -5,13 +5,18 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 
 from harness.dapr.lint import check_resources, require_sound
 from harness.dapr.resources import DaprResource, for_app, read_resources
-from harness.endpoint import Endpoint
+from harness.endpoint import EVERYWHERE, LOOPBACK, Endpoint
 from harness.errors import ConfigError
-from harness.topology import Tools, Topology, did_you_mean, fill, placeholders
+from harness.topology import HOST, NETWORK, Tools, Topology, did_you_mean, fill, placeholders
+
+HOME = PurePosixPath("/harness")
+"""A container's own folder, where the launch's files and folders lie."""
+
+SHARED = PurePosixPath("/harness-shared")
 
 
 class StackBook:
@@ -23,6 +28,7 @@ class StackBook:
         root: the project's folder, from which relative paths start.
         folder: the run's folder.
         reserve: holds a port; takes a wanted number or None.
+        gateway: the machine's address as containers see it; None where nodes are processes.
     """
 
     def __init__(
@@ -32,13 +38,16 @@ class StackBook:
         root: Path,
         folder: Path,
         reserve: Callable[[int | None], Endpoint],
+        *,
+        gateway: str | None = None,
     ) -> None:
         self.topology = topology
         self.tools = tools
         self.root = root
         self._folder = folder
         self._reserve = reserve
-        self._endpoints: dict[tuple[str, str], Endpoint] = {}
+        self._gateway = gateway
+        self._ports: dict[tuple[str, str], int] = {}
         self._tokens: dict[str, str] = {}
         self._resources: list[DaprResource] | None = None
         self._lock = threading.RLock()
@@ -50,25 +59,68 @@ class StackBook:
         self._planning = node
         self.used.setdefault(node, set())
 
-    def endpoint(self, node: str, port: str = "main", *, wanted: int | None = None) -> Endpoint:
+    def inside(self, node: str) -> bool:
+        """Whether the node runs in a container, and so has a loopback of its own."""
+        if self._gateway is None or node == HOST:
+            return False
+        return node == NETWORK or not self.topology[node].on_host
+
+    def endpoint(
+        self, node: str, port: str = "main", *, viewer: str = HOST, wanted: int | None = None
+    ) -> Endpoint:
         """The address of one of a node's ports, reserved when first asked for."""
-        with self._lock:
-            if (node, port) not in self._endpoints:
-                if wanted is None and port == "main" and node in self.topology:
-                    wanted = getattr(self.topology[node], "port", None)
-                self._endpoints[node, port] = self._reserve(wanted)
-            return self._endpoints[node, port]
+        return Endpoint(self._host(node, viewer), self._port(node, port, wanted))
+
+    def listen(self, node: str, port: str = "main", *, wanted: int | None = None) -> Endpoint:
+        """The same port with the address that the node must bind.
+
+        In a container that is every interface of the container. What runs on the machine itself
+        binds one address only: loopback, or the gateway where containers must reach it.
+        """
+        host = EVERYWHERE if self.inside(node) else self._host(node, HOST)
+        return Endpoint(host, self._port(node, port, wanted))
 
     def endpoints(self) -> dict[tuple[str, str], Endpoint]:
-        """Every address given out so far, by node and port."""
+        """Every address given out so far, by node and port, as the machine sees it."""
         with self._lock:
-            return dict(self._endpoints)
+            return {key: Endpoint(self._host(key[0], HOST), n) for key, n in self._ports.items()}
 
     def folder(self, node: str) -> Path:
-        """The node's own folder, which dies with the stack."""
+        """The node's own folder on the machine, which dies with the stack."""
         folder = self._folder / "nodes" / node
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def home(self, node: str) -> PurePath:
+        """The node's own folder as the node itself sees it."""
+        return HOME if self.inside(node) else self.folder(node)
+
+    def shared(self, name: str, node: str) -> PurePath:
+        """A folder that several nodes share, as one of them sees it."""
+        return SHARED / name if self.inside(node) else self.folder(name)
+
+    def _port(self, node: str, port: str, wanted: int | None) -> int:
+        with self._lock:
+            if (node, port) not in self._ports:
+                if wanted is None and port == "main" and node in self.topology:
+                    wanted = getattr(self.topology[node], "port", None)
+                self._ports[node, port] = self._reserve(wanted).port
+            return self._ports[node, port]
+
+    def _host(self, node: str, viewer: str) -> str:
+        if self._gateway is None:
+            return LOOPBACK
+        if not self.inside(node):
+            # Where the engine runs in a machine of its own, containers know ours by a name only,
+            # which leads to our loopback.
+            named = not self._gateway[0].isdigit()
+            return LOOPBACK if named and not self.inside(viewer) else self._gateway
+        pod = self._pod(node)
+        # Published ports are bound to the machine's loopback; a pod has a loopback of its own.
+        return LOOPBACK if not self.inside(viewer) or self._pod(viewer) == pod else pod
+
+    def _pod(self, node: str) -> str:
+        return node if node == NETWORK else self.topology[node].pod or node
 
     def token(self, purpose: str) -> str:
         """A random secret of this stack, always the same for one purpose."""
@@ -80,8 +132,8 @@ class StackBook:
         with self._lock:
             return list(self._tokens.values())
 
-    def fill(self, text: str, where: str) -> str:
-        """Replace ``${node.key}`` by what that node exports.
+    def fill(self, text: str, where: str, viewer: str = HOST) -> str:
+        """Replace ``${node.key}`` by what that node exports to a viewer.
 
         Raises:
             ConfigError: the placeholder names nothing.
@@ -94,18 +146,22 @@ class StackBook:
                     f"{where}: {text!r} refers to {name!r}, which is no node of the topology",
                     hint=did_you_mean(name, names),
                 )
-            exports[name] = self.topology[name].exports(self)
+            exports[name] = self.topology[name].exports(self, viewer)
             self.used.setdefault(self._planning, set()).add(name)
         return fill(text, exports, where)
 
-    def resources(self, app_id: str) -> Sequence[DaprResource]:
-        """The resources whose scopes allow this app, with placeholders filled.
+    def resources(self, app_id: str, viewer: str) -> Sequence[DaprResource]:
+        """The resources whose scopes allow this app, with placeholders filled for a viewer.
 
         Raises:
             ConfigError: a file is not valid YAML, or a resource is wrong; with file and line.
         """
         allowed = for_app(self._checked(), app_id)
-        return [self._rooted(each.filled(self.fill)) for each in allowed]
+
+        def fill_in(text: str, where: str) -> str:
+            return self.fill(text, where, viewer)
+
+        return [self._rooted(each.filled(fill_in), viewer) for each in allowed]
 
     def _checked(self) -> list[DaprResource]:
         with self._lock:
@@ -125,12 +181,16 @@ class StackBook:
             merged |= getattr(node, "sidecar_env", {})
         return merged
 
-    @staticmethod
-    def _rooted(resource: DaprResource) -> DaprResource:
+    def _rooted(self, resource: DaprResource, viewer: str) -> DaprResource:
         """A copy whose secrets file is found wherever daprd's working folder is."""
         if resource.type != "secretstores.local.file":
             return resource
         for item in resource.body["spec"]["metadata"]:
             if str(item.get("name")).lower() == "secretsfile":
-                item["value"] = str((resource.file.parent / item["value"]).resolve())
+                file = (resource.file.parent / item["value"]).resolve()
+                item["value"] = str(file)
+                if self.inside(viewer):
+                    name = f"secrets/{file.name}"
+                    resource.companions[name] = file.read_text()
+                    item["value"] = str(HOME / name)
         return resource

@@ -25,6 +25,7 @@ def death(launch: Launch, instance: Instance) -> HarnessError | SystemFailure:
     """What to raise for a process that ended while it was needed."""
     code = instance.exit_code or 0
     how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
+    how = f"{how}: {instance.fate}" if instance.fate else how
     tail = tail_of(instance.log)
     if _IN_USE.search(tail):
         return PortTaken(f"{launch.name} {how}: a port of it was taken", last=tail)

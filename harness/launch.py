@@ -9,12 +9,30 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
+class Build:
+    """An image to build from an app's folder.
+
+    Attributes:
+        folder: what is copied into the image.
+        requirements: a requirements file for pip, or "" for none.
+        extra: requirements that the harness adds, such as the server it starts.
+        base: the image to build on; the table's ``app`` when "".
+    """
+
+    folder: Path
+    requirements: Path | None = None
+    extra: tuple[str, ...] = ()
+    base: str = ""
+
+
+@dataclass(frozen=True)
 class Launch:
-    """One process to start.
+    """One process to start, on the machine itself or in a container.
 
     Attributes:
         name: the node's name, unique in its stack.
-        argv: program and arguments; the program is a path or found on PATH.
+        argv: program and arguments; the program is a path or found on PATH. In a container it
+            is the command given to the image's entry point, the image's own when empty.
         env: variables added to a small inherited environment (PATH, HOME, locale).
         cwd: the working folder; the node's own folder when left out.
         ports: the reserved ports this process will bind, released just before exec.
@@ -28,6 +46,12 @@ class Launch:
         grace: seconds between that signal and SIGKILL when stopped.
         of_system: the process belongs to the system under test, so its death is a failure
             of the system and not of the harness.
+        image: what it runs in when it runs in a container: an entry of the table of images, a
+            reference of the user's, or a build.
+        pod: launches of one pod share a network namespace; "" for one of its own.
+        internal: those of the ports that nobody on the host asks for; they are not published.
+        volumes: folders that several containers share, by name: where each sees them.
+        on_host: runs on the machine itself although others run in containers.
     """
 
     name: str
@@ -42,3 +66,8 @@ class Launch:
     end_signal: signal.Signals | None = None
     grace: float = 5.0
     of_system: bool = False
+    image: str | Build = ""
+    pod: str = ""
+    internal: tuple[int, ...] = ()
+    volumes: Mapping[str, str] = field(default_factory=dict)
+    on_host: bool = False

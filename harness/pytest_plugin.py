@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("dapr", "dapr-harness")
     group.addoption(
         "--dapr-runtime",
-        choices=["auto", "processes"],
+        choices=["auto", "processes", "containers"],
         default=None,
         help="where the stack runs (default: auto)",
     )

@@ -16,7 +16,7 @@ import filelock
 import platformdirs
 
 from harness.errors import ConfigError, TeardownError
-from harness.runtime.proc import wait_gone
+from harness.runtime.proc import born, wait_gone
 from harness.stack import Stack
 from harness.topology import did_you_mean
 
@@ -195,15 +195,3 @@ class Registry:
 def alive(pid: int) -> bool:
     """Whether a process runs; one that has ended and was not waited for does not."""
     return not wait_gone(pid, 0)
-
-
-def born(pid: int) -> str:
-    """When a process started, in the kernel's own words; "" when it does not run.
-
-    One that has ended and was not waited for yet is still listed; it does not run.
-    """
-    try:
-        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if words[0] == "Z" else words[19]

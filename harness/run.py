@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from harness.errors import Unavailable
 from harness.journal import Entry
 from harness.provision.progress import Progress
 from harness.provision.toolbox import Toolbox
@@ -12,7 +13,10 @@ from harness.runtime.base import Runtime
 from harness.runtime.processes import ProcessRuntime
 from harness.settings import Settings
 from harness.stack import Stack
-from harness.topology import Topology
+from harness.topology import Choice, Topology
+
+if TYPE_CHECKING:
+    from harness.images import Images
 
 
 def running(
@@ -31,11 +35,67 @@ def running(
         progress: told about provisioning.
         watch: told about the start, entry by entry.
         given: single settings that win over both.
+
+    Raises:
+        ConfigError: the topology does not fit the runtime.
+        Unavailable: the containers runtime is wanted and no engine answers.
     """
     settings = settings or Settings.load(**given)
+    runtime = choose_runtime(topology, settings)
+    settled = topology.settled(Choice(runtime, settings.broker))
+    if runtime == "containers":
+        images = _images(settings, progress)
+        return Stack(settled, settings, images, lambda: _containers(settings, images), watch=watch)
 
-    def runtime() -> Runtime:
-        # `auto` is the processes runtime: nothing that only containers can run exists yet.
+    def processes() -> Runtime:
         return ProcessRuntime(settings.inherited)
 
-    return Stack(topology, settings, Toolbox(settings, progress), runtime, watch=watch)
+    return Stack(settled, settings, Toolbox(settings, progress), processes, watch=watch)
+
+
+def choose_runtime(topology: Topology, settings: Settings) -> str:
+    """The user's choice; for ``auto`` processes, unless only containers can run it.
+
+    Processes cannot when the topology names what has no process (Redpanda, an app that is an
+    image), or when what they need cannot be had and a container engine answers.
+    """
+    if settings.runtime != "auto":
+        return settings.runtime
+    nodes = topology.settled(Choice("processes", settings.broker)).nodes
+    if any(node.only_inside for node in nodes):
+        return "containers"
+    try:
+        Toolbox(settings).require_obtainable(nodes)
+    except Unavailable:
+        return "containers" if _engine_answers() else "processes"
+    return "processes"
+
+
+def _engine_answers() -> bool:
+    try:
+        from harness.runtime.containers.engine import Engine
+
+        Engine()
+    except (Unavailable, ImportError):
+        return False
+    return True
+
+
+def _images(settings: Settings, progress: Progress | None) -> Images:
+    try:
+        from harness.images import Images
+    except ImportError as error:
+        raise Unavailable(
+            "the containers runtime needs two more packages",
+            last=str(error),
+            hint="pip install 'dapr-harness[containers]'",
+        ) from None
+    images = Images(settings, progress)
+    _ = images.engine  # no engine is told now, and not after minutes of provisioning
+    return images
+
+
+def _containers(settings: Settings, images: Images) -> Runtime:
+    from harness.runtime.containers.runtime import ContainerRuntime
+
+    return ContainerRuntime(settings.inherited, images.reference, images.user)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,13 @@ from harness.errors import ConfigError
 from harness.topology import did_you_mean
 
 PREFIX = "DAPR_HARNESS_"
+IMAGE_PREFIX = "DAPR_HARNESS_IMAGE_"
+WORDS = {
+    "runtime": ("auto", "processes", "containers"),
+    "broker": ("auto", "kafka", "redpanda"),
+}
+"""The settings whose value is one of a few words."""
+
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
@@ -24,7 +31,9 @@ class Settings:
         root: the project's folder: where pyproject.toml lies, else the working folder.
         environment: the environment as it was when the settings were loaded.
         topology: ``module:attribute`` of the topology that the CLI uses.
-        runtime: ``auto`` or ``processes``.
+        runtime: ``auto``, ``processes`` or ``containers``.
+        broker: ``auto``, ``kafka`` or ``redpanda``: what a `Broker` of the topology becomes.
+        images: references by the name of the table's entry, instead of the table's own.
         dapr_dir: a folder that holds daprd, placement, scheduler and sentry.
         dapr_version: the version of Dapr to provision.
         release_url: where Dapr's release archives are; "" leaves that step out.
@@ -39,6 +48,8 @@ class Settings:
     environment: Mapping[str, str]
     topology: str = ""
     runtime: str = "auto"
+    broker: str = "auto"
+    images: Mapping[str, str] = field(default_factory=dict)
     dapr_dir: Path | None = None
     dapr_version: str = ""
     release_url: str | None = None
@@ -69,17 +80,20 @@ class Settings:
         """
         environ = os.environ if environ is None else environ
         root, table = _pyproject(start or Path.cwd())
-        known = {field.name for field in fields(cls)} - {"root", "environment"}
+        known = {each.name for each in fields(cls)} - {"root", "environment"}
         values: dict[str, Any] = {}
         for key, value in table.items():
             values[_known(key.replace("-", "_"), known, f"[tool.dapr-harness] {key}")] = value
+        images = dict(values.pop("images", {}))
         for variable, value in environ.items():
-            if variable.startswith(PREFIX):
+            if variable.startswith(IMAGE_PREFIX):
+                images[variable.removeprefix(IMAGE_PREFIX).lower()] = value
+            elif variable.startswith(PREFIX):
                 key = variable.removeprefix(PREFIX).lower()
                 values[_known(key, known, variable)] = value
         values |= {key: value for key, value in given.items() if value is not None}
         parsed = {key: _parse(key, value, root) for key, value in values.items()}
-        return cls(root=root, environment=dict(environ), **parsed)
+        return cls(root=root, environment=dict(environ), images=images, **parsed)
 
 
 def _pyproject(start: Path) -> tuple[Path, dict[str, Any]]:
@@ -107,10 +121,9 @@ def _parse(key: str, value: Any, root: Path) -> Any:
         return root / Path(str(value)).expanduser()
     if key == "offline":
         return _boolean(key, value)
-    if key == "runtime" and value not in ("auto", "processes"):
-        raise ConfigError(
-            f"runtime {value!r} is not known", expected="auto or processes", hint="fix the setting"
-        )
+    if key in WORDS and value not in WORDS[key]:
+        words = ", ".join(WORDS[key])
+        raise ConfigError(f"{key} {value!r} is not known", expected=words, hint="fix the setting")
     if key == "ready_timeout":
         try:
             return float(value)

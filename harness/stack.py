@@ -170,14 +170,11 @@ class Stack(Closing):
     def provision(self) -> None:
         """Have every tool before the clock of the start runs; `start` does it if nobody did.
 
-        Quick ones first, so that a missing Java is not told after minutes of building Dapr.
-
         Raises:
             Unavailable: a tool cannot be had.
         """
         self.note("provision.begun")
-        for tool in sorted({t for n in self.topology.nodes for t in n.tools}, key=_slowness):
-            self._tools.path(tool)
+        self._tools.provide(self.topology.nodes, self.settings.root)
         self.note("provision.ended")
 
     def _attempt(self) -> None:
@@ -192,7 +189,3 @@ class Stack(Closing):
     def _wanted_by_user(self, error: PortTaken) -> bool:
         ports = [getattr(node, "port", None) for node in self.topology.nodes]
         return any(port is not None and f"port {port} " in error.subject for port in ports)
-
-
-def _slowness(tool: str) -> tuple[bool, str]:
-    return tool in ("daprd", "placement", "scheduler", "sentry"), tool

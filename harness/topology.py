@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import graphlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Protocol
 
 from harness.deadline import Check
@@ -19,11 +20,29 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 
 
+HOST = ""
+"""The viewer of an address that is no node: the machine itself."""
+
+NETWORK = "*"
+"""The viewer of an address that is any other node of the stack."""
+
+
 class Tools(Protocol):
-    """Where the installed programs are; each property provisions what is missing."""
+    """What nodes are made of, on one runtime: programs, or images."""
+
+    def provide(self, nodes: Sequence[Node], root: Path) -> None:
+        """Have everything that these nodes are made of, before anything starts.
+
+        Raises:
+            Unavailable: something cannot be had.
+        """
+        ...
 
     def path(self, tool: str) -> Path:
-        """The path of a tool such as ``daprd``, ``kafka`` or ``postgres``."""
+        """The path of a program such as ``daprd``, ``kafka`` or ``postgres``.
+
+        In a container it is the path inside the image.
+        """
         ...
 
 
@@ -34,34 +53,51 @@ class Book(Protocol):
     tools: Tools
     root: Path
 
-    def endpoint(self, node: str, port: str = "main", *, wanted: int | None = None) -> Endpoint:
+    def inside(self, node: str) -> bool:
+        """Whether the node runs in a container, and so has a loopback of its own."""
+        ...
+
+    def endpoint(
+        self, node: str, port: str = "main", *, viewer: str = HOST, wanted: int | None = None
+    ) -> Endpoint:
         """The address of one of a node's ports, reserved when first asked for.
+
+        The number is the same for every viewer; the host is not.
 
         Args:
             node: the node that will listen.
             port: which of its ports.
+            viewer: the node that will connect; the machine itself by default.
             wanted: a port number set by the user; reserved exactly, or `PortTaken`.
         """
         ...
 
-    def folder(self, node: str) -> Path:
-        """The node's own folder, which dies with the stack."""
+    def listen(self, node: str, port: str = "main", *, wanted: int | None = None) -> Endpoint:
+        """The same port with the address that the node must bind."""
+        ...
+
+    def home(self, node: str) -> PurePath:
+        """The node's own folder, which dies with the stack, as the node itself sees it."""
+        ...
+
+    def shared(self, name: str, node: str) -> PurePath:
+        """A folder that several nodes share, as one of them sees it."""
         ...
 
     def token(self, purpose: str) -> str:
         """A random secret of this stack, always the same for one purpose."""
         ...
 
-    def fill(self, text: str, where: str) -> str:
-        """Replace ``${node.key}`` by what that node exports.
+    def fill(self, text: str, where: str, viewer: str = HOST) -> str:
+        """Replace ``${node.key}`` by what that node exports to a viewer.
 
         Raises:
             ConfigError: the placeholder names nothing; the message names ``where``.
         """
         ...
 
-    def resources(self, app_id: str) -> Sequence[Resource]:
-        """The resources whose scopes allow this app, with placeholders filled."""
+    def resources(self, app_id: str, viewer: str) -> Sequence[Resource]:
+        """The resources whose scopes allow this app, with placeholders filled for a viewer."""
         ...
 
 
@@ -88,6 +124,24 @@ class Resource(Protocol):
         """The YAML to write."""
         ...
 
+    @property
+    def companions(self) -> Mapping[str, str]:
+        """Files of the node's own folder that the YAML refers to, by relative name."""
+        ...
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is known when a topology is about to be made real.
+
+    Attributes:
+        runtime: ``processes`` or ``containers``.
+        broker: the user's word for it, ``auto`` when there is none.
+    """
+
+    runtime: str
+    broker: str = "auto"
+
 
 class Node(Protocol):
     """Something that can run. A node describes; a runtime executes."""
@@ -105,6 +159,25 @@ class Node(Protocol):
     @property
     def tools(self) -> tuple[str, ...]:
         """The tools it is made of, provisioned before anything starts."""
+        ...
+
+    @property
+    def pod(self) -> str:
+        """Nodes of one pod share a loopback, as in Kubernetes; its own name by default."""
+        ...
+
+    @property
+    def on_host(self) -> bool:
+        """Whether it runs on the machine itself when others run in containers."""
+        ...
+
+    @property
+    def only_inside(self) -> bool:
+        """Whether it runs in containers only."""
+        ...
+
+    def settle(self, choice: Choice) -> Node:
+        """The node for this runtime and these settings; itself if there is nothing to choose."""
         ...
 
     def implies(self) -> tuple[Node, ...]:
@@ -127,8 +200,8 @@ class Node(Protocol):
         """Rungs that show that what was provided can be used."""
         ...
 
-    def exports(self, book: Book) -> Mapping[str, str]:
-        """Values for placeholders, by key."""
+    def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
+        """Values for placeholders, by key, as a viewer needs them."""
         ...
 
 
@@ -151,7 +224,7 @@ class Topology:
         folders = [resources] if isinstance(resources, str | Path) else list(resources)
         object.__setattr__(self, "nodes", tuple(_with_implied(nodes)))
         object.__setattr__(self, "resources", tuple(Path(folder) for folder in folders))
-        self._validate()
+        _validate(self.nodes)
 
     def __getitem__(self, name: str) -> Node:
         for node in self.nodes:
@@ -165,35 +238,43 @@ class Topology:
     def __contains__(self, name: object) -> bool:
         return any(node.name == name for node in self.nodes)
 
-    def _validate(self) -> None:
-        names = [node.name for node in self.nodes]
-        for name in names:
-            if not _NAME.fullmatch(name):
-                raise ConfigError(
-                    f"{name!r} cannot be the name of a node",
-                    expected="lower case letters, digits and dashes (Dapr app-ids allow no dots)",
-                )
-            if names.count(name) > 1:
-                raise ConfigError(
-                    f"two nodes of the topology are named {name!r}",
-                    expected="one node per name",
-                    hint="rename one, or remove the duplicate",
-                )
-        for node in self.nodes:
-            for need in node.needs:
-                if need not in names:
-                    raise ConfigError(
-                        f"node {node.name!r} needs {need!r}, which the topology does not have",
-                        hint=did_you_mean(need, names),
-                    )
-        try:
-            graphlib.TopologicalSorter({n.name: n.needs for n in self.nodes}).prepare()
-        except graphlib.CycleError as error:
+    def settled(self, choice: Choice) -> Topology:
+        """The same topology with every open choice made."""
+        made = copy.copy(self)
+        object.__setattr__(made, "nodes", tuple(node.settle(choice) for node in self.nodes))
+        _validate(made.nodes)
+        return made
+
+
+def _validate(nodes: Sequence[Node]) -> None:
+    names = [node.name for node in nodes]
+    for name in names:
+        if not _NAME.fullmatch(name):
             raise ConfigError(
-                "the needs of the topology form a cycle: " + " -> ".join(error.args[1]),
-                expected="an order in which each node can start after what it needs",
-                hint="remove one of these needs",
-            ) from None
+                f"{name!r} cannot be the name of a node",
+                expected="lower case letters, digits and dashes (Dapr app-ids allow no dots)",
+            )
+        if names.count(name) > 1:
+            raise ConfigError(
+                f"two nodes of the topology are named {name!r}",
+                expected="one node per name",
+                hint="rename one, or remove the duplicate",
+            )
+    for node in nodes:
+        for need in node.needs:
+            if need not in names:
+                raise ConfigError(
+                    f"node {node.name!r} needs {need!r}, which the topology does not have",
+                    hint=did_you_mean(need, names),
+                )
+    try:
+        graphlib.TopologicalSorter({n.name: n.needs for n in nodes}).prepare()
+    except graphlib.CycleError as error:
+        raise ConfigError(
+            "the needs of the topology form a cycle: " + " -> ".join(error.args[1]),
+            expected="an order in which each node can start after what it needs",
+            hint="remove one of these needs",
+        ) from None
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ from harness.dapr.client import DaprClient
 from harness.endpoint import Endpoint
 from harness.errors import ConfigError
 from harness.probe.eventually import aeventually, eventually
-from harness.probe.inbox import Delivery, Inbox
+from harness.probe.inbox import Delivery, Inbox, size_of_record
 from harness.probe.stream import Stream
 from harness.probe.table import Table
 from harness.probe.tap import Event, EventTap
@@ -102,9 +102,8 @@ class World(Closing):
                 raise ConfigError(
                     f"app {app!r} has no inbox", hint=f'say App("{app}", ..., inbox=True)'
                 )
-            record = self.stack.book.folder(proxy) / "inbox.jsonl"
-            control = self.stack.book.endpoint(proxy)
-            self._inboxes[app] = Inbox(app, record, control, self._inbox_sizes.get(proxy, 0))
+            endpoint = self.stack.book.endpoint(proxy)
+            self._inboxes[app] = Inbox(app, endpoint, self._inbox_sizes[proxy])
         return self._inboxes[app]
 
     def table(self, name: str) -> Table:
@@ -155,12 +154,9 @@ class World(Closing):
         return sorted((self.stack.folder / "logs").glob("*.log"))
 
     def _sizes(self) -> dict[str, int]:
-        found = {}
-        for node in self.stack.topology.nodes:
-            record = self.stack.folder / "nodes" / node.name / "inbox.jsonl"
-            if record.is_file():
-                found[node.name] = record.stat().st_size
-        return found
+        names = [node.name for node in self.stack.topology.nodes]
+        proxies = [name for name in names if name.endswith("-inbox") and name[:-6] in names]
+        return {name: size_of_record(self.stack.book.endpoint(name)) for name in proxies}
 
     def _offsets_now(self) -> dict[str, dict[int, int]]:
         topics = [name for n in self.stack.topology.nodes for name, _ in getattr(n, "topics", ())]

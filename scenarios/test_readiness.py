@@ -25,7 +25,7 @@ async def test_a_restarted_subscriber_holds_its_partitions_when_it_is_called_rea
     dapr: AsyncWorld,
 ) -> None:
     """The broker agrees at once, five times in a row."""
-    brokers = dapr.stack.topology["kafka"].exports(dapr.stack.book)["brokers"]
+    brokers = dapr.stack.topology["broker"].exports(dapr.stack.book)["brokers"]
     wanted = {(topic, n) for topic in ("task-events", "reminders") for n in range(3)}
 
     for _ in range(5):

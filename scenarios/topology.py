@@ -1,13 +1,13 @@
-"""The reference system: the todo application on Kafka and PostgreSQL."""
+"""The reference system: the todo application on Redpanda or Kafka, and PostgreSQL."""
 
 from __future__ import annotations
 
-from harness import App, Kafka, Postgres, Topology
+from harness import App, Broker, Postgres, Topology
 
 DATABASE = {"DATABASE_URL": "${postgres.dsn}"}
 
 reference = Topology(
-    Kafka(topics=["task-events:3", "task-updates:3", "reminders:3", "dead-letters"]),
+    Broker(topics=["task-events:3", "task-updates:3", "reminders:3", "dead-letters"]),
     Postgres(databases=("todo",)),
     App(
         "backend-service",
@@ -15,6 +15,7 @@ reference = Topology(
         env=DATABASE,
         health="/healthz",
         inbox=True,
+        requirements="services/requirements.txt",
     ),
     App(
         "notification-service",
@@ -22,6 +23,7 @@ reference = Topology(
         env=DATABASE,
         health="/healthz",
         inbox=True,
+        requirements="services/requirements.txt",
     ),
     resources="components",
 )

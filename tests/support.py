@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.deadline import Check, Deadline, Observation, poll
 from harness.launch import Launch
 from harness.nodes.base import Plain
-from harness.topology import Book
+from harness.topology import HOST, Book
 
 CLI = [sys.executable, "-m", "harness.cli.main"]
 ROOT = Path(__file__).parent.parent
@@ -51,7 +51,7 @@ class Fake(Plain):
     def checks(self, book: Book) -> Sequence[Check]:
         return self.rungs
 
-    def exports(self, book: Book) -> Mapping[str, str]:
+    def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
         return self.values
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from harness.cli import stacks, tools
+from harness.cli import images, stacks, tools
 from harness.cli.console import err
 from harness.cli.demo import demo
 from harness.errors import HarnessError, SystemFailure
@@ -33,6 +33,7 @@ for command in (
     tools.doctor,
 ):
     app.command()(command)
+app.add_typer(images.app)
 
 
 def run() -> int:

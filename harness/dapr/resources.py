@@ -31,12 +31,14 @@ class DaprResource:
         line: the line on which the document starts, counted from 1.
         body: the document.
         lines: the line of each mapping key, by its path such as ``spec.metadata.0.name``.
+        companions: files of the node's own folder that the document refers to, by relative name.
     """
 
     file: Path
     line: int
     body: dict[str, Any]
     lines: dict[str, int] = field(default_factory=dict, compare=False)
+    companions: dict[str, str] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:

@@ -5,26 +5,27 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.deadline import Check
-from harness.errors import ConfigError
-from harness.launch import Launch
+from harness.deadline import Check, Observation
+from harness.endpoint import LOOPBACK, Endpoint
+from harness.errors import AppFailed, ConfigError
+from harness.launch import Build, Launch
 from harness.nodes.base import Plain
 from harness.nodes.inbox import InboxProxy
 from harness.nodes.sidecar import Sidecar
 from harness.ready.http import HttpCheck
 from harness.ready.tcp import TcpCheck
-from harness.topology import Book, Node, placeholders
+from harness.topology import HOST, Book, Node, placeholders
 
 
 @dataclass(frozen=True, init=False)
 class App(Plain):
     """A process that listens on one port, and the sidecar beside it.
 
-    The app finds ``APP_PORT``, ``DAPR_HTTP_PORT``, ``DAPR_GRPC_PORT``, ``DAPR_API_TOKEN``,
-    ``APP_API_TOKEN`` and ``APP_ID`` in its environment.
+    The app finds ``APP_HOST``, ``APP_PORT``, ``APP_ID``, ``APP_API_TOKEN``, ``DAPR_HTTP_PORT``,
+    ``DAPR_GRPC_PORT`` and ``DAPR_API_TOKEN`` in its environment.
 
     Args:
         name: the app-id.
@@ -39,7 +40,13 @@ class App(Plain):
         inbox: put a recording proxy between daprd and the app, for ``dapr.inbox(name)``.
         sidecar_env: variables for daprd.
         sidecar_flags: further daprd flags.
+        requirements: what pip installs into its image, a file relative to the project's root.
+        image: a ready image to use instead of one built from ``cwd``; with ``command`` or its own.
+        on_host: run it on the machine itself also when the rest runs in containers, for a
+            debugger. It must then listen on ``APP_HOST``; ``{host}`` stands for it in a command.
     """
+
+    tools = ("app",)
 
     name: str
     asgi: str
@@ -52,6 +59,9 @@ class App(Plain):
     inbox: bool
     sidecar_env: Mapping[str, str]
     sidecar_flags: Mapping[str, str]
+    requirements: Path | None
+    image: str
+    on_host: bool
 
     def __init__(
         self,
@@ -67,9 +77,12 @@ class App(Plain):
         inbox: bool = False,
         sidecar_env: Mapping[str, str] | None = None,
         sidecar_flags: Mapping[str, str] | None = None,
+        requirements: str | Path | None = None,
+        image: str = "",
+        on_host: bool = False,
     ) -> None:
         words = shlex.split(command) if isinstance(command, str) else list(command)
-        if bool(asgi) == bool(words):
+        if bool(asgi) == bool(words) and not (image and not asgi):
             raise ConfigError(
                 f"app {name!r} must have either asgi= or command=",
                 last="both" if asgi else "neither",
@@ -93,58 +106,123 @@ class App(Plain):
         set_field(self, "inbox", inbox)
         set_field(self, "sidecar_env", dict(sidecar_env or {}))
         set_field(self, "sidecar_flags", dict(sidecar_flags or {}))
+        set_field(self, "requirements", None if requirements is None else Path(requirements))
+        set_field(self, "image", image)
+        set_field(self, "on_host", on_host)
+
+    @property
+    def pod(self) -> str:  # type: ignore[override]  # derived, not stored
+        """Its own, shared with its inbox and its sidecar."""
+        return self.name
+
+    @property
+    def only_inside(self) -> bool:  # type: ignore[override]  # derived, not stored
+        """Whether it is an image and no process."""
+        return not (self.asgi or self.command)
 
     def implies(self) -> tuple[Node, ...]:
         """The sidecar and what it implies; the inbox if wanted."""
-        proxy = InboxProxy(self.name)
-        target = proxy.name if self.inbox else self.name
-        sidecar = Sidecar(self.name, target, env=self.sidecar_env, flags=self.sidecar_flags)
+        proxy = InboxProxy(self.name, on_host=self.on_host)
+        sidecar = Sidecar(
+            self.name,
+            proxy.name if self.inbox else self.name,
+            env=self.sidecar_env,
+            flags=self.sidecar_flags,
+            pod="" if self.on_host else self.pod,
+        )
         return (*((proxy,) if self.inbox else ()), sidecar, *sidecar.implies())
+
+    def build(self, root: Path) -> Build | None:
+        """The image to build for a container, None when there is a ready one."""
+        if self.image:
+            return None
+        requirements = None if self.requirements is None else root / self.requirements
+        server = ("uvicorn",) if self.asgi else ()
+        return Build((root / self.cwd).resolve(), requirements, server)
 
     def plan(self, book: Book) -> Launch:
         """The command with its environment."""
-        endpoint = book.endpoint(self.name, wanted=self.port)
+        inside = book.inside(self.name)
+        if self.only_inside and not inside:
+            raise ConfigError(
+                f"app {self.name!r} is the image {self.image!r}, which is no process",
+                hint="give it asgi= or command= as well, or use the containers runtime",
+            )
+        listen = book.listen(self.name, wanted=self.port)
         return Launch(
             name=self.name,
-            argv=self._argv(book, endpoint.port),
-            env=self._environment(book, endpoint.port),
-            cwd=(book.root / self.cwd).resolve(),
-            ports=(endpoint.port,),
+            argv=self._argv(book, listen),
+            env=self._environment(book, listen),
+            # An image has a working folder of its own.
+            cwd=None if inside else (book.root / self.cwd).resolve(),
+            ports=(listen.port,),
             grace=3.0,
             of_system=True,
+            image=self.build(book.root) or self.image,
+            pod=self.pod,
+            on_host=self.on_host,
         )
 
     def checks(self, book: Book) -> Sequence[Check]:
         """Its port accepts; its health path answers."""
         endpoint = book.endpoint(self.name)
         health = (HttpCheck(f"{endpoint.http}{self.health}", "health"),) if self.health else ()
-        return (TcpCheck(endpoint), *health)
+        elsewhere = self.on_host and endpoint.host != LOOPBACK
+        port = HostPortCheck(endpoint) if elsewhere else TcpCheck(endpoint)
+        forwarded = book.inside(self.name)
+        return (replace(port, forwarded=True) if forwarded else port, *health)
 
-    def exports(self, book: Book) -> Mapping[str, str]:
-        """``port`` and ``url``."""
-        endpoint = book.endpoint(self.name)
-        return {"port": str(endpoint.port), "url": endpoint.http}
+    def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
+        """``host``, ``port`` and ``url``."""
+        endpoint = book.endpoint(self.name, viewer=viewer)
+        return {"host": endpoint.host, "port": str(endpoint.port), "url": endpoint.http}
 
-    def _argv(self, book: Book, port: int) -> tuple[str, ...]:
-        if self.command:
-            return tuple(word.replace("{port}", str(port)) for word in self.command)
-        folder = str((book.root / self.cwd).resolve())
-        options = ["--host", "127.0.0.1", "--port", str(port), "--app-dir", folder]
+    def _argv(self, book: Book, listen: Endpoint) -> tuple[str, ...]:
+        if not self.asgi:
+            values = {"{port}": str(listen.port), "{host}": listen.host}
+            return tuple(_filled(word, values) for word in self.command)
+        options = ["--host", listen.host, "--port", str(listen.port)]
         # The access log stays: it is what a reader of a failing test looks for first.
-        return (sys.executable, "-m", "uvicorn", self.asgi, *options)
+        if book.inside(self.name):
+            return ("python3", "-m", "uvicorn", self.asgi, *options)
+        folder = str((book.root / self.cwd).resolve())
+        return (sys.executable, "-m", "uvicorn", self.asgi, *options, "--app-dir", folder)
 
-    def _environment(self, book: Book, port: int) -> dict[str, str]:
-        sidecar = book.topology[f"{self.name}-daprd"].exports(book)
-        own = {
-            key: book.fill(value, f"env of app {self.name!r}") for key, value in self.env.items()
-        }
+    def _environment(self, book: Book, listen: Endpoint) -> dict[str, str]:
+        sidecar = book.topology[f"{self.name}-daprd"].exports(book, self.name)
+        where = f"env of app {self.name!r}"
+        own = {key: book.fill(value, where, self.name) for key, value in self.env.items()}
         return {
             "PYTHONUNBUFFERED": "1",
             "APP_ID": self.name,
-            "APP_PORT": str(port),
+            "APP_HOST": listen.host,
+            "APP_PORT": str(listen.port),
             "DAPR_HTTP_PORT": sidecar["http"],
             "DAPR_GRPC_PORT": sidecar["grpc"],
             "DAPR_API_TOKEN": sidecar["token"],
             "APP_API_TOKEN": book.token("app-api") if sidecar["token"] else "",
             **own,
         }
+
+
+def _filled(word: str, values: Mapping[str, str]) -> str:
+    for mark, value in values.items():
+        word = word.replace(mark, value)
+    return word
+
+
+@dataclass(frozen=True)
+class HostPortCheck(TcpCheck):
+    """The app accepts on the address where its sidecar, in a container, can reach it."""
+
+    def observe(self) -> Observation:
+        """Connect once; an app that listens on loopback alone will never be reached."""
+        seen = super().observe()
+        own = Endpoint(LOOPBACK, self.endpoint.port)
+        if not seen.ok and TcpCheck(own).observe().ok:
+            raise AppFailed(
+                f"the app on this machine listens on {own} only, where its sidecar cannot reach it",
+                expected=f"an app that listens on {self.endpoint}",
+                hint="bind APP_HOST and APP_PORT, or put {host} and {port} into its command",
+            )
+        return seen

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import cast
 
 from harness.deadline import Check
-from harness.topology import Book, Node
+from harness.topology import HOST, Book, Choice, Node
 
 
 class Plain:
@@ -13,6 +14,13 @@ class Plain:
 
     needs: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
+    pod: str = ""
+    on_host: bool = False
+    only_inside: bool = False
+
+    def settle(self, choice: Choice) -> Node:
+        """Nothing to choose."""
+        return cast("Node", self)
 
     def implies(self) -> tuple[Node, ...]:
         """Nothing comes along."""
@@ -29,6 +37,6 @@ class Plain:
         """Nothing was provided."""
         return ()
 
-    def exports(self, book: Book) -> Mapping[str, str]:
+    def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
         """Nothing for placeholders."""
         return {}

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import h11
+
 from harness.deadline import Check
 from harness.launch import Launch
 from harness.nodes.base import Plain
@@ -23,9 +25,18 @@ class InboxProxy(Plain):
 
     Attributes:
         app: the app's name; this node is ``<app>-inbox`` and starts once the app listens.
+        on_host: where the app is, there is its inbox.
     """
 
+    tools = ("app",)
+
     app: str
+    on_host: bool = False
+
+    @property
+    def pod(self) -> str:  # type: ignore[override]  # derived, not stored
+        """The app's."""
+        return self.app
 
     @property
     def name(self) -> str:
@@ -38,19 +49,23 @@ class InboxProxy(Plain):
         return (self.app,)
 
     def plan(self, book: Book) -> Launch:
-        """A Python process of our own."""
-        listen, app = book.endpoint(self.name), book.endpoint(self.app)
-        record = book.folder(self.name) / RECORD
-        program = (sys.executable, "-m", "harness.probe.inbox_server")
+        """A Python process of our own; a container gets its two files along."""
+        listen, home = book.listen(self.name), book.home(self.name)
+        app = book.endpoint(self.app, viewer=self.name)
+        inside, program = book.inside(self.name), Path(inbox_server.__file__)
+        python = ("python3", str(home / program.name)) if inside else (sys.executable, str(program))
         return Launch(
             name=self.name,
-            argv=(*program, str(listen.port), str(app.port), str(record)),
-            env={"PYTHONPATH": str(Path(inbox_server.__file__).parents[2])},
+            argv=(*python, str(listen), str(app), str(home / RECORD)),
             ports=(listen.port,),
-            files={RECORD: ""},
+            files={program.name: program.read_text()} if inside else {},
+            folders={"h11": Path(h11.__file__).parent} if inside else {},
             grace=0.5,
+            image="app",
+            pod=self.pod,
+            on_host=self.on_host,
         )
 
     def checks(self, book: Book) -> Sequence[Check]:
         """It listens."""
-        return (TcpCheck(book.endpoint(self.name)),)
+        return (TcpCheck(book.endpoint(self.name), forwarded=book.inside(self.name)),)

@@ -12,7 +12,7 @@ from harness.launch import Launch
 from harness.nodes.base import Plain
 from harness.provision.postgres import PASSWORD_FILE, SUPERUSER
 from harness.ready.sql import SqlCheck
-from harness.topology import Book
+from harness.topology import HOST, Book
 
 FAST = {
     "fsync": "off",
@@ -34,28 +34,42 @@ class Postgres(Plain):
             ``.port``, ``.user``, ``.password`` and ``.database``.
     """
 
-    tools = ("postgres", "postgres-data")
+    tools = ("postgres",)
 
     databases: tuple[str, ...] = ("app",)
     name: str = "postgres"
     port: int | None = None
 
     def plan(self, book: Book) -> Launch:
-        """The server on a copy of a prepared data folder."""
-        endpoint = book.endpoint(self.name, wanted=self.port)
-        folder = book.folder(self.name)
-        options = {
-            "listen_addresses": endpoint.host,
-            "port": str(endpoint.port),
-            # A socket's path must fit into 107 bytes, which a long TMPDIR does not leave.
-            "unix_socket_directories": "",
-            **FAST,
-        }
-        flags = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
+        """The server on a copy of a prepared data folder; in a container, on the image's own."""
+        listen = book.listen(self.name, wanted=self.port)
+        options = {"listen_addresses": listen.host, "port": str(listen.port), **FAST}
+        plan = self._container if book.inside(self.name) else self._process
+        return plan(book, options)
+
+    def _container(self, book: Book, options: Mapping[str, str]) -> Launch:
         return Launch(
             name=self.name,
-            argv=(str(book.tools.path("postgres")), "-D", str(folder / "data"), *flags),
-            ports=(endpoint.port,),
+            argv=("postgres", *_flags(options)),
+            # The variables of the official image, which the local one understands too.
+            env={
+                "POSTGRES_USER": SUPERUSER,
+                "POSTGRES_PASSWORD": book.token(self.name),
+                "POSTGRES_DB": self.databases[0],
+            },
+            image="postgres",
+            ports=(int(options["port"]),),
+            stop_signal=signal.SIGINT,
+        )
+
+    def _process(self, book: Book, options: Mapping[str, str]) -> Launch:
+        # A socket's path must fit into 107 bytes, which a long TMPDIR does not leave.
+        flags = _flags({**options, "unix_socket_directories": ""})
+        home = book.home(self.name)
+        return Launch(
+            name=self.name,
+            argv=(str(book.tools.path("postgres")), "-D", str(home / "data"), *flags),
+            ports=(int(options["port"]),),
             folders={"data": book.tools.path("postgres-data")},
             unprivileged=True,
             # SIGTERM would wait until every client has gone.
@@ -71,18 +85,19 @@ class Postgres(Plain):
         import psycopg
         from psycopg import sql
 
-        password = sql.Literal(book.token(self.name))
         with psycopg.connect(self._admin(book), autocommit=True) as connection:
-            connection.execute(sql.SQL("ALTER ROLE postgres PASSWORD {}").format(password))
-            self._own(book).touch()
+            if not book.inside(self.name):
+                password = sql.Literal(book.token(self.name))
+                connection.execute(sql.SQL("ALTER ROLE postgres PASSWORD {}").format(password))
+                self._own(book).touch()
             rows = connection.execute("SELECT datname FROM pg_database").fetchall()
             for name in self.databases:
                 if (name,) not in rows:
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
-    def exports(self, book: Book) -> Mapping[str, str]:
+    def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
         """Connection values for apps and components."""
-        endpoint, password = book.endpoint(self.name), book.token(self.name)
+        endpoint, password = book.endpoint(self.name, viewer=viewer), book.token(self.name)
         database = self.databases[0]
         address = f"{SUPERUSER}:{password}@{endpoint}/{database}"
         return {
@@ -96,9 +111,14 @@ class Postgres(Plain):
 
     def _admin(self, book: Book) -> str:
         """The way in: by the prepared folder's password until this stack's own is set."""
-        prepared = book.tools.path("postgres-data").parent / PASSWORD_FILE
-        password = book.token(self.name) if self._own(book).exists() else prepared.read_text()
+        password = book.token(self.name)
+        if not book.inside(self.name) and not self._own(book).exists():
+            password = (book.tools.path("postgres-data").parent / PASSWORD_FILE).read_text()
         return f"postgresql://{SUPERUSER}:{password}@{book.endpoint(self.name)}/postgres"
 
     def _own(self, book: Book) -> Path:
-        return book.folder(self.name) / "password-set"
+        return Path(book.home(self.name)) / "password-set"
+
+
+def _flags(options: Mapping[str, str]) -> list[str]:
+    return [word for key, value in options.items() for word in ("-c", f"{key}={value}")]

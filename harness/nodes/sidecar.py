@@ -23,9 +23,11 @@ from harness.nodes.base import Plain
 from harness.nodes.control import Placement, Scheduler
 from harness.ready.kafka import GroupCheck
 from harness.ready.tcp import TcpCheck
-from harness.topology import Book, Node, Resource
+from harness.topology import HOST, Book, Node, Resource
 
 PORTS = ("http", "grpc", "internal", "metrics")
+NAMES = "names"
+"""The folder that all sidecars share: the resolver's file lies in it."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Sidecar(Plain):
         env: variables for daprd, such as those that ``secretstores.local.env`` reads.
         flags: further daprd flags, without the leading dashes.
         token: whether its API and the app's ask for this stack's tokens.
+        pod: the pod of its app, "" when the app is not beside it in a container.
     """
 
     tools = ("daprd",)
@@ -49,6 +52,7 @@ class Sidecar(Plain):
     env: Mapping[str, str] = field(default_factory=dict)
     flags: Mapping[str, str] = field(default_factory=dict)
     token: bool = True
+    pod: str = ""
 
     @property
     def name(self) -> str:
@@ -60,30 +64,35 @@ class Sidecar(Plain):
         return (Placement(), Scheduler())
 
     def plan(self, book: Book) -> Launch:
-        """daprd with every listener on loopback and only this app's resources."""
-        folder = book.folder(self.name)
-        resources = book.resources(self.app_id)
+        """daprd with only this app's resources, listening where its callers are and no further."""
+        home = book.home(self.name)
+        resources = book.resources(self.app_id, self.name)
         files = {
             f"resources/{index:02}-{each.kind.lower()}-{each.name}.yaml": each.text
             for index, each in enumerate(resources)
             if each.kind != "Configuration"
         }
+        files |= {name: text for each in resources for name, text in each.companions.items()}
         configs = {"harness-config.yaml": self._configuration(book)}
         for index, each in enumerate(resources):
             if each.kind == "Configuration":
                 configs[f"config-{index:02}.yaml"] = each.text
         # The folder must be there even when it is empty.
         files["resources/.keep"] = ""
-        flags = {**self._flags(book), "resources-path": str(folder / "resources"), **self.flags}
+        flags = {**self._flags(book), "resources-path": str(home / "resources"), **self.flags}
         argv = [f"--{key}={value}" for key, value in flags.items()]
-        argv += [f"--config={folder / file}" for file in configs]
+        argv += [f"--config={home / file}" for file in configs]
         return Launch(
             name=self.name,
             argv=(str(book.tools.path("daprd")), *argv),
             env=self._environment(book),
-            ports=tuple(book.endpoint(self.name, port).port for port in PORTS),
+            ports=tuple(book.listen(self.name, port).port for port in PORTS),
+            internal=(book.listen(self.name, "internal").port,),
             files=files | configs,
             grace=4.0,
+            image="daprd",
+            pod=self.pod,
+            volumes={NAMES: str(book.shared(NAMES, self.name))},
         )
 
     def checks(self, book: Book) -> Iterator[Check]:
@@ -94,13 +103,13 @@ class Sidecar(Plain):
 
     def _ladder(self, book: Book, client: DaprClient) -> Sequence[Check]:
         app = book.endpoint(self.app_id)
-        resources = book.resources(self.app_id)
+        resources = book.resources(self.app_id, HOST)
         subscriptions = SubscriptionsCheck(
             client, app, self._token(book, "app-api"), _declared_topics(resources)
         )
         declared = {each.name: each.type for each in resources if each.kind == "Component"}
         return (
-            TcpCheck(book.endpoint(self.name, "http")),
+            TcpCheck(book.endpoint(self.name, "http"), forwarded=book.inside(self.name)),
             HealthCheck(client, outbound=True, rung="outbound"),
             identity_check(client, self.app_id),
             components_check(client, declared),
@@ -111,7 +120,7 @@ class Sidecar(Plain):
             DeliveryCheck(subscriptions, _groups(resources, self.app_id)),
         )
 
-    def exports(self, book: Book) -> Mapping[str, str]:
+    def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
         """``http``, ``grpc``: the ports; ``token``: of its API."""
         return {
             "http": str(book.endpoint(self.name, "http").port),
@@ -124,9 +133,11 @@ class Sidecar(Plain):
 
     def _environment(self, book: Book) -> dict[str, str]:
         where = f"env of {self.name}"
-        env = {key: book.fill(value, where) for key, value in self.env.items()}
-        # The sqlite resolver registers this address for the app.
-        env["DAPR_HOST_IP"] = LOOPBACK
+        env = {key: book.fill(value, where, self.name) for key, value in self.env.items()}
+        if not book.inside(self.name):
+            # The sqlite resolver registers this address for the app; in a container daprd finds
+            # the one of its network.
+            env["DAPR_HOST_IP"] = LOOPBACK
         if self.token:
             env |= {
                 "DAPR_API_TOKEN": book.token("dapr-api"),
@@ -135,10 +146,11 @@ class Sidecar(Plain):
         return env
 
     def _flags(self, book: Book) -> dict[str, str]:
-        http, grpc, internal, metrics = (book.endpoint(self.name, port) for port in PORTS)
+        http, grpc, internal, metrics = (book.listen(self.name, port) for port in PORTS)
+        app = book.endpoint(self.app_node, viewer=self.name)
         flags = {
             "app-id": self.app_id,
-            "app-port": str(book.endpoint(self.app_node).port),
+            "app-port": str(app.port),
             "dapr-http-port": str(http.port),
             "dapr-grpc-port": str(grpc.port),
             "dapr-internal-grpc-port": str(internal.port),
@@ -146,19 +158,20 @@ class Sidecar(Plain):
             "dapr-listen-addresses": http.host,
             "dapr-internal-grpc-listen-address": internal.host,
             "metrics-listen-address": metrics.host,
-            "app-channel-address": LOOPBACK,
+            "app-channel-address": app.host,
             # The default of 5 s would be spent in full by every stop with a busy subscription.
             "dapr-graceful-shutdown-seconds": "1",
         }
         if "placement" in book.topology:
-            flags["placement-host-address"] = str(book.endpoint("placement"))
+            flags["placement-host-address"] = str(book.endpoint("placement", viewer=self.name))
         if "scheduler" in book.topology:
-            flags["scheduler-host-address"] = str(book.endpoint("scheduler"))
+            flags["scheduler-host-address"] = str(book.endpoint("scheduler", viewer=self.name))
         return flags
 
     def _configuration(self, book: Book) -> str:
         """Name resolution by a file: mDNS fails in VPNs, containers and CI."""
-        names = {"connectionString": str(book.folder("names") / "names.db"), "updateInterval": "2s"}
+        file = str(book.shared(NAMES, self.name) / "names.db")
+        names = {"connectionString": file, "updateInterval": "2s"}
         resolution = {"component": "sqlite", "version": "v1", "configuration": names}
         body = {
             "apiVersion": "dapr.io/v1alpha1",

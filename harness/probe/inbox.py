@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
+
+import httpx
 
 from harness.endpoint import Endpoint
 from harness.loopback import ask
-from harness.probe.inbox_server import CONTROL, Rule
+from harness.probe.inbox_server import CONTROL, RECORD, SIZE, Rule
 from harness.probe.stream import Stream
 
 
@@ -48,15 +50,14 @@ class Inbox(Stream[Delivery]):
 
     Args:
         app: the app's name, for messages.
-        record: the file that the proxy writes.
-        control: the proxy's address.
-        start: the byte from which on to read.
+        proxy: the recording proxy's address.
+        start: the byte of the record from which on to read.
     """
 
-    def __init__(self, app: str, record: Path, control: Endpoint, start: int = 0) -> None:
+    def __init__(self, app: str, proxy: Endpoint, start: int = 0) -> None:
         super().__init__(f"inbox of {app}", self._read)
-        self._record = record
-        self._control = f"{control.http}{CONTROL}"
+        self._proxy = proxy
+        self._control = f"{proxy.http}{CONTROL}"
         self._position = start
         self.spoilt = False
 
@@ -88,13 +89,21 @@ class Inbox(Stream[Delivery]):
         self.spoilt = False
 
     def _read(self) -> Iterator[Delivery]:
-        with self._record.open("rb") as file:
-            file.seek(self._position)
-            for line in file:
-                # A line without its end is still being written.
-                if line.endswith(b"\n"):
-                    self._position += len(line)
-                    yield read_delivery(json.loads(line))
+        for line in _recorded(self._proxy, self._position).content.splitlines(keepends=True):
+            # A line without its end is still being written.
+            if line.endswith(b"\n"):
+                self._position += len(line)
+                yield read_delivery(json.loads(line))
+
+
+def size_of_record(proxy: Endpoint) -> int:
+    """The bytes that a proxy has recorded so far."""
+    return int(_recorded(proxy, sys.maxsize).headers[SIZE])
+
+
+def _recorded(proxy: Endpoint, start: int) -> httpx.Response:
+    answer = ask("GET", f"{proxy.http}{RECORD}?from={start}")
+    return answer.raise_for_status()
 
 
 def read_delivery(row: dict[str, Any]) -> Delivery:

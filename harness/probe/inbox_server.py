@@ -1,10 +1,13 @@
 """The recording proxy between daprd and an app, a program of its own.
 
-    python -m harness.probe.inbox_server LISTEN_PORT APP_PORT RECORD_FILE
+    python inbox_server.py LISTEN_HOST:PORT APP_HOST:PORT RECORD_FILE
+
+It runs in containers too, so it needs h11 and nothing of the harness.
 
 Every request that daprd makes goes to the app and back unchanged, and leaves one JSON line with
-what was asked and what was answered. Rules sent to ``POST /__inbox__/rules`` answer chosen
-deliveries with an error instead: before the app has seen them, or after it has done its work.
+what was asked and what was answered. ``GET /__inbox__/record?from=N`` gives the record from byte N
+on, and its size in a header. Rules sent to ``POST /__inbox__/rules`` answer chosen deliveries with
+an error instead: before the app has seen them, or after it has done its work.
 It listens only when the app does: a proxy that accepts for a dead app would make "port open" lie.
 """
 
@@ -18,12 +21,18 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import h11
 
-from harness.endpoint import LOOPBACK
-
 CONTROL = "/__inbox__/rules"
+RECORD = "/__inbox__/record"
+SIZE = "inbox-size"
+"""The header that tells how many bytes the record has."""
+
+CHUNK = 8 * 1024 * 1024
+"""Bytes of the record that one answer holds."""
+
 BODY_LIMIT = 256 * 1024
 """Bytes of a body that are recorded; what is forwarded is never cut."""
 
@@ -67,8 +76,9 @@ class Answer:
 class Proxy:
     """Forwards, records and spoils."""
 
-    def __init__(self, app_port: int, record: Path) -> None:
-        self.app_port = app_port
+    def __init__(self, app: tuple[str, int], record: Path) -> None:
+        self.app = app
+        self.path = record
         self.record = record.open("a", buffering=1)
         self.rules: list[Rule] = []
 
@@ -111,6 +121,8 @@ class Proxy:
         path = request.target.decode()
         if path == CONTROL:
             return self._control(request, body)
+        if path.startswith(RECORD):
+            return self._recorded(path)
         at, wall = time.monotonic(), time.time()
         rule = next((rule for rule in self.rules if rule.hits(path, body)), None)
         if rule is not None and not rule.after:
@@ -145,9 +157,16 @@ class Proxy:
         rules = json.dumps([asdict(rule) for rule in self.rules]).encode()
         return Answer(200, [(b"content-type", b"application/json")], rules)
 
+    def _recorded(self, path: str) -> Answer:
+        position = int(parse_qs(urlsplit(path).query)["from"][0])
+        size = self.path.stat().st_size
+        with self.path.open("rb") as file:
+            file.seek(min(position, size))
+            return Answer(200, [(SIZE.encode(), str(size).encode())], file.read(CHUNK))
+
     async def _forward(self, request: h11.Request, body: bytes) -> Answer:
         try:
-            reader, writer = await asyncio.open_connection(LOOPBACK, self.app_port)
+            reader, writer = await asyncio.open_connection(*self.app)
         except OSError as error:
             return Answer(502, [], f"the app cannot be reached: {error}".encode())
         with contextlib.closing(writer):
@@ -192,13 +211,18 @@ def _spoiled(rule: Rule) -> Answer:
     return Answer(rule.status, [(b"content-type", b"text/plain")], b"spoiled by the inbox")
 
 
-async def main(listen: int, app: int, record: Path) -> None:
+async def main(listen: str, app: str, record: Path) -> None:
     """Serve until ended."""
-    server = await asyncio.start_server(Proxy(app, record).serve, LOOPBACK, listen)
+    server = await asyncio.start_server(Proxy(_address(app), record).serve, *_address(listen))
     async with server:
         await server.serve_forever()
 
 
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host, int(port)
+
+
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])))
+        asyncio.run(main(sys.argv[1], sys.argv[2], Path(sys.argv[3])))

@@ -9,7 +9,8 @@ import socket
 import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePath
 from typing import Any
 
 from harness.deadline import Deadline, Observation, poll
@@ -57,7 +58,7 @@ def class_path(kafka: Path) -> str:
     return ":".join(str(path) for path in sorted((kafka / "jars").resolve().glob("*.jar")))
 
 
-def broker_command(java: Path, kafka: Path, properties: Path) -> list[str]:
+def broker_command(java: Path, kafka: Path, properties: PurePath) -> list[str]:
     """The command line of a broker, with the start-up cache where there is one."""
     cache = kafka / "kafka.aot"
     # A cache that does not fit (another JRE, moved jars) is ignored by the JVM, not an error.
@@ -65,39 +66,67 @@ def broker_command(java: Path, kafka: Path, properties: Path) -> list[str]:
     return _command(java, kafka, [*quick, "kafka.Kafka", str(properties)])
 
 
-def properties(client: int, controller: int, data: Path) -> str:
-    """``server.properties`` of a one-node KRaft broker on loopback, tuned for tests.
+@dataclass(frozen=True)
+class Listeners:
+    """Where a one-node broker listens.
+
+    Attributes:
+        bind: the address to bind.
+        host: what clients on the machine are told, as ``host:port``.
+        controller: the port of the quorum, used by the broker itself.
+        network: what clients in the broker's network are told; "" where there is none.
+    """
+
+    bind: str
+    host: str
+    controller: int
+    network: str = ""
+
+
+def settings_of(listeners: Listeners, data: PurePath) -> dict[str, str]:
+    """The properties of a one-node KRaft broker, tuned for tests.
 
     Args:
-        client: the port for clients.
-        controller: the port for the quorum, used by the broker itself.
+        listeners: where it listens.
         data: the formatted data folder.
     """
-    rows = {
+    named = {"HOST": listeners.host}
+    if listeners.network:
+        named["NETWORK"] = listeners.network
+    bound = [f"{name}://{listeners.bind}:{told.rpartition(':')[2]}" for name, told in named.items()]
+    own = f"{LOOPBACK}:{listeners.controller}"
+    return {
         "process.roles": "broker,controller",
-        "node.id": 1,
-        "controller.quorum.voters": f"1@{LOOPBACK}:{controller}",
-        "listeners": f"PLAINTEXT://{LOOPBACK}:{client},CONTROLLER://{LOOPBACK}:{controller}",
-        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{client}",
+        "node.id": "1",
+        "controller.quorum.voters": f"1@{own}",
+        "listeners": ",".join([*bound, f"CONTROLLER://{own}"]),
+        "advertised.listeners": ",".join(f"{name}://{told}" for name, told in named.items()),
         "controller.listener.names": "CONTROLLER",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "log.dirs": data,
-        "offsets.topic.num.partitions": 1,
-        "offsets.topic.replication.factor": 1,
-        "transaction.state.log.replication.factor": 1,
-        "transaction.state.log.num.partitions": 1,
-        "transaction.state.log.min.isr": 1,
+        "inter.broker.listener.name": list(named)[-1],
+        "listener.security.protocol.map": ",".join(
+            f"{name}:PLAINTEXT" for name in [*named, "CONTROLLER"]
+        ),
+        "log.dirs": str(data),
+        "offsets.topic.num.partitions": "1",
+        "offsets.topic.replication.factor": "1",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.num.partitions": "1",
+        "transaction.state.log.min.isr": "1",
         # The default of 3000 ms is the longest part of a first delivery (KIP-134).
-        "group.initial.rebalance.delay.ms": 0,
-        "group.min.session.timeout.ms": 500,
+        "group.initial.rebalance.delay.ms": "0",
+        "group.min.session.timeout.ms": "500",
         "auto.create.topics.enable": "false",
-        "num.network.threads": 2,
-        "num.io.threads": 4,
+        "num.network.threads": "2",
+        "num.io.threads": "4",
         "log.cleaner.enable": "false",
         # Small segments: Kafka preallocates 10 MB of index per partition otherwise.
-        "log.index.size.max.bytes": 65536,
+        "log.index.size.max.bytes": "65536",
     }
-    return "".join(f"{key}={value}\n" for key, value in rows.items())
+
+
+def properties(listeners: Listeners, data: PurePath) -> str:
+    """The same as the text of ``server.properties``."""
+    return "".join(f"{key}={value}\n" for key, value in settings_of(listeners, data).items())
 
 
 LOGGING = """\
@@ -168,7 +197,8 @@ def _prepare(target: Path, jars: Path, java: Path, major: int) -> None:
     (target / "log4j2.yaml").write_text(LOGGING)
     client, controller = _free_ports()
     config = target / "server.properties"
-    config.write_text(properties(client, controller, target / "data"))
+    listeners = Listeners(LOOPBACK, f"{LOOPBACK}:{client}", controller)
+    config.write_text(properties(listeners, target / "data"))
     _format(java, target, config)
     record = [f"-XX:AOTCacheOutput={target / 'kafka.aot'}"] if major >= AOT_FLOOR else []
     log = target / "prepare.log"

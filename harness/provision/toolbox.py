@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness.errors import ConfigError
+from harness.errors import ConfigError, Unavailable
 from harness.provision.dapr import provide_dapr
 from harness.provision.java import provide_java
 from harness.provision.kafka import provide_kafka
-from harness.provision.postgres import postgres_binary, provide_postgres
+from harness.provision.postgres import postgres_binary, postgres_wheel, provide_postgres
 from harness.provision.progress import Progress, Quiet
 from harness.provision.store import Store
+from harness.provision.versions import DAPR_BINARIES
 from harness.settings import Settings
-from harness.topology import did_you_mean
+from harness.topology import Node, did_you_mean
 
 
 class Toolbox:
@@ -50,6 +51,7 @@ class Toolbox:
             "java": ("java", lambda: provide_java(self.settings)),
             "kafka": ("kafka", self._kafka),
             "postgres": ("postgres", postgres_binary),
+            "postgres-wheel": ("postgres", postgres_wheel),
             "postgres-data": ("postgres", self._postgres),
         }
         if tool not in makers:
@@ -59,6 +61,31 @@ class Toolbox:
             if tool not in self._found:
                 self._found[tool] = make()
             return self._found[tool]
+
+    def provide(self, nodes: Sequence[Node], root: Path) -> None:
+        """Have everything that these nodes are made of.
+
+        Quick ones first, so that a missing Java is not told after minutes of building Dapr.
+
+        Raises:
+            Unavailable: a tool cannot be had, or runs in containers only.
+        """
+        wanted = {part for node in nodes for tool in node.tools for part in _parts(tool)}
+        for part in sorted(wanted, key=lambda part: (part in DAPR_BINARIES, part)):
+            self.path(part)
+
+    def require_obtainable(self, nodes: Sequence[Node]) -> None:
+        """Check what can be checked without installing anything.
+
+        Raises:
+            Unavailable: a wheel is missing, or something is not here and the network is forbidden.
+        """
+        wanted = {part for node in nodes for tool in node.tools for part in _parts(tool)}
+        for part in sorted(wanted & {"java", "postgres"}):
+            self.path(part)
+        if self.settings.offline:
+            for part in sorted(wanted - {"java", "postgres"}):
+                self.path(part)
 
     def _dapr(self) -> Path:
         if "dapr" not in self._found:
@@ -70,3 +97,19 @@ class Toolbox:
 
     def _postgres(self) -> Path:
         return provide_postgres(self.store, self._progress) / "data"
+
+
+def _parts(tool: str) -> tuple[str, ...]:
+    """The programs and folders that a node's tool is made of."""
+    if tool == "redpanda":
+        raise Unavailable(
+            "Redpanda runs in containers only",
+            hint="use the containers runtime, or the broker `kafka`",
+        )
+    parts = {
+        # An app runs on this Python.
+        "app": (),
+        "kafka": ("java", "kafka"),
+        "postgres": ("postgres", "postgres-data"),
+    }
+    return parts.get(tool, (tool,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib.resources import files
+from pathlib import PurePosixPath
 
 DAPR = "1.18.2"
 """1.18.3 cannot be built from the Go module proxy: one of its dependencies is not served."""
@@ -30,6 +31,9 @@ JAVA_FLOOR = 17
 """Kafka 4 needs it."""
 
 KAFKA = "4.3.1"
+
+KAFKA_DATA = PurePosixPath("/var/lib/kafka/data")
+"""Where the official image keeps its data, owned by the account it runs as."""
 
 
 def kafka_jars() -> list[tuple[str, str, str, str]]:

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from dataclasses import dataclass
 
 from harness.deadline import Observation
 from harness.endpoint import Endpoint
 
+HELD = 0.05
+"""Seconds in which a forwarder hangs up on whoever it cannot forward."""
+
 
 @dataclass(frozen=True)
 class TcpCheck:
-    """The endpoint accepts a connection.
+    """The endpoint accepts a connection and, behind a forwarder, keeps it.
 
-    Weak by nature: a forwarder accepts for a dead app, so no ladder ends on this rung.
+    Attributes:
+        forwarded: a forwarder (docker-proxy, an ssh bridge) accepts for a dead app and hangs up
+            when it notices, so a connection counts once it has lasted for a moment.
     """
 
     endpoint: Endpoint
     rung: str = "port"
+    forwarded: bool = False
 
     def observe(self) -> Observation:
         """Connect once."""
         try:
-            socket.create_connection((self.endpoint.host, self.endpoint.port), 0.5).close()
+            with socket.create_connection((self.endpoint.host, self.endpoint.port), 0.5) as opened:
+                if self.forwarded and _hung_up(opened):
+                    return Observation(False, f"{self.endpoint}: only the forwarder accepts")
         except OSError as error:
             return Observation(False, f"{self.endpoint}: {error.strerror or error}")
         return Observation(True, f"{self.endpoint} accepts")
+
+
+def _hung_up(opened: socket.socket) -> bool:
+    readable, _, _ = select.select([opened], [], [], HELD)
+    return bool(readable) and not opened.recv(1)

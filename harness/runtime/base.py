@@ -20,12 +20,17 @@ class State(Enum):
 
 
 class Life:
-    """The states of an instance, the same for every runtime."""
+    """The states of an instance, the same for every runtime.
+
+    Attributes:
+        fate: why it ended, as far as somebody knows more than its exit code.
+    """
 
     def __init__(self, launch: Launch) -> None:
         self.launch = launch
         self._exit_code: int | None = None
         self._ready = False
+        self.fate = ""
 
     @property
     def name(self) -> str:
@@ -70,6 +75,11 @@ class Instance(Protocol):
     @property
     def exit_code(self) -> int | None:
         """None while it runs; negative for a signal, as in `subprocess`."""
+        ...
+
+    @property
+    def fate(self) -> str:
+        """Why it ended, as far as somebody knows more than its exit code."""
         ...
 
     @property
@@ -128,6 +138,19 @@ class Runtime(Protocol):
     @property
     def owner(self) -> int:
         """The process that ends the run when it gets SIGTERM."""
+        ...
+
+    @property
+    def gateway(self) -> str | None:
+        """This machine's address as containers see it; None where there are no containers."""
+        ...
+
+    def prepare(self, launches: Sequence[Launch]) -> None:
+        """Hear of every launch of the stack before the first is started.
+
+        Raises:
+            LaunchError: what they share cannot be made.
+        """
         ...
 
     def reserve(self, wanted: int | None = None) -> Endpoint:

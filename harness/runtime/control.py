@@ -16,8 +16,11 @@ from typing import Any
 from harness.errors import InstanceDied, LaunchError, TeardownError
 from harness.runtime import supervisor
 
-STOPPING = 30.0
+STOPPING = 60.0
 """Seconds that a supervisor may take to end everything; it kills after one."""
+
+LEFT_BEHIND = 3
+"""Its exit code when something could not be removed; the run's folder is kept then."""
 
 
 class Control:
@@ -27,14 +30,20 @@ class Control:
         folder: the run's folder, removed by the supervisor at the end.
         exited: called with process id and exit code, from a thread of its own.
         lost: called once when the supervisor is gone, from the same thread.
+        told: called with each line that a helper prints, from the same thread.
     """
 
     def __init__(
-        self, folder: Path, exited: Callable[[int, int], None], lost: Callable[[], None]
+        self,
+        folder: Path,
+        exited: Callable[[int, int], None],
+        lost: Callable[[], None],
+        told: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._folder = folder
         self._exited = exited
         self._lost = lost
+        self._told = told
         self._lock = threading.Lock()
         self._answers: dict[int, Future[dict[str, Any]]] = {}
         self._serial = 0
@@ -89,7 +98,7 @@ class Control:
         with self._lock:
             self._send({"id": 0, "op": "finish"})
         try:
-            self._process.wait(STOPPING)
+            code = self._process.wait(STOPPING)
         except subprocess.TimeoutExpired:
             raise TeardownError(
                 f"the supervisor (pid {self.pid}) did not end",
@@ -98,6 +107,12 @@ class Control:
             ) from None
         finally:
             self._hang_up()
+        if code == LEFT_BEHIND:
+            raise TeardownError(
+                "not everything that the run made could be removed",
+                last=(self._folder / "logs" / "supervisor.log").read_text()[-1500:],
+                hint="`dapr-harness down --stale` tries again",
+            )
 
     def detach(self, leftovers: list[str]) -> None:
         """Let the supervisor go on without us."""
@@ -131,6 +146,9 @@ class Control:
     def _receive(self, message: dict[str, Any]) -> None:
         if message.get("event") == "exited":
             self._exited(message["pid"], message["code"])
+            return
+        if message.get("event") == "told":
+            self._told(message["line"])
             return
         with self._lock:
             future = self._answers.pop(message["id"], None)

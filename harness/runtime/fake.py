@@ -91,6 +91,7 @@ class FakeRuntime:
     """
 
     name = "fake"
+    gateway = None
     owner = 0
 
     def __init__(self, folder: Path, scripts: Mapping[str, Script] | None = None) -> None:
@@ -100,6 +101,9 @@ class FakeRuntime:
         self._scripts = dict(scripts or {})
         self._port = 20000
         self._instances: list[FakeInstance] = []
+
+    def prepare(self, launches: Sequence[Launch]) -> None:
+        """Nothing is shared."""
 
     def reserve(self, wanted: int | None = None) -> Endpoint:
         """The wanted port or the next number; nothing is held."""

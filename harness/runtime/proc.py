@@ -64,3 +64,15 @@ def _is_zombie(pid: int) -> bool:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     return False
+
+
+def born(pid: int) -> str:
+    """When a process started, in the kernel's own words; "" when it does not run.
+
+    One that has ended and was not waited for yet is still listed; it does not run.
+    """
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if words[0] == "Z" else words[19]

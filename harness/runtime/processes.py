@@ -10,7 +10,7 @@ import signal
 import stat
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,22 +32,29 @@ class ProcessRuntime(Closing):
 
     Args:
         environment: the variables that every process inherits.
+        told: called with each line that a helper of the supervisor prints (op ``listen``).
     """
 
     name = "processes"
+    gateway = None
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], told: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._environment = dict(environment)
         self.folder = _run_folder()
         self._lock = threading.Lock()
         self._instances: dict[int, ProcessInstance] = {}
         self._early: dict[int, int] = {}
         self._closed = self._detached = False
-        self._control = Control(self.folder, self._exited, self._lost)
+        self._control = Control(self.folder, self._exited, self._lost, told)
 
     def log(self, name: str) -> Path:
         """The log file of a node."""
         return self.folder / "logs" / f"{name}.log"
+
+    def prepare(self, launches: Sequence[Launch]) -> None:
+        """Nothing is shared."""
 
     def reserve(self, wanted: int | None = None) -> Endpoint:
         """Hold a port of 127.0.0.1 until a launch that lists it is executed.

@@ -6,9 +6,9 @@ end-of-file, whatever the reason (a clean close, ``kill -9`` of pytest), it ends
 grandchildren included, and removes the run's folder. `atexit` in the parent would leave all of
 it running after ``kill -9``.
 
-Requests:  {"id", "op": reserve | spawn | signal | detach | finish, ...}
+Requests:  {"id", "op": reserve | release | spawn | signal | listen | at_end | detach | finish, ...}
 Answers:   {"id", "ok", ...} or {"id", "error", "kind"}
-Events:    {"event": "exited", "name", "pid", "code"}
+Events:    {"event": "exited", "name", "pid", "code"}, {"event": "told", "line"}
 """
 
 import contextlib
@@ -32,6 +32,7 @@ PR_SET_CHILD_SUBREAPER = 36
 LOOPBACK = "127.0.0.1"
 PORT_FLOOR = 10240
 GRACE = 1.0
+LEFT_BEHIND = 3
 LEASES = f"/tmp/dapr-harness-ports-{os.getuid()}"
 """One for all stacks of a user, whatever their TMPDIR. Another user's stacks are kept apart by the
 bound sockets alone: files that several users lock in /tmp are refused by fs.protected_regular."""
@@ -110,6 +111,8 @@ class Supervisor:
         self.detached = False
         self.finishing = False
         self.leftovers = []
+        self.last_commands = []
+        self.selector = selectors.DefaultSelector()
         self.wakeup = -1
         self.buffer = b""
 
@@ -121,23 +124,34 @@ class Supervisor:
         signal.set_wakeup_fd(writer)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.wakeup, selectors.EVENT_READ, "signal")
-            selector.register(self.control, selectors.EVENT_READ, "control")
-            while not self.finishing:
-                for key, _ in selector.select():
-                    if key.data == "signal":
-                        os.read(self.wakeup, 512)
-                        self.reap()
-                    elif not self._read_control():
-                        selector.unregister(self.control)
-                        self.finishing = self.finishing or not self.detached
-        self.end_all()
+        self.selector.register(self.wakeup, selectors.EVENT_READ, self._on_wakeup)
+        self.selector.register(self.control, selectors.EVENT_READ, self._on_control)
+        while not self.finishing:
+            for key, _ in self.selector.select():
+                key.data(key.fileobj)
+        return self.end_all()
 
     def _on_signal(self, number, _frame):
         # SIGINT reaches only a supervisor that somebody aimed at: it has its own session.
         if number == signal.SIGTERM:
             self.finishing = True
+
+    def _on_wakeup(self, wakeup):
+        os.read(wakeup, 512)
+        self.reap()
+
+    def _on_control(self, control):
+        if not self._read_control():
+            self.selector.unregister(control)
+            self.finishing = self.finishing or not self.detached
+
+    def _on_line(self, pipe):
+        line = pipe.readline()
+        if line:
+            self.send({"event": "told", "line": line.decode("utf-8", "replace").rstrip()})
+        else:
+            self.selector.unregister(pipe)
+            pipe.close()
 
     def _read_control(self):
         try:
@@ -194,6 +208,30 @@ class Supervisor:
         self.end_signals[child.pid] = request["end_signal"]
         return {"pid": child.pid}
 
+    def op_release(self, request):
+        self.ports.release(request["ports"])
+
+    def op_listen(self, request):
+        """Start a helper and pass on each line that it prints."""
+        helper = self._help(request["argv"], stdout=subprocess.PIPE)
+        self.children[helper.pid], self.names[helper.pid] = helper, "helper"
+        # Unbuffered, and the helper writes whole lines: a readable pipe holds one.
+        self.selector.register(helper.stdout, selectors.EVENT_READ, self._on_line)
+
+    def op_at_end(self, request):
+        """Run a command when everything else has ended."""
+        self.last_commands.append(request["argv"])
+
+    def _help(self, argv, **streams):
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=lambda: _prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
+            bufsize=0,
+            **streams,
+        )
+
     def op_signal_one(self, request):
         with contextlib.suppress(ProcessLookupError):
             os.kill(request["pid"], request["signal"])
@@ -229,10 +267,14 @@ class Supervisor:
     def end_all(self):
         self._sweep(GRACE, lambda pid: self.end_signals.get(pid, signal.SIGTERM), once=True)
         self._sweep(5.0, lambda _pid: signal.SIGKILL, once=False)
+        codes = [helper.wait() for helper in [self._help(argv) for argv in self.last_commands]]
+        if any(codes):
+            return LEFT_BEHIND
         shutil.rmtree(self.folder, ignore_errors=True)
         for path in self.leftovers:
             with contextlib.suppress(OSError):
                 os.unlink(path)
+        return 0
 
     def _sweep(self, grace, choose, once):
         ends = time.monotonic() + grace
@@ -293,7 +335,7 @@ def main():
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
     control = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(control.fileno(), False)
-    Supervisor(control, sys.argv[2]).run()
+    sys.exit(Supervisor(control, sys.argv[2]).run())
 
 
 if __name__ == "__main__":

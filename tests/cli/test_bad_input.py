@@ -149,6 +149,7 @@ def test_a_broker_that_dies_while_it_starts(mini: Path) -> None:
 def test_offline_with_an_empty_cache(mini: Path) -> None:
     """A prerequisite is not available: exit code 3, and the command that mends it."""
     empty = {"DAPR_HARNESS_CACHE_DIR": str(mini / "cache"), "HOME": str(mini)}
+    empty["DAPR_HARNESS_RUNTIME"] = "processes"
 
     up = cli(mini, "up", "--offline", env=empty)
     provision = cli(mini, "provision", "--offline", env=empty)

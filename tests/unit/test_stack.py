@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from harness import (
     Topology,
 )
 from harness.runtime.fake import FakeRuntime, Script
+from harness.topology import Node
 from tests.support import Fake, ScriptedCheck
 
 NEVER = (ScriptedCheck("never", after=None),)
@@ -27,6 +28,9 @@ NEVER = (ScriptedCheck("never", after=None),)
 
 class NoTools:
     """Nothing is installed, and nothing is asked for."""
+
+    def provide(self, nodes: Sequence[Node], root: Path) -> None:
+        """Fakes are made of nothing."""
 
     def path(self, tool: str) -> Path:
         raise AssertionError(tool)

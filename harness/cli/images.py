@@ -1,0 +1,88 @@
+"""``images``: what containers run in, and making it without a registry."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from harness.cli.console import Steps, out, print_json
+from harness.errors import HarnessError, Unavailable
+from harness.provision.images import IMAGES
+from harness.settings import Settings
+
+if TYPE_CHECKING:
+    from harness.images import Images
+
+app = typer.Typer(
+    name="images",
+    help="What containers run in: list it, or make it where no registry can be reached.",
+    no_args_is_help=True,
+)
+
+
+@app.command("list")
+def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show every image of the table, and whether this engine has it."""
+    images = _images(Settings.load())
+    found = [images.find(name) for name in IMAGES]
+    if as_json:
+        print_json([asdict(each) for each in found])
+        return
+    table = Table(box=None)
+    for column in ("image", "reference", "where", "what"):
+        table.add_column(column)
+    colours = {"missing": "yellow", "built": "green", "here": "green", "chosen": "cyan"}
+    for each in found:
+        origin = f"[{colours[each.origin]}]{each.origin}[/]"
+        table.add_row(each.name, each.reference, origin, IMAGES[each.name].needs)
+    out.print(table)
+    out.print("override one: DAPR_HARNESS_IMAGE_<NAME>, or [tool.dapr-harness.images]")
+
+
+@app.command()
+def build(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Which; all that can be made when left out.")
+    ] = None,
+    missing: Annotated[
+        bool, typer.Option("--missing", help="Only those that the engine does not have.")
+    ] = False,
+    offline: Annotated[
+        bool | None, typer.Option("--offline", help="Never use the network.")
+    ] = None,
+) -> None:
+    """Make every image that can be made from what is provisioned, without a registry."""
+    settings = Settings.load(offline=offline)
+    images = _images(settings)
+    failed: HarnessError | None = None
+    for name in names or [name for name, entry in IMAGES.items() if entry.local]:
+        if missing and images.find(name).origin != "missing":
+            continue
+        try:
+            done = images.build(name)
+        except HarnessError as error:
+            # The rest goes on: one image that cannot be made is no reason to lack the others.
+            out.print(f"{name:<10} could not be built: {error.subject}", soft_wrap=True)
+            failed = failed or error
+        else:
+            what = "built" if done else "up to date"
+            out.print(f"{name:<10} {IMAGES[name].local}  {what}", soft_wrap=True)
+    if failed is not None:
+        raise failed
+
+
+def _images(settings: Settings) -> Images:
+    try:
+        from harness.images import Images
+    except ImportError as error:
+        raise Unavailable(
+            "images need two more packages",
+            last=str(error),
+            hint="pip install 'dapr-harness[containers]'",
+        ) from None
+    images = Images(settings, Steps())
+    _ = images.engine
+    return images

@@ -1,0 +1,124 @@
+"""What brokers of Kafka's protocol have in common, and the choice between them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from harness.deadline import Check
+from harness.errors import ConfigError, LaunchError
+from harness.launch import Launch
+from harness.nodes.base import Plain
+from harness.ready.kafka import BrokerCheck, TopicsCheck, admin_of
+from harness.topology import HOST, Book, Choice, Node
+
+KINDS = ("auto", "kafka", "redpanda")
+
+
+@dataclass(frozen=True, init=False)
+class KafkaProtocol(Plain, ABC):
+    """A broker with its topics.
+
+    Args:
+        topics: names of the topics to create before anything publishes, each with the default
+            number of partitions, or ``name:partitions``.
+        partitions: the default number of partitions.
+        name: the node's name, its kind in lower case by default; it exports ``<name>.brokers``.
+        port: a fixed port for clients on this machine.
+    """
+
+    default_name: ClassVar[str]
+
+    name: str
+    topics: tuple[tuple[str, int], ...]
+    port: int | None
+
+    def __init__(
+        self,
+        topics: Sequence[str] = (),
+        *,
+        partitions: int = 1,
+        name: str = "",
+        port: int | None = None,
+    ) -> None:
+        object.__setattr__(self, "name", name or self.default_name)
+        object.__setattr__(self, "port", port)
+        object.__setattr__(self, "topics", tuple(_topic(each, partitions) for each in topics))
+
+    @abstractmethod
+    def plan(self, book: Book) -> Launch:
+        """What to start."""
+
+    def checks(self, book: Book) -> Sequence[Check]:
+        """It answers a metadata request."""
+        return (BrokerCheck(str(book.endpoint(self.name))),)
+
+    def provide(self, book: Book) -> None:
+        """Create the topics, so that nobody waits for auto-creation.
+
+        Raises:
+            LaunchError: the broker refused one.
+        """
+        from confluent_kafka import KafkaError, KafkaException
+        from confluent_kafka.admin import NewTopic
+
+        if not self.topics:
+            return
+        wanted = [NewTopic(name, parts, 1) for name, parts in self.topics]
+        admin = admin_of(str(book.endpoint(self.name)))  # a name: the futures die with it
+        for name, future in admin.create_topics(wanted).items():
+            try:
+                future.result(20)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise LaunchError(f"topic {name} was refused", last=str(error)) from None
+
+    def confirms(self, book: Book) -> Sequence[Check]:
+        """Each partition has its leader."""
+        names = [name for name, _ in self.topics]
+        return (TopicsCheck(str(book.endpoint(self.name)), names),)
+
+    def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
+        """``brokers``: what a client of that viewer must be told to get an address it can reach."""
+        port = "network" if book.inside(viewer) else "main"
+        return {"brokers": str(book.endpoint(self.name, port, viewer=viewer))}
+
+
+@dataclass(frozen=True, init=False)
+class Broker(KafkaProtocol):
+    """Kafka or Redpanda, whichever fits: Redpanda in containers, Kafka as a process.
+
+    The setting ``broker`` (``kafka`` or ``redpanda``) decides instead where it is given; with
+    ``redpanda`` the stack runs in containers. The arguments are those of `Kafka`; it exports
+    ``broker.brokers``.
+    """
+
+    default_name = "broker"
+
+    def settle(self, choice: Choice) -> Node:
+        """The broker that was chosen, under this node's name."""
+        from harness.nodes.kafka import Kafka
+        from harness.nodes.redpanda import Redpanda
+
+        fitting = "redpanda" if choice.runtime == "containers" else "kafka"
+        wanted = fitting if choice.broker == "auto" else choice.broker
+        kind = {"kafka": Kafka, "redpanda": Redpanda}[wanted]
+        topics = [f"{name}:{count}" for name, count in self.topics]
+        return kind(topics, name=self.name, port=self.port)
+
+    def plan(self, book: Book) -> Launch:
+        """Never asked: `settle` has put another node in its place."""
+        raise ConfigError(
+            f"broker {self.name!r} was not settled", hint="use harness.running(topology)"
+        )
+
+
+def _topic(text: str, default: int) -> tuple[str, int]:
+    name, _, count = text.partition(":")
+    if not name or (count and not count.isdigit()):
+        raise ConfigError(
+            f"{text!r} is not a topic", expected="`name` or `name:partitions`", hint="fix topics="
+        )
+    return name, int(count or default)

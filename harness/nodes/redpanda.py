@@ -1,0 +1,55 @@
+"""A Redpanda broker: one node in development mode. It runs in containers only."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+
+from harness.launch import Launch
+from harness.nodes.broker import KafkaProtocol
+from harness.topology import NETWORK, Book
+
+PORTS = ("main", "network", "rpc", "admin", "schemas", "proxy")
+
+
+@dataclass(frozen=True, init=False)
+class Redpanda(KafkaProtocol):
+    """A Redpanda broker with its topics."""
+
+    default_name = "redpanda"
+    tools = ("redpanda",)
+    only_inside = True
+
+    def plan(self, book: Book) -> Launch:
+        """``redpanda start`` with two listeners: one for the machine, one for the network.
+
+        ``--mode dev-container`` creates topics by itself, delays no rebalance and does not sync;
+        it also raises ``fetch_reads_debounce_timeout`` to 10 ms, which every delivery would wait.
+        """
+        bind, network, rpc, admin, schemas, proxy = (book.listen(self.name, p) for p in PORTS)
+        told = book.endpoint(self.name, "network", viewer=NETWORK)
+        return Launch(
+            name=self.name,
+            argv=(
+                "redpanda",
+                "start",
+                "--mode=dev-container",
+                "--smp=1",
+                "--memory=512M",
+                f"--kafka-addr=host://{bind},network://{network}",
+                f"--advertise-kafka-addr=host://{book.endpoint(self.name)},network://{told}",
+                f"--rpc-addr={rpc}",
+                f"--advertise-rpc-addr={told.host}:{rpc.port}",
+                f"--schema-registry-addr={schemas}",
+                f"--pandaproxy-addr={proxy}",
+                f"--advertise-pandaproxy-addr={told.host}:{proxy.port}",
+                f"--set=redpanda.admin=[{{address: {admin.host}, port: {admin.port}}}]",
+                "--set=redpanda.fetch_reads_debounce_timeout=1",
+                "--set=redpanda.auto_create_topics_enabled=false",
+            ),
+            image="redpanda",
+            ports=tuple(book.listen(self.name, port).port for port in PORTS),
+            internal=(network.port, rpc.port, schemas.port, proxy.port),
+            end_signal=signal.SIGKILL,
+            grace=10.0,
+        )

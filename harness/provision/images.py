@@ -1,0 +1,112 @@
+"""The one table of images, and how each is made where no registry can be reached."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from harness.errors import ConfigError
+from harness.provision.versions import DAPR, KAFKA
+from harness.settings import Settings
+from harness.topology import did_you_mean
+
+PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
+NAMESPACE = "dapr-harness"
+"""Local images are ``dapr-harness/<name>:<version>``; no registry has such a namespace."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """One entry of the table.
+
+    Attributes:
+        reference: what is used unless the user says otherwise.
+        local: the tag of what `images build` makes, "" when it cannot be made here.
+        program: where the program lies in it; the image's entry point finds it when None.
+        user: the account it must run as, "" for the image's own.
+        needs: what it is, and what it is made of, for people.
+    """
+
+    reference: str
+    local: str
+    program: PurePosixPath | None = None
+    user: str = ""
+    needs: str = ""
+
+
+def _dapr(name: str) -> Image:
+    return Image(
+        f"daprio/{name}:{DAPR}",
+        f"{NAMESPACE}/{name}:{DAPR}",
+        PurePosixPath("/", name),
+        # The official image's account may write neither the resolver's file nor the jobs.
+        user="0",
+        needs=f"Dapr's {name}; made of the binary that processes use, on an empty image",
+    )
+
+
+IMAGES: Mapping[str, Image] = {
+    "redpanda": Image(
+        "redpandadata/redpanda:v24.3.1",
+        "",
+        needs="Redpanda; can only be pulled",
+    ),
+    "kafka": Image(
+        f"apache/kafka:{KAFKA}",
+        f"{NAMESPACE}/kafka:{KAFKA}",
+        needs="Kafka; made of the jars and the JRE that processes use, on the base",
+    ),
+    "postgres": Image(
+        "postgres:18",
+        f"{NAMESPACE}/postgres:18",
+        needs="PostgreSQL; made of the wheel that processes use, on the base",
+    ),
+    "daprd": _dapr("daprd"),
+    "placement": _dapr("placement"),
+    "scheduler": _dapr("scheduler"),
+    "sentry": _dapr("sentry"),
+    "app": Image(
+        f"python:{PYTHON}-slim",
+        f"{NAMESPACE}/app:bookworm",
+        needs="Python, which apps and their inboxes run on; the base itself",
+    ),
+}
+"""By the name that nodes use. The base is Debian bookworm with Python, made by debootstrap."""
+
+
+def image(name: str) -> Image:
+    """An entry of the table.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if name not in IMAGES:
+        raise ConfigError(f"no image is named {name!r}", hint=did_you_mean(name, list(IMAGES)))
+    return IMAGES[name]
+
+
+def chosen(name: str, settings: Settings) -> str:
+    """The reference that the user has chosen for an entry, "" for none."""
+    return settings.images.get(name, "")
+
+
+def variable(name: str) -> str:
+    """The environment variable that overrides an entry."""
+    return f"DAPR_HARNESS_IMAGE_{name.upper()}"
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an image is built from.
+
+    Attributes:
+        dockerfile: the text.
+        sources: files and folders to send along, by their name in the context.
+        texts: small files made here, by their name in the context; executable.
+    """
+
+    dockerfile: str
+    sources: Mapping[str, Path]
+    texts: Mapping[str, str]

@@ -1,0 +1,1 @@
+"""The containers runtime: the only room that imports testcontainers and docker."""

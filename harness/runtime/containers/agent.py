@@ -1,0 +1,225 @@
+"""The agent of a run: writes what containers say, tells when they end, and removes them.
+
+    python agent.py watch ADDRESS RUN FOLDER    until it is ended
+    python agent.py sweep ADDRESS LABEL         until nothing with that label is left
+
+Like the supervisor, which starts it, it is run as a file by a bare interpreter: it must be there in
+milliseconds, outlive the harness, and not depend on a docker command. So it speaks the engine's
+API (https://docs.docker.com/reference/api/engine/) over plain HTTP, with the standard library.
+
+``watch`` writes each container's output into ``FOLDER/<node>.log`` from its first line on, and
+prints JSON lines: {"watching"}, {"id", "code", "reason"} once a log is complete, {"lost"}.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import queue
+import socket
+import ssl
+import sys
+import threading
+import urllib.parse
+
+RUN_LABEL = "dapr-harness.run"
+NODE_LABEL = "dapr-harness.node"
+PASSES = 100
+PAUSE = 0.1
+
+
+class Connection(http.client.HTTPConnection):
+    """One connection to the engine, over a unix socket or TCP."""
+
+    def __init__(self, address, timeout=None):
+        self.url = urllib.parse.urlsplit(address)
+        super().__init__(self.url.hostname or "engine", self.url.port or 2375, timeout=timeout)
+
+    def connect(self):
+        if self.url.scheme == "unix":
+            self.sock = socket.socket(socket.AF_UNIX)
+            self.sock.settimeout(self.timeout)
+            self.sock.connect(self.url.path)
+            return
+        super().connect()
+        if os.environ.get("DOCKER_TLS_VERIFY"):
+            folder = os.environ.get("DOCKER_CERT_PATH", os.path.expanduser("~/.docker"))
+            context = ssl.create_default_context(cafile=os.path.join(folder, "ca.pem"))
+            context.load_cert_chain(
+                os.path.join(folder, "cert.pem"), os.path.join(folder, "key.pem")
+            )
+            self.sock = context.wrap_socket(self.sock, server_hostname=self.url.hostname)
+
+
+class Engine:
+    def __init__(self, address):
+        self.address = address
+
+    def stream(self, path, **query):
+        """The answer of a GET, to be read while it comes."""
+        connection = Connection(self.address)
+        connection.request("GET", f"{path}?{encoded(query)}")
+        answer = connection.getresponse()
+        if answer.status >= 400:
+            raise OSError(f"GET {path} -> {answer.status} {answer.read(500)!r}")
+        return answer
+
+    def get(self, path, **query):
+        with contextlib.closing(Connection(self.address, timeout=60)) as connection:
+            connection.request("GET", f"{path}?{encoded(query)}")
+            return json.loads(connection.getresponse().read())
+
+    def delete(self, path, **query):
+        """The status; 404 and 409 tell that somebody else was faster."""
+        with contextlib.closing(Connection(self.address, timeout=60)) as connection:
+            connection.request("DELETE", f"{path}?{encoded(query)}")
+            answer = connection.getresponse()
+            return answer.status, answer.read(500).decode("utf-8", "replace")
+
+
+def encoded(query):
+    return urllib.parse.urlencode(
+        {
+            key: json.dumps(value) if isinstance(value, dict) else value
+            for key, value in query.items()
+        }
+    )
+
+
+# ---- watching ---------------------------------------------------------------------------------
+
+
+class Follower:
+    """One container's log, over all its restarts."""
+
+    def __init__(self, engine, container, path):
+        self.engine = engine
+        self.container = container
+        self.path = path
+        self.written = 0
+        self.ends = queue.Queue()
+
+    def run(self):
+        """Copy what this life of the container says, then tell how it ended."""
+        try:
+            self.copy()
+        except (OSError, http.client.HTTPException) as error:
+            with open(self.path, "ab") as log:
+                log.write(f"[the engine stopped sending this log: {error}]\n".encode())
+        code, reason = self.ends.get()
+        tell(id=self.container, code=code, reason=reason)
+
+    def copy(self):
+        # A restarted container's log begins with the lives before: those bytes are written already.
+        skip = self.written
+        query = {"follow": 1, "stdout": 1, "stderr": 1}
+        answer = self.engine.stream(f"/containers/{self.container}/logs", **query)
+        with open(self.path, "ab", buffering=0) as log:
+            while header := answer.read(8):
+                data = answer.read(int.from_bytes(header[4:8], "big"))
+                log.write(data[skip:])
+                self.written += len(data[skip:])
+                skip = max(0, skip - len(data))
+
+
+def watch(engine, run, folder):
+    filters = {"type": ["container"], "event": ["start", "die", "oom"]}
+    filters["label"] = [f"{RUN_LABEL}={run}"]
+    events = engine.stream("/events", filters=filters)
+    tell(watching=True)
+    followers, reasons = {}, {}
+    while line := events.readline():
+        event = json.loads(line)
+        actor, action = event["Actor"], event["Action"]
+        container, attributes = actor["ID"], actor["Attributes"]
+        if NODE_LABEL not in attributes:
+            continue
+        if action == "start":
+            path = os.path.join(folder, attributes[NODE_LABEL] + ".log")
+            follower = followers.setdefault(container, Follower(engine, container, path))
+            threading.Thread(target=follower.run, daemon=True).start()
+        elif action == "oom":
+            reasons[container] = "it ran out of memory"
+        elif container in followers:
+            code = int(attributes.get("exitCode", -1))
+            followers[container].ends.put((code, reasons.pop(container, "")))
+    tell(lost="the engine closed the connection")
+
+
+def tell(**facts):
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write(json.dumps(facts) + "\n")
+        sys.stdout.flush()
+
+
+# ---- sweeping ---------------------------------------------------------------------------------
+
+
+def sweep(engine, label):
+    """Remove every container, network and volume with a label; what could not be removed."""
+    filters = {"label": [label]}
+    empty, problems, pause = 0, [], threading.Event()
+    for _ in range(PASSES):
+        problems = remove_all(engine, filters)
+        # Twice: a request that its sender did not live to see answered may still make something.
+        empty = empty + 1 if problems is None else 0
+        if empty == 2:
+            return []
+        if problems is None or problems:
+            pause.wait(PAUSE)
+    return problems or []
+
+
+def remove_all(engine, filters):
+    """One pass. None when there was nothing, else what went wrong."""
+    containers = engine.get("/containers/json", all=1, filters=filters)
+    networks = engine.get("/networks", filters=filters)
+    volumes = engine.get("/volumes", filters=filters)["Volumes"] or []
+    if not (containers or networks or volumes):
+        return None
+    problems = side_by_side(
+        engine, [(f"/containers/{each['Id']}", {"force": 1, "v": 1}) for each in containers]
+    )
+    paths = [(f"/networks/{each['Id']}", {}) for each in networks]
+    paths += [(f"/volumes/{urllib.parse.quote(each['Name'])}", {"force": 1}) for each in volumes]
+    return problems + side_by_side(engine, paths)
+
+
+def side_by_side(engine, paths):
+    problems = []
+
+    def one(path, query):
+        try:
+            status, text = engine.delete(path, **query)
+        except (OSError, http.client.HTTPException) as error:
+            status, text = 599, str(error)
+        if status >= 400 and status not in (404, 409):
+            problems.append(f"{path}: {status} {text}")
+
+    threads = [threading.Thread(target=one, args=each) for each in paths]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return problems
+
+
+def main():
+    """See the top."""
+    verb, address, subject, *rest = sys.argv[1:]
+    engine = Engine(address)
+    try:
+        if verb == "watch":
+            watch(engine, subject, rest[0])
+            return 1
+        problems = sweep(engine, subject)
+    except (OSError, http.client.HTTPException) as error:
+        problems = [f"{type(error).__name__}: {error}"]
+        tell(lost=str(error))
+    for problem in problems:
+        sys.stderr.write(f"{verb} {subject}: {problem}\n")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

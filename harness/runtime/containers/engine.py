@@ -1,0 +1,245 @@
+"""The container engine: found, asked, and its refusals told in words."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+import docker
+import requests
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+
+from harness.errors import HarnessError, LaunchError, Unavailable
+
+PATIENCE = 60
+"""Seconds that one request may take; building and pulling answer all along."""
+
+
+class Engine:
+    """A connection to the engine that the environment names (``DOCKER_HOST`` or its default).
+
+    Raises:
+        Unavailable: none answers, or this user may not use it.
+    """
+
+    def __init__(self) -> None:
+        self.client = _connected()
+        self._pythons: dict[str, str] = {}
+
+    @property
+    def address(self) -> str:
+        """``unix:///...`` or ``tcp://host:port``.
+
+        Raises:
+            Unavailable: it is reached over ssh, which the agent of a run does not speak.
+        """
+        url = str(self.client.api.base_url)
+        if url.startswith("http+docker://ssh"):
+            raise Unavailable(
+                "an engine behind ssh cannot be used",
+                expected="an engine on this machine, or one at a tcp:// address",
+                hint="forward its socket: ssh -L /tmp/docker.sock:/var/run/docker.sock HOST, "
+                "and set DOCKER_HOST=unix:///tmp/docker.sock",
+            )
+        if url.startswith("http+docker://"):
+            adapter: Any = self.client.api.get_adapter(url)
+            return f"unix://{adapter.socket_path}"
+        return url.replace("https://", "tcp://").replace("http://", "tcp://")
+
+    @cached_property
+    def platform(self) -> str:
+        """``linux/amd64`` and the like."""
+        found = self.client.version()
+        return f"{found['Os']}/{found['Arch']}"
+
+    def describe(self) -> str:
+        """Which engine it is, for people."""
+        found = self.client.version()
+        name = (found.get("Platform") or {}).get("Name") or "engine"
+        return f"{name} {found['Version']} at {self.address}, {self.platform}"
+
+    def image_id(self, reference: str) -> str | None:
+        """The id of an image that is here, None when it is not."""
+        try:
+            with refusals(f"looking for the image {reference}"):
+                return str(self.client.images.get(reference).id)
+        except ImageNotFound:
+            return None
+
+    def labels(self, reference: str) -> Mapping[str, str]:
+        """The labels of an image, none when it is not here."""
+        try:
+            with refusals(f"looking at the image {reference}"):
+                found = self.client.images.get(reference).attrs["Config"].get("Labels")
+        except ImageNotFound:
+            return {}
+        return found or {}
+
+    def require_platform(self, reference: str) -> None:
+        """Check that an image is for this engine.
+
+        Raises:
+            LaunchError: it is for another processor.
+        """
+        attributes = self.client.images.get(reference).attrs
+        seen = f"{attributes.get('Os')}/{attributes.get('Architecture')}"
+        if attributes.get("Architecture") and seen != self.platform:
+            raise LaunchError(
+                f"the image {reference} is for {seen}",
+                expected=self.platform,
+                hint=f"docker pull --platform {self.platform} {reference}, or name another image",
+            )
+
+    def pull(self, reference: str, advance: Callable[[str], None]) -> None:
+        """Fetch an image from its registry.
+
+        Raises:
+            Unavailable: the registry cannot be reached or does not have it.
+        """
+        repository, _, tag = reference.partition("@")
+        if not tag:
+            head, _, last = repository.rpartition("/")
+            last, _, tag = last.partition(":")
+            repository = f"{head}/{last}" if head else last
+        sizes: dict[str, tuple[int, int]] = {}
+        try:
+            for event in self.client.api.pull(
+                repository, tag or "latest", stream=True, decode=True
+            ):
+                if "error" in event:
+                    raise Unavailable(
+                        f"the image {reference} cannot be pulled", last=event["error"]
+                    )
+                detail = event.get("progressDetail") or {}
+                if detail.get("total"):
+                    sizes[event.get("id", "")] = (detail.get("current", 0), detail["total"])
+                    done, total = (
+                        sum(column) / 1e6 for column in zip(*sizes.values(), strict=True)
+                    )
+                    advance(f"{done:.0f} of {total:.0f} MB")
+        except (DockerException, requests.RequestException) as error:
+            raise Unavailable(
+                f"the image {reference} cannot be pulled", last=_words(error)
+            ) from None
+
+    def build(
+        self, tag: str, context: IO[bytes], labels: Mapping[str, str],
+        arguments: Mapping[str, str], advance: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        """Build an image from a tar archive.
+
+        Raises:
+            LaunchError: a step failed; with its last lines.
+        """
+        said: list[str] = []
+        with refusals(f"building the image {tag}"):
+            events = self.client.api.build(
+                fileobj=context, custom_context=True, tag=tag, labels=dict(labels),
+                buildargs=dict(arguments), rm=True, forcerm=True, decode=True,
+            )  # fmt: skip
+            for event in events:
+                said += [line for line in event.get("stream", "").splitlines() if line.strip()]
+                if said:
+                    advance(said[-1][:60])
+                if "error" in event:
+                    raise LaunchError(
+                        f"the image {tag} could not be built",
+                        last="\n".join([*said[-12:], event["error"]]),
+                        hint=_disk_hint(event["error"]),
+                    )
+
+    def import_root(self, tag: str, folder: Path, labels: Mapping[str, str]) -> None:
+        """Make an image of a root file system.
+
+        Raises:
+            LaunchError: the engine refused.
+        """
+        changes = [f"LABEL {key}={json.dumps(value)}" for key, value in labels.items()]
+        with tarfile.open(folder.with_suffix(".tar"), "w") as archive:
+            archive.add(folder, arcname=".")
+        repository, _, version = tag.rpartition(":")
+        with refusals(f"importing the image {tag}"), folder.with_suffix(".tar").open("rb") as data:
+            self.client.api.import_image_from_file(
+                data.name, repository=repository, tag=version, changes=[*changes, 'CMD ["/bin/sh"]']
+            )
+
+    def python_of(self, reference: str) -> str:
+        """The version of an image's Python, such as ``3.11``.
+
+        Raises:
+            LaunchError: it has none.
+        """
+        key = self.image_id(reference) or reference
+        if key not in self._pythons:
+            code = "import sys; print(*sys.version_info[:2], sep='.')"
+            self._pythons[key] = self.run_once(reference, ["python3", "-c", code]).strip()
+        return self._pythons[key]
+
+    def run_once(self, reference: str, command: list[str]) -> str:
+        """What a command prints in a container of an image."""
+        with refusals(f"running {command[0]} in {reference}"):
+            said = self.client.containers.run(
+                reference, command, remove=True, network_disabled=True, entrypoint=[]
+            )
+        return bytes(said).decode()
+
+
+def _connected() -> docker.DockerClient:
+    try:
+        client = docker.from_env(timeout=PATIENCE)
+        client.ping()
+    except (DockerException, requests.RequestException) as error:
+        said = _words(error)
+        if "Permission denied" in said or "PermissionError" in said:
+            raise Unavailable(
+                "a container engine is there, but this user may not use it",
+                last=said,
+                hint="add the user to the group `docker` and log in again, use a rootless engine, "
+                "or use the processes runtime",
+            ) from None
+        raise Unavailable(
+            "no container engine answers",
+            expected="Docker or Podman behind DOCKER_HOST or its usual socket",
+            last=said,
+            hint="start one, or use the processes runtime: --dapr-runtime=processes",
+        ) from None
+    return client
+
+
+@contextmanager
+def refusals(doing: str) -> Iterator[None]:
+    """Tell the engine's refusals as errors of ours; `NotFound` and its kind pass.
+
+    Raises:
+        LaunchError: the engine refused.
+        Unavailable: it does not answer any more.
+    """
+    try:
+        yield
+    except (NotFound, HarnessError):
+        raise
+    except APIError as error:
+        said = _words(error)
+        raise LaunchError(f"{doing} failed", last=said, hint=_disk_hint(said)) from None
+    except (DockerException, requests.RequestException) as error:
+        raise Unavailable(
+            f"{doing} failed: the container engine does not answer any more",
+            last=_words(error),
+            hint="start it again; `dapr-harness down --stale` removes what dead runs left",
+        ) from None
+
+
+def _words(error: Exception) -> str:
+    explanation = getattr(error, "explanation", None)
+    return str(explanation or error)[:500]
+
+
+def _disk_hint(said: str) -> str:
+    if "no space left" in said.lower():
+        return "the engine's disk is full: `docker system df` shows what fills it"
+    return ""

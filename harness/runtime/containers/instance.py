@@ -1,0 +1,135 @@
+"""One container of the containers runtime."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import Protocol
+
+from docker.errors import NotFound
+from docker.models.containers import Container
+
+from harness.errors import InstanceDied, TeardownError
+from harness.launch import Launch
+from harness.runtime.base import Life
+from harness.runtime.containers.engine import refusals
+
+GONE = 15.0
+"""Seconds after SIGKILL in which the engine must tell that a container has ended."""
+
+
+class Owner(Protocol):
+    """What an instance asks of its runtime."""
+
+    def log(self, name: str) -> Path:
+        """The log file of a node."""
+        ...
+
+    def open_ports(self, launch: Launch) -> None:
+        """Let go of the ports that a launch publishes, just before it starts."""
+        ...
+
+
+class ContainerInstance(Life):
+    """A launch that runs in a container. Killable, pausable, restartable."""
+
+    def __init__(self, runtime: Owner, launch: Launch, container: Container) -> None:
+        super().__init__(launch)
+        self._runtime = runtime
+        self._container = container
+        self._ended = threading.Event()
+        self._paused = False
+        self.pid = 0
+
+    def __repr__(self) -> str:
+        return f"<{self.name} {self.state.value} container={self._container.short_id}>"
+
+    @property
+    def container_id(self) -> str:
+        """The engine's id."""
+        return str(self._container.id)
+
+    @property
+    def log(self) -> Path:
+        """The file that holds both output streams from the first byte on."""
+        return self._runtime.log(self.name)
+
+    def begun(self) -> None:
+        """Called by the runtime when the container was started."""
+        with refusals(f"looking at {self.name}"):
+            self._container.reload()
+        self.pid = int(self._container.attrs["State"].get("Pid") or 0)
+
+    def ended(self, code: int, reason: str = "") -> None:
+        """Called by the runtime when the container has ended and its log is complete."""
+        # As a shell has it: 128 and the number of the signal.
+        self._exit_code = 128 - code if 128 < code < 160 else code
+        self.fate = reason
+        self._ended.set()
+
+    def stop(self, grace: float | None = None) -> None:
+        """The stop signal, then SIGKILL after the grace; waits until it is gone."""
+        if self._ended.is_set():
+            return
+        if self._paused:
+            self.resume()
+        self._signal(self.launch.stop_signal)
+        if not self._ended.wait(self.launch.grace if grace is None else grace):
+            self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL for everything in the container; waits until it is gone."""
+        if self._ended.is_set():
+            return
+        self._signal(signal.SIGKILL)
+        self._paused = False
+        if not self._ended.wait(GONE):
+            raise TeardownError(
+                f"the container of {self.name} ({self._container.short_id}) survived SIGKILL",
+                budget=GONE,
+                hint="ask the engine: docker inspect, docker events",
+            )
+
+    def pause(self) -> None:
+        """Freeze everything in the container."""
+        self._require_life()
+        with refusals(f"pausing {self.name}"):
+            self._container.pause()
+        self._paused = True
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._require_life()
+        with refusals(f"resuming {self.name}"):
+            self._container.unpause()
+        self._paused = False
+
+    def restart(self, grace: float | None = None) -> None:
+        """Stop the container and start it again: same ports, same data."""
+        self.stop(grace)
+        self.start()
+
+    def start(self) -> None:
+        """Start the container, for the first time or again."""
+        self._exit_code, self._ready, self._paused = None, False, False
+        self._ended.clear()
+        self._runtime.open_ports(self.launch)
+        with refusals(f"starting the container of {self.name}"):
+            self._container.start()
+        self.begun()
+
+    def _signal(self, number: signal.Signals) -> None:
+        try:
+            with refusals(f"signalling {self.name}"):
+                self._container.kill(signal=number.name)
+        except NotFound:
+            self.ended(-int(signal.SIGKILL), "its container was removed by somebody else")
+        except Exception:
+            # It may have ended on its own while we asked.
+            if not self._ended.wait(1):
+                raise
+
+    def _require_life(self) -> None:
+        if self._ended.is_set():
+            raise InstanceDied(f"{self.name} has ended", last=f"exit code {self._exit_code}")

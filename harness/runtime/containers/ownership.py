@@ -1,0 +1,84 @@
+"""Whose a container is: labels that tell a dead run from a living neighbour's."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.runtime.containers import agent
+from harness.runtime.containers.engine import Engine, refusals
+from harness.runtime.proc import born
+
+OWNER, BORN = "dapr-harness.owner", "dapr-harness.born"
+MACHINE, BOOT = "dapr-harness.machine", "dapr-harness.boot"
+
+
+def labels_of(run: str, owner: int) -> dict[str, str]:
+    """The labels of everything that a run makes.
+
+    Args:
+        run: the run's id.
+        owner: the process whose end ends the run.
+    """
+    return {
+        agent.RUN_LABEL: run,
+        OWNER: str(owner),
+        BORN: born(owner),
+        MACHINE: _machine(),
+        BOOT: _boot(),
+    }
+
+
+def stale_runs(engine: Engine) -> list[str]:
+    """The runs on an engine whose owner is gone.
+
+    Runs of other machines, or of another process namespace that shares the engine, are left
+    alone: nobody here can tell whether their owner lives.
+    """
+    found = {labels[agent.RUN_LABEL]: labels for labels in _all_labels(engine)}
+    return sorted(run for run, labels in found.items() if _owner_is_gone(labels))
+
+
+def sweep(engine: Engine, run: str) -> list[str]:
+    """Remove everything of a run; what could not be removed, in words."""
+    plain: Any = agent  # a bare program without annotations
+    problems: list[str] = plain.sweep(plain.Engine(engine.address), f"{agent.RUN_LABEL}={run}")
+    return problems
+
+
+def _owner_is_gone(labels: Mapping[str, str]) -> bool:
+    if labels.get(MACHINE) != _machine():
+        return False
+    if labels.get(BOOT) != _boot():
+        return True
+    # An image that was built for a run carries no owner; what has none is nobody's run.
+    return OWNER in labels and born(int(labels[OWNER])) != labels.get(BORN)
+
+
+def _all_labels(engine: Engine) -> Iterator[Mapping[str, str]]:
+    filters: dict[str, str | list[str] | bool] = {"label": agent.RUN_LABEL}
+    with refusals("listing what runs have left"):
+        for container in engine.client.containers.list(
+            all=True, filters=filters, ignore_removed=True
+        ):
+            yield container.labels
+        for network in engine.client.networks.list(filters=filters):
+            yield network.attrs["Labels"]
+        for volume in engine.client.volumes.list(filters=filters):
+            yield volume.attrs["Labels"]
+
+
+def _machine() -> str:
+    namespace = ""
+    with contextlib.suppress(OSError):
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    return f"{platform.node()}/{namespace}"
+
+
+def _boot() -> str:
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return ""

@@ -1,0 +1,298 @@
+"""The containers runtime: every launch is a container on a network of the run's own."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from docker.models.containers import Container
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.network import Network
+
+from harness.closing import Closing
+from harness.endpoint import LOOPBACK, Endpoint
+from harness.errors import LaunchError, PortTaken
+from harness.files import copy_tree
+from harness.launch import Build, Launch
+from harness.runtime.containers import agent
+from harness.runtime.containers.engine import Engine, refusals
+from harness.runtime.containers.instance import ContainerInstance
+from harness.runtime.containers.ownership import labels_of
+from harness.runtime.containers.reaper import arm_ryuk, disarm_ryuk
+from harness.runtime.instance import ProcessInstance
+from harness.runtime.proc import owner_of
+from harness.runtime.processes import ProcessRuntime
+
+HOME_FOLDER = "harness"
+"""The folder that is copied to ``/harness`` of a container before it starts."""
+
+_TAKEN = re.compile(r"port is already allocated|address already in use", re.IGNORECASE)
+PREFIX = "dapr-harness-"
+
+
+class ContainerRuntime(Closing):
+    """Starts containers; what is said to run on the host runs beside them, under the supervisor.
+
+    Args:
+        environment: the variables that every process on the host inherits.
+        reference: the image's reference for what a launch names.
+        user: the account that an image must run as, "" for its own.
+    """
+
+    name = "containers"
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        reference: Callable[[str | Build], str],
+        user: Callable[[str | Build], str] = lambda _: "",
+    ) -> None:
+        self._reference = reference
+        self._user = user
+        self._engine = Engine()
+        self._lock = threading.Lock()
+        self._instances: dict[str, ContainerInstance] = {}
+        self._holders: dict[str, str] = {}
+        self._watching = threading.Event()
+        self._early: dict[str, tuple[int, str]] = {}
+        self._lost = ""
+        self._processes = ProcessRuntime(environment, self._told)
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        self.run = self.folder.name
+        self.labels = labels_of(self.run, self.owner)
+        self._clean_up_at_the_end()
+        arm_ryuk(self._engine)
+        self._network = self._make_network()
+        if not self._watching.wait(20):
+            raise LaunchError(
+                "the agent of the run does not watch the engine",
+                last=self._lost or "it said nothing",
+                hint=f"look at {self.folder / 'logs' / 'supervisor.log'}",
+            )
+
+    def _clean_up_at_the_end(self) -> None:
+        """First of all: whatever happens from here on, this removes what we make."""
+        program, address = (sys.executable, "-I", "-S", agent.__file__), self._engine.address
+        mark = f"{agent.RUN_LABEL}={self.run}"
+        self._processes.request("at_end", argv=[*program, "sweep", address, mark])
+        logs = str(self.folder / "logs")
+        self._processes.request("listen", argv=[*program, "watch", address, self.run, logs])
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self._processes.folder
+
+    @property
+    def owner(self) -> int:
+        """The supervisor."""
+        return self._processes.owner
+
+    @cached_property
+    def gateway(self) -> str | None:
+        """The address of this machine on the run's network."""
+        if not sys.platform.startswith("linux"):
+            # The engine runs in a machine of its own, which forwards this name to our loopback.
+            return "host.docker.internal"
+        found = self._engine.client.networks.get(self._network.name)
+        return str(found.attrs["IPAM"]["Config"][0]["Gateway"])
+
+    def log(self, name: str) -> Path:
+        """The log file of a node."""
+        return self._processes.log(name)
+
+    def reserve(self, wanted: int | None = None) -> Endpoint:
+        """Hold a port of 127.0.0.1 until the launch that lists it is executed."""
+        return self._processes.reserve(wanted)
+
+    def prepare(self, launches: Sequence[Launch]) -> None:
+        """Make the shared volumes and one container per pod that holds its network namespace.
+
+        Apps, inboxes and sidecars come and go; the namespace stays, as with a pod's pause
+        container in Kubernetes.
+        """
+        inside = [launch for launch in launches if not launch.on_host]
+        for name in {name for launch in inside for name in launch.volumes}:
+            with refusals(f"making the volume {name}"):
+                self._engine.client.volumes.create(self._named(name), labels=self.labels)
+        pods: dict[str, list[Launch]] = {}
+        for launch in inside:
+            if launch.pod:
+                pods.setdefault(launch.pod, []).append(launch)
+        with ThreadPoolExecutor(max(1, len(pods))) as pool:
+            list(pool.map(self._hold, pods, pods.values()))
+
+    def start(self, launch: Launch) -> ContainerInstance | ProcessInstance:
+        """Create a launch's container, copy its files into it, and start it.
+
+        Raises:
+            LaunchError: the engine refused.
+            PortTaken: a published port belongs to somebody else.
+        """
+        if launch.on_host:
+            return self._processes.start(launch)
+        described = self._describe(launch)
+        self.open_ports(launch)
+        found = self._begin(launch, described)
+        instance = ContainerInstance(self, launch, found)
+        with self._lock:
+            self._instances[instance.container_id] = instance
+            early = self._early.pop(instance.container_id, None)
+            if self._lost:
+                early = (-int(signal.SIGKILL), self._lost)
+        if early is not None:
+            instance.ended(*early)
+        return instance
+
+    def open_ports(self, launch: Launch) -> None:
+        """Let go of the ports that a launch publishes, just before it starts."""
+        self._processes.request("release", ports=list(launch.ports))
+
+    def detach(self, leftovers: Sequence[Path] = ()) -> None:
+        """Let the run outlive this process; the supervisor ends it on SIGTERM."""
+        disarm_ryuk()
+        self._processes.detach(leftovers)
+
+    def close(self) -> None:
+        """End everything: containers, network, volumes, processes, and the run's folder.
+
+        Raises:
+            TeardownError: something could not be removed.
+        """
+        self._processes.close()
+        self._engine.client.close()
+
+    def _named(self, what: str) -> str:
+        return f"{PREFIX}{self.run}-{what}"
+
+    def _make_network(self) -> Network:
+        described = Network(docker_network_kw={"labels": self.labels})
+        described.name = f"{PREFIX}{self.run}"
+        try:
+            with refusals("making the run's network"):
+                return described.create()
+        except LaunchError as error:
+            error.hint = "`dapr-harness down --stale` removes the networks of dead runs"
+            raise
+
+    def _hold(self, pod: str, members: Sequence[Launch]) -> None:
+        ports = [port for each in members for port in _published(each)]
+        self._processes.request("release", ports=ports)
+        holder = (
+            DockerContainer(self._reference("app"))
+            .with_name(self._named(f"{pod}-pod"))
+            .with_command(["sleep", "infinity"])
+            .with_network(self._network)
+            .with_network_aliases(pod)
+            .with_kwargs(labels=self.labels, hostname=pod, stop_signal="SIGKILL")
+        )
+        holder.ports = _bindings(ports)
+        self._holders[pod] = str(self._begin(members[0], holder).id)
+
+    def _describe(self, launch: Launch) -> DockerContainer:
+        described = (
+            DockerContainer(self._reference(launch.image))
+            .with_name(self._named(launch.name))
+            .with_envs(**launch.env)
+        )
+        if launch.argv:
+            described.with_command(list(launch.argv))
+        for volume, path in launch.volumes.items():
+            described.with_volume_mapping(self._named(volume), path, "rw")
+        home = self._write_files(launch)
+        if home is not None:
+            described.with_copy_into_container(home, "/")
+        labels = {**self.labels, agent.NODE_LABEL: launch.name}
+        options: dict[str, Any] = {"labels": labels, "stop_signal": launch.stop_signal.name}
+        if user := self._user(launch.image):
+            options["user"] = user
+        if launch.cwd is not None:
+            options["working_dir"] = str(launch.cwd)
+        if launch.pod:
+            options["network_mode"] = f"container:{self._holders[launch.pod]}"
+        else:
+            described.with_network(self._network).with_network_aliases(launch.name)
+            described.ports = _bindings(_published(launch))
+            options["hostname"] = launch.name
+        return described.with_kwargs(**options)
+
+    def _write_files(self, launch: Launch) -> Path | None:
+        """The folder to copy into the container, written where a person can look at it too."""
+        if not launch.files and not launch.folders:
+            return None
+        folder = self.folder / "nodes" / launch.name / HOME_FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, source in launch.folders.items():
+            copy_tree(source, folder / name)
+        for name, text in launch.files.items():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text)
+        return folder
+
+    def _begin(self, launch: Launch, described: DockerContainer) -> Container:
+        """Create, fill and start a container; the description's own client is not kept."""
+        try:
+            with refusals(f"starting the container of {launch.name}"):
+                described.start()
+                return self._engine.client.containers.get(described.get_container_id())
+        except LaunchError as error:
+            if not _TAKEN.search(error.last):
+                raise
+            numbers = [port for port in launch.ports if f":{port}" in error.last]
+            port = numbers[0] if numbers else 0
+            raise PortTaken(
+                f"port {port} cannot be published for {launch.name}",
+                expected="a free port",
+                last=owner_of(port) if port else error.last,
+                hint="stop that process, or leave the port to the harness",
+            ) from None
+        finally:
+            described.get_docker_client().client.close()
+
+    def _told(self, line: str) -> None:
+        """Hear from the agent."""
+        facts = json.loads(line)
+        if facts.get("watching"):
+            self._watching.set()
+        elif "lost" in facts:
+            self._lose(f"the container engine has gone: {facts['lost']}")
+        else:
+            end = (int(facts["code"]), str(facts["reason"]))
+            with self._lock:
+                instance = self._instances.get(facts["id"])
+                if instance is None:
+                    self._early[facts["id"]] = end
+            if instance is not None:
+                instance.ended(*end)
+
+    def _lose(self, reason: str) -> None:
+        with self._lock:
+            self._lost = reason
+            instances = list(self._instances.values())
+        for instance in instances:
+            if instance.exit_code is None:
+                instance.ended(-int(signal.SIGKILL), reason)
+
+
+def _published(launch: Launch) -> list[int]:
+    return [port for port in launch.ports if port not in launch.internal]
+
+
+def _bindings(ports: Sequence[int]) -> Any:
+    """The same number on both sides, and on this machine's loopback only."""
+    return {f"{port}/tcp": (LOOPBACK, port) for port in ports}
