@@ -5,6 +5,7 @@ Wiring only. Fixtures: ``dapr_topology`` (override it), ``dapr_stack``, ``dapr``
 
 from __future__ import annotations
 
+import argparse
 import inspect
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import nullcontext
@@ -32,9 +33,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("dapr", "dapr-harness")
     group.addoption(
         "--dapr-runtime",
-        choices=["auto", "processes", "containers"],
+        type=_runtimes,
+        default=[None],
+        metavar="NAME[,NAME]",
+        help="where the stack runs: auto, processes or containers; the tests run once on each "
+        "of several, separated by commas (default: auto)",
+    )
+    group.addoption(
+        "--dapr-attach",
         default=None,
-        help="where the stack runs (default: auto)",
+        metavar="FILE",
+        help="do not start a stack: use the one that this compose file has started",
     )
     group.addoption(
         "--dapr-keep",
@@ -44,8 +53,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Nothing has failed yet."""
+    """Nothing has failed yet.
+
+    Raises:
+        UsageError: options exclude each other.
+    """
     config.stash[FAILED] = False
+    if config.getoption("--dapr-attach") and config.getoption("--dapr-runtime") != [None]:
+        raise pytest.UsageError("--dapr-attach uses a stack that runs: leave out --dapr-runtime")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what needs a stack once on each runtime that was asked for."""
+    wanted = metafunc.config.getoption("--dapr-runtime")
+    if "dapr_runtime" in metafunc.fixturenames and len(wanted) > 1:
+        metafunc.parametrize("dapr_runtime", wanted, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def dapr_runtime(request: pytest.FixtureRequest) -> str | None:
+    """The runtime that the command line asks for; None leaves it to the settings."""
+    wanted: list[str | None] = request.config.getoption("--dapr-runtime")
+    return getattr(request, "param", wanted[0])
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -56,12 +85,11 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> None:
 
 
 @pytest.fixture(scope="session")
-def dapr_settings(pytestconfig: pytest.Config) -> Settings:
+def dapr_settings(pytestconfig: pytest.Config, dapr_runtime: str | None) -> Settings:
     """Settings from the environment, pyproject.toml and the command line."""
     from harness.settings import Settings
 
-    runtime = pytestconfig.getoption("--dapr-runtime")
-    return Settings.load(start=pytestconfig.rootpath, runtime=runtime)
+    return Settings.load(start=pytestconfig.rootpath, runtime=dapr_runtime)
 
 
 @pytest.fixture(scope="session")
@@ -131,6 +159,17 @@ def pytest_runtest_makereport(
             # pytest calls every failure of a set-up an ERROR. This one is the system's.
             report.when = "call"
     return report
+
+
+def _runtimes(text: str) -> list[str | None]:
+    from harness.settings import WORDS
+
+    words = text.split(",")
+    for word in words:
+        if word not in WORDS["runtime"]:
+            known = ", ".join(WORDS["runtime"])
+            raise argparse.ArgumentTypeError(f"{word!r} is none of {known}")
+    return list(words)
 
 
 def _attach(report: pytest.TestReport, item: pytest.Item, error: BaseException | None) -> None:

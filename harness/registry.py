@@ -46,6 +46,7 @@ class UpStack:
         born: the supervisor's start time, so that a reused pid is not mistaken for it.
         since: when it was ready, in seconds since the epoch.
         token: of its sidecars' APIs; the file is readable by its owner only.
+        runtime: where it runs.
     """
 
     name: str
@@ -55,6 +56,7 @@ class UpStack:
     folder: str
     token: str
     nodes: list[UpNode] = field(default_factory=list)
+    runtime: str = "processes"
 
     @property
     def alive(self) -> bool:
@@ -159,7 +161,8 @@ class Registry:
         ]
         folder, token = str(stack.folder), stack.book.token("dapr-api")
         owner = stack.owner
-        found = UpStack(name, owner, born(owner), time.time(), folder, token, nodes)
+        born_at, now = born(owner), time.time()
+        found = UpStack(name, owner, born_at, now, folder, token, nodes, stack.runtime)
         self._write(found)
         return found
 

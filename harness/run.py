@@ -75,7 +75,7 @@ def _engine_answers() -> bool:
     try:
         from harness.runtime.containers.engine import Engine
 
-        Engine()
+        Engine().close()
     except (Unavailable, ImportError):
         return False
     return True

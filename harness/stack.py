@@ -75,6 +75,11 @@ class Stack(Closing):
         return self._running.folder
 
     @property
+    def runtime(self) -> str:
+        """``processes`` or ``containers``."""
+        return self._running.name
+
+    @property
     def instances(self) -> Mapping[str, Instance]:
         """What runs, by the node's name."""
         return self._start.instances

@@ -15,6 +15,7 @@ import typer
 from rich.table import Table
 
 from harness.cli.console import Climbing, Steps, err, out, print_json
+from harness.cli.leftovers import clear_stale, container_states
 from harness.deadline import Deadline, ticks
 from harness.errors import ConfigError
 from harness.loading import load_topology
@@ -36,6 +37,12 @@ def up(
         str | None,
         typer.Option(help="module:attribute; [tool.dapr-harness] of pyproject.toml by default."),
     ] = None,
+    runtime: Annotated[
+        str | None, typer.Option(help="auto, processes or containers; auto by default.")
+    ] = None,
+    broker: Annotated[
+        str | None, typer.Option(help="kafka or redpanda, where the topology leaves it open.")
+    ] = None,
     timings: Annotated[
         bool, typer.Option("--timings", help="Show where the time of the start went.")
     ] = False,
@@ -52,7 +59,7 @@ def up(
     Look around with curl, `dapr-harness status` and `dapr-harness logs -f`; end it with
     `dapr-harness down`.
     """
-    settings = Settings.load(topology=topology, offline=offline)
+    settings = Settings.load(topology=topology, runtime=runtime, broker=broker, offline=offline)
     registry = Registry(settings.state_dir)
     registry.require_free(name)
     climbing = Climbing()
@@ -72,8 +79,17 @@ def up(
             _attach(found)
 
 
-def down(name: Name = "default", as_json: Json = False) -> None:
+def down(
+    name: Name = "default",
+    stale: Annotated[
+        bool, typer.Option("--stale", help="Remove what runs have left whose owner is gone.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """End a stack and everything it started."""
+    if stale:
+        clear_stale(Settings.load(), as_json=as_json)
+        return
     began = time.monotonic()
     found = Registry(Settings.load().state_dir).take_down(name)
     took = time.monotonic() - began
@@ -95,7 +111,8 @@ def status(name: Annotated[str | None, Name] = None, as_json: Json = False) -> N
         out.print("nothing is up; start something with `dapr-harness up`")
     for row in rows:
         table = Table(
-            title=f"stack {row['name']!r}, up for {row['up_for']:.0f} s", title_justify="left"
+            title=f"stack {row['name']!r} on {row['runtime']}, up for {row['up_for']:.0f} s",
+            title_justify="left",
         )
         for column in ("node", "state", "pid", "addresses"):
             table.add_column(column)
@@ -172,9 +189,11 @@ def _attach(found: UpStack) -> None:
 
 
 def _status_of(found: UpStack) -> dict[str, Any]:
-    nodes = [{**asdict(node), "state": _state_of(node)} for node in found.nodes]
+    known = container_states(found)
+    nodes = [{**asdict(node), "state": _state_of(node, known)} for node in found.nodes]
     return {
         "name": found.name,
+        "runtime": found.runtime,
         "folder": found.folder,
         "supervisor": found.supervisor,
         "up_for": time.time() - found.since,
@@ -182,9 +201,10 @@ def _status_of(found: UpStack) -> dict[str, Any]:
     }
 
 
-def _state_of(node: UpNode) -> str:
-    if not alive(node.pid):
-        return "exited"
+def _state_of(node: UpNode, known: dict[str, str]) -> str:
+    state = known.get(node.name) or ("running" if alive(node.pid) else "exited")
+    if state != "running":
+        return state
     if node.name.endswith("-daprd"):
         try:
             healthy = ask("GET", f"http://{node.endpoints['http']}/v1.0/healthz").is_success

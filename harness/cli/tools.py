@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,8 +13,10 @@ from typing import Annotated
 import typer
 
 from harness.cli.console import Steps, out, print_json
+from harness.cli.leftovers import find_leftovers
 from harness.errors import HarnessError, Unavailable
 from harness.provision.gobuild import NEEDED_DISK, find_go
+from harness.provision.images import IMAGES
 from harness.provision.progress import size_of
 from harness.provision.toolbox import Toolbox
 from harness.registry import Registry
@@ -82,6 +82,7 @@ def _examine(settings: Settings) -> Iterator[Diagnosis]:
     yield _tool("java", lambda: toolbox.path("java"))
     yield _kafka(toolbox)
     yield _tool("postgres", lambda: toolbox.path("postgres"))
+    yield _engine(settings)
     yield _disk(toolbox.store.root)
     yield _leftovers(settings)
 
@@ -125,31 +126,25 @@ def _disk(cache: Path) -> Diagnosis:
     return Diagnosis("disk", "warning", fact, fix)
 
 
+def _engine(settings: Settings) -> Diagnosis:
+    """An engine is a choice: without one, processes do everything but Redpanda."""
+    try:
+        from harness.images import Images
+
+        images = Images(settings)
+        fact = images.engine.describe()
+    except (HarnessError, ImportError) as error:
+        hint = getattr(error, "hint", "pip install 'dapr-harness[containers]'")
+        return Diagnosis("engine", "warning", str(error).partition("\n")[0], hint)
+    missing = [name for name in IMAGES if images.find(name).origin == "missing"]
+    if not missing:
+        return Diagnosis("engine", "ok", f"{fact}; every image is here")
+    fix = "they are pulled when needed; without a registry: dapr-harness images build"
+    return Diagnosis("engine", "ok", f"{fact}; not here: {', '.join(missing)}", fix)
+
+
 def _leftovers(settings: Settings) -> Diagnosis:
-    registry = Registry(settings.state_dir)
-    dead = [each.name for each in registry if not each.alive]
-    folders = list(_dead_folders(registry))
-    if not dead and not folders:
+    found = find_leftovers(Registry(settings.state_dir))
+    if not found:
         return Diagnosis("leftovers", "ok", "none of dead stacks")
-    fix = " ".join(["rm -r", *(str(registry.file(name)) for name in dead), *map(str, folders)])
-    fact = f"{len(dead)} state files and {len(folders)} folders of dead stacks"
-    return Diagnosis("leftovers", "warning", fact, fix)
-
-
-def _dead_folders(registry: Registry) -> Iterator[Path]:
-    """Run folders that no living process has on its command line."""
-    base = Path(tempfile.gettempdir()) / f"dapr-harness-{os.getuid()}"
-    living = _command_lines()
-    for folder in sorted(base.iterdir()) if base.is_dir() else ():
-        if (folder / "logs").is_dir() and str(folder) not in living:
-            yield folder
-
-
-def _command_lines() -> str:
-    found = []
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            found.append(file.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
-        except OSError:
-            continue
-    return "\n".join(found)
+    return Diagnosis("leftovers", "warning", found.describe(), "dapr-harness down --stale")

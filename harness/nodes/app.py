@@ -180,6 +180,9 @@ class App(Plain):
     def _argv(self, book: Book, listen: Endpoint) -> tuple[str, ...]:
         if not self.asgi:
             values = {"{port}": str(listen.port), "{host}": listen.host}
+            if book.inside(self.name):
+                # This machine's interpreter is not in the image; the image's own is.
+                values[sys.executable] = "python3"
             return tuple(_filled(word, values) for word in self.command)
         options = ["--host", listen.host, "--port", str(listen.port)]
         # The access log stays: it is what a reader of a failing test looks for first.

@@ -131,6 +131,11 @@ class Runtime(Protocol):
     """Executes launches. Closing it leaves nothing running."""
 
     @property
+    def name(self) -> str:
+        """``processes`` or ``containers``."""
+        ...
+
+    @property
     def folder(self) -> Path:
         """The run's folder: ``nodes/<name>/`` and ``logs/<name>.log`` lie in it."""
         ...

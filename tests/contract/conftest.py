@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.images import Images
 from harness.runtime.base import Runtime
+from harness.runtime.containers.runtime import ContainerRuntime
 from harness.runtime.fake import FakeRuntime
 from harness.runtime.processes import ProcessRuntime
+from tests.engine import container_runtime
 
 
 @pytest.fixture
@@ -20,11 +23,26 @@ def processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proce
         yield runtime
 
 
-@pytest.fixture(params=[pytest.param("processes", marks=pytest.mark.real), "fake"])
+KINDS = [
+    pytest.param("processes", marks=pytest.mark.real),
+    pytest.param("containers", marks=pytest.mark.real),
+    "fake",
+]
+
+
+@pytest.fixture
+def containers(images: Images) -> Iterator[ContainerRuntime]:
+    """The containers runtime, on the images that this engine has."""
+    with container_runtime(images) as runtime:
+        yield runtime
+
+
+@pytest.fixture(params=KINDS)
 def runtime(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Runtime]:
     """Each runtime in turn."""
     makers: dict[str, Callable[[], Runtime]] = {
         "processes": lambda: ProcessRuntime({"PATH": os.environ["PATH"]}),
+        "containers": lambda: container_runtime(request.getfixturevalue("images")),
         "fake": lambda: FakeRuntime(tmp_path),
     }
     made = makers[request.param]()

@@ -8,7 +8,7 @@ from harness.deadline import Deadline, Observation, poll
 from harness.launch import Launch
 from harness.runtime.base import Killable, Pausable, Restartable, Runtime, State
 
-SLEEPER = Launch("sleeper", ("sleep", "60"))
+SLEEPER = Launch("sleeper", ("sleep", "60"), image="app", grace=0.5)
 
 
 def test_an_instance_goes_from_starting_to_running_to_exited(runtime: Runtime) -> None:
@@ -90,8 +90,10 @@ def test_closing_ends_what_runs_and_twice_is_fine(runtime: Runtime) -> None:
 
 
 @pytest.mark.real
-def test_both_runtimes_have_the_same_surface() -> None:
+def test_all_runtimes_have_the_same_surface() -> None:
     """The fake is beside the real one, not apart from it."""
+    from harness.runtime.containers.instance import ContainerInstance
+    from harness.runtime.containers.runtime import ContainerRuntime
     from harness.runtime.fake import FakeInstance, FakeRuntime
     from harness.runtime.instance import ProcessInstance
     from harness.runtime.processes import ProcessRuntime
@@ -99,5 +101,9 @@ def test_both_runtimes_have_the_same_surface() -> None:
     def surface(kind: type) -> set[str]:
         return {name for name in dir(kind) if not name.startswith("_")}
 
-    assert surface(FakeInstance) - {"begun", "ended"} <= surface(ProcessInstance)
-    assert surface(FakeRuntime) - {"owner"} <= surface(ProcessRuntime)
+    for instance, runtime in (
+        (ProcessInstance, ProcessRuntime),
+        (ContainerInstance, ContainerRuntime),
+    ):
+        assert surface(FakeInstance) - {"begun", "ended"} <= surface(instance)
+        assert surface(FakeRuntime) - {"owner"} <= surface(runtime)

@@ -14,13 +14,14 @@ import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
+from harness.closing import Closing
 from harness.errors import HarnessError, LaunchError, Unavailable
 
 PATIENCE = 60
 """Seconds that one request may take; building and pulling answer all along."""
 
 
-class Engine:
+class Engine(Closing):
     """A connection to the engine that the environment names (``DOCKER_HOST`` or its default).
 
     Raises:
@@ -30,6 +31,10 @@ class Engine:
     def __init__(self) -> None:
         self.client = _connected()
         self._pythons: dict[str, str] = {}
+
+    def close(self) -> None:
+        """Close the connections. It can be used again; it then opens new ones."""
+        self.client.close()
 
     @property
     def address(self) -> str:

@@ -49,6 +49,14 @@ def sweep(engine: Engine, run: str) -> list[str]:
     return problems
 
 
+def states(engine: Engine, run: str) -> dict[str, str]:
+    """What the engine says of each node of a run: ``running``, ``paused``, ``exited`` ..."""
+    filters: dict[str, str | list[str] | bool] = {"label": f"{agent.RUN_LABEL}={run}"}
+    with refusals(f"looking at the run {run}"):
+        found = engine.client.containers.list(all=True, filters=filters, ignore_removed=True)
+    return {each.labels.get(agent.NODE_LABEL, ""): each.status for each in found}
+
+
 def _owner_is_gone(labels: Mapping[str, str]) -> bool:
     if labels.get(MACHINE) != _machine():
         return False

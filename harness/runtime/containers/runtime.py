@@ -173,8 +173,11 @@ class ContainerRuntime(Closing):
         Raises:
             TeardownError: something could not be removed.
         """
-        self._processes.close()
-        self._engine.client.close()
+        try:
+            self._processes.close()
+        finally:
+            self._lose("the run was closed")
+            self._engine.close()
 
     def _named(self, what: str) -> str:
         return f"{PREFIX}{self.run}-{what}"

@@ -1,0 +1,119 @@
+"""What dead runs have left, and what an engine says of living ones."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.cli.console import out, print_json
+from harness.errors import HarnessError, TeardownError
+from harness.registry import Registry, UpStack
+from harness.settings import Settings
+
+YOUNG = 2.0
+"""Seconds for which a run's folder may have no supervisor yet."""
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """What belongs to runs whose owner is gone.
+
+    Attributes:
+        stacks: names of state files.
+        folders: run folders.
+        runs: ids of runs that have containers, networks or volumes.
+    """
+
+    stacks: list[str] = field(default_factory=list)
+    folders: list[Path] = field(default_factory=list)
+    runs: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.stacks or self.folders or self.runs)
+
+    def describe(self) -> str:
+        """In one line."""
+        counts = (len(self.stacks), len(self.folders), len(self.runs))
+        return f"{counts[0]} state files, {counts[1]} folders, {counts[2]} runs with containers"
+
+
+def find_leftovers(registry: Registry) -> Leftovers:
+    """Look for them; an engine is asked where one answers."""
+    stacks = [each.name for each in registry if not each.alive]
+    return Leftovers(stacks, list(_dead_folders()), _dead_runs())
+
+
+def clear_stale(settings: Settings, *, as_json: bool) -> None:
+    """Remove what dead runs have left; nothing of a living one.
+
+    Raises:
+        TeardownError: something could not be removed.
+    """
+    registry = Registry(settings.state_dir)
+    found, problems = find_leftovers(registry), []
+    for run in found.runs:
+        from harness.runtime.containers.engine import Engine
+        from harness.runtime.containers.ownership import sweep
+
+        with Engine() as engine:
+            problems += sweep(engine, run)
+    for folder in found.folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    for name in found.stacks:
+        registry.forget(name)
+    if problems:
+        raise TeardownError("not everything could be removed", last="\n".join(problems))
+    if as_json:
+        folders = [str(folder) for folder in found.folders]
+        print_json({"stacks": found.stacks, "folders": folders, "runs": found.runs})
+    else:
+        out.print(f"removed: {found.describe()}" if found else "dead stacks have left nothing")
+
+
+def container_states(found: UpStack) -> dict[str, str]:
+    """What the engine says of each node of a stack in containers; empty for processes."""
+    if found.runtime != "containers":
+        return {}
+    from harness.runtime.containers.engine import Engine
+    from harness.runtime.containers.ownership import states
+
+    with Engine() as engine:
+        return states(engine, Path(found.folder).name)
+
+
+def _dead_runs() -> list[str]:
+    try:
+        from harness.runtime.containers.engine import Engine
+        from harness.runtime.containers.ownership import stale_runs
+
+        with Engine() as engine:
+            return stale_runs(engine)
+    except (HarnessError, ImportError):
+        return []
+
+
+def _dead_folders() -> Iterator[Path]:
+    """Run folders that no living process has on its command line."""
+    base = Path(tempfile.gettempdir()) / f"dapr-harness-{os.getuid()}"
+    folders = sorted(base.iterdir()) if base.is_dir() else []
+    living, now = _command_lines(), time.time()
+    for folder in folders:
+        # A run's folder is there some milliseconds before its supervisor is.
+        old = now - folder.stat().st_mtime > YOUNG
+        if (folder / "logs").is_dir() and old and str(folder) not in living:
+            yield folder
+
+
+def _command_lines() -> str:
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found.append(file.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+        except OSError:
+            continue
+    return "\n".join(found)
