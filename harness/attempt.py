@@ -73,6 +73,14 @@ class Attempt:
             ) from None
         runtime.prepare(list(self._launches.values()))
 
+    def unpublished(self) -> dict[str, tuple[int, ...]]:
+        """The ports that stay inside a container, by node."""
+        return {
+            name: launch.internal
+            for name, launch in self._launches.items()
+            if self.book.inside(name)
+        }
+
     def run(self) -> None:
         """Start all nodes, each in a thread; raise the most telling failure."""
         nodes = self._topology.nodes

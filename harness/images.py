@@ -62,6 +62,7 @@ class Images:
         self.toolbox = Toolbox(settings, progress)
         self._engine = engine
         self._references: dict[str | Build, Reference] = {}
+        self._connecting = threading.Lock()
         self._lock = threading.RLock()
 
     @property
@@ -71,7 +72,8 @@ class Images:
         Raises:
             Unavailable: none answers.
         """
-        with self._lock:
+        # A lock of its own: pulls ask for it from their threads while `reference` waits for them.
+        with self._connecting:
             self._engine = self._engine or Engine()
             return self._engine
 

@@ -152,9 +152,7 @@ class Registry:
 
     def record(self, stack: Stack, name: str) -> UpStack:
         """Write a stack down."""
-        endpoints: dict[str, dict[str, str]] = {}
-        for (node, port), endpoint in stack.book.endpoints().items():
-            endpoints.setdefault(node, {})[port] = str(endpoint)
+        endpoints = stack.addresses()
         nodes = [
             UpNode(each.name, each.pid, endpoints.get(each.name, {}), str(each.log))
             for each in stack.instances.values()

@@ -91,6 +91,7 @@ class Settings:
             elif variable.startswith(PREFIX):
                 key = variable.removeprefix(PREFIX).lower()
                 values[_known(key, known, variable)] = value
+        images |= given.pop("images", None) or {}
         values |= {key: value for key, value in given.items() if value is not None}
         parsed = {key: _parse(key, value, root) for key, value in values.items()}
         return cls(root=root, environment=dict(environ), images=images, **parsed)

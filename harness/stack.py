@@ -138,6 +138,15 @@ class Stack(Closing):
         """Record something in the journal and tell the watcher."""
         self._watch(self.journal.note(kind, node, **facts))
 
+    def addresses(self) -> dict[str, dict[str, str]]:
+        """What this machine can connect to, by node and port."""
+        found: dict[str, dict[str, str]] = {}
+        hidden = self._start.unpublished()
+        for (node, port), endpoint in self.book.endpoints().items():
+            if endpoint.port not in hidden.get(node, ()):
+                found.setdefault(node, {})[port] = str(endpoint)
+        return found
+
     @property
     def owner(self) -> int:
         """The process that ends the stack when it gets SIGTERM."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,10 +14,12 @@ from typing import IO, Any
 import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.utils import kwargs_from_env
 
 from harness.closing import Closing
 from harness.errors import HarnessError, LaunchError, Unavailable
 
+DEFAULT = "unix:///var/run/docker.sock"
 PATIENCE = 60
 """Seconds that one request may take; building and pulling answer all along."""
 
@@ -155,7 +158,7 @@ class Engine(Closing):
                     raise LaunchError(
                         f"the image {tag} could not be built",
                         last="\n".join([*said[-12:], event["error"]]),
-                        hint=_disk_hint(event["error"]),
+                        hint=_disk_hint("\n".join([*said[-12:], event["error"]])),
                     )
 
     def import_root(self, tag: str, folder: Path, labels: Mapping[str, str]) -> None:
@@ -196,9 +199,10 @@ class Engine(Closing):
 
 def _connected() -> docker.DockerClient:
     try:
+        _knock()
         client = docker.from_env(timeout=PATIENCE)
         client.ping()
-    except (DockerException, requests.RequestException) as error:
+    except (OSError, DockerException, requests.RequestException) as error:
         said = _words(error)
         if "Permission denied" in said or "PermissionError" in said:
             raise Unavailable(
@@ -214,6 +218,14 @@ def _connected() -> docker.DockerClient:
             hint="start one, or use the processes runtime: --dapr-runtime=processes",
         ) from None
     return client
+
+
+def _knock() -> None:
+    """Connect once without docker-py, which leaves a socket open when nobody is there."""
+    address = str(kwargs_from_env().get("base_url", DEFAULT))
+    if address.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as knocking:
+            knocking.connect(address.removeprefix("unix://"))
 
 
 @contextmanager
@@ -240,6 +252,9 @@ def refusals(doing: str) -> Iterator[None]:
 
 
 def _words(error: Exception) -> str:
+    response = getattr(error, "response", None)
+    if response is not None:
+        response.close()  # docker-py leaves that of a refused stream open
     explanation = getattr(error, "explanation", None)
     return str(explanation or error)[:500]
 

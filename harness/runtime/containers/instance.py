@@ -40,7 +40,7 @@ class ContainerInstance(Life):
         self._container = container
         self._ended = threading.Event()
         self._paused = False
-        self.pid = 0
+        self.pid = _pid_of(container)
 
     def __repr__(self) -> str:
         return f"<{self.name} {self.state.value} container={self._container.short_id}>"
@@ -54,12 +54,6 @@ class ContainerInstance(Life):
     def log(self) -> Path:
         """The file that holds both output streams from the first byte on."""
         return self._runtime.log(self.name)
-
-    def begun(self) -> None:
-        """Called by the runtime when the container was started."""
-        with refusals(f"looking at {self.name}"):
-            self._container.reload()
-        self.pid = int(self._container.attrs["State"].get("Pid") or 0)
 
     def ended(self, code: int, reason: str = "") -> None:
         """Called by the runtime when the container has ended and its log is complete."""
@@ -117,7 +111,8 @@ class ContainerInstance(Life):
         self._runtime.open_ports(self.launch)
         with refusals(f"starting the container of {self.name}"):
             self._container.start()
-        self.begun()
+            self._container.reload()
+        self.pid = _pid_of(self._container)
 
     def _signal(self, number: signal.Signals) -> None:
         try:
@@ -133,3 +128,8 @@ class ContainerInstance(Life):
     def _require_life(self) -> None:
         if self._ended.is_set():
             raise InstanceDied(f"{self.name} has ended", last=f"exit code {self._exit_code}")
+
+
+def _pid_of(container: Container) -> int:
+    """The container's first process as its engine's machine sees it."""
+    return int(container.attrs["State"].get("Pid") or 0)

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,8 @@ class ContainerRuntime(Closing):
         self._engine = Engine()
         self._lock = threading.Lock()
         self._instances: dict[str, ContainerInstance] = {}
-        self._holders: dict[str, str] = {}
+        self._helpers = ThreadPoolExecutor(4, thread_name_prefix="pod")
+        self._holders: dict[str, Future[str]] = {}
         self._watching = threading.Event()
         self._early: dict[str, tuple[int, str]] = {}
         self._lost = ""
@@ -120,10 +121,10 @@ class ContainerRuntime(Closing):
         return self._processes.reserve(wanted)
 
     def prepare(self, launches: Sequence[Launch]) -> None:
-        """Make the shared volumes and one container per pod that holds its network namespace.
+        """Make the shared volumes, and begin to make what holds each pod's network namespace.
 
         Apps, inboxes and sidecars come and go; the namespace stays, as with a pod's pause
-        container in Kubernetes.
+        container in Kubernetes. Nobody waits for it before the pod's first member starts.
         """
         inside = [launch for launch in launches if not launch.on_host]
         for name in {name for launch in inside for name in launch.volumes}:
@@ -133,8 +134,8 @@ class ContainerRuntime(Closing):
         for launch in inside:
             if launch.pod:
                 pods.setdefault(launch.pod, []).append(launch)
-        with ThreadPoolExecutor(max(1, len(pods))) as pool:
-            list(pool.map(self._hold, pods, pods.values()))
+        for pod, members in pods.items():
+            self._holders[pod] = self._helpers.submit(self._hold, pod, members)
 
     def start(self, launch: Launch) -> ContainerInstance | ProcessInstance:
         """Create a launch's container, copy its files into it, and start it.
@@ -146,6 +147,8 @@ class ContainerRuntime(Closing):
         if launch.on_host:
             return self._processes.start(launch)
         described = self._describe(launch)
+        # From the first moment on; the agent appends.
+        self.log(launch.name).touch()
         self.open_ports(launch)
         found = self._begin(launch, described)
         instance = ContainerInstance(self, launch, found)
@@ -173,6 +176,7 @@ class ContainerRuntime(Closing):
         Raises:
             TeardownError: something could not be removed.
         """
+        self._helpers.shutdown()
         try:
             self._processes.close()
         finally:
@@ -192,7 +196,8 @@ class ContainerRuntime(Closing):
             error.hint = "`dapr-harness down --stale` removes the networks of dead runs"
             raise
 
-    def _hold(self, pod: str, members: Sequence[Launch]) -> None:
+    def _hold(self, pod: str, members: Sequence[Launch]) -> str:
+        """Start what holds a pod's namespace; its container's id."""
         ports = [port for each in members for port in _published(each)]
         self._processes.request("release", ports=ports)
         holder = (
@@ -204,7 +209,7 @@ class ContainerRuntime(Closing):
             .with_kwargs(labels=self.labels, hostname=pod, stop_signal="SIGKILL")
         )
         holder.ports = _bindings(ports)
-        self._holders[pod] = str(self._begin(members[0], holder).id)
+        return str(self._begin(members[0], holder).id)
 
     def _describe(self, launch: Launch) -> DockerContainer:
         described = (
@@ -226,7 +231,7 @@ class ContainerRuntime(Closing):
         if launch.cwd is not None:
             options["working_dir"] = str(launch.cwd)
         if launch.pod:
-            options["network_mode"] = f"container:{self._holders[launch.pod]}"
+            options["network_mode"] = f"container:{self._holders[launch.pod].result()}"
         else:
             described.with_network(self._network).with_network_aliases(launch.name)
             described.ports = _bindings(_published(launch))
