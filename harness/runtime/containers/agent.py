@@ -1,7 +1,7 @@
 """The agent of a run: writes what containers say, tells when they end, and removes them.
 
-    python agent.py watch ADDRESS RUN FOLDER    until it is ended
-    python agent.py sweep ADDRESS LABEL         until nothing with that label is left
+    python agent.py watch ADDRESS LABEL FOLDER NODE_LABEL    until it is ended
+    python agent.py sweep ADDRESS LABEL                      until nothing with it is left
 
 Like the supervisor, which starts it, it is run as a file by a bare interpreter: it must be there in
 milliseconds, outlive the harness, and not depend on a docker command. So it speaks the engine's
@@ -122,22 +122,28 @@ class Follower:
                 skip = max(0, skip - len(data))
 
 
-def watch(engine, run, folder):
-    filters = {"type": ["container"], "event": ["start", "die", "oom"]}
-    filters["label"] = [f"{RUN_LABEL}={run}"]
+def watch(engine, label, folder, node_label):
+    filters = {"type": ["container"], "event": ["start", "die", "oom"], "label": [label]}
     events = engine.stream("/events", filters=filters)
-    tell(watching=True)
     followers, reasons = {}, {}
+
+    def follow(container, labels):
+        path = os.path.join(folder, labels[node_label] + ".log")
+        follower = followers.setdefault(container, Follower(engine, container, path))
+        threading.Thread(target=follower.run, daemon=True).start()
+
+    for each in engine.get("/containers/json", filters={"label": [label]}):
+        if node_label in each["Labels"]:
+            follow(each["Id"], each["Labels"])
+    tell(watching=True)
     while line := events.readline():
         event = json.loads(line)
         actor, action = event["Actor"], event["Action"]
         container, attributes = actor["ID"], actor["Attributes"]
-        if NODE_LABEL not in attributes:
+        if node_label not in attributes:
             continue
         if action == "start":
-            path = os.path.join(folder, attributes[NODE_LABEL] + ".log")
-            follower = followers.setdefault(container, Follower(engine, container, path))
-            threading.Thread(target=follower.run, daemon=True).start()
+            follow(container, attributes)
         elif action == "oom":
             reasons[container] = "it ran out of memory"
         elif container in followers:
@@ -210,7 +216,7 @@ def main():
     engine = Engine(address)
     try:
         if verb == "watch":
-            watch(engine, subject, rest[0])
+            watch(engine, subject, *rest)
             return 1
         problems = sweep(engine, subject)
     except (OSError, http.client.HTTPException) as error:

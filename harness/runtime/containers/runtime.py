@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-import signal
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
@@ -23,13 +20,13 @@ from harness.errors import LaunchError, PortTaken
 from harness.files import copy_tree
 from harness.launch import Build, Launch
 from harness.runtime.containers import agent
-from harness.runtime.containers.engine import Engine, refusals
+from harness.runtime.containers.engine import refusals
 from harness.runtime.containers.instance import ContainerInstance
 from harness.runtime.containers.ownership import labels_of
 from harness.runtime.containers.reaper import arm_ryuk, disarm_ryuk
+from harness.runtime.containers.watch import Watch
 from harness.runtime.instance import ProcessInstance
 from harness.runtime.proc import owner_of
-from harness.runtime.processes import ProcessRuntime
 
 HOME_FOLDER = "harness"
 """The folder that is copied to ``/harness`` of a container before it starts."""
@@ -57,15 +54,9 @@ class ContainerRuntime(Closing):
     ) -> None:
         self._reference = reference
         self._user = user
-        self._engine = Engine()
-        self._lock = threading.Lock()
-        self._instances: dict[str, ContainerInstance] = {}
         self._helpers = ThreadPoolExecutor(4, thread_name_prefix="pod")
         self._holders: dict[str, Future[str]] = {}
-        self._watching = threading.Event()
-        self._early: dict[str, tuple[int, str]] = {}
-        self._lost = ""
-        self._processes = ProcessRuntime(environment, self._told)
+        self._watch = Watch(environment)
         try:
             self._open()
         except BaseException:
@@ -75,33 +66,23 @@ class ContainerRuntime(Closing):
     def _open(self) -> None:
         self.run = self.folder.name
         self.labels = labels_of(self.run, self.owner)
-        self._clean_up_at_the_end()
-        arm_ryuk(self._engine)
-        self._network = self._make_network()
-        if not self._watching.wait(20):
-            raise LaunchError(
-                "the agent of the run does not watch the engine",
-                last=self._lost or "it said nothing",
-                hint=f"look at {self.folder / 'logs' / 'supervisor.log'}",
-            )
-
-    def _clean_up_at_the_end(self) -> None:
-        """First of all: whatever happens from here on, this removes what we make."""
-        program, address = (sys.executable, "-I", "-S", agent.__file__), self._engine.address
         mark = f"{agent.RUN_LABEL}={self.run}"
-        self._processes.request("at_end", argv=[*program, "sweep", address, mark])
-        logs = str(self.folder / "logs")
-        self._processes.request("listen", argv=[*program, "watch", address, self.run, logs])
+        # First of all.
+        self._watch.sweep_at_the_end(mark)
+        self._watch.begin(mark, agent.NODE_LABEL)
+        arm_ryuk(self._watch.engine)
+        self._network = self._make_network()
+        self._watch.require()
 
     @property
     def folder(self) -> Path:
         """The run's folder."""
-        return self._processes.folder
+        return self._watch.processes.folder
 
     @property
     def owner(self) -> int:
         """The supervisor."""
-        return self._processes.owner
+        return self._watch.processes.owner
 
     @cached_property
     def gateway(self) -> str | None:
@@ -109,16 +90,16 @@ class ContainerRuntime(Closing):
         if not sys.platform.startswith("linux"):
             # The engine runs in a machine of its own, which forwards this name to our loopback.
             return "host.docker.internal"
-        found = self._engine.client.networks.get(self._network.name)
+        found = self._watch.engine.client.networks.get(self._network.name)
         return str(found.attrs["IPAM"]["Config"][0]["Gateway"])
 
     def log(self, name: str) -> Path:
         """The log file of a node."""
-        return self._processes.log(name)
+        return self._watch.log(name)
 
     def reserve(self, wanted: int | None = None) -> Endpoint:
         """Hold a port of 127.0.0.1 until the launch that lists it is executed."""
-        return self._processes.reserve(wanted)
+        return self._watch.processes.reserve(wanted)
 
     def prepare(self, launches: Sequence[Launch]) -> None:
         """Make the shared volumes, and begin to make what holds each pod's network namespace.
@@ -129,7 +110,7 @@ class ContainerRuntime(Closing):
         inside = [launch for launch in launches if not launch.on_host]
         for name in {name for launch in inside for name in launch.volumes}:
             with refusals(f"making the volume {name}"):
-                self._engine.client.volumes.create(self._named(name), labels=self.labels)
+                self._watch.engine.client.volumes.create(self._named(name), labels=self.labels)
         pods: dict[str, list[Launch]] = {}
         for launch in inside:
             if launch.pod:
@@ -145,30 +126,24 @@ class ContainerRuntime(Closing):
             PortTaken: a published port belongs to somebody else.
         """
         if launch.on_host:
-            return self._processes.start(launch)
+            return self._watch.processes.start(launch)
         described = self._describe(launch)
         # From the first moment on; the agent appends.
         self.log(launch.name).touch()
         self.open_ports(launch)
         found = self._begin(launch, described)
         instance = ContainerInstance(self, launch, found)
-        with self._lock:
-            self._instances[instance.container_id] = instance
-            early = self._early.pop(instance.container_id, None)
-            if self._lost:
-                early = (-int(signal.SIGKILL), self._lost)
-        if early is not None:
-            instance.ended(*early)
+        self._watch.adopt(instance)
         return instance
 
     def open_ports(self, launch: Launch) -> None:
         """Let go of the ports that a launch publishes, just before it starts."""
-        self._processes.request("release", ports=list(launch.ports))
+        self._watch.processes.request("release", ports=list(launch.ports))
 
     def detach(self, leftovers: Sequence[Path] = ()) -> None:
         """Let the run outlive this process; the supervisor ends it on SIGTERM."""
         disarm_ryuk()
-        self._processes.detach(leftovers)
+        self._watch.processes.detach(leftovers)
 
     def close(self) -> None:
         """End everything: containers, network, volumes, processes, and the run's folder.
@@ -177,11 +152,7 @@ class ContainerRuntime(Closing):
             TeardownError: something could not be removed.
         """
         self._helpers.shutdown()
-        try:
-            self._processes.close()
-        finally:
-            self._lose("the run was closed")
-            self._engine.close()
+        self._watch.close()
 
     def _named(self, what: str) -> str:
         return f"{PREFIX}{self.run}-{what}"
@@ -199,7 +170,7 @@ class ContainerRuntime(Closing):
     def _hold(self, pod: str, members: Sequence[Launch]) -> str:
         """Start what holds a pod's namespace; its container's id."""
         ports = [port for each in members for port in _published(each)]
-        self._processes.request("release", ports=ports)
+        self._watch.processes.request("release", ports=ports)
         holder = (
             DockerContainer(self._reference("app"))
             .with_name(self._named(f"{pod}-pod"))
@@ -257,7 +228,7 @@ class ContainerRuntime(Closing):
         try:
             with refusals(f"starting the container of {launch.name}"):
                 described.start()
-                return self._engine.client.containers.get(described.get_container_id())
+                return self._watch.engine.client.containers.get(described.get_container_id())
         except LaunchError as error:
             if not _TAKEN.search(error.last):
                 raise
@@ -271,30 +242,6 @@ class ContainerRuntime(Closing):
             ) from None
         finally:
             described.get_docker_client().client.close()
-
-    def _told(self, line: str) -> None:
-        """Hear from the agent."""
-        facts = json.loads(line)
-        if facts.get("watching"):
-            self._watching.set()
-        elif "lost" in facts:
-            self._lose(f"the container engine has gone: {facts['lost']}")
-        else:
-            end = (int(facts["code"]), str(facts["reason"]))
-            with self._lock:
-                instance = self._instances.get(facts["id"])
-                if instance is None:
-                    self._early[facts["id"]] = end
-            if instance is not None:
-                instance.ended(*end)
-
-    def _lose(self, reason: str) -> None:
-        with self._lock:
-            self._lost = reason
-            instances = list(self._instances.values())
-        for instance in instances:
-            if instance.exit_code is None:
-                instance.ended(-int(signal.SIGKILL), reason)
 
 
 def _published(launch: Launch) -> list[int]:

@@ -1,0 +1,118 @@
+"""What a runtime with containers hears: the agent writes their logs and tells of their ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness.closing import Closing
+from harness.errors import LaunchError
+from harness.runtime.containers import agent
+from harness.runtime.containers.engine import Engine
+from harness.runtime.containers.instance import ContainerInstance
+from harness.runtime.processes import ProcessRuntime
+
+STARTING = 20.0
+"""Seconds in which the agent must be there; it takes 50 ms."""
+
+
+class Watch(Closing):
+    """A supervisor with an agent, and the containers that it watches.
+
+    Args:
+        environment: the variables that every process on the host inherits.
+
+    Attributes:
+        engine: the engine.
+        processes: what runs on the host, and the supervisor.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.engine = Engine()
+        self._lock = threading.Lock()
+        self._instances: dict[str, ContainerInstance] = {}
+        self._early: dict[str, tuple[int, str]] = {}
+        self._watching = threading.Event()
+        self._lost = ""
+        self.processes = ProcessRuntime(environment, self._told)
+
+    def log(self, name: str) -> Path:
+        """The log file of a node."""
+        return self.processes.log(name)
+
+    def begin(self, label: str, node_label: str) -> None:
+        """Start the agent on every container with a label; another one holds the node's name."""
+        logs = str(self.processes.folder / "logs")
+        self.processes.request("listen", argv=self._agent("watch", label, logs, node_label))
+
+    def sweep_at_the_end(self, label: str) -> None:
+        """Whatever happens from here on, what has this label is removed."""
+        self.processes.request("at_end", argv=self._agent("sweep", label))
+
+    def require(self) -> None:
+        """Wait until the agent hears the engine.
+
+        Raises:
+            LaunchError: it does not.
+        """
+        if not self._watching.wait(STARTING):
+            raise LaunchError(
+                "the agent of the run does not watch the engine",
+                last=self._lost or "it said nothing",
+                budget=STARTING,
+                hint=f"look at {self.processes.folder / 'logs' / 'supervisor.log'}",
+            )
+
+    def adopt(self, instance: ContainerInstance) -> None:
+        """Tell an instance when its container ends, or that it has ended already."""
+        with self._lock:
+            self._instances[instance.container_id] = instance
+            early = self._early.pop(instance.container_id, None)
+            if self._lost:
+                early = (-int(signal.SIGKILL), self._lost)
+        if early is not None:
+            instance.ended(*early)
+
+    def close(self) -> None:
+        """End what the supervisor holds.
+
+        Raises:
+            TeardownError: something could not be removed.
+        """
+        try:
+            self.processes.close()
+        finally:
+            self._lose("the run was closed")
+            self.engine.close()
+
+    def _agent(self, verb: str, *rest: str) -> list[str]:
+        address = self.engine.address
+        return [sys.executable, "-I", "-S", agent.__file__, verb, address, *rest]
+
+    def _told(self, line: str) -> None:
+        """Hear from the agent."""
+        facts = json.loads(line)
+        if facts.get("watching"):
+            self._watching.set()
+        elif "lost" in facts:
+            self._lose(f"the container engine has gone: {facts['lost']}")
+        else:
+            end = (int(facts["code"]), str(facts["reason"]))
+            with self._lock:
+                instance = self._instances.get(facts["id"])
+                if instance is None:
+                    self._early[facts["id"]] = end
+            if instance is not None:
+                instance.ended(*end)
+
+    def _lose(self, reason: str) -> None:
+        with self._lock:
+            self._lost = reason
+            instances = list(self._instances.values())
+        for instance in instances:
+            if instance.exit_code is None:
+                instance.ended(-int(signal.SIGKILL), reason)
