@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterable
 from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
 
 from harness.book import StackBook
 from harness.deadline import Check, Deadline, poll
@@ -16,6 +17,13 @@ from harness.settings import Settings
 from harness.topology import Node, Tools, Topology
 
 Note = Callable[..., None]
+MakeBook = Callable[[Topology, Tools, Path, Runtime], StackBook]
+
+
+def own_book(topology: Topology, tools: Tools, root: Path, runtime: Runtime) -> StackBook:
+    """A book whose ports the runtime reserves."""
+    folder, reserve = runtime.folder, runtime.reserve
+    return StackBook(topology, tools, root, folder, reserve, gateway=runtime.gateway)
 
 
 class _Stopped(Exception):
@@ -29,14 +37,18 @@ class Attempt:
         topology: what to start.
         settings: the project's root and the budget of a ladder.
         note: records an entry: kind, node, facts.
+        make_book: makes what the stack knows while it is planned.
 
     Attributes:
         instances: what was started, by the node's name.
         book: what the stack knows, once prepared.
     """
 
-    def __init__(self, topology: Topology, settings: Settings, note: Note) -> None:
+    def __init__(
+        self, topology: Topology, settings: Settings, note: Note, make_book: MakeBook
+    ) -> None:
         self._topology = topology
+        self._make_book = make_book
         self._settings = settings
         self._note = note
         self.instances: dict[str, Instance] = {}
@@ -51,14 +63,7 @@ class Attempt:
     def prepare(self, runtime: Runtime, tools: Tools) -> None:
         """Plan every node before anything runs, so that a wrong description starts nothing."""
         self._runtime = runtime
-        self.book = StackBook(
-            self._topology,
-            tools,
-            self._settings.root,
-            runtime.folder,
-            runtime.reserve,
-            gateway=runtime.gateway,
-        )
+        self.book = self._make_book(self._topology, tools, self._settings.root, runtime)
         for node in self._topology.nodes:
             self.book.plan_for(node.name)
             self._launches[node.name] = node.plan(self.book)

@@ -111,10 +111,8 @@ def dapr_stack(
     dapr_topology: Topology, dapr_settings: Settings, pytestconfig: pytest.Config
 ) -> Iterator[Stack]:
     """The running system of the whole session."""
-    from harness.run import running
-
     lines = _Lines(pytestconfig)
-    with running(dapr_topology, dapr_settings, progress=lines) as stack:
+    with _stack(dapr_topology, dapr_settings, pytestconfig, lines) as stack:
         lines.say(f"{len(stack.instances)} nodes are ready after {stack.took:.2f} s")
         yield stack
         if pytestconfig.getoption("--dapr-keep") and pytestconfig.stash[FAILED]:
@@ -159,6 +157,16 @@ def pytest_runtest_makereport(
             # pytest calls every failure of a set-up an ERROR. This one is the system's.
             report.when = "call"
     return report
+
+
+def _stack(topology: Topology, settings: Settings, config: pytest.Config, lines: _Lines) -> Stack:
+    if file := config.getoption("--dapr-attach"):
+        from harness.compose.attach import attached
+
+        return attached(topology, settings, config.invocation_params.dir / file)
+    from harness.run import running
+
+    return running(topology, settings, progress=lines)
 
 
 def _runtimes(text: str) -> list[str | None]:

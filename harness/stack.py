@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from harness.attempt import Attempt
+from harness.attempt import Attempt, MakeBook, own_book
 from harness.book import StackBook
 from harness.closing import Closing
 from harness.errors import (
@@ -34,6 +34,7 @@ class Stack(Closing):
         tools: where the programs are.
         runtime: makes the runtime; called again when a start is repeated with other ports.
         watch: called with each entry of the journal as it is noted, from several threads.
+        book: makes what the stack knows; other than usual where ports are given.
 
     Attributes:
         journal: what happened.
@@ -48,12 +49,14 @@ class Stack(Closing):
         runtime: Callable[[], Runtime],
         *,
         watch: Callable[[Entry], None] = lambda _: None,
+        book: MakeBook = own_book,
     ) -> None:
         self.topology = topology
         self.settings = settings
         self._tools = tools
         self._make_runtime = runtime
         self._watch = watch
+        self._make_book = book
         self._runtime: Runtime | None = None
         self._detached = False
         self._start = self._new_attempt()
@@ -168,7 +171,8 @@ class Stack(Closing):
         self.note("stop.begun")
         self.shared.clear()
         try:
-            self._start.stop_dependents()
+            if not self._runtime.borrowed:
+                self._start.stop_dependents()
         finally:
             self.journal.write_to(None)  # its folder goes
             self._runtime.close()
@@ -176,7 +180,7 @@ class Stack(Closing):
             self.note("stop.ended")
 
     def _new_attempt(self) -> Attempt:
-        return Attempt(self.topology, self.settings, self.note)
+        return Attempt(self.topology, self.settings, self.note, self._make_book)
 
     def _tails(self) -> dict[str, str]:
         return {name: tail_of(each.log, 60) for name, each in self._start.instances.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from harness.cli import images, stacks, tools
+from harness.cli import images, render, stacks, tools
 from harness.cli.console import err
 from harness.cli.demo import demo
 from harness.errors import HarnessError, SystemFailure
@@ -34,6 +34,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(images.app)
+app.add_typer(render.app)
 
 
 def run() -> int:

@@ -136,6 +136,11 @@ class Runtime(Protocol):
         ...
 
     @property
+    def borrowed(self) -> bool:
+        """Whether what runs belongs to somebody else, and stays when this is closed."""
+        ...
+
+    @property
     def folder(self) -> Path:
         """The run's folder: ``nodes/<name>/`` and ``logs/<name>.log`` lie in it."""
         ...

@@ -91,6 +91,7 @@ class FakeRuntime:
     """
 
     name = "fake"
+    borrowed = False
     gateway = None
     owner = 0
 

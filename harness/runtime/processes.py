@@ -36,6 +36,7 @@ class ProcessRuntime(Closing):
     """
 
     name = "processes"
+    borrowed = False
     gateway = None
 
     def __init__(

@@ -45,6 +45,7 @@ class ContainerRuntime(Closing):
     """
 
     name = "containers"
+    borrowed = False
 
     def __init__(
         self,

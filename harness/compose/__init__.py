@@ -1,0 +1,1 @@
+"""The same stack for ``docker compose``: rendered, and attached to."""

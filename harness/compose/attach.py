@@ -1,0 +1,68 @@
+"""A stack that a compose file has started, used as if it were ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from harness.book import StackBook
+from harness.compose.book import ComposeBook
+from harness.compose.project import SECRETS, Project, read_env
+from harness.errors import ConfigError
+from harness.images import Images
+from harness.journal import Entry
+from harness.runtime.base import Runtime
+from harness.runtime.containers.attached import AttachedRuntime
+from harness.settings import Settings
+from harness.stack import Stack
+from harness.topology import Choice, Node, Tools, Topology
+
+
+def attached(
+    topology: Topology,
+    settings: Settings,
+    file: Path,
+    *,
+    watch: Callable[[Entry], None] = lambda _: None,
+) -> Stack:
+    """A stack on a compose project that is up; closing it leaves the project up.
+
+    Every node climbs its ladder as at a start, so that what is called ready is ready.
+
+    Args:
+        topology: what the file was rendered from.
+        settings: the project's root, and how long a ladder may take.
+        file: the compose file.
+
+    Raises:
+        ConfigError: the file is not there, or has drifted from the topology.
+    """
+    if not file.is_file():
+        raise ConfigError(f"{file} is not there", hint="dapr-harness render compose")
+    folder = file.resolve().parent
+    Project(topology, settings, folder).require_same()
+    known = read_env(folder / SECRETS)
+    broker = "kafka" if settings.broker == "auto" else settings.broker
+
+    def token(name: str) -> str:
+        if name not in known:
+            raise ConfigError(
+                f"{folder / SECRETS} has no {name}", hint="dapr-harness render compose --secrets"
+            )
+        return known[name]
+
+    def book(settled: Topology, tools: Tools, root: Path, runtime: Runtime) -> StackBook:
+        return ComposeBook(settled, tools, root, runtime.folder, token)
+
+    def runtime() -> Runtime:
+        return AttachedRuntime(settings.inherited, folder)
+
+    settled = topology.settled(Choice("containers", broker))
+    return Stack(settled, settings, _Nothing(settings), runtime, watch=watch, book=book)
+
+
+class _Nothing(Images):
+    """The project has its images."""
+
+    def provide(self, nodes: Sequence[Node], root: Path) -> None:
+        """Nothing to do."""

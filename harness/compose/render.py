@@ -1,0 +1,202 @@
+"""Rendering a topology as a compose project.
+
+A rendered file is the launches of the containers runtime, written down: the same images, command
+lines, pods and resources. Only two things differ, because a file is read by people and committed:
+ports are the well-known ones, and secrets are variables.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.book import HOME
+from harness.compose import text
+from harness.compose.book import ComposeBook
+from harness.endpoint import LOOPBACK
+from harness.errors import ConfigError
+from harness.launch import Build, Launch
+from harness.topology import Choice, Tools, Topology
+
+FILE = "compose.yaml"
+REDPANDA = "compose.redpanda.yaml"
+DOCKERFILE = "app.Dockerfile"
+EXAMPLE = ".env.example"
+APPS = "DAPR_HARNESS_IMAGE_APPS"
+"""The variable of the image that every app of the project runs in."""
+
+
+def render(topology: Topology, tools: Tools, root: Path, folder: Path) -> dict[str, str]:
+    """The files of a compose project, by their name in its folder.
+
+    Kafka is the broker where the topology leaves it open, with an override file for Redpanda.
+
+    Args:
+        topology: what to render.
+        tools: the images, for where programs lie in them.
+        root: the project's folder.
+        folder: where the files will lie; paths in them are relative to it.
+
+    Raises:
+        ConfigError: an app runs on the host, or the topology is wrong.
+    """
+    for node in topology.nodes:
+        if node.on_host:
+            raise ConfigError(
+                f"app {node.name!r} runs on the host, which a compose file cannot start",
+                hint="render a topology without on_host=True",
+            )
+    plain = _Project(topology.settled(Choice("containers", "kafka")), tools, root, folder)
+    other = _Project(topology.settled(Choice("containers", "redpanda")), tools, root, folder)
+    files = plain.files()
+    changed = {name: body for name, body in other.services.items() if body != plain.services[name]}
+    if changed:
+        parts = [text.service(name, body, other.comments[name]) for name, body in changed.items()]
+        files[REDPANDA] = text.OVERRIDE + "\n".join(parts)
+    rows = [f"{name}=" for name in secrets_of(files)]
+    files[EXAMPLE] = (
+        "# What `dapr-harness render compose --secrets` fills in.\n" + "\n".join(rows) + "\n"
+    )
+    return files
+
+
+def secrets_of(files: Mapping[str, str]) -> list[str]:
+    """The variables that a rendered project asks for."""
+    return sorted(set(re.findall(r"\$\{([A-Z0-9_]+):\?", files[FILE])))
+
+
+class _Project:
+    """Launches, as services."""
+
+    def __init__(self, topology: Topology, tools: Tools, root: Path, folder: Path) -> None:
+        self._root = root
+        self._folder = folder
+        self._beside: dict[str, str] = {}
+        self._nodes = {node.name: node for node in topology.nodes}
+        self._launches: dict[str, Launch] = {}
+        self._needs: dict[str, list[str]] = {}
+        book = ComposeBook(topology, tools, root, folder)
+        for node in topology.nodes:
+            book.plan_for(node.name)
+            self._launches[node.name] = node.plan(book)
+            self._needs[node.name] = sorted({*node.needs, *book.used[node.name]} - {node.name})
+        self.comments: dict[str, str] = {}
+        self.services = self._services()
+
+    def files(self) -> dict[str, str]:
+        """The compose file and what lies beside it."""
+        parts = [text.service(n, body, self.comments[n]) for n, body in self.services.items()]
+        names = {volume for each in self._launches.values() for volume in each.volumes}
+        volumes = yaml.safe_dump({"volumes": {name: {} for name in sorted(names)}})
+        return {FILE: text.HEADER + "\n".join([*parts, volumes]), **self._beside}
+
+    def _services(self) -> dict[str, dict[str, Any]]:
+        found = {}
+        for name, launch in self._launches.items():
+            pod = f"{launch.pod}-pod"
+            if launch.pod and pod not in found:
+                found[pod] = self._pod(launch.pod)
+                self.comments[pod] = text.POD.format(name=launch.pod)
+            found[name] = self._service(name, launch)
+            self.comments[name] = text.comment_of(launch)
+        return found
+
+    def _pod(self, pod: str) -> dict[str, Any]:
+        members = [each for each in self._launches.values() if each.pod == pod]
+        return {
+            "image": text.image_of("app"),
+            "command": ["sleep", "infinity"],
+            "stop_signal": "SIGKILL",
+            "networks": {"default": {"aliases": [pod]}},
+            "ports": [row for each in members for row in _ports(each)],
+        }
+
+    def _service(self, name: str, launch: Launch) -> dict[str, Any]:
+        environment = {key: text.variables(value) for key, value in launch.env.items()}
+        mounts = self._mounts(name, launch, environment)
+        mounts += [f"{volume}:{path}" for volume, path in launch.volumes.items()]
+        signal = launch.stop_signal.name
+        entries: dict[str, Any] = {
+            **self._source(launch),
+            "user": text.user_of(launch),
+            "command": [text.variables(word) for word in launch.argv],
+            "environment": environment,
+            "volumes": mounts,
+            "network_mode": f"service:{launch.pod}-pod" if launch.pod else "",
+            "ports": [] if launch.pod else _ports(launch),
+            "stop_signal": "" if signal == "SIGTERM" else signal,
+            "healthcheck": text.healthcheck(self._nodes[name], launch),
+            "depends_on": self._depends(name, launch),
+        }
+        return {key: value for key, value in entries.items() if value}
+
+    def _source(self, launch: Launch) -> dict[str, Any]:
+        build = self._build_of(launch)
+        if build is None:
+            return {"image": text.image_of(str(launch.image))}
+        source: dict[str, Any] = {
+            "image": f"${{{APPS}:-apps:compose}}",
+        }
+        if isinstance(launch.image, Build):
+            self._beside[DOCKERFILE] = _dockerfile(build)
+            source["build"] = {
+                "context": os.path.relpath(build.folder, self._folder),
+                "dockerfile": os.path.relpath(self._folder / DOCKERFILE, build.folder),
+                "args": {"BASE": text.image_of("app")},
+            }
+        return source
+
+    def _build_of(self, launch: Launch) -> Build | None:
+        """The build of a launch; an inbox runs in its app's, which has what it imports."""
+        if isinstance(launch.image, Build):
+            return launch.image
+        if launch.image != "app":
+            return None
+        members = [each.image for each in self._launches.values() if each.pod == launch.pod]
+        return next((each for each in members if isinstance(each, Build)), None)
+
+    def _mounts(self, name: str, launch: Launch, environment: dict[str, str]) -> list[str]:
+        """Files beside the compose file, mounted where the launch has them copied."""
+        mounts = []
+        for file, content in launch.files.items():
+            if file.endswith(".py"):
+                # A program of ours lies in the repository already.
+                found = next(self._root.glob(f"harness/*/{file}"))
+                mounts.append(f"{os.path.relpath(found, self._folder)}:{HOME}/{file}:ro")
+            else:
+                self._beside[f"{name}/{file}"] = text.without_secrets(content, environment)
+        folder = any(f"{name}/{file}" in self._beside for file in launch.files)
+        return [*mounts, *([f"./{name}:{HOME}:ro"] if folder else [])]
+
+    def _depends(self, name: str, launch: Launch) -> dict[str, Any]:
+        pod = [f"{launch.pod}-pod"] if launch.pod else []
+        conditions = {}
+        for each in [*pod, *self._needs[name]]:
+            other = self._launches.get(each)
+            checked = other is not None and text.healthcheck(self._nodes[each], other)
+            conditions[each] = {"condition": "service_healthy" if checked else "service_started"}
+        return conditions
+
+
+def _ports(launch: Launch) -> list[str]:
+    return [f"{LOOPBACK}:{p}:{p}" for p in launch.ports if p not in launch.internal]
+
+
+def _dockerfile(build: Build) -> str:
+    lines = [
+        "# Rendered by `dapr-harness render compose`.",
+        f"ARG BASE=python:{text.APP_PYTHON}-slim",
+    ]
+    lines += ["FROM ${BASE}", "ENV PYTHONUNBUFFERED=1"]
+    wanted = list(build.extra)
+    if build.requirements is not None:
+        lines.append(f"COPY {os.path.relpath(build.requirements, build.folder)} /requirements.txt")
+        wanted = ["-r /requirements.txt", *wanted]
+    lines.append(f"RUN python3 -m pip install --no-cache-dir {' '.join(wanted)}")
+    lines += ["WORKDIR /app", "COPY . /app"]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,125 @@
+"""The words of a rendered compose project: comments, images, healthchecks, variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from harness.launch import Build, Launch
+from harness.provision.images import IMAGES, PYTHON, variable
+from harness.topology import Node
+
+_MARK = re.compile(r"@@([A-Z0-9_]+)@@")
+
+HEADER = """\
+# Rendered by `dapr-harness render compose`; a test compares it with the topology. Do not edit.
+#
+#   dapr-harness render compose --secrets   # once: writes .env with fresh secrets
+#   docker compose up -d                    # or docker-compose up -d
+#
+# A pod (`...-pod`) holds the network namespace that an app, its inbox and its sidecar share, as a
+# pod does in Kubernetes: each of them can restart without the others losing their loopback. Ports
+# are the same inside and outside, and published on this machine's loopback only.
+services:
+"""
+
+OVERRIDE = """\
+# Rendered by `dapr-harness render compose`; a test compares it with the topology. Do not edit.
+# Redpanda instead of Kafka, under the same name and addresses:
+#
+#   docker compose -f compose.yaml -f compose.redpanda.yaml up -d
+services:
+"""
+
+POD = "The pod of {name}: its namespace, its name on the network, its published ports."
+COMMENTS = {
+    "kafka": "Two listeners: HOST for this machine, NETWORK for the containers.",
+    "redpanda": "Two listeners: host for this machine, network for the containers.",
+    "placement": "Where actors live. Its image has no shell, so no healthcheck can run in it.",
+    "scheduler": "When jobs fire. As with placement, sidecars try again until it answers.",
+    "daprd": "The sidecar. Its image has no shell; the app's own check and its log tell.",
+    "app": "Between the sidecar and the app: records every delivery, for the scenarios.",
+}
+
+
+def service(name: str, body: Mapping[str, Any], comment: str) -> str:
+    """One service of the file, under its comment."""
+    text = yaml.safe_dump({name: body}, sort_keys=False, width=1000)
+    rows = [f"# {comment}", *text.splitlines()] if comment else text.splitlines()
+    return "".join(f"  {row}\n" if row else "\n" for row in rows)
+
+
+def comment_of(launch: Launch) -> str:
+    """What a reader of the file should know about a service."""
+    return "" if isinstance(launch.image, Build) else COMMENTS.get(launch.image, "")
+
+
+def image_of(name: str) -> str:
+    """An entry of the table, or the variable that overrides it; a user's own image as it is."""
+    if name not in IMAGES:
+        return name
+    reference = IMAGES[name].reference
+    if name == "app":
+        # Not the rendering machine's Python: the file must not depend on who rendered it.
+        reference = reference.replace(PYTHON, APP_PYTHON)
+    return f"${{{variable(name)}:-{reference}}}"
+
+
+APP_PYTHON = "3.11"
+"""The lowest Python that the reference services run on."""
+
+
+def user_of(launch: Launch) -> str:
+    """The account that an image must run as, "" for its own."""
+    entry = IMAGES.get(launch.image) if isinstance(launch.image, str) else None
+    return entry.user if entry else ""
+
+
+def variables(text: str) -> str:
+    """A value with its secrets as compose variables, and other dollars kept."""
+    escaped = text.replace("$", "$$")
+    return _MARK.sub(r"${\1:?see .env.example}", escaped)
+
+
+def without_secrets(text: str, environment: dict[str, str]) -> str:
+    """A resource whose secret values come from the sidecar's environment instead.
+
+    Args:
+        text: the resource.
+        environment: the sidecar's; receives what the resource refers to.
+    """
+    if not _MARK.search(text):
+        return text
+    body = yaml.safe_load(text)
+    for item in body["spec"]["metadata"]:
+        value = str(item.get("value", ""))
+        if _MARK.search(value):
+            words = f"{body['metadata']['name']}_{item['name']}"
+            name = re.sub(r"[^A-Za-z0-9]+", "_", words).upper()
+            environment[name] = variables(value)
+            del item["value"]
+            item["envRef"] = name
+    return str(yaml.safe_dump(body, sort_keys=False))
+
+
+def healthcheck(node: Node, launch: Launch) -> dict[str, Any] | None:
+    """How an engine can see that a service is ready, None where its image has no program for it."""
+    port = launch.ports[0] if launch.ports else 0
+    dialled = f"bash -c '</dev/tcp/127.0.0.1/{port}'"
+    script = f"import socket; socket.create_connection(('127.0.0.1', {port}), 2)"
+    if path := getattr(node, "health", None):
+        script = f"import urllib.request as r; r.urlopen('http://127.0.0.1:{port}{path}', None, 2)"
+    kind = "app" if isinstance(launch.image, Build) else launch.image
+    ready = "rpk cluster health -X admin.hosts=127.0.0.1:{} | grep -E 'Healthy:.+true'"
+    tests = {
+        "kafka": ["CMD-SHELL", dialled],
+        "postgres": ["CMD-SHELL", dialled],
+        "redpanda": ["CMD-SHELL", ready.format(launch.ports[3] if kind == "redpanda" else 0)],
+        "app": ["CMD", "python3", "-c", script],
+    }
+    if kind not in tests:
+        return None
+    return {"test": tests[kind], "interval": "1s", "timeout": "3s", "retries": 60}
