@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import tarfile
 import threading
 from collections.abc import Iterable, Sequence
@@ -80,6 +81,11 @@ class Images:
     def path(self, tool: str) -> Path:
         """Where a program lies in its image."""
         return Path(image(tool).program or tool)
+
+    def version(self, tool: str) -> str:
+        """The version in the tag of a tool's image, "" for a digest or a word such as latest."""
+        found = re.search(r":v?(\d+\.\d+\.\d+[^:@/]*)$", self.reference(tool))
+        return found.group(1) if found else ""
 
     def user(self, what: str | Build) -> str:
         """The account that an image must run as, "" for its own."""

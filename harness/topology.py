@@ -45,6 +45,10 @@ class Tools(Protocol):
         """
         ...
 
+    def version(self, tool: str) -> str:
+        """The version that a running tool must report, "" when nobody has promised one."""
+        ...
+
 
 class Book(Protocol):
     """What one stack knows while it is planned: addresses, folders, tools and tokens."""

@@ -80,8 +80,14 @@ def scheduler_check(client: DaprClient) -> MetadataCheck:
     return MetadataCheck(client, "scheduler", judge)
 
 
-def identity_check(client: DaprClient, app_id: str) -> MetadataCheck:
-    """The sidecar that answers on this port is the one that was started here."""
+def identity_check(client: DaprClient, app_id: str, promised: str = "") -> MetadataCheck:
+    """The sidecar that answers on this port is the one that was started here.
+
+    Args:
+        client: of the sidecar.
+        app_id: of its app.
+        promised: the version of Dapr that its image's name promises, "" for none.
+    """
 
     def judge(seen: Metadata) -> tuple[bool, str]:
         if seen.app_id != app_id:
@@ -90,6 +96,13 @@ def identity_check(client: DaprClient, app_id: str) -> MetadataCheck:
                 expected=f"app-id {app_id}",
                 last=f"app-id {seen.app_id}, Dapr {seen.runtime_version}",
                 hint="another daprd took the port; run `dapr-harness doctor`",
+            )
+        if promised and seen.runtime_version != promised:
+            raise LaunchError(
+                f"the sidecar of {app_id} is not what its image promises",
+                expected=f"Dapr {promised}, as the image's tag says",
+                last=f"Dapr {seen.runtime_version}",
+                hint="pull or build the image again, or set DAPR_HARNESS_IMAGE_DAPRD",
             )
         return True, f"app-id {seen.app_id}, Dapr {seen.runtime_version}"
 

@@ -111,7 +111,7 @@ class Sidecar(Plain):
         return (
             TcpCheck(book.endpoint(self.name, "http"), forwarded=book.inside(self.name)),
             HealthCheck(client, outbound=True, rung="outbound"),
-            identity_check(client, self.app_id),
+            identity_check(client, self.app_id, book.tools.version("daprd")),
             components_check(client, declared),
             HealthCheck(client, outbound=False, rung="app"),
             subscriptions,

@@ -74,6 +74,10 @@ class Toolbox:
         for part in sorted(wanted, key=lambda part: (part in DAPR_BINARIES, part)):
             self.path(part)
 
+    def version(self, tool: str) -> str:
+        """None is promised: a binary was asked for its version when it was provisioned."""
+        return ""
+
     def require_obtainable(self, nodes: Sequence[Node]) -> None:
         """Check what can be checked without installing anything.
 

@@ -32,6 +32,9 @@ class NoTools:
     def provide(self, nodes: Sequence[Node], root: Path) -> None:
         """Fakes are made of nothing."""
 
+    def version(self, tool: str) -> str:
+        return ""
+
     def path(self, tool: str) -> Path:
         raise AssertionError(tool)
 

@@ -1,0 +1,95 @@
+"""Services on this machine, where a debugger can hold them, with everything else in containers.
+
+On the processes runtime the same stories are told; there everything is on this machine anyway.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import Settings, Stack, World, running
+from scenarios.topology import todo
+
+APPS = ("backend-service", "notification-service")
+
+
+@pytest.fixture(scope="module")
+def stack(dapr_settings: Settings) -> Iterator[Stack]:
+    """The application with both services on this machine."""
+    with running(todo(on_host=True), dapr_settings) as started:
+        yield started
+
+
+@pytest.fixture
+def dapr_sync(stack: Stack) -> Iterator[World]:
+    """A world on that stack."""
+    with World(stack) as world:
+        yield world
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_a_service_is_a_process_of_this_machine(dapr_sync: World, app: str) -> None:
+    """Of this user's Python, in the project's folder: what a debugger attaches to."""
+    process = Path("/proc") / str(dapr_sync.stack.instances[app].pid)
+
+    assert b"uvicorn" in (process / "cmdline").read_bytes()
+    assert Path.cwd() == (process / "cwd").readlink()
+    assert os.getuid() == process.stat().st_uid
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_a_service_listens_on_one_address_only(dapr_sync: World, app: str) -> None:
+    """Where its sidecar reaches it: never on every interface."""
+    endpoint = dapr_sync.stack.book.endpoint(app)
+
+    listening = _listeners(endpoint.port)
+
+    assert [endpoint.host] == listening
+
+
+def test_an_event_goes_from_one_service_to_the_other(dapr_sync: World) -> None:
+    """Service, sidecar, broker, sidecar, inbox, service: in and out of the containers."""
+    user = dapr_sync.name("ada")
+
+    answer = dapr_sync.app("backend-service").post(f"/api/{user}/tasks", json={"title": "Debug"})
+    delivery = dapr_sync.inbox("notification-service").next(subject=answer.json()["id"])
+
+    assert 201 == answer.status_code
+    assert 200 == delivery.app_status
+    row = dapr_sync.table("notifications").row(task_id=answer.json()["id"])
+    assert user == row["user_id"]
+
+
+def test_a_service_is_invoked_through_the_sidecars(dapr_sync: World) -> None:
+    """The other way in: its sidecar calls it from its container."""
+    answer = dapr_sync.sidecar("notification-service").invoke(
+        "backend-service", "healthz", verb="GET"
+    )
+
+    assert {"status": "ok"} == answer.json()
+
+
+def test_a_service_can_be_restarted_alone(dapr_sync: World) -> None:
+    """As one does after a change; its sidecar stays and goes on."""
+    user = dapr_sync.name("ada")
+
+    dapr_sync.stack.restart("notification-service")
+    dapr_sync.app("backend-service").post(f"/api/{user}/tasks", json={"title": "Again"})
+
+    dapr_sync.eventually(lambda: dapr_sync.table("notifications").count(user_id=user) == 1)
+
+
+def _listeners(port: int) -> list[str]:
+    """The addresses on which a port of this machine is listened on."""
+    found = []
+    for row in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        words = row.split()
+        address, _, number = words[1].partition(":")
+        if words[3] == "0A" and int(number, 16) == port:
+            octets = bytes.fromhex(address)[::-1]
+            found.append(".".join(str(octet) for octet in octets))
+    return found

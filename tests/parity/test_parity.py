@@ -1,0 +1,73 @@
+"""One topology on two runtimes: what is observed is the same, but for a list with reasons."""
+
+from __future__ import annotations
+
+import json
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import Settings, running
+from harness.images import Images
+from scenarios.topology import reference
+from tests.parity.observe import observe
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+
+DIFFERENCES = {
+    "metadata/*/appConnectionProperties/port": "ports are reserved anew for every run",
+    "metadata/*/scheduler/connected_addresses/0": "processes meet on loopback, containers by name",
+}
+"""Paths that must differ, each with its reason. Anything else that differs is a defect."""
+
+
+@pytest.fixture(scope="module")
+def observed(images: Images) -> dict[str, dict[str, Any]]:
+    """What was seen on each runtime."""
+    found = {}
+    for runtime in ("processes", "containers"):
+        settings = Settings.load(start=Path(__file__).parent, runtime=runtime, broker="kafka")
+        with running(reference, settings) as stack:
+            found[runtime] = observe(stack)
+    return found
+
+
+def test_what_is_observed_is_the_same_on_both_runtimes(
+    observed: dict[str, dict[str, Any]],
+) -> None:
+    """Events and their order per key, notifications, state, metadata, jobs."""
+    one, other = observed["processes"], observed["containers"]
+
+    different = {
+        path: (one.get(path, "(missing)"), other.get(path, "(missing)"))
+        for path in sorted(one.keys() | other.keys())
+        if one.get(path, "(missing)") != other.get(path, "(missing)")
+    }
+    unexplained = {path: pair for path, pair in different.items() if not _explained(path)}
+
+    assert {} == unexplained, json.dumps(unexplained, indent=1)
+
+
+def test_every_listed_difference_is_one(observed: dict[str, dict[str, Any]]) -> None:
+    """A list that has grown stale would hide the next defect."""
+    one, other = observed["processes"], observed["containers"]
+
+    for pattern, reason in DIFFERENCES.items():
+        paths = [path for path in one if fnmatch(path, pattern)]
+        assert paths, pattern
+        assert any(one[path] != other.get(path) for path in paths), (pattern, reason)
+
+
+def test_enough_was_observed(observed: dict[str, dict[str, Any]]) -> None:
+    """An empty observation would be equal to any other."""
+    seen = observed["processes"]
+
+    assert 100 < len(seen)
+    for story in ("task story", "state story", "reminder story", "metadata", "addresses"):
+        assert any(path.startswith(story) for path in seen)
+
+
+def _explained(path: str) -> bool:
+    return any(fnmatch(path, pattern) for pattern in DIFFERENCES)
