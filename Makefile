@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+RUNTIMES ?= processes
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -21,9 +22,12 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP) ## Start the reference system, play three stories on it, stop it
 	@$(BIN)/dapr-harness demo
 
-test: $(STAMP) ## Everything: lint, unit, contract, plugin, scenarios
+test: $(STAMP) ## Everything; on both runtimes with RUNTIMES=processes,containers
 	@$(BIN)/dapr-harness provision
-	@$(BIN)/python -m pytest
+ifneq (,$(findstring containers,$(RUNTIMES)))
+	@$(BIN)/dapr-harness images build --missing
+endif
+	@$(BIN)/python -m pytest --dapr-runtime=$(RUNTIMES)
 
 unit: $(STAMP) ## The part without real processes, in seconds
 	@$(BIN)/python -m pytest -m "not real" tests

@@ -48,7 +48,7 @@ def build(
         list[str] | None, typer.Argument(help="Which; all that can be made when left out.")
     ] = None,
     missing: Annotated[
-        bool, typer.Option("--missing", help="Only those that the engine does not have.")
+        bool, typer.Option("--missing", help="Leave out those that came from a registry.")
     ] = False,
     offline: Annotated[
         bool | None, typer.Option("--offline", help="Never use the network.")
@@ -59,7 +59,7 @@ def build(
     images = _images(settings)
     failed: HarnessError | None = None
     for name in names or [name for name, entry in IMAGES.items() if entry.local]:
-        if missing and images.find(name).origin != "missing":
+        if missing and images.find(name).origin in ("here", "chosen"):
             continue
         try:
             done = images.build(name)

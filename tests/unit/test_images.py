@@ -1,0 +1,203 @@
+"""The table of images and what each is given, down to the argument list. No engine is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import App, Broker, ConfigError, Kafka, Postgres, Redpanda, Settings, Topology
+from harness.book import StackBook
+from harness.endpoint import Endpoint
+from harness.launch import Build, Launch
+from harness.provision.apps import app_context, app_files, fingerprint
+from harness.provision.images import IMAGES, chosen, variable
+from harness.provision.recipes import context_of
+from harness.topology import Choice
+
+
+class ImagePaths:
+    """Tools as the containers runtime has them, without an engine."""
+
+    def provide(self, nodes: object, root: Path) -> None:
+        raise AssertionError("nothing is provided while planning")
+
+    def path(self, tool: str) -> Path:
+        return Path(IMAGES[tool].program or tool)
+
+    def version(self, tool: str) -> str:
+        return ""
+
+
+def planned(tmp_path: Path, *nodes: object, name: str) -> Launch:
+    """The launch of one node of a topology in containers, with ports 20001, 20002, ..."""
+    topology = Topology(*nodes).settled(Choice("containers"))  # type: ignore[arg-type]  # nodes
+    ports = iter(range(20001, 20100))
+    book = StackBook(
+        topology, ImagePaths(), tmp_path, tmp_path,
+        lambda wanted: Endpoint("127.0.0.1", wanted or next(ports)), gateway="172.18.0.1",
+    )  # fmt: skip
+    return topology[name].plan(book)
+
+
+def test_redpanda_is_started_with_this_argument_list(tmp_path: Path) -> None:
+    """Its image cannot be had everywhere, so the list is held here word by word."""
+    launch = planned(tmp_path, Redpanda(["t"]), name="redpanda")
+
+    assert launch.argv == (
+        "redpanda",
+        "start",
+        "--mode=dev-container",
+        "--smp=1",
+        "--memory=512M",
+        "--kafka-addr=host://0.0.0.0:20001,network://0.0.0.0:20002",
+        "--advertise-kafka-addr=host://127.0.0.1:20001,network://redpanda:20002",
+        "--rpc-addr=0.0.0.0:20003",
+        "--advertise-rpc-addr=redpanda:20003",
+        "--schema-registry-addr=0.0.0.0:20005",
+        "--pandaproxy-addr=0.0.0.0:20006",
+        "--advertise-pandaproxy-addr=redpanda:20006",
+        "--set=redpanda.admin=[{address: 0.0.0.0, port: 20004}]",
+        "--set=redpanda.fetch_reads_debounce_timeout=1",
+        "--set=redpanda.auto_create_topics_enabled=false",
+    )
+    assert ("redpanda", (20002, 20003, 20005, 20006)) == (launch.image, launch.internal)
+
+
+def test_kafka_tells_each_viewer_an_address_it_can_reach(tmp_path: Path) -> None:
+    """The machine its published port, containers the name on the network."""
+    env = planned(tmp_path, Kafka(["t"]), name="kafka").env
+
+    assert "HOST://127.0.0.1:20001,NETWORK://kafka:20002" == env["KAFKA_ADVERTISED_LISTENERS"]
+    assert (
+        "HOST://0.0.0.0:20001,NETWORK://0.0.0.0:20002,CONTROLLER://127.0.0.1:20003"
+        == env["KAFKA_LISTENERS"]
+    )
+    assert "0" == env["KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS"]
+
+
+@pytest.mark.parametrize(
+    ("runtime", "broker", "kind"),
+    [
+        ("processes", "auto", Kafka),
+        ("containers", "auto", Redpanda),
+        ("containers", "kafka", Kafka),
+        ("processes", "redpanda", Redpanda),
+    ],
+)
+def test_a_broker_becomes_what_fits(runtime: str, broker: str, kind: type) -> None:
+    """One word in the settings; the name, the topics and the port stay."""
+    topology = Topology(Broker(["a", "b:3"], name="events", port=9999))
+
+    settled = topology.settled(Choice(runtime, broker))["events"]
+
+    assert type(settled) is kind
+    assert (("a", 1), ("b", 3)) == settled.topics  # type: ignore[attr-defined]  # a broker has them
+    assert 9999 == settled.port  # type: ignore[attr-defined]  # and a port
+
+
+def test_a_sidecar_in_a_container_meets_its_app_on_loopback_and_others_by_name(
+    tmp_path: Path,
+) -> None:
+    """A pod has a loopback of its own; everything else is a name."""
+    launch = planned(tmp_path, Kafka(), App("shop", asgi="shop:app"), name="shop-daprd")
+
+    assert "--app-channel-address=127.0.0.1" in launch.argv
+    assert any(word.startswith("--placement-host-address=placement:") for word in launch.argv)
+    assert "/daprd" == launch.argv[0]
+    assert "shop" == launch.pod
+    assert "DAPR_HOST_IP" not in launch.env
+
+
+def test_an_app_on_the_host_is_met_at_the_gateway(tmp_path: Path) -> None:
+    """It binds that one address, and its sidecar has a namespace of its own."""
+    app = App("shop", command="serve {host} {port}", on_host=True)
+
+    own = planned(tmp_path, app, name="shop")
+    sidecar = planned(tmp_path, app, name="shop-daprd")
+
+    assert ("serve", "172.18.0.1") == own.argv[:2]
+    assert "172.18.0.1" == own.env["APP_HOST"]
+    assert "--app-channel-address=172.18.0.1" in sidecar.argv
+    assert "" == sidecar.pod
+
+
+def test_an_app_that_is_an_image_is_no_process(tmp_path: Path) -> None:
+    """Told before anything starts."""
+    topology = Topology(App("shop", image="shop:1"))
+    book = StackBook(topology, ImagePaths(), tmp_path, tmp_path, lambda _: Endpoint("x", 1))
+
+    with pytest.raises(ConfigError, match=r"the image 'shop:1', which is no process"):
+        topology["shop"].plan(book)
+
+
+def test_postgres_gets_the_official_variables(tmp_path: Path) -> None:
+    """The local image understands them too."""
+    launch = planned(tmp_path, Postgres(databases=("todo",)), name="postgres")
+
+    assert {"POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB"} == set(launch.env)
+    assert "todo" == launch.env["POSTGRES_DB"]
+
+
+def test_every_image_can_be_overridden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the environment before pyproject.toml."""
+    for name in IMAGES:
+        monkeypatch.setenv(variable(name), f"mine/{name}@sha256:{'0' * 64}")
+    settings = Settings.load()
+
+    for name in IMAGES:
+        assert f"mine/{name}@sha256:{'0' * 64}" == chosen(name, settings)
+
+
+def test_images_in_pyproject(tmp_path: Path) -> None:
+    """A table of their own."""
+    text = '[tool.dapr-harness.images]\nkafka = "mine/kafka:2"\n'
+    (tmp_path / "pyproject.toml").write_text(text)
+
+    assert "mine/kafka:2" == chosen("kafka", Settings.load(start=tmp_path, environ={}))
+
+
+@pytest.mark.parametrize("name", ["daprd", "placement", "scheduler", "sentry"])
+def test_a_dapr_image_is_one_binary_on_nothing(name: str, tmp_path: Path) -> None:
+    """And the certificates, where this machine has them."""
+    context = context_of(name, lambda tool: tmp_path / tool)
+
+    assert context.dockerfile.startswith(f"FROM scratch\nCOPY {name} /{name}\n")
+    assert tmp_path / name == context.sources[name]
+
+
+def test_dependencies_come_before_the_app(tmp_path: Path) -> None:
+    """So that their layer is kept when the app changes."""
+    (tmp_path / "app.py").write_text("")
+    lines = app_context(Build(tmp_path), "base:1", tmp_path).dockerfile.splitlines()
+
+    assert "FROM base:1" == lines[0]
+    assert lines.index("COPY site /site") < lines.index("COPY app /app")
+
+
+def test_what_is_ignored_stays_out_of_an_image(tmp_path: Path) -> None:
+    """Hidden files, caches, environments, and what .dockerignore says."""
+    for name in (
+        "app.py",
+        ".env",
+        "a.pyc",
+        "docs/x.md",
+        "venv/pyvenv.cfg",
+        "venv/x.py",
+        "kept/y.py",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    (tmp_path / ".dockerignore").write_text("# comment\ndocs/\n")
+
+    assert ["app.py", "kept/y.py"] == [str(f.relative_to(tmp_path)) for f in app_files(tmp_path)]
+
+
+def test_a_changed_file_changes_the_fingerprint(tmp_path: Path) -> None:
+    """And nothing else does."""
+    (tmp_path / "app.py").write_text("one")
+    first = fingerprint(app_context(Build(tmp_path), "base:1", tmp_path))
+    again = fingerprint(app_context(Build(tmp_path), "base:1", tmp_path))
+    (tmp_path / "app.py").write_text("other")
+
+    assert first == again != fingerprint(app_context(Build(tmp_path), "base:1", tmp_path))
