@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.cli.console import out, print_json
 from harness.errors import HarnessError, TeardownError
 from harness.registry import Registry, UpStack
+from harness.runtime.folder import dead_run_folders
 from harness.settings import Settings
-
-YOUNG = 2.0
-"""Seconds for which a run's folder may have no supervisor yet."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +39,7 @@ class Leftovers:
 def find_leftovers(registry: Registry) -> Leftovers:
     """Look for them; an engine is asked where one answers."""
     stacks = [each.name for each in registry if not each.alive]
-    return Leftovers(stacks, list(_dead_folders()), _dead_runs())
+    return Leftovers(stacks, dead_run_folders(), _dead_runs())
 
 
 def clear_stale(settings: Settings, *, as_json: bool) -> None:
@@ -95,25 +89,3 @@ def _dead_runs() -> list[str]:
             return stale_runs(engine)
     except (HarnessError, ImportError):
         return []
-
-
-def _dead_folders() -> Iterator[Path]:
-    """Run folders that no living process has on its command line."""
-    base = Path(tempfile.gettempdir()) / f"dapr-harness-{os.getuid()}"
-    folders = sorted(base.iterdir()) if base.is_dir() else []
-    living, now = _command_lines(), time.time()
-    for folder in folders:
-        # A run's folder is there some milliseconds before its supervisor is.
-        old = now - folder.stat().st_mtime > YOUNG
-        if (folder / "logs").is_dir() and old and str(folder) not in living:
-            yield folder
-
-
-def _command_lines() -> str:
-    found = []
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            found.append(file.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
-        except OSError:
-            continue
-    return "\n".join(found)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import pwd
-import secrets
 import shutil
 import signal
 import stat
-import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +18,7 @@ from harness.errors import LaunchError, PortTaken
 from harness.files import copy_tree
 from harness.launch import Launch
 from harness.runtime.control import Control
+from harness.runtime.folder import give_run_folder, make_run_folder
 from harness.runtime.instance import ProcessInstance
 from harness.runtime.proc import owner_of
 
@@ -43,12 +42,13 @@ class ProcessRuntime(Closing):
         self, environment: Mapping[str, str], told: Callable[[str], None] = lambda _: None
     ) -> None:
         self._environment = dict(environment)
-        self.folder = _run_folder()
+        self.folder = make_run_folder()
         self._lock = threading.Lock()
         self._instances: dict[int, ProcessInstance] = {}
         self._early: dict[int, int] = {}
         self._closed = self._detached = False
         self._control = Control(self.folder, self._exited, self._lost, told)
+        give_run_folder(self.folder, self._control.pid)
 
     def log(self, name: str) -> Path:
         """The log file of a node."""
@@ -200,15 +200,3 @@ class ProcessRuntime(Closing):
                     last=f"{parent} is closed to other accounts",
                     hint="set TMPDIR to a folder that others can pass through, such as /tmp",
                 )
-
-
-def _run_folder() -> Path:
-    """A new folder that others can pass through only as far as an unprivileged node must."""
-    base = Path(tempfile.gettempdir()) / f"dapr-harness-{os.getuid()}"
-    mode = 0o711 if os.geteuid() == 0 else 0o700
-    base.mkdir(mode=mode, exist_ok=True)
-    folder = base / secrets.token_hex(4)
-    folder.mkdir(mode=mode)
-    for room in ("logs", "nodes"):
-        (folder / room).mkdir(mode=mode)
-    return folder

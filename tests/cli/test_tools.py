@@ -22,7 +22,8 @@ def test_the_doctor_is_content_with_this_machine(mini: Path) -> None:
 
     found = {each["subject"]: each for each in json.loads(done.stdout)}
     assert done.returncode == 0
-    assert {"python", "dapr", "java", "kafka", "postgres", "disk", "leftovers"} == set(found)
+    subjects = {"python", "dapr", "java", "kafka", "postgres", "engine", "disk", "leftovers"}
+    assert subjects == set(found)
     assert "ok" == found["kafka"]["verdict"]
     assert all(each["fix"] for each in found.values() if each["verdict"] != "ok")
 
