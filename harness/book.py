@@ -11,7 +11,8 @@ from harness.dapr.lint import check_resources, require_sound
 from harness.dapr.resources import DaprResource, for_app, read_resources
 from harness.endpoint import EVERYWHERE, LOOPBACK, Endpoint
 from harness.errors import ConfigError
-from harness.topology import HOST, NETWORK, Tools, Topology, did_you_mean, fill, placeholders
+from harness.placeholders import fill, placeholders
+from harness.topology import HOST, NETWORK, Tools, Topology, did_you_mean
 
 HOME = PurePosixPath("/harness")
 """A container's own folder, where the launch's files and folders lie."""
@@ -162,6 +163,10 @@ class StackBook:
             return self.fill(text, where, viewer)
 
         return [self._rooted(each.filled(fill_in), viewer) for each in allowed]
+
+    def components(self, kind: str) -> Sequence[DaprResource]:
+        """Every component of a type, whoever may use it, as its file says it."""
+        return [each for each in self._checked() if each.type == kind]
 
     def _checked(self) -> list[DaprResource]:
         with self._lock:

@@ -17,8 +17,6 @@ from harness.errors import ConfigError
 from harness.launch import Launch
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
-_PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
-
 
 HOST = ""
 """The viewer of an address that is no node: the machine itself."""
@@ -104,6 +102,10 @@ class Book(Protocol):
         """The resources whose scopes allow this app, with placeholders filled for a viewer."""
         ...
 
+    def components(self, kind: str) -> Sequence[Resource]:
+        """Every component of a type, whoever may use it, as its file says it."""
+        ...
+
 
 class Resource(Protocol):
     """One Dapr resource (Component, Subscription, ...) as a sidecar will read it."""
@@ -133,6 +135,10 @@ class Resource(Protocol):
         """Files of the node's own folder that the YAML refers to, by relative name."""
         ...
 
+    def fields(self) -> Mapping[str, Mapping[str, object]]:
+        """A component's ``spec.metadata`` items by name."""
+        ...
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -141,10 +147,12 @@ class Choice:
     Attributes:
         runtime: ``processes`` or ``containers``.
         broker: the user's word for it, ``auto`` when there is none.
+        alone: whether it must do without the harness, which creates topics otherwise.
     """
 
     runtime: str
     broker: str = "auto"
+    alone: bool = False
 
 
 class Node(Protocol):
@@ -291,34 +299,6 @@ def closest(word: str, known: Sequence[str]) -> str:
     """A hint that names the closest known word, "" when none is close."""
     close = get_close_matches(word, known, n=1)
     return f"did you mean {close[0]!r}?" if close else ""
-
-
-def placeholders(text: str) -> Iterator[tuple[str, str]]:
-    """The ``(node, key)`` pairs that a text refers to by ``${node.key}``."""
-    for match in _PLACEHOLDER.finditer(text):
-        node, _, key = match.group(1).partition(".")
-        yield node.strip(), key.strip()
-
-
-def fill(text: str, exports: Mapping[str, Mapping[str, str]], where: str) -> str:
-    """Replace each ``${node.key}`` of a text.
-
-    Raises:
-        ConfigError: a placeholder names no node or no key of it.
-    """
-
-    def value(match: re.Match[str]) -> str:
-        node, _, key = match.group(1).partition(".")
-        known = [f"{name}.{each}" for name, values in exports.items() for each in values]
-        try:
-            return exports[node.strip()][key.strip()]
-        except KeyError:
-            raise ConfigError(
-                f"{where}: the placeholder {match.group(0)} names nothing in this topology",
-                hint=did_you_mean(match.group(1), known),
-            ) from None
-
-    return _PLACEHOLDER.sub(value, text)
 
 
 def _with_implied(nodes: Sequence[Node]) -> Iterator[Node]:

@@ -7,7 +7,16 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from harness.compose.render import APPS, DOCKERFILE, EXAMPLE, FILE, REDPANDA, render, secrets_of
+from harness.compose.render import (
+    APPS,
+    DOCKERFILE,
+    EXAMPLE,
+    FILE,
+    REDPANDA,
+    SETUP,
+    render,
+    secrets_of,
+)
 from harness.errors import ConfigError, Unavailable
 from harness.images import Images
 from harness.launch import Build
@@ -111,7 +120,8 @@ class Project:
         """Files of an earlier rendering: named like ours, or in a service's folder."""
         own = [self.folder / name for name in (FILE, REDPANDA, DOCKERFILE, EXAMPLE)]
         found = [path for path in own if path.is_file()]
-        found += [path for path in self.folder.glob("*-daprd/**/*") if path.is_file()]
+        for pattern in ("*-daprd/**/*", f"*/{SETUP}"):
+            found += [path for path in self.folder.glob(pattern) if path.is_file()]
         return [path for path in found if str(path.relative_to(self.folder)) not in files]
 
 

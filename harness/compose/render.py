@@ -27,6 +27,7 @@ FILE = "compose.yaml"
 REDPANDA = "compose.redpanda.yaml"
 DOCKERFILE = "app.Dockerfile"
 EXAMPLE = ".env.example"
+SETUP = "setup.sql"
 APPS = "DAPR_HARNESS_IMAGE_APPS"
 """The variable of the image that every app of the project runs in."""
 
@@ -51,8 +52,12 @@ def render(topology: Topology, tools: Tools, root: Path, folder: Path) -> dict[s
                 f"app {node.name!r} runs on the host, which a compose file cannot start",
                 hint="render a topology without on_host=True",
             )
-    plain = _Project(topology.settled(Choice("containers", "kafka")), tools, root, folder)
-    other = _Project(topology.settled(Choice("containers", "redpanda")), tools, root, folder)
+    plain = _Project(
+        topology.settled(Choice("containers", "kafka", alone=True)), tools, root, folder
+    )
+    other = _Project(
+        topology.settled(Choice("containers", "redpanda", alone=True)), tools, root, folder
+    )
     files = plain.files()
     changed = {name: body for name, body in other.services.items() if body != plain.services[name]}
     if changed:
@@ -80,7 +85,7 @@ class _Project:
         self._nodes = {node.name: node for node in topology.nodes}
         self._launches: dict[str, Launch] = {}
         self._needs: dict[str, list[str]] = {}
-        book = ComposeBook(topology, tools, root, folder)
+        self._book = book = ComposeBook(topology, tools, root, folder)
         for node in topology.nodes:
             book.plan_for(node.name)
             self._launches[node.name] = node.plan(book)
@@ -126,7 +131,7 @@ class _Project:
             "user": text.user_of(launch),
             "command": [text.variables(word) for word in launch.argv],
             "environment": environment,
-            "volumes": mounts,
+            "volumes": [*mounts, *self._setup(name)],
             "network_mode": f"service:{launch.pod}-pod" if launch.pod else "",
             "ports": [] if launch.pod else _ports(launch),
             "stop_signal": "" if signal == "SIGTERM" else signal,
@@ -172,6 +177,15 @@ class _Project:
                 self._beside[f"{name}/{file}"] = text.without_secrets(content, environment)
         folder = any(f"{name}/{file}" in self._beside for file in launch.files)
         return [*mounts, *([f"./{name}:{HOME}:ro"] if folder else [])]
+
+    def _setup(self, name: str) -> list[str]:
+        """What the harness would have made in a database, where the official image looks for it."""
+        setup = getattr(self._nodes[name], "setup", None)
+        statements: list[str] = setup(self._book) if setup else []
+        if not statements:
+            return []
+        self._beside[f"{name}/{SETUP}"] = text.SETUP + "".join(f"{each};\n" for each in statements)
+        return [f"./{name}:/docker-entrypoint-initdb.d:ro"]
 
     def _depends(self, name: str, launch: Launch) -> dict[str, Any]:
         pod = [f"{launch.pod}-pod"] if launch.pod else []

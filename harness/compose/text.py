@@ -34,6 +34,8 @@ OVERRIDE = """\
 services:
 """
 
+SETUP = "-- Rendered by `dapr-harness render compose`.\n"
+
 POD = "The pod of {name}: its namespace, its name on the network, its published ports."
 COMMENTS = {
     "kafka": "Two listeners: HOST for this machine, NETWORK for the containers.",

@@ -15,9 +15,10 @@ from harness.launch import Build, Launch
 from harness.nodes.base import Plain
 from harness.nodes.inbox import InboxProxy
 from harness.nodes.sidecar import Sidecar
+from harness.placeholders import placeholders
 from harness.ready.http import HttpCheck
 from harness.ready.tcp import TcpCheck
-from harness.topology import HOST, Book, Node, placeholders
+from harness.topology import HOST, Book, Node
 
 
 @dataclass(frozen=True, init=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,10 @@ class KafkaProtocol(Plain, ABC):
         partitions: the default number of partitions.
         name: the node's name, its kind in lower case by default; it exports ``<name>.brokers``.
         port: a fixed port for clients on this machine.
+
+    Attributes:
+        auto_create: whether a topic that a client names comes into being; off, so that a
+            misspelled name is an error, unless nobody is there to create topics.
     """
 
     default_name: ClassVar[str]
@@ -34,6 +39,7 @@ class KafkaProtocol(Plain, ABC):
     name: str
     topics: tuple[tuple[str, int], ...]
     port: int | None
+    auto_create: bool
 
     def __init__(
         self,
@@ -46,6 +52,18 @@ class KafkaProtocol(Plain, ABC):
         object.__setattr__(self, "name", name or self.default_name)
         object.__setattr__(self, "port", port)
         object.__setattr__(self, "topics", tuple(_topic(each, partitions) for each in topics))
+        object.__setattr__(self, "auto_create", False)
+
+    @property
+    def most_partitions(self) -> int:
+        """Of any of its topics; what an automatically created one gets."""
+        return max((count for _, count in self.topics), default=1)
+
+    def settle(self, choice: Choice) -> Node:
+        """With automatic topics where the system must do without the harness."""
+        made = copy.copy(self)
+        object.__setattr__(made, "auto_create", choice.alone)
+        return made
 
     @abstractmethod
     def plan(self, book: Book) -> Launch:
@@ -106,7 +124,7 @@ class Broker(KafkaProtocol):
         wanted = fitting if choice.broker == "auto" else choice.broker
         kind = {"kafka": Kafka, "redpanda": Redpanda}[wanted]
         topics = [f"{name}:{count}" for name, count in self.topics]
-        return kind(topics, name=self.name, port=self.port)
+        return kind(topics, name=self.name, port=self.port).settle(choice)
 
     def plan(self, book: Book) -> Launch:
         """Never asked: `settle` has put another node in its place."""

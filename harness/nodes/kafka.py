@@ -31,6 +31,11 @@ class Kafka(KafkaProtocol):
             bind.host, str(book.endpoint(self.name)), controller.port, network=str(told)
         )
         rows = settings_of(listeners, KAFKA_DATA)
+        if self.auto_create:
+            rows |= {
+                "auto.create.topics.enable": "true",
+                "num.partitions": str(self.most_partitions),
+            }
         return Launch(
             name=self.name,
             argv=(),

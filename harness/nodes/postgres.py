@@ -6,13 +6,18 @@ import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.deadline import Check
 from harness.launch import Launch
 from harness.nodes.base import Plain
+from harness.placeholders import placeholders
 from harness.provision.postgres import PASSWORD_FILE, SUPERUSER
 from harness.ready.sql import SqlCheck
-from harness.topology import HOST, Book
+from harness.topology import HOST, Book, Resource
+
+if TYPE_CHECKING:
+    from psycopg.sql import Composed
 
 FAST = {
     "fsync": "off",
@@ -22,6 +27,9 @@ FAST = {
     "shared_buffers": "32MB",
 }
 """A test database outlives a crash of its clients, not a crash of the machine."""
+
+
+TABLE = "metadataTableName"
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,34 @@ class Postgres(Plain):
             rows = connection.execute("SELECT datname FROM pg_database").fetchall()
             for name in self.databases:
                 if (name,) not in rows:
-                    connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+                    connection.execute(_create_database(name))
+        with psycopg.connect(self._admin(book, self.databases[0]), autocommit=True) as connection:
+            for statement in self._metadata_tables(book):
+                connection.execute(statement)
+
+    def setup(self, book: Book) -> list[str]:
+        """What `provide` would do to the first database, for a system that starts without it."""
+        statements = [_create_database(name) for name in self.databases[1:]]
+        return [each.as_string() for each in [*statements, *self._metadata_tables(book)]]
+
+    def _metadata_tables(self, book: Book) -> list[Composed]:
+        """The tables in which state stores of this server guard their migrations.
+
+        Two sidecars that create the table at the same moment can fail for good: `CREATE TABLE IF
+        NOT EXISTS` is no lock, and components-contrib 1.18.3 tries again after SQLSTATE 23505
+        (unique_violation) but not after 42710 (duplicate_object), which was seen here.
+        """
+        from psycopg import sql
+
+        stores = [each for each in book.components("state.postgresql") if self._is_of(each)]
+        names = {str(each.fields().get(TABLE, {}).get("value", "dapr_metadata")) for each in stores}
+        create = (
+            "CREATE TABLE IF NOT EXISTS {} (key text NOT NULL PRIMARY KEY, value text NOT NULL)"
+        )
+        return [sql.SQL(create).format(sql.Identifier(*name.split("."))) for name in sorted(names)]
+
+    def _is_of(self, component: Resource) -> bool:
+        return any(name == self.name for name, _ in placeholders(component.text))
 
     def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
         """Connection values for apps and components."""
@@ -109,15 +144,21 @@ class Postgres(Plain):
             "database": database,
         }
 
-    def _admin(self, book: Book) -> str:
+    def _admin(self, book: Book, database: str = "postgres") -> str:
         """The way in: by the prepared folder's password until this stack's own is set."""
         password = book.token(self.name)
         if not book.inside(self.name) and not self._own(book).exists():
             password = (book.tools.path("postgres-data").parent / PASSWORD_FILE).read_text()
-        return f"postgresql://{SUPERUSER}:{password}@{book.endpoint(self.name)}/postgres"
+        return f"postgresql://{SUPERUSER}:{password}@{book.endpoint(self.name)}/{database}"
 
     def _own(self, book: Book) -> Path:
         return Path(book.home(self.name)) / "password-set"
+
+
+def _create_database(name: str) -> Composed:
+    from psycopg import sql
+
+    return sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
 
 
 def _flags(options: Mapping[str, str]) -> list[str]:

@@ -116,7 +116,8 @@ def _kafka(path: ProgramPath) -> Context:
 
 POSTGRES_ENTRY = """\
 #!/bin/sh
-# The variables of the official image: POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB.
+# The variables of the official image: POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB; and its
+# folder of scripts, here with one statement a line.
 set -e
 data=/var/lib/postgresql/data
 if [ ! -e "$data/PG_VERSION" ]; then
@@ -128,6 +129,10 @@ if [ ! -e "$data/PG_VERSION" ]; then
     [ "${POSTGRES_DB:-$user}" = postgres ] || echo "CREATE DATABASE \\"${POSTGRES_DB:-$user}\\";"
   } | setpriv --reuid=postgres --regid=postgres --clear-groups \\
     postgres --single -D "$data" postgres > /dev/null
+  for file in /docker-entrypoint-initdb.d/*.sql; do
+    [ ! -e "$file" ] || setpriv --reuid=postgres --regid=postgres --clear-groups \\
+      postgres --single -D "$data" "${POSTGRES_DB:-$user}" < "$file" > /dev/null
+  done
 fi
 [ "$1" = postgres ] || exec "$@"
 shift

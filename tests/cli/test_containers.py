@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.deadline import Deadline, Observation, poll
 from harness.images import Images
 from harness.loopback import ask
 from tests.engine import left_of
@@ -232,9 +233,27 @@ def composed(images: Images) -> Iterator[Path]:
         subprocess.run([*command, "down", "-v"], env=env, check=True, capture_output=True)
 
 
+def first_notification(backend: str, other_port: str) -> str:
+    """What the notification service says of a first task."""
+    notifications = backend.replace("8001", other_port) + "/api/alone/notifications"
+
+    def created() -> Observation:
+        answer = ask("POST", f"{backend}/api/alone/tasks", json.dumps({"title": "alone"}).encode())
+        return Observation(answer.status == 201, str(answer))
+
+    def notified() -> Observation:
+        found = json.loads(ask("GET", notifications).text)
+        return Observation(bool(found), found[0]["message"] if found else "none")
+
+    assert poll(created, Deadline(60)).ok
+    return poll(notified, Deadline(30)).fact
+
+
 @pytest.mark.timeout(170)
 def test_the_scenarios_pass_on_the_compose_project(composed: Path) -> None:
     """Started without the harness; every service keeps running when the tests are over."""
+    # Nobody has created a topic yet.
+    assert "Task created: alone" == first_notification("http://127.0.0.1:8001", "8003")
     # The stories on the host start a stack of their own, which this one is not.
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "scenarios", "--dapr-attach", str(composed),

@@ -60,6 +60,7 @@ def test_redpanda_is_started_with_this_argument_list(tmp_path: Path) -> None:
         "--set=redpanda.admin=[{address: 0.0.0.0, port: 20004}]",
         "--set=redpanda.fetch_reads_debounce_timeout=1",
         "--set=redpanda.auto_create_topics_enabled=false",
+        "--set=redpanda.default_topic_partitions=1",
     )
     assert ("redpanda", (20002, 20003, 20005, 20006)) == (launch.image, launch.internal)
 

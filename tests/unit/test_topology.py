@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import App, ConfigError, Kafka, Postgres, Topology
-from harness.topology import fill, placeholders
+from harness.placeholders import fill, placeholders
 from tests.support import Fake
 
 

@@ -1,0 +1,68 @@
+"""Run every bench, print a table and write bench.json."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from harness import Settings
+from tests.bench import delivery, orphans, start
+from tests.bench.numbers import Figures
+from tests.engine import engine_obstacle
+
+Bench = Callable[[Settings], Figures]
+EVERYWHERE: dict[str, Bench] = {
+    "B1 start of the reference stack, processes": start.on_processes,
+    "R8 orphans, processes": orphans.of_processes,
+    "B8 publish to deliver": delivery.delivery,
+}
+WITH_AN_ENGINE: dict[str, Bench] = {
+    "B1 start of the reference stack, containers": start.on_containers,
+    "R8 orphans, containers": orphans.of_containers,
+}
+
+
+def main() -> None:
+    """All of them, or those whose title has a word of the command line in it."""
+    # Redpanda's image is not everywhere, and processes cannot run it.
+    settings = replace(Settings.load(), offline=True, broker="kafka")
+    out, table = Console(), Table(title="bench", title_justify="left", show_header=False)
+    found = {
+        "machine": {"cores": os.cpu_count(), "system": platform.platform()},
+        "python": platform.python_version(),
+        **_measured(settings, out),
+    }
+    for title, figures in found.items():
+        if isinstance(figures, dict) and title != "machine":
+            table.add_row(f"[bold]{title}[/]", "")
+            for name, value in figures.items():
+                table.add_row(name, f"{value:.3g}")
+    Path("bench.json").write_text(json.dumps(found, indent=2) + "\n")
+    out.print(table)
+
+
+def _measured(settings: Settings, out: Console) -> dict[str, Any]:
+    benches = dict(EVERYWHERE)
+    if obstacle := engine_obstacle():
+        out.print(f"nothing on containers is measured: {obstacle}")
+    else:
+        benches |= WITH_AN_ENGINE
+    found = {}
+    for title, bench in benches.items():
+        if all(word in title for word in sys.argv[1:]):
+            out.print(f"{title} ...")
+            found[title] = bench(settings)
+    return found
+
+
+if __name__ == "__main__":
+    main()

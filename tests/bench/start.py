@@ -1,0 +1,160 @@
+"""B1: the start of the reference stack, on processes and on containers, against a serial one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from testcontainers.core.config import testcontainers_config
+
+from harness import Settings, Stack, Topology, running
+from harness.attempt import own_book
+from harness.deadline import Deadline, poll
+from harness.images import Images
+from harness.journal import Entry
+from harness.provision.toolbox import Toolbox
+from harness.report.waterfall import climbs
+from harness.runtime.base import Runtime
+from harness.runtime.containers.runtime import ContainerRuntime
+from harness.runtime.processes import ProcessRuntime
+from harness.topology import Choice, Tools
+from scenarios.topology import reference
+from tests.bench.numbers import Figures, ratio
+
+PAIRS = 6
+out = Console()
+POLL = float(testcontainers_config.sleep_time)
+"""Seconds between two looks of testcontainers-python's own wait strategies."""
+
+Way = Callable[[], "Start"]
+
+
+@dataclass
+class Start:
+    """One start: wall seconds, CPU seconds of everything it started, and the slowest climb."""
+
+    wall: float
+    cpu: float = 0.0
+    slowest: float = 0.0
+
+
+def on_processes(settings: Settings) -> Figures:
+    """Parallel against serial, A B B A, and against the floor of this machine."""
+    pairs = _pairs(
+        lambda: _parallel(settings, "processes"),
+        lambda: _serial(settings, Toolbox(settings), lambda: ProcessRuntime(settings.inherited)),
+    )
+    own_cpu = resource.getrusage(resource.RUSAGE_SELF).ru_utime / PAIRS / 2
+    cores = os.cpu_count() or 1
+    floors = [max(p.slowest, (p.cpu + own_cpu) / cores) for p, _ in pairs]
+    return {
+        "parallel start, s (median)": statistics.median(p.wall for p, _ in pairs),
+        f"serial start with {POLL:g} s polls, s (median)": statistics.median(
+            s.wall for _, s in pairs
+        ),
+        **ratio("parallel / serial", [p.wall / s.wall for p, s in pairs]),
+        "floor max(slowest alone, CPU / cores), s": statistics.median(floors),
+        "parallel / floor": statistics.median(
+            p.wall / floor for (p, _), floor in zip(pairs, floors, strict=True)
+        ),
+    }
+
+
+def on_containers(settings: Settings) -> Figures:
+    """The same on containers, all images present; then beside processes."""
+    images = Images(settings)
+    settled = _settled("containers", settings)
+    images.provide(settled.nodes, settings.root)
+
+    def runtime() -> Runtime:
+        return ContainerRuntime(settings.inherited, images.reference, images.user)
+
+    pairs = _pairs(
+        lambda: _parallel(settings, "containers"), lambda: _serial(settings, images, runtime)
+    )
+    beside = _pairs(
+        lambda: _parallel(settings, "containers"), lambda: _parallel(settings, "processes")
+    )
+    return {
+        "parallel start, s (median)": statistics.median(p.wall for p, _ in pairs),
+        f"serial start with {POLL:g} s polls, s (median)": statistics.median(
+            s.wall for _, s in pairs
+        ),
+        **ratio("parallel / serial", [p.wall / s.wall for p, s in pairs]),
+        **ratio("containers / processes", [c.wall / p.wall for c, p in beside]),
+    }
+
+
+def _pairs(first: Way, second: Way) -> list[tuple[Start, Start]]:
+    found = []
+    for number in range(PAIRS):
+        if number % 2 == 0:
+            one, other = first(), second()
+        else:
+            other, one = second(), first()
+        out.print(f"  pair {number + 1}: {one.wall:.2f} s, {other.wall:.2f} s")
+        found.append((one, other))
+    return found
+
+
+def _parallel(settings: Settings, runtime: str) -> Start:
+    """The product's own way."""
+    with running(reference, replace(settings, runtime=runtime)) as stack:
+        return _measured(stack)
+
+
+def _serial(settings: Settings, tools: Tools, make: Callable[[], Runtime]) -> Start:
+    """The same parts one after another, looked at as often as testcontainers-python does.
+
+    It is kind to that way: namespaces, volumes and the network are made side by side here too.
+    """
+    began = time.monotonic()
+    with contextlib.closing(make()) as runtime:
+        settled = _settled(runtime.name, settings)
+        book = own_book(settled, tools, settings.root, runtime)
+        launches = {node.name: node.plan(book) for node in settled.nodes}
+        runtime.prepare(list(launches.values()))
+        for node in _in_order(settled):
+            runtime.start(launches[node.name])
+            for check in node.checks(book):
+                assert poll(check.observe, Deadline(60), interval=POLL).ok, check
+            node.provide(book)
+            for check in node.confirms(book):
+                assert poll(check.observe, Deadline(60), interval=POLL).ok, check
+        return Start(time.monotonic() - began)
+
+
+def _settled(runtime: str, settings: Settings) -> Topology:
+    return reference.settled(Choice(runtime, settings.broker))
+
+
+def _in_order(topology: Topology) -> list[Any]:
+    """Infrastructure, apps, inboxes, sidecars: an order in which each finds what it needs."""
+
+    def rank(name: str) -> int:
+        ends = {"-daprd": 3, "-inbox": 2}
+        infrastructure = ("broker", "postgres", "placement", "scheduler")
+        return next((r for e, r in ends.items() if name.endswith(e)), name not in infrastructure)
+
+    return sorted(topology.nodes, key=lambda node: rank(node.name))
+
+
+def _measured(stack: Stack) -> Start:
+    entries: list[Entry] = list(stack.journal)
+    slowest = max((row.ready or 0) - row.started for row in climbs(entries))
+    cpu = sum(_cpu(each.pid) for each in stack.instances.values())
+    return Start(stack.took, cpu, slowest)
+
+
+def _cpu(pid: int) -> float:
+    """CPU seconds of a process so far, its ended children included."""
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(word) for word in words[11:15]) / os.sysconf("SC_CLK_TCK")
