@@ -9,6 +9,7 @@ import pytest
 
 NAMED_SKIPS = {
     # test: the reason why it may be skipped on CI
+    "test_the_scenarios_pass_on_redpanda": "its image can be had from a registry only",
     "test_root_starts_an_unprivileged_launch_as_nobody": "only root can start as somebody else",
 }
 

@@ -45,6 +45,8 @@ class Redpanda(KafkaProtocol):
                 f"--advertise-pandaproxy-addr={told.host}:{proxy.port}",
                 f"--set=redpanda.admin=[{{address: {admin.host}, port: {admin.port}}}]",
                 "--set=redpanda.fetch_reads_debounce_timeout=1",
+                # Its floor is 6000 ms; a sidecar whose sessionTimeout is lower could not join.
+                "--set=redpanda.group_min_session_timeout_ms=500",
                 f"--set=redpanda.auto_create_topics_enabled={str(self.auto_create).lower()}",
                 f"--set=redpanda.default_topic_partitions={self.most_partitions}",
             ),

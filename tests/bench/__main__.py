@@ -32,11 +32,15 @@ WITH_AN_ENGINE: dict[str, Bench] = {
 
 
 def main() -> None:
-    """All of them, or those whose title has a word of the command line in it."""
+    """All of them, or those whose title has every word of the command line in it."""
     # Redpanda's image is not everywhere, and processes cannot run it.
     settings = replace(Settings.load(), offline=True, broker="kafka")
     out, table = Console(), Table(title="bench", title_justify="left", show_header=False)
+    file = Path("bench.json")
+    # A part of the benches leaves the figures of the others.
+    known = json.loads(file.read_text()) if sys.argv[1:] and file.is_file() else {}
     found = {
+        **known,
         "machine": {"cores": os.cpu_count(), "system": platform.platform()},
         "python": platform.python_version(),
         **_measured(settings, out),
@@ -46,7 +50,7 @@ def main() -> None:
             table.add_row(f"[bold]{title}[/]", "")
             for name, value in figures.items():
                 table.add_row(name, f"{value:.3g}")
-    Path("bench.json").write_text(json.dumps(found, indent=2) + "\n")
+    file.write_text(json.dumps(found, indent=2) + "\n")
     out.print(table)
 
 

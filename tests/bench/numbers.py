@@ -21,8 +21,8 @@ def ratio(name: str, values: Sequence[float]) -> Figures:
     low, high = bootstrap(values)
     return {
         f"{name} (median of pairs)": statistics.median(values),
-        "  95 % interval, low": low,
-        "  95 % interval, high": high,
+        f"{name}, 95 % interval, low": low,
+        f"{name}, 95 % interval, high": high,
     }
 
 

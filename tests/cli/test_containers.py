@@ -238,11 +238,11 @@ def first_notification(backend: str, other_port: str) -> str:
     notifications = backend.replace("8001", other_port) + "/api/alone/notifications"
 
     def created() -> Observation:
-        answer = ask("POST", f"{backend}/api/alone/tasks", json.dumps({"title": "alone"}).encode())
-        return Observation(answer.status == 201, str(answer))
+        answer = ask("POST", f"{backend}/api/alone/tasks", json={"title": "alone"})
+        return Observation(answer.status_code == 201, answer.text)
 
     def notified() -> Observation:
-        found = json.loads(ask("GET", notifications).text)
+        found = ask("GET", notifications).json()
         return Observation(bool(found), found[0]["message"] if found else "none")
 
     assert poll(created, Deadline(60)).ok

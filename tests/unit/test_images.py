@@ -59,6 +59,7 @@ def test_redpanda_is_started_with_this_argument_list(tmp_path: Path) -> None:
         "--advertise-pandaproxy-addr=redpanda:20006",
         "--set=redpanda.admin=[{address: 0.0.0.0, port: 20004}]",
         "--set=redpanda.fetch_reads_debounce_timeout=1",
+        "--set=redpanda.group_min_session_timeout_ms=500",
         "--set=redpanda.auto_create_topics_enabled=false",
         "--set=redpanda.default_topic_partitions=1",
     )

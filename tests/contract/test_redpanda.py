@@ -1,0 +1,34 @@
+"""Redpanda itself, wherever its image can be had."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from harness.errors import Unavailable
+from harness.images import Images
+from tests.support import ROOT
+
+pytestmark = pytest.mark.real
+
+
+@pytest.mark.timeout(170)
+def test_the_scenarios_pass_on_redpanda(images: Images) -> None:
+    """The same stories as on Kafka; skipped where its image cannot be pulled."""
+    try:
+        images.reference("redpanda")
+    except Unavailable as error:
+        pytest.skip(f"Redpanda's image cannot be had here: {error}")
+    command = [sys.executable, "-m", "pytest", "-q", "scenarios", "--dapr-runtime=containers"]
+
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "DAPR_HARNESS_BROKER": "redpanda"},
+        capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert 0 == done.returncode, done.stdout[-3000:]
+    assert re.search(r"3\d passed", done.stdout)
