@@ -12,6 +12,11 @@ from harness.endpoint import Endpoint
 HELD = 0.05
 """Seconds in which a forwarder hangs up on whoever it cannot forward."""
 
+NOBODY = (
+    "the engine's forwarder accepts and finds nobody: nothing listens in the container yet, or "
+    "only on its loopback (it must listen on APP_HOST, which is 0.0.0.0 there)"
+)
+
 
 @dataclass(frozen=True)
 class TcpCheck:
@@ -31,7 +36,7 @@ class TcpCheck:
         try:
             with socket.create_connection((self.endpoint.host, self.endpoint.port), 0.5) as opened:
                 if self.forwarded and _hung_up(opened):
-                    return Observation(False, f"{self.endpoint}: only the forwarder accepts")
+                    return Observation(False, f"{self.endpoint}: {NOBODY}")
         except OSError as error:
             return Observation(False, f"{self.endpoint}: {error.strerror or error}")
         return Observation(True, f"{self.endpoint} accepts")

@@ -99,7 +99,7 @@ def test_an_app_on_the_host_that_listens_on_loopback_only(contained: Path) -> No
     up = cli(contained, "up", "--runtime", "containers")
 
     assert 1 == up.returncode
-    assert re.search(r"expected: an app that listens on 172\.\d+\.\d+\.1:\d+", up.stderr)
+    assert re.search(r"expected: an app that listens on (172|192)\.\d+\.\d+\.1:\d+", up.stderr)
     assert "bind APP_HOST and APP_PORT" in up.stderr
     assert [] == leftovers(contained)
 
@@ -210,6 +210,17 @@ def test_a_compose_project_holds_no_secret(tmp_path: Path) -> None:
     written = [path.read_text() for path in folder.rglob("*") if path.is_file()]
     for name in ("POSTGRES_PASSWORD", "DAPR_API_TOKEN", "APP_API_TOKEN"):
         assert 1 == sum(values[name] in text for text in written)
+
+
+def test_an_app_that_listens_on_its_own_loopback_only(mini: Path, images: Images) -> None:
+    """Which nobody outside its container reaches: told with the address to listen on."""
+    impatient = {"DAPR_HARNESS_READY_TIMEOUT": "4"}
+
+    up = cli(mini, "up", "--runtime", "containers", env=impatient)
+
+    assert 1 == up.returncode, up.stderr
+    assert "hello did not reach the rung 'port'" in up.stderr
+    assert "it must listen on APP_HOST" in up.stderr
 
 
 def composer() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -119,6 +120,25 @@ def test_a_killed_supervisor_is_a_stack_that_is_gone(mini: Path) -> None:
     assert [] == list((mini / "state").glob("*.json"))
     assert "1 folders" in cli(mini, "down", "--stale").stdout
     assert not Path(row["folder"]).exists()
+
+
+def test_the_status_of_a_sidecar_that_refuses(mini: Path) -> None:
+    """A frozen one is unhealthy, and the command ends all the same."""
+    cli(mini, "up")
+    (row,) = json.loads(cli(mini, "status", "--json").stdout)
+    pid = next(node["pid"] for node in row["nodes"] if node["name"] == "hello-daprd")
+
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        (frozen,) = json.loads(cli(mini, "status", "--json").stdout)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    states = {node["name"]: node["state"] for node in frozen["nodes"]}
+    assert {"hello-daprd": "unhealthy", "hello": "running"} == {
+        name: states[name] for name in ("hello-daprd", "hello")
+    }
+    assert 0 == cli(mini, "down").returncode
 
 
 def test_attached_the_logs_flow_and_ctrl_c_ends_it_all(mini: Path) -> None:

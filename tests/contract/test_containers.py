@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from testcontainers.core.labels import LABEL_SESSION_ID, SESSION_ID
 
 from harness.deadline import Deadline, Observation, poll
 from harness.errors import LaunchError, PortTaken
@@ -19,7 +20,7 @@ from harness.images import Images
 from harness.launch import Launch
 from harness.loopback import ask
 from harness.runtime.base import State
-from harness.runtime.containers import ownership
+from harness.runtime.containers import agent, ownership
 from harness.runtime.containers.runtime import ContainerRuntime
 from tests.engine import container_runtime, everything, left_of
 from tests.support import cli, environment, leftovers
@@ -208,6 +209,19 @@ def test_a_program_that_the_image_does_not_have(containers: ContainerRuntime) ->
     """The engine's own words, and which node it was."""
     with pytest.raises(LaunchError, match=r"container of web failed(.|\n)*no-such-program"):
         containers.start(Launch("web", ("no-such-program",), image="app"))
+
+
+def test_everything_of_a_run_is_marked_for_ryuk_too(containers: ContainerRuntime) -> None:
+    """Containers, the network and volumes: all that carries the run's label."""
+    launch = Launch("one", ("sleep", "60"), image="app", volumes={"shared": "/shared"})
+    containers.prepare([launch])
+    containers.start(launch)
+
+    of_run = everything({"label": f"{agent.RUN_LABEL}={containers.run}"})
+    of_session = everything({"label": f"{LABEL_SESSION_ID}={SESSION_ID}"})
+
+    assert 3 == len(of_run)
+    assert set(of_run) <= set(of_session)
 
 
 def test_an_old_network_of_the_same_kind_is_no_obstacle(images: Images) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from docker.models.containers import Container
 from testcontainers.core.container import DockerContainer
+from testcontainers.core.labels import LABEL_SESSION_ID, SESSION_ID
 from testcontainers.core.network import Network
 
 from harness.closing import Closing
@@ -109,9 +110,11 @@ class ContainerRuntime(Closing):
         container in Kubernetes. Nobody waits for it before the pod's first member starts.
         """
         inside = [launch for launch in launches if not launch.on_host]
+        # testcontainers marks containers and networks for Ryuk, and knows no volumes.
+        labels = {**self.labels, LABEL_SESSION_ID: SESSION_ID}
         for name in {name for launch in inside for name in launch.volumes}:
             with refusals(f"making the volume {name}"):
-                self._watch.engine.client.volumes.create(self._named(name), labels=self.labels)
+                self._watch.engine.client.volumes.create(self._named(name), labels=labels)
         pods: dict[str, list[Launch]] = {}
         for launch in inside:
             if launch.pod:
