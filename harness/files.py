@@ -1,8 +1,9 @@
-"""Copying prepared folders."""
+"""Prepared folders and small files, written where a node finds them."""
 
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from harness.errors import LaunchError
@@ -21,3 +22,23 @@ def copy_tree(source: Path, target: Path) -> None:
     done = subprocess.run(["cp", "-a", f"{source}/.", str(target)], capture_output=True, text=True)
     if done.returncode != 0:
         raise LaunchError(f"{source} could not be copied", last=done.stderr.strip())
+
+
+def write_home(home: Path, folders: Mapping[str, Path], files: Mapping[str, str]) -> None:
+    """Fill a node's own folder.
+
+    Args:
+        home: the folder; made if it is not there.
+        folders: prepared folders to copy, by their name in it.
+        files: texts to write, by their path in it.
+
+    Raises:
+        LaunchError: a folder could not be copied.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    for name, source in folders.items():
+        copy_tree(source, home / name)
+    for name, text in files.items():
+        target = home / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)

@@ -15,7 +15,7 @@ from typing import Any
 from harness.closing import Closing
 from harness.endpoint import LOOPBACK, Endpoint
 from harness.errors import LaunchError, PortTaken
-from harness.files import copy_tree
+from harness.files import write_home
 from harness.launch import Launch
 from harness.runtime.control import Control
 from harness.runtime.folder import give_run_folder, make_run_folder
@@ -81,13 +81,7 @@ class ProcessRuntime(Closing):
             LaunchError: the program is missing or cannot be executed.
         """
         folder = self.folder / "nodes" / launch.name
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, source in launch.folders.items():
-            copy_tree(source, folder / name)
-        for name, text in launch.files.items():
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text)
+        write_home(folder, launch.folders, launch.files)
         account = self._account(launch)
         if account is not None:
             self._require_passable(launch.name)

@@ -18,7 +18,7 @@ from testcontainers.core.network import Network
 from harness.closing import Closing
 from harness.endpoint import LOOPBACK, Endpoint
 from harness.errors import LaunchError, PortTaken
-from harness.files import copy_tree
+from harness.files import write_home
 from harness.launch import Build, Launch
 from harness.runtime.containers import agent
 from harness.runtime.containers.engine import refusals
@@ -218,13 +218,7 @@ class ContainerRuntime(Closing):
         if not launch.files and not launch.folders:
             return None
         folder = self.folder / "nodes" / launch.name / HOME_FOLDER
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, source in launch.folders.items():
-            copy_tree(source, folder / name)
-        for name, text in launch.files.items():
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text)
+        write_home(folder, launch.folders, launch.files)
         return folder
 
     def _begin(self, launch: Launch, described: DockerContainer) -> Container:
