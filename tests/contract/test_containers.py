@@ -84,7 +84,10 @@ def answers(port: int) -> bool:
 
 
 def test_an_exit_is_told_when_its_log_is_whole(containers: ContainerRuntime) -> None:
-    """From the first line to the last, both streams, and then the code."""
+    """From the first line to the last, both streams, and then the code.
+
+    The engine reads the streams by themselves: each keeps its order, and one may overtake the other.
+    """
     script = "echo first; seq 1 20000; echo last >&2; exit 7"
     instance = containers.start(Launch("brief", ("sh", "-c", script), image="app"))
 
@@ -92,9 +95,9 @@ def test_an_exit_is_told_when_its_log_is_whole(containers: ContainerRuntime) -> 
 
     lines = instance.log.read_text().splitlines()
     assert 7 == instance.exit_code
-    assert ["first", "1", "20000"] == [lines[0], lines[1], *[x for x in lines if x == "20000"]]
-    assert "last" in lines
-    assert 20002 == len(lines)
+    assert 1 == lines.count("last")
+    lines.remove("last")
+    assert ["first", *map(str, range(1, 20001))] == lines
 
 
 def test_a_restart_keeps_ports_and_data_and_repeats_no_log(containers: ContainerRuntime) -> None:
