@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from harness import AsyncWorld, DaprError
@@ -103,3 +105,19 @@ async def test_daprs_own_word_for_a_stale_etag_is_409(dapr: AsyncWorld) -> None:
 
     assert (409, "ERR_STATE_SAVE") == (caught.value.status, caught.value.error_code)
     assert 2 == (await sidecar.get_state("statestore", key)).value
+
+
+async def test_ten_writers_at_once_lose_no_message(dapr: AsyncWorld) -> None:
+    """Each appends by etag and tries again: all messages are there, once, also the very first."""
+    path = f"/api/{dapr.name('user')}/conversations/c/messages"
+    backend = dapr.app("backend-service")
+
+    answers = await asyncio.gather(
+        *(backend.post(path, json={"role": "user", "text": f"m{n}"}) for n in range(10))
+    )
+
+    assert [201] * 10 == [each.status_code for each in answers]
+    found = (await backend.get(path.removesuffix("/messages"))).json()["messages"]
+    assert {f"m{n}" for n in range(10)} == {each["text"] for each in found}
+    assert 10 == len(found)
+    assert all(each["at"] for each in found)

@@ -20,7 +20,8 @@ async def test_an_app_is_reached_through_another_ones_sidecar(dapr: AsyncWorld) 
 
     assert (201, "By invocation") == (made.status_code, made.json()["title"])
     assert [made.json()["id"]] == [task["id"] for task in listed.json()]
-    assert (404, {"detail": "no such task"}) == (missing.status_code, missing.json())
+    assert (404, "no such task") == (missing.status_code, missing.json()["detail"])
+    assert "application/problem+json" == missing.headers["content-type"]
 
 
 async def test_an_unknown_app_is_an_error_of_dapr(dapr: AsyncWorld) -> None:

@@ -27,6 +27,7 @@ async def test_a_restarted_subscriber_holds_its_partitions_when_it_is_called_rea
     """The broker agrees at once, five times in a row."""
     brokers = dapr.stack.topology["broker"].exports(dapr.stack.book)["brokers"]
     wanted = {(topic, n) for topic in ("task-events", "reminders") for n in range(3)}
+    wanted.add(("dead-letters", 0))
 
     for _ in range(5):
         await asyncio.to_thread(dapr.stack.restart, f"{APP}-daprd")
@@ -41,9 +42,11 @@ async def test_a_ready_sidecar_knows_everything_that_was_declared(dapr: AsyncWor
     assert {("pubsub", "pubsub.kafka"), ("statestore", "state.postgresql")} == {
         (each.name, each.type) for each in seen.components
     }
-    assert {("task-events", ("/events/task",)), ("reminders", ("/events/reminder",))} == {
-        (each.topic, each.routes) for each in seen.subscriptions
-    }
+    assert {
+        ("task-events", ("/events/task",)),
+        ("reminders", ("/events/reminder",)),
+        ("dead-letters", ("/events/dead-letter",)),
+    } == {(each.topic, each.routes) for each in seen.subscriptions}
     assert "placement: connected" == seen.placement
     assert 1 == len(seen.schedulers)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import httpx
@@ -173,13 +174,21 @@ async def test_a_lost_acknowledgement_does_not_notify_twice(dapr: AsyncWorld) ->
     assert len(await notifications(dapr, user)) == 1
 
 
-async def test_an_event_that_is_not_one_of_ours_is_dropped(dapr: AsyncWorld) -> None:
-    """Garbage is dropped once instead of blocking its partition forever."""
+async def test_an_event_that_is_not_one_of_ours_is_a_dead_letter(dapr: AsyncWorld) -> None:
+    """Garbage blocks no partition: it is dropped, goes to the dead-letter topic, and is shown."""
     event = task_event(dapr, dapr.name("event")) | {"data": {"no": "task"}}
     inbox = dapr.inbox("notification-service")
 
     await dapr.sidecar("backend-service").publish_event("pubsub", "task-events", event)
     delivery = await inbox.next(id=event["id"])
 
+    async def buried() -> dict[str, Any]:
+        letters = (await dapr.app("notification-service").get("/api/dead-letters")).json()
+        found: list[dict[str, Any]] = [each for each in letters if each["id"] == event["id"]]
+        assert 1 == len(found)
+        return found[0]
+
+    letter = await dapr.eventually(buried)
     assert '{"status":"DROP"}' == delivery.answer
+    assert {"no": "task"} == json.loads(letter["event"])["data"]
     assert dapr.table("notifications").count(event_id=event["id"]) == 0

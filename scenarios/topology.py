@@ -15,16 +15,18 @@ def todo(*, on_host: bool = False) -> Topology:
     return Topology(
         Broker(topics=["task-events:3", "task-updates:3", "reminders:3", "dead-letters"]),
         Postgres(databases=("todo",)),
-        *(_service(name, on_host) for name in ("backend-service", "notification-service")),
+        _service("backend-service", on_host, database=True),
+        _service("notification-service", on_host, database=True),
+        _service("recurring-task-service", on_host),
         resources="components",
     )
 
 
-def _service(name: str, on_host: bool) -> App:
+def _service(name: str, on_host: bool, *, database: bool = False) -> App:
     return App(
         name,
         asgi=f"services.{name.replace('-', '_')}.app:app",
-        env={"DATABASE_URL": "${postgres.dsn}"},
+        env={"DATABASE_URL": "${postgres.dsn}"} if database else {},
         health="/healthz",
         inbox=True,
         requirements="services/requirements.txt",

@@ -3,7 +3,8 @@
     python tools/component_types.py <folder of the dapr module> <folder of components-contrib>
 
 Both folders lie in the Go module cache after a build. Only facts are taken: type names, versions,
-field names, which are required, and which sets of fields an authentication profile requires.
+field names and types, allowed words, which are required, and which sets of fields an
+authentication profile requires.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ CATEGORIES = {
     "conversation": "conversation",
     "middleware_http": "middleware.http",
 }
+
+
+CHECKED = ("bool", "duration", "number")
 
 
 def registered(dapr: Path) -> set[str]:
@@ -53,19 +57,39 @@ def documented(contrib: Path) -> dict[str, dict[str, Any]]:
         name = raw["name"] if raw["type"] != "middleware" else raw["name"].removeprefix("http.")
         kind = "middleware.http" if raw["type"] == "middleware" else raw["type"]
         profiles = raw.get("authenticationProfiles") or []
-        fields = {field["name"] for field in raw.get("metadata") or []}
         groups = []
+        described = list(raw.get("metadata") or [])
         for profile in [*profiles, *(raw.get("builtinAuthenticationProfiles") or [])]:
-            fields |= {field["name"] for field in profile.get("metadata") or []}
+            described += profile.get("metadata") or []
         for profile in profiles:
             needed = [f["name"] for f in profile.get("metadata") or [] if f.get("required")]
             groups.append(sorted(needed))
         table.setdefault(f"{kind}.{name}", {})[raw.get("version", "v1")] = {
             "required": sorted(f["name"] for f in raw.get("metadata") or [] if f.get("required")),
             "profiles": groups if groups and all(groups) else [],
-            "fields": sorted(fields),
+            "fields": sorted({field["name"] for field in described}),
+            "types": _types(described),
+            "values": _values(described),
         }
     return table
+
+
+def _types(fields: list[dict[str, Any]]) -> dict[str, str]:
+    """Of the fields that are no free text."""
+    kinds = {field["name"]: str(field.get("type", "")) for field in fields}
+    return {name: kind for name, kind in sorted(kinds.items()) if kind in CHECKED}
+
+
+def _values(fields: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Of the fields that take certain words only; one of several profiles takes all of theirs."""
+    found: dict[str, set[str]] = {}
+    free = set()
+    for field in fields:
+        allowed = {str(value).lower() for value in field.get("allowedValues") or []}
+        found.setdefault(field["name"], set()).update(allowed)
+        if not allowed:
+            free.add(field["name"])
+    return {name: sorted(words) for name, words in sorted(found.items()) if name not in free}
 
 
 def main() -> None:

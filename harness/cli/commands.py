@@ -7,6 +7,7 @@ import typer
 from harness.cli import images, render, stacks, tools
 from harness.cli.console import err
 from harness.cli.demo import demo
+from harness.cli.lint import lint
 from harness.errors import HarnessError, SystemFailure
 
 EXIT_CODES = (
@@ -31,6 +32,7 @@ for command in (
     demo,
     tools.provision,
     tools.doctor,
+    lint,
 ):
     app.command()(command)
 app.add_typer(images.app)

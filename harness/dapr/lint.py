@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from harness.dapr.finding import Finding
 from harness.dapr.resources import KINDS, DaprResource
+from harness.dapr.rules import check_rules, is_daprs
+from harness.dapr.values import check_values
 from harness.errors import ConfigError
 from harness.topology import closest, did_you_mean
 
@@ -42,26 +44,6 @@ EVERY_COMPONENT = {
 """Fields that the runtime itself reads, whatever the component."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing wrong with a resource.
-
-    Attributes:
-        place: ``file:line``.
-        message: what is wrong.
-        hint: what to do.
-        severity: ``error`` (daprd fails or the resource has no effect) or ``warning``.
-    """
-
-    place: str
-    message: str
-    hint: str = ""
-    severity: str = "error"
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.message}" + (f" ({self.hint})" if self.hint else "")
-
-
 @cache
 def component_types() -> dict[str, dict[str, dict[str, Any]]]:
     """Every component type of the pinned Dapr, by version, with its fields."""
@@ -71,19 +53,27 @@ def component_types() -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def check_resources(
-    resources: Sequence[DaprResource], app_ids: Iterable[str], variables: Mapping[str, str]
+    resources: Sequence[DaprResource],
+    app_ids: Iterable[str] | None,
+    variables: Mapping[str, str] | None,
 ) -> list[Finding]:
     """Everything wrong with the resources of one topology.
 
     Args:
         resources: all of them, placeholders filled or not.
-        app_ids: the apps of the topology, which scopes must name.
-        variables: the environment that sidecars get, for ``secretstores.local.env``.
+        app_ids: the apps of the topology, which scopes must name; None when they are not known.
+        variables: the environment that sidecars get, for ``secretstores.local.env``; None when it
+            is not known.
     """
-    known_apps = list(app_ids)
+    known_apps = None if app_ids is None else list(app_ids)
     findings: list[Finding] = []
     for each in resources:
+        if each.body.get("apiVersion") and not is_daprs(each):
+            message = f"{each.kind} of {each.body['apiVersion']} is no resource of Dapr"
+            findings.append(Finding(each.at("kind"), message, "keep it elsewhere", "warning"))
+            continue
         findings += _check_frame(each, known_apps)
+        findings += check_rules(each)
         if each.kind == "Component":
             findings += _check_component(each)
             findings += _check_secrets(each, resources, variables)
@@ -106,7 +96,7 @@ def require_sound(findings: Sequence[Finding]) -> None:
         )
 
 
-def _check_frame(each: DaprResource, app_ids: Sequence[str]) -> Iterator[Finding]:
+def _check_frame(each: DaprResource, app_ids: Sequence[str] | None) -> Iterator[Finding]:
     if each.kind not in KINDS:
         yield Finding(
             each.at("kind"), f"unknown kind {each.kind!r}", did_you_mean(each.kind, KINDS)
@@ -121,7 +111,7 @@ def _check_frame(each: DaprResource, app_ids: Sequence[str]) -> Iterator[Finding
                 "move it to the top level",
             )
     for index, scope in enumerate(each.scopes):
-        if scope not in app_ids:
+        if app_ids is not None and scope not in app_ids:
             hint = did_you_mean(scope, app_ids)
             place = each.at(f"scopes.{index}")
             yield Finding(place, f"the scope {scope!r} is no app of this topology", hint, "warning")
@@ -145,6 +135,7 @@ def _check_component(each: DaprResource) -> Iterator[Finding]:
         yield Finding(each.at("spec.version"), f"{each.type} has no version {version!r}", hint)
         return
     yield from _check_fields(each, versions[version])
+    yield from check_values(each, versions[version])
 
 
 def _check_fields(each: DaprResource, table: Mapping[str, Any]) -> Iterator[Finding]:
@@ -183,7 +174,7 @@ def _alternative(name: str) -> bool:
 
 
 def _check_secrets(
-    each: DaprResource, resources: Sequence[DaprResource], variables: Mapping[str, str]
+    each: DaprResource, resources: Sequence[DaprResource], variables: Mapping[str, str] | None
 ) -> Iterator[Finding]:
     store_name = str((each.body.get("auth") or {}).get("secretStore", ""))
     stores = {s.name: s for s in resources if s.type.startswith("secretstores.")}
@@ -207,10 +198,11 @@ def _resolve(
     what: str,
     reference: Mapping[str, Any],
     store: DaprResource,
-    variables: Mapping[str, str],
+    variables: Mapping[str, str] | None,
 ) -> Iterator[Finding]:
     name, key = str(reference.get("name", "")), str(reference.get("key", ""))
-    if store.type == "secretstores.local.env" and name not in variables:
+    known = variables is not None
+    if store.type == "secretstores.local.env" and known and name not in (variables or {}):
         yield Finding(place, f"{what}: the sidecar has no variable {name!r}", "set it")
     if store.type == "secretstores.local.file":
         secrets, problem = _secrets_of(store)

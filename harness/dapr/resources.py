@@ -116,7 +116,7 @@ def read_resources(folders: Sequence[Path]) -> list[DaprResource]:
             )
         for file in sorted(folder.iterdir()):
             if file.suffix in (".yaml", ".yml"):
-                found += _read_file(file)
+                found += read_file(file)
     return found
 
 
@@ -139,7 +139,12 @@ def for_app(resources: Sequence[DaprResource], app_id: str) -> list[DaprResource
     return allowed
 
 
-def _read_file(file: Path) -> Iterator[DaprResource]:
+def read_file(file: Path) -> Iterator[DaprResource]:
+    """Every resource of one file.
+
+    Raises:
+        ConfigError: it is not valid YAML; with the line.
+    """
     try:
         documents = list(yaml.compose_all(file.read_text(), Loader=yaml.SafeLoader))
     except yaml.MarkedYAMLError as error:

@@ -6,15 +6,24 @@ from typing import Annotated, Literal
 from urllib.parse import quote
 
 import httpx
-from fastapi import APIRouter, Header, HTTPException, Path, Response
+from fastapi import APIRouter, Header, Path, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from services.common.database import now
+from services.common.problems import Refused, describe
 from services.common.settings import settings
 from services.common.sidecar import sidecar
 
 router = APIRouter(prefix="/api/{user_id}/conversations/{conversation_id}", tags=["conversations"])
 Name = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[\w.-]+$", examples=["c1"])]
 Etag = Annotated[str | None, Header(description="the ETag of the version that is replaced")]
+
+
+APPENDS = 100
+"""Of n writers at one moment the last needs n attempts."""
+
+STALE = (409, 500)
+"""What daprd answers to a stale version, and to a first write over one that is there."""
 
 
 class Message(BaseModel):
@@ -35,40 +44,42 @@ class Conversation(BaseModel):
     messages: list[Message] = []
 
 
-@router.get("", responses={404: {"description": "no such conversation"}})
+@router.get("", responses=describe(404))
 async def read_conversation(
     user_id: Name, conversation_id: Name, response: Response
 ) -> Conversation:
     """A conversation, with its version in the ETag header."""
-    answer = await sidecar().get(_path(user_id, conversation_id))
-    answer.raise_for_status()
-    # daprd answers a missing key with 204 and no body, not with 404.
-    if answer.status_code == 204:
-        raise HTTPException(404, "no such conversation")
-    response.headers["etag"] = answer.headers["etag"]
-    return Conversation.model_validate_json(answer.content)
+    found, version = await _load(user_id, conversation_id)
+    if found is None:
+        raise Refused(404, "no such conversation")
+    response.headers["etag"] = version
+    return found
 
 
-@router.put(
-    "", status_code=204, responses={409: {"description": "somebody else saved another version"}}
-)
+@router.post("/messages", status_code=201, responses=describe(409))
+async def append_message(user_id: Name, conversation_id: Name, message: Message) -> Conversation:
+    """Say something: added to whatever others are saying at the same moment."""
+    said = message.model_copy(update={"at": message.at or now()})
+    for _ in range(APPENDS):
+        found, version = await _load(user_id, conversation_id)
+        longer = Conversation(messages=[*(found.messages if found else []), said])
+        answer = await _save(user_id, conversation_id, longer, version)
+        if answer.is_success:
+            return longer
+        if answer.status_code not in STALE:
+            answer.raise_for_status()
+    raise Refused(409, "others were faster every time")
+
+
+@router.put("", status_code=204, responses=describe(409))
 async def save_conversation(
     user_id: Name, conversation_id: Name, conversation: Conversation, if_match: Etag = None
 ) -> None:
     """Save a conversation; with If-Match only over that version."""
-    item: dict[str, object] = {
-        "key": _key(user_id, conversation_id),
-        "value": conversation.model_dump(mode="json"),
-    }
-    if if_match is not None:
-        item |= {"etag": if_match, "options": {"concurrency": "first-write"}}
-    answer = await sidecar().post(f"/v1.0/state/{quote(settings().state_store)}", json=[item])
-    _refuse_stale(answer)
+    _refuse_stale(await _save(user_id, conversation_id, conversation, if_match))
 
 
-@router.delete(
-    "", status_code=204, responses={409: {"description": "somebody else saved another version"}}
-)
+@router.delete("", status_code=204, responses=describe(409))
 async def delete_conversation(user_id: Name, conversation_id: Name, if_match: Etag = None) -> None:
     """Forget a conversation; with If-Match only that version."""
     headers = {"if-match": if_match} if if_match is not None else {}
@@ -78,6 +89,30 @@ async def delete_conversation(user_id: Name, conversation_id: Name, if_match: Et
         params={"concurrency": "first-write"} if if_match is not None else {},
     )
     _refuse_stale(answer)
+
+
+async def _load(user_id: str, conversation_id: str) -> tuple[Conversation | None, str]:
+    answer = await sidecar().get(_path(user_id, conversation_id))
+    answer.raise_for_status()
+    # daprd answers a missing key with 204 and no body, not with 404.
+    if answer.status_code == 204:
+        return None, ""
+    return Conversation.model_validate_json(answer.content), answer.headers["etag"]
+
+
+async def _save(
+    user_id: str, conversation_id: str, conversation: Conversation, version: str | None
+) -> httpx.Response:
+    """Save over one version; "" is none yet, None whatever there is."""
+    item: dict[str, object] = {
+        "key": _key(user_id, conversation_id),
+        "value": conversation.model_dump(mode="json"),
+    }
+    if version is not None:
+        item["options"] = {"concurrency": "first-write"}
+    if version:
+        item["etag"] = version
+    return await sidecar().post(f"/v1.0/state/{quote(settings().state_store)}", json=[item])
 
 
 def _key(user_id: str, conversation_id: str) -> str:
@@ -92,5 +127,5 @@ def _path(user_id: str, conversation_id: str) -> str:
 def _refuse_stale(answer: httpx.Response) -> None:
     # 409: another version is current; 400: the ETag is none that the store could have given.
     if answer.status_code in (400, 409):
-        raise HTTPException(409, "another version of this conversation is current")
+        raise Refused(409, "another version of this conversation is current")
     answer.raise_for_status()

@@ -1,11 +1,12 @@
-"""The events of this service."""
+"""The events of this service, as calls for its outbox."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from services.backend_service.models import Task
-from services.common.sidecar import cloud_event, publish
+from services.common.outbox import Call
+from services.common.sidecar import CLOUD_EVENT, cloud_event, publish_path
 
 TASK_EVENTS = "task-events"
 REMINDERS = "reminders"
@@ -13,14 +14,15 @@ REMINDERS = "reminders"
 Change = Literal["created", "updated", "completed", "deleted"]
 
 
-async def publish_task(change: Change, task: Task) -> None:
+def task_changed(change: Change, task: Task) -> Call:
     """Tell that a task was changed; events of one task keep their order."""
     data = {"task_id": task.id, "user_id": task.user_id, "task": task.model_dump(mode="json")}
-    event = cloud_event(f"com.taskmanager.task.{change}", task.id, data)
-    await publish(TASK_EVENTS, event, key=task.id)
+    return _publish(
+        TASK_EVENTS, task.id, cloud_event(f"com.taskmanager.task.{change}", task.id, data)
+    )
 
 
-async def publish_reminder(task: Task) -> None:
+def reminder_due(task: Task) -> Call:
     """Tell that a task's reminder is due.
 
     The id is made of the task and its time, not drawn: a job fires at least once, and a second
@@ -31,4 +33,10 @@ async def publish_reminder(task: Task) -> None:
     event = cloud_event(
         "com.taskmanager.reminder.due", task.id, data, event_id=f"reminder-{task.id}-{due}"
     )
-    await publish(REMINDERS, event, key=task.id)
+    return _publish(REMINDERS, task.id, event)
+
+
+def _publish(topic: str, key: str, event: dict[str, object]) -> Call:
+    # Metadata must be query parameters: daprd ignores them as headers.
+    params = {"metadata.partitionKey": key}
+    return Call(key, "POST", publish_path(topic), params, event, CLOUD_EVENT)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import available_timezones
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
-from sqlalchemy import String
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from sqlalchemy import JSON, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from services.common.database import UTC_TIME, now
+
+LONGEST_TITLE = 200
 
 
 class Base(DeclarativeBase):
@@ -17,18 +21,73 @@ class Base(DeclarativeBase):
 
 
 class TaskRow(Base):
-    """A task of one user."""
+    """A task of one user.
+
+    ``follows`` is unique, so that a completed task has one next occurrence however often it is
+    asked for; ``series_over`` says that it will have none.
+    """
 
     __tablename__ = "tasks"
 
     id: Mapped[str] = mapped_column(primary_key=True, default=lambda: str(uuid.uuid4()))
     user_id: Mapped[str] = mapped_column(String(200), index=True)
-    title: Mapped[str] = mapped_column(String(200))
+    title: Mapped[str] = mapped_column(String(LONGEST_TITLE))
     description: Mapped[str] = mapped_column(default="")
     completed: Mapped[bool] = mapped_column(default=False)
+    completed_at: Mapped[datetime | None] = mapped_column(UTC_TIME, default=None)
+    due_at: Mapped[datetime | None] = mapped_column(UTC_TIME, default=None)
     remind_at: Mapped[datetime | None] = mapped_column(UTC_TIME, default=None)
+    recurrence: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), default=None)
+    follows: Mapped[str | None] = mapped_column(unique=True, default=None)
+    series_over: Mapped[bool] = mapped_column(default=False)
+    version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(UTC_TIME, default=now)
     updated_at: Mapped[datetime] = mapped_column(UTC_TIME, default=now, onupdate=now)
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("is no time zone of the IANA database, such as Europe/Berlin")
+    return name
+
+
+def _in_utc(time: datetime) -> datetime:
+    return time.astimezone(UTC)
+
+
+Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""An instant; one without a zone is refused, and all are told in UTC."""
+
+Weekday = Literal["mo", "tu", "we", "th", "fr", "sa", "su"]
+Title = Annotated[str, Field(min_length=1, max_length=LONGEST_TITLE)]
+Text = Annotated[str, Field(max_length=10_000)]
+
+
+class Recurrence(BaseModel):
+    """When a task comes again, by the clock on the wall of a time zone.
+
+    A series without ``until`` and ``count`` has no end: there is always one occurrence at a time.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    frequency: Literal["daily", "weekly", "monthly", "yearly"]
+    interval: int = Field(default=1, ge=1, le=366, description="every so many of them")
+    weekdays: list[Weekday] = Field(
+        default=[], max_length=7, description="of a weekly task; its own weekday when empty"
+    )
+    timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    until: Time | None = Field(default=None, description="no occurrence after it")
+    count: int | None = Field(default=None, ge=1, le=10_000, description="occurrences in all")
+    start: Time | None = Field(
+        default=None, description="the first occurrence; the task's due time when left out"
+    )
+
+    @model_validator(mode="after")
+    def _weekdays_are_of_weeks(self) -> Self:
+        if self.weekdays and self.frequency != "weekly":
+            raise ValueError("weekdays belong to a weekly recurrence")
+        return self
 
 
 class NewTask(BaseModel):
@@ -41,21 +100,40 @@ class NewTask(BaseModel):
         },
     )
 
-    title: str = Field(min_length=1, max_length=200)
-    description: str = Field(default="", max_length=10_000)
-    remind_at: AwareDatetime | None = None
+    title: Title
+    description: Text = ""
+    due_at: Time | None = None
+    remind_at: Time | None = None
+    recurrence: Recurrence | None = None
+
+    @model_validator(mode="after")
+    def _recurring_from_when(self) -> Self:
+        if self.recurrence is not None and self.due_at is None:
+            raise ValueError("a recurring task needs due_at, from which it recurs")
+        return self
 
 
 class TaskChange(BaseModel):
-    """What a user changes; fields left out stay as they are, ``remind_at: null`` cancels."""
+    """What a user changes; fields left out stay as they are, null clears."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"title": "Buy oat milk"}]}
     )
 
-    title: str = Field(default="", min_length=1, max_length=200)
-    description: str = Field(default="", max_length=10_000)
-    remind_at: AwareDatetime | None = None
+    title: Title = ""
+    description: Text = ""
+    due_at: Time | None = None
+    remind_at: Time | None = None
+    recurrence: Recurrence | None = None
+
+
+class Next(BaseModel):
+    """The next occurrence of a completed task, as who computed it says."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    due_at: Time | None = Field(description="null when the series is over")
+    remind_at: Time | None = None
 
 
 class Task(BaseModel):
@@ -68,6 +146,11 @@ class Task(BaseModel):
     title: str
     description: str
     completed: bool
-    remind_at: AwareDatetime | None
-    created_at: AwareDatetime
-    updated_at: AwareDatetime
+    completed_at: Time | None
+    due_at: Time | None
+    remind_at: Time | None
+    recurrence: Recurrence | None
+    follows: str | None
+    version: int
+    created_at: Time
+    updated_at: Time

@@ -2,89 +2,148 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Path
+from fastapi import APIRouter, Depends, Header, Path, Response
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.backend_service import reminders
-from services.backend_service.events import Change, publish_task
+from services.backend_service.changes import Changes
 from services.backend_service.models import NewTask, Task, TaskChange, TaskRow
-from services.common.database import session
+from services.common.database import now, session
+from services.common.problems import Refused, describe
 
 router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"])
 Database = Annotated[AsyncSession, Depends(session)]
+Recording = Annotated[Changes, Depends()]
 UserId = Annotated[str, Path(min_length=1, max_length=200, examples=["ada"])]
+IfMatch = Annotated[
+    str | None, Header(description="the ETag of the version that is changed; 412 if it is not")
+]
 
 
 @router.post("", status_code=201)
-async def create_task(user_id: UserId, new: NewTask, database: Database) -> Task:
+async def create_task(
+    user_id: UserId, new: NewTask, changes: Recording, response: Response
+) -> Task:
     """Make a task, and its reminder if it has one."""
-    row = TaskRow(user_id=user_id, **new.model_dump())
-    database.add(row)
-    return await _changed("created", row, database, reminder=new.remind_at is not None)
+    row = TaskRow(user_id=user_id, **_columns(new))
+    row.recurrence = _anchored(row)
+    task = await changes.add(row)
+    response.headers["etag"] = etag(task)
+    return task
 
 
 @router.get("")
-async def list_tasks(user_id: UserId, database: Database) -> list[Task]:
-    """All tasks of a user, oldest first."""
+async def list_tasks(
+    user_id: UserId, database: Database, completed: bool | None = None
+) -> list[Task]:
+    """The tasks of a user, oldest first; all, or only those that are (not) completed."""
     query = select(TaskRow).where(TaskRow.user_id == user_id).order_by(TaskRow.created_at)
+    if completed is not None:
+        query = query.where(TaskRow.completed == completed)
     return [Task.model_validate(row) for row in await database.scalars(query)]
 
 
-@router.get("/{task_id}", responses={404: {"description": "no such task"}})
-async def read_task(user_id: UserId, task_id: str, database: Database) -> Task:
-    """One task."""
-    return Task.model_validate(await _own(user_id, task_id, database))
-
-
-@router.put("/{task_id}", responses={404: {"description": "no such task"}})
-async def update_task(
-    user_id: UserId, task_id: str, change: TaskChange, database: Database
-) -> Task:
-    """Change a task; its reminder is moved or cancelled along."""
-    row = await _own(user_id, task_id, database)
-    for name, value in change.model_dump(exclude_unset=True).items():
-        setattr(row, name, value)
-    reminder = "remind_at" in change.model_fields_set
-    return await _changed("updated", row, database, reminder=reminder)
-
-
-@router.post("/{task_id}/complete", responses={404: {"description": "no such task"}})
-async def complete_task(user_id: UserId, task_id: str, database: Database) -> Task:
-    """Complete a task; completing twice is one completion."""
-    row = await _own(user_id, task_id, database)
-    if row.completed:
-        return Task.model_validate(row)
-    row.completed = True
-    return await _changed("completed", row, database, reminder=row.remind_at is not None)
-
-
-@router.delete("/{task_id}", status_code=204, responses={404: {"description": "no such task"}})
-async def delete_task(user_id: UserId, task_id: str, database: Database) -> None:
-    """Delete a task and its reminder."""
-    row = await _own(user_id, task_id, database)
-    task = Task.model_validate(row)
-    await database.delete(row)
-    await database.commit()
-    await reminders.cancel(task.id)
-    await publish_task("deleted", task)
-
-
-async def _own(user_id: str, task_id: str, database: AsyncSession) -> TaskRow:
+@router.get("/{task_id}", responses=describe(404))
+async def read_task(user_id: UserId, task_id: str, database: Database, response: Response) -> Task:
+    """One task, with its version in the ETag header."""
     row = await database.get(TaskRow, task_id)
     if row is None or row.user_id != user_id:
-        raise HTTPException(404, "no such task")
+        raise Refused(404, "no such task")
+    task = Task.model_validate(row)
+    response.headers["etag"] = etag(task)
+    return task
+
+
+@router.put("/{task_id}", responses=describe(404, 412))
+async def update_task(
+    user_id: UserId,
+    task_id: str,
+    change: TaskChange,
+    changes: Recording,
+    response: Response,
+    *,
+    if_match: IfMatch = None,
+) -> Task:
+    """Change a task; its reminder is moved or cancelled along."""
+    row = await own(changes.database, user_id, task_id, if_match)
+    said = _columns(change)
+    if "due_at" in said and row.recurrence:
+        # The series is told anew from its new time.
+        said.setdefault("recurrence", {k: v for k, v in row.recurrence.items() if k != "start"})
+    for name, value in said.items():
+        setattr(row, name, value)
+    row.recurrence = _anchored(row)
+    calls = [reminders.schedule] if "remind_at" in change.model_fields_set else []
+    task = await changes.record("updated", row, *calls)
+    response.headers["etag"] = etag(task)
+    return task
+
+
+@router.post("/{task_id}/complete", responses=describe(404, 412))
+async def complete_task(
+    user_id: UserId,
+    task_id: str,
+    changes: Recording,
+    response: Response,
+    *,
+    if_match: IfMatch = None,
+) -> Task:
+    """Complete a task; completing twice is one completion."""
+    row = await own(changes.database, user_id, task_id, if_match)
+    if row.completed:
+        task = Task.model_validate(row)
+    else:
+        row.completed, row.completed_at = True, now()
+        calls = [reminders.schedule] if row.remind_at is not None else []
+        task = await changes.record("completed", row, *calls)
+    response.headers["etag"] = etag(task)
+    return task
+
+
+@router.delete("/{task_id}", status_code=204, responses=describe(404, 412))
+async def delete_task(
+    user_id: UserId, task_id: str, changes: Recording, if_match: IfMatch = None
+) -> None:
+    """Delete a task and its reminder."""
+    await changes.remove(await own(changes.database, user_id, task_id, if_match))
+
+
+def etag(task: Task) -> str:
+    """The version of a task as an entity tag."""
+    return f'"{task.version}"'
+
+
+async def own(
+    database: AsyncSession, user_id: str, task_id: str, if_match: str | None = None
+) -> TaskRow:
+    """A user's task, locked until the transaction ends.
+
+    Raises:
+        Refused: there is none, or another version is current.
+    """
+    row = await database.get(TaskRow, task_id, with_for_update=True)
+    if row is None or row.user_id != user_id:
+        raise Refused(404, "no such task")
+    if if_match is not None and if_match not in ("*", f'"{row.version}"'):
+        raise Refused(412, f"version {row.version} of this task is current")
     return row
 
 
-async def _changed(change: Change, row: TaskRow, database: AsyncSession, *, reminder: bool) -> Task:
-    """Commit first, then tell: an event about a task that was rolled back would be a lie."""
-    await database.commit()
-    await database.refresh(row)
-    task = Task.model_validate(row)
-    if reminder:
-        await reminders.schedule(task)
-    await publish_task(change, task)
-    return task
+def _columns(said: NewTask | TaskChange) -> dict[str, Any]:
+    """What was said, as columns: a recurrence is stored as JSON."""
+    values: dict[str, Any] = {name: getattr(said, name) for name in said.model_fields_set}
+    if said.recurrence is not None:
+        values["recurrence"] = said.recurrence.model_dump(mode="json", exclude_none=True)
+    return values
+
+
+def _anchored(row: TaskRow) -> dict[str, Any] | None:
+    """The recurrence with its first occurrence, from which all others are counted."""
+    if not row.recurrence:
+        return None
+    if row.due_at is None:
+        raise Refused(422, "a recurring task needs due_at, from which it recurs")
+    return {"start": row.due_at.isoformat(), **row.recurrence}

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from functools import cache
 
-from sqlalchemy import DateTime, MetaData
+from sqlalchemy import DateTime, MetaData, func, select
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -37,7 +37,10 @@ async def session() -> AsyncIterator[AsyncSession]:
         yield opened
 
 
-async def create_tables(metadata: MetaData) -> None:
+async def create_tables(*parts: MetaData) -> None:
     """Create what is missing."""
     async with engine().begin() as connection:
-        await connection.run_sync(metadata.create_all)
+        # Services that share a database start together, and IF NOT EXISTS is no lock.
+        await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext("tables"))))
+        for metadata in parts:
+            await connection.run_sync(metadata.create_all)

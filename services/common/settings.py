@@ -11,7 +11,9 @@ from pydantic_settings import BaseSettings
 class ServiceSettings(BaseSettings):
     """What a service is told from outside; names as Dapr and the platform set them."""
 
-    database_url: str = Field(description="postgresql://user:password@host:port/database")
+    database_url: str = Field(
+        default="", description="postgresql://user:password@host:port/database"
+    )
     dapr_http_port: int = 3500
     dapr_api_token: str = ""
     app_api_token: str = ""
@@ -23,4 +25,4 @@ class ServiceSettings(BaseSettings):
 @cache
 def settings() -> ServiceSettings:
     """The settings of this process, read once."""
-    return ServiceSettings()  # type: ignore[call-arg]  # read from the environment
+    return ServiceSettings()

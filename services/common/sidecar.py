@@ -9,10 +9,14 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import httpx
-from fastapi import Header, HTTPException
+from fastapi import Header
 
 from services.common.database import now
+from services.common.problems import Refused
 from services.common.settings import settings
+
+CLOUD_EVENT = "application/cloudevents+json"
+"""Under another content type daprd would wrap the event into one of its own."""
 
 
 @cache
@@ -29,7 +33,7 @@ async def from_sidecar(dapr_api_token: Annotated[str, Header()] = "") -> None:
     """Let only the sidecar call: it alone knows APP_API_TOKEN. For `fastapi.Depends`."""
     expected = settings().app_api_token
     if expected and not hmac.compare_digest(dapr_api_token, expected):
-        raise HTTPException(401, "only the sidecar may call this")
+        raise Refused(401, "only the sidecar may call this")
 
 
 def cloud_event(
@@ -48,17 +52,12 @@ def cloud_event(
     }
 
 
-async def publish(topic: str, event: dict[str, Any], key: str) -> None:
-    """Publish a CloudEvent; events of one key keep their order.
+async def invoke(method: str, app: str, path: str, *, json: Any = None) -> httpx.Response:
+    """Call another service through both sidecars; its answer as it is."""
+    url = f"/v1.0/invoke/{quote(app)}/method/{quote(path.lstrip('/'), safe='/?=&')}"
+    return await sidecar().request(method, url, json=json)
 
-    Raises:
-        httpx.HTTPError: the sidecar did not take it.
-    """
-    # Metadata must be query parameters: daprd ignores them as headers.
-    answer = await sidecar().post(
-        f"/v1.0/publish/{quote(settings().pubsub_name)}/{quote(topic)}",
-        params={"metadata.partitionKey": key},
-        json=event,
-        headers={"content-type": "application/cloudevents+json"},
-    )
-    answer.raise_for_status()
+
+def publish_path(topic: str) -> str:
+    """Where a sidecar takes an event for a topic."""
+    return f"/v1.0/publish/{quote(settings().pubsub_name)}/{quote(topic)}"

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Path, Request
+from fastapi import Depends, FastAPI, Path, Query, Request
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.common import problems
 from services.common.database import create_tables, engine, session
 from services.common.settings import settings
 from services.common.sidecar import from_sidecar
-from services.notification_service.models import Base, Notification, NotificationRow
+from services.notification_service.models import (
+    Base,
+    DeadLetter,
+    DeadLetterRow,
+    Notification,
+    NotificationRow,
+)
 
 log = logging.getLogger("uvicorn.error")
 Database = Annotated[AsyncSession, Depends(session)]
+Limit = Annotated[int, Query(ge=1, le=1000)]
 UserId = Annotated[str, Path(min_length=1, max_length=200, examples=["ada"])]
 
 WORDING = {
@@ -28,6 +38,7 @@ WORDING = {
     "com.taskmanager.task.deleted": "Task deleted",
     "com.taskmanager.reminder.due": "Reminder",
 }
+DEAD_LETTERS = "dead-letters"
 SUCCESS = {"status": "SUCCESS"}
 DROP = {"status": "DROP"}
 
@@ -41,6 +52,7 @@ async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(title="notification-service", version="1.0.0", lifespan=lifespan)
+problems.install(app)
 
 
 @app.get("/healthz", tags=["health"])
@@ -51,11 +63,18 @@ async def healthz() -> dict[str, str]:
 
 @app.get("/dapr/subscribe", dependencies=[Depends(from_sidecar)], include_in_schema=False)
 async def subscribe() -> list[dict[str, str]]:
-    """What daprd asks once, by GET, when the app's port opens."""
+    """What daprd asks once, by GET, when the app's port opens.
+
+    What a handler drops goes to the dead-letter topic, which is a topic like others.
+    """
+    name = settings().pubsub_name
     routes = {"task-events": "/events/task", "reminders": "/events/reminder"}
     return [
-        {"pubsubname": settings().pubsub_name, "topic": topic, "route": route}
-        for topic, route in routes.items()
+        *(
+            {"pubsubname": name, "topic": topic, "route": route, "deadLetterTopic": DEAD_LETTERS}
+            for topic, route in routes.items()
+        ),
+        {"pubsubname": name, "topic": DEAD_LETTERS, "route": "/events/dead-letter"},
     ]
 
 
@@ -73,6 +92,32 @@ async def receive(request: Request, database: Database) -> dict[str, str]:
     await database.execute(insert(NotificationRow).values(row).on_conflict_do_nothing())
     await database.commit()
     return SUCCESS
+
+
+@app.post("/events/dead-letter", dependencies=[Depends(from_sidecar)], include_in_schema=False)
+async def bury(request: Request, database: Database) -> dict[str, str]:
+    """Keep what no handler could take, as it came, for a person to look at."""
+    body = (await request.body()).decode("utf-8", "replace")
+    try:
+        event = json.loads(body)
+    except ValueError:
+        event = {}
+    known = event if isinstance(event, dict) else {}
+    row = {
+        "id": str(known.get("id") or uuid.uuid4()),
+        "kind": str(known.get("type")),
+        "event": body,
+    }
+    await database.execute(insert(DeadLetterRow).values(row).on_conflict_do_nothing())
+    await database.commit()
+    return SUCCESS
+
+
+@app.get("/api/dead-letters", tags=["dead letters"])
+async def list_dead_letters(database: Database, limit: Limit = 100) -> list[DeadLetter]:
+    """Events that could not be taken, latest first."""
+    query = select(DeadLetterRow).order_by(DeadLetterRow.created_at.desc()).limit(limit)
+    return [DeadLetter.model_validate(row) for row in await database.scalars(query)]
 
 
 @app.get("/api/{user_id}/notifications", tags=["notifications"])

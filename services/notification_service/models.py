@@ -29,6 +29,28 @@ class NotificationRow(Base):
     created_at: Mapped[datetime] = mapped_column(UTC_TIME, default=now)
 
 
+class DeadLetterRow(Base):
+    """An event that no handler could take, as it came."""
+
+    __tablename__ = "dead_letters"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    event: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(UTC_TIME, default=now)
+
+
+class DeadLetter(BaseModel):
+    """An event that could not be taken."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    kind: str
+    event: str
+    created_at: AwareDatetime
+
+
 class Notification(BaseModel):
     """A notification as a user sees it."""
 

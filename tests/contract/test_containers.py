@@ -86,7 +86,7 @@ def answers(port: int) -> bool:
 def test_an_exit_is_told_when_its_log_is_whole(containers: ContainerRuntime) -> None:
     """From the first line to the last, both streams, and then the code.
 
-    The engine reads the streams by themselves: each keeps its order, and one may overtake the other.
+    The engine reads the streams by themselves: each keeps its order, one may overtake the other.
     """
     script = "echo first; seq 1 20000; echo last >&2; exit 7"
     instance = containers.start(Launch("brief", ("sh", "-c", script), image="app"))

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from harness import ConfigError
-from harness.dapr.lint import Finding, check_resources, component_types, require_sound
+from harness.dapr.finding import Finding
+from harness.dapr.lint import check_resources, component_types, require_sound
 from harness.dapr.resources import for_app, read_resources
 from tests.projects import COMPONENT
 from tests.support import ROOT, project
@@ -29,9 +30,8 @@ def test_a_sound_component_has_no_findings(tmp_path: Path) -> None:
 
 def test_our_own_components_are_sound() -> None:
     """The ones that newcomers copy."""
-    found = check_resources(
-        read_resources([ROOT / "components"]), ["backend-service", "notification-service"], {}
-    )
+    apps = ["backend-service", "notification-service", "recurring-task-service"]
+    found = check_resources(read_resources([ROOT / "components"]), apps, {})
 
     assert found == []
 
@@ -188,3 +188,52 @@ def test_the_table_of_types_knows_what_dapr_has() -> None:
     assert {"v1", "v2"} == set(table["state.postgresql"])
     assert table["pubsub.kafka"]["v1"]["required"] == ["brokers"]
     assert len(table) > 100
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message", "hint"),
+    [
+        ("authType\n      value: none", "authType\n      value: nome", "does not take", "'none'"),
+        ("name: authType", "name: saslMechanism\n      value: SCRAM-SHA-256\n    - name: authType",
+         "saslMechanism does not take 'SCRAM-SHA-256'", "sha-256"),
+        ("name: authType", "name: initialOffset\n      value: latest\n    - name: authType",
+         "initialOffset does not take 'latest'", "newest"),
+        ("name: authType", "name: maxMessageBytes\n      value: 1 MB\n    - name: authType",
+         "maxMessageBytes is '1 MB'", "a number"),
+        ("name: authType", "name: sessionTimeout\n      value: soon\n    - name: authType",
+         "sessionTimeout is 'soon'", "5s"),
+        ("name: authType", "name: disableTls\n      value: maybe\n    - name: authType",
+         "disableTls is 'maybe'", "true"),
+        ("name: authType", "name: consumerGroup\n      value: all\n    - name: authType",
+         "consumer group 'all'", "{appID}"),
+        ("value: \"${kafka.brokers}\"", "value: a:1, b:2", "not trimmed", "blank"),
+        ("apiVersion: dapr.io/v1alpha1", "apiVersion: dapr.io/v1", "of dapr.io/v1", "v1alpha1"),
+    ],
+)  # fmt: skip
+def test_a_value_that_the_component_does_not_take(
+    tmp_path: Path, old: str, new: str, message: str, hint: str
+) -> None:
+    """Words, numbers, durations; and what is known of a type beyond its fields."""
+    assert old in KAFKA
+
+    (found,) = findings(tmp_path, KAFKA.replace(old, new))
+
+    assert message in found.message
+    assert hint in found.hint
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "message"),
+    [
+        ("Configuration", "{features: [{name: PubSub, enabled: true}]}", "no feature of Dapr"),
+        ("Subscription", "{pubsubname: p, topic: t, routes: {default: /x}}", "lacks 'route'"),
+        ("Subscription", "{pubsubname: p, route: /x}", "lacks 'topic'"),
+    ],
+)
+def test_other_kinds(tmp_path: Path, kind: str, spec: str, message: str) -> None:
+    """Configurations and subscriptions; these are of v1alpha1."""
+    head = f"apiVersion: dapr.io/v1alpha1\nkind: {kind}\nmetadata: {{name: x}}\n"
+
+    (found,) = findings(tmp_path, f"{head}spec: {spec}\n")
+
+    assert message in found.message

@@ -1,0 +1,138 @@
+"""What is known of single types and kinds beyond their fields; facts of Dapr 1.18's source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from harness.dapr.finding import Finding
+from harness.dapr.resources import DaprResource
+from harness.topology import closest
+
+FEATURES = (
+    "ActorStateTTL",
+    "HotReload",
+    "WorkflowsClusteredDeployment",
+    "WorkflowsRemoteActivityReminder",
+    "WorkflowHistorySigning",
+)
+"""The names of pkg/config/configuration.go; others are listed in the metadata and do nothing."""
+
+API_VERSIONS = {
+    "Component": ("dapr.io/v1alpha1",),
+    "Configuration": ("dapr.io/v1alpha1",),
+    "Resiliency": ("dapr.io/v1alpha1",),
+    "Subscription": ("dapr.io/v1alpha1", "dapr.io/v2alpha1"),
+}
+
+
+def is_daprs(each: DaprResource) -> bool:
+    """Whether it is of Dapr's API, and not a Deployment in the same folder."""
+    return str(each.body.get("apiVersion", "")).startswith("dapr.io/")
+
+
+def check_rules(each: DaprResource) -> Iterator[Finding]:
+    """Everything that a rule of its type or kind finds."""
+    known = API_VERSIONS.get(each.kind)
+    version = str(each.body.get("apiVersion", ""))
+    if known and version not in known:
+        place = each.at("apiVersion")
+        yield Finding(place, f"{each.kind} of {version or 'no apiVersion'}", f"use {known[-1]}")
+    if each.kind == "Configuration":
+        yield from _features(each)
+    if each.kind == "Subscription":
+        yield from _subscription(each)
+    rule = {
+        "pubsub.kafka": _kafka,
+        "bindings.kafka": _kafka,
+        "state.redis": _redis,
+        "secretstores.kubernetes": _kubernetes,
+        "secretstores.local.file": _local_file,
+    }.get(each.type)
+    if rule is not None:
+        yield from rule(each)
+
+
+def _features(each: DaprResource) -> Iterator[Finding]:
+    for index, feature in enumerate((each.body.get("spec") or {}).get("features") or []):
+        name = str(feature.get("name", ""))
+        if name not in FEATURES:
+            place = each.at(f"spec.features.{index}")
+            hint = closest(name, FEATURES) or "leave it out"
+            yield Finding(
+                place, f"{name!r} is no feature of Dapr and does nothing", hint, "warning"
+            )
+
+
+def _subscription(each: DaprResource) -> Iterator[Finding]:
+    spec = each.body.get("spec") or {}
+    for key in ("pubsubname", "topic"):
+        if not spec.get(key):
+            yield Finding(each.at("spec"), f"subscription {each.name!r} lacks {key!r}")
+    newer = str(each.body.get("apiVersion")) == "dapr.io/v2alpha1"
+    wanted, other = ("routes", "route") if newer else ("route", "routes")
+    if not spec.get(wanted):
+        hint = f"v2alpha1 has `routes`, v1alpha1 has `route`; this one says {other!r}"
+        yield Finding(
+            each.at(f"spec.{other}"), f"subscription {each.name!r} lacks {wanted!r}", hint
+        )
+
+
+def _kafka(each: DaprResource) -> Iterator[Finding]:
+    fields = each.fields()
+    group = _value(fields, "consumerGroup")
+    if group and "{" not in group and len(each.scopes) != 1:
+        yield Finding(
+            each.at("spec.metadata"),
+            f"every app that loads {each.name!r} is in the consumer group {group!r}: each event "
+            "goes to one of them only",
+            "leave it out (then it is the app-id), say {appID}, or scope it to one app",
+            "warning",
+        )
+    if "authRequired" in fields and "authType" not in fields:
+        yield Finding(
+            each.at("spec.metadata"), "authRequired is a legacy name", "use authType", "warning"
+        )
+    if _value(fields, "authType") == "password" and "saslMechanism" not in fields:
+        yield Finding(
+            each.at("spec.metadata"),
+            "authType password without saslMechanism means SASL/PLAIN",
+            "say SHA-256 or SHA-512 for SCRAM, or PLAINTEXT",
+            "warning",
+        )
+    brokers = _value(fields, "brokers")
+    if ", " in brokers:
+        yield Finding(each.at("spec.metadata"), "brokers are not trimmed", "no blank after a comma")
+
+
+def _redis(each: DaprResource) -> Iterator[Finding]:
+    if "queryIndexes" in each.fields():
+        yield Finding(
+            each.at("spec.metadata"),
+            "queryIndexes needs RediSearch; on a plain Redis daprd ends at once",
+            "leave it out, or use a Redis with search",
+            "warning",
+        )
+
+
+def _kubernetes(each: DaprResource) -> Iterator[Finding]:
+    yield Finding(
+        each.at("spec.type"),
+        "secretstores.kubernetes works in a cluster only; elsewhere daprd ends at once",
+        "keep it out of the resources of this machine, and use secretstores.local.file here",
+        "warning",
+    )
+
+
+def _local_file(each: DaprResource) -> Iterator[Finding]:
+    name = _value(each.fields(), "secretsFile")
+    if name and "${" not in name and not (each.file.parent / name).is_file():
+        yield Finding(
+            each.at("spec.metadata"),
+            f"the secrets file {name} of {each.name!r} is not there",
+            "daprd ends without it; relative paths start at its working folder",
+        )
+
+
+def _value(fields: dict[str, dict[str, Any]], name: str) -> str:
+    return str(fields.get(name, {}).get("value", ""))

@@ -1,0 +1,99 @@
+"""What a service says to a request that it cannot take: a problem, and never how it is built."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness import AsyncWorld
+from scenarios.test_task_events import new_task
+
+BODIES: dict[str, dict[str, Any]] = {
+    "empty": {},
+    "no title": {"title": ""},
+    "long title": {"title": "x" * 10_000},
+    "null title": {"title": None},
+    "long description": {"title": "x", "description": "x" * 10_001},
+    "reminder without zone": {"title": "x", "remind_at": "2030-01-31T09:00:00"},
+    "due without zone": {"title": "x", "due_at": "2030-01-31T09:00:00"},
+    "no time": {"title": "x", "due_at": "tomorrow"},
+    "unknown field": {"title": "x", "titel": "y"},
+    "somebody else's field": {"title": "x", "completed": True},
+    "not an object": {"title": ["x"]},
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+async def test_a_bad_body_is_refused_and_nothing_is_stored(
+    dapr: AsyncWorld, body: dict[str, Any]
+) -> None:
+    """422, with the place of each error, without the input and without a trace of Python."""
+    backend, path = dapr.app("backend-service"), f"/api/{dapr.name('user')}/tasks"
+
+    answer = await backend.post(path, json=body)
+
+    problem = answer.json()
+    assert (422, "application/problem+json") == (
+        answer.status_code, answer.headers["content-type"],
+    )  # fmt: skip
+    assert {"type", "title", "status", "detail", "instance", "errors"} == set(problem)
+    assert (422, path) == (problem["status"], problem["instance"])
+    assert all(each["at"].startswith("body") for each in problem["errors"])
+    assert "xxx" not in answer.text
+    assert "Traceback" not in answer.text
+    assert [] == (await backend.get(path)).json()
+
+
+async def test_a_body_that_is_no_json(dapr: AsyncWorld) -> None:
+    """422 as well; it is told where it breaks off."""
+    answer = await dapr.app("backend-service").post(
+        f"/api/{dapr.name('user')}/tasks",
+        content='{"title": ',
+        headers={"content-type": "application/json"},
+    )
+
+    assert 422 == answer.status_code
+    assert "JSON" in answer.json()["errors"][0]["says"]
+
+
+@pytest.mark.parametrize("verb", ["get", "put", "delete", "post"])
+async def test_another_users_task_is_not_there(dapr: AsyncWorld, verb: str) -> None:
+    """An unknown user has no tasks, and cannot touch another one's."""
+    task = await new_task(dapr, dapr.name("user"))
+    backend, stranger = dapr.app("backend-service"), dapr.name("stranger")
+    path = f"/api/{stranger}/tasks/{task['id']}" + ("/complete" if verb == "post" else "")
+
+    body = {"title": "mine"} if verb == "put" else None
+    answer = await backend.request(verb, path, json=body)
+
+    assert (404, "no such task") == (answer.status_code, answer.json()["detail"])
+    assert [] == (await backend.get(f"/api/{stranger}/tasks")).json()
+    own = await backend.get(f"/api/{task['user_id']}/tasks/{task['id']}")
+    assert task["title"] == own.json()["title"]
+
+
+async def test_a_path_and_a_verb_that_do_not_exist(dapr: AsyncWorld) -> None:
+    """Problems as well, also on the other services."""
+    for app in ("backend-service", "notification-service", "recurring-task-service"):
+        missing = await dapr.app(app).get("/nowhere")
+        wrong = await dapr.app(app).delete("/healthz")
+
+        assert [404, 405] == [missing.status_code, wrong.status_code]
+        assert {"application/problem+json"} == {
+            missing.headers["content-type"], wrong.headers["content-type"],
+        }  # fmt: skip
+
+
+async def test_a_reminder_of_a_recurring_task_cannot_lose_its_due_time(dapr: AsyncWorld) -> None:
+    """A change that would leave a series without a start is refused whole."""
+    user, backend = dapr.name("user"), dapr.app("backend-service")
+    task = await new_task(
+        dapr, user, due_at="2030-01-31T09:00:00Z", recurrence={"frequency": "monthly"}
+    )
+    path = f"/api/{user}/tasks/{task['id']}"
+
+    answer = await backend.put(path, json={"title": "later", "due_at": None})
+
+    assert 422 == answer.status_code
+    assert "Buy milk" == (await backend.get(path)).json()["title"]

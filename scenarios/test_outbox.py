@@ -1,0 +1,132 @@
+"""A task committed is an event delivered, whatever is away in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from harness import AsyncWorld
+from scenarios.test_task_events import new_task
+
+CHANGES = 8
+
+
+@contextmanager
+def paused(dapr: AsyncWorld, node: str) -> Iterator[None]:
+    """A node that does not answer for as long as inside."""
+    instance = dapr.stack.instances[node]
+    instance.pause()  # type: ignore[attr-defined]  # every runtime can pause
+    try:
+        yield
+    finally:
+        instance.resume()  # type: ignore[attr-defined]  # and resume
+
+
+@pytest.mark.parametrize("node", ["backend-service-daprd", "broker"])
+async def test_what_is_accepted_while_something_is_away_is_told_afterwards(
+    dapr: AsyncWorld, node: str
+) -> None:
+    """The API answers at once without its sidecar or the broker; the events come in order."""
+    user = dapr.name("user")
+    topic = dapr.topic("task-events")
+    with paused(dapr, node):
+        task = await new_task(dapr, user)
+        path = f"/api/{user}/tasks/{task['id']}"
+        for number in range(CHANGES):
+            answer = await dapr.app("backend-service").put(path, json={"title": f"v{number}"})
+            answer.raise_for_status()
+
+    events = await topic.collect(1 + CHANGES, subject=task["id"], timeout=40)
+
+    titles = [event.data["task"]["title"] for event in events]
+    assert ["Buy milk", *(f"v{number}" for number in range(CHANGES))] == list(dict.fromkeys(titles))
+    assert sorted({e.data["task"]["version"] for e in events}) == list(range(1, 2 + CHANGES))
+
+
+async def test_a_killed_backend_has_told_everything_when_it_is_back(dapr: AsyncWorld) -> None:
+    """kill -9 right after the answer, with the sidecar frozen so that nothing was told before."""
+    user, topic = dapr.name("user"), dapr.topic("task-events")
+    with paused(dapr, "backend-service-daprd"):
+        made = {(await new_task(dapr, user, title=f"t{number}"))["id"] for number in range(5)}
+        backend = dapr.stack.instances["backend-service"]
+        await asyncio.to_thread(backend.kill)  # type: ignore[attr-defined]  # every runtime can
+    await asyncio.to_thread(dapr.stack.restart, "backend-service")
+
+    async def all_told() -> None:
+        # At least once: what was told and not yet crossed off is told again.
+        events = await topic.all(where=lambda each: each.data["user_id"] == user)
+        assert made == {event.data["task_id"] for event in events}
+
+    await dapr.eventually(all_told, timeout=40)
+
+
+async def test_one_poison_call_holds_up_its_own_task_only(dapr: AsyncWorld) -> None:
+    """An event that the broker refuses (too large) waits; other tasks' events do not."""
+    user, topic = dapr.name("user"), dapr.topic("task-events")
+    stuck = await new_task(dapr, user, title="stuck")
+    await topic.next(subject=stuck["id"])
+    with outbox_row(dapr, stuck["id"]):
+        other = await new_task(dapr, user, title="other")
+        event = await topic.next(subject=other["id"])
+
+        assert "other" == event.data["task"]["title"]
+
+
+@contextmanager
+def outbox_row(dapr: AsyncWorld, key: str) -> Iterator[None]:
+    """A call in the backend's outbox that can never be made, for as long as inside."""
+    import psycopg
+
+    dsn = dapr.stack.topology["postgres"].exports(dapr.stack.book)["dsn"]
+    insert = (
+        "INSERT INTO outbox_backend_service (key, method, path, params, body, content_type, "
+        "attempts) VALUES (%s, 'POST', '/v1.0/publish/nowhere/t', '{}', 'null', 'text/plain', 0)"
+    )
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(insert, [key])
+        try:
+            yield
+        finally:
+            connection.execute("DELETE FROM outbox_backend_service WHERE key = %s", [key])
+
+
+async def test_the_outbox_is_empty_when_all_is_told(dapr: AsyncWorld) -> None:
+    """Nothing is kept that was told."""
+    user, topic = dapr.name("user"), dapr.topic("task-events")
+    task = await new_task(dapr, user)
+    await topic.next(subject=task["id"])
+
+    def none_left() -> bool:
+        return [] == dapr.table("outbox_backend_service").rows(key=task["id"])
+
+    await dapr.eventually(none_left)
+
+
+async def test_two_edits_at_once_are_told_apart(dapr: AsyncWorld) -> None:
+    """With If-Match on both, one of ten edits of the same version wins; the others get 412."""
+    user, backend = dapr.name("user"), dapr.app("backend-service")
+    task = await new_task(dapr, user)
+    path = f"/api/{user}/tasks/{task['id']}"
+    version = (await backend.get(path)).headers["etag"]
+
+    answers: list[httpx.Response] = await asyncio.gather(
+        *(
+            backend.put(path, json={"title": f"edit {n}"}, headers={"if-match": version})
+            for n in range(10)
+        )
+    )
+
+    assert [200] + [412] * 9 == sorted(each.status_code for each in answers)
+    refused = next(each for each in answers if each.status_code == 412)
+    assert "application/problem+json" == refused.headers["content-type"]
+    winner = next(each for each in answers if each.status_code == 200)
+    now = await backend.get(path)
+    assert (winner.json()["title"], winner.headers["etag"]) == (
+        now.json()["title"], now.headers["etag"],
+    )  # fmt: skip
+    deleted = await backend.delete(path, headers={"if-match": version})
+    assert 412 == deleted.status_code

@@ -1,0 +1,78 @@
+"""The policies act: attempts are counted where they arrive, and the breaker is seen in metrics."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import Any
+
+from harness import AsyncWorld, DaprError
+from harness.loopback import ask
+
+SERVICE = "recurring-task-service"
+ATTEMPTS = 4
+"""The first and the three retries of the policy ``again``."""
+
+
+def completed(dapr: AsyncWorld) -> dict[str, Any]:
+    """A completed task that nobody has: processing it does nothing, however often."""
+    return {
+        "id": dapr.name("task"),
+        "user_id": dapr.name("user"),
+        "completed_at": "2030-01-01T00:00Z",
+    }
+
+
+async def process(dapr: AsyncWorld, task: dict[str, Any]) -> int:
+    """The status of an invocation, daprd's own refusal included."""
+    try:
+        answer = await dapr.sidecar("backend-service").invoke(
+            SERVICE, "process-completion", json=task
+        )
+    except DaprError as error:
+        return error.status
+    return answer.status_code
+
+
+async def test_an_invocation_that_fails_is_tried_again(dapr: AsyncWorld) -> None:
+    """Twice refused, the third attempt succeeds: the caller sees one success."""
+    inbox, task = dapr.inbox(SERVICE), completed(dapr)
+    await inbox.spoil("/process-completion", contains=task["id"], times=2)
+
+    status = await process(dapr, task)
+    attempts = await inbox.collect(3, where=lambda each: each.data.get("id") == task["id"])
+
+    assert 200 == status
+    assert [500, 500, 200] == [each.status for each in attempts]
+    pauses = [later.at - earlier.at for earlier, later in itertools.pairwise(attempts)]
+    assert all(pause >= 0.05 for pause in pauses)
+
+
+async def test_the_breaker_opens_keeps_calls_away_and_closes_again(dapr: AsyncWorld) -> None:
+    """Five failures in a row: the next calls do not arrive, until one after a rest succeeds."""
+    inbox, task = dapr.inbox(SERVICE), completed(dapr)
+    await inbox.spoil("/process-completion", contains=task["id"], times=100)
+
+    for _ in range(4):
+        assert 500 <= await process(dapr, task)
+    arrived = await inbox.all(where=lambda each: each.data.get("id") == task["id"])
+    assert 5 == len(arrived)
+    assert breaker(dapr)["open"] >= 1
+
+    await inbox.heal()
+
+    async def answered() -> None:
+        assert 200 == await process(dapr, task)
+
+    await dapr.eventually(answered, timeout=20)
+    assert breaker(dapr)["closed"] >= 1
+
+
+def breaker(dapr: AsyncWorld) -> dict[str, float]:
+    """How often the caller's sidecar has seen each state of the breaker."""
+    metrics = dapr.stack.book.endpoint("backend-service-daprd", "metrics").http
+    row = re.compile(
+        r'^dapr_resiliency_activations_total\{.*policy="circuitbreaker".*status="(\w+)".*\} (\S+)$',
+        re.MULTILINE,
+    )
+    return {status: float(count) for status, count in row.findall(ask("GET", f"{metrics}/").text)}

@@ -1,0 +1,57 @@
+"""One transaction for a task, its event and its reminder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import Depends
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.backend_service import reminders
+from services.backend_service.events import Change, task_changed
+from services.backend_service.models import Task, TaskRow
+from services.common.database import now, session
+from services.common.outbox import Call, tell
+from services.common.relay import Relaying
+
+
+class Changes:
+    """Records changes of tasks; what is recorded is committed."""
+
+    def __init__(
+        self, database: Annotated[AsyncSession, Depends(session)], relay: Relaying
+    ) -> None:
+        self.database = database
+        self._relay = relay
+
+    async def add(self, row: TaskRow) -> Task:
+        """A new task."""
+        self.database.add(row)
+        calls = [reminders.schedule] if row.remind_at is not None else []
+        return await self._commit("created", row, *calls)
+
+    async def record(self, change: Change, row: TaskRow, *calls: Callable[[Task], Call]) -> Task:
+        """A task that was changed, and what else the sidecar shall be told of it."""
+        row.version += 1
+        row.updated_at = now()
+        return await self._commit(change, row, *calls)
+
+    async def remove(self, row: TaskRow) -> None:
+        """A task that shall be no more."""
+        task = Task.model_validate(row)
+        await self.database.delete(row)
+        await tell(self.database, task_changed("deleted", task), reminders.cancel(task.id))
+        await self._committed()
+
+    async def _commit(self, change: Change, row: TaskRow, *calls: Callable[[Task], Call]) -> Task:
+        # Flushed first: the row's defaults are part of the event.
+        await self.database.flush()
+        task = Task.model_validate(row)
+        await tell(self.database, task_changed(change, task), *(call(task) for call in calls))
+        await self._committed()
+        return task
+
+    async def _committed(self) -> None:
+        await self.database.commit()
+        self._relay.wake()

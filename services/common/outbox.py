@@ -1,0 +1,65 @@
+"""What the sidecar shall be told about a change, committed together with the change.
+
+A row and its event are one commit, so a task that was acknowledged has its event, whatever dies
+in between. `relay` tells the sidecar afterwards: at least once, and in order for each key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Identity, String
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from services.common.database import UTC_TIME
+from services.common.settings import settings
+
+
+class Base(DeclarativeBase):
+    """The outbox of this service."""
+
+
+class OutboxRow(Base):
+    """One call to the sidecar that is still to be made."""
+
+    # Services may share a database, and a service tells its own sidecar only.
+    __tablename__ = f"outbox_{settings().app_id.replace('-', '_')}"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    key: Mapped[str] = mapped_column(String(300), index=True)
+    method: Mapped[str] = mapped_column(String(10))
+    path: Mapped[str]
+    params: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
+    body: Mapped[Any | None] = mapped_column(JSON)
+    content_type: Mapped[str] = mapped_column(String(100), default="application/json")
+    attempts: Mapped[int] = mapped_column(default=0)
+    not_before: Mapped[datetime | None] = mapped_column(UTC_TIME, default=None)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call to the sidecar.
+
+    Attributes:
+        key: calls of one key are made one after the other, in the order of their commits.
+    """
+
+    key: str
+    method: str
+    path: str
+    params: dict[str, str] = field(default_factory=dict)
+    body: Any = None
+    content_type: str = "application/json"
+
+
+async def tell(database: AsyncSession, *calls: Call) -> None:
+    """Add calls to the transaction.
+
+    The change itself is flushed first: its row's lock makes two changes of one task commit in the
+    order of their calls' numbers.
+    """
+    await database.flush()
+    database.add_all(OutboxRow(**vars(call)) for call in calls)

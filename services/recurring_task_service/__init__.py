@@ -1,0 +1,1 @@
+"""Completed tasks of a series become their next occurrence."""

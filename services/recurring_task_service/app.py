@@ -1,0 +1,127 @@
+"""The ASGI app: ``uvicorn services.recurring_task_service.app:app``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Annotated, Any
+
+import httpx
+from fastapi import Depends, FastAPI, Query, Request
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from services.common import problems
+from services.common.sidecar import from_sidecar, invoke, sidecar
+from services.recurring_task_service.occurrences import Recurrence, next_due
+
+log = logging.getLogger("uvicorn.error")
+BACKEND = "backend-service"
+SUCCESS, DROP = {"status": "SUCCESS"}, {"status": "DROP"}
+NOTHING_TO_DO = (404, 409)
+"""What the backend answers for a task that was deleted, or is no completed one of a series."""
+
+
+class CompletedTask(BaseModel):
+    """What must be known of a completed task."""
+
+    model_config = ConfigDict(
+        extra="ignore",
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "5d1c2f9e-0000-4000-8000-000000000000",
+                    "user_id": "ada",
+                    "completed_at": "2030-01-31T10:00:00Z",
+                    "due_at": "2030-01-31T09:00:00Z",
+                    "recurrence": {"frequency": "daily", "start": "2030-01-31T09:00:00Z"},
+                }
+            ]
+        },
+    )
+
+    id: str
+    user_id: str
+    completed_at: AwareDatetime
+    due_at: AwareDatetime | None = None
+    remind_at: AwareDatetime | None = None
+    recurrence: Recurrence | None = None
+
+
+class Following(BaseModel):
+    """What has become of a completed task."""
+
+    due_at: datetime | None = None
+    task_id: str | None = None
+
+
+@asynccontextmanager
+async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    """Connections are closed after the last request."""
+    yield
+    await sidecar().aclose()
+
+
+app = FastAPI(title="recurring-task-service", version="1.0.0", lifespan=lifespan)
+problems.install(app)
+
+
+@app.get("/healthz", tags=["health"])
+async def healthz() -> dict[str, str]:
+    """The service answers."""
+    return {"status": "ok"}
+
+
+# By the declarative subscription, which routes completions here and drops the rest.
+@app.post("/events/completed", dependencies=[Depends(from_sidecar)], include_in_schema=False)
+async def completed(request: Request) -> dict[str, str]:
+    """A task was completed; delivered twice, it has one next occurrence all the same."""
+    event: dict[str, Any] = await request.json()
+    try:
+        task = CompletedTask.model_validate((event.get("data") or {})["task"])
+    except (ValidationError, KeyError, TypeError, AttributeError):
+        log.warning("dropped an event that is not one of ours: %s", str(event)[:300])
+        return DROP
+    await follow(task)
+    return SUCCESS
+
+
+@app.post("/process-completion", dependencies=[Depends(from_sidecar)], tags=["series"])
+async def process_completion(task: CompletedTask) -> Following:
+    """Make the next occurrence of a completed task now, and say when it is."""
+    return await follow(task)
+
+
+@app.post("/repair-series", dependencies=[Depends(from_sidecar)], include_in_schema=False)
+async def repair(seconds: Annotated[int, Query(ge=0)] = 30) -> dict[str, int]:
+    """The safety net, called by a cron binding: what no event has done for some time."""
+    answer = await invoke("GET", BACKEND, f"/series/waiting?seconds={seconds}")
+    answer.raise_for_status()
+    tasks = [CompletedTask.model_validate(each) for each in answer.json()]
+    for task in tasks:
+        await follow(task)
+    return {"repaired": len(tasks)}
+
+
+async def follow(task: CompletedTask) -> Following:
+    """Have the backend make the next occurrence, or note that the series is over.
+
+    Raises:
+        httpx.HTTPError: the backend could not; the event comes again.
+    """
+    if task.recurrence is None or task.due_at is None:
+        return Following()
+    due = next_due(task.recurrence, task.due_at, task.completed_at)
+    remind = due - (task.due_at - task.remind_at) if due and task.remind_at else None
+    body = {
+        "due_at": due.isoformat() if due else None,
+        "remind_at": remind.isoformat() if remind else None,
+    }
+    answer = await invoke("POST", BACKEND, f"/api/{task.user_id}/tasks/{task.id}/next", json=body)
+    if answer.status_code in NOTHING_TO_DO:
+        return Following()
+    answer.raise_for_status()
+    # 204: the series is over.
+    made = answer.json() if answer.status_code != httpx.codes.NO_CONTENT else {}
+    return Following(due_at=due, task_id=made.get("id"))

@@ -1,0 +1,65 @@
+"""When a series comes next: pure functions of what was said."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from dateutil import rrule
+from dateutil.tz import resolve_imaginary
+from pydantic import AwareDatetime, BaseModel
+
+FREQUENCIES: dict[str, Literal[0, 1, 2, 3]] = {
+    "daily": rrule.DAILY,
+    "weekly": rrule.WEEKLY,
+    "monthly": rrule.MONTHLY,
+    "yearly": rrule.YEARLY,
+}
+WEEKDAYS = dict(zip(("mo", "tu", "we", "th", "fr", "sa", "su"), rrule.weekdays, strict=True))
+SHORTEST_MONTH = 28
+
+
+class Recurrence(BaseModel):
+    """When a task comes again, by the clock on the wall of a time zone."""
+
+    frequency: Literal["daily", "weekly", "monthly", "yearly"]
+    interval: int = 1
+    weekdays: list[str] = []
+    timezone: str = "UTC"
+    until: AwareDatetime | None = None
+    count: int | None = None
+    start: AwareDatetime
+
+
+def next_due(recurrence: Recurrence, due_at: datetime, completed_at: datetime) -> datetime | None:
+    """The first occurrence after both times, in UTC; None when the series is over.
+
+    A task that was completed late skips what it has missed; one that was completed early is not
+    there twice for the same time. Wall-clock times that a change to summer time leaves out move on
+    by the hour; of those that come twice it is the first.
+    """
+    zone = ZoneInfo(recurrence.timezone)
+    after = max(due_at, completed_at).astimezone(zone).replace(tzinfo=None)
+    found = _rule(recurrence, zone).after(after)
+    if found is None:
+        return None
+    instant = resolve_imaginary(found.replace(tzinfo=zone)).astimezone(UTC)
+    return None if recurrence.until is not None and instant > recurrence.until else instant
+
+
+def _rule(recurrence: Recurrence, zone: ZoneInfo) -> rrule.rrule:
+    start = recurrence.start.astimezone(zone).replace(tzinfo=None)
+    limits: dict[str, Any] = {}
+    if recurrence.weekdays:
+        limits["byweekday"] = [WEEKDAYS[day] for day in recurrence.weekdays]
+    if recurrence.frequency in ("monthly", "yearly") and start.day > SHORTEST_MONTH:
+        # The 31st is the last day of a shorter month, and the 31st again in the next long one.
+        limits["bymonthday"] = range(SHORTEST_MONTH, start.day + 1)
+        limits["bysetpos"] = -1
+    if recurrence.frequency == "yearly":
+        limits["bymonth"] = start.month
+    return rrule.rrule(
+        FREQUENCIES[recurrence.frequency], dtstart=start, interval=recurrence.interval,
+        count=recurrence.count, wkst=rrule.MO, **limits,
+    )  # fmt: skip

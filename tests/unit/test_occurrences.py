@@ -1,0 +1,149 @@
+"""When a series comes next: month ends, leap years, summer time, weekdays, ends."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.recurring_task_service.occurrences import Recurrence, next_due
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def utc(text: str) -> datetime:
+    """A time in UTC."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def wall(text: str) -> datetime:
+    """A time on a wall in Berlin."""
+    return datetime.fromisoformat(text).replace(tzinfo=BERLIN)
+
+
+def series(start: datetime, occurrences: int, **said: object) -> list[datetime]:
+    """The occurrences after the first, each completed on time."""
+    recurrence = Recurrence(start=start, **said)  # type: ignore[arg-type]  # fields by name
+    found, due = [], start
+    for _ in range(occurrences):
+        following = next_due(recurrence, due, due)
+        if following is None:
+            break
+        found.append(following)
+        due = following
+    return found
+
+
+@pytest.mark.parametrize(
+    ("said", "start", "expected"),
+    [
+        ({"frequency": "daily"}, "2030-02-28", ["2030-03-01", "2030-03-02"]),
+        ({"frequency": "daily", "interval": 3}, "2030-01-30", ["2030-02-02", "2030-02-05"]),
+        ({"frequency": "weekly"}, "2030-12-30", ["2031-01-06", "2031-01-13"]),
+        (
+            {"frequency": "weekly", "weekdays": ["mo", "fr"]},
+            "2030-01-07",
+            ["2030-01-11", "2030-01-14", "2030-01-18"],
+        ),
+        (
+            {"frequency": "weekly", "interval": 2, "weekdays": ["tu", "th"]},
+            "2030-01-08",
+            ["2030-01-10", "2030-01-22", "2030-01-24"],
+        ),
+        (
+            {"frequency": "weekly", "weekdays": ["mo", "tu", "we", "th", "fr"]},
+            "2030-01-10",
+            ["2030-01-11", "2030-01-14"],
+        ),
+        (
+            {"frequency": "monthly"},
+            "2030-01-31",
+            ["2030-02-28", "2030-03-31", "2030-04-30", "2030-05-31"],
+        ),
+        ({"frequency": "monthly"}, "2032-01-30", ["2032-02-29", "2032-03-30"]),
+        ({"frequency": "monthly", "interval": 2}, "2030-12-29", ["2031-02-28", "2031-04-29"]),
+        ({"frequency": "yearly"}, "2030-06-15", ["2031-06-15"]),
+        (
+            {"frequency": "yearly"},
+            "2028-02-29",
+            ["2029-02-28", "2030-02-28", "2031-02-28", "2032-02-29"],
+        ),
+        ({"frequency": "yearly", "interval": 4}, "2028-02-29", ["2032-02-29"]),
+    ],
+)
+def test_the_days_of_a_series(said: dict[str, object], start: str, expected: list[str]) -> None:
+    """Every frequency, and the ends of months."""
+    found = series(utc(start), len(expected), **said)
+
+    assert expected == [f"{each:%Y-%m-%d}" for each in found]
+
+
+def test_a_series_keeps_its_time_on_the_wall() -> None:
+    """Nine o'clock stays nine o'clock when the clocks change, both ways."""
+    spring = series(wall("2030-03-30T09:00"), 2, frequency="daily", timezone="Europe/Berlin")
+    autumn = series(wall("2030-10-26T09:00"), 2, frequency="daily", timezone="Europe/Berlin")
+
+    assert [wall("2030-03-31T09:00"), wall("2030-04-01T09:00")] == spring
+    assert [wall("2030-10-27T09:00"), wall("2030-10-28T09:00")] == autumn
+    assert timedelta(hours=23) == spring[0] - wall("2030-03-30T09:00").astimezone(UTC)
+    assert timedelta(hours=25) == autumn[0] - wall("2030-10-26T09:00").astimezone(UTC)
+
+
+def test_a_time_that_does_not_exist_moves_on_and_comes_back() -> None:
+    """Half past two is skipped by the change to summer time."""
+    found = series(wall("2030-03-30T02:30"), 2, frequency="daily", timezone="Europe/Berlin")
+
+    assert [wall("2030-03-31T03:30"), wall("2030-04-01T02:30")] == found
+
+
+def test_a_time_that_comes_twice_is_the_first() -> None:
+    """Half past two comes twice when summer time ends, and once in a series."""
+    found = series(wall("2030-10-26T02:30"), 2, frequency="daily", timezone="Europe/Berlin")
+
+    assert [utc("2030-10-27T00:30"), wall("2030-10-28T02:30")] == found
+
+
+def test_a_late_completion_skips_what_was_missed() -> None:
+    """An early one does not make the same occurrence again."""
+    start = utc("2030-01-01T09:00")
+    daily = Recurrence(frequency="daily", start=start)
+
+    assert utc("2030-01-05T09:00") == next_due(daily, start, utc("2030-01-05T08:00"))
+    assert utc("2030-01-06T09:00") == next_due(daily, start, utc("2030-01-05T10:00"))
+    assert utc("2030-01-02T09:00") == next_due(daily, start, utc("2029-12-31T10:00"))
+
+
+def test_a_series_ends() -> None:
+    """By its count, which counts the first, or by its last time; one without an end goes on."""
+    start = utc("2030-01-01T09:00")
+
+    assert 2 == len(series(start, 10, frequency="daily", count=3))
+    assert 3 == len(series(start, 10, frequency="daily", until=utc("2030-01-04T09:00")))
+    assert 400 == len(series(start, 400, frequency="daily"))
+
+
+@given(
+    start=st.datetimes(
+        min_value=datetime(2020, 1, 1), max_value=datetime(2040, 1, 1), timezones=st.just(UTC)
+    ),
+    frequency=st.sampled_from(["daily", "weekly", "monthly", "yearly"]),
+    interval=st.integers(1, 12),
+    zone=st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]),
+    late=st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=900)),
+)
+def test_the_next_occurrence_is_later_than_the_completion(
+    start: datetime, frequency: str, interval: int, zone: str, late: timedelta
+) -> None:
+    """For any series; and it is there, since this one has no end."""
+    recurrence = Recurrence.model_validate(
+        {"start": start, "frequency": frequency, "interval": interval, "timezone": zone}
+    )
+
+    found = next_due(recurrence, start, start + late)
+
+    assert found is not None
+    # Where clocks are set back the wall shows an hour twice: later by the wall is what counts.
+    assert found > start + late - timedelta(hours=1)
