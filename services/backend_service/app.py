@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from services.backend_service import conversations, reminders, series, tasks
+from services.backend_service.mcp_door import PATH, door
 from services.backend_service.models import Base
 from services.common import problems
 from services.common.database import create_tables, engine
@@ -20,7 +21,7 @@ from services.common.sidecar import sidecar
 async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
     """Tables before the first request; connections closed after the last."""
     await create_tables(Base.metadata, Outbox.metadata)
-    async with relaying():
+    async with relaying(), door.serving():
         yield
     await sidecar().aclose()
     await engine().dispose()
@@ -31,6 +32,7 @@ app.include_router(tasks.router)
 app.include_router(series.router)
 app.include_router(conversations.router)
 app.include_router(reminders.router)
+app.add_route(PATH, door)  # type: ignore[arg-type]  # an ASGI app is an endpoint too
 problems.install(app)
 
 

@@ -1,0 +1,113 @@
+"""An MCP client does what a user of the API does: same code, same events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from mcp.client import Client
+
+from harness import AsyncWorld
+from scenarios.test_series import DAILY, TOMORROW, follower_of, has_job
+
+TOOLS = {
+    "add_task", "list_tasks", "complete_task", "update_task", "set_reminder", "delete_task",
+}  # fmt: skip
+
+
+class Tools:
+    """The tools of the backend, for one user."""
+
+    def __init__(self, client: Client, user: str) -> None:
+        self.client = client
+        self._user = user
+
+    async def __call__(self, name: str, **arguments: Any) -> Any:
+        """What a tool answers; a refusal raises AssertionError."""
+        result = await self.client.call_tool(name, {"user_id": self._user, **arguments})
+        assert not result.is_error, result.content
+        answer = result.structured_content
+        return answer["result"] if answer and set(answer) == {"result"} else answer
+
+
+@asynccontextmanager
+async def tools(dapr: AsyncWorld, user: str) -> AsyncIterator[Tools]:
+    """A client of the backend's MCP server."""
+    url = dapr.stack.book.endpoint("backend-service").http
+    async with Client(f"{url}/mcp") as client:
+        yield Tools(client, user)
+
+
+async def test_a_task_lives_through_mcp_as_through_the_api(dapr: AsyncWorld) -> None:
+    """Added, changed, reminded of, completed, deleted: seen in the API and in the events."""
+    user, backend, topic = dapr.name("user"), dapr.app("backend-service"), dapr.topic("task-events")
+    later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    async with tools(dapr, user) as tool:
+        task = await tool("add_task", title="By MCP", due_at=later)
+        await tool("update_task", task_id=task["id"], title="By tool")
+        await tool("set_reminder", task_id=task["id"], remind_at=later)
+        (listed,) = await tool("list_tasks", completed=False)
+        path = f"/api/{user}/tasks/{task['id']}"
+        seen = (await backend.get(path)).json()
+        await tool("complete_task", task_id=task["id"])
+        await tool("delete_task", task_id=task["id"])
+
+    events = await topic.collect(5, subject=task["id"])
+    changes = ["created", "updated", "updated", "completed", "deleted"]
+    assert [f"com.taskmanager.task.{change}" for change in changes] == [e.type for e in events]
+    assert ("By tool", seen["remind_at"]) == (listed["title"], listed["remind_at"])
+    assert seen["description"] == task["description"]
+    assert 404 == (await backend.get(path)).status_code
+
+
+async def test_the_tools_are_described(dapr: AsyncWorld) -> None:
+    """What a model needs to know to use them."""
+    async with tools(dapr, dapr.name("user")) as tool:
+        found = (await tool.client.list_tools()).tools
+
+    assert TOOLS == {each.name for each in found}
+    assert all(each.description and "user_id" in each.input_schema["required"] for each in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "says"),
+    [
+        ("complete_task", {"task_id": "none"}, "no such task"),
+        ("delete_task", {"task_id": "none"}, "no such task"),
+        ("add_task", {"title": ""}, "title"),
+        ("add_task", {"title": "x", "remind_at": "2030-01-01T00:00:00"}, "remind_at"),
+        ("add_task", {"title": "x", "recurrence": {"frequency": "daily"}}, "due_at"),
+        ("add_task", {}, "title"),
+    ],
+)
+async def test_what_the_api_refuses_the_tools_refuse(
+    dapr: AsyncWorld, name: str, arguments: dict[str, Any], says: str
+) -> None:
+    """As an error of the tool that says what is wrong; nothing is stored."""
+    user = dapr.name("user")
+    async with tools(dapr, user) as tool:
+        result = await tool.client.call_tool(name, {"user_id": user, **arguments})
+
+    assert result.is_error
+    assert says in str(result.content)
+    assert [] == (await dapr.app("backend-service").get(f"/api/{user}/tasks")).json()
+
+
+async def test_a_series_and_a_reminder_by_mcp(dapr: AsyncWorld) -> None:
+    """The other building blocks do not know the door that a task came in by."""
+    user = dapr.name("user")
+    async with tools(dapr, user) as tool:
+        arguments = {"due_at": TOMORROW.isoformat(), "recurrence": DAILY}
+        task = await tool("add_task", title="Water", remind_at=TOMORROW.isoformat(), **arguments)
+
+        async def scheduled() -> None:
+            assert await has_job(dapr, task["id"])
+
+        await dapr.eventually(scheduled)
+        await tool("complete_task", task_id=task["id"])
+        following = await follower_of(dapr, task)
+
+    assert "Water" == following["title"]

@@ -1,0 +1,57 @@
+"""Where MCP clients come in: streamable HTTP at ``/mcp``.
+
+The package is imported when the first of them comes: it takes as long as all the rest of the
+service, and most starts are not for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from importlib import import_module
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+PATH = "/mcp"
+
+
+class McpDoor:
+    """An ASGI app that becomes the MCP server's own when it is first asked."""
+
+    def __init__(self) -> None:
+        self._wanted = asyncio.Event()
+        self._opened: asyncio.Future[ASGIApp] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request; each stands alone, so that any replica can answer it."""
+        assert self._opened is not None, "the service is not running"
+        self._wanted.set()
+        inner = await asyncio.shield(self._opened)
+        await inner(scope, receive, send)
+
+    @contextlib.asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Requests are answered for as long as inside."""
+        self._opened = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(self._serve(self._opened))
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _serve(self, opened: asyncio.Future[ASGIApp]) -> None:
+        # A task of its own: what the session manager opens must be closed where it was opened.
+        await self._wanted.wait()
+        tools = await asyncio.to_thread(import_module, "services.backend_service.mcp_tools")
+        inner = tools.server.streamable_http_app(
+            streamable_http_path=PATH, json_response=True, stateless_http=True
+        )
+        async with tools.server.session_manager.run():
+            opened.set_result(inner)
+            await asyncio.Event().wait()
+
+
+door = McpDoor()

@@ -1,0 +1,110 @@
+"""The tools that an MCP client has: the operations of the HTTP API, by another door."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, TypeVar
+
+from fastapi import HTTPException, Response
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from pydantic import BaseModel, ValidationError
+from sqlalchemy.ext.asyncio import async_sessionmaker
+
+from services.backend_service import tasks
+from services.backend_service.changes import Changes
+from services.backend_service.models import NewTask, Recurrence, Task, TaskChange
+from services.common.database import engine
+from services.common.relay import relay
+
+server = MCPServer(
+    "todo", instructions="Tasks per user; times need a zone, such as ...+01:00 or Z."
+)
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@asynccontextmanager
+async def _changes() -> AsyncIterator[Changes]:
+    """A transaction as a request of the HTTP API has it; its refusals as a tool's."""
+    async with async_sessionmaker(engine(), expire_on_commit=False)() as database:
+        try:
+            yield Changes(database, relay())
+        except HTTPException as refused:
+            raise ToolError(str(refused.detail)) from None
+
+
+@server.tool()
+async def add_task(
+    user_id: str,
+    title: str,
+    description: str = "",
+    *,
+    due_at: datetime | None = None,
+    remind_at: datetime | None = None,
+    recurrence: Recurrence | None = None,
+) -> Task:
+    """Add a task for a user."""
+    said = {"title": title, "description": description, "due_at": due_at, "remind_at": remind_at}
+    new = _valid(NewTask, {**said, "recurrence": recurrence})
+    async with _changes() as changes:
+        return await tasks.create_task(user_id, new, changes, Response())
+
+
+@server.tool()
+async def list_tasks(user_id: str, completed: bool | None = None) -> list[Task]:
+    """List a user's tasks, oldest first; all, or only those that are (not) completed."""
+    async with _changes() as changes:
+        return await tasks.list_tasks(user_id, changes.database, completed)
+
+
+@server.tool()
+async def complete_task(user_id: str, task_id: str) -> Task:
+    """Complete a task; one of a series comes again by itself."""
+    async with _changes() as changes:
+        return await tasks.complete_task(user_id, task_id, changes, Response())
+
+
+@server.tool()
+async def update_task(
+    user_id: str,
+    task_id: str,
+    title: str | None = None,
+    *,
+    description: str | None = None,
+    due_at: datetime | None = None,
+) -> Task:
+    """Change a task; what is left out stays as it is."""
+    said = {"title": title, "description": description, "due_at": due_at}
+    return await _update(user_id, task_id, {k: v for k, v in said.items() if v is not None})
+
+
+@server.tool()
+async def set_reminder(user_id: str, task_id: str, remind_at: datetime | None) -> Task:
+    """Remind of a task at a time, or not at all."""
+    return await _update(user_id, task_id, {"remind_at": remind_at})
+
+
+@server.tool()
+async def delete_task(user_id: str, task_id: str) -> None:
+    """Delete a task and its reminder."""
+    async with _changes() as changes:
+        await tasks.delete_task(user_id, task_id, changes)
+
+
+async def _update(user_id: str, task_id: str, said: dict[str, Any]) -> Task:
+    change = _valid(TaskChange, said)
+    async with _changes() as changes:
+        return await tasks.update_task(user_id, task_id, change, changes, Response())
+
+
+def _valid(kind: type[M], said: dict[str, Any]) -> M:
+    """What was said as a request of the HTTP API has it, or the tool's own refusal."""
+    try:
+        return kind.model_validate(said)
+    except ValidationError as error:
+        places = (("/".join(map(str, each["loc"])), each["msg"]) for each in error.errors())
+        raise ToolError("; ".join(f"{at}: {says}".lstrip(": ") for at, says in places)) from None
