@@ -13,11 +13,12 @@ def todo(*, on_host: bool = False) -> Topology:
             does with a debugger.
     """
     return Topology(
-        Broker(topics=["task-events:3", "task-updates:3", "reminders:3", "dead-letters"]),
+        Broker(topics=["task-events:3", "task-updates:3", "reminders:3", "dead-letters:3"]),
         Postgres(databases=("todo",)),
         _service("backend-service", on_host, database=True),
         _service("notification-service", on_host, database=True),
         _service("recurring-task-service", on_host),
+        _service("frontend", on_host),
         resources="components",
     )
 

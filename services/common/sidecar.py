@@ -52,10 +52,15 @@ def cloud_event(
     }
 
 
-async def invoke(method: str, app: str, path: str, *, json: Any = None) -> httpx.Response:
-    """Call another service through both sidecars; its answer as it is."""
-    url = f"/v1.0/invoke/{quote(app)}/method/{quote(path.lstrip('/'), safe='/?=&')}"
-    return await sidecar().request(method, url, json=json)
+async def invoke(method: str, app: str, path: str, **request: Any) -> httpx.Response:
+    """Call another service through both sidecars; its answer as it is.
+
+    Args:
+        path: with its query, percent-encoded where it must be.
+        request: what httpx takes: json, content, headers.
+    """
+    url = f"/v1.0/invoke/{quote(app)}/method/{path.lstrip('/')}"
+    return await sidecar().request(method, url, **request)
 
 
 def publish_path(topic: str) -> str:

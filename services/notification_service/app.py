@@ -16,8 +16,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.common import problems
 from services.common.database import create_tables, engine, session
+from services.common.outbox import Base as Outbox
+from services.common.outbox import Call, tell
+from services.common.relay import Relaying, relaying
 from services.common.settings import settings
-from services.common.sidecar import from_sidecar
+from services.common.sidecar import (
+    CLOUD_EVENT,
+    cloud_event,
+    from_sidecar,
+    publish_path,
+    sidecar,
+)
 from services.notification_service.models import (
     Base,
     DeadLetter,
@@ -38,7 +47,7 @@ WORDING = {
     "com.taskmanager.task.deleted": "Task deleted",
     "com.taskmanager.reminder.due": "Reminder",
 }
-DEAD_LETTERS = "dead-letters"
+DEAD_LETTERS, UPDATES = "dead-letters", "task-updates"
 SUCCESS = {"status": "SUCCESS"}
 DROP = {"status": "DROP"}
 
@@ -46,8 +55,10 @@ DROP = {"status": "DROP"}
 @asynccontextmanager
 async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
     """Tables before the first request; connections closed after the last."""
-    await create_tables(Base.metadata)
-    yield
+    await create_tables(Base.metadata, Outbox.metadata)
+    async with relaying():
+        yield
+    await sidecar().aclose()
     await engine().dispose()
 
 
@@ -82,15 +93,20 @@ async def subscribe() -> list[dict[str, str]]:
 # take for JSON, and its 422 would be retried forever.
 @app.post("/events/task", dependencies=[Depends(from_sidecar)], include_in_schema=False)
 @app.post("/events/reminder", dependencies=[Depends(from_sidecar)], include_in_schema=False)
-async def receive(request: Request, database: Database) -> dict[str, str]:
+async def receive(request: Request, database: Database, relay: Relaying) -> dict[str, str]:
     """Turn one event into one notification, however often it is delivered."""
     event: dict[str, Any] = await request.json()
     row = _notification(event)
     if row is None:
         log.warning("dropped an event that is not one of ours: %s", str(event)[:300])
         return DROP
-    await database.execute(insert(NotificationRow).values(row).on_conflict_do_nothing())
+    made = insert(NotificationRow).values(row).on_conflict_do_nothing()
+    new = await database.scalar(made.returning(NotificationRow.event_id))
+    if new is not None:
+        # In the same commit: a notification that is there is one that the pages are told of.
+        await tell(database, _update(row))
     await database.commit()
+    relay.wake()
     return SUCCESS
 
 
@@ -129,6 +145,18 @@ async def list_notifications(user_id: UserId, database: Database) -> list[Notifi
         .order_by(NotificationRow.created_at)
     )
     return [Notification.model_validate(row) for row in await database.scalars(query)]
+
+
+def _update(row: dict[str, Any]) -> Call:
+    """Tell the pages of a user of a new notification."""
+    event = cloud_event(
+        "com.taskmanager.notification.made",
+        row["task_id"],
+        row,
+        event_id=f"update-{row['event_id']}",
+    )
+    params = {"metadata.partitionKey": row["user_id"]}
+    return Call(row["user_id"], "POST", publish_path(UPDATES), params, event, CLOUD_EVENT)
 
 
 def _notification(event: dict[str, Any]) -> dict[str, Any] | None:

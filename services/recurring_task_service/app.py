@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import httpx
 from fastapi import Depends, FastAPI, Query, Request
@@ -118,7 +119,8 @@ async def follow(task: CompletedTask) -> Following:
         "due_at": due.isoformat() if due else None,
         "remind_at": remind.isoformat() if remind else None,
     }
-    answer = await invoke("POST", BACKEND, f"/api/{task.user_id}/tasks/{task.id}/next", json=body)
+    path = f"/api/{quote(task.user_id, safe='')}/tasks/{quote(task.id, safe='')}/next"
+    answer = await invoke("POST", BACKEND, path, json=body)
     if answer.status_code in NOTHING_TO_DO:
         return Following()
     answer.raise_for_status()

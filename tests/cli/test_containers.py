@@ -239,7 +239,8 @@ def composed(images: Images) -> Iterator[Path]:
     env = {key: value for key, value in os.environ.items() if not key.startswith("DAPR_HARNESS_")}
     assert 0 == cli(ROOT, "render", "compose", "--secrets").returncode
     try:
-        subprocess.run([*command, "up", "-d"], env=env, check=True, capture_output=True, text=True)
+        up = subprocess.run([*command, "up", "-d"], env=env, capture_output=True, text=True)
+        assert 0 == up.returncode, up.stdout + up.stderr
         yield COMPOSE
     finally:
         subprocess.run([*command, "down", "-v"], env=env, check=True, capture_output=True)

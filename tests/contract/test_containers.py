@@ -237,7 +237,7 @@ def test_an_old_network_of_the_same_kind_is_no_obstacle(images: Images) -> None:
 def test_kill_9_of_the_owner_leaves_nothing_and_spares_the_neighbour(
     images: Images, tmp_path: Path
 ) -> None:
-    """At five moments of the start; containers, network, volume and folder go within 2 s."""
+    """At five moments of the start; containers, network, volume and folder go."""
     seed = random.randrange(2**32)
     moments = random.Random(seed)
     with container_runtime(images) as neighbour:
@@ -253,7 +253,7 @@ def test_kill_9_of_the_owner_leaves_nothing_and_spares_the_neighbour(
             owner.communicate()
 
             where = f"trial {trial} of seed {seed}"
-            assert [] == left_of(run, within=2), where
+            assert [] == left_of(run, within=10), where
             assert [] == leftovers(tmp_path), where
         assert answers(port)
         assert State.EXITED is not instance.state

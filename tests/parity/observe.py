@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from harness import Stack, World
+from harness import DaprError, Stack, World
 from harness.loopback import ask
 from harness.probe.tap import Event
 
@@ -103,12 +103,12 @@ def _state(world: World, names: Words) -> dict[str, Any]:
 def _reminder(world: World, names: Words) -> dict[str, Any]:
     """A reminder fires once, not early; its job is gone afterwards."""
     user, backend = world.name("eve"), world.app("backend-service")
-    due = datetime.now(UTC) + timedelta(seconds=1)
+    due = datetime.now(UTC) + timedelta(seconds=2)
     names.call(due.isoformat(), "DUE")
     body = {"title": "Call mum", "remind_at": due.isoformat()}
     task = backend.post(f"/api/{user}/tasks", json=body).json()
     names.call(task["id"], "REMINDED")
-    job = world.sidecar("backend-service").get_job(f"reminder-task-{task['id']}")
+    job = world.eventually(lambda: _job(world, f"reminder-task-{task['id']}"))
     event = world.topic("reminders").next(subject=task["id"])
     fired = world.inbox("backend-service").next(path=f"/job/reminder-task-{task['id']}")
     return {
@@ -118,6 +118,14 @@ def _reminder(world: World, names: Words) -> dict[str, Any]:
         "job result": [fired.method, fired.status, fired.app_status],
         "notification rows": _notifications(world, names, user, [event]),
     }
+
+
+def _job(world: World, name: str) -> dict[str, Any]:
+    try:
+        return world.sidecar("backend-service").get_job(name)
+    except DaprError as error:
+        # The outbox has not told the sidecar yet.
+        raise AssertionError(str(error)) from None
 
 
 def _notifications(

@@ -110,7 +110,8 @@ def begun_run(folder: Path, containers: int) -> str:
 def test_kill_9_of_pytest_while_containers_start_spares_another_pytest(
     tmp_path: Path, images: Images
 ) -> None:
-    """Of the killed one nothing is left after 2 s; the other one's test goes on and passes."""
+    """Of the killed one nothing is left; the other one's test goes on and passes. (How soon: `make
+    bench`, which finds it within 2 s.)"""
     with pytest_in(tmp_path / "other", ASKING) as other:
         assert other.stdin is not None
         assert other.stderr is not None
@@ -122,7 +123,7 @@ def test_kill_9_of_pytest_while_containers_start_spares_another_pytest(
                 run = begun_run(folder, containers)
                 killed.kill()
                 killed.wait()
-                assert [] == left_of(run, within=2)
+                assert [] == left_of(run, within=10)
                 assert [] == leftovers(folder)
             other.stdin.write("ask\n")
             other.stdin.flush()

@@ -1,0 +1,178 @@
+"""The page in a real browser: with the mouse, by keyboard, on a phone."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, async_playwright, expect
+
+from harness import AsyncWorld
+
+ARTEFACTS = Path(__file__).parent.parent / "artefacts"
+SOON = 20_000
+"""Milliseconds that the page may take to show something."""
+
+
+@pytest_asyncio.fixture
+async def page(dapr: AsyncWorld) -> AsyncIterator[Page]:
+    """The page of a user of the test's own, open and live; its scripts may have no error."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium is installed; tools/browser installs Debian's")
+    errors: list[str] = []
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        opened = await browser.new_page(viewport={"width": 1200, "height": 800})
+        opened.set_default_timeout(SOON)
+        opened.on("pageerror", lambda error: errors.append(str(error)))
+        url = dapr.stack.book.endpoint("frontend").http
+        await opened.goto(f"{url}/?user={dapr.name('user')}")
+        await expect(opened.locator("#live")).to_have_text("live", timeout=SOON)
+        yield opened
+        await browser.close()
+    assert [] == errors
+
+
+async def add(page: Page, title: str, **fields: str) -> None:
+    """Add a task by the form."""
+    form = page.locator("#new-task")
+    await form.get_by_label("Title").fill(title)
+    for label, value in fields.items():
+        await form.get_by_label(label).fill(value)
+    await form.get_by_role("button", name="Add").click()
+
+
+async def keep(page: Page, name: str) -> None:
+    """Keep a picture of the page."""
+    ARTEFACTS.mkdir(exist_ok=True)
+    await page.screenshot(path=ARTEFACTS / f"{name}.png", full_page=True)
+
+
+async def test_a_daily_task_is_done_and_tomorrows_appears(page: Page) -> None:
+    """Added, told live, completed; the next one is there without a reload."""
+    await page.locator("#new-task").get_by_label("Repeats").select_option("daily")
+    await add(page, "Water the plants", Due="2030-01-31T09:00")
+    item = page.locator("#tasks li")
+    await expect(item).to_contain_text("Jan 31, 2030")
+    await expect(page.locator("#news li")).to_have_text(["Task created: Water the plants"])
+
+    await page.get_by_role("button", name="Done: Water the plants").click()
+
+    await expect(item).to_contain_text("Feb 1, 2030", timeout=SOON)
+    created, completed = "Task created: Water the plants", "Task completed: Water the plants"
+    await expect(page.locator("#news li")).to_have_text([created, completed, created])
+    await page.get_by_label("done", exact=True).check()
+    await expect(page.locator("#tasks li.done")).to_have_count(1)
+    await keep(page, "page")
+
+
+async def test_a_reminder_arrives_live(page: Page) -> None:
+    """Due in two seconds: the page shows it without being asked."""
+    soon = datetime.now(UTC) + timedelta(seconds=2)
+    zone = await page.evaluate("new Date().getTimezoneOffset()")
+    local = soon - timedelta(minutes=zone)
+
+    await add(page, "Call Ada", Remind=f"{local:%Y-%m-%dT%H:%M:%S}")
+
+    await expect(page.locator("#news")).to_contain_text("Reminder: Call Ada", timeout=SOON)
+
+
+async def test_edit_find_and_delete(page: Page) -> None:
+    """Every button of a task does what it says."""
+    await add(page, "Buy milk")
+    await add(page, "Read a book")
+    await expect(page.locator("#tasks li")).to_have_count(2)
+
+    await page.get_by_role("button", name="Edit: Buy milk").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("Title").fill("Buy oat milk")
+    await dialog.get_by_label("Description").fill("two of them")
+    await dialog.get_by_role("button", name="Save").click()
+    await expect(page.locator("#tasks")).to_contain_text("two of them")
+    await page.get_by_label("Find").fill("oat")
+    await expect(page.locator("#tasks li")).to_have_count(1)
+    await page.get_by_role("button", name="Delete: Buy oat milk").click()
+
+    await expect(page.locator("#nothing")).to_be_visible()
+    await page.get_by_label("Find").fill("")
+    await expect(page.locator("#tasks li")).to_have_count(1)
+
+
+async def test_somebody_elses_change_is_not_overwritten(page: Page, dapr: AsyncWorld) -> None:
+    """The edit is refused with the reason, and the other one's change is shown."""
+    await add(page, "Ours")
+    await page.get_by_role("button", name="Edit: Ours").click()
+    user = dapr.name("user")
+    (task,) = (await dapr.app("backend-service").get(f"/api/{user}/tasks")).json()
+    path = f"/api/{user}/tasks/{task['id']}"
+    (await dapr.app("backend-service").put(path, json={"title": "Theirs"})).raise_for_status()
+
+    await page.get_by_role("dialog").get_by_label("Title").fill("Mine")
+    await page.get_by_role("dialog").get_by_role("button", name="Save").click()
+
+    await expect(page.get_by_role("alert")).to_contain_text("version 2")
+    await expect(page.locator("#tasks .title")).to_have_text("Theirs")
+
+
+async def test_by_keyboard_alone(page: Page) -> None:
+    """From the title on with Tab, Enter and letters; the focus comes back for the next task."""
+    await page.locator("#new-task").get_by_label("Title").focus()
+    await page.keyboard.type("No mouse")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#tasks li")).to_have_count(1)
+    await expect(page.locator("#new-task").get_by_label("Title")).to_be_focused()
+
+    await page.get_by_label("Find").focus()
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("button", name="Done: No mouse")).to_be_focused()
+    await page.keyboard.press("Enter")
+
+    await expect(page.locator("#nothing")).to_be_visible()
+
+
+async def test_a_conversation_is_kept(page: Page) -> None:
+    """What was said is there after a reload."""
+    await page.get_by_label("Say").fill("What is next?")
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.locator("#talk li")).to_have_text(["What is next?"])
+
+    await page.reload()
+
+    await expect(page.locator("#talk li")).to_have_text(["What is next?"])
+
+
+async def test_on_a_phone_nothing_is_cut_off(page: Page) -> None:
+    """Nothing is wider than the screen, also with a title without a blank."""
+    await page.set_viewport_size({"width": 360, "height": 740})
+    await add(page, "x" * 200)
+    await expect(page.locator("#tasks li")).to_have_count(1)
+
+    wide = await page.evaluate("document.documentElement.scrollWidth")
+
+    await keep(page, "phone")
+    assert wide <= 360
+
+
+async def test_what_is_typed_is_text(page: Page) -> None:
+    """Markup in a title is shown, not run."""
+    await add(page, "<img src=x onerror=alert(1)>")
+
+    await expect(page.locator("#tasks .title")).to_have_text("<img src=x onerror=alert(1)>")
+    assert 0 == await page.locator("#tasks img").count()
+
+
+async def test_a_refusal_is_shown(page: Page) -> None:
+    """A task of a series without a due time: the service's own words, and the form is kept."""
+    await page.locator("#new-task").get_by_label("Repeats").select_option("daily")
+    await add(page, "Without a start")
+
+    await expect(page.get_by_role("alert")).to_contain_text("due_at")
+    title = page.locator("#new-task").get_by_label("Title")
+    await expect(title).to_have_value("Without a start")

@@ -1,0 +1,202 @@
+// One page: tasks, live notifications, a conversation. Everything by the service that served it.
+
+const $ = (id) => document.getElementById(id);
+const user = { name: "" };
+let tasks = [];
+let source;
+
+const api = (rest) => `api/${encodeURIComponent(user.name)}/${rest}`;
+
+async function ask(method, path, body, headers = {}) {
+  const answer = await fetch(path, {
+    method,
+    headers: body === undefined ? headers : { "content-type": "application/json", ...headers },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  if (answer.ok) return answer.status === 204 ? null : answer.json();
+  const problem = await answer.json().catch(() => ({ detail: `status ${answer.status}` }));
+  const places = (problem.errors ?? []).map((each) => `${each.at}: ${each.says}`);
+  throw Object.assign(new Error([problem.detail, ...places].join("; ")), { status: answer.status });
+}
+
+async function refresh(work) {
+  try {
+    return await work();
+  } catch (error) {
+    $("problem").textContent = error.message;
+    $("problem").hidden = false;
+  }
+}
+
+// What a person does clears what was wrong before; what happens by itself does not.
+function attempt(work) {
+  $("problem").hidden = true;
+  return refresh(work);
+}
+
+// datetime-local has no zone; the browser's own is meant.
+const instant = (local) => (local ? new Date(local).toISOString() : null);
+const local = (instant) => {
+  if (!instant) return "";
+  const time = new Date(instant);
+  return new Date(time - time.getTimezoneOffset() * 60000).toISOString().slice(0, 19);
+};
+const shown = (instant) =>
+  new Date(instant).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+
+function element(name, text, properties = {}) {
+  return Object.assign(document.createElement(name), { textContent: text, ...properties });
+}
+
+function draw() {
+  const which = document.querySelector("[name=filter]:checked").value;
+  const words = $("find").value.toLowerCase();
+  const wanted = tasks.filter(
+    (task) =>
+      (which === "all" || task.completed === (which === "done")) &&
+      task.title.toLowerCase().includes(words),
+  );
+  $("tasks").replaceChildren(...wanted.map(row));
+  $("nothing").hidden = wanted.length > 0;
+}
+
+function row(task) {
+  const item = element("li", "", { className: task.completed ? "done" : "" });
+  item.dataset.id = task.id;
+  const text = element("div", "");
+  text.append(element("span", task.title, { className: "title" }));
+  const facts = [
+    task.due_at && `due ${shown(task.due_at)}`,
+    task.remind_at && `reminder ${shown(task.remind_at)}`,
+    task.recurrence && task.recurrence.frequency,
+    task.description,
+  ].filter(Boolean);
+  if (facts.length) text.append(element("small", facts.join(" · ")));
+  const buttons = element("div", "", { className: "buttons" });
+  const act = (label, work) => {
+    const button = element("button", label, { type: "button", className: "quiet", onclick: work });
+    button.setAttribute("aria-label", `${label}: ${task.title}`);
+    buttons.append(button);
+  };
+  if (!task.completed) act("Done", () => change("POST", `tasks/${task.id}/complete`));
+  act("Edit", () => edit(task));
+  act("Delete", () => change("DELETE", `tasks/${task.id}`));
+  item.append(text, buttons);
+  return item;
+}
+
+async function load() {
+  tasks = await ask("GET", api("tasks"));
+  draw();
+}
+
+const change = async (method, path, body, headers) => {
+  await attempt(() => ask(method, api(path), body, headers));
+  await refresh(load);
+};
+
+function edit(task) {
+  const dialog = $("edit");
+  const form = dialog.querySelector("form");
+  form.title.value = task.title;
+  form.description.value = task.description;
+  form.due_at.value = local(task.due_at);
+  form.remind_at.value = local(task.remind_at);
+  dialog.returnValue = "";
+  dialog.onclose = () => {
+    if (dialog.returnValue !== "save") return;
+    const said = { title: form.title.value, description: form.description.value };
+    for (const name of ["due_at", "remind_at"])
+      if (form[name].value !== local(task[name])) said[name] = instant(form[name].value);
+    // Somebody else may have changed it meanwhile: theirs is shown, not overwritten.
+    change("PUT", `tasks/${task.id}`, said, { "if-match": `"${task.version}"` });
+  };
+  dialog.showModal();
+}
+
+$("new-task").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = event.target;
+  const said = { title: form.title.value };
+  for (const name of ["due_at", "remind_at"])
+    if (form[name].value) said[name] = instant(form[name].value);
+  if (form.frequency.value)
+    said.recurrence = {
+      frequency: form.frequency.value,
+      timezone: Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC",
+    };
+  const made = await attempt(() => ask("POST", api("tasks"), said));
+  if (!made) return;
+  form.reset();
+  form.title.focus();
+  await attempt(load);
+});
+
+function tell(message) {
+  $("news").prepend(element("li", message));
+}
+
+function connect() {
+  source?.close();
+  source = new EventSource(`live/${encodeURIComponent(user.name)}`);
+  source.addEventListener("open", () => {
+    $("live").textContent = "live";
+    $("live").className = "on";
+  });
+  // What was made while nobody listened is in the list.
+  source.addEventListener("open", () => refresh(readNews), { once: true });
+  source.addEventListener("notification", (event) => {
+    tell(JSON.parse(event.data).message);
+    refresh(load);
+  });
+  source.addEventListener("error", () => {
+    $("live").textContent = "connecting …";
+    $("live").className = "";
+  });
+}
+
+async function readNews() {
+  const news = await ask("GET", api("notifications"));
+  $("news").replaceChildren();
+  news.forEach((each) => tell(each.message));
+}
+
+const conversation = "conversations/page";
+async function readTalk() {
+  const found = await ask("GET", api(conversation)).catch((error) => {
+    if (error.status === 404) return { messages: [] };
+    throw error;
+  });
+  showTalk(found);
+}
+
+function showTalk(found) {
+  const rows = found.messages.map((each) => element("li", each.text, { className: each.role }));
+  $("talk").replaceChildren(...rows);
+  $("talk").scrollTop = $("talk").scrollHeight;
+}
+
+$("say").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = event.target;
+  const said = { role: "user", text: form.text.value };
+  const found = await attempt(() => ask("POST", api(`${conversation}/messages`), said));
+  if (found) {
+    form.reset();
+    showTalk(found);
+  }
+});
+
+document.querySelectorAll("[name=filter]").forEach((each) => each.addEventListener("change", draw));
+$("find").addEventListener("input", draw);
+
+function open(name) {
+  user.name = name || "ada";
+  $("user").value = user.name;
+  localStorage.setItem("user", user.name);
+  connect();
+  attempt(load);
+  attempt(readTalk);
+}
+$("user").addEventListener("change", (event) => open(event.target.value.trim()));
+open(new URLSearchParams(location.search).get("user") ?? localStorage.getItem("user"));
