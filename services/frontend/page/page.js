@@ -125,12 +125,21 @@ $("new-task").addEventListener("submit", async (event) => {
       frequency: form.frequency.value,
       timezone: Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC",
     };
-  const made = await attempt(() => ask("POST", api("tasks"), said));
-  if (!made) return;
-  form.reset();
-  form.title.focus();
-  await attempt(load);
+  const made = await sent(form, form.title, () => ask("POST", api("tasks"), said));
+  if (made) await refresh(load);
 });
+
+// The form is free for the next one at once: who types on meanwhile loses nothing. What was
+// refused comes back, unless something else stands there by then.
+async function sent(form, first, work) {
+  const before = Object.fromEntries(new FormData(form));
+  form.reset();
+  first.focus();
+  const made = await attempt(work);
+  if (!made && !first.value)
+    for (const [name, value] of Object.entries(before)) form.elements[name].value = value;
+  return made;
+}
 
 function tell(message) {
   $("news").prepend(element("li", message));
@@ -180,11 +189,9 @@ $("say").addEventListener("submit", async (event) => {
   event.preventDefault();
   const form = event.target;
   const said = { role: "user", text: form.text.value };
-  const found = await attempt(() => ask("POST", api(`${conversation}/messages`), said));
-  if (found) {
-    form.reset();
-    showTalk(found);
-  }
+  const path = api(`${conversation}/messages`);
+  const found = await sent(form, form.text, () => ask("POST", path, said));
+  if (found) showTalk(found);
 });
 
 document.querySelectorAll("[name=filter]").forEach((each) => each.addEventListener("change", draw));
