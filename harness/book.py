@@ -172,7 +172,7 @@ class StackBook:
         with self._lock:
             if self._resources is None:
                 found = read_resources([self.root / path for path in self.topology.resources])
-                require_sound(check_resources(found, self._app_ids(), self._variables()))
+                require_sound(check_resources(found, self._app_ids(), self.variables()))
                 self._resources = found
             return self._resources
 
@@ -180,7 +180,8 @@ class StackBook:
         names = [node.name for node in self.topology.nodes]
         return [name for name in names if f"{name}-daprd" in names]
 
-    def _variables(self) -> dict[str, str]:
+    def variables(self) -> Mapping[str, str]:
+        """What sidecars get for ``secretstores.local.env``, as the topology says it."""
         merged: dict[str, str] = {}
         for node in self.topology.nodes:
             merged |= getattr(node, "sidecar_env", {})

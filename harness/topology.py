@@ -106,6 +106,10 @@ class Book(Protocol):
         """Every component of a type, whoever may use it, as its file says it."""
         ...
 
+    def variables(self) -> Mapping[str, str]:
+        """What sidecars get for ``secretstores.local.env``, as the topology says it."""
+        ...
+
 
 class Resource(Protocol):
     """One Dapr resource (Component, Subscription, ...) as a sidecar will read it."""

@@ -76,3 +76,14 @@ def breaker(dapr: AsyncWorld) -> dict[str, float]:
         re.MULTILINE,
     )
     return {status: float(count) for status, count in row.findall(ask("GET", f"{metrics}/").text)}
+
+
+async def test_an_answer_that_will_not_change_is_not_asked_for_again(dapr: AsyncWorld) -> None:
+    """422 is no reason to try again: the policy names the status codes that are."""
+    inbox, wrong = dapr.inbox(SERVICE), {"id": dapr.name("task")}
+
+    status = await process(dapr, wrong)
+
+    assert 422 == status
+    arrived = await inbox.all(where=lambda each: each.data == wrong)
+    assert 1 == len(arrived)

@@ -28,6 +28,7 @@ def _service(name: str, on_host: bool, *, database: bool = False) -> App:
         name,
         asgi=f"services.{name.replace('-', '_')}.app:app",
         env={"DATABASE_URL": "${postgres.dsn}"} if database else {},
+        sidecar_env={"STATE_STORE_DSN": "${postgres.dsn}"} if database else {},
         health="/healthz",
         inbox=True,
         requirements="services/requirements.txt",

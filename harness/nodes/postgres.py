@@ -120,15 +120,19 @@ class Postgres(Plain):
         """
         from psycopg import sql
 
-        stores = [each for each in book.components("state.postgresql") if self._is_of(each)]
+        stores = [each for each in book.components("state.postgresql") if self._is_of(each, book)]
         names = {str(each.fields().get(TABLE, {}).get("value", "dapr_metadata")) for each in stores}
         create = (
             "CREATE TABLE IF NOT EXISTS {} (key text NOT NULL PRIMARY KEY, value text NOT NULL)"
         )
         return [sql.SQL(create).format(sql.Identifier(*name.split("."))) for name in sorted(names)]
 
-    def _is_of(self, component: Resource) -> bool:
-        return any(name == self.name for name, _ in placeholders(component.text))
+    def _is_of(self, component: Resource, book: Book) -> bool:
+        """Whether it refers to this server, itself or by a variable that is its secret."""
+        references = (item.get("secretKeyRef") for item in component.fields().values())
+        names = [str(each["name"]) for each in references if isinstance(each, dict)]
+        texts = [component.text, *(book.variables().get(name, "") for name in names)]
+        return any(node == self.name for text in texts for node, _ in placeholders(text))
 
     def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
         """Connection values for apps and components."""

@@ -13,6 +13,7 @@ from services.common.database import now
 from services.common.problems import Refused, describe
 from services.common.settings import settings
 from services.common.sidecar import sidecar
+from services.common.words import Storable
 
 router = APIRouter(prefix="/api/{user_id}/conversations/{conversation_id}", tags=["conversations"])
 Name = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[\w.-]+$", examples=["c1"])]
@@ -30,7 +31,7 @@ class Message(BaseModel):
     """One thing that was said."""
 
     role: Literal["user", "assistant"]
-    text: str = Field(max_length=20_000)
+    text: Storable = Field(max_length=20_000)
     at: AwareDatetime | None = None
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import JSON, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from services.common.database import UTC_TIME, now
+from services.common.words import Storable
 
 LONGEST_TITLE = 200
 
@@ -59,8 +60,8 @@ Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 """An instant; one without a zone is refused, and all are told in UTC."""
 
 Weekday = Literal["mo", "tu", "we", "th", "fr", "sa", "su"]
-Title = Annotated[str, Field(min_length=1, max_length=LONGEST_TITLE)]
-Text = Annotated[str, Field(max_length=10_000)]
+Title = Annotated[Storable, Field(min_length=1, max_length=LONGEST_TITLE)]
+Text = Annotated[Storable, Field(max_length=10_000)]
 
 
 class Recurrence(BaseModel):

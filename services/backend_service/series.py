@@ -10,10 +10,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import aliased
 
 from services.backend_service.models import Next, Task, TaskRow
-from services.backend_service.tasks import Database, Recording, UserId, etag, own
+from services.backend_service.tasks import Database, Recording, etag, own
 from services.common.database import now
 from services.common.problems import Refused, describe
 from services.common.sidecar import from_sidecar
+from services.common.words import TaskId, UserId
 
 router = APIRouter(tags=["series"], dependencies=[Depends(from_sidecar)])
 PAGE = 100
@@ -29,7 +30,7 @@ PAGE = 100
     },
 )
 async def next_occurrence(
-    user_id: UserId, task_id: str, following: Next, changes: Recording, response: Response
+    user_id: UserId, task_id: TaskId, following: Next, changes: Recording, response: Response
 ) -> Task | None:
     """Make the next occurrence of a completed task; asked twice, it is still one."""
     row = await own(changes.database, user_id, task_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Response
+from fastapi import APIRouter, Depends, Header, Response
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,11 +13,11 @@ from services.backend_service.changes import Changes
 from services.backend_service.models import NewTask, Task, TaskChange, TaskRow
 from services.common.database import now, session
 from services.common.problems import Refused, describe
+from services.common.words import TaskId, UserId
 
 router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"])
 Database = Annotated[AsyncSession, Depends(session)]
 Recording = Annotated[Changes, Depends()]
-UserId = Annotated[str, Path(min_length=1, max_length=200, examples=["ada"])]
 IfMatch = Annotated[
     str | None, Header(description="the ETag of the version that is changed; 412 if it is not")
 ]
@@ -47,7 +47,9 @@ async def list_tasks(
 
 
 @router.get("/{task_id}", responses=describe(404))
-async def read_task(user_id: UserId, task_id: str, database: Database, response: Response) -> Task:
+async def read_task(
+    user_id: UserId, task_id: TaskId, database: Database, response: Response
+) -> Task:
     """One task, with its version in the ETag header."""
     row = await database.get(TaskRow, task_id)
     if row is None or row.user_id != user_id:
@@ -60,7 +62,7 @@ async def read_task(user_id: UserId, task_id: str, database: Database, response:
 @router.put("/{task_id}", responses=describe(404, 412))
 async def update_task(
     user_id: UserId,
-    task_id: str,
+    task_id: TaskId,
     change: TaskChange,
     changes: Recording,
     response: Response,
@@ -85,7 +87,7 @@ async def update_task(
 @router.post("/{task_id}/complete", responses=describe(404, 412))
 async def complete_task(
     user_id: UserId,
-    task_id: str,
+    task_id: TaskId,
     changes: Recording,
     response: Response,
     *,
@@ -105,7 +107,7 @@ async def complete_task(
 
 @router.delete("/{task_id}", status_code=204, responses=describe(404, 412))
 async def delete_task(
-    user_id: UserId, task_id: str, changes: Recording, if_match: IfMatch = None
+    user_id: UserId, task_id: TaskId, changes: Recording, if_match: IfMatch = None
 ) -> None:
     """Delete a task and its reminder."""
     await changes.remove(await own(changes.database, user_id, task_id, if_match))

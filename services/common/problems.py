@@ -73,9 +73,10 @@ def install(app: FastAPI) -> None:
             schemas.pop(name, None)
         for path in described["paths"].values():
             for operation in path.values():
-                operation["responses"].update(
-                    {str(status): body for status, body in describe(422, 503).items()}
-                )
+                # 400: a body that is no text at all.
+                always = (400, 422, 503) if "requestBody" in operation else (422, 503)
+                described_always = describe(*always).items()
+                operation["responses"].update({str(code): body for code, body in described_always})
         return described
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way

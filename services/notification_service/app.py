@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Path, Query, Request
+from fastapi import Depends, FastAPI, Query, Request
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -27,6 +27,7 @@ from services.common.sidecar import (
     publish_path,
     sidecar,
 )
+from services.common.words import UserId
 from services.notification_service.models import (
     Base,
     DeadLetter,
@@ -38,7 +39,6 @@ from services.notification_service.models import (
 log = logging.getLogger("uvicorn.error")
 Database = Annotated[AsyncSession, Depends(session)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
-UserId = Annotated[str, Path(min_length=1, max_length=200, examples=["ada"])]
 
 WORDING = {
     "com.taskmanager.task.created": "Task created",

@@ -13,7 +13,7 @@ from harness.loopback import ask
 from harness.probe.tap import Event
 
 INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]+(Z|[+-]\d\d:\d\d)?")
-APPS = ("backend-service", "notification-service")
+APPS = ("backend-service", "notification-service", "recurring-task-service", "frontend")
 CONVERSATION = {"messages": [{"role": "user", "text": "Hello", "at": None}]}
 
 
