@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from harness.cli.commands import app
@@ -130,3 +133,31 @@ def test_a_resource_that_exists_twice_for_one_app(tmp_path: Path) -> None:
 
     assert (0, []) == apart
     assert "exists twice" in together[1][0]["message"]
+
+
+CLAIMS = [
+    row
+    for rows in yaml.safe_load((ROOT / "docs" / "seeds.yaml").read_text()).values()
+    for row in rows
+]
+
+
+def test_the_document_is_rendered_from_its_table() -> None:
+    """Neither is edited alone."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import seeds; print(seeds.render(), end='')"],
+        cwd=ROOT / "tools", capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert (ROOT / "docs" / "seeds.md").read_text() == done.stdout
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim["where"])
+def test_a_claim_names_a_test_that_is_there(claim: dict[str, str]) -> None:
+    """And a verdict, and lines that the document has."""
+    file, _, name = claim["shown"].partition("::")
+
+    assert re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text(), re.MULTILINE)
+    assert claim["verdict"] in {"ok", "note", "alias", "wrong"}
+    for place in claim["where"].split():
+        assert re.fullmatch(r"S[0-4]:\d+", place)

@@ -1,0 +1,81 @@
+"""Claims about jobs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from harness import World
+
+pytestmark = pytest.mark.real
+
+LATER = "1h"
+
+
+@pytest.mark.parametrize("version", ["v1.0", "v1.0-alpha1"])
+def test_both_paths_are_routed(daprd: httpx.Client, dapr_sync: World, version: str) -> None:
+    """204 for a job that was taken, 200 for one that is read, 204 for one that is deleted."""
+    path = f"/{version}/jobs/{dapr_sync.name('job')}"
+
+    made = daprd.post(path, json={"dueTime": LATER, "data": None})
+    read = daprd.get(path)
+    gone = daprd.delete(path)
+
+    assert [204, 200, 204] == [each.status_code for each in (made, read, gone)]
+
+
+def test_a_job_is_delivered_at_its_own_path_without_an_envelope(
+    daprd: httpx.Client, dapr_sync: World
+) -> None:
+    """``POST /job/{name}``; the body is the data itself."""
+    name = dapr_sync.name("job")
+
+    daprd.post(f"/v1.0/jobs/{name}", json={"dueTime": "0s", "data": {"a": 1}}).raise_for_status()
+    delivery = dapr_sync.inbox("backend-service").next(path=f"/job/{name}")
+
+    assert ("POST", {"a": 1}) == (delivery.method, delivery.data)
+
+
+def test_an_instant_is_no_schedule(daprd: httpx.Client, dapr_sync: World) -> None:
+    """``schedule`` recurs: cron with seconds, or @every; a time is refused with 500."""
+    at = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    path = f"/v1.0/jobs/{dapr_sync.name('job')}"
+
+    refused = daprd.post(path, json={"schedule": at, "data": None})
+    five_fields = daprd.post(path, json={"schedule": "*/5 * * * *", "data": None})
+    taken = daprd.post(path, json={"dueTime": at, "data": None})
+
+    assert [500, 500, 204] == [each.status_code for each in (refused, five_fields, taken)]
+    daprd.delete(path)
+
+
+def test_the_same_name_again_is_a_conflict(daprd: httpx.Client, dapr_sync: World) -> None:
+    """409, unless the body says overwrite."""
+    path, body = f"/v1.0/jobs/{dapr_sync.name('job')}", {"dueTime": LATER, "data": None}
+
+    first, second = daprd.post(path, json=body), daprd.post(path, json=body)
+    third = daprd.post(path, json={**body, "overwrite": True})
+
+    assert [204, 409, 204] == [each.status_code for each in (first, second, third)]
+    daprd.delete(path)
+
+
+def test_an_unknown_job_can_be_deleted_and_not_be_read(
+    daprd: httpx.Client, dapr_sync: World
+) -> None:
+    """204 for the deletion; 500, and not 404, for the reading."""
+    path = f"/v1.0/jobs/{dapr_sync.name('job')}"
+
+    assert [204, 500] == [daprd.delete(path).status_code, daprd.get(path).status_code]
+
+
+def test_a_past_time_fires_at_once(daprd: httpx.Client, dapr_sync: World) -> None:
+    """And the answer of the handler is looked at by its status only."""
+    name = dapr_sync.name("job")
+    body = {"dueTime": "2020-01-01T00:00:00Z", "data": {}}
+
+    daprd.post(f"/v1.0/jobs/{name}", json=body).raise_for_status()
+
+    assert 200 == dapr_sync.inbox("backend-service").next(path=f"/job/{name}").status

@@ -1,0 +1,85 @@
+"""Claims about invocation, bindings, secrets, health and metrics."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from harness import World
+from harness.loopback import ask
+
+pytestmark = pytest.mark.real
+
+
+def test_health_is_204(daprd: httpx.Client) -> None:
+    """Never 200; and 500 for somebody else's app-id."""
+    assert 204 == daprd.get("/v1.0/healthz").status_code
+    assert 500 == daprd.get("/v1.0/healthz", params={"appid": "somebody"}).status_code
+
+
+def test_an_unknown_secret_store_is_401(daprd: httpx.Client) -> None:
+    """Not 404."""
+    assert 401 == daprd.get("/v1.0/secrets/nowhere/x").status_code
+
+
+def test_an_unknown_binding_is_500(daprd: httpx.Client) -> None:
+    """Not 404."""
+    answer = daprd.post("/v1.0/bindings/nowhere", json={"operation": "create", "data": {}})
+
+    assert (500, "ERR_INVOKE_OUTPUT_BINDING") == (answer.status_code, answer.json()["errorCode"])
+
+
+def test_a_sidecar_asks_subscriptions_by_get(dapr_sync: World) -> None:
+    """An app that offers ``POST /dapr/subscribe`` only is subscribed to nothing."""
+    app = dapr_sync.app("notification-service")
+    token = {"dapr-api-token": dapr_sync.stack.book.token("app-api")}
+
+    assert 405 == app.post("/dapr/subscribe", headers=token).status_code
+    found = dapr_sync.sidecar("notification-service").metadata().subscriptions
+    assert {"task-events", "reminders", "dead-letters"} == {each.topic for each in found}
+
+
+@pytest.mark.parametrize(
+    ("name", "there"),
+    [
+        ("dapr_http_server_request_count", True),
+        ("dapr_http_server_latency", True),
+        ("dapr_http_server_request_duration_ms", False),
+        ("dapr_runtime_component_loaded", True),
+        ("dapr_component_loaded", False),
+        ("dapr_component_pubsub_egress_count", True),
+        ("dapr_pubsub_egress_count", False),
+    ],
+)
+def test_the_names_of_metrics(
+    daprd: httpx.Client, dapr_sync: World, name: str, there: bool
+) -> None:
+    """Egress is what the app has published, ingress what was delivered to it."""
+    daprd.post("/v1.0/publish/pubsub/task-updates", json={"m": dapr_sync.id})
+    metrics = dapr_sync.stack.book.endpoint("backend-service-daprd", "metrics").http
+
+    text = ask("GET", f"{metrics}/").text
+
+    assert there == any(line.startswith(name) for line in text.splitlines())
+
+
+def test_a_cron_binding_of_five_fields_is_fine(dapr_sync: World) -> None:
+    """The binding takes with and without seconds; the app is called at the component's name."""
+    metadata = dapr_sync.sidecar("recurring-task-service").metadata()
+
+    assert "repair-series" in {each.name for each in metadata.components}
+
+
+def test_an_apps_own_error_is_passed_through(daprd: httpx.Client) -> None:
+    """Status and body are the app's."""
+    answer = daprd.get("/v1.0/invoke/backend-service/method/api/nobody/tasks/none")
+
+    assert (404, "no such task") == (answer.status_code, answer.json()["detail"])
+
+
+@pytest.mark.parametrize("path", ["api/%01/tasks", "api/100%25%20x/tasks"])
+def test_some_paths_cannot_be_invoked(daprd: httpx.Client, path: str) -> None:
+    """A control character is daprd's own 500; a percent sign is decoded once too often."""
+    answer = daprd.get(f"/v1.0/invoke/backend-service/method/{path}")
+
+    assert answer.status_code in (400, 500)

@@ -1,0 +1,35 @@
+"""Write docs/seeds.md from docs/seeds.yaml: `python tools/seeds.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+DOCS = Path(__file__).parent.parent / "docs"
+HEAD = """\
+# What the seed documents say of Dapr, and what is true
+
+Of Dapr 1.18.2. S0 to S4 are the documents, with line numbers. Each row names the test that shows
+it. Rendered from `seeds.yaml` by `python tools/seeds.py`; claims that no test shows yet (about
+Kubernetes, the Dapr CLI, tracing, mail, Redis) are not listed.
+"""
+
+
+def render() -> str:
+    """The whole document."""
+    parts = [HEAD]
+    for title, rows in yaml.safe_load((DOCS / "seeds.yaml").read_text()).items():
+        parts.append(f"\n## {title}\n\n| where | it says | verdict | what is true | shown by |")
+        parts.append("|---|---|---|---|---|")
+        parts += [_row(row) for row in rows]
+    return "\n".join(parts) + "\n"
+
+
+def _row(row: dict[str, str]) -> str:
+    cells = [row["where"], row["says"], row["verdict"], row["truth"], f"`{row['shown']}`"]
+    return "| " + " | ".join(cells) + " |"
+
+
+if __name__ == "__main__":
+    (DOCS / "seeds.md").write_text(render())
