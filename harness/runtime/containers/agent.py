@@ -107,12 +107,16 @@ class Follower:
             with open(self.path, "ab") as log:
                 log.write(f"[the engine stopped sending this log: {error}]\n".encode())
         code, reason = self.ends.get()
+        # By now the engine has it all, while following may have ended a moment before the last
+        # line without an end was written (seen under load with Docker 20.10).
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            self.copy(follow=0)
         tell(id=self.container, code=code, reason=reason)
 
-    def copy(self):
+    def copy(self, follow=1):
         # A restarted container's log begins with the lives before: those bytes are written already.
         skip = self.written
-        query = {"follow": 1, "stdout": 1, "stderr": 1}
+        query = {"follow": follow, "stdout": 1, "stderr": 1}
         answer = self.engine.stream(f"/containers/{self.container}/logs", **query)
         with open(self.path, "ab", buffering=0) as log:
             while header := answer.read(8):

@@ -10,10 +10,14 @@ from typing import Protocol
 from docker.errors import NotFound
 from docker.models.containers import Container
 
-from harness.errors import InstanceDied, TeardownError
+from harness.deadline import Deadline, Observation, poll
+from harness.errors import InstanceDied, LaunchError, TeardownError
 from harness.launch import Launch
 from harness.runtime.base import Life
 from harness.runtime.containers.engine import refusals
+
+FREEZING = 10.0
+"""Seconds in which the engine must have frozen a container."""
 
 GONE = 15.0
 """Seconds after SIGKILL in which the engine must tell that a container has ended."""
@@ -88,8 +92,15 @@ class ContainerInstance(Life):
     def pause(self) -> None:
         """Freeze everything in the container."""
         self._require_life()
-        with refusals(f"pausing {self.name}"):
-            self._container.pause()
+        seen = poll(self._freeze, Deadline(FREEZING))
+        if not seen.ok:
+            raise LaunchError(
+                f"pausing {self.name} failed",
+                expected="a frozen cgroup",
+                last=seen.fact,
+                budget=FREEZING,
+                hint="look at the engine's log",
+            )
         self._paused = True
 
     def resume(self) -> None:
@@ -113,6 +124,18 @@ class ContainerInstance(Life):
             self._container.start()
             self._container.reload()
         self.pid = _pid_of(self._container)
+
+    def _freeze(self) -> Observation:
+        """Ask the engine once; runc gives up on a container whose threads do not stand still soon
+        enough (a JVM under load), thaws it and says so."""
+        try:
+            with refusals(f"pausing {self.name}"):
+                self._container.pause()
+        except LaunchError as error:
+            if "unable to freeze" not in error.last:
+                raise
+            return Observation(False, error.last)
+        return Observation(True)
 
     def _signal(self, number: signal.Signals) -> None:
         try:
