@@ -39,9 +39,11 @@ async def test_a_ready_sidecar_knows_everything_that_was_declared(dapr: AsyncWor
     """Components, subscriptions, placement, scheduler."""
     seen: Metadata = await dapr.sidecar(APP).metadata()
 
-    assert {("pubsub", "pubsub.kafka"), ("statestore", "state.postgresql")} == {
-        (each.name, each.type) for each in seen.components
-    }
+    assert {
+        ("pubsub", "pubsub.kafka"),
+        ("secrets", "secretstores.local.env"),
+        ("statestore", "state.postgresql"),
+    } == {(each.name, each.type) for each in seen.components}
     assert {
         ("task-events", ("/events/task",)),
         ("reminders", ("/events/reminder",)),

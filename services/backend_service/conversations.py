@@ -7,16 +7,19 @@ from urllib.parse import quote
 
 import httpx
 from fastapi import APIRouter, Header, Path, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.common.database import now
 from services.common.problems import Refused, describe
+from services.common.recurrence import Time
 from services.common.settings import settings
 from services.common.sidecar import sidecar
-from services.common.words import Storable
+from services.common.words import Storable, UserId
 
 router = APIRouter(prefix="/api/{user_id}/conversations/{conversation_id}", tags=["conversations"])
-Name = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[\w.-]+$", examples=["c1"])]
+Name = Annotated[
+    str, Path(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.-]+$", examples=["c1"])
+]
 Etag = Annotated[str | None, Header(description="the ETag of the version that is replaced")]
 
 
@@ -32,7 +35,7 @@ class Message(BaseModel):
 
     role: Literal["user", "assistant"]
     text: Storable = Field(max_length=20_000)
-    at: AwareDatetime | None = None
+    at: Time | None = None
 
 
 class Conversation(BaseModel):
@@ -47,7 +50,7 @@ class Conversation(BaseModel):
 
 @router.get("", responses=describe(404))
 async def read_conversation(
-    user_id: Name, conversation_id: Name, response: Response
+    user_id: UserId, conversation_id: Name, response: Response
 ) -> Conversation:
     """A conversation, with its version in the ETag header."""
     found, version = await _load(user_id, conversation_id)
@@ -58,7 +61,7 @@ async def read_conversation(
 
 
 @router.post("/messages", status_code=201, responses=describe(409))
-async def append_message(user_id: Name, conversation_id: Name, message: Message) -> Conversation:
+async def append_message(user_id: UserId, conversation_id: Name, message: Message) -> Conversation:
     """Say something: added to whatever others are saying at the same moment."""
     said = message.model_copy(update={"at": message.at or now()})
     for _ in range(APPENDS):
@@ -74,14 +77,16 @@ async def append_message(user_id: Name, conversation_id: Name, message: Message)
 
 @router.put("", status_code=204, responses=describe(409))
 async def save_conversation(
-    user_id: Name, conversation_id: Name, conversation: Conversation, if_match: Etag = None
+    user_id: UserId, conversation_id: Name, conversation: Conversation, if_match: Etag = None
 ) -> None:
     """Save a conversation; with If-Match only over that version."""
     _refuse_stale(await _save(user_id, conversation_id, conversation, if_match))
 
 
 @router.delete("", status_code=204, responses=describe(409))
-async def delete_conversation(user_id: Name, conversation_id: Name, if_match: Etag = None) -> None:
+async def delete_conversation(
+    user_id: UserId, conversation_id: Name, if_match: Etag = None
+) -> None:
     """Forget a conversation; with If-Match only that version."""
     headers = {"if-match": if_match} if if_match is not None else {}
     answer = await sidecar().delete(

@@ -15,8 +15,9 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from services.backend_service import tasks
 from services.backend_service.changes import Changes
-from services.backend_service.models import NewTask, Recurrence, Task, TaskChange
+from services.backend_service.models import NewTask, Task, TaskChange
 from services.common.database import engine
+from services.common.recurrence import Recurrence
 from services.common.relay import relay
 
 server = MCPServer(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
-from zoneinfo import available_timezones
+from datetime import datetime
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy import JSON, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from services.common.database import UTC_TIME, now
+from services.common.recurrence import Recurrence, Time
 from services.common.words import Storable
 
 LONGEST_TITLE = 200
@@ -46,49 +46,8 @@ class TaskRow(Base):
     updated_at: Mapped[datetime] = mapped_column(UTC_TIME, default=now, onupdate=now)
 
 
-def _known_zone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError("is no time zone of the IANA database, such as Europe/Berlin")
-    return name
-
-
-def _in_utc(time: datetime) -> datetime:
-    return time.astimezone(UTC)
-
-
-Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
-"""An instant; one without a zone is refused, and all are told in UTC."""
-
-Weekday = Literal["mo", "tu", "we", "th", "fr", "sa", "su"]
 Title = Annotated[Storable, Field(min_length=1, max_length=LONGEST_TITLE)]
 Text = Annotated[Storable, Field(max_length=10_000)]
-
-
-class Recurrence(BaseModel):
-    """When a task comes again, by the clock on the wall of a time zone.
-
-    A series without ``until`` and ``count`` has no end: there is always one occurrence at a time.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    frequency: Literal["daily", "weekly", "monthly", "yearly"]
-    interval: int = Field(default=1, ge=1, le=366, description="every so many of them")
-    weekdays: list[Weekday] = Field(
-        default=[], max_length=7, description="of a weekly task; its own weekday when empty"
-    )
-    timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
-    until: Time | None = Field(default=None, description="no occurrence after it")
-    count: int | None = Field(default=None, ge=1, le=10_000, description="occurrences in all")
-    start: Time | None = Field(
-        default=None, description="the first occurrence; the task's due time when left out"
-    )
-
-    @model_validator(mode="after")
-    def _weekdays_are_of_weeks(self) -> Self:
-        if self.weekdays and self.frequency != "weekly":
-            raise ValueError("weekdays belong to a weekly recurrence")
-        return self
 
 
 class NewTask(BaseModel):

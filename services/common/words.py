@@ -25,8 +25,8 @@ Storable = Annotated[
 UserId = Annotated[
     str,
     # Part of a path: daprd's invocation refuses control characters there with a 500 of its own,
-    # and decodes a percent sign once too often (1.18.2).
-    Path(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f/%?#]+$", examples=["ada"]),
+    # and decodes a percent sign once too often (1.18.2). Two bars separate parts of a state key.
+    Path(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f/%?#|]+$", examples=["ada"]),
 ]
 TaskId = Annotated[
     str,

@@ -11,11 +11,12 @@ from urllib.parse import quote
 
 import httpx
 from fastapi import Depends, FastAPI, Query, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.common import problems
+from services.common.recurrence import FIRST_YEAR, LAST_YEAR, Recurrence, Time
 from services.common.sidecar import from_sidecar, invoke, sidecar
-from services.recurring_task_service.occurrences import Recurrence, next_due
+from services.recurring_task_service.occurrences import next_due
 
 log = logging.getLogger("uvicorn.error")
 BACKEND = "backend-service"
@@ -44,9 +45,9 @@ class CompletedTask(BaseModel):
 
     id: str
     user_id: str
-    completed_at: AwareDatetime
-    due_at: AwareDatetime | None = None
-    remind_at: AwareDatetime | None = None
+    completed_at: Time
+    due_at: Time | None = None
+    remind_at: Time | None = None
     recurrence: Recurrence | None = None
 
 
@@ -105,6 +106,14 @@ async def repair(seconds: Annotated[int, Query(ge=0)] = 30) -> dict[str, int]:
     return {"repaired": len(tasks)}
 
 
+def _remind(task: CompletedTask, due: datetime) -> datetime | None:
+    """As long before the next occurrence as it was before this one."""
+    assert task.due_at is not None
+    assert task.remind_at is not None
+    remind = due - (task.due_at - task.remind_at)
+    return remind if FIRST_YEAR <= remind.year <= LAST_YEAR else None
+
+
 async def follow(task: CompletedTask) -> Following:
     """Have the backend make the next occurrence, or note that the series is over.
 
@@ -114,7 +123,7 @@ async def follow(task: CompletedTask) -> Following:
     if task.recurrence is None or task.due_at is None:
         return Following()
     due = next_due(task.recurrence, task.due_at, task.completed_at)
-    remind = due - (task.due_at - task.remind_at) if due and task.remind_at else None
+    remind = _remind(task, due) if due and task.remind_at else None
     body = {
         "due_at": due.isoformat() if due else None,
         "remind_at": remind.isoformat() if remind else None,

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 from dateutil import rrule
 from dateutil.tz import resolve_imaginary
-from pydantic import AwareDatetime, BaseModel
+
+from services.common.recurrence import LAST_YEAR, Recurrence
 
 FREQUENCIES: dict[str, Literal[0, 1, 2, 3]] = {
     "daily": rrule.DAILY,
@@ -20,18 +21,6 @@ WEEKDAYS = dict(zip(("mo", "tu", "we", "th", "fr", "sa", "su"), rrule.weekdays, 
 SHORTEST_MONTH = 28
 
 
-class Recurrence(BaseModel):
-    """When a task comes again, by the clock on the wall of a time zone."""
-
-    frequency: Literal["daily", "weekly", "monthly", "yearly"]
-    interval: int = 1
-    weekdays: list[str] = []
-    timezone: str = "UTC"
-    until: AwareDatetime | None = None
-    count: int | None = None
-    start: AwareDatetime
-
-
 def next_due(recurrence: Recurrence, due_at: datetime, completed_at: datetime) -> datetime | None:
     """The first occurrence after both times, in UTC; None when the series is over.
 
@@ -41,15 +30,15 @@ def next_due(recurrence: Recurrence, due_at: datetime, completed_at: datetime) -
     """
     zone = ZoneInfo(recurrence.timezone)
     after = max(due_at, completed_at).astimezone(zone).replace(tzinfo=None)
-    found = _rule(recurrence, zone).after(after)
-    if found is None:
+    found = _rule(recurrence, (recurrence.start or due_at).astimezone(zone)).after(after)
+    if found is None or found.year > LAST_YEAR:
         return None
     instant = resolve_imaginary(found.replace(tzinfo=zone)).astimezone(UTC)
     return None if recurrence.until is not None and instant > recurrence.until else instant
 
 
-def _rule(recurrence: Recurrence, zone: ZoneInfo) -> rrule.rrule:
-    start = recurrence.start.astimezone(zone).replace(tzinfo=None)
+def _rule(recurrence: Recurrence, first: datetime) -> rrule.rrule:
+    start = first.replace(tzinfo=None)
     limits: dict[str, Any] = {}
     if recurrence.weekdays:
         limits["byweekday"] = [WEEKDAYS[day] for day in recurrence.weekdays]

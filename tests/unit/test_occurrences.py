@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.recurring_task_service.occurrences import Recurrence, next_due
+from services.common.recurrence import Recurrence
+from services.recurring_task_service.occurrences import next_due
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
