@@ -176,3 +176,16 @@ async def test_a_refusal_is_shown(page: Page) -> None:
     await expect(page.get_by_role("alert")).to_contain_text("due_at")
     title = page.locator("#new-task").get_by_label("Title")
     await expect(title).to_have_value("Without a start")
+
+
+async def test_the_focus_stays_when_news_arrive(page: Page, dapr: AsyncWorld) -> None:
+    """A notification draws the list anew; who is on a button by keyboard is still on it."""
+    await add(page, "Hold on")
+    button = page.get_by_role("button", name="Delete: Hold on")
+    await button.focus()
+
+    path = f"/api/{dapr.name('user')}/tasks"
+    (await dapr.app("backend-service").post(path, json={"title": "News"})).raise_for_status()
+
+    await expect(page.locator("#tasks li")).to_have_count(2)
+    await expect(button).to_be_focused()

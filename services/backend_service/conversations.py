@@ -20,7 +20,9 @@ router = APIRouter(prefix="/api/{user_id}/conversations/{conversation_id}", tags
 Name = Annotated[
     str, Path(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.-]+$", examples=["c1"])
 ]
-Etag = Annotated[str | None, Header(description="the ETag of the version that is replaced")]
+Etag = Annotated[
+    str | None, Header(min_length=1, description="the ETag of the version that is replaced")
+]
 
 
 APPENDS = 100

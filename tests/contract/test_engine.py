@@ -6,6 +6,7 @@ import contextlib
 import gc
 import os
 import selectors
+import shutil
 import socket
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from harness.provision.images import Context
 from harness.runtime.base import State
 from harness.runtime.containers import ownership
 from harness.runtime.containers.engine import Engine
+from harness.runtime.folder import dead_run_folders
 from harness.settings import Settings
 from tests.engine import container_runtime, left_of
 
@@ -157,6 +159,9 @@ def test_an_engine_that_dies_ends_every_wait(
     assert runtime.run in ownership.stale_runs(images.engine)
     assert [] == ownership.sweep(images.engine, runtime.run)
     assert [] == left_of(runtime.run, within=0)
+    # Its log is kept for whoever looks, until `down --stale`.
+    assert runtime.folder in dead_run_folders()
+    shutil.rmtree(runtime.folder)
 
 
 def test_a_request_to_a_dead_engine_is_told(images: Images, forwarder: Forwarder) -> None:

@@ -56,7 +56,13 @@ function draw() {
       (which === "all" || task.completed === (which === "done")) &&
       task.title.toLowerCase().includes(words),
   );
+  // The buttons are made anew: whoever is on one by keyboard stays there.
+  const focused = document.activeElement?.closest("#tasks button")?.getAttribute("aria-label");
   $("tasks").replaceChildren(...wanted.map(row));
+  if (focused)
+    [...$("tasks").querySelectorAll("button")]
+      .find((each) => each.getAttribute("aria-label") === focused)
+      ?.focus();
   $("nothing").hidden = wanted.length > 0;
 }
 
