@@ -71,7 +71,9 @@ class ComposeBook(StackBook):
 
     def token(self, purpose: str) -> str:
         """The variable's value, or its mark."""
-        return self._secret(secret_name(purpose))
+        # Kept, so that what was given out is masked where logs are shown.
+        with self._lock:
+            return self._tokens.setdefault(purpose, self._secret(secret_name(purpose)))
 
     def _port(self, node: str, port: str, wanted: int | None) -> int:
         key = (node, port)
