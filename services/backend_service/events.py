@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from services.backend_service.models import Task
-from services.common.outbox import Call
-from services.common.sidecar import CLOUD_EVENT, cloud_event, publish_path
+from services.common.outbox import Call, publishing
+from services.common.sidecar import cloud_event
 
 TASK_EVENTS = "task-events"
 REMINDERS = "reminders"
@@ -17,7 +17,7 @@ Change = Literal["created", "updated", "completed", "deleted"]
 def task_changed(change: Change, task: Task) -> Call:
     """Tell that a task was changed; events of one task keep their order."""
     data = {"task_id": task.id, "user_id": task.user_id, "task": task.model_dump(mode="json")}
-    return _publish(
+    return publishing(
         TASK_EVENTS, task.id, cloud_event(f"com.taskmanager.task.{change}", task.id, data)
     )
 
@@ -33,10 +33,4 @@ def reminder_due(task: Task) -> Call:
     event = cloud_event(
         "com.taskmanager.reminder.due", task.id, data, event_id=f"reminder-{task.id}-{due}"
     )
-    return _publish(REMINDERS, task.id, event)
-
-
-def _publish(topic: str, key: str, event: dict[str, object]) -> Call:
-    # Metadata must be query parameters: daprd ignores them as headers.
-    params = {"metadata.partitionKey": key}
-    return Call(key, "POST", publish_path(topic), params, event, CLOUD_EVENT)
+    return publishing(REMINDERS, task.id, event)

@@ -16,6 +16,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from services.common.database import UTC_TIME
 from services.common.settings import settings
+from services.common.sidecar import CLOUD_EVENT, publish_path
 
 
 class Base(DeclarativeBase):
@@ -53,6 +54,13 @@ class Call:
     params: dict[str, str] = field(default_factory=dict)
     body: Any = None
     content_type: str = "application/json"
+
+
+def publishing(topic: str, key: str, event: dict[str, Any]) -> Call:
+    """The call that publishes a CloudEvent; events of one key keep their order."""
+    # Metadata must be query parameters: daprd ignores them as headers.
+    params = {"metadata.partitionKey": key}
+    return Call(key, "POST", publish_path(topic), params, event, CLOUD_EVENT)
 
 
 async def tell(database: AsyncSession, *calls: Call) -> None:

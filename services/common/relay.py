@@ -125,6 +125,7 @@ async def _in_order(rows: Sequence[OutboxRow], gate: asyncio.Semaphore) -> list[
 
 
 async def _rest(database: AsyncSession, row: OutboxRow) -> None:
-    pause = min(BACK_OFF * 2**row.attempts, LONGEST)
+    # Bounded before it is raised: 2**1024 is no float any more, half an hour into an outage.
+    pause = min(BACK_OFF * 2 ** min(row.attempts, 10), LONGEST)
     changed = {"attempts": row.attempts + 1, "not_before": now() + timedelta(seconds=pause)}
     await database.execute(update(OutboxRow).where(OutboxRow.id == row.id).values(changed))

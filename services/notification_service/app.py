@@ -17,16 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.common import problems
 from services.common.database import create_tables, engine, session
 from services.common.outbox import Base as Outbox
-from services.common.outbox import Call, tell
+from services.common.outbox import Call, publishing, tell
 from services.common.relay import Relaying, relaying
 from services.common.settings import settings
-from services.common.sidecar import (
-    CLOUD_EVENT,
-    cloud_event,
-    from_sidecar,
-    publish_path,
-    sidecar,
-)
+from services.common.sidecar import cloud_event, from_sidecar, sidecar
 from services.common.words import UserId
 from services.notification_service.models import (
     Base,
@@ -155,8 +149,7 @@ def _update(row: dict[str, Any]) -> Call:
         row,
         event_id=f"update-{row['event_id']}",
     )
-    params = {"metadata.partitionKey": row["user_id"]}
-    return Call(row["user_id"], "POST", publish_path(UPDATES), params, event, CLOUD_EVENT)
+    return publishing(UPDATES, row["user_id"], event)
 
 
 def _notification(event: dict[str, Any]) -> dict[str, Any] | None:
