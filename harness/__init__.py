@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from harness.nodes.control import Scheduler as Scheduler
     from harness.nodes.kafka import Kafka as Kafka
     from harness.nodes.postgres import Postgres as Postgres
+    from harness.nodes.receiver import Receiver as Receiver
     from harness.nodes.redpanda import Redpanda as Redpanda
     from harness.nodes.sidecar import Sidecar as Sidecar
     from harness.run import running as running
@@ -56,6 +57,7 @@ _HOMES = {
     "PortTaken": "errors",
     "Postgres": "nodes.postgres",
     "ProbeTimeout": "errors",
+    "Receiver": "nodes.receiver",
     "Redpanda": "nodes.redpanda",
     "Scheduler": "nodes.control",
     "Settings": "settings",

@@ -10,9 +10,10 @@ from pathlib import Path, PurePath, PurePosixPath
 from harness.dapr.lint import check_resources, require_sound
 from harness.dapr.resources import DaprResource, for_app, read_resources
 from harness.endpoint import EVERYWHERE, LOOPBACK, Endpoint
-from harness.errors import ConfigError
+from harness.errors import ConfigError, did_you_mean
 from harness.placeholders import fill, placeholders
-from harness.topology import HOST, NETWORK, Tools, Topology, did_you_mean
+from harness.provision.authority import Authority, make_authority
+from harness.topology import HOST, NETWORK, Tools, Topology
 
 HOME = PurePosixPath("/harness")
 """A container's own folder, where the launch's files and folders lie."""
@@ -50,6 +51,7 @@ class StackBook:
         self._gateway = gateway
         self._ports: dict[tuple[str, str], int] = {}
         self._tokens: dict[str, str] = {}
+        self._authority: Authority | None = None
         self._resources: list[DaprResource] | None = None
         self._lock = threading.RLock()
         self.used: dict[str, set[str]] = {}
@@ -127,6 +129,16 @@ class StackBook:
         """A random secret of this stack, always the same for one purpose."""
         with self._lock:
             return self._tokens.setdefault(purpose, secrets.token_urlsafe(24))
+
+    def authority(self) -> Authority:
+        """The stack's own certificate authority, made when first asked for.
+
+        Raises:
+            Unavailable: trustme is not installed.
+        """
+        with self._lock:
+            self._authority = self._authority or make_authority()
+            return self._authority
 
     def secrets(self) -> list[str]:
         """Every token given out so far, for masking."""

@@ -19,6 +19,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from difflib import get_close_matches
+
 
 class _Told:
     """A message made of the facts a reader needs, in the order in which they are needed."""
@@ -120,3 +123,15 @@ class DaprError(Exception):
         self.error_code = error_code
         self.message = message
         super().__init__(f"{call} -> {status} {error_code}: {message}")
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """A hint that names the closest known word and all the others."""
+    listing = "known: " + ", ".join(sorted(known)) if known else "nothing is known"
+    return f"{closest(word, known)} {listing}".lstrip()
+
+
+def closest(word: str, known: Sequence[str]) -> str:
+    """A hint that names the closest known word, "" when none is close."""
+    close = get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else ""

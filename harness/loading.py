@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 import sys
 
-from harness.errors import ConfigError
+from harness.errors import ConfigError, did_you_mean
 from harness.settings import Settings
-from harness.topology import Topology, did_you_mean
+from harness.topology import Topology
 
 _IMPORT_ERRORS = (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from harness.errors import ConfigError
-from harness.topology import did_you_mean
+from harness.errors import ConfigError, did_you_mean
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 

@@ -15,10 +15,9 @@ from pathlib import Path
 import filelock
 import platformdirs
 
-from harness.errors import ConfigError, TeardownError
+from harness.errors import ConfigError, TeardownError, did_you_mean
 from harness.runtime.proc import born, wait_gone
 from harness.stack import Stack
-from harness.topology import did_you_mean
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from harness.errors import ConfigError
-from harness.topology import did_you_mean
+from harness.errors import ConfigError, did_you_mean
 
 PREFIX = "DAPR_HARNESS_"
 IMAGE_PREFIX = "DAPR_HARNESS_IMAGE_"

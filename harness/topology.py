@@ -7,13 +7,12 @@ import graphlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path, PurePath
 from typing import Protocol
 
 from harness.deadline import Check
 from harness.endpoint import Endpoint
-from harness.errors import ConfigError
+from harness.errors import ConfigError, did_you_mean
 from harness.launch import Launch
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
@@ -45,6 +44,25 @@ class Tools(Protocol):
 
     def version(self, tool: str) -> str:
         """The version that a running tool must report, "" when nobody has promised one."""
+        ...
+
+
+class Authority(Protocol):
+    """The certificates of a stack with mTLS, as PEM."""
+
+    @property
+    def anchors(self) -> str:
+        """The root, which everybody trusts."""
+        ...
+
+    @property
+    def certificate(self) -> str:
+        """The issuer's, which sentry signs with."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """The issuer's private key."""
         ...
 
 
@@ -88,6 +106,10 @@ class Book(Protocol):
 
     def token(self, purpose: str) -> str:
         """A random secret of this stack, always the same for one purpose."""
+        ...
+
+    def authority(self) -> Authority:
+        """The stack's own certificate authority, made when first asked for."""
         ...
 
     def fill(self, text: str, where: str, viewer: str = HOST) -> str:
@@ -196,7 +218,7 @@ class Node(Protocol):
         """The node for this runtime and these settings; itself if there is nothing to choose."""
         ...
 
-    def implies(self) -> tuple[Node, ...]:
+    def implies(self, mtls: bool) -> tuple[Node, ...]:
         """Nodes that come along unless the topology has one of the same name."""
         ...
 
@@ -228,6 +250,7 @@ class Topology:
     Args:
         nodes: what runs; nodes that they imply (sidecars, control plane) are added.
         resources: folders of Dapr YAML, relative to the project's root.
+        mtls: whether sidecars and control plane prove who they are, by certificates of a sentry.
 
     Raises:
         ConfigError: a name is used twice or malformed, a need is unknown, or needs form a cycle.
@@ -235,11 +258,18 @@ class Topology:
 
     nodes: tuple[Node, ...]
     resources: tuple[Path, ...]
+    mtls: bool
 
-    def __init__(self, *nodes: Node, resources: str | Path | Sequence[str | Path] = ()) -> None:
+    def __init__(
+        self,
+        *nodes: Node,
+        resources: str | Path | Sequence[str | Path] = (),
+        mtls: bool = False,
+    ) -> None:
         folders = [resources] if isinstance(resources, str | Path) else list(resources)
-        object.__setattr__(self, "nodes", tuple(_with_implied(nodes)))
+        object.__setattr__(self, "nodes", tuple(_with_implied(nodes, mtls)))
         object.__setattr__(self, "resources", tuple(Path(folder) for folder in folders))
+        object.__setattr__(self, "mtls", mtls)
         _validate(self.nodes)
 
     def __getitem__(self, name: str) -> Node:
@@ -293,25 +323,13 @@ def _validate(nodes: Sequence[Node]) -> None:
         ) from None
 
 
-def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """A hint that names the closest known word and all the others."""
-    listing = "known: " + ", ".join(sorted(known)) if known else "nothing is known"
-    return f"{closest(word, known)} {listing}".lstrip()
-
-
-def closest(word: str, known: Sequence[str]) -> str:
-    """A hint that names the closest known word, "" when none is close."""
-    close = get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else ""
-
-
-def _with_implied(nodes: Sequence[Node]) -> Iterator[Node]:
+def _with_implied(nodes: Sequence[Node], mtls: bool) -> Iterator[Node]:
     """The nodes and, once each, those they imply; an explicit node wins over an implied one."""
     explicit = {node.name for node in nodes}
     added: dict[str, Node] = {}
     for node in nodes:
         yield node
-        for implied in node.implies():
+        for implied in node.implies(mtls):
             if implied.name in explicit and implied.name not in added:
                 if _belongs_to(implied, node):
                     raise ConfigError(

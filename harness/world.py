@@ -21,15 +21,17 @@ from harness.closing import AsyncClosing, Closing
 from harness.dapr.aclient import AsyncDaprClient
 from harness.dapr.client import DaprClient
 from harness.endpoint import Endpoint
-from harness.errors import ConfigError
+from harness.errors import ConfigError, did_you_mean
+from harness.nodes.receiver import Receiver
 from harness.probe.eventually import aeventually, eventually
 from harness.probe.inbox import Delivery, Inbox, size_of_record
+from harness.probe.metrics import total
+from harness.probe.spans import Span, spans_of
 from harness.probe.stream import Stream
 from harness.probe.table import Table
 from harness.probe.tap import Event, EventTap
 from harness.ready.kafka import admin_of, end_offsets
 from harness.stack import Stack
-from harness.topology import did_you_mean
 
 T = TypeVar("T")
 ISOLATION = "names"
@@ -55,7 +57,7 @@ class World(Closing):
         self._sidecars: dict[str, DaprClient] = {}
         self._logs = {path: path.stat().st_size for path in self._log_files()}
         self._offsets = self._offsets_now()
-        self._inbox_sizes = self._sizes()
+        self._records = self._sizes()
 
     def close(self) -> None:
         """Close clients and taps. Closing twice is fine."""
@@ -91,24 +93,43 @@ class World(Closing):
         return self._taps[name]
 
     def inbox(self, app: str) -> Inbox:
-        """What daprd delivers to the app from this world's beginning on.
+        """What daprd delivers to the app, or a receiver has got, from this world's beginning on.
 
         Raises:
             ConfigError: the app has no inbox in the topology.
         """
         if app not in self._inboxes:
-            proxy = f"{app}-inbox"
-            if proxy not in self.stack.topology:
+            recorder = next((n for n in (f"{app}-inbox", app) if n in self._records), None)
+            if recorder is None:
                 raise ConfigError(
                     f"app {app!r} has no inbox", hint=f'say App("{app}", ..., inbox=True)'
                 )
-            endpoint = self.stack.book.endpoint(proxy)
-            self._inboxes[app] = Inbox(app, endpoint, self._inbox_sizes[proxy])
+            self._inboxes[app] = Inbox(app, self._record_of(recorder), self._records[recorder])
         return self._inboxes[app]
+
+    def trace(self, trace_id: str) -> list[Span]:
+        """The spans of a trace that have come to a receiver so far, the earliest first.
+
+        Args:
+            trace_id: 32 hexadecimal digits, the second part of a ``traceparent``.
+        """
+        nodes = self.stack.topology.nodes
+        receivers = [node.name for node in nodes if isinstance(node, Receiver)]
+        return spans_of((each for name in receivers for each in self.inbox(name).seen), trace_id)
 
     def table(self, name: str) -> Table:
         """A table of the topology's database."""
         return Table(self._export("dsn"), name)
+
+    def metric(self, app: str, name: str, **labels: str) -> float:
+        """What the app's sidecar has counted since it started: a sum over matching samples.
+
+        Args:
+            name: such as ``dapr_http_server_request_count``.
+            labels: what a sample must say; 0 when none does.
+        """
+        self._require(f"{app}-daprd")
+        return total(self.stack.book.endpoint(f"{app}-daprd", "metrics"), name, labels)
 
     def eventually(self, ask: Callable[[], T], *, timeout: float = 10.0) -> T:
         """Ask again until it neither raises AssertionError nor answers False."""
@@ -154,9 +175,12 @@ class World(Closing):
         return sorted((self.stack.folder / "logs").glob("*.log"))
 
     def _sizes(self) -> dict[str, int]:
-        names = [node.name for node in self.stack.topology.nodes]
-        proxies = [name for name in names if name.endswith("-inbox") and name[:-6] in names]
-        return {name: size_of_record(self.stack.book.endpoint(name)) for name in proxies}
+        nodes = self.stack.topology.nodes
+        recorders = [node.name for node in nodes if getattr(node, "records", False)]
+        return {name: size_of_record(self._record_of(name)) for name in recorders}
+
+    def _record_of(self, recorder: str) -> Endpoint:
+        return self.stack.book.endpoint(recorder)
 
     def _offsets_now(self) -> dict[str, dict[int, int]]:
         topics = [name for n in self.stack.topology.nodes for name, _ in getattr(n, "topics", ())]
@@ -260,6 +284,14 @@ class AsyncWorld(AsyncClosing):
     def table(self, name: str) -> Table:
         """A table of the topology's database."""
         return self.sync.table(name)
+
+    def trace(self, trace_id: str) -> list[Span]:
+        """The spans of a trace that have come to a receiver so far, see `World.trace`."""
+        return self.sync.trace(trace_id)
+
+    def metric(self, app: str, name: str, **labels: str) -> float:
+        """What the app's sidecar has counted since it started, see `World.metric`."""
+        return self.sync.metric(app, name, **labels)
 
     @overload
     async def eventually(self, ask: Callable[[], Awaitable[T]], *, timeout: float = ...) -> T: ...

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from harness import App, Broker, Postgres, Topology
+from collections.abc import Sequence
+
+from harness import App, Broker, Postgres, Receiver, Topology
 
 
-def todo(*, on_host: bool = False) -> Topology:
+def todo(
+    *, resources: Sequence[str] = ("components",), mtls: bool = False, on_host: bool = False
+) -> Topology:
     """The whole application.
 
     Args:
+        resources: folders of Dapr YAML; what lies in folders below components/ is for choosing.
+        mtls: have sidecars and control plane prove who they are.
         on_host: run the services on this machine also when the rest runs in containers, as one
             does with a debugger.
     """
@@ -19,7 +25,9 @@ def todo(*, on_host: bool = False) -> Topology:
         _service("notification-service", on_host, database=True),
         _service("recurring-task-service", on_host),
         _service("frontend", on_host),
-        resources="components",
+        Receiver(),
+        resources=resources,
+        mtls=mtls,
     )
 
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from harness.cli.console import Climbing, Steps, err, out, print_json
 from harness.cli.leftovers import clear_stale, container_states
 from harness.deadline import Deadline, ticks
-from harness.errors import ConfigError
+from harness.errors import ConfigError, did_you_mean
 from harness.loading import load_topology
 from harness.loopback import ask
 from harness.registry import Registry, UpNode, UpStack, alive
@@ -25,7 +25,6 @@ from harness.report.waterfall import climbs, draw
 from harness.run import running
 from harness.settings import Settings
 from harness.stack import Stack
-from harness.topology import did_you_mean
 
 Name = Annotated[str, typer.Option("--name", "-n", help="Which stack; several can be up at once.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]

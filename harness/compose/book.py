@@ -37,6 +37,7 @@ PORTS: Mapping[tuple[str, str], int] = {
     ("daprd", "internal"): 50201,
     ("daprd", "metrics"): 9190,
     ("app", "main"): 8001,
+    ("app", "smtp"): 1025,
 }
 """By tool and port; the next free number where several nodes have the same."""
 

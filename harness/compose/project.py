@@ -16,6 +16,7 @@ from harness.compose.render import (
     SETUP,
     render,
     secrets_of,
+    with_packages,
 )
 from harness.errors import ConfigError, Unavailable
 from harness.images import Images
@@ -110,7 +111,9 @@ class Project:
             node.build(self._settings.root) for node in settled.nodes if hasattr(node, "build")
         ]
         first = next((each for each in builds if isinstance(each, Build)), None)
-        return {} if first is None else {APPS: self._images.reference(first)}
+        if first is None:
+            return {}
+        return {APPS: self._images.reference(with_packages(first, settled.nodes))}
 
     def _text(self, name: str) -> str:
         path = self.folder / name
@@ -120,7 +123,7 @@ class Project:
         """Files of an earlier rendering: named like ours, or in a service's folder."""
         own = [self.folder / name for name in (FILE, REDPANDA, DOCKERFILE, EXAMPLE)]
         found = [path for path in own if path.is_file()]
-        for pattern in ("*-daprd/**/*", f"*/{SETUP}"):
+        for pattern in ("*-daprd/**/*", f"*/{SETUP}", "*/*_server.py"):
             found += [path for path in self.folder.glob(pattern) if path.is_file()]
         return [path for path in found if str(path.relative_to(self.folder)) not in files]
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from harness.compose.book import ComposeBook
 from harness.endpoint import LOOPBACK
 from harness.errors import ConfigError
 from harness.launch import Build, Launch
-from harness.topology import Choice, Tools, Topology
+from harness.topology import Choice, Node, Tools, Topology
 
 FILE = "compose.yaml"
 REDPANDA = "compose.redpanda.yaml"
@@ -44,7 +45,7 @@ def render(topology: Topology, tools: Tools, root: Path, folder: Path) -> dict[s
         folder: where the files will lie; paths in them are relative to it.
 
     Raises:
-        ConfigError: an app runs on the host, or the topology is wrong.
+        ConfigError: an app runs on the host, mTLS is wanted, or the topology is wrong.
     """
     for node in topology.nodes:
         if node.on_host:
@@ -52,6 +53,11 @@ def render(topology: Topology, tools: Tools, root: Path, folder: Path) -> dict[s
                 f"app {node.name!r} runs on the host, which a compose file cannot start",
                 hint="render a topology without on_host=True",
             )
+    if topology.mtls:
+        raise ConfigError(
+            "a compose file with mTLS would hold the private key of its authority",
+            hint="render a topology without mtls=True; `dapr-harness up` starts one with it",
+        )
     plain = _Project(
         topology.settled(Choice("containers", "kafka", alone=True)), tools, root, folder
     )
@@ -73,6 +79,12 @@ def render(topology: Topology, tools: Tools, root: Path, folder: Path) -> dict[s
 def secrets_of(files: Mapping[str, str]) -> list[str]:
     """The variables that a rendered project asks for."""
     return sorted(set(re.findall(r"\$\{([A-Z0-9_]+):\?", files[FILE])))
+
+
+def with_packages(build: Build, nodes: Iterable[Node]) -> Build:
+    """The apps' image of a project, in which programs of ours run too."""
+    needed = {package for node in nodes for package in getattr(node, "packages", ())}
+    return replace(build, extra=tuple(sorted({*build.extra, *needed})))
 
 
 class _Project:
@@ -148,7 +160,7 @@ class _Project:
             "image": f"${{{APPS}:-apps:compose}}",
         }
         if isinstance(launch.image, Build):
-            self._beside[DOCKERFILE] = _dockerfile(build)
+            self._beside[DOCKERFILE] = _dockerfile(with_packages(build, self._nodes.values()))
             source["build"] = {
                 "context": os.path.relpath(build.folder, self._folder),
                 "dockerfile": os.path.relpath(self._folder / DOCKERFILE, build.folder),
@@ -157,26 +169,43 @@ class _Project:
         return source
 
     def _build_of(self, launch: Launch) -> Build | None:
-        """The build of a launch; an inbox runs in its app's, which has what it imports."""
+        """The build of a launch; a program of ours runs in the apps', which has what it imports.
+
+        Raises:
+            ConfigError: there is such a program, and no app that is built.
+        """
         if isinstance(launch.image, Build):
             return launch.image
         if launch.image != "app":
             return None
-        members = [each.image for each in self._launches.values() if each.pod == launch.pod]
-        return next((each for each in members if isinstance(each, Build)), None)
+        built = [each.image for each in self._launches.values() if isinstance(each.image, Build)]
+        if not built:
+            raise ConfigError(
+                f"{launch.name} is a program of the harness, and no app's image is built",
+                expected="an app with requirements= whose image it can share",
+                hint="leave inboxes and receivers out of a topology whose apps are ready images",
+            )
+        return built[0]
 
     def _mounts(self, name: str, launch: Launch, environment: dict[str, str]) -> list[str]:
         """Files beside the compose file, mounted where the launch has them copied."""
         mounts = []
         for file, content in launch.files.items():
             if file.endswith(".py"):
-                # A program of ours lies in the repository already.
-                found = next(self._root.glob(f"harness/*/{file}"))
-                mounts.append(f"{os.path.relpath(found, self._folder)}:{HOME}/{file}:ro")
+                # One by one: the folder around them is where they write.
+                where = self._program(name, file, content)
+                mounts.append(f"{where}:{HOME}/{file}:ro")
             else:
                 self._beside[f"{name}/{file}"] = text.without_secrets(content, environment)
-        folder = any(f"{name}/{file}" in self._beside for file in launch.files)
+        folder = any(not file.endswith(".py") for file in launch.files)
         return [*mounts, *([f"./{name}:{HOME}:ro"] if folder else [])]
+
+    def _program(self, name: str, file: str, content: str) -> str:
+        """Where a program of ours lies: in this repository already, beside the file elsewhere."""
+        for found in self._root.glob(f"harness/*/{file}"):
+            return os.path.relpath(found, self._folder)
+        self._beside[f"{name}/{file}"] = content
+        return f"./{name}/{file}"
 
     def _setup(self, name: str) -> list[str]:
         """What the harness would have made in a database, where the official image looks for it."""

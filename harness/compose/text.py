@@ -44,6 +44,7 @@ COMMENTS = {
     "scheduler": "When jobs fire. As with placement, sidecars try again until it answers.",
     "daprd": "The sidecar. Its image has no shell; the app's own check and its log tell.",
     "app": "Between the sidecar and the app: records every delivery, for the scenarios.",
+    "receiver": "The world outside: takes webhooks and mails, and records them.",
 }
 
 
@@ -56,7 +57,9 @@ def service(name: str, body: Mapping[str, Any], comment: str) -> str:
 
 def comment_of(launch: Launch) -> str:
     """What a reader of the file should know about a service."""
-    return "" if isinstance(launch.image, Build) else COMMENTS.get(launch.image, "")
+    if isinstance(launch.image, Build):
+        return ""
+    return COMMENTS.get(launch.image if launch.pod or launch.image != "app" else "receiver", "")
 
 
 def image_of(name: str) -> str:

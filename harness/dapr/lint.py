@@ -13,8 +13,7 @@ from harness.dapr.finding import Finding
 from harness.dapr.resources import KINDS, DaprResource
 from harness.dapr.rules import check_rules, is_daprs
 from harness.dapr.values import check_values
-from harness.errors import ConfigError
-from harness.topology import closest, did_you_mean
+from harness.errors import ConfigError, closest, did_you_mean
 
 ALTERNATIVES = {
     # A field of the table may be given by another name or in parts (dapr.md 6.3 and 2.4).

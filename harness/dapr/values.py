@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.dapr.finding import Finding
 from harness.dapr.resources import DaprResource
-from harness.topology import closest
+from harness.errors import closest
 
 ALSO = {"authType": ("certificate",)}
 """Words that the code takes and metadata.yaml does not list."""

@@ -121,7 +121,7 @@ class App(Plain):
         """Whether it is an image and no process."""
         return not (self.asgi or self.command)
 
-    def implies(self) -> tuple[Node, ...]:
+    def implies(self, mtls: bool) -> tuple[Node, ...]:
         """The sidecar and what it implies; the inbox if wanted."""
         proxy = InboxProxy(self.name, on_host=self.on_host)
         sidecar = Sidecar(
@@ -131,7 +131,7 @@ class App(Plain):
             flags=self.sidecar_flags,
             pod="" if self.on_host else self.pod,
         )
-        return (*((proxy,) if self.inbox else ()), sidecar, *sidecar.implies())
+        return (*((proxy,) if self.inbox else ()), sidecar, *sidecar.implies(mtls))
 
     def build(self, root: Path) -> Build | None:
         """The image to build for a container, None when there is a ready one."""

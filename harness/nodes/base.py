@@ -22,7 +22,7 @@ class Plain:
         """Nothing to choose."""
         return cast("Node", self)
 
-    def implies(self) -> tuple[Node, ...]:
+    def implies(self, mtls: bool) -> tuple[Node, ...]:
         """Nothing comes along."""
         return ()
 

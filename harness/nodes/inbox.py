@@ -29,6 +29,8 @@ class InboxProxy(Plain):
     """
 
     tools = ("app",)
+    records = True
+    packages = ("h11",)
 
     app: str
     on_host: bool = False

@@ -20,7 +20,7 @@ from harness.deadline import Check, Observation
 from harness.endpoint import LOOPBACK
 from harness.launch import Launch
 from harness.nodes.base import Plain
-from harness.nodes.control import Placement, Scheduler
+from harness.nodes.control import Placement, Scheduler, Sentry, sentry_address
 from harness.ready.kafka import GroupCheck
 from harness.ready.tcp import TcpCheck
 from harness.topology import HOST, Book, Node, Resource
@@ -59,9 +59,9 @@ class Sidecar(Plain):
         """``<app-id>-daprd``."""
         return f"{self.app_id}-daprd"
 
-    def implies(self) -> tuple[Node, ...]:
+    def implies(self, mtls: bool) -> tuple[Node, ...]:
         """The control plane."""
-        return (Placement(), Scheduler())
+        return (Placement(), Scheduler(), *((Sentry(),) if mtls else ()))
 
     def plan(self, book: Book) -> Launch:
         """daprd with only this app's resources, listening where its callers are and no further."""
@@ -138,6 +138,8 @@ class Sidecar(Plain):
             # The sqlite resolver registers this address for the app; in a container daprd finds
             # the one of its network.
             env["DAPR_HOST_IP"] = LOOPBACK
+        if book.topology.mtls:
+            env["DAPR_TRUST_ANCHORS"] = book.authority().anchors
         if self.token:
             env |= {
                 "DAPR_API_TOKEN": book.token("dapr-api"),
@@ -166,6 +168,8 @@ class Sidecar(Plain):
             flags["placement-host-address"] = str(book.endpoint("placement", viewer=self.name))
         if "scheduler" in book.topology:
             flags["scheduler-host-address"] = str(book.endpoint("scheduler", viewer=self.name))
+        if book.topology.mtls:
+            flags |= {"enable-mtls": "true", "sentry-address": sentry_address(book, self.name)}
         return flags
 
     def _configuration(self, book: Book) -> str:

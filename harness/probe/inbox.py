@@ -23,6 +23,7 @@ class Delivery:
     Attributes:
         at: when daprd asked, on ``time.monotonic``.
         took: seconds until it had its answer.
+        headers: of the request, names in lower case.
         event: the CloudEvent's attributes when the body is one, else empty.
         data: the event's data, or the decoded body.
         status: what daprd was told.
@@ -41,6 +42,7 @@ class Delivery:
     status: int
     app_status: int | None
     spoiled: str
+    headers: dict[str, str]
     event: dict[str, Any]
     answer: str
 
@@ -125,6 +127,7 @@ def read_delivery(row: dict[str, Any]) -> Delivery:
         status=row["status"],
         app_status=row["app_status"],
         spoiled=row["spoiled"],
+        headers={name.lower(): value for name, value in row["headers"].items()},
         event=event,
         answer=row["answer"],
     )

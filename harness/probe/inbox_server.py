@@ -74,9 +74,9 @@ class Answer:
 
 
 class Proxy:
-    """Forwards, records and spoils."""
+    """Forwards, records and spoils. Without an app it says 202 to everything itself."""
 
-    def __init__(self, app: tuple[str, int], record: Path) -> None:
+    def __init__(self, app: tuple[str, int] | None, record: Path) -> None:
         self.app = app
         self.path = record
         self.record = record.open("a", buffering=1)
@@ -123,7 +123,7 @@ class Proxy:
             return self._control(request, body)
         if path.startswith(RECORD):
             return self._recorded(path)
-        at, wall = time.monotonic(), time.time()
+        row = row_of(request.method.decode(), path, body)
         rule = next((rule for rule in self.rules if rule.hits(path, body)), None)
         if rule is not None and not rule.after:
             answer = _spoiled(rule)
@@ -132,22 +132,21 @@ class Proxy:
             seen = answer.status
             if rule is not None:
                 answer = _spoiled(rule)
-        row: dict[str, Any] = {
-            "at": at,
-            "time": wall,
-            "took": time.monotonic() - at,
-            "method": request.method.decode(),
-            "path": path,
+        row |= {
+            "took": time.monotonic() - row["at"],
             "headers": {name.decode(): value.decode("latin-1") for name, value in request.headers},
-            "body": body[:BODY_LIMIT].decode("utf-8", "replace"),
             "status": answer.status,
             "answer": answer.body[:BODY_LIMIT].decode("utf-8", "replace"),
             "spoiled": "" if rule is None else ("after" if rule.after else "before"),
             "app_status": seen if rule is None or rule.after else None,
         }
         row["headers"].pop("dapr-api-token", None)
-        self.record.write(json.dumps(row) + "\n")
+        self.note(row)
         return answer
+
+    def note(self, row: dict[str, Any]) -> None:
+        """Add a line to the record."""
+        self.record.write(json.dumps(row) + "\n")
 
     def _control(self, request: h11.Request, body: bytes) -> Answer:
         if request.method == b"POST":
@@ -165,6 +164,8 @@ class Proxy:
             return Answer(200, [(SIZE.encode(), str(size).encode())], file.read(CHUNK))
 
     async def _forward(self, request: h11.Request, body: bytes) -> Answer:
+        if self.app is None:
+            return Answer(202, [], b"")
         try:
             reader, writer = await asyncio.open_connection(*self.app)
         except OSError as error:
@@ -180,6 +181,23 @@ class Proxy:
                 return Answer(502, [], f"the app hung up: {error}".encode())
         assert isinstance(response, h11.Response)
         return Answer(response.status_code, list(response.headers.raw_items()), content)
+
+
+def row_of(method: str, path: str, body: bytes) -> dict[str, Any]:
+    """A line of the record: what was asked just now, and what is said when nobody objects."""
+    return {
+        "at": time.monotonic(),
+        "time": time.time(),
+        "took": 0.0,
+        "method": method,
+        "path": path,
+        "headers": {},
+        "body": body[:BODY_LIMIT].decode("utf-8", "replace"),
+        "status": 202,
+        "answer": "",
+        "spoiled": "",
+        "app_status": None,
+    }
 
 
 def _sent_body(connection: h11.Connection, body: bytes) -> bytes:
@@ -213,12 +231,13 @@ def _spoiled(rule: Rule) -> Answer:
 
 async def main(listen: str, app: str, record: Path) -> None:
     """Serve until ended."""
-    server = await asyncio.start_server(Proxy(_address(app), record).serve, *_address(listen))
+    server = await asyncio.start_server(Proxy(address_of(app), record).serve, *address_of(listen))
     async with server:
         await server.serve_forever()
 
 
-def _address(text: str) -> tuple[str, int]:
+def address_of(text: str) -> tuple[str, int]:
+    """Host and port of ``host:port``."""
     host, _, port = text.rpartition(":")
     return host, int(port)
 

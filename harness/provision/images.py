@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from harness.errors import ConfigError
+from harness.errors import ConfigError, did_you_mean
 from harness.provision.versions import DAPR, KAFKA
 from harness.settings import Settings
-from harness.topology import did_you_mean
 
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 NAMESPACE = "dapr-harness"

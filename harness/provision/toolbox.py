@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness.errors import ConfigError, Unavailable
+from harness.errors import ConfigError, Unavailable, did_you_mean
 from harness.provision.dapr import provide_dapr
 from harness.provision.java import provide_java
 from harness.provision.kafka import provide_kafka
@@ -15,7 +15,7 @@ from harness.provision.progress import Progress, Quiet
 from harness.provision.store import Store
 from harness.provision.versions import DAPR_BINARIES
 from harness.settings import Settings
-from harness.topology import Node, did_you_mean
+from harness.topology import Node
 
 
 class Toolbox:

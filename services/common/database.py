@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from functools import cache
 
@@ -37,8 +38,21 @@ async def session() -> AsyncIterator[AsyncSession]:
         yield opened
 
 
-async def create_tables(*parts: MetaData) -> None:
-    """Create what is missing."""
+def tables(*parts: MetaData) -> Callable[[], AbstractAsyncContextManager[None]]:
+    """Tables that are there before the first request; connections are closed after the last."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[None]:
+        await _create(*parts)
+        try:
+            yield
+        finally:
+            await engine().dispose()
+
+    return opened
+
+
+async def _create(*parts: MetaData) -> None:
     async with engine().begin() as connection:
         # Services that share a database start together, and IF NOT EXISTS is no lock.
         await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext("tables"))))

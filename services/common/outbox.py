@@ -7,16 +7,17 @@ in between. `relay` tells the sidecar afterwards: at least once, and in order fo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Identity, String
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from services.common.database import UTC_TIME
+from services.common.database import UTC_TIME, now
 from services.common.settings import settings
 from services.common.sidecar import CLOUD_EVENT, publish_path
+from services.common.tracing import trace_headers
 
 
 class Base(DeclarativeBase):
@@ -36,6 +37,8 @@ class OutboxRow(Base):
     params: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
     body: Mapped[Any | None] = mapped_column(JSON)
     content_type: Mapped[str] = mapped_column(String(100), default="application/json")
+    trace: Mapped[dict[str, str]] = mapped_column(JSON)
+    expires_at: Mapped[datetime | None] = mapped_column(UTC_TIME, default=None)
     attempts: Mapped[int] = mapped_column(default=0)
     not_before: Mapped[datetime | None] = mapped_column(UTC_TIME, default=None)
 
@@ -46,6 +49,7 @@ class Call:
 
     Attributes:
         key: calls of one key are made one after the other, in the order of their commits.
+        expires_in: for how long a call that fails is made again; None for ever.
     """
 
     key: str
@@ -54,6 +58,7 @@ class Call:
     params: dict[str, str] = field(default_factory=dict)
     body: Any = None
     content_type: str = "application/json"
+    expires_in: timedelta | None = None
 
 
 def publishing(topic: str, key: str, event: dict[str, Any]) -> Call:
@@ -70,4 +75,11 @@ async def tell(database: AsyncSession, *calls: Call) -> None:
     order of their calls' numbers.
     """
     await database.flush()
-    database.add_all(OutboxRow(**vars(call)) for call in calls)
+    database.add_all(_row(call) for call in calls)
+
+
+def _row(call: Call) -> OutboxRow:
+    values = {**vars(call)}
+    expires_in = values.pop("expires_in")
+    end = now() + expires_in if expires_in else None
+    return OutboxRow(**values, trace=trace_headers(), expires_at=end)

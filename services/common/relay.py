@@ -114,12 +114,14 @@ async def _in_order(rows: Sequence[OutboxRow], gate: asyncio.Semaphore) -> list[
             try:
                 answer = await sidecar().request(
                     row.method, row.path, params=row.params, json=row.body,
-                    headers={"content-type": row.content_type},
+                    headers={"content-type": row.content_type, **row.trace},
                 )  # fmt: skip
                 answer.raise_for_status()
             except httpx.HTTPError as error:
-                log.warning("the outbox keeps %s %s: %r", row.method, row.path, error)
-                return made
+                if row.expires_at is None or now() < row.expires_at:
+                    log.warning("the outbox keeps %s %s: %r", row.method, row.path, error)
+                    return made
+                log.error("the outbox gives up %s %s: %r", row.method, row.path, error)
         made.append(row)
     return made
 

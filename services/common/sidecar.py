@@ -14,6 +14,7 @@ from fastapi import Header
 from services.common.database import now
 from services.common.problems import Refused
 from services.common.settings import settings
+from services.common.tracing import trace_headers
 
 CLOUD_EVENT = "application/cloudevents+json"
 """Under another content type daprd would wrap the event into one of its own."""
@@ -25,8 +26,16 @@ def sidecar() -> httpx.AsyncClient:
     own = settings()
     headers = {"dapr-api-token": own.dapr_api_token} if own.dapr_api_token else {}
     return httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{own.dapr_http_port}", headers=headers, timeout=10.0
+        base_url=f"http://127.0.0.1:{own.dapr_http_port}",
+        headers=headers,
+        timeout=10.0,
+        event_hooks={"request": [_in_its_trace]},
     )
+
+
+async def _in_its_trace(request: httpx.Request) -> None:
+    for name, value in trace_headers().items():
+        request.headers.setdefault(name, value)
 
 
 async def from_sidecar(dapr_api_token: Annotated[str, Header()] = "") -> None:

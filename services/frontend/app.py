@@ -10,13 +10,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.staticfiles import StaticFiles
 from sse_starlette import EventSourceResponse
 
-from services.common import problems
+from services.common.app import service
 from services.common.settings import settings
-from services.common.sidecar import from_sidecar, invoke, sidecar
+from services.common.sidecar import from_sidecar, invoke
 from services.frontend.live import Live
 
 BACKEND, NOTIFICATIONS = "backend-service", "notification-service"
@@ -25,21 +25,13 @@ live = Live()
 
 
 @asynccontextmanager
-async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-    """Listeners are let go and connections closed after the last request."""
+async def listeners() -> AsyncIterator[None]:
+    """They are let go at the end."""
     yield
     live.close()
-    await sidecar().aclose()
 
 
-app = FastAPI(title="frontend", version="1.0.0", lifespan=lifespan)
-problems.install(app)
-
-
-@app.get("/healthz", tags=["health"])
-async def healthz() -> dict[str, str]:
-    """The service answers."""
-    return {"status": "ok"}
+app = service("frontend", listeners)
 
 
 @app.api_route(
@@ -94,7 +86,7 @@ async def _pass_on(service: str, request: Request) -> Response:
     headers = {
         name: value
         for name, value in request.headers.items()
-        if name in ("content-type", "if-match", "traceparent")
+        if name in ("content-type", "if-match")
     }
     answer = await invoke(
         # As it came: the decoded path would lose what was encoded in it.

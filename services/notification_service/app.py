@@ -5,25 +5,27 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Query, Request
+from fastapi import Depends, Query, Request
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.common import problems
-from services.common.database import create_tables, engine, session
+from services.common.app import service
+from services.common.bindings import mail, webhook
+from services.common.database import session, tables
 from services.common.outbox import Base as Outbox
 from services.common.outbox import Call, publishing, tell
 from services.common.relay import Relaying, relaying
 from services.common.settings import settings
-from services.common.sidecar import cloud_event, from_sidecar, sidecar
+from services.common.sidecar import cloud_event, from_sidecar
 from services.common.words import UserId
 from services.notification_service.models import (
     Base,
+    Contact,
+    ContactRow,
     DeadLetter,
     DeadLetterRow,
     Notification,
@@ -34,36 +36,20 @@ log = logging.getLogger("uvicorn.error")
 Database = Annotated[AsyncSession, Depends(session)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
+REMINDER = "com.taskmanager.reminder.due"
 WORDING = {
     "com.taskmanager.task.created": "Task created",
     "com.taskmanager.task.updated": "Task updated",
     "com.taskmanager.task.completed": "Task completed",
     "com.taskmanager.task.deleted": "Task deleted",
-    "com.taskmanager.reminder.due": "Reminder",
+    REMINDER: "Reminder",
 }
 DEAD_LETTERS, UPDATES = "dead-letters", "task-updates"
 SUCCESS = {"status": "SUCCESS"}
 DROP = {"status": "DROP"}
 
 
-@asynccontextmanager
-async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-    """Tables before the first request; connections closed after the last."""
-    await create_tables(Base.metadata, Outbox.metadata)
-    async with relaying():
-        yield
-    await sidecar().aclose()
-    await engine().dispose()
-
-
-app = FastAPI(title="notification-service", version="1.0.0", lifespan=lifespan)
-problems.install(app)
-
-
-@app.get("/healthz", tags=["health"])
-async def healthz() -> dict[str, str]:
-    """The service answers."""
-    return {"status": "ok"}
+app = service("notification-service", tables(Base.metadata, Outbox.metadata), relaying)
 
 
 @app.get("/dapr/subscribe", dependencies=[Depends(from_sidecar)], include_in_schema=False)
@@ -98,7 +84,8 @@ async def receive(request: Request, database: Database, relay: Relaying) -> dict
     new = await database.scalar(made.returning(NotificationRow.event_id))
     if new is not None:
         # In the same commit: a notification that is there is one that the pages are told of.
-        await tell(database, _update(row))
+        contact = await database.get(ContactRow, row["user_id"])
+        await tell(database, _update(row), *(_sent_out(row, contact) if contact else ()))
     await database.commit()
     relay.wake()
     return SUCCESS
@@ -139,6 +126,32 @@ async def list_notifications(user_id: UserId, database: Database) -> list[Notifi
         .order_by(NotificationRow.created_at)
     )
     return [Notification.model_validate(row) for row in await database.scalars(query)]
+
+
+@app.get("/api/{user_id}/contact", tags=["contact"])
+async def read_contact(user_id: UserId, database: Database) -> Contact:
+    """Where a user is told of notifications besides on the page."""
+    row = await database.get(ContactRow, user_id)
+    return Contact.model_validate(row) if row else Contact()
+
+
+@app.put("/api/{user_id}/contact", tags=["contact"])
+async def set_contact(user_id: UserId, contact: Contact, database: Database) -> Contact:
+    """Say where a user is told from now on."""
+    values = contact.model_dump()
+    said = insert(ContactRow).values(user_id=user_id, **values)
+    await database.execute(said.on_conflict_do_update(index_elements=["user_id"], set_=values))
+    await database.commit()
+    return contact
+
+
+def _sent_out(row: dict[str, Any], contact: ContactRow) -> Iterator[Call]:
+    """A webhook for each notification, a mail for reminders only."""
+    user = row["user_id"]
+    if contact.webhook:
+        yield webhook(user, f"/{user}", row["event_id"], row)
+    if contact.email and row["kind"] == REMINDER:
+        yield mail(user, [contact.email], row["message"], [row["message"], f"For {user}."])
 
 
 def _update(row: dict[str, Any]) -> Call:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
 from sqlalchemy import String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -29,6 +30,16 @@ class NotificationRow(Base):
     created_at: Mapped[datetime] = mapped_column(UTC_TIME, default=now)
 
 
+class ContactRow(Base):
+    """Where a user is told of notifications besides on the page."""
+
+    __tablename__ = "contacts"
+
+    user_id: Mapped[str] = mapped_column(String(200), primary_key=True)
+    email: Mapped[str | None] = mapped_column(String(254))
+    webhook: Mapped[bool]
+
+
 class DeadLetterRow(Base):
     """An event that no handler could take, as it came."""
 
@@ -49,6 +60,36 @@ class DeadLetter(BaseModel):
     kind: str
     event: str
     created_at: AwareDatetime
+
+
+Email = Annotated[
+    str,
+    # What a browser's <input type="email"> takes, from the HTML standard; so no semicolon, at which
+    # the mail binding would split.
+    StringConstraints(
+        max_length=254,
+        pattern=r"^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+        r"(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
+    ),
+]
+
+
+class Contact(BaseModel):
+    """Where a user is told of notifications besides on the page.
+
+    Attributes:
+        email: gets reminders.
+        webhook: whether the receiver of webhooks gets every notification.
+    """
+
+    model_config = ConfigDict(
+        from_attributes=True,
+        extra="forbid",
+        json_schema_extra={"examples": [{"email": "ada@example.org", "webhook": True}]},
+    )
+
+    email: Email | None = None
+    webhook: bool = False
 
 
 class Notification(BaseModel):

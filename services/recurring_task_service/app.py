@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import httpx
-from fastapi import Depends, FastAPI, Query, Request
+from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from services.common import problems
+from services.common.app import service
 from services.common.recurrence import FIRST_YEAR, LAST_YEAR, Recurrence, Time
-from services.common.sidecar import from_sidecar, invoke, sidecar
+from services.common.sidecar import from_sidecar, invoke
 from services.recurring_task_service.occurrences import next_due
 
 log = logging.getLogger("uvicorn.error")
@@ -58,21 +56,7 @@ class Following(BaseModel):
     task_id: str | None = None
 
 
-@asynccontextmanager
-async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-    """Connections are closed after the last request."""
-    yield
-    await sidecar().aclose()
-
-
-app = FastAPI(title="recurring-task-service", version="1.0.0", lifespan=lifespan)
-problems.install(app)
-
-
-@app.get("/healthz", tags=["health"])
-async def healthz() -> dict[str, str]:
-    """The service answers."""
-    return {"status": "ok"}
+app = service("recurring-task-service")
 
 
 # By the declarative subscription, which routes completions here and drops the rest.

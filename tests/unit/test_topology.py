@@ -20,6 +20,14 @@ def test_an_app_brings_its_sidecar_and_one_control_plane() -> None:
     assert sorted(names) == ["a", "a-daprd", "b", "b-daprd", "b-inbox", "placement", "scheduler"]
 
 
+def test_mtls_brings_a_sentry() -> None:
+    """Whatever the number of apps; without it there is none."""
+    apps = (App("a", asgi="m:x"), App("b", asgi="m:x"))
+
+    assert "sentry" in Topology(*apps, mtls=True)
+    assert "sentry" not in Topology(*apps)
+
+
 def test_two_nodes_of_one_name_are_refused() -> None:
     """The name is in the message."""
     with pytest.raises(ConfigError, match="two nodes of the topology are named 'kafka'"):

@@ -1,0 +1,97 @@
+"""What stands for the world outside: it takes webhooks, mails and traces, and records them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from harness.deadline import Check
+from harness.errors import Unavailable
+from harness.launch import Launch
+from harness.nodes.base import Plain
+from harness.probe import inbox_server
+from harness.ready.tcp import TcpCheck
+from harness.topology import HOST, Book
+
+RECORD = "received.jsonl"
+PROGRAMS = ("receiver_server.py", "inbox_server.py")
+FOLDER = Path(inbox_server.__file__).parent
+HTTP_PACKAGES = ("h11",)
+MAIL_PACKAGES = ("aiosmtpd", "public", "attr", "attrs")
+"""aiosmtpd, and what it imports: atpublic and attrs."""
+
+
+@dataclass(frozen=True)
+class Receiver(Plain):
+    """An HTTP server that says 202 to everything, and a mail server that takes everything.
+
+    What has come is read by ``dapr.inbox(name)``: requests as daprd made them, and mails as
+    deliveries of the method ``MAIL`` whose data has ``from``, ``to``, ``subject`` and ``text``.
+    Traces that a Configuration sends to ``<url>/api/v2/spans`` (Zipkin's path) are read by
+    ``dapr.trace(id)``.
+
+    Args:
+        name: the node's name; it exports ``<name>.url``, ``.host``, ``.port`` and ``.smtp`` (a
+            port).
+        mail: whether mails are taken, which needs aiosmtpd.
+    """
+
+    tools = ("app",)
+    records = True
+
+    name: str = "receiver"
+    mail: bool = True
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What pip installs into an image that it runs in."""
+        return ("h11", *(("aiosmtpd",) if self.mail else ()))
+
+    def plan(self, book: Book) -> Launch:
+        """A Python process of our own; a container gets its files and what they import along.
+
+        Raises:
+            Unavailable: mails are wanted and aiosmtpd is not installed.
+        """
+        listen, inside = book.listen(self.name), book.inside(self.name)
+        smtp = book.listen(self.name, "smtp") if self.mail else None
+        home, python = book.home(self.name), "python3" if inside else sys.executable
+        program = (home if inside else FOLDER) / PROGRAMS[0]
+        packages = self._imported()
+        return Launch(
+            name=self.name,
+            argv=(python, str(program), str(listen), str(smtp or "-"), str(home / RECORD)),
+            ports=(listen.port, *((smtp.port,) if smtp else ())),
+            files={each: (FOLDER / each).read_text() for each in PROGRAMS} if inside else {},
+            folders=packages if inside else {},
+            grace=0.5,
+            image="app",
+        )
+
+    def checks(self, book: Book) -> Sequence[Check]:
+        """It listens."""
+        return (TcpCheck(book.endpoint(self.name), forwarded=book.inside(self.name)),)
+
+    def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
+        """``url``, ``host`` and ``port`` of its HTTP server, ``smtp``: the port for mails."""
+        endpoint = book.endpoint(self.name, viewer=viewer)
+        values = {"url": endpoint.http, "host": endpoint.host, "port": str(endpoint.port)}
+        if self.mail:
+            values["smtp"] = str(book.endpoint(self.name, "smtp", viewer=viewer).port)
+        return values
+
+    def _imported(self) -> dict[str, Path]:
+        found = {}
+        for package in (*HTTP_PACKAGES, *(MAIL_PACKAGES if self.mail else ())):
+            spec = find_spec(package)
+            if spec is None or spec.origin is None:
+                raise Unavailable(
+                    f"node {self.name!r} takes mails, and {package} is not installed",
+                    expected="the aiosmtpd package",
+                    hint="pip install 'dapr-harness[mail]', or Receiver(mail=False)",
+                )
+            found[package] = Path(spec.origin).parent
+        return found

@@ -1,0 +1,24 @@
+"""What a sidecar counts, by the names of Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from harness.endpoint import Endpoint
+from harness.loopback import ask
+
+
+def samples(endpoint: Endpoint) -> Iterator[Sample]:
+    """Every sample that a metrics port shows now: its ``name``, ``labels`` and ``value``."""
+    text = ask("GET", f"{endpoint.http}/").raise_for_status().text
+    for family in text_string_to_metric_families(text):
+        yield from family.samples
+
+
+def total(endpoint: Endpoint, name: str, labels: dict[str, str]) -> float:
+    """The sum of the samples of a name that have these labels; 0 while nothing was counted."""
+    wanted = labels.items()
+    return sum(s.value for s in samples(endpoint) if s.name == name and wanted <= s.labels.items())

@@ -1,0 +1,60 @@
+"""Traces as sidecars have sent them, in Zipkin's format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from harness.probe.inbox import Delivery
+
+PATH = "/api/v2/spans"
+"""Where a Zipkin collector takes them; https://zipkin.io/zipkin-api/ has the format."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """One step of a trace.
+
+    Attributes:
+        service: the app-id whose sidecar has told it.
+        kind: ``SERVER``, ``CLIENT``, ``PRODUCER``, ``CONSUMER`` or "".
+        parent: the id of the span it is part of, "" for the first.
+        began: seconds since the epoch.
+        took: seconds.
+    """
+
+    trace: str
+    id: str
+    parent: str
+    name: str
+    service: str
+    kind: str
+    began: float
+    took: float
+    tags: dict[str, str]
+
+
+def spans_of(deliveries: Iterable[Delivery], trace: str) -> list[Span]:
+    """Every span of a trace among what a collector was sent, the earliest first."""
+    found = [span for each in deliveries if each.path == PATH for span in _read(each)]
+    return sorted((span for span in found if span.trace == trace), key=lambda span: span.began)
+
+
+def _read(delivery: Delivery) -> Iterator[Span]:
+    rows: list[dict[str, Any]] = (
+        json.loads(delivery.data) if isinstance(delivery.data, str) else delivery.data
+    )
+    for row in rows:
+        yield Span(
+            trace=row["traceId"],
+            id=row["id"],
+            parent=row.get("parentId", ""),
+            name=row.get("name", ""),
+            service=(row.get("localEndpoint") or {}).get("serviceName", ""),
+            kind=row.get("kind", ""),
+            began=row.get("timestamp", 0) / 1e6,
+            took=row.get("duration", 0) / 1e6,
+            tags=row.get("tags") or {},
+        )

@@ -1,0 +1,84 @@
+"""With mTLS every sidecar proves who it is, and the backend is called by those it knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from harness import DaprError, Settings, Stack, World, running
+from scenarios.topology import todo
+
+BACKEND = "backend-service"
+SECURED = ("components", "components/mtls")
+
+
+@pytest.fixture(scope="module")
+def stack(dapr_settings: Settings) -> Iterator[Stack]:
+    """The application with a sentry."""
+    with running(todo(resources=SECURED, mtls=True), dapr_settings) as started:
+        yield started
+
+
+@pytest.fixture
+def dapr_sync(stack: Stack) -> Iterator[World]:
+    """A world on that stack."""
+    with World(stack) as world:
+        yield world
+
+
+def test_the_page_may_call_the_backend(dapr_sync: World) -> None:
+    """And the rest goes on as without: event, notification."""
+    user = dapr_sync.name("ada")
+
+    answer = dapr_sync.app("frontend").post(f"/api/{user}/tasks", json={"title": "Secured"})
+
+    assert 201 == answer.status_code
+    dapr_sync.eventually(lambda: dapr_sync.table("notifications").count(user_id=user) == 1)
+
+
+def test_a_completed_task_of_a_series_is_followed_by_the_next(dapr_sync: World) -> None:
+    """The recurring-task-service may call what it needs."""
+    user = dapr_sync.name("ada")
+    page = dapr_sync.app("frontend")
+    task = {
+        "title": "Water the plants",
+        "due_at": "2030-01-31T08:00:00Z",
+        "recurrence": {"frequency": "daily"},
+    }
+
+    made = page.post(f"/api/{user}/tasks", json=task).json()
+    page.post(f"/api/{user}/tasks/{made['id']}/complete").raise_for_status()
+
+    dapr_sync.eventually(lambda: len(page.get(f"/api/{user}/tasks").json()) == 2)
+
+
+@pytest.mark.parametrize(
+    ("caller", "verb", "path"),
+    [
+        pytest.param("notification-service", "GET", "api/ada/tasks", id="an unknown caller"),
+        pytest.param("frontend", "GET", "series/waiting", id="another path"),
+        pytest.param("recurring-task-service", "GET", "api/ada/tasks", id="another verb"),
+    ],
+)
+def test_a_call_that_nobody_has_allowed_is_refused(
+    dapr_sync: World, caller: str, verb: str, path: str
+) -> None:
+    """By the callee's sidecar, which knows the caller by its certificate; no service is asked."""
+    with pytest.raises(DaprError) as refused:
+        dapr_sync.sidecar(caller).invoke(BACKEND, path, verb=verb)
+
+    assert (403, "ERR_DIRECT_INVOKE") == (refused.value.status, refused.value.error_code)
+    assert not dapr_sync.inbox(BACKEND).all(path=f"/{path}")
+
+
+def test_without_mtls_nobody_is_known(dapr_settings: Settings) -> None:
+    """The same rules refuse the page too: without a certificate there is no caller to allow."""
+    with (
+        running(todo(resources=SECURED), dapr_settings) as stack,
+        World(stack) as dapr,
+        pytest.raises(DaprError) as refused,
+    ):
+        dapr.sidecar("frontend").invoke(BACKEND, "api/ada/tasks", verb="GET")
+
+    assert 403 == refused.value.status

@@ -1,0 +1,42 @@
+"""What every service is made with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+
+from services.common import problems
+from services.common.sidecar import sidecar
+from services.common.tracing import Tracing
+
+Part = Callable[[], AbstractAsyncContextManager[None]]
+
+
+def service(title: str, *parts: Part) -> FastAPI:
+    """A FastAPI app with a health path, problems for errors, and traces that go on.
+
+    Args:
+        title: the app-id.
+        parts: what is open while the service serves, in this order, and closed in the other.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as opened:
+            opened.push_async_callback(sidecar().aclose)
+            for part in parts:
+                await opened.enter_async_context(part())
+            yield
+
+    app = FastAPI(title=title, version="1.0.0", lifespan=lifespan)
+    app.add_middleware(Tracing)
+    app.add_api_route("/healthz", healthz, tags=["health"])
+    problems.install(app)
+    return app
+
+
+async def healthz() -> dict[str, str]:
+    """The service answers."""
+    return {"status": "ok"}

@@ -1,0 +1,42 @@
+"""The trace in which a service was called goes on in what it calls.
+
+Sidecars make the spans. A service has to hand the W3C headers on, or each of its calls would begin
+a trace of its own: https://www.w3.org/TR/trace-context/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from opentelemetry import context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+Scope = MutableMapping[str, Any]
+Message = Callable[..., Awaitable[Any]]
+_PROPAGATOR = TraceContextTextMapPropagator()
+
+
+class Tracing:
+    """ASGI middleware: what happens in a request happens in its trace."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Message, send: Message) -> None:
+        """One request."""
+        headers = {
+            name.decode(): value.decode("latin-1") for name, value in scope.get("headers", ())
+        }
+        token = context.attach(_PROPAGATOR.extract(headers))
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            context.detach(token)
+
+
+def trace_headers() -> dict[str, str]:
+    """``traceparent`` and ``tracestate`` of the request that is being served, if it has them."""
+    headers: dict[str, str] = {}
+    _PROPAGATOR.inject(headers)
+    return headers
