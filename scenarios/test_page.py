@@ -189,3 +189,24 @@ async def test_the_focus_stays_when_news_arrive(page: Page, dapr: AsyncWorld) ->
 
     await expect(page.locator("#tasks li")).to_have_count(2)
     await expect(button).to_be_focused()
+
+
+async def test_a_reminder_comes_by_mail_too(page: Page, dapr: AsyncWorld) -> None:
+    """Said on the page, kept over a reload, and then done."""
+    address = f"{dapr.name('user')}@example.org"
+    await page.get_by_label("Reminders by mail to").fill(address)
+    await page.get_by_label("all by webhook").check()
+    await page.locator("#contact").get_by_role("button", name="Save").click()
+    await expect(page.locator("#saved")).to_have_text("saved")
+
+    await page.reload()
+    await expect(page.get_by_label("Reminders by mail to")).to_have_value(address)
+    await expect(page.get_by_label("all by webhook")).to_be_checked()
+    now = await page.evaluate("new Date(Date.now() - new Date().getTimezoneOffset() * 60000)")
+    await add(page, "Call Ada", Remind=f"{now:%Y-%m-%dT%H:%M:%S}")
+
+    receiver = dapr.inbox("receiver")
+    mail = await receiver.next(method="MAIL", path=address)
+    hook = await receiver.next(path=f"/webhooks/{dapr.name('user')}")
+    assert "Reminder: Call Ada" == mail.data["subject"]
+    assert "Task created: Call Ada" == hook.data["message"]

@@ -50,6 +50,7 @@ async def to_backend(request: Request) -> Response:
 
 
 @app.get("/api/{user_id}/notifications", include_in_schema=False)
+@app.api_route("/api/{user_id}/contact", methods=["GET", "PUT"], include_in_schema=False)
 async def to_notifications(request: Request) -> Response:
     """Ask the notification service what the page has asked."""
     return await _pass_on(NOTIFICATIONS, request)

@@ -200,6 +200,21 @@ $("say").addEventListener("submit", async (event) => {
   if (found) showTalk(found);
 });
 
+async function readContact() {
+  const said = await ask("GET", api("contact"));
+  $("contact").email.value = said.email ?? "";
+  $("contact").webhook.checked = said.webhook;
+  $("saved").textContent = "";
+}
+
+$("contact").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = event.target;
+  $("saved").textContent = "";
+  const said = { email: form.email.value.trim() || null, webhook: form.webhook.checked };
+  if (await attempt(() => ask("PUT", api("contact"), said))) $("saved").textContent = "saved";
+});
+
 document.querySelectorAll("[name=filter]").forEach((each) => each.addEventListener("change", draw));
 $("find").addEventListener("input", draw);
 
@@ -210,6 +225,7 @@ function open(name) {
   connect();
   attempt(load);
   attempt(readTalk);
+  attempt(readContact);
 }
 $("user").addEventListener("change", (event) => open(event.target.value.trim()));
 open(new URLSearchParams(location.search).get("user") ?? localStorage.getItem("user"));
