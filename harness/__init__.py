@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from harness.nodes.kafka import Kafka as Kafka
     from harness.nodes.postgres import Postgres as Postgres
     from harness.nodes.receiver import Receiver as Receiver
+    from harness.nodes.redis import Redis as Redis
     from harness.nodes.redpanda import Redpanda as Redpanda
     from harness.nodes.sidecar import Sidecar as Sidecar
     from harness.run import running as running
@@ -58,6 +59,7 @@ _HOMES = {
     "Postgres": "nodes.postgres",
     "ProbeTimeout": "errors",
     "Receiver": "nodes.receiver",
+    "Redis": "nodes.redis",
     "Redpanda": "nodes.redpanda",
     "Scheduler": "nodes.control",
     "Settings": "settings",

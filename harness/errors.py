@@ -19,7 +19,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 
@@ -115,6 +115,7 @@ class DaprError(Exception):
         status: the HTTP status.
         error_code: Dapr's ``errorCode``, empty when the answer was not Dapr's JSON.
         call: method and path of the call.
+        failed_entries: of a bulk publish: why, by the ids of the entries that were not published.
     """
 
     def __init__(self, call: str, status: int, error_code: str, message: str) -> None:
@@ -122,6 +123,7 @@ class DaprError(Exception):
         self.status = status
         self.error_code = error_code
         self.message = message
+        self.failed_entries: Mapping[str, str] = {}
         super().__init__(f"{call} -> {status} {error_code}: {message}")
 
 

@@ -249,7 +249,8 @@ class Topology:
 
     Args:
         nodes: what runs; nodes that they imply (sidecars, control plane) are added.
-        resources: folders of Dapr YAML, relative to the project's root.
+        resources: folders of Dapr YAML, relative to the project's root; a resource takes the
+            place of one of the same kind and name in an earlier folder.
         mtls: whether sidecars and control plane prove who they are, by certificates of a sentry.
 
     Raises:

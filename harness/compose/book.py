@@ -23,6 +23,7 @@ PORTS: Mapping[tuple[str, str], int] = {
     ("redpanda", "schemas"): 18081,
     ("redpanda", "proxy"): 18082,
     ("postgres", "main"): 15432,
+    ("redis", "main"): 16379,
     ("placement", "main"): 50005,
     ("placement", "health"): 18080,
     ("placement", "metrics"): 19090,

@@ -40,6 +40,7 @@ POD = "The pod of {name}: its namespace, its name on the network, its published 
 COMMENTS = {
     "kafka": "Two listeners: HOST for this machine, NETWORK for the containers.",
     "redpanda": "Two listeners: host for this machine, network for the containers.",
+    "redis": "The state store.",
     "placement": "Where actors live. Its image has no shell, so no healthcheck can run in it.",
     "scheduler": "When jobs fire. As with placement, sidecars try again until it answers.",
     "daprd": "The sidecar. Its image has no shell; the app's own check and its log tell.",

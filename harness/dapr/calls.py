@@ -19,6 +19,7 @@ from harness.dapr.model import (
     Metadata,
     StateItem,
     StateOperation,
+    StatePage,
 )
 from harness.errors import DaprError
 
@@ -166,6 +167,21 @@ def transact_state(store: str, operations: Sequence[StateOperation]) -> Call[Non
     )
 
 
+def query_state(
+    store: str, query: Mapping[str, Any], metadata: Mapping[str, str]
+) -> Call[StatePage]:
+    """What a filter finds; an empty answer is 204."""
+
+    def read(answer: httpx.Response) -> StatePage:
+        body = _json(answer)
+        rows = body.get("results") or []
+        items = [StateItem(row["key"], row.get("data"), row.get("etag") or "") for row in rows]
+        return StatePage(items, body.get("token") or "")
+
+    path = f"/v1.0-alpha1/state/{_part(store)}/query"
+    return Call("POST", path, read, params=_query(metadata), json=dict(query))
+
+
 def invoke(
     app_id: str,
     method: str,
@@ -193,6 +209,7 @@ def schedule_job(
     repeats: int | None,
     data: Any,
     overwrite: bool,
+    failure_policy: Mapping[str, Any] | None,
 ) -> Call[None]:
     """Schedule a job; without overwrite a second one of the name is refused with 409."""
     body: dict[str, Any] = {
@@ -200,6 +217,7 @@ def schedule_job(
         "schedule": schedule,
         "repeats": repeats,
         "overwrite": overwrite or None,
+        "failurePolicy": failure_policy,
     }
     present = {key: value for key, value in body.items() if value is not None}
     # Data are always there, as null if need be: seen on 1.18.2, a job that was posted without any
@@ -273,7 +291,10 @@ def _error(call: str, answer: httpx.Response) -> DaprError:
     body = _body(answer)
     if isinstance(body, dict):
         code, message = body.get("errorCode", ""), body.get("message", "")
-        return DaprError(call, answer.status_code, str(code), str(message))
+        failed = body.get("failedEntries") or ()
+        error = DaprError(call, answer.status_code, str(code), str(message))
+        error.failed_entries = {each["entryId"]: each.get("error", "") for each in failed}
+        return error
     return DaprError(call, answer.status_code, "", answer.text[:500])
 
 

@@ -17,6 +17,7 @@ from harness.dapr.model import (
     Metadata,
     StateItem,
     StateOperation,
+    StatePage,
 )
 from harness.endpoint import Endpoint
 
@@ -114,6 +115,12 @@ class DaprClient(Closing):
         """All of the operations or none; a stale etag is status 500 here."""
         return self.run(calls.transact_state(store, operations))
 
+    def query_state(
+        self, store: str, query: Mapping[str, Any], metadata: Mapping[str, str] | None = None
+    ) -> StatePage:
+        """What a filter finds (alpha); a store that cannot query is status 500."""
+        return self.run(calls.query_state(store, query, metadata or {}))
+
     def invoke(
         self,
         app_id: str,
@@ -147,11 +154,22 @@ class DaprClient(Closing):
         repeats: int | None = None,
         data: Any = None,
         overwrite: bool = False,
+        failure_policy: Mapping[str, Any] | None = None,
     ) -> None:
-        """Schedule a job; ``due``: RFC 3339 or a duration, ``schedule``: six-field cron, @every."""
+        """Schedule a job; ``due``: RFC 3339 or a duration, ``schedule``: six-field cron, @every.
+
+        ``failure_policy`` is Dapr's: ``{"drop": {}}``, or ``{"constant": {"interval": "1s",
+        "maxRetries": 3}}``, which is what a job without one gets.
+        """
         return self.run(
             calls.schedule_job(
-                name, due=due, schedule=schedule, repeats=repeats, data=data, overwrite=overwrite
+                name,
+                due=due,
+                schedule=schedule,
+                repeats=repeats,
+                data=data,
+                overwrite=overwrite,
+                failure_policy=failure_policy,
             )
         )
 

@@ -32,6 +32,19 @@ class StateItem:
 
 
 @dataclass(frozen=True)
+class StatePage:
+    """Part of what a query has found.
+
+    Attributes:
+        items: in the order that the query asked for.
+        token: for the page after this one; "" when there may be none.
+    """
+
+    items: Sequence[StateItem]
+    token: str = ""
+
+
+@dataclass(frozen=True)
 class StateOperation:
     """One step of a state transaction.
 

@@ -104,6 +104,8 @@ class DaprResource:
 def read_resources(folders: Sequence[Path]) -> list[DaprResource]:
     """Every resource of some folders, each read as daprd does: not recursively.
 
+    A resource takes the place of one of the same kind and name in an earlier folder.
+
     Raises:
         ConfigError: a folder is missing, or a file is not valid YAML; with file and line.
     """
@@ -114,9 +116,10 @@ def read_resources(folders: Sequence[Path]) -> list[DaprResource]:
                 f"the resources folder {folder} does not exist",
                 hint="fix `resources=` of the topology; relative paths start at the project's root",
             )
-        for file in sorted(folder.iterdir()):
-            if file.suffix in (".yaml", ".yml"):
-                found += read_file(file)
+        files = [each for each in sorted(folder.iterdir()) if each.suffix in (".yaml", ".yml")]
+        own = [resource for file in files for resource in read_file(file)]
+        replaced = {(each.kind, each.name) for each in own}
+        found = [each for each in found if (each.kind, each.name) not in replaced] + own
     return found
 
 

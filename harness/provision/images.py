@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from harness.errors import ConfigError, did_you_mean
-from harness.provision.versions import DAPR, KAFKA
+from harness.provision.versions import DAPR, KAFKA, REDIS
 from harness.settings import Settings
 
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -61,6 +61,11 @@ IMAGES: Mapping[str, Image] = {
         "postgres:18",
         f"{NAMESPACE}/postgres:18",
         needs="PostgreSQL; made of the wheel that processes use, on the base",
+    ),
+    "redis": Image(
+        f"redis:{REDIS}",
+        f"{NAMESPACE}/redis:local",
+        needs="Redis; made of the server that processes use, on the base",
     ),
     "daprd": _dapr("daprd"),
     "placement": _dapr("placement"),

@@ -32,7 +32,7 @@ def context_of(name: str, path: ProgramPath) -> Context:
     """
     if name in DAPR_BINARIES:
         return _binary(name, path(name))
-    return {"kafka": _kafka, "postgres": _postgres}[name](path)
+    return {"kafka": _kafka, "postgres": _postgres, "redis": _redis}[name](path)
 
 
 def _binary(name: str, program: Path) -> Context:
@@ -170,6 +170,16 @@ def _postgres(path: ProgramPath) -> Context:
     return Context(
         "\n".join(lines) + "\n", {"install": install, "libs": libraries}, {"entry": POSTGRES_ENTRY}
     )
+
+
+def _redis(path: ProgramPath) -> Context:
+    lines = [
+        f"FROM {BASE}",
+        "COPY redis-server /usr/local/bin/redis-server",
+        "WORKDIR /data",
+        'CMD ["redis-server"]',
+    ]
+    return Context("\n".join(lines) + "\n", {"redis-server": path("redis")}, {})
 
 
 @contextmanager

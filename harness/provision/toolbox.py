@@ -12,6 +12,7 @@ from harness.provision.java import provide_java
 from harness.provision.kafka import provide_kafka
 from harness.provision.postgres import postgres_binary, postgres_wheel, provide_postgres
 from harness.provision.progress import Progress, Quiet
+from harness.provision.redis import provide_redis
 from harness.provision.store import Store
 from harness.provision.versions import DAPR_BINARIES
 from harness.settings import Settings
@@ -22,7 +23,7 @@ class Toolbox:
     """Finds or makes the programs that the processes runtime needs.
 
     Tools: ``daprd``, ``placement``, ``scheduler``, ``sentry``, ``java``, ``kafka`` (a folder),
-    ``postgres`` (the executable), ``postgres-data`` (a prepared data folder).
+    ``postgres`` (the executable), ``postgres-data`` (a prepared data folder), ``redis``.
 
     Args:
         settings: where to look, and whether the network may be used.
@@ -33,7 +34,9 @@ class Toolbox:
         self.settings = settings
         self.store = Store(settings.cache_dir)
         self._progress = progress or Quiet()
-        self._locks = {name: threading.Lock() for name in ("dapr", "java", "kafka", "postgres")}
+        self._locks = {
+            name: threading.Lock() for name in ("dapr", "java", "kafka", "postgres", "redis")
+        }
         self._found: dict[str, Path] = {}
 
     def path(self, tool: str) -> Path:
@@ -52,6 +55,7 @@ class Toolbox:
             "kafka": ("kafka", self._kafka),
             "postgres": ("postgres", postgres_binary),
             "postgres-wheel": ("postgres", postgres_wheel),
+            "redis": ("redis", lambda: provide_redis(self.settings)),
             "postgres-data": ("postgres", self._postgres),
         }
         if tool not in makers:
@@ -85,10 +89,10 @@ class Toolbox:
             Unavailable: a wheel is missing, or something is not here and the network is forbidden.
         """
         wanted = {part for node in nodes for tool in node.tools for part in _parts(tool)}
-        for part in sorted(wanted & {"java", "postgres"}):
+        for part in sorted(wanted & {"java", "postgres", "redis"}):
             self.path(part)
         if self.settings.offline:
-            for part in sorted(wanted - {"java", "postgres"}):
+            for part in sorted(wanted - {"java", "postgres", "redis"}):
                 self.path(part)
 
     def _dapr(self) -> Path:

@@ -32,6 +32,12 @@ JAVA_FLOOR = 17
 
 KAFKA = "4.3.1"
 
+REDIS = "7.4"
+"""Of the image; what is made here has the version of the wheel."""
+
+REDIS_FLOOR = "6.0"
+"""What Dapr's store asks for: components-contrib reads INFO of it and needs no module."""
+
 KAFKA_DATA = PurePosixPath("/var/lib/kafka/data")
 """Where the official image keeps its data, owned by the account it runs as."""
 

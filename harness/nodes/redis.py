@@ -1,0 +1,74 @@
+"""A Redis server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.deadline import Check
+from harness.launch import Launch
+from harness.nodes.base import Plain
+from harness.ready.redis import RedisCheck
+from harness.topology import HOST, Book
+
+CONFIG = "redis.conf"
+KEEPING = {"save": '""', "appendonly": "yes", "appendfsync": "no"}
+"""What is written outlives a kill of the server, not a crash of the machine."""
+
+
+@dataclass(frozen=True)
+class Redis(Plain):
+    """A server with a password of this stack.
+
+    Args:
+        name: the node's name; it exports ``<name>.address`` (``host:port``), ``.host``, ``.port``,
+            ``.password`` and ``.url``.
+        port: a fixed port.
+    """
+
+    tools = ("redis",)
+
+    name: str = "redis"
+    port: int | None = None
+
+    def plan(self, book: Book) -> Launch:
+        """The server, with its data in the node's folder; in a container, in the image's own."""
+        listen = book.listen(self.name, wanted=self.port)
+        options = {
+            "bind": listen.host,
+            "port": str(listen.port),
+            "requirepass": book.token(self.name),
+            **KEEPING,
+        }
+        plan = self._container if book.inside(self.name) else self._process
+        return plan(book, listen.port, options)
+
+    def _container(self, book: Book, port: int, options: Mapping[str, str]) -> Launch:
+        words = [word for key, value in options.items() for word in (f"--{key}", value.strip('"'))]
+        return Launch(name=self.name, argv=("redis-server", *words), image="redis", ports=(port,))
+
+    def _process(self, book: Book, port: int, options: Mapping[str, str]) -> Launch:
+        home = book.home(self.name)
+        # A file: what stands in a command line is seen by every account of the machine.
+        rows = {**options, "dir": f'"{home}"', "daemonize": "no"}
+        return Launch(
+            name=self.name,
+            argv=(str(book.tools.path("redis")), str(home / CONFIG)),
+            files={CONFIG: "".join(f"{key} {value}\n" for key, value in rows.items())},
+            ports=(port,),
+        )
+
+    def checks(self, book: Book) -> Sequence[Check]:
+        """It answers."""
+        return (RedisCheck(book.endpoint(self.name), book.token(self.name)),)
+
+    def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
+        """Connection values for apps and components."""
+        endpoint, password = book.endpoint(self.name, viewer=viewer), book.token(self.name)
+        return {
+            "address": str(endpoint),
+            "host": endpoint.host,
+            "port": str(endpoint.port),
+            "password": password,
+            "url": f"redis://:{password}@{endpoint}/0",
+        }
