@@ -40,9 +40,11 @@ async def test_a_ready_sidecar_knows_everything_that_was_declared(dapr: AsyncWor
     seen: Metadata = await dapr.sidecar(APP).metadata()
 
     assert {
+        ("mail", "bindings.smtp"),
         ("pubsub", "pubsub.kafka"),
         ("secrets", "secretstores.local.env"),
         ("statestore", "state.postgresql"),
+        ("webhook", "bindings.http"),
     } == {(each.name, each.type) for each in seen.components}
     assert {
         ("task-events", ("/events/task",)),

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from harness import App, Broker, Postgres, Receiver, Redis, Topology
 
+TOPICS = ("task-events:3", "task-updates:3", "task-imports:3", "reminders:3", "dead-letters:3")
+
 
 def todo(
     *,
@@ -41,7 +43,7 @@ def todo(
         )
 
     return Topology(
-        Broker(topics=["task-events:3", "task-updates:3", "reminders:3", "dead-letters:3"]),
+        Broker(topics=TOPICS),
         Postgres(databases=("todo",)),
         service("backend-service", database=True),
         service("notification-service", database=True),

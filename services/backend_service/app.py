@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.backend_service import conversations, reminders, series, tasks
+from services.backend_service import conversations, imports, reminders, series, tasks
 from services.backend_service.mcp_door import PATH, door
 from services.backend_service.models import Base
 from services.common.app import service
@@ -15,4 +15,5 @@ app.include_router(tasks.router)
 app.include_router(series.router)
 app.include_router(conversations.router)
 app.include_router(reminders.router)
+app.include_router(imports.router)
 app.add_route(PATH, door)  # type: ignore[arg-type]  # an ASGI app is an endpoint too

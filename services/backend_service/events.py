@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Literal
 
 from services.backend_service.models import Task
@@ -10,6 +11,9 @@ from services.common.sidecar import cloud_event
 
 TASK_EVENTS = "task-events"
 REMINDERS = "reminders"
+
+NEEDED_FOR = timedelta(days=1)
+"""Nobody needs a reminder of the day before yesterday."""
 
 Change = Literal["created", "updated", "completed", "deleted"]
 
@@ -33,4 +37,4 @@ def reminder_due(task: Task) -> Call:
     event = cloud_event(
         "com.taskmanager.reminder.due", task.id, data, event_id=f"reminder-{task.id}-{due}"
     )
-    return publishing(REMINDERS, task.id, event)
+    return publishing(REMINDERS, task.id, event, NEEDED_FOR)

@@ -28,9 +28,7 @@ async def create_task(
     user_id: UserId, new: NewTask, changes: Recording, response: Response
 ) -> Task:
     """Make a task, and its reminder if it has one."""
-    row = TaskRow(user_id=user_id, **_columns(new))
-    row.recurrence = _anchored(row)
-    task = await changes.add(row)
+    task = await changes.add(row_of(user_id, new))
     response.headers["etag"] = etag(task)
     return task
 
@@ -131,6 +129,13 @@ async def own(
         raise Refused(404, "no such task")
     if if_match is not None and if_match not in ("*", f'"{row.version}"'):
         raise Refused(412, f"version {row.version} of this task is current")
+    return row
+
+
+def row_of(user_id: str, new: NewTask, task_id: str | None = None) -> TaskRow:
+    """A new task, under an id of its own unless one is given."""
+    row = TaskRow(user_id=user_id, **_columns(new), **({"id": task_id} if task_id else {}))
+    row.recurrence = _anchored(row)
     return row
 
 

@@ -61,10 +61,16 @@ class Call:
     expires_in: timedelta | None = None
 
 
-def publishing(topic: str, key: str, event: dict[str, Any]) -> Call:
-    """The call that publishes a CloudEvent; events of one key keep their order."""
+def publishing(topic: str, key: str, event: dict[str, Any], ttl: timedelta | None = None) -> Call:
+    """The call that publishes a CloudEvent; events of one key keep their order.
+
+    Args:
+        ttl: after which nobody needs the event: a sidecar that gets it later drops it.
+    """
     # Metadata must be query parameters: daprd ignores them as headers.
     params = {"metadata.partitionKey": key}
+    if ttl is not None:
+        params["metadata.ttlInSeconds"] = str(int(ttl.total_seconds()))
     return Call(key, "POST", publish_path(topic), params, event, CLOUD_EVENT)
 
 

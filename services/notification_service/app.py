@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import uuid
@@ -53,10 +54,11 @@ app = service("notification-service", tables(Base.metadata, Outbox.metadata), re
 
 
 @app.get("/dapr/subscribe", dependencies=[Depends(from_sidecar)], include_in_schema=False)
-async def subscribe() -> list[dict[str, str]]:
+async def subscribe() -> list[dict[str, Any]]:
     """What daprd asks once, by GET, when the app's port opens.
 
-    What a handler drops goes to the dead-letter topic, which is a topic like others.
+    What a handler drops goes to the dead-letter topic, which is a topic like others. It is read as
+    bytes: a dead letter may be no CloudEvent, and daprd would try to read it as one for ever.
     """
     name = settings().pubsub_name
     routes = {"task-events": "/events/task", "reminders": "/events/reminder"}
@@ -65,7 +67,12 @@ async def subscribe() -> list[dict[str, str]]:
             {"pubsubname": name, "topic": topic, "route": route, "deadLetterTopic": DEAD_LETTERS}
             for topic, route in routes.items()
         ),
-        {"pubsubname": name, "topic": DEAD_LETTERS, "route": "/events/dead-letter"},
+        {
+            "pubsubname": name,
+            "topic": DEAD_LETTERS,
+            "route": "/events/dead-letter",
+            "metadata": {"rawPayload": "true"},
+        },
     ]
 
 
@@ -94,16 +101,19 @@ async def receive(request: Request, database: Database, relay: Relaying) -> dict
 @app.post("/events/dead-letter", dependencies=[Depends(from_sidecar)], include_in_schema=False)
 async def bury(request: Request, database: Database) -> dict[str, str]:
     """Keep what no handler could take, as it came, for a person to look at."""
-    body = (await request.body()).decode("utf-8", "replace")
+    letter: dict[str, Any] = await request.json()
+    text = base64.b64decode(letter.get("data_base64", "")).decode("utf-8", "replace")
     try:
-        event = json.loads(body)
+        event = json.loads(text)
     except ValueError:
         event = {}
-    known = event if isinstance(event, dict) else {}
+    known = event if isinstance(event, dict) and "specversion" in event else {}
     row = {
-        "id": str(known.get("id") or uuid.uuid4()),
+        # Without an id of its own it has the same when it is delivered again.
+        "id": str(known.get("id") or uuid.uuid5(uuid.NAMESPACE_OID, text)),
         "kind": str(known.get("type")),
-        "event": body,
+        # PostgreSQL has no NUL in a text.
+        "event": text.replace("\0", "\ufffd"),
     }
     await database.execute(insert(DeadLetterRow).values(row).on_conflict_do_nothing())
     await database.commit()

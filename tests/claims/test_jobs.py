@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -79,3 +80,54 @@ def test_a_past_time_fires_at_once(daprd: httpx.Client, dapr_sync: World) -> Non
     daprd.post(f"/v1.0/jobs/{name}", json=body).raise_for_status()
 
     assert 200 == dapr_sync.inbox("backend-service").next(path=f"/job/{name}").status
+
+
+def test_a_recurring_job_fires_as_often_as_it_says(dapr_sync: World) -> None:
+    """``schedule`` with ``repeats``; a job that is due later shows that there is no third."""
+    name, sidecar = dapr_sync.name("job"), dapr_sync.sidecar("backend-service")
+    inbox = dapr_sync.inbox("backend-service")
+
+    sidecar.schedule_job(name, schedule="@every 1s", repeats=2, data="tick")
+    inbox.collect(2, path=f"/job/{name}")
+    sidecar.schedule_job(f"later-{name}", due="2s")
+    inbox.next(path=f"/job/later-{name}")
+
+    assert 2 == len(inbox.all(path=f"/job/{name}"))
+
+
+@pytest.mark.parametrize(
+    ("policy", "attempts"),
+    [
+        pytest.param({"drop": {}}, 1, id="drop"),
+        pytest.param({"constant": {"interval": "0.2s", "maxRetries": 2}}, 3, id="constant"),
+        pytest.param(None, 4, id="what a job without one gets"),
+    ],
+)
+def test_a_job_that_fails_is_tried_again_by_its_policy(
+    dapr_sync: World, policy: dict[str, Any] | None, attempts: int
+) -> None:
+    """Dropped at once, so often, or three times a second apart."""
+    name, sidecar = dapr_sync.name("job"), dapr_sync.sidecar("backend-service")
+    inbox = dapr_sync.inbox("backend-service")
+    inbox.spoil(f"/job/{name}", times=100)
+
+    sidecar.schedule_job(name, due="0s", failure_policy=policy)
+    inbox.collect(attempts, path=f"/job/{name}")
+    sidecar.schedule_job(f"later-{name}", due="2s")
+    inbox.next(path=f"/job/later-{name}")
+
+    assert [500] * attempts == [each.status for each in inbox.all(path=f"/job/{name}")]
+
+
+def test_a_handler_that_says_404_is_not_asked_again(dapr_sync: World) -> None:
+    """The job is done: an app with the wrong route loses its reminders in silence."""
+    name, sidecar = dapr_sync.name("job"), dapr_sync.sidecar("backend-service")
+    inbox = dapr_sync.inbox("backend-service")
+    inbox.spoil(f"/job/{name}", times=100, status=404)
+
+    sidecar.schedule_job(name, due="0s")
+    inbox.next(path=f"/job/{name}")
+    sidecar.schedule_job(f"later-{name}", due="2s")
+    inbox.next(path=f"/job/later-{name}")
+
+    assert [404] == [each.status for each in inbox.all(path=f"/job/{name}")]

@@ -1,0 +1,92 @@
+"""Tasks of another system, which writes plain JSON to a topic and knows nothing of CloudEvents.
+
+They come many at a time: bulk subscription, with a status for each entry.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import logging
+import uuid
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from services.backend_service.changes import Changes
+from services.backend_service.models import NewTask, TaskRow
+from services.backend_service.tasks import row_of
+from services.common.settings import settings
+from services.common.sidecar import from_sidecar
+from services.common.words import TaskId, UserId
+
+log = logging.getLogger("uvicorn.error")
+router = APIRouter(dependencies=[Depends(from_sidecar)], include_in_schema=False)
+TOPIC, ROUTE = "task-imports", "/events/imports"
+ONE_OF_ANOTHER_SYSTEM = uuid.UUID("6f0b7f5e-5d0c-4a55-9a1c-2f3f0b9c1d11")
+"""The namespace of the ids that are made of theirs: a second delivery makes the same task."""
+
+
+class Foreign(BaseModel):
+    """A task as the other system says it.
+
+    Attributes:
+        id: theirs.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: TaskId
+    user_id: UserId
+    task: NewTask
+
+
+@router.get("/dapr/subscribe")
+async def subscribe() -> list[dict[str, Any]]:
+    """What daprd asks once, by GET, when the app's port opens."""
+    return [
+        {
+            "pubsubname": settings().pubsub_name,
+            "topic": TOPIC,
+            "route": ROUTE,
+            "deadLetterTopic": "dead-letters",
+            "metadata": {"rawPayload": "true"},
+            "bulkSubscribe": {"enabled": True, "maxMessagesCount": 50, "maxAwaitDurationMs": 100},
+        }
+    ]
+
+
+@router.post(ROUTE)
+async def take(request: Request, changes: Annotated[Changes, Depends()]) -> dict[str, Any]:
+    """Make the tasks that are not there yet, and say of each entry what became of it.
+
+    Several deliveries may be at work at once; the database lets one of them make a task.
+    """
+    body: dict[str, Any] = await request.json()
+    statuses = []
+    for entry in body["entries"]:
+        foreign = _read(entry)
+        if foreign is None:
+            log.warning("dropped an import that is no task: %s", str(entry)[:300])
+        elif await changes.database.get(TaskRow, _own_id(foreign)) is None:
+            await changes.add(row_of(foreign.user_id, foreign.task, _own_id(foreign)))
+        status = "SUCCESS" if foreign else "DROP"
+        statuses.append({"entryId": entry["entryId"], "status": status})
+    return {"statuses": statuses}
+
+
+def _own_id(foreign: Foreign) -> str:
+    return str(uuid.uuid5(ONE_OF_ANOTHER_SYSTEM, f"{foreign.user_id}/{foreign.id}"))
+
+
+def _read(entry: Mapping[str, Any]) -> Foreign | None:
+    """What an entry holds: a raw payload stands in it as base64."""
+    event = entry.get("event")
+    raw = event.get("data_base64") if isinstance(event, dict) else event
+    try:
+        return Foreign.model_validate(json.loads(base64.b64decode(str(raw), validate=True)))
+    except (ValidationError, ValueError, binascii.Error):
+        return None
