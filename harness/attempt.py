@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.book import StackBook
 from harness.deadline import Check, Deadline, poll
-from harness.errors import ConfigError
+from harness.errors import ConfigError, NotReady
 from harness.failures import death, not_ready, rank
 from harness.launch import Launch
 from harness.runtime.base import Instance, Runtime, State
@@ -147,6 +147,7 @@ class Attempt:
                 while not self._ready[need].wait(0.05):
                     self._guard()
             self._guard()
+            self._await_others(node)
             instance = self._runtime.start(self._launches[node.name])
             self.instances[node.name] = instance
             self._note("node.started", node.name, pid=instance.pid)
@@ -162,9 +163,24 @@ class Attempt:
                 self._left -= 1
                 self._done.notify_all()
 
+    def _await_others(self, node: Node) -> None:
+        deadline = Deadline(self._settings.ready_timeout)
+        for check in node.awaits(self.book):
+            seen = poll(check.observe, deadline, guard=self._guard)
+            if not seen.ok:
+                raise NotReady(
+                    f"{node.name} was not started: the rung {check.rung!r} was not reached",
+                    last=seen.fact,
+                    budget=deadline.budget,
+                    hint="look at the log of the other node; its own ladder says more",
+                )
+
     def _guard(self) -> None:
         if self._abort.is_set() and self._left:
             raise _Stopped
         for name, instance in list(self.instances.items()):
             if instance.state is State.EXITED:
+                ended = self._launches[name].may_end and instance.exit_code == 0
+                if ended and self._ready[name].is_set():
+                    continue
                 raise death(self._launches[name], instance)

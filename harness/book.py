@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 
 from harness.dapr.lint import check_resources, require_sound
-from harness.dapr.resources import DaprResource, for_app, read_resources
+from harness.dapr.resources import DaprResource, for_app, read_file, read_resources
 from harness.endpoint import EVERYWHERE, LOOPBACK, Endpoint
 from harness.errors import ConfigError, did_you_mean
 from harness.placeholders import fill, placeholders
@@ -52,7 +52,7 @@ class StackBook:
         self._ports: dict[tuple[str, str], int] = {}
         self._tokens: dict[str, str] = {}
         self._authority: Authority | None = None
-        self._resources: list[DaprResource] | None = None
+        self._resources: dict[tuple[tuple[Path, ...], ...], list[DaprResource]] = {}
         self._lock = threading.RLock()
         self.used: dict[str, set[str]] = {}
         self._planning = ""
@@ -105,10 +105,16 @@ class StackBook:
     def _port(self, node: str, port: str, wanted: int | None) -> int:
         with self._lock:
             if (node, port) not in self._ports:
-                if wanted is None and port == "main" and node in self.topology:
-                    wanted = getattr(self.topology[node], "port", None)
-                self._ports[node, port] = self._reserve(wanted).port
+                self._ports[node, port] = self._reserve(wanted or self._fixed(node, port)).port
             return self._ports[node, port]
+
+    def _fixed(self, node: str, port: str) -> int | None:
+        """The port that the topology says, whoever asks first."""
+        if node not in self.topology:
+            return None
+        found = self.topology[node]
+        main = getattr(found, "port", None) if port == "main" else None
+        return main or getattr(found, "ports", {}).get(port)
 
     def _host(self, node: str, viewer: str) -> str:
         if self._gateway is None:
@@ -169,7 +175,11 @@ class StackBook:
         Raises:
             ConfigError: a file is not valid YAML, or a resource is wrong; with file and line.
         """
-        allowed = for_app(self._checked(), app_id)
+        node = f"{app_id}-daprd"
+        sidecar = next((each for each in self.topology.nodes if each.name == node), None)
+        own = getattr(sidecar, "resources", None)
+        folders = self.topology.resources if own is None else own
+        allowed = for_app(self._checked(folders, getattr(sidecar, "configurations", ())), app_id)
 
         def fill_in(text: str, where: str) -> str:
             return self.fill(text, where, viewer)
@@ -178,15 +188,20 @@ class StackBook:
 
     def components(self, kind: str) -> Sequence[DaprResource]:
         """Every component of a type, whoever may use it, as its file says it."""
-        return [each for each in self._checked() if each.type == kind]
+        own = [getattr(node, "resources", None) or () for node in self.topology.nodes]
+        sets = dict.fromkeys([self.topology.resources, *own])
+        return [each for folders in sets for each in self._checked(folders) if each.type == kind]
 
-    def _checked(self) -> list[DaprResource]:
+    def _checked(
+        self, folders: tuple[Path, ...], files: tuple[Path, ...] = ()
+    ) -> list[DaprResource]:
         with self._lock:
-            if self._resources is None:
-                found = read_resources([self.root / path for path in self.topology.resources])
+            if (folders, files) not in self._resources:
+                found = read_resources([self.root / path for path in folders])
+                found += [each for file in files for each in read_file(self.root / file)]
                 require_sound(check_resources(found, self._app_ids(), self.variables()))
-                self._resources = found
-            return self._resources
+                self._resources[folders, files] = found
+            return self._resources[folders, files]
 
     def _app_ids(self) -> list[str]:
         names = [node.name for node in self.topology.nodes]
@@ -197,6 +212,8 @@ class StackBook:
         merged: dict[str, str] = {}
         for node in self.topology.nodes:
             merged |= getattr(node, "sidecar_env", {})
+            if node.name.endswith("-daprd"):
+                merged |= getattr(node, "env", {})
         return merged
 
     def _rooted(self, resource: DaprResource, viewer: str) -> DaprResource:

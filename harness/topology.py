@@ -226,6 +226,10 @@ class Node(Protocol):
         """What to start."""
         ...
 
+    def awaits(self, book: Book) -> Iterable[Check]:
+        """Rungs of others that must be reached before it is started, though they are not ready."""
+        ...
+
     def checks(self, book: Book) -> Iterable[Check]:
         """The rungs, lowest first; a generator may hold what they share and close it."""
         ...
@@ -326,25 +330,21 @@ def _validate(nodes: Sequence[Node]) -> None:
 
 def _with_implied(nodes: Sequence[Node], mtls: bool) -> Iterator[Node]:
     """The nodes and, once each, those they imply; an explicit node wins over an implied one."""
-    explicit = {node.name for node in nodes}
-    added: dict[str, Node] = {}
+    explicit = {node.name: node for node in nodes}
+    added: set[str] = set()
     for node in nodes:
         yield node
         for implied in node.implies(mtls):
-            if implied.name in explicit and implied.name not in added:
-                if _belongs_to(implied, node):
-                    raise ConfigError(
-                        f"app {node.name!r} brings a node named {implied.name!r}, "
-                        "which the topology has already",
-                        hint="rename the other node",
-                    )
-                continue
-            if implied.name in added:
-                continue
-            added[implied.name] = implied
-            yield implied
+            if implied.name in explicit:
+                _require_same_kind(explicit[implied.name], implied, node)
+            elif implied.name not in added:
+                added.add(implied.name)
+                yield implied
 
 
-def _belongs_to(implied: Node, owner: Node) -> bool:
-    """Whether an implied node is the owner's own part (its sidecar) and not shared."""
-    return implied.name.startswith(f"{owner.name}-")
+def _require_same_kind(explicit: Node, implied: Node, owner: Node) -> None:
+    if type(explicit) is not type(implied):
+        raise ConfigError(
+            f"{owner.name!r} brings a node named {implied.name!r}, which the topology has already",
+            hint="rename the other node",
+        )

@@ -9,6 +9,8 @@ import pytest
 from harness import DaprError, Settings, Stack, World, running
 from scenarios.topology import todo
 
+pytestmark = pytest.mark.own_stack
+
 BACKEND = "backend-service"
 SECURED = ("components", "components/mtls")
 

@@ -14,6 +14,8 @@ import pytest
 from harness import Settings, Stack, World, running
 from scenarios.topology import todo
 
+pytestmark = pytest.mark.own_stack
+
 APPS = ("backend-service", "notification-service")
 
 

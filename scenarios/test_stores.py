@@ -13,6 +13,8 @@ from harness import AsyncWorld, DaprError, Settings, Stack, World, running
 from harness.dapr.model import StateOperation
 from scenarios.topology import todo
 
+pytestmark = pytest.mark.own_stack
+
 BACKEND, OTHER = "backend-service", "notification-service"
 FOLDERS = ("components", "components/redis", "components/stores")
 STORES = ("statestore", "shared", "queryable")

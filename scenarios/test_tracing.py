@@ -11,6 +11,8 @@ from harness import Settings, Stack, World, running
 from harness.probe.spans import Span
 from scenarios.topology import todo
 
+pytestmark = pytest.mark.own_stack
+
 TRACED = ("components", "components/tracing")
 LATE = 20.0
 """Seconds: daprd sends spans in batches, one in 5 s."""

@@ -8,6 +8,7 @@ from harness.cli import images, render, stacks, tools
 from harness.cli.console import err
 from harness.cli.demo import demo
 from harness.cli.lint import lint
+from harness.cli.multi_app import run as run_file
 from harness.errors import HarnessError, SystemFailure
 
 EXIT_CODES = (
@@ -29,6 +30,7 @@ for command in (
     stacks.status,
     stacks.logs,
     stacks.token,
+    run_file,
     demo,
     tools.provision,
     tools.doctor,

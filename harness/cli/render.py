@@ -9,19 +9,15 @@ import typer
 
 from harness.cli.console import out
 from harness.errors import Unavailable
+from harness.kubernetes.project import KubernetesProject
 from harness.loading import load_topology
 from harness.settings import Settings
 
 app = typer.Typer(
     name="render",
-    help="Write the topology down for another system: compose.",
+    help="Write the topology down for another system: compose, Kubernetes.",
     no_args_is_help=True,
 )
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps `compose` a command of its own while it is the only one."""
 
 
 @app.command()
@@ -55,6 +51,36 @@ def compose(
         return
     if secrets:
         out.print(f"{project.write_secrets()}: keep it out of the repository", soft_wrap=True)
+        return
+    for path in project.write():
+        out.print(str(path), soft_wrap=True)
+
+
+@app.command()
+def k8s(
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Where the files lie; kubernetes/ of the project by default."),
+    ] = None,
+    topology: Annotated[str | None, typer.Option(help="module:attribute.")] = None,
+    name: Annotated[
+        str, typer.Option(help="Of the system: its Secret, its image, its chart.")
+    ] = "todo",
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; fail if a file has drifted.")
+    ] = False,
+) -> None:
+    """Render Kubernetes manifests and a Helm chart of the apps and their Dapr resources.
+
+    Brokers and databases are the cluster's own: where they are is a value of the chart.
+    """
+    settings = Settings.load(topology=topology)
+    project = KubernetesProject(
+        load_topology(settings), settings, folder or settings.root / "kubernetes", name
+    )
+    if check:
+        project.require_same()
+        out.print(f"{project.folder} is what the topology renders")
         return
     for path in project.write():
         out.print(str(path), soft_wrap=True)

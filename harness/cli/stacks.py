@@ -16,6 +16,7 @@ from rich.table import Table
 
 from harness.cli.console import Climbing, Steps, err, out, print_json
 from harness.cli.leftovers import clear_stale, container_states
+from harness.cli.tails import Tail, show
 from harness.deadline import Deadline, ticks
 from harness.errors import ConfigError, did_you_mean
 from harness.loading import load_topology
@@ -141,11 +142,11 @@ def logs(
 ) -> None:
     """Show what the nodes of a stack have logged."""
     found = Registry(Settings.load().state_dir).require(name)
-    tails = [_Tail(node, lines) for node in _chosen(found, nodes or [])]
-    _show(tails)
+    tails = [_tail(node, lines) for node in _chosen(found, nodes or [])]
+    show(tails)
     if follow:
         for _ in ticks(Deadline(math.inf), 0.1):
-            _show(tails)
+            show(tails)
             if not found.alive:
                 err.print(f"stack {name!r} has ended")
                 return
@@ -179,9 +180,9 @@ def _announce(found: UpStack, stack: Stack, *, timings: bool, as_json: bool) -> 
 
 def _attach(found: UpStack) -> None:
     err.print("attached; Ctrl-C stops it all")
-    tails = [_Tail(node, 0) for node in found.nodes]
+    tails = [_tail(node, 0) for node in found.nodes]
     for _ in ticks(Deadline(math.inf), 0.1):
-        _show(tails)
+        show(tails)
         if not found.alive:
             err.print(f"stack {found.name!r} was ended by somebody else")
             return
@@ -223,31 +224,5 @@ def _chosen(found: UpStack, nodes: list[str]) -> list[UpNode]:
     return [by_name[node] for node in nodes] or found.nodes
 
 
-class _Tail:
-    """The end of one log file, and then what is added."""
-
-    def __init__(self, node: UpNode, lines: int) -> None:
-        self.node = node.name
-        self._path = Path(node.log)
-        data = self._path.read_bytes() if self._path.is_file() else b""
-        kept = data.splitlines(keepends=True)[-lines:] if lines else []
-        self._position = len(data) - sum(len(line) for line in kept)
-
-    def new_lines(self) -> list[str]:
-        """Whole lines since the last call."""
-        if not self._path.is_file():
-            return []
-        with self._path.open("rb") as file:
-            file.seek(self._position)
-            data = file.read()
-        whole = data[: data.rfind(b"\n") + 1]
-        self._position += len(whole)
-        return whole.decode("utf-8", "replace").splitlines()
-
-
-def _show(tails: list[_Tail]) -> None:
-    width = max(len(tail.node) for tail in tails)
-    for tail in tails:
-        for line in tail.new_lines():
-            prefix = f"{tail.node:<{width}} | " if len(tails) > 1 else ""
-            out.print(prefix + line, soft_wrap=True, markup=False)
+def _tail(node: UpNode, lines: int) -> Tail:
+    return Tail(node.name, Path(node.log), lines)

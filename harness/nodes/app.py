@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness.dapr.client import DaprClient
+from harness.dapr.health import HealthCheck
 from harness.deadline import Check, Observation
 from harness.endpoint import LOOPBACK, Endpoint
 from harness.errors import AppFailed, ConfigError
@@ -45,6 +47,10 @@ class App(Plain):
         image: a ready image to use instead of one built from ``cwd``; with ``command`` or its own.
         on_host: run it on the machine itself also when the rest runs in containers, for a
             debugger. It must then listen on ``APP_HOST``; ``{host}`` stands for it in a command.
+        listens: whether it has a port at all; a worker that only calls its sidecar has none.
+        after_sidecar: start it when its sidecar's API answers, as ``dapr run`` does, for an app
+            that calls it at once and does not try again.
+        may_end: whether ending with code 0 is what it is for.
     """
 
     tools = ("app",)
@@ -63,6 +69,9 @@ class App(Plain):
     requirements: Path | None
     image: str
     on_host: bool
+    listens: bool
+    after_sidecar: bool
+    may_end: bool
 
     def __init__(
         self,
@@ -81,6 +90,9 @@ class App(Plain):
         requirements: str | Path | None = None,
         image: str = "",
         on_host: bool = False,
+        listens: bool = True,
+        after_sidecar: bool = False,
+        may_end: bool = False,
     ) -> None:
         words = shlex.split(command) if isinstance(command, str) else list(command)
         if bool(asgi) == bool(words) and not (image and not asgi):
@@ -89,6 +101,8 @@ class App(Plain):
                 last="both" if asgi else "neither",
                 hint='for example App("checkout", asgi="shop.checkout:app")',
             )
+        if asgi and not listens:
+            raise ConfigError(f"app {name!r}: an ASGI app listens", hint="leave out listens=False")
         if asgi and ":" not in asgi:
             raise ConfigError(
                 f"app {name!r}: asgi={asgi!r} names no attribute", expected="module:attribute"
@@ -110,6 +124,9 @@ class App(Plain):
         set_field(self, "requirements", None if requirements is None else Path(requirements))
         set_field(self, "image", image)
         set_field(self, "on_host", on_host)
+        set_field(self, "listens", listens)
+        set_field(self, "after_sidecar", after_sidecar)
+        set_field(self, "may_end", may_end)
 
     @property
     def pod(self) -> str:  # type: ignore[override]  # derived, not stored
@@ -126,12 +143,18 @@ class App(Plain):
         proxy = InboxProxy(self.name, on_host=self.on_host)
         sidecar = Sidecar(
             self.name,
-            proxy.name if self.inbox else self.name,
+            self._heard_at(),
             env=self.sidecar_env,
             flags=self.sidecar_flags,
             pod="" if self.on_host else self.pod,
         )
         return (*((proxy,) if self.inbox else ()), sidecar, *sidecar.implies(mtls))
+
+    def _heard_at(self) -> str:
+        """The node that its sidecar calls."""
+        if not self.listens:
+            return ""
+        return f"{self.name}-inbox" if self.inbox else self.name
 
     def build(self, root: Path) -> Build | None:
         """The image to build for a container, None when there is a ready one."""
@@ -149,23 +172,34 @@ class App(Plain):
                 f"app {self.name!r} is the image {self.image!r}, which is no process",
                 hint="give it asgi= or command= as well, or use the containers runtime",
             )
-        listen = book.listen(self.name, wanted=self.port)
+        listen = book.listen(self.name, wanted=self.port) if self.listens else None
         return Launch(
             name=self.name,
             argv=self._argv(book, listen),
             env=self._environment(book, listen),
             # An image has a working folder of its own.
             cwd=None if inside else (book.root / self.cwd).resolve(),
-            ports=(listen.port,),
+            ports=(listen.port,) if listen else (),
             grace=3.0,
             of_system=True,
             image=self.build(book.root) or self.image,
             pod=self.pod,
             on_host=self.on_host,
+            may_end=self.may_end,
         )
 
+    def awaits(self, book: Book) -> Iterator[Check]:
+        """Its sidecar's API, if it wants to be started after that."""
+        if self.after_sidecar:
+            sidecar = f"{self.name}-daprd"
+            token = book.topology[sidecar].exports(book)["token"]
+            with DaprClient(book.endpoint(sidecar, "http"), token) as client:
+                yield HealthCheck(client, outbound=True, rung="outbound of its sidecar")
+
     def checks(self, book: Book) -> Sequence[Check]:
-        """Its port accepts; its health path answers."""
+        """Its port accepts; its health path answers. Being alive is enough for one without."""
+        if not self.listens:
+            return ()
         endpoint = book.endpoint(self.name)
         health = (HttpCheck(f"{endpoint.http}{self.health}", "health"),) if self.health else ()
         elsewhere = self.on_host and endpoint.host != LOOPBACK
@@ -175,12 +209,14 @@ class App(Plain):
 
     def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
         """``host``, ``port`` and ``url``."""
+        if not self.listens:
+            return {}
         endpoint = book.endpoint(self.name, viewer=viewer)
         return {"host": endpoint.host, "port": str(endpoint.port), "url": endpoint.http}
 
-    def _argv(self, book: Book, listen: Endpoint) -> tuple[str, ...]:
-        if not self.asgi:
-            values = {"{port}": str(listen.port), "{host}": listen.host}
+    def _argv(self, book: Book, listen: Endpoint | None) -> tuple[str, ...]:
+        if not self.asgi or listen is None:
+            values = {"{port}": str(listen.port), "{host}": listen.host} if listen else {}
             if book.inside(self.name):
                 # This machine's interpreter is not in the image; the image's own is.
                 values[sys.executable] = "python3"
@@ -192,15 +228,14 @@ class App(Plain):
         folder = str((book.root / self.cwd).resolve())
         return (sys.executable, "-m", "uvicorn", self.asgi, *options, "--app-dir", folder)
 
-    def _environment(self, book: Book, listen: Endpoint) -> dict[str, str]:
+    def _environment(self, book: Book, listen: Endpoint | None) -> dict[str, str]:
         sidecar = book.topology[f"{self.name}-daprd"].exports(book, self.name)
         where = f"env of app {self.name!r}"
         own = {key: book.fill(value, where, self.name) for key, value in self.env.items()}
         return {
             "PYTHONUNBUFFERED": "1",
             "APP_ID": self.name,
-            "APP_HOST": listen.host,
-            "APP_PORT": str(listen.port),
+            **({"APP_HOST": listen.host, "APP_PORT": str(listen.port)} if listen else {}),
             "DAPR_HTTP_PORT": sidecar["http"],
             "DAPR_GRPC_PORT": sidecar["grpc"],
             "DAPR_API_TOKEN": sidecar["token"],

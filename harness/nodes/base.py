@@ -26,6 +26,10 @@ class Plain:
         """Nothing comes along."""
         return ()
 
+    def awaits(self, book: Book) -> Iterable[Check]:
+        """Nobody is waited for but what it needs."""
+        return ()
+
     def checks(self, book: Book) -> Iterable[Check]:
         """Being alive is enough."""
         return ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import yaml
 
@@ -36,23 +37,30 @@ class Sidecar(Plain):
 
     Attributes:
         app_id: the app it stands beside.
-        app_node: the node whose ``main`` port daprd talks to (the app, or its inbox).
+        app_node: the node whose ``main`` port daprd talks to (the app, or its inbox); "" for a
+            sidecar whose app does not listen, or that has none.
         needs: nodes that must be ready first; its components connect when it starts.
         env: variables for daprd, such as those that ``secretstores.local.env`` reads.
         flags: further daprd flags, without the leading dashes.
         token: whether its API and the app's ask for this stack's tokens.
         pod: the pod of its app, "" when the app is not beside it in a container.
+        ports: fixed ports, by ``http``, ``grpc``, ``internal`` and ``metrics``.
+        resources: folders of its own Dapr YAML; those of the topology when None.
+        configurations: files of Configurations, besides those in the folders.
     """
 
     tools = ("daprd",)
 
     app_id: str
-    app_node: str
+    app_node: str = ""
     needs: tuple[str, ...] = ("placement", "scheduler")
     env: Mapping[str, str] = field(default_factory=dict)
     flags: Mapping[str, str] = field(default_factory=dict)
     token: bool = True
     pod: str = ""
+    ports: Mapping[str, int] = field(default_factory=dict)
+    resources: tuple[Path, ...] | None = None
+    configurations: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
@@ -102,7 +110,9 @@ class Sidecar(Plain):
             yield from self._ladder(book, client)
 
     def _ladder(self, book: Book, client: DaprClient) -> Sequence[Check]:
-        app = book.endpoint(self.app_id)
+        # Only an app that speaks HTTP can be asked as daprd asks it.
+        asked = self.app_node and self.flags.get("app-protocol", "http") == "http"
+        app = book.endpoint(self.app_id) if asked else None
         resources = book.resources(self.app_id, HOST)
         subscriptions = SubscriptionsCheck(
             client, app, self._token(book, "app-api"), _declared_topics(resources)
@@ -149,10 +159,8 @@ class Sidecar(Plain):
 
     def _flags(self, book: Book) -> dict[str, str]:
         http, grpc, internal, metrics = (book.listen(self.name, port) for port in PORTS)
-        app = book.endpoint(self.app_node, viewer=self.name)
         flags = {
             "app-id": self.app_id,
-            "app-port": str(app.port),
             "dapr-http-port": str(http.port),
             "dapr-grpc-port": str(grpc.port),
             "dapr-internal-grpc-port": str(internal.port),
@@ -160,10 +168,12 @@ class Sidecar(Plain):
             "dapr-listen-addresses": http.host,
             "dapr-internal-grpc-listen-address": internal.host,
             "metrics-listen-address": metrics.host,
-            "app-channel-address": app.host,
             # The default of 5 s would be spent in full by every stop with a busy subscription.
             "dapr-graceful-shutdown-seconds": "1",
         }
+        if self.app_node:
+            app = book.endpoint(self.app_node, viewer=self.name)
+            flags |= {"app-port": str(app.port), "app-channel-address": app.host}
         if "placement" in book.topology:
             flags["placement-host-address"] = str(book.endpoint("placement", viewer=self.name))
         if "scheduler" in book.topology:

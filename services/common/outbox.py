@@ -37,7 +37,7 @@ class OutboxRow(Base):
     params: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
     body: Mapped[Any | None] = mapped_column(JSON)
     content_type: Mapped[str] = mapped_column(String(100), default="application/json")
-    trace: Mapped[dict[str, str]] = mapped_column(JSON)
+    trace: Mapped[dict[str, str]] = mapped_column(JSON, server_default="{}")
     expires_at: Mapped[datetime | None] = mapped_column(UTC_TIME, default=None)
     attempts: Mapped[int] = mapped_column(default=0)
     not_before: Mapped[datetime | None] = mapped_column(UTC_TIME, default=None)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import App, ConfigError, Kafka, Postgres, Topology
+from harness import App, ConfigError, Kafka, Postgres, Sidecar, Topology
 from harness.placeholders import fill, placeholders
 from tests.support import Fake
 
@@ -38,6 +38,16 @@ def test_a_node_that_takes_the_name_of_a_sidecar_is_refused() -> None:
     """Silently dropping the sidecar would be worse."""
     with pytest.raises(ConfigError, match="brings a node named 'a-daprd'"):
         Topology(App("a", asgi="m:x"), Fake("a-daprd"))
+
+
+def test_a_sidecar_of_ones_own_wins() -> None:
+    """With its own flags; there is still one."""
+    own = Sidecar("a", "a", flags={"log-level": "debug"})
+
+    topology = Topology(App("a", asgi="m:x"), own)
+
+    assert topology["a-daprd"] is own
+    assert 1 == [node.name for node in topology.nodes].count("a-daprd")
 
 
 @pytest.mark.parametrize("name", ["", "A", "a.b", "a_b", "-a", "a-", "a b"])

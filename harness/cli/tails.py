@@ -1,0 +1,45 @@
+"""The ends of log files, as they grow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.cli.console import out
+
+
+class Tail:
+    """The end of one log file, and then what is added.
+
+    Args:
+        node: whose log it is.
+        path: the file; it may not be there yet.
+        lines: how many last lines to begin with.
+    """
+
+    def __init__(self, node: str, path: Path, lines: int) -> None:
+        self.node = node
+        self._path = path
+        data = self._path.read_bytes() if self._path.is_file() else b""
+        kept = data.splitlines(keepends=True)[-lines:] if lines else []
+        self._position = len(data) - sum(len(line) for line in kept)
+
+    def new_lines(self) -> list[str]:
+        """Whole lines since the last call."""
+        if not self._path.is_file():
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._position)
+            data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._position += len(whole)
+        return whole.decode("utf-8", "replace").splitlines()
+
+
+def show(tails: Sequence[Tail]) -> None:
+    """Print what is new, each line after the name of its node."""
+    width = max((len(tail.node) for tail in tails), default=0)
+    for tail in tails:
+        for line in tail.new_lines():
+            prefix = f"{tail.node:<{width}} | " if len(tails) > 1 else ""
+            out.print(prefix + line, soft_wrap=True, markup=False)

@@ -1,0 +1,229 @@
+"""A topology as the objects of a cluster: its apps, their resources, their secrets.
+
+Brokers, databases and what else is no app of the system are the cluster's own; where they are is a
+value. Annotations are those of Dapr's injector (pkg/injector/annotations of Dapr 1.18.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.dapr.lint import check_resources, require_sound
+from harness.dapr.resources import DaprResource, for_app, read_resources
+from harness.errors import ConfigError
+from harness.kubernetes.resources import LOCAL_STORES, filled, in_cluster, key_of, merged
+from harness.kubernetes.values import Values
+from harness.nodes.app import App
+from harness.placeholders import placeholders
+from harness.topology import Topology
+
+PORT = 8000
+"""Where every app listens: each has a pod of its own."""
+
+ACCOUNT = 10001
+"""Nobody's: the number of an account that no image gives a meaning."""
+
+ANNOTATED = (
+    "app-max-concurrency", "app-protocol", "enable-api-logging", "enable-app-health-check",
+    "app-health-check-path", "app-health-probe-interval", "app-health-probe-timeout",
+    "app-health-threshold", "log-as-json", "log-level", "max-body-size", "read-buffer-size",
+)  # fmt: skip
+"""Flags of daprd that are annotations under the same name."""
+
+API_TOKEN, APP_TOKEN = "dapr-api-token", "app-api-token"
+Object = dict[str, Any]
+
+
+class Objects:
+    """The objects of one system.
+
+    Args:
+        topology: what to render.
+        root: the project's folder.
+        name: of the system; the Secret's and the image's.
+        values: what an installation chooses.
+
+    Raises:
+        ConfigError: a resource is wrong, or an app has no place in a cluster.
+    """
+
+    def __init__(self, topology: Topology, root: Path, name: str, values: Values) -> None:
+        self._name = name
+        self._values = values
+        self._apps = [node for node in topology.nodes if isinstance(node, App)]
+        self._resources = read_resources([root / path for path in topology.resources])
+        names = [app.name for app in self._apps]
+        variables = {key: value for app in self._apps for key, value in app.sidecar_env.items()}
+        require_sound(check_resources(self._resources, names, variables))
+
+    def files(self) -> dict[str, list[Object]]:
+        """Objects by the name of their file: one for each app, one for each resource."""
+        found: dict[str, list[Object]] = {}
+        stores = [each.name for each in self._resources if each.type in LOCAL_STORES]
+        for each in self._resources:
+            if each.kind != "Configuration" and each.type not in LOCAL_STORES:
+                body = in_cluster(each, self._name, self._values)
+                found[f"{each.kind.lower()}-{each.name}"] = [body]
+        for name, configurations in self._configurations().items():
+            one = merged(name, configurations, stores, self._values)
+            found[f"configuration-{name}"] = [one]
+        for app in self._apps:
+            found[app.name] = [self._deployment(app), *([_service(app)] if app.listens else [])]
+        return dict(sorted(found.items()))
+
+    def secret_keys(self) -> list[str]:
+        """What the Secret of this system must hold."""
+        keys = {key for app in self._apps for key in _secret_env(app)}
+        for each in self._resources:
+            for item in each.fields().values():
+                if isinstance(item.get("secretKeyRef"), dict):
+                    keys.add(key_of(item["secretKeyRef"]))
+        return sorted(keys)
+
+    def _configurations(self) -> dict[str, list[DaprResource]]:
+        """Configurations by the name that a pod refers to: one of its own where it differs."""
+        found = {}
+        for app in self._apps:
+            if own := self._own_configurations(app):
+                found[self._configuration(app)] = own
+        return found
+
+    def _configuration(self, app: App) -> str:
+        """The name of an app's Configuration, "" for none."""
+        own = self._own_configurations(app)
+        if len(own) == 1 and not own[0].scopes:
+            return own[0].name
+        return app.name if own else ""
+
+    def _own_configurations(self, app: App) -> list[DaprResource]:
+        allowed = for_app(self._resources, app.name)
+        return [each for each in allowed if each.kind == "Configuration"]
+
+    def _deployment(self, app: App) -> Object:
+        labels = {"app.kubernetes.io/name": app.name, "app.kubernetes.io/part-of": self._name}
+        own = {"app.kubernetes.io/name": app.name}
+        pod = {"annotations": self._annotations(app), "labels": labels}
+        replicas = self._values.get("replicas", app.name, default=1)
+        return {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": app.name, "labels": labels},
+            "spec": {
+                "replicas": replicas,
+                "selector": {"matchLabels": own},
+                "template": {"metadata": pod, "spec": self._pod(app)},
+            },
+        }
+
+    def _annotations(self, app: App) -> dict[str, str]:
+        annotations = {
+            "enabled": "true",
+            "app-id": app.name,
+            **({"app-port": str(PORT)} if app.listens else {}),
+            "config": self._configuration(app),
+            "api-token-secret": f"{self._name}-{API_TOKEN}",
+            "app-token-secret": f"{self._name}-{APP_TOKEN}",
+        }
+        for flag, value in app.sidecar_flags.items():
+            if flag not in ANNOTATED:
+                raise ConfigError(
+                    f"the sidecar flag {flag!r} of {app.name} is no annotation",
+                    expected=", ".join(ANNOTATED),
+                    hint="leave it out of the topology that is rendered for a cluster",
+                )
+            annotations[flag] = value
+        return {f"dapr.io/{key}": value for key, value in annotations.items() if value}
+
+    def _pod(self, app: App) -> Object:
+        secure = {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        }
+        container: Object = {
+            "name": "app",
+            "image": self._image(app),
+            "imagePullPolicy": self._values.get("image", "pullPolicy", default="IfNotPresent"),
+            "command": _command(app),
+            "env": list(self._env(app)),
+            "ports": [{"name": "http", "containerPort": PORT}] if app.listens else [],
+            "readinessProbe": _probe(app, 2) if app.listens else None,
+            "livenessProbe": _probe(app, 20) if app.listens else None,
+            "resources": {
+                "requests": {"cpu": "50m", "memory": "128Mi"},
+                "limits": {"memory": "512Mi"},
+            },
+            "securityContext": secure,
+        }
+        account = {
+            "runAsNonRoot": True,
+            "runAsUser": ACCOUNT,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+        whole = {key: value for key, value in container.items() if value}
+        return {"securityContext": account, "containers": [whole]}
+
+    def _image(self, app: App) -> str:
+        if app.image:
+            return app.image
+        repository = self._values.get("image", "repository", default=self._name)
+        return f"{repository}:{self._values.get('image', 'tag', default='latest')}"
+
+    def _env(self, app: App) -> Iterator[Object]:
+        """What the harness gives an app; ports of the sidecar come from the injector."""
+        plain = {"PYTHONUNBUFFERED": "1", "APP_ID": app.name, "APP_HOST": "0.0.0.0"}  # noqa: S104 - a pod is reached from outside
+        if app.listens:
+            plain["APP_PORT"] = str(PORT)
+        for name, value in plain.items():
+            yield {"name": name, "value": value}
+        for name, secret in (("DAPR_API_TOKEN", API_TOKEN), ("APP_API_TOKEN", APP_TOKEN)):
+            yield _from_secret(name, f"{self._name}-{secret}", "token")
+        for name, value in app.env.items():
+            if name in _secret_env(app):
+                yield _from_secret(name, self._name, name)
+            else:
+                yield {"name": name, "value": filled(value, self._values)}
+
+
+def _secret_env(app: App) -> list[str]:
+    """Variables that refer to other nodes: addresses with their passwords."""
+    return [name for name, value in app.env.items() if list(placeholders(value))]
+
+
+def _from_secret(name: str, secret: str, key: str) -> Object:
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+
+
+def _command(app: App) -> list[str]:
+    if app.asgi:
+        listen = ["--host", "0.0.0.0", "--port", str(PORT)]  # noqa: S104 - a pod is reached from outside
+        return ["python3", "-m", "uvicorn", app.asgi, *listen]
+    marks: Mapping[str, str] = {"{port}": str(PORT), "{host}": "0.0.0.0"}  # noqa: S104 - likewise
+    words = []
+    for word in app.command:
+        for mark, value in marks.items():
+            word = word.replace(mark, value)
+        words.append(word)
+    return words
+
+
+def _probe(app: App, period: int) -> Object:
+    how: Object = {"tcpSocket": {"port": "http"}}
+    if app.health:
+        how = {"httpGet": {"path": app.health, "port": "http"}}
+    return {**how, "periodSeconds": period, "timeoutSeconds": 2}
+
+
+def _service(app: App) -> Object:
+    """For who is no app of Dapr's: apps find each other by their sidecars."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": app.name},
+        "spec": {
+            "selector": {"app.kubernetes.io/name": app.name},
+            "ports": [{"name": "http", "port": 80, "targetPort": "http"}],
+        },
+    }

@@ -1,0 +1,166 @@
+"""Manifests and a chart in their folder: written, compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+from harness.errors import ConfigError
+from harness.kubernetes.objects import API_TOKEN, APP_TOKEN, Objects
+from harness.kubernetes.values import ChartValues, Values
+from harness.settings import Settings
+from harness.topology import Topology
+
+MANIFESTS, CHART = "manifests", "chart"
+NOTE = (
+    "# Rendered by `dapr-harness render k8s`; a test compares it with the topology. Do not edit.\n"
+)
+VERSION = "0.1.0"
+EXAMPLE = """\
+# What the manifests expect and do not hold; fill it in, apply it, keep it out of the repository.
+# In a cluster with an operator for secrets, have that make these three instead.
+"""
+TEMPLATE = """\
+{{{{- if not .Values.existingSecrets }}}}
+apiVersion: v1
+kind: Secret
+metadata:
+  name: {name}
+stringData:
+{rows}
+---
+apiVersion: v1
+kind: Secret
+metadata:
+  name: {name}-{api}
+stringData:
+  token: {{{{ required "say secrets.daprApiToken" .Values.secrets.daprApiToken | quote }}}}
+---
+apiVersion: v1
+kind: Secret
+metadata:
+  name: {name}-{app}
+stringData:
+  token: {{{{ required "say secrets.appApiToken" .Values.secrets.appApiToken | quote }}}}
+{{{{- end }}}}
+"""
+VALUES = """\
+# What an installation chooses. With `existingSecrets` somebody else makes the three Secrets of
+# manifests/secrets.yaml.example.
+"""
+
+
+class KubernetesProject:
+    """Manifests and a Helm chart of a topology.
+
+    Args:
+        topology: what they describe.
+        settings: the project's root, whose folder's name is the system's unless `name` says other.
+        folder: where they lie.
+        name: of the system.
+    """
+
+    def __init__(self, topology: Topology, settings: Settings, folder: Path, name: str) -> None:
+        self._topology = topology
+        self._root = settings.root
+        self._name = name
+        self.folder = folder.resolve()
+
+    def rendered(self) -> dict[str, str]:
+        """The files as they should be, by name."""
+        return {**self._manifests(), **self._chart()}
+
+    def write(self) -> list[Path]:
+        """Write every file, and remove what an earlier rendering had and this one has not."""
+        files = self.rendered()
+        for old in self._stale(files):
+            old.unlink()
+        for name, text in files.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return [self.folder / name for name in files]
+
+    def require_same(self) -> None:
+        """Check that the files are what would be rendered.
+
+        Raises:
+            ConfigError: one has drifted from the topology; the message names each.
+        """
+        files = self.rendered()
+        wrong = [name for name, text in files.items() if _text(self.folder / name) != text]
+        wrong += [str(path.relative_to(self.folder)) for path in self._stale(files)]
+        if wrong:
+            raise ConfigError(
+                f"{len(wrong)} files of {self.folder} are not what the topology renders",
+                last=", ".join(sorted(wrong)),
+                hint="dapr-harness render k8s",
+            )
+
+    def _manifests(self) -> dict[str, str]:
+        values = Values()
+        objects = Objects(self._topology, self._root, self._name, values)
+        files = {
+            f"{MANIFESTS}/{name}.yaml": NOTE + values.dump(each)
+            for name, each in objects.files().items()
+        }
+        files[f"{MANIFESTS}/secrets.yaml.example"] = EXAMPLE + values.dump(self._secrets(objects))
+        return files
+
+    def _secrets(self, objects: Objects) -> list[dict[str, object]]:
+        def secret(name: str, keys: Sequence[str]) -> dict[str, object]:
+            return {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": name},
+                "stringData": dict.fromkeys(keys, ""),
+            }
+
+        tokens = [secret(f"{self._name}-{each}", ["token"]) for each in (API_TOKEN, APP_TOKEN)]
+        return [secret(self._name, objects.secret_keys()), *tokens]
+
+    def _chart(self) -> dict[str, str]:
+        values = ChartValues()
+        objects = Objects(self._topology, self._root, self._name, values)
+        files = {
+            f"{CHART}/templates/{name}.yaml": NOTE + values.dump(each)
+            for name, each in objects.files().items()
+        }
+        keys = objects.secret_keys()
+        rows = "\n".join(
+            f'  {key}: {{{{ required "say secrets.{key}" .Values.secrets.{key} | quote }}}}'
+            for key in keys
+        )
+        files[f"{CHART}/templates/secrets.yaml"] = NOTE + TEMPLATE.format(
+            name=self._name, rows=rows, api=API_TOKEN, app=APP_TOKEN
+        )
+        chosen = {
+            **values.defaults,
+            "existingSecrets": False,
+            "secrets": dict.fromkeys([*keys, "daprApiToken", "appApiToken"], ""),
+        }
+        files[f"{CHART}/values.yaml"] = NOTE + VALUES + yaml.safe_dump(chosen, sort_keys=False)
+        files[f"{CHART}/Chart.yaml"] = NOTE + yaml.safe_dump(self._about(), sort_keys=False)
+        return files
+
+    def _about(self) -> dict[str, str]:
+        return {
+            "apiVersion": "v2",
+            "name": self._name,
+            "description": f"{self._name}: its apps with their Dapr sidecars and resources",
+            "type": "application",
+            "version": VERSION,
+            "appVersion": VERSION,
+        }
+
+    def _stale(self, files: Mapping[str, str]) -> list[Path]:
+        """Files of an earlier rendering: those that say so."""
+        found = [*self.folder.glob(f"{MANIFESTS}/*.yaml"), *self.folder.glob(f"{CHART}/**/*.yaml")]
+        ours = [path for path in found if _text(path).startswith(NOTE)]
+        return [path for path in ours if str(path.relative_to(self.folder)) not in files]
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.is_file() else ""

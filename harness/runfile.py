@@ -1,0 +1,268 @@
+"""Dapr's multi-app run file (``dapr run -f dapr.yaml``), read into values.
+
+Fields, precedence and the meaning of relative paths are those of version 1, see
+https://docs.dapr.io/developing-applications/local-development/multi-app-dapr-run/multi-app-template/:
+an app's own field before ``common``, before what lies in its ``.dapr`` folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.dapr.resources import DaprResource, read_file
+from harness.errors import ConfigError, did_you_mean
+
+VERSION = 1
+DESTINATIONS = ("file", "console", "fileAndConsole")
+_NUMBER, _TEXT, _SWITCH, _LIST, _MAP = "a number", "a text", "true or false", "a list", "a mapping"
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    _NUMBER: (int,), _TEXT: (str, int), _SWITCH: (bool,), _LIST: (list, str), _MAP: (dict, list),
+}  # fmt: skip
+
+_PORTS = {
+    "daprHTTPPort": "http",
+    "daprGRPCPort": "grpc",
+    "daprInternalGRPCPort": "internal",
+    "metricsPort": "metrics",
+}
+_FLAGS: Mapping[str, tuple[str, str]] = {
+    "appProtocol": (_TEXT, "app-protocol"),
+    "appChannelAddress": (_TEXT, "app-channel-address"),
+    "apiListenAddresses": (_TEXT, "dapr-listen-addresses"),
+    "logLevel": (_TEXT, "log-level"),
+    "appMaxConcurrency": (_NUMBER, "app-max-concurrency"),
+    "enableProfiling": (_SWITCH, "enable-profiling"),
+    "profilePort": (_NUMBER, "profile-port"),
+    "enableApiLogging": (_SWITCH, "enable-api-logging"),
+    "enableAppHealthCheck": (_SWITCH, "enable-app-health-check"),
+    "appHealthCheckPath": (_TEXT, "app-health-check-path"),
+    "appHealthProbeInterval": (_NUMBER, "app-health-probe-interval"),
+    "appHealthProbeTimeout": (_NUMBER, "app-health-probe-timeout"),
+    "appHealthThreshold": (_NUMBER, "app-health-threshold"),
+    "daprMaxBodySize": (_TEXT, "max-body-size"),
+    "daprReadBufferSize": (_TEXT, "read-buffer-size"),
+    # The spellings before 1.14 and 1.16.
+    "daprHTTPMaxRequestSize": (_NUMBER, "dapr-http-max-request-size"),
+    "daprHTTPReadBufferSize": (_NUMBER, "dapr-http-read-buffer-size"),
+}
+_OWN: Mapping[str, str] = {
+    "appDirPath": _TEXT,
+    "appID": _TEXT,
+    "appPort": _NUMBER,
+    "command": _LIST,
+    **dict.fromkeys(_PORTS, _NUMBER),
+}
+_SHARED: Mapping[str, str] = {
+    "resourcesPaths": _LIST,
+    "resourcesPath": _TEXT,
+    "configFilePath": _TEXT,
+    "env": _MAP,
+    "appLogDestination": _TEXT,
+    "daprdLogDestination": _TEXT,
+    "appSSL": _SWITCH,
+    **{name: kind for name, (kind, _) in _FLAGS.items()},
+}
+_IGNORED: Mapping[str, tuple[str, str]] = {
+    "placementHostAddress": (_TEXT, "the stack has a placement service of its own"),
+    "schedulerHostAddress": (_TEXT, "the stack has a scheduler of its own"),
+    "runtimePath": (_TEXT, "say which Dapr by the setting dapr_dir"),
+    "containerImage": (_TEXT, "it is for Kubernetes"),
+    "containerImagePullPolicy": (_TEXT, "it is for Kubernetes"),
+    "createService": (_SWITCH, "it is for Kubernetes"),
+}
+_REFUSED = {"unixDomainSocket": "the harness talks to sidecars by TCP, which this switches off"}
+
+
+@dataclass(frozen=True)
+class RunApp:
+    """One app of a run file.
+
+    Attributes:
+        folder: where its command runs.
+        command: what to run; empty for a sidecar without an app.
+        port: where the app listens, None when it does not.
+        env: for the app and its sidecar.
+        resources: folders of its sidecar's resources.
+        configuration: the file of its sidecar's Configuration.
+        ports: of its sidecar, by ``http``, ``grpc``, ``internal`` and ``metrics``.
+        flags: of its sidecar.
+        app_log: ``file``, ``console`` or ``fileAndConsole``.
+        daprd_log: likewise.
+    """
+
+    app_id: str
+    folder: Path
+    command: tuple[str, ...]
+    port: int | None
+    env: Mapping[str, str]
+    resources: tuple[Path, ...]
+    configuration: Path | None
+    ports: Mapping[str, int]
+    flags: Mapping[str, str]
+    app_log: str
+    daprd_log: str
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """A whole run file.
+
+    Attributes:
+        ignored: one line for each field that has no effect here, with the reason.
+    """
+
+    path: Path
+    apps: tuple[RunApp, ...]
+    ignored: tuple[str, ...]
+
+
+def read_runfile(path: Path) -> RunFile:
+    """Read and check a run file.
+
+    Raises:
+        ConfigError: it is not there, not of version 1, or a field is unknown or wrong; with the
+            line.
+    """
+    if not path.is_file():
+        raise ConfigError(f"{path} is not there", hint="name a run file: -f dapr.yaml")
+    documents = list(read_file(path.resolve()))
+    if len(documents) != 1:
+        raise ConfigError(f"{path} holds {len(documents)} documents", expected="one")
+    return _Reader(documents[0]).read()
+
+
+class _Reader:
+    def __init__(self, document: DaprResource) -> None:
+        self._document = document
+        self._body = document.body
+        self._base = document.file.parent
+        self._ignored: list[str] = []
+
+    def read(self) -> RunFile:
+        self._require_known(self._body, ("version", "common", "apps", "name"), "")
+        if self._body.get("version") != VERSION:
+            raise self._wrong("version", f"version {self._body.get('version')!r}", f"{VERSION}")
+        common, rows = self._body.get("common") or {}, self._body.get("apps")
+        if not isinstance(rows, list) or not rows:
+            raise self._wrong("apps", "no apps", "a list of at least one app")
+        self._check(common, {**_SHARED}, "common")
+        apps = tuple(self._app(row, common, f"apps.{index}") for index, row in enumerate(rows))
+        return RunFile(self._document.file, apps, tuple(dict.fromkeys(self._ignored)))
+
+    def _app(self, own: Any, common: Mapping[str, Any], at: str) -> RunApp:
+        self._check(own, {**_OWN, **_SHARED}, at)
+        if not own.get("appDirPath"):
+            raise self._wrong(at, "an app without appDirPath", "the folder of the app")
+        folder = self._folder(own["appDirPath"], f"{at}.appDirPath")
+        merged = {**common, **own}
+        flags = {
+            flag: str(merged[name]).lower() if kind is _SWITCH else str(merged[name])
+            for name, (kind, flag) in _FLAGS.items()
+            if name in merged
+        }
+        if merged.get("appSSL"):
+            # daprd has the flag no more; it was short for this.
+            flags["app-protocol"] = f"{flags.get('app-protocol', 'http')}s"
+        return RunApp(
+            app_id=str(own.get("appID") or folder.name),
+            folder=folder,
+            command=tuple(str(word) for word in own.get("command") or ()),
+            port=own.get("appPort"),
+            env={**_env(common), **_env(own)},
+            resources=self._resources(own, common, folder, at),
+            configuration=self._configuration(own, common, folder, at),
+            ports={port: own[name] for name, port in _PORTS.items() if name in own},
+            flags=flags,
+            app_log=self._destination(merged, "appLogDestination", "fileAndConsole", at),
+            daprd_log=self._destination(merged, "daprdLogDestination", "file", at),
+        )
+
+    def _resources(
+        self, own: Mapping[str, Any], common: Mapping[str, Any], folder: Path, at: str
+    ) -> tuple[Path, ...]:
+        for values, base, place in ((own, folder, at), (common, self._base, "common")):
+            for name in ("resourcesPaths", "resourcesPath"):
+                if values.get(name):
+                    words = values[name]
+                    # The documentation shows one text with commas, too.
+                    texts = words if isinstance(words, list) else str(words).split(",")
+                    paths = [base / Path(str(text).strip()).expanduser() for text in texts]
+                    return tuple(self._there(path, f"{place}.{name}") for path in paths)
+        kept = folder / ".dapr" / "resources"
+        return (kept,) if kept.is_dir() else ()
+
+    def _configuration(
+        self, own: Mapping[str, Any], common: Mapping[str, Any], folder: Path, at: str
+    ) -> Path | None:
+        for values, base, place in ((own, folder, at), (common, self._base, "common")):
+            if values.get("configFilePath"):
+                path = base / Path(str(values["configFilePath"])).expanduser()
+                return self._there(path, f"{place}.configFilePath")
+        kept = folder / ".dapr" / "config.yaml"
+        return kept if kept.is_file() else None
+
+    def _destination(self, values: Mapping[str, Any], name: str, default: str, at: str) -> str:
+        said = str(values.get(name) or default)
+        if said not in DESTINATIONS:
+            raise self._wrong(f"{at}.{name}", f"{name} {said!r}", ", ".join(DESTINATIONS))
+        return said
+
+    def _folder(self, text: str, at: str) -> Path:
+        path = (self._base / Path(str(text)).expanduser()).resolve()
+        if not path.is_dir():
+            raise self._wrong(at, f"{path} is no folder", "the folder of the app")
+        return path
+
+    def _there(self, path: Path, at: str) -> Path:
+        if not path.exists():
+            raise self._wrong(at, f"{path} is not there", "a path that exists")
+        return path.resolve()
+
+    def _check(self, values: Any, known: Mapping[str, str], at: str) -> None:
+        if not isinstance(values, dict):
+            raise self._wrong(at, f"a {type(values).__name__}", "a mapping of fields")
+        self._require_known(values, [*known, *_IGNORED, *_REFUSED], at)
+        for name, value in values.items():
+            place = f"{at}.{name}"
+            if name in _REFUSED:
+                raise self._wrong(place, f"{name} is not supported", _REFUSED[name])
+            if name in _IGNORED:
+                reason = _IGNORED[name][1]
+                self._ignored.append(f"{self._document.at(place)}: {name} is ignored: {reason}")
+            elif value is not None and not _is(value, known[name]):
+                raise self._wrong(place, f"{name} is {value!r}", known[name])
+
+    def _require_known(self, values: Mapping[str, Any], known: Any, at: str) -> None:
+        for name in values:
+            if name not in known:
+                place = self._document.at(f"{at}.{name}".lstrip("."))
+                raise ConfigError(
+                    f"{place}: a run file has no field {name!r} here",
+                    hint=did_you_mean(str(name), list(known)),
+                )
+
+    def _wrong(self, at: str, last: str, expected: str) -> ConfigError:
+        place = self._document.at(at.lstrip("."))
+        return ConfigError(f"{place}: the run file cannot be used", last=last, expected=expected)
+
+
+def _is(value: object, kind: str) -> bool:
+    if isinstance(value, bool):
+        return kind is _SWITCH
+    return isinstance(value, _TYPES[kind])
+
+
+def _env(values: Mapping[str, Any]) -> dict[str, str]:
+    """Variables: a mapping, or a list of mappings."""
+    said = values.get("env") or {}
+    rows = said if isinstance(said, list) else [said]
+    return dict(pair for row in rows for pair in _pairs(row))
+
+
+def _pairs(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in row.items():
+        # YAML's true is the text `true` of the file.
+        yield str(name), str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,17 @@
+"""The reference system as ``dapr.yaml`` describes it, with inboxes for the scenarios."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.multi_app import multi_app
+from scenarios.topology import reference
+
+BESIDE = ("broker", "postgres", "receiver")
+
+from_run_file = multi_app(
+    Path(__file__).parent.parent / "dapr.yaml",
+    *(node for node in reference.nodes if node.name in BESIDE),
+    inbox=True,
+    tokens=True,
+)

@@ -1,0 +1,239 @@
+"""``run``: a multi-app run file from the start to Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from harness.deadline import Deadline, Observation, poll
+from tests.cli.test_stacks import address
+from tests.projects import COMPONENT, HELLO_APP
+from tests.support import CLI, ROOT, cli, environment, leftovers, project
+
+pytestmark = pytest.mark.real
+
+TWO_APPS = """\
+version: 1
+common:
+  daprdLogDestination: fileAndConsole
+apps:
+- appDirPath: hello
+  appPort: {port}
+  command: ["{python}", hello.py, "{port}"]
+- appID: worker
+  appDirPath: worker
+  appLogDestination: console
+  env: {{GREETING: good morning}}
+  command: ["{python}", "-u", worker.py]
+- appID: bare
+  appDirPath: worker
+"""
+
+WORKER = """\
+import os
+import threading
+import urllib.error
+import urllib.request
+
+port = os.environ["DAPR_HTTP_PORT"]
+url = f"http://127.0.0.1:{port}/v1.0/invoke/hello/method/from-the-worker"
+pause = threading.Event()
+while True:
+    try:
+        answer = urllib.request.urlopen(url)
+        break
+    except urllib.error.HTTPError:
+        pause.wait(0.1)  # its own sidecar is up, the other app may not be
+print(os.environ["GREETING"], answer.read().decode(), flush=True)
+pause.wait(WAIT)
+raise SystemExit(CODE)
+"""
+"""An app without a port: it calls the other one through the two sidecars."""
+
+
+def free_port() -> int:
+    """A port that a run file can name."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    """A project with a run file of three apps, one of them without a command."""
+    text = TWO_APPS.format(port=free_port(), python=sys.executable)
+    worker = WORKER.replace("WAIT", "600").replace("CODE", "0")
+    return project(tmp_path, dapr_yaml=text, hello__hello_py=HELLO_APP, worker__worker_py=worker)
+
+
+class Running:
+    """A `run` in the foreground, ended at the latest with the test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.output = folder / "output"
+        with self.output.open("w") as file:
+            self.process = subprocess.Popen(
+                [*CLI, "run"], cwd=folder, env=environment(folder), stdout=file,
+                stderr=subprocess.STDOUT, text=True,
+            )  # fmt: skip
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.interrupt()
+
+    def says(self, text: str) -> str:
+        """Wait until something is printed; everything so far."""
+
+        def look() -> Observation:
+            said = self.output.read_text()
+            return Observation(text in said or self.process.poll() is not None, said)
+
+        seen = poll(look, Deadline(60))
+        assert text in seen.fact, seen.fact
+        return seen.fact
+
+    def interrupt(self) -> int:
+        """Ctrl-C; the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(30)
+
+
+def test_apps_run_until_ctrl_c(two: Path) -> None:
+    """Up in parallel, by the ladder; an app without a port, a sidecar without an app; logs kept."""
+    with Running(two) as running:
+        running.says("good morning hello")
+        said = running.says("3 apps are up")
+
+        status = cli(two, "status")
+        bare = address(two, "bare-daprd", "http")
+        invoked = httpx.get(f"{bare}/v1.0/invoke/hello/method/by-hand")
+        code = running.interrupt()
+
+    assert re.search(r"3 apps are up after [\d.]+ s; Ctrl-C stops all", said)
+    assert "hello-daprd is ready" in said
+    assert "worker-daprd" in status.stdout
+    assert "hello" == invoked.text
+    assert 130 == code
+    assert [] == leftovers(two)
+    kept = {re.sub(r"_\d+\.log", "", each.name) for each in two.glob("*/.dapr/logs/*.log")}
+    # The worker's own log goes to the console only.
+    assert {"hello_app", "hello_daprd", "worker_daprd", "bare_daprd"} == kept
+
+
+def test_an_app_that_fails_is_told(two: Path) -> None:
+    """With its exit code; the others go on until the last has ended."""
+    worker = WORKER.replace("WAIT", "1").replace("CODE", "7")
+    (two / "worker/worker.py").write_text(worker)
+
+    with Running(two) as running:
+        running.says("worker has exited with code 7")
+        alive = running.process.poll() is None
+        code = running.interrupt()
+
+    assert (True, 130) == (alive, code)
+    assert [] == leftovers(two)
+
+
+def test_apps_that_have_done_their_work_end_the_run(two: Path) -> None:
+    """Each with code 0, one of them before the others are up; the whole run is a success."""
+    text = (two / "dapr.yaml").read_text()
+    hello = text[text.index("- appDirPath: hello") : text.index("- appID: worker")]
+    alone = text.replace(hello, "").replace("bare", "hello")
+    (two / "dapr.yaml").write_text(alone)
+    (two / "worker/worker.py").write_text("print('done', flush=True)\n")
+
+    with Running(two) as running:
+        said = running.says("worker has exited with code 0")
+        code = running.process.wait(30)
+
+    assert (0, True) == (code, "done" in said)
+    assert [] == leftovers(two)
+
+
+def test_resources_and_configuration_of_each_app_are_its_own(two: Path) -> None:
+    """What lies in an app's .dapr folder is its sidecar's and nobody else's."""
+    project(two, hello___dapr__resources__mine_yaml=MINE, hello___dapr__config_yaml=ACCESS)
+    (two / "hello" / "_dapr").rename(two / "hello" / ".dapr")
+    loaded = {}
+    with Running(two) as running:
+        running.says("3 apps are up")
+        for app in ("hello", "bare"):
+            metadata = httpx.get(f"{address(two, f'{app}-daprd', 'http')}/v1.0/metadata").json()
+            loaded[app] = [each["name"] for each in metadata.get("components", [])]
+        secret = httpx.get(f"{address(two, 'hello-daprd', 'http')}/v1.0/secrets/mine/HOME")
+
+    assert {"hello": ["mine"], "bare": []} == loaded
+    assert 403 == secret.status_code
+
+
+def test_what_is_wrong_is_told_before_anything_starts(two: Path) -> None:
+    """A port that is taken, a field that is not known, a component that is wrong."""
+    text = (two / "dapr.yaml").read_text()
+    wrong = {
+        "field": text.replace("appPort", "appPrt"),
+        "component": text.replace("appPort", "resourcesPaths: [own]\n  appPort"),
+    }
+    project(two, hello__own__c_yaml=COMPONENT.replace("authType", "authTyp"))
+
+    for said in wrong.values():
+        (two / "dapr.yaml").write_text(said)
+        done = cli(two, "run")
+        assert 2 == done.returncode, done.stderr
+        assert re.search(r"(dapr|c)\.yaml:\d+", done.stderr)
+    assert [] == leftovers(two)
+
+
+def test_the_scenarios_pass_on_our_run_file(tmp_path: Path) -> None:
+    """The reference system as dapr.yaml has it."""
+    modules = (
+        "task_events",
+        "series",
+        "reminders",
+        "conversations",
+        "frontend",
+        "contacts",
+        "bulk",
+    )
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--dapr-runtime=processes",
+         *(f"scenarios/test_{name}.py" for name in modules)],
+        cwd=ROOT, capture_output=True, text=True,
+        env=environment(tmp_path, PATH=path,
+                        DAPR_HARNESS_TOPOLOGY="scenarios.run_file:from_run_file"),
+    )  # fmt: skip
+
+    assert 0 == done.returncode, done.stdout[-3000:]
+    assert re.search(r"\n\d\d passed in", done.stdout)
+    assert [] == leftovers(tmp_path)
+
+
+MINE = """\
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: mine}
+spec:
+  type: secretstores.local.env
+  version: v1
+  metadata: []
+"""
+
+ACCESS = """\
+apiVersion: dapr.io/v1alpha1
+kind: Configuration
+metadata: {name: mine}
+spec:
+  secrets:
+    scopes:
+    - {storeName: mine, defaultAccess: deny}
+"""

@@ -1,0 +1,144 @@
+"""The chart, rendered by Helm itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness import Settings
+from harness.provision.gobuild import find_go
+from harness.provision.store import Store
+from tests.kubernetes.validate import validate
+from tests.support import ROOT
+
+pytestmark = pytest.mark.real
+
+CHART = ROOT / "kubernetes" / "chart"
+HELM = "3.19.0"
+GIVEN = {
+    "secrets.DATABASE_URL": "postgresql://a:b@pg/todo",
+    "secrets.STATE_STORE_DSN": "postgresql://a:b@pg/state",
+    "secrets.daprApiToken": "1234",
+    "secrets.appApiToken": "true",
+}
+"""Texts that YAML would take for a number and a truth, were they not quoted."""
+
+
+@pytest.fixture(scope="module")
+def helm() -> Path:
+    """Helm: the machine's own, or built once from its Go module."""
+    own = shutil.which("helm")
+    if own:
+        return Path(own)
+    settings = Settings.load(ROOT)
+    found = find_go(settings.environment)
+    if found is None:
+        pytest.skip("there is neither helm nor a Go toolchain")
+
+    def build(target: Path) -> None:
+        module = f"helm.sh/helm/v3/cmd/helm@v{HELM}"
+        env = {**os.environ, "GOBIN": str(target), "GOFLAGS": "-mod=mod -modcacherw"}
+        subprocess.run([str(found[0]), "install", module], env=env, check=True)
+
+    return Store(settings.cache_dir).make(f"helm-{HELM}", build) / "helm"
+
+
+def template(helm: Path, **values: str) -> subprocess.CompletedProcess[str]:
+    """`helm template` with some values."""
+    said = [word for name, value in values.items() for word in ("--set-string", f"{name}={value}")]
+    return subprocess.run(
+        [str(helm), "template", "mine", str(CHART), *said], capture_output=True, text=True
+    )
+
+
+def objects(text: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """By kind and name."""
+    bodies = [body for body in yaml.safe_load_all(text) if body]
+    return {(body["kind"], body["metadata"]["name"]): body for body in bodies}
+
+
+@pytest.mark.timeout(600)
+def test_the_chart_renders_the_manifests(helm: Path) -> None:
+    """With its defaults, object by object; and the Secrets that were given. All are valid."""
+    done = template(helm, **GIVEN)
+    assert 0 == done.returncode, done.stderr
+    found = objects(done.stdout)
+    files = sorted((ROOT / "kubernetes" / "manifests").glob("*.yaml"))
+    plain = objects("---\n".join(file.read_text() for file in files))
+
+    secrets = {key: found.pop(key) for key in list(found) if key[0] == "Secret"}
+
+    assert plain == found
+    for body in (*found.values(), *secrets.values()):
+        validate(body)
+    assert {
+        "todo": {
+            "DATABASE_URL": "postgresql://a:b@pg/todo",
+            "STATE_STORE_DSN": "postgresql://a:b@pg/state",
+        },
+        "todo-dapr-api-token": {"token": "1234"},
+        "todo-app-api-token": {"token": "true"},
+    } == {name: body["stringData"] for (_, name), body in secrets.items()}
+
+
+def test_what_is_chosen_is_rendered(helm: Path) -> None:
+    """Image, number of replicas, and where the cluster's own brokers and receivers are."""
+    values = {
+        "image.repository": "registry.example.org/todo",
+        "image.tag": "7",
+        "broker.brokers": "kafka-0:9092\\,kafka-1:9092",
+        "receiver.url": "https://hooks.example.org",
+    }
+    done = subprocess.run(
+        [str(helm), "template", "mine", str(CHART), "--set", "replicas.backend-service=3",
+         *(w for n, v in {**GIVEN, **values}.items() for w in ("--set-string", f"{n}={v}"))],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert 0 == done.returncode, done.stderr
+    found = objects(done.stdout)
+
+    backend = found["Deployment", "backend-service"]["spec"]
+    image = backend["template"]["spec"]["containers"][0]["image"]
+    pubsub = found["Component", "pubsub"]["spec"]["metadata"]
+    webhook = found["Component", "webhook"]["spec"]["metadata"]
+    assert (3, "registry.example.org/todo:7") == (backend["replicas"], image)
+    assert {"name": "brokers", "value": "kafka-0:9092,kafka-1:9092"} in pubsub
+    assert {"name": "url", "value": "https://hooks.example.org/webhooks"} in webhook
+    for body in found.values():
+        validate(body)
+
+
+@pytest.mark.parametrize("missing", sorted(GIVEN))
+def test_a_secret_that_was_not_given_is_asked_for(helm: Path, missing: str) -> None:
+    """Nothing is installed with an empty password."""
+    done = template(helm, **{name: value for name, value in GIVEN.items() if name != missing})
+
+    assert 0 != done.returncode
+    assert f"say {missing}" in done.stderr
+
+
+def test_secrets_may_be_somebody_elses(helm: Path) -> None:
+    """Then the chart makes none."""
+    done = subprocess.run(
+        [str(helm), "template", "mine", str(CHART), "--set", "existingSecrets=true"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert 0 == done.returncode, done.stderr
+    assert not [key for key in objects(done.stdout) if key[0] == "Secret"]
+
+
+def test_helm_finds_nothing_wrong(helm: Path) -> None:
+    """`helm lint`, warnings included."""
+    said = [word for name, value in GIVEN.items() for word in ("--set-string", f"{name}={value}")]
+    done = subprocess.run(
+        [str(helm), "lint", "--strict", str(CHART), *said], capture_output=True, text=True
+    )
+
+    assert 0 == done.returncode, done.stdout

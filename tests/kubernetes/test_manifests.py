@@ -1,0 +1,194 @@
+"""The manifests of the reference system: valid, in step, and right about Dapr."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from harness import App, ConfigError, Settings, Topology
+from harness.kubernetes.project import KubernetesProject
+from scenarios.topology import todo
+from tests.kubernetes.validate import validate
+from tests.support import ROOT, project
+
+MANIFESTS = ROOT / "kubernetes" / "manifests"
+EVERYTHING = ("components", "components/mtls", "components/tracing")
+
+
+def rendered(topology: Topology, root: Path = ROOT) -> list[dict[str, Any]]:
+    """The objects of a topology's manifests."""
+    settings = Settings.load(root)
+    files = KubernetesProject(topology, settings, root / "k", "todo").rendered()
+    texts = [text for name, text in files.items() if name.startswith("manifests/")]
+    return [body for text in texts for body in yaml.safe_load_all(text)]
+
+
+def committed() -> Iterator[Any]:
+    """Every object of the repository's manifests, the example of the secrets included."""
+    for file in sorted(MANIFESTS.iterdir()):
+        for body in yaml.safe_load_all(file.read_text()):
+            yield pytest.param(body, id=f"{body['kind']} {body['metadata']['name']}")
+
+
+def the(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+    """One object."""
+    (found,) = [o for o in objects if (o["kind"], o["metadata"]["name"]) == (kind, name)]
+    return found
+
+
+def annotated(objects: list[dict[str, Any]], app: str) -> dict[str, str]:
+    """Of an app's pod."""
+    template = the(objects, "Deployment", app)["spec"]["template"]
+    found: dict[str, str] = template["metadata"]["annotations"]
+    return found
+
+
+@pytest.mark.parametrize("body", list(committed()))
+def test_every_object_is_valid(body: dict[str, Any]) -> None:
+    """For Kubernetes, and for Dapr's own resources by their CRDs."""
+    validate(body)
+
+
+def test_the_files_are_what_the_topology_renders() -> None:
+    """Manifests and chart."""
+    KubernetesProject(todo(), Settings.load(ROOT), ROOT / "kubernetes", "todo").require_same()
+
+
+def test_a_drift_is_named(tmp_path: Path) -> None:
+    """Changed, missing, left over."""
+    mine = KubernetesProject(todo(), Settings.load(ROOT), tmp_path, "todo")
+    written = mine.write()
+    written[0].write_text("changed")
+    written[1].unlink()
+    leftover = tmp_path / "manifests" / "component-old.yaml"
+    leftover.write_text(written[2].read_text())
+
+    with pytest.raises(ConfigError) as drifted:
+        mine.require_same()
+    mine.write()
+
+    for path in (*written[:2], leftover):
+        assert path.name in str(drifted.value)
+    assert not leftover.exists()
+    mine.require_same()
+
+
+def test_the_validator_can_fail() -> None:
+    """A misspelled field, a missing one, a wrong type: of Kubernetes and of Dapr."""
+    objects = rendered(todo())
+    deployment = the(objects, "Deployment", "frontend")
+    resiliency = the(objects, "Resiliency", "calls")
+    for body, wrong in (
+        (deployment, {"replicas": "one"}),
+        (deployment, {"replica": 1}),
+        (resiliency, {"target": {}}),
+        (resiliency, {"policies": {"retries": {"again": {"maxRetries": "three"}}}}),
+    ):
+        with pytest.raises(jsonschema.ValidationError):
+            validate({**body, "spec": {**body["spec"], **wrong}})
+
+
+def test_each_app_has_its_sidecar_by_annotated() -> None:
+    """Ids, port, tokens and Configuration; strings, as Kubernetes wants them."""
+    assert {
+        "dapr.io/enabled": "true",
+        "dapr.io/app-id": "backend-service",
+        "dapr.io/app-port": "8000",
+        "dapr.io/config": "access",
+        "dapr.io/api-token-secret": "todo-dapr-api-token",
+        "dapr.io/app-token-secret": "todo-app-api-token",
+    } == annotated(rendered(todo()), "backend-service")
+
+
+def test_what_pods_refer_to_is_there() -> None:
+    """Configurations among the manifests; Secrets and their keys in the example."""
+    objects = rendered(todo(resources=EVERYTHING, mtls=True))
+    configurations = {o["metadata"]["name"] for o in objects if o["kind"] == "Configuration"}
+    keys = {
+        (o["metadata"]["name"], key)
+        for o in objects
+        if o["kind"] == "Secret"
+        for key in o["stringData"]
+    }
+    used = set()
+    for each in (o for o in objects if o["kind"] == "Deployment"):
+        template = each["spec"]["template"]
+        assert template["metadata"]["annotations"]["dapr.io/config"] in configurations
+        for variable in template["spec"]["containers"][0]["env"]:
+            if "valueFrom" in variable:
+                reference = variable["valueFrom"]["secretKeyRef"]
+                used.add((reference["name"], reference["key"]))
+    for each in (o for o in objects if o["kind"] == "Component"):
+        for item in each["spec"]["metadata"]:
+            if "secretKeyRef" in item:
+                used.add((item["secretKeyRef"]["name"], item["secretKeyRef"]["key"]))
+
+    assert used == keys
+
+
+def test_configurations_are_one_for_each_pod() -> None:
+    """A pod refers to one: what several say is put together, and scopes choose."""
+    objects = rendered(todo(resources=EVERYTHING, mtls=True))
+    backend = the(objects, "Configuration", "backend-service")["spec"]
+    frontend = the(objects, "Configuration", "frontend")["spec"]
+
+    assert "backend-service" == annotated(objects, "backend-service")["dapr.io/config"]
+    assert {"secrets", "accessControl", "tracing", "logging"} == set(backend)
+    assert {"secrets", "tracing", "logging"} == set(frontend)
+    for each in objects:
+        validate(each)
+
+
+def test_credentials_are_the_clusters_secrets() -> None:
+    """The built-in store, which the operator reads: no store of files or variables is left."""
+    objects = rendered(todo())
+    store = the(objects, "Component", "statestore")
+    access = the(objects, "Configuration", "access")["spec"]["secrets"]["scopes"]
+
+    (item,) = [each for each in store["spec"]["metadata"] if "secretKeyRef" in each]
+    assert ({"secretStore": "kubernetes"}, {"name": "todo", "key": "STATE_STORE_DSN"}) == (
+        store["auth"],
+        item["secretKeyRef"],
+    )
+    assert [("kubernetes", "deny")] == [(s["storeName"], s["defaultAccess"]) for s in access]
+    types = [o["spec"]["type"] for o in objects if o["kind"] == "Component"]
+    assert not [each for each in types if each.startswith("secretstores.local")]
+
+
+def test_nothing_secret_is_committed() -> None:
+    """Every value of the example is empty."""
+    secrets = [o for o in rendered(todo()) if o["kind"] == "Secret"]
+
+    assert 3 == len(secrets)
+    assert {""} == {value for each in secrets for value in each["stringData"].values()}
+
+
+def test_a_flag_that_is_no_annotation_is_refused(tmp_path: Path) -> None:
+    """Those that are become annotations."""
+    good = App("shop", asgi="m:a", sidecar_flags={"log-level": "debug"})
+    bad = App("shop", asgi="m:a", sidecar_flags={"profile-port": "1"})
+    project(tmp_path, pyproject_toml="")
+
+    assert "debug" == annotated(rendered(Topology(good), tmp_path), "shop")["dapr.io/log-level"]
+    with pytest.raises(ConfigError, match=r"'profile-port' of shop is no annotation"):
+        rendered(Topology(bad), tmp_path)
+
+
+def test_a_worker_has_neither_port_nor_service(tmp_path: Path) -> None:
+    """And no probes: it only calls its sidecar."""
+    project(tmp_path, pyproject_toml="")
+    objects = rendered(
+        Topology(App("worker", command=["python3", "w.py"], listens=False)), tmp_path
+    )
+
+    (container,) = the(objects, "Deployment", "worker")["spec"]["template"]["spec"]["containers"]
+    assert not {"ports", "readinessProbe", "livenessProbe"} & set(container)
+    assert "dapr.io/app-port" not in annotated(objects, "worker")
+    assert not [o for o in objects if o["kind"] == "Service"]
+    for each in objects:
+        validate(each)

@@ -1,0 +1,266 @@
+"""A multi-app run file: what each field means, which one wins, what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import ConfigError, Kafka, Postgres
+from harness.multi_app import multi_app
+from harness.nodes.app import App
+from harness.nodes.sidecar import Sidecar
+from harness.runfile import RunApp, read_runfile
+from tests.support import project
+
+OWN = "the stack has a placement service of its own"
+EVERY_FIELD = """\
+version: 1
+name: shop
+common:
+  env: {COLOUR: red, DEBUG: true}
+  logLevel: debug
+  appHealthProbeInterval: 2
+apps:
+- appDirPath: web
+  appID: checkout
+  appProtocol: h2c
+  appPort: 8080
+  appChannelAddress: 127.0.0.1
+  daprHTTPPort: 3501
+  daprGRPCPort: 50002
+  daprInternalGRPCPort: 50003
+  metricsPort: 9091
+  command: ["python3", "app.py", 1]
+  env: {COLOUR: green}
+  apiListenAddresses: 127.0.0.1
+  appMaxConcurrency: 4
+  enableProfiling: true
+  profilePort: 7778
+  enableApiLogging: true
+  enableAppHealthCheck: true
+  appHealthCheckPath: /ready
+  appHealthProbeTimeout: 500
+  appHealthThreshold: 2
+  daprMaxBodySize: 8Mi
+  daprReadBufferSize: 8Ki
+  appLogDestination: console
+  daprdLogDestination: fileAndConsole
+"""
+
+
+def only(folder: Path, text: str) -> RunApp:
+    """The one app of a file."""
+    project(folder, dapr_yaml=text)
+    (folder / "web").mkdir(exist_ok=True)
+    (app,) = read_runfile(folder / "dapr.yaml").apps
+    return app
+
+
+def small(more: str = "", common: str = "") -> str:
+    """A file with one app."""
+    return f"version: 1\n{common}apps:\n- appDirPath: web\n{more}"
+
+
+def test_every_field_has_its_meaning(tmp_path: Path) -> None:
+    """As flags of daprd, as fixed ports, as the app's own."""
+    app = only(tmp_path, EVERY_FIELD)
+
+    assert ("checkout", tmp_path / "web", 8080) == (app.app_id, app.folder, app.port)
+    assert ("python3", "app.py", "1") == app.command
+    assert {"COLOUR": "green", "DEBUG": "true"} == app.env
+    assert {"http": 3501, "grpc": 50002, "internal": 50003, "metrics": 9091} == app.ports
+    assert ("console", "fileAndConsole") == (app.app_log, app.daprd_log)
+    assert {
+        "app-protocol": "h2c",
+        "app-channel-address": "127.0.0.1",
+        "dapr-listen-addresses": "127.0.0.1",
+        "app-max-concurrency": "4",
+        "enable-profiling": "true",
+        "profile-port": "7778",
+        "enable-api-logging": "true",
+        "enable-app-health-check": "true",
+        "app-health-check-path": "/ready",
+        "app-health-probe-interval": "2",
+        "app-health-probe-timeout": "500",
+        "app-health-threshold": "2",
+        "max-body-size": "8Mi",
+        "read-buffer-size": "8Ki",
+        "log-level": "debug",
+    } == app.flags
+
+
+def test_what_is_left_out_has_the_defaults_of_the_cli(tmp_path: Path) -> None:
+    """The folder's name is the app-id; an app without a port does not listen."""
+    app = only(tmp_path, small())
+
+    assert ("web", (), None) == (app.app_id, app.command, app.port)
+    assert ("fileAndConsole", "file") == (app.app_log, app.daprd_log)
+    assert ((), None) == (app.resources, app.configuration)
+
+
+@pytest.mark.parametrize(
+    ("own", "common", "expected"),
+    [
+        ("  resourcesPaths: [own]\n", "common: {resourcesPaths: [shared]}\n", "web/own"),
+        ("  resourcesPath: own\n", "common: {resourcesPaths: [shared]}\n", "web/own"),
+        ("", "common: {resourcesPath: shared}\n", "shared"),
+        ("", "", "web/.dapr/resources"),
+    ],
+    ids=["own", "the deprecated spelling", "common", "the folder's"],
+)
+def test_an_apps_own_resources_come_before_the_common_ones(
+    tmp_path: Path, own: str, common: str, expected: str
+) -> None:
+    """An app's paths start at its folder, common ones at the file."""
+    for name in ("web/own", "shared", "web/.dapr/resources"):
+        (tmp_path / name).mkdir(parents=True)
+
+    app = only(tmp_path, small(own, common))
+
+    assert (tmp_path / expected,) == app.resources
+
+
+def test_paths_may_be_one_text_with_commas(tmp_path: Path) -> None:
+    """As an example of the documentation has it."""
+    for name in ("web/a", "web/b"):
+        (tmp_path / name).mkdir(parents=True)
+
+    app = only(tmp_path, small("  resourcesPaths: a, b\n"))
+
+    assert (tmp_path / "web/a", tmp_path / "web/b") == app.resources
+
+
+@pytest.mark.parametrize(
+    ("own", "common", "expected"),
+    [
+        ("  configFilePath: own.yaml\n", "common: {configFilePath: c.yaml}\n", "web/own.yaml"),
+        ("", "common: {configFilePath: c.yaml}\n", "c.yaml"),
+        ("", "", "web/.dapr/config.yaml"),
+    ],
+    ids=["own", "common", "the folder's"],
+)
+def test_an_apps_own_configuration_comes_first(
+    tmp_path: Path, own: str, common: str, expected: str
+) -> None:
+    """Likewise."""
+    project(tmp_path, web__own_yaml="", c_yaml="")
+    (tmp_path / "web/.dapr").mkdir()
+    (tmp_path / "web/.dapr/config.yaml").touch()
+
+    assert tmp_path / expected == only(tmp_path, small(own, common)).configuration
+
+
+def test_deprecated_spellings_still_work(tmp_path: Path) -> None:
+    """With the flags that daprd still has for them."""
+    app = only(
+        tmp_path,
+        small(
+            "  appSSL: true\n  appProtocol: grpc\n  daprHTTPMaxRequestSize: 8\n"
+            "  daprHTTPReadBufferSize: 16\n"
+        ),
+    )
+
+    assert {
+        "app-protocol": "grpcs",
+        "dapr-http-max-request-size": "8",
+        "dapr-http-read-buffer-size": "16",
+    } == app.flags
+
+
+def test_env_may_be_a_list(tmp_path: Path) -> None:
+    """As older examples have it."""
+    app = only(tmp_path, small("  env:\n  - A: 1\n  - B: two\n"))
+
+    assert {"A": "1", "B": "two"} == app.env
+
+
+def test_what_has_no_effect_here_is_named(tmp_path: Path) -> None:
+    """With its line and the reason."""
+    text = small("  containerImage: mine\n  placementHostAddress: somewhere:1\n")
+    project(tmp_path, dapr_yaml=text)
+    (tmp_path / "web").mkdir()
+
+    ignored = read_runfile(tmp_path / "dapr.yaml").ignored
+
+    assert [
+        f"{tmp_path}/dapr.yaml:4: containerImage is ignored: it is for Kubernetes",
+        f"{tmp_path}/dapr.yaml:5: placementHostAddress is ignored: {OWN}",
+    ] == list(ignored)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("version: 2\napps: []\n", r":1: .*\n.*expected: 1\n.*version 2"),
+        ("apps: []\n", r"version None"),
+        ("version: 1\napps: []\n", r":2: (.|\n)*at least one app"),
+        ("version: 1\napps:\n- appID: x\n", r":3: (.|\n)*without appDirPath"),
+        (small("  appPrt: 80\n"), r":4: .*'appPrt'(.|\n)*did you mean 'appPort'"),
+        (small("", "commn: {}\n"), r":2: .*'commn'(.|\n)*did you mean 'common'"),
+        (small("  appPort: eighty\n"), r":4: (.|\n)*a number\n.*appPort is 'eighty'"),
+        (small("  enableApiLogging: 1\n"), r":4: (.|\n)*true or false"),
+        (small("  appPort: true\n"), r":4: (.|\n)*a number"),
+        (small("  command: [a]\n  appLogDestination: printer\n"), r":5: (.|\n)*fileAndConsole"),
+        (small("  resourcesPaths: [none]\n"), r":4: (.|\n)*web/none is not there"),
+        (small("  configFilePath: none.yaml\n"), r":4: (.|\n)*none.yaml is not there"),
+        (small("  unixDomainSocket: /tmp/x\n"), r":4: (.|\n)*talks to sidecars by TCP"),
+        ("version: 1\napps:\n- appDirPath: nowhere\n", r":3: (.|\n)*nowhere is no folder"),
+        ("version: 1\napps: [web]\n", r"a mapping of fields"),
+        ("version: 1\n---\nversion: 1\n", r"holds 2 documents"),
+        ("version: [1\n", r"not valid YAML"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    """What is wrong, what is expected, what may be meant."""
+    (tmp_path / "web").mkdir()
+    project(tmp_path, dapr_yaml=text)
+
+    with pytest.raises(ConfigError, match=message):
+        read_runfile(tmp_path / "dapr.yaml")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    """With what to do."""
+    with pytest.raises(ConfigError, match=r"dapr\.yaml is not there"):
+        read_runfile(tmp_path / "dapr.yaml")
+
+
+def test_two_apps_of_one_id_are_refused(tmp_path: Path) -> None:
+    """Without appID the folder decides, and both are the same."""
+    (tmp_path / "web").mkdir()
+    project(tmp_path, dapr_yaml=small() + "- appDirPath: web\n")
+
+    with pytest.raises(ConfigError, match="two apps are named 'web'"):
+        multi_app(tmp_path / "dapr.yaml")
+
+
+def test_an_app_and_its_sidecar_are_nodes(tmp_path: Path) -> None:
+    """The app where it says; a sidecar alone where there is no command."""
+    text = small("  command: [./serve]\n  appPort: 8080\n") + "- {appDirPath: ., appID: b}\n"
+    project(tmp_path, dapr_yaml=text)
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web/serve").touch()
+
+    topology = multi_app(tmp_path / "dapr.yaml", inbox=True)
+
+    app, sidecar = topology["web"], topology["web-daprd"]
+    assert isinstance(app, App)
+    assert isinstance(sidecar, Sidecar)
+    assert ((str(tmp_path / "web/serve"),), 8080) == (app.command, app.port)
+    assert ("web-inbox", False) == (sidecar.app_node, sidecar.token)
+    assert "b" not in topology
+    alone = topology["b-daprd"]
+    assert isinstance(alone, Sidecar)
+    assert "" == alone.app_node
+
+
+def test_only_what_is_referred_to_comes_along(tmp_path: Path) -> None:
+    """By env or by a resource; a Kafka that nobody names stays away."""
+    (tmp_path / "web").mkdir()
+    project(tmp_path, dapr_yaml=small('  env: {URL: "${postgres.dsn}"}\n'))
+
+    topology = multi_app(tmp_path / "dapr.yaml", Kafka(), Postgres(), needed_only=True)
+
+    assert "postgres" in topology
+    assert "kafka" not in topology

@@ -1,0 +1,52 @@
+"""Write harness/dapr/crds.json: the schemas of Dapr's resources, without their descriptions.
+
+    python tools/crds.py <folder of the dapr module>
+
+The folder lies in the Go module cache after a build.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+TARGET = Path(__file__).parent.parent / "harness" / "dapr" / "crds.json"
+
+
+def plain(schema: Any) -> Any:
+    """The schema as facts only: a `description` that is a text is none of them."""
+    if isinstance(schema, dict):
+        return {
+            name: plain(value)
+            for name, value in schema.items()
+            if not (name == "description" and isinstance(value, str))
+        }
+    return [plain(each) for each in schema] if isinstance(schema, list) else schema
+
+
+def schemas(dapr: Path) -> dict[str, Any]:
+    """By ``<kind>/<version>``."""
+    found = {}
+    for file in sorted((dapr / "charts" / "dapr" / "crds").glob("*.yaml")):
+        body = yaml.safe_load(file.read_text())["spec"]
+        for version in body["versions"]:
+            name = f"{body['names']['kind']}/{version['name']}"
+            found[name] = plain(version["schema"]["openAPIV3Schema"])
+    return found
+
+
+def main() -> None:
+    """Write the file, one schema a line."""
+    rows = [
+        f"{json.dumps(name)}: {json.dumps(schema, sort_keys=True)}"
+        for name, schema in sorted(schemas(Path(sys.argv[1])).items())
+    ]
+    TARGET.write_text("{\n" + ",\n".join(rows) + "\n}\n")
+
+
+if __name__ == "__main__":
+    main()
