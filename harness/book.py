@@ -217,15 +217,13 @@ class StackBook:
         return merged
 
     def _rooted(self, resource: DaprResource, viewer: str) -> DaprResource:
-        """A copy whose secrets file is found wherever daprd's working folder is."""
-        if resource.type != "secretstores.local.file":
+        """A copy whose secrets file, with placeholders filled, lies in its sidecar's folder."""
+        if resource.type != "secretstores.local.file" or viewer == HOST:
             return resource
         for item in resource.body["spec"]["metadata"]:
             if str(item.get("name")).lower() == "secretsfile":
                 file = (resource.file.parent / item["value"]).resolve()
-                item["value"] = str(file)
-                if self.inside(viewer):
-                    name = f"secrets/{file.name}"
-                    resource.companions[name] = file.read_text()
-                    item["value"] = str(HOME / name)
+                name = f"secrets/{file.name}"
+                resource.companions[name] = self.fill(file.read_text(), str(file), viewer)
+                item["value"] = str(self.home(viewer) / name)
         return resource

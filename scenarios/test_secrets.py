@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from harness import AsyncWorld, DaprError
+from harness import App, AsyncWorld, DaprError, Settings, Stack, Topology, World, running
 from scenarios.test_task_events import new_task
+from scenarios.topology import todo
 
 COMPONENTS = Path(__file__).parent.parent / "components"
 
@@ -49,3 +51,72 @@ async def test_no_secret_is_told(dapr: AsyncWorld) -> None:
     assert len(canaries) >= 3
     assert len(logs) >= 10
     assert [] == [canary for canary in canaries if any(canary in text for text in told)]
+
+
+@pytest.fixture(scope="module")
+def of_files(dapr_settings: Settings) -> Iterator[Stack]:
+    """The application with a file of secrets instead of variables."""
+    folders = ("components", "components/secrets-file")
+    with running(todo(resources=folders), dapr_settings) as started:
+        yield started
+
+
+@pytest.mark.own_stack
+def test_a_file_of_secrets_does_as_well(of_files: Stack) -> None:
+    """The state store connects by a key of a secret; the repository's file holds no password."""
+    with World(of_files) as dapr:
+        path = f"/api/{dapr.name('user')}/conversations/c"
+        saved = dapr.app("backend-service").put(path, json={"messages": []})
+        password = of_files.topology["postgres"].exports(of_files.book)["password"]
+
+    assert 204 == saved.status_code
+    text = (COMPONENTS / "secrets-file" / "secrets.json").read_text()
+    assert "${postgres.dsn}" in text
+    assert password not in text
+
+
+STORE = """\
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {{name: {name}, namespace: elsewhere}}
+spec:
+  type: secretstores.local.file
+  version: v1
+  metadata:
+  - {{name: secretsFile, value: secrets.json}}
+  - {{name: nestedSeparator, value: ":"}}
+  - {{name: multiValued, value: "{multi}"}}
+"""
+
+
+@pytest.fixture(scope="module")
+def stores(dapr_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """An app that does nothing, whose sidecar has the same file as two stores."""
+    folder = tmp_path_factory.mktemp("stores")
+    (folder / "secrets.json").write_text('{"database": {"url": "here", "user": "me"}}')
+    for name, multi in (("flat", "false"), ("nested", "true")):
+        (folder / f"{name}.yaml").write_text(STORE.format(name=name, multi=multi))
+    waits = ["python3", "-c", "import threading; threading.Event().wait()"]
+    bare = App("bare", command=waits, listens=False, requirements=None)
+    with running(Topology(bare, resources=folder), dapr_settings) as stack, World(stack) as world:
+        yield world
+
+
+@pytest.mark.own_stack
+def test_a_file_of_secrets_is_flat_unless_it_is_said(stores: World) -> None:
+    """Levels become one name with colons; `multiValued` keeps the object."""
+    sidecar = stores.sidecar("bare")
+
+    assert {"database:url": "here"} == sidecar.get_secret("flat", "database:url")
+    with pytest.raises(DaprError) as flat:
+        sidecar.get_secret("flat", "database")
+    assert 500 == flat.value.status
+    assert {"url": "here", "user": "me"} == sidecar.get_secret("nested", "database")
+
+
+@pytest.mark.own_stack
+def test_a_namespace_does_not_matter_here(stores: World) -> None:
+    """Without NAMESPACE a component of any namespace is loaded."""
+    loaded = {each.name for each in stores.sidecar("bare").metadata().components}
+
+    assert {"flat", "nested"} == loaded

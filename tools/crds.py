@@ -1,4 +1,5 @@
-"""Write harness/dapr/crds.json: the schemas of Dapr's resources, without their descriptions.
+"""Write harness/dapr/crds.json: the schemas of Dapr's resources, without their descriptions, and
+the annotations that its injector knows.
 
     python tools/crds.py <folder of the dapr module>
 
@@ -8,6 +9,7 @@ The folder lies in the Go module cache after a build.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,11 +41,19 @@ def schemas(dapr: Path) -> dict[str, Any]:
     return found
 
 
+def annotations(dapr: Path) -> list[str]:
+    """Their names, from the injector's constants."""
+    source = dapr / "pkg" / "injector" / "annotations" / "annotations.go"
+    return sorted(set(re.findall(r'"(dapr\.io/[a-z0-9-]+)"', source.read_text())))
+
+
 def main() -> None:
     """Write the file, one schema a line."""
+    dapr = Path(sys.argv[1])
+    table = {"annotations": annotations(dapr), **schemas(dapr)}
     rows = [
-        f"{json.dumps(name)}: {json.dumps(schema, sort_keys=True)}"
-        for name, schema in sorted(schemas(Path(sys.argv[1])).items())
+        f"{json.dumps(name)}: {json.dumps(facts, sort_keys=True)}"
+        for name, facts in sorted(table.items())
     ]
     TARGET.write_text("{\n" + ",\n".join(rows) + "\n}\n")
 

@@ -11,8 +11,8 @@ HEAD = """\
 # What the seed documents say of Dapr, and what is true
 
 Of Dapr 1.18.2. S0 to S4 are the documents, with line numbers. Each row names the test that shows
-it. Rendered from `seeds.yaml` by `python tools/seeds.py`; claims that no test shows yet (about
-Kubernetes, the Dapr CLI, tracing, mail, Redis) are not listed.
+it, or the source in which it was read where a cluster or the Dapr CLI would be needed. Rendered
+from `seeds.yaml` by `python tools/seeds.py`.
 """
 
 

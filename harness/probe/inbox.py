@@ -71,8 +71,9 @@ class Inbox(Stream[Delivery]):
         times: int = 1,
         status: int = 500,
         after: bool = False,
+        answer: str = "spoiled by the inbox",
     ) -> None:
-        """Answer the next deliveries with an error.
+        """Answer the next deliveries in the app's place, with an error by default.
 
         Args:
             path: what the request's path begins with, such as ``/events/task``.
@@ -80,8 +81,9 @@ class Inbox(Stream[Delivery]):
             times: how many deliveries.
             status: the answer daprd gets.
             after: let the app do its work first: a lost acknowledgement.
+            answer: the body daprd gets; one that begins with a brace is JSON.
         """
-        rule = Rule(path, contains, times, status, after)
+        rule = Rule(path, contains, times, status, after, answer)
         self.spoilt = True
         ask("POST", self._control, json=asdict(rule)).raise_for_status()
 

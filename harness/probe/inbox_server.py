@@ -47,6 +47,7 @@ class Rule:
         times: how many deliveries are left to spoil.
         status: the answer.
         after: whether the app does its work first (a lost acknowledgement).
+        answer: the body of the answer.
     """
 
     path: str
@@ -54,6 +55,7 @@ class Rule:
     times: int = 1
     status: int = 500
     after: bool = False
+    answer: str = "spoiled by the inbox"
 
     def hits(self, path: str, body: bytes) -> bool:
         """Whether this delivery is to be spoiled; counts it if so."""
@@ -226,7 +228,8 @@ async def _read_message(
 
 
 def _spoiled(rule: Rule) -> Answer:
-    return Answer(rule.status, [(b"content-type", b"text/plain")], b"spoiled by the inbox")
+    kind = b"application/json" if rule.answer.startswith("{") else b"text/plain"
+    return Answer(rule.status, [(b"content-type", kind)], rule.answer.encode())
 
 
 async def main(listen: str, app: str, record: Path) -> None:

@@ -82,6 +82,9 @@ class ProcessRuntime(Closing):
         """
         folder = self.folder / "nodes" / launch.name
         write_home(folder, launch.folders, launch.files)
+        for name in launch.files:
+            # Credentials are in some of them.
+            (folder / name).chmod(0o600)
         account = self._account(launch)
         if account is not None:
             self._require_passable(launch.name)

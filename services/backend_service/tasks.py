@@ -23,7 +23,24 @@ IfMatch = Annotated[
 ]
 
 
-@router.post("", status_code=201)
+ABOUT_IT: dict[int | str, dict[str, Any]] = {
+    201: {
+        "links": {
+            operation: {
+                "operationId": operation,
+                "parameters": {
+                    "user_id": "$request.path.user_id",
+                    "task_id": "$response.body#/id",
+                },
+            }
+            for operation in ("read_task", "update_task", "complete_task", "delete_task")
+        }
+    }
+}
+"""What can be done with a task that was made."""
+
+
+@router.post("", status_code=201, responses=ABOUT_IT)
 async def create_task(
     user_id: UserId, new: NewTask, changes: Recording, response: Response
 ) -> Task:

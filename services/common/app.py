@@ -30,7 +30,13 @@ def service(title: str, *parts: Part) -> FastAPI:
                 await opened.enter_async_context(part())
             yield
 
-    app = FastAPI(title=title, version="1.0.0", lifespan=lifespan)
+    app = FastAPI(
+        title=title,
+        version="1.0.0",
+        lifespan=lifespan,
+        # What links of a description refer to, and what clients made from it are called by.
+        generate_unique_id_function=lambda route: route.name,
+    )
     app.add_middleware(Tracing)
     app.add_api_route("/healthz", healthz, tags=["health"])
     problems.install(app)

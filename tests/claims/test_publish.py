@@ -93,6 +93,16 @@ def test_a_type_can_be_set_without_an_envelope(daprd: httpx.Client, dapr_sync: W
     assert ("mine", {"m": dapr_sync.id}) == (found.type, found.data)
 
 
+def test_without_a_content_type_data_are_a_text(daprd: httpx.Client, dapr_sync: World) -> None:
+    """text/plain is meant then: the receiver finds no object."""
+    topic, text = dapr_sync.topic(TOPIC), f'{{"m": "{dapr_sync.id}"}}'
+
+    assert 204 == daprd.post(PATH, content=text.encode()).status_code
+    found = topic.next(where=lambda each: dapr_sync.id in str(each.data))
+
+    assert (text, "text/plain") == (found.data, found.envelope["datacontenttype"])
+
+
 @pytest.mark.parametrize("version", ["v1.0", "v1.0-alpha1"])
 def test_bulk_publish_answers_with_nothing(
     daprd: httpx.Client, dapr_sync: World, version: str

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from harness import World
-from harness.loopback import ask
+from harness.loopback import ask, client
 
 pytestmark = pytest.mark.real
 
@@ -83,3 +83,34 @@ def test_some_paths_cannot_be_invoked(daprd: httpx.Client, path: str) -> None:
     answer = daprd.get(f"/v1.0/invoke/backend-service/method/{path}")
 
     assert answer.status_code in (400, 500)
+
+
+def test_a_sidecar_has_no_cors(daprd: httpx.Client) -> None:
+    """A page of another origin may not read what it answers, unless --allowed-origins says so."""
+    answer = daprd.get("/v1.0/metadata", headers={"origin": "https://page.example.org"})
+
+    assert 200 == answer.status_code
+    assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
+def test_an_output_binding_may_answer_with_nothing(dapr_sync: World) -> None:
+    """The receiver says 202 without a body: 200 from daprd, and no JSON in it."""
+    endpoint, token = dapr_sync.sidecar_address("notification-service")
+    with client(endpoint.http, token=token, timeout=30) as sidecar:
+        answer = sidecar.post(
+            "/v1.0/bindings/webhook",
+            json={"operation": "create", "data": {}, "metadata": {"path": f"/{dapr_sync.id}"}},
+        )
+        unknown = sidecar.post("/v1.0/bindings/nowhere", json={"operation": "create"})
+
+    assert (True, b"") == (answer.is_success, answer.content)
+    assert "202" == answer.headers["metadata.statuscode"]
+    assert 500 == unknown.status_code
+
+
+def test_secret_stores_and_their_statuses(daprd: httpx.Client) -> None:
+    """401 for a store that is not there, 403 for what is denied."""
+    unknown = daprd.get("/v1.0/secrets/nowhere/x")
+    denied = daprd.get("/v1.0/secrets/secrets/STATE_STORE_DSN")
+
+    assert [401, 403] == [unknown.status_code, denied.status_code]

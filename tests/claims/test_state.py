@@ -86,3 +86,31 @@ def test_keys_are_prefixed_with_the_app_id(daprd: httpx.Client, dapr_sync: World
 
     keys = [str(row["key"]) for row in dapr_sync.table("state").rows()]
     assert f"backend-service||{key}" in keys
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        ({"consistency": "strong", "concurrency": "last-write"}, 204),
+        ({"consistency": "eventual"}, 204),
+        ({"consistency": "sometimes"}, 400),
+        ({"concurrency": "best-write"}, 400),
+    ],
+)
+def test_words_of_a_request_are_checked(
+    daprd: httpx.Client, dapr_sync: World, options: dict[str, str], status: int
+) -> None:
+    """Those of the documentation, and no others."""
+    item = {"key": dapr_sync.name("key"), "value": 1, "options": options}
+
+    assert status == daprd.post(STORE, json=[item]).status_code
+
+
+def test_letters_of_a_key(daprd: httpx.Client, dapr_sync: World) -> None:
+    """Colons and dashes are fine; a plus in a path is a blank unless it is encoded."""
+    for key in (f"a:b-c-{dapr_sync.id}", f"a+b-{dapr_sync.id}"):
+        daprd.post(STORE, json=[{"key": key, "value": 1}]).raise_for_status()
+
+    assert 200 == daprd.get(f"{STORE}/a:b-c-{dapr_sync.id}").status_code
+    assert 204 == daprd.get(f"{STORE}/a+b-{dapr_sync.id}").status_code
+    assert 200 == daprd.get(f"{STORE}/a%2Bb-{dapr_sync.id}").status_code

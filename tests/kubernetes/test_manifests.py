@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 import yaml
 
 from harness import App, ConfigError, Settings, Topology
+from harness.kubernetes.objects import ANNOTATED
 from harness.kubernetes.project import KubernetesProject
 from scenarios.topology import todo
 from tests.kubernetes.validate import validate
@@ -23,8 +26,8 @@ EVERYTHING = ("components", "components/mtls", "components/tracing")
 def rendered(topology: Topology, root: Path = ROOT) -> list[dict[str, Any]]:
     """The objects of a topology's manifests."""
     settings = Settings.load(root)
-    files = KubernetesProject(topology, settings, root / "k", "todo").rendered()
-    texts = [text for name, text in files.items() if name.startswith("manifests/")]
+    found = KubernetesProject(topology, settings, root / "k", "todo").rendered()
+    texts = [text for name, text in found.items() if name.startswith("manifests/")]
     return [body for text in texts for body in yaml.safe_load_all(text)]
 
 
@@ -192,3 +195,40 @@ def test_a_worker_has_neither_port_nor_service(tmp_path: Path) -> None:
     assert not [o for o in objects if o["kind"] == "Service"]
     for each in objects:
         validate(each)
+
+
+def test_every_annotation_of_the_seeds_exists() -> None:
+    """Those of the documents, ours, and those of a sidecar's own resources."""
+    known = set(json.loads(files("harness.dapr").joinpath("crds.json").read_text())["annotations"])
+    said = {
+        "dapr.io/enabled", "dapr.io/app-id", "dapr.io/app-port", "dapr.io/app-protocol",
+        "dapr.io/app-max-concurrency", "dapr.io/enable-api-logging", "dapr.io/log-level",
+        "dapr.io/enable-metrics", "dapr.io/metrics-port", "dapr.io/config",
+        "dapr.io/sidecar-cpu-request", "dapr.io/sidecar-cpu-limit",
+        "dapr.io/sidecar-memory-request", "dapr.io/sidecar-memory-limit",
+        "dapr.io/sidecar-liveness-probe-delay-seconds",
+        "dapr.io/sidecar-readiness-probe-delay-seconds",
+    }  # fmt: skip
+    ours = {f"dapr.io/{flag}" for flag in ANNOTATED}
+
+    assert set() == (said | ours | set(annotated(rendered(todo()), "backend-service"))) - known
+
+
+def test_what_the_injector_does_is_left_to_it() -> None:
+    """The sidecar's ports in the app's environment; and no Service leads to a sidecar."""
+    objects = rendered(todo())
+    variables = {
+        variable["name"]
+        for each in objects
+        if each["kind"] == "Deployment"
+        for variable in each["spec"]["template"]["spec"]["containers"][0]["env"]
+    }
+    ports = {
+        port["targetPort"]
+        for each in objects
+        if each["kind"] == "Service"
+        for port in each["spec"]["ports"]
+    }
+
+    assert not variables & {"DAPR_HTTP_PORT", "DAPR_GRPC_PORT"}
+    assert {"http"} == ports

@@ -166,6 +166,34 @@ def test_scopes_decide_what_a_sidecar_loads(tmp_path: Path) -> None:
         for_app(resources, "two")
 
 
+def test_folders_below_are_not_read(tmp_path: Path) -> None:
+    """As daprd does: one folder, no further."""
+    project(tmp_path, r__a_yaml=KAFKA, r__below__b_yaml=KAFKA, r__c_txt=KAFKA)
+
+    assert ["a.yaml"] == [each.file.name for each in read_resources([tmp_path / "r"])]
+
+
+@pytest.mark.parametrize(("field", "value"), [("maxRetries", "3"), ("retryBackoff", "exponential")])
+def test_fields_that_kafka_does_not_have(tmp_path: Path, field: str, value: str) -> None:
+    """Retries are `backOff*`, or a Resiliency resource."""
+    text = KAFKA + f"    - {{name: {field}, value: '{value}'}}\n"
+
+    assert any(f"no field {field!r}" in each.message for each in findings(tmp_path, text))
+
+
+def test_what_the_seeds_have_right_is_not_found_wrong(tmp_path: Path) -> None:
+    """Fields that are as they are said to be."""
+    more = {"disableTls": "true", "initialOffset": "oldest", "maxMessageBytes": "1048576"}
+    text = KAFKA + "".join(f"    - {{name: {n}, value: '{v}'}}\n" for n, v in more.items())
+    store = COMPONENT[: COMPONENT.index("  type:")] + (
+        "  type: state.postgresql\n  version: v2\n  metadata:\n"
+        "  - {name: connectionString, value: x}\n  - {name: actorStateStore, value: 'true'}\n"
+    )
+
+    assert [] == findings(tmp_path, text)
+    assert [] == findings(tmp_path, store)
+
+
 def test_a_later_folder_replaces_what_has_the_same_kind_and_name(tmp_path: Path) -> None:
     """Redis for PostgreSQL is one file; what it does not name stays."""
     other = KAFKA.replace("pubsub.kafka", "pubsub.redis")

@@ -135,6 +135,9 @@ def test_a_resource_that_exists_twice_for_one_app(tmp_path: Path) -> None:
     assert "exists twice" in together[1][0]["message"]
 
 
+SOURCE = "source: "
+"""What needs a cluster or the Dapr CLI, neither of which is at hand: where it was read."""
+
 CLAIMS = [
     row
     for rows in yaml.safe_load((ROOT / "docs" / "seeds.yaml").read_text()).values()
@@ -157,7 +160,8 @@ def test_a_claim_names_a_test_that_is_there(claim: dict[str, str]) -> None:
     """And a verdict, and lines that the document has."""
     file, _, name = claim["shown"].partition("::")
 
-    assert re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text(), re.MULTILINE)
+    if not file.startswith(SOURCE):
+        assert re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text(), re.MULTILINE)
     assert claim["verdict"] in {"ok", "note", "alias", "wrong"}
     for place in claim["where"].split():
         assert re.fullmatch(r"S[0-4]:\d+", place)
