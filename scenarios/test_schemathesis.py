@@ -158,19 +158,17 @@ def test_what_was_made_can_be_read_changed_and_is_gone_when_deleted(
     dapr_sync: World, by: str
 ) -> None:
     """Sequences of calls along the links: one answers what the next asks for."""
-    schema = schema_of(dapr_sync, "backend-service", by)
+    schema = schema_of(dapr_sync, "backend-service", by).include(path_regex="/tasks")
+    schema.config.generation.update(modes=[GenerationMode.POSITIVE])
     seen: Counter[tuple[str, int]] = Counter()
 
     class Machine(schema.as_state_machine()):  # type: ignore[misc]  # made by a call
         def validate_response(self, response: Response, case: Case[Any], **_: Any) -> None:
             seen[case.operation.label, response.status_code] += 1
-            answered = response.status_code < httpx.codes.INTERNAL_SERVER_ERROR
-            assert answered or UNSPEAKABLE.search(str(case.path_parameters)), response
-            if answered:
-                # Use after deletion and availability of what was made are among these.
-                case.validate_response(response, excluded_checks=[positive_data_acceptance])
+            # Use after deletion, and availability of what was made, are among the checks.
+            case.validate_response(response, excluded_checks=[positive_data_acceptance])
 
-    Machine.run(settings=hypothesis_settings(CALM, max_examples=30, stateful_step_count=8))
+    Machine.run(settings=hypothesis_settings(CALM, max_examples=40, stateful_step_count=10))
 
     task = "/api/{user_id}/tasks/{task_id}"
     for label, status in (

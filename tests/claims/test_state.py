@@ -93,8 +93,8 @@ def test_keys_are_prefixed_with_the_app_id(daprd: httpx.Client, dapr_sync: World
     [
         ({"consistency": "strong", "concurrency": "last-write"}, 204),
         ({"consistency": "eventual"}, 204),
-        ({"consistency": "sometimes"}, 400),
-        ({"concurrency": "best-write"}, 400),
+        ({"consistency": "sometimes"}, 500),
+        ({"concurrency": "best-write"}, 500),
     ],
 )
 def test_words_of_a_request_are_checked(
