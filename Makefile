@@ -1,12 +1,13 @@
 # Two commands matter: `make demo` and `make test`. Each does all the set-up it needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint bench lock clean
+.PHONY: help demo test unit lint bench load lock clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUNTIMES ?= processes
+PROFILE ?= smoke
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -40,6 +41,10 @@ lint: $(STAMP) ## Formatting, style, types, layers
 
 bench: $(STAMP) ## Measure both sides in one run; writes bench.json
 	@$(BIN)/python -m tests.bench
+
+load: $(STAMP) ## A load run of the profile PROFILE (smoke), with a report
+	@$(BIN)/dapr-harness provision
+	@$(BIN)/dapr-harness load $(PROFILE)
 
 lock: ## Renew requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --generate-hashes --python-version 3.11 \

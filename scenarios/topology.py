@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness import App, Broker, Postgres, Receiver, Redis, Topology
+from harness.topology import Node
 
 TOPICS = ("task-events:3", "task-updates:3", "task-imports:3", "reminders:3", "dead-letters:3")
 
@@ -15,6 +16,9 @@ def todo(
     redis: bool = False,
     mtls: bool = False,
     on_host: bool = False,
+    inbox: bool = True,
+    topics: Sequence[str] = TOPICS,
+    more: Sequence[Node] = (),
 ) -> Topology:
     """The whole application.
 
@@ -24,6 +28,9 @@ def todo(
         mtls: have sidecars and control plane prove who they are.
         on_host: run the services on this machine also when the rest runs in containers, as one
             does with a debugger.
+        inbox: record what sidecars deliver, which costs each delivery a millisecond.
+        topics: of the broker.
+        more: nodes besides.
     """
     # What components refer to by secretKeyRef.
     secrets = {"STATE_STORE_DSN": "${postgres.dsn}"}
@@ -37,13 +44,13 @@ def todo(
             env={"DATABASE_URL": "${postgres.dsn}"} if database else {},
             sidecar_env=secrets if database else {},
             health="/healthz",
-            inbox=True,
+            inbox=inbox,
             requirements="services/requirements.txt",
             on_host=on_host,
         )
 
     return Topology(
-        Broker(topics=TOPICS),
+        Broker(topics=topics),
         Postgres(databases=("todo",)),
         service("backend-service", database=True),
         service("notification-service", database=True),
@@ -51,6 +58,7 @@ def todo(
         service("frontend"),
         Receiver(),
         *([Redis()] if redis else []),
+        *more,
         resources=resources,
         mtls=mtls,
     )

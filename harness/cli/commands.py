@@ -8,6 +8,7 @@ from harness.cli import images, render, stacks, tools
 from harness.cli.console import err
 from harness.cli.demo import demo
 from harness.cli.lint import lint
+from harness.cli.load import load
 from harness.cli.multi_app import run as run_file
 from harness.errors import HarnessError, SystemFailure
 
@@ -35,6 +36,7 @@ for command in (
     tools.provision,
     tools.doctor,
     lint,
+    load,
 ):
     app.command()(command)
 app.add_typer(images.app)

@@ -1,0 +1,156 @@
+"""``load``: a load run from the start of a stack to a report."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.live import Live
+from rich.table import Table
+
+from harness.cli.console import Climbing, Steps, err, out
+from harness.errors import InstanceDied, Unavailable
+from harness.loading import load_topology
+from harness.run import running
+from harness.settings import Settings
+
+if TYPE_CHECKING:
+    from harness.load.profile import Profile
+    from harness.stack import Stack
+
+TOPOLOGY = "loadtests.topology:load"
+SHOWN = ("mean", "p50", "p99", "p99.9")
+
+
+def load(
+    profile: Annotated[str, typer.Argument(help="Which profile of loadtests/profiles.")] = "smoke",
+    folder: Annotated[
+        Path, typer.Option(help="Profiles, users (locustfile.py) and budgets.toml.")
+    ] = Path("loadtests"),
+    out_folder: Annotated[Path, typer.Option("--out", help="Where the report goes.")] = Path(
+        "artefacts/load"
+    ),
+    compare_with: Annotated[
+        Path | None, typer.Option("--compare", help="The .json of an earlier run.")
+    ] = None,
+    topology: Annotated[
+        str | None, typer.Option(help=f"module:attribute; {TOPOLOGY} by default.")
+    ] = None,
+    runtime: Annotated[str | None, typer.Option(help="auto, processes or containers.")] = None,
+    broker: Annotated[str | None, typer.Option(help="kafka or redpanda.")] = None,
+    processes: Annotated[int, typer.Option(help="Locust processes over which it is spread.")] = 1,
+) -> None:
+    """Start the stack, send a profile's load, and write a report; exit by its budgets.
+
+    Exit codes: 0 fine, 1 a budget was not kept, 4 the stack died or the run is void.
+    """
+    try:
+        from harness.load.compare import read_result
+        from harness.load.profile import read_profile
+        from harness.load.report import write_all
+    except ImportError as error:
+        raise Unavailable(
+            "load needs Locust and histograms",
+            last=str(error),
+            hint="pip install 'dapr-harness[load]'",
+        ) from None
+    settings = Settings.load(topology=topology or TOPOLOGY, runtime=runtime, broker=broker)
+    described = read_profile(settings.root / folder / "profiles", profile)
+    earlier = read_result(compare_with) if compare_with else None
+    climbing = Climbing()
+    stack = running(load_topology(settings), settings, progress=Steps(), watch=climbing)
+    try:
+        stack.provision()
+        with climbing.shown():
+            stack.start()
+        result = _run(stack, described, settings.root / folder, processes)
+    finally:
+        stack.close()
+    _print(result)
+    for path in write_all(result, out_folder):
+        out.print(str(path), soft_wrap=True)
+    if earlier is not None:
+        _print_changes(earlier, result)
+    _exit(result)
+
+
+def _run(stack: Stack, profile: Profile, folder: Path, processes: int) -> dict[str, Any]:
+    from harness.load.runner import LoadRun
+
+    file = folder / "budgets.toml"
+    budgets = tomllib.loads(file.read_text()) if file.is_file() else {}
+    out.print(f"{profile.name}: {profile.about}", markup=False)
+    with Live(console=err, refresh_per_second=4) as live:
+
+        def progress(elapsed: float, names: Mapping[str, Mapping[str, float]]) -> None:
+            live.update(_table(profile, elapsed, names))
+
+        return LoadRun(
+            stack,
+            profile,
+            folder / "locustfile.py",
+            budgets=budgets,
+            processes=processes,
+            progress=progress,
+        ).run()
+
+
+def _table(profile: Profile, elapsed: float, names: Mapping[str, Mapping[str, float]]) -> Table:
+    title = f"{min(elapsed, profile.seconds):.0f} of {profile.seconds:.0f} s"
+    table = Table(title=title, title_justify="left", box=None)
+    for column in ("", "due", "answered", "failed", "p50 ms", "p99 ms"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, row in sorted(names.items()):
+        figures = [f"{row[key]:.2f}" if key in row else "" for key in ("p50", "p99")]
+        table.add_row(name, *(f"{row[key]:.0f}" for key in ("offered", "ok", "failed")), *figures)
+    return table
+
+
+def _print(result: Mapping[str, Any]) -> None:
+    table = Table(box=None, title="milliseconds from when it was due", title_justify="left")
+    for column in ("", "answered", "failed", "mean", "p50", "p99", "p99.9"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, row in result["names"].items():
+        found = row.get("intended") or {}
+        values = [f"{found[key]:.2f}" if key in found else "" for key in SHOWN]
+        table.add_row(name, str(row["ok"]), str(row["failed"] or ""), *values)
+    out.print(table)
+    for each in result["overheads"]:
+        interval = f"{each['low']:.2f} to {each['high']:.2f}"
+        out.print(
+            f"{each['name']} / {each['beside']}: {each['mean']:+.2f} ms ({interval}), "
+            f"p50 x {each['p50']:.2f}, p99 x {each['p99']:.2f}",
+            highlight=False,
+        )
+    for each in [*result["validity"], *result["thresholds"]]:
+        sign = "[green]ok[/]  " if each["met"] else "[red]no[/]  "
+        out.print(f"{sign} {each['name']}: {each['fact']}", highlight=False)
+
+
+def _print_changes(earlier: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+    from harness.load.compare import compare
+
+    changes = compare(earlier, result)
+    for each in changes:
+        if each.verdict != "noise":
+            out.print(
+                f"{each.name} {each.figure}: {each.verdict}, {each.then:.2f} -> {each.now:.2f} ms, "
+                f"x {each.ratio:.2f} ({each.low:.2f} to {each.high:.2f})",
+                highlight=False,
+            )
+    quiet = sum(each.verdict == "noise" for each in changes)
+    out.print(f"{quiet} of {len(changes)} figures have not changed by more than noise")
+
+
+def _exit(result: Mapping[str, Any]) -> None:
+    if result["died"]:
+        raise InstanceDied(result["died"], hint="the report is of what was measured until then")
+    if not all(each["met"] for each in result["thresholds"]):
+        raise typer.Exit(1)
+    if not result["valid"]:
+        failed = [f"{m['name']}: {m['fact']}" for m in result["validity"] if not m["met"]]
+        err.print(f"[red]the run is void:[/] {'; '.join(failed)}", highlight=False)
+        raise typer.Exit(4)

@@ -1,0 +1,96 @@
+"""Two runs of one profile: what got slower, and whether that is more than noise."""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import ConfigError
+
+ROUNDS = 1000
+FELT = 0.05
+"""A change of less than this share is not told, however certain it is."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One figure, then and now.
+
+    Attributes:
+        ratio: now / then, of the medians of the seconds.
+        low: of its interval of 95 %.
+        high: likewise.
+    """
+
+    name: str
+    figure: str
+    then: float
+    now: float
+    ratio: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> str:
+        """``slower``, ``faster`` or ``noise``."""
+        if self.low > 1 + FELT:
+            return "slower"
+        return "faster" if self.high < 1 - FELT else "noise"
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """A result as `dapr-harness load` has written it.
+
+    Raises:
+        ConfigError: it is not there, or is none.
+    """
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read", last=str(error)) from None
+    if not isinstance(found, dict) or found.get("schema") != 1:
+        raise ConfigError(f"{path} is no result of a load run", expected="the .json of a report")
+    return found
+
+
+def compare(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
+    """Median and p99 of each name that both have.
+
+    Raises:
+        ConfigError: the runs are of different shape, or one of them is void.
+    """
+    for key in ("rates", "steps", "arrivals", "lanes"):
+        if then["profile"][key] != now["profile"][key]:
+            raise ConfigError(
+                f"the runs differ in {key}: they cannot be compared",
+                expected=str(then["profile"][key]),
+                last=str(now["profile"][key]),
+            )
+    for name, each in (("earlier", then), ("later", now)):
+        if not each["valid"]:
+            raise ConfigError(f"the {name} run is void: its figures say nothing")
+    changes = []
+    for name in sorted(then["names"].keys() & now["names"].keys()):
+        for figure, column in (("p50", 3), ("p99", 4)):
+            one = [row[column] for row in then["names"][name]["seconds"]]
+            other = [row[column] for row in now["names"][name]["seconds"]]
+            if len(one) > 2 and len(other) > 2:
+                changes.append(_change(name, figure, one, other))
+    return changes
+
+
+def _change(name: str, figure: str, one: Sequence[float], other: Sequence[float]) -> Change:
+    draw = random.Random(1)  # noqa: S311 - resampling, not a secret
+    ratios = sorted(
+        statistics.median(draw.choices(other, k=len(other)))
+        / statistics.median(draw.choices(one, k=len(one)))
+        for _ in range(ROUNDS)
+    )
+    then, now = statistics.median(one), statistics.median(other)
+    low, high = ratios[int(ROUNDS * 0.025)], ratios[int(ROUNDS * 0.975)]
+    return Change(name, figure, then, now, now / then, low, high)

@@ -1,0 +1,35 @@
+"""How quiet this machine is: what a byte to itself and back takes."""
+
+from __future__ import annotations
+
+import socket
+import statistics
+import threading
+import time
+
+ROUNDS = 3000
+
+
+def loopback_echo() -> float:
+    """The median of some thousand echoes, in microseconds."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        answering = threading.Thread(target=_echo, args=[server])
+        answering.start()
+        took = []
+        with socket.create_connection(server.getsockname()) as opened:
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for _ in range(ROUNDS):
+                began = time.perf_counter()
+                opened.sendall(b".")
+                opened.recv(1)
+                took.append(time.perf_counter() - began)
+        answering.join()
+    return statistics.median(took) * 1e6
+
+
+def _echo(server: socket.socket) -> None:
+    opened, _ = server.accept()
+    with opened:
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while data := opened.recv(1):
+            opened.sendall(data)

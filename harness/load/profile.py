@@ -1,0 +1,113 @@
+"""What a run is: which users, how many requests a second, for how long."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import ConfigError, did_you_mean
+from harness.load.arrivals import KINDS, Step
+
+LONGEST = 900.0
+"""Seconds that a run may take."""
+
+MOST = 500_000
+"""Requests that a run may send."""
+
+FIELDS = {
+    "about": str, "warmup": (int, float), "arrivals": str, "seed": int, "lanes": int,
+    "steps": list, "rates": dict, "max_in_flight": int, "errors": (int, float),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A run.
+
+    Attributes:
+        name: the file's.
+        about: one sentence for people.
+        rates: requests per second by user class.
+        steps: what the rates are multiplied by, and for how many seconds.
+        warmup: seconds from the start that do not count.
+        arrivals: ``constant`` or ``poisson``.
+        seed: of the times at which requests are due.
+        lanes: users of each class, over which its rate is spread.
+        max_in_flight: of each user.
+        errors: the share of requests that may fail before the run has failed.
+    """
+
+    name: str
+    rates: Mapping[str, float]
+    steps: tuple[Step, ...]
+    about: str = ""
+    warmup: float = 2.0
+    arrivals: str = "poisson"
+    seed: int = 1
+    lanes: int = 1
+    max_in_flight: int = 256
+    errors: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How long it takes."""
+        return sum(step.seconds for step in self.steps)
+
+    @property
+    def requests(self) -> float:
+        """How many it sends, on average."""
+        return sum(self.rates.values()) * sum(step.rate * step.seconds for step in self.steps)
+
+
+def read_profile(folder: Path, name: str) -> Profile:
+    """A profile by its name.
+
+    Raises:
+        ConfigError: there is none, or a field of it is unknown, wrong or out of bounds.
+    """
+    known = sorted(path.stem for path in folder.glob("*.toml"))
+    file = folder / f"{name}.toml"
+    if name not in known:
+        raise ConfigError(f"no load profile is named {name!r}", hint=did_you_mean(name, known))
+    try:
+        body = tomllib.loads(file.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file} is not valid TOML", last=str(error)) from None
+    for key, value in body.items():
+        if key not in FIELDS:
+            raise ConfigError(
+                f"{file}: a profile has no field {key!r}", hint=did_you_mean(key, list(FIELDS))
+            )
+        if not isinstance(value, FIELDS[key]) or isinstance(value, bool):  # type: ignore[arg-type]
+            raise ConfigError(f"{file}: {key} is {value!r}", expected=str(FIELDS[key]))
+    if not body.get("rates") or not body.get("steps"):
+        raise ConfigError(f"{file} has no rates or no steps", expected="both")
+    steps = tuple(_step(file, each) for each in body.pop("steps"))
+    made = Profile(name=name, steps=steps, rates=body.pop("rates"), **body)
+    _require_bounds(file, made)
+    return made
+
+
+def _step(file: Path, row: Any) -> Step:
+    if not (isinstance(row, list) and [type(each) in (int, float) for each in row] == [True] * 2):
+        raise ConfigError(f"{file}: the step {row!r}", expected="[factor, seconds]")
+    return Step(float(row[0]), float(row[1]))
+
+
+def _require_bounds(file: Path, made: Profile) -> None:
+    wrong = {
+        "a rate of zero or less": any(rate <= 0 for rate in made.rates.values())
+        or any(step.rate <= 0 for step in made.steps),
+        "a step without duration": any(step.seconds <= 0 for step in made.steps),
+        f"arrivals {made.arrivals!r}": made.arrivals not in KINDS,
+        f"{made.seconds:g} s, the bound is {LONGEST:g}": made.seconds > LONGEST,
+        f"{made.requests:.0f} requests, the bound is {MOST}": made.requests > MOST,
+        "lanes or max_in_flight below one": made.lanes < 1 or made.max_in_flight < 1,
+        "a warm-up that leaves nothing": made.warmup >= made.seconds,
+    }
+    for what, is_wrong in wrong.items():
+        if is_wrong:
+            raise ConfigError(f"{file}: {what}", hint="load is bounded; change the profile")

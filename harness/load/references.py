@@ -1,0 +1,129 @@
+"""What the same things cost without Dapr: a program that runs beside the load.
+
+    python -m harness.load.references BROKERS TOPIC RATE SECONDS FILE
+
+Events by Kafka's own client to a consumer of Kafka's own, and timers of asyncio: each due at times
+of its own like the load's. Histograms go to the file as JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import random
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, Producer
+
+from harness.load.arrivals import Step, arrivals
+from harness.load.collector import INTENDED, Collector
+from harness.load.histograms import record
+
+ACKNOWLEDGED, DELIVERED, TIMER = "raw Kafka acknowledged", "raw Kafka to consumer", "asyncio timer"
+AFTER = 2.0
+"""Seconds for which the last events may be on their way."""
+
+
+def main(brokers: str, topic: str, rate: float, seconds: float, file: Path) -> None:
+    """Until the time is over."""
+    collector = Collector()
+    raw = RawKafka(collector, brokers, topic, seconds)
+    threads = [
+        threading.Thread(target=raw.consume),
+        threading.Thread(target=raw.produce, args=[rate]),
+    ]
+    for thread in threads:
+        thread.start()
+    asyncio.run(_timers(collector, rate, seconds))
+    for thread in threads:
+        thread.join()
+    file.write_text(json.dumps(collector.drain()))
+
+
+def _note(collector: Collector, name: str, due: float, took: float) -> None:
+    second = int(due)
+    collector.counts[second, name, "ok"] += 1
+    record(collector.histograms[second, name, INTENDED], took)
+
+
+class RawKafka:
+    """Events by Kafka's own client, to a consumer of Kafka's own."""
+
+    def __init__(self, collector: Collector, brokers: str, topic: str, seconds: float) -> None:
+        self._collector = collector
+        self._brokers = brokers
+        self._topic = topic
+        self._seconds = seconds
+        self._assigned = threading.Event()
+        self._over = threading.Event()
+
+    def produce(self, rate: float) -> None:
+        """Each event when it is due, once there is somebody to read it."""
+        producer = Producer({"bootstrap.servers": self._brokers, "linger.ms": 0, "acks": "all"})
+        polling = threading.Thread(target=self._poll, args=[producer])
+        self._assigned.wait(30)
+        polling.start()
+        began, pause = time.monotonic(), threading.Event()
+        for at in arrivals([Step(rate, self._seconds)], "poisson", "raw"):
+            due = began + at
+            pause.wait(max(due - time.monotonic(), 0))
+            self._collector.due(ACKNOWLEDGED, due)
+
+            def told(error: Any, _message: Any, due: float = due) -> None:
+                if error is None:
+                    _note(self._collector, ACKNOWLEDGED, due, time.monotonic() - due)
+                else:
+                    self._collector.failed(ACKNOWLEDGED, due, str(error))
+
+            producer.produce(self._topic, json.dumps({"due": due}).encode(), on_delivery=told)
+        producer.flush(10)
+        self._over.set()
+        polling.join()
+
+    def _poll(self, producer: Producer) -> None:
+        while not self._over.is_set():
+            producer.poll(0.05)
+
+    def consume(self) -> None:
+        """Until some time after the last event."""
+        consumer = Consumer({
+            "bootstrap.servers": self._brokers,
+            "group.id": f"raw-{time.monotonic_ns()}",
+            "auto.offset.reset": "latest",
+        })  # fmt: skip
+        consumer.subscribe([self._topic], on_assign=lambda *_: self._assigned.set())
+        last = math.inf
+        try:
+            while time.monotonic() < last + AFTER:
+                message = consumer.poll(0.2)
+                if message is not None and message.error() is None:
+                    entered, due = time.monotonic(), json.loads(message.value() or b"{}")["due"]
+                    _note(self._collector, DELIVERED, due, entered - due)
+                if self._over.is_set() and last == math.inf:
+                    last = time.monotonic()
+        finally:
+            consumer.close()
+
+
+async def _timers(collector: Collector, rate: float, seconds: float) -> None:
+    loop, draw = asyncio.get_running_loop(), random.Random(1)  # noqa: S311 - times, not secrets
+    began = loop.time()
+
+    def fired(due: float) -> None:
+        _note(collector, TIMER, due, loop.time() - due)
+
+    for _ in range(int(rate * seconds)):
+        due = began + draw.random() * seconds
+        loop.call_at(due, fired, due)
+    over = loop.create_future()
+    loop.call_at(began + seconds + 0.1, over.set_result, None)
+    await over
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], float(sys.argv[3]), float(sys.argv[4]), Path(sys.argv[5]))

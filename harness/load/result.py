@@ -1,0 +1,134 @@
+"""The figures of a run, put together from what its processes have measured."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from harness.load.collector import DISTRIBUTIONS, INTENDED, LAG, Collector
+from harness.load.histograms import curve, encode, merged, record, summary
+
+DELIVERED, JOB_FIRED, NOTIFIED = "publish to handler", "job due-time error", "publish to row"
+Row = Sequence[Any]
+
+
+def take_received(collector: Collector, rows: Iterable[Row]) -> dict[str, Any]:
+    """Add what the sink has noted: deliveries and jobs, matched with what was acknowledged.
+
+    Args:
+        collector: gets the latencies.
+        rows: kind, lane, number, due, sent, entered.
+
+    Returns:
+        By name: how many were acknowledged, lost, came twice, and came early.
+    """
+    seen: Counter[tuple[str, int]] = Counter()
+    early = Counter[str]()
+    for kind, lane, number, due, sent, entered in rows:
+        name = DELIVERED if kind == "event" else JOB_FIRED
+        seen[lane, number] += 1
+        if seen[lane, number] > 1:
+            continue
+        took = entered - due
+        # A job's due is of the wall clock; its second is that of its request.
+        second = int(due if kind == "event" else sent)
+        collector.counts[second, name, "ok"] += 1
+        early[name] += took < 0
+        record(collector.histograms[second, name, INTENDED], max(took, 0.0))
+    return {
+        name: _ledger(collector, seen, prefix) | {"early": early[name]}
+        for name, prefix in ((DELIVERED, "Publish-"), (JOB_FIRED, "Schedule-"))
+    }
+
+
+def _ledger(
+    collector: Collector, seen: Mapping[tuple[str, int], int], prefix: str
+) -> dict[str, int]:
+    acknowledged = [
+        (lane, number)
+        for lane, numbers in collector.acknowledged.items()
+        if lane.startswith(prefix)
+        for number in numbers
+    ]
+    return {
+        "acknowledged": len(acknowledged),
+        "lost": sum(1 for each in acknowledged if not seen.get(each)),
+        "twice": sum(count - 1 for (lane, _), count in seen.items() if lane.startswith(prefix)),
+    }
+
+
+def figures(collector: Collector, warmup: float) -> dict[str, dict[str, Any]]:
+    """Everything about each name: counts, four distributions, and its seconds.
+
+    Args:
+        collector: of the whole run.
+        warmup: seconds from the first request that do not count.
+    """
+    if not collector.counts:
+        return {}
+    first = min(second for second, _, _ in collector.counts) + warmup
+    last = max(second for second, _, _ in collector.counts)
+    names = sorted({name for _, name, _ in collector.counts})
+    # The first and the last second are no whole ones.
+    return {name: _of(collector, name, first, last) for name in names}
+
+
+def _of(collector: Collector, name: str, first: float, last: int) -> dict[str, Any]:
+    counts: Counter[str] = Counter()
+    for (second, each, kind), count in collector.counts.items():
+        if each == name and second >= first:
+            counts[kind] += count
+    found: dict[str, Any] = {
+        **{kind: counts[kind] for kind in ("offered", "ok", "failed")},
+        "errors": {e: count for (each, e), count in collector.errors.items() if each == name},
+        "histograms": {},
+    }
+    for distribution in DISTRIBUTIONS:
+        parts = [
+            each
+            for (second, n, d), each in collector.histograms.items()
+            if (n, d) == (name, distribution) and second >= first
+        ]
+        if parts:
+            whole = merged(parts)
+            found[distribution] = summary(whole)
+            found["histograms"][distribution] = encode(whole)
+            if distribution == INTENDED:
+                found["curve"] = curve(whole)
+    found["seconds"] = _seconds(collector, name, first, last)
+    return found
+
+
+def _seconds(collector: Collector, name: str, first: float, last: int) -> list[list[float]]:
+    """Second from the start, answered, mean, p50 and p99, for each whole second."""
+    rows = []
+    for second in range(int(first), last):
+        each = collector.histograms.get((second, name, INTENDED))
+        if each is not None and each.get_total_count():
+            rows.append([
+                second - int(first), each.get_total_count(), each.get_mean_value() / 1000,
+                each.get_value_at_percentile(50) / 1000, each.get_value_at_percentile(99) / 1000,
+            ])  # fmt: skip
+    return rows
+
+
+def lag_p99(collector: Collector) -> float:
+    """Milliseconds by which slots were opened late, over all names."""
+    parts = [each for (_, _, d), each in collector.histograms.items() if d == LAG]
+    return float(merged(parts).get_value_at_percentile(99) / 1000) if parts else 0.0
+
+
+def generator_cpu(collector: Collector) -> dict[str, list[float]]:
+    """Percent of a core by load process; the first sample is of its start."""
+    return {name: [percent for _, percent in rows[1:]] for name, rows in collector.cpu.items()}
+
+
+def growth(samples: Sequence[tuple[float, float, int]]) -> float:
+    """By how much a process has grown from the first to the last quarter of a run, as a share."""
+    part = max(len(samples) // 4, 1)
+    if len(samples) < 2 * part:
+        return 0.0
+    first = statistics.fmean(rss for _, _, rss in samples[:part])
+    return statistics.fmean(rss for _, _, rss in samples[-part:]) / first - 1

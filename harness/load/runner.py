@@ -1,0 +1,347 @@
+"""A whole load run: generator, references and sampling side by side, then the figures."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from harness.deadline import Deadline, Observation, poll, ticks
+from harness.endpoint import LOOPBACK, Endpoint
+from harness.errors import ConfigError, InstanceDied
+from harness.load import references
+from harness.load.collector import INTENDED, Collector
+from harness.load.histograms import record
+from harness.load.judgement import Mark, Overhead, knee, overhead, thresholds, validity
+from harness.load.noise import loopback_echo
+from harness.load.profile import Profile
+from harness.load.result import (
+    DELIVERED,
+    NOTIFIED,
+    Row,
+    figures,
+    generator_cpu,
+    growth,
+    lag_p99,
+    take_received,
+)
+from harness.load.sampling import Sampler
+from harness.load.targets import VARIABLE, Targets, targets_of
+from harness.loopback import ask
+from harness.ready.tcp import TcpCheck
+from harness.runtime.base import State
+from harness.stack import Stack
+
+Progress = Callable[[float, Mapping[str, Mapping[str, float]]], None]
+DRAIN = 15.0
+"""Seconds for which what was acknowledged may be on its way to the sink."""
+
+PAIRS = (
+    ("invoke by two sidecars", "invoke directly"),
+    ("publish", references.ACKNOWLEDGED),
+    (DELIVERED, references.DELIVERED),
+    ("job due-time error", references.TIMER),
+    *((name, "floor") for name in ("publish", "state get", "page creates a task")),
+)
+"""What is shown beside what: each pair was measured in the same seconds."""
+
+
+class LoadRun:
+    """One run of a profile on a stack that is up.
+
+    Args:
+        stack: the stack; its sink is ``load-sink`` if it has one.
+        profile: what is sent.
+        locustfile: the users.
+        budgets: ratios that must be kept, by ``name / beside``.
+        processes: over how many Locust processes the load is spread.
+        progress: told each second how far it is.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        profile: Profile,
+        locustfile: Path,
+        *,
+        budgets: Mapping[str, Mapping[str, float]] | None = None,
+        processes: int = 1,
+        progress: Progress = lambda _elapsed, _names: None,
+    ) -> None:
+        self._stack = stack
+        self._profile = profile
+        self._locustfile = locustfile
+        self._budgets = budgets or {}
+        self._count = processes
+        self._progress = progress
+        self._died: InstanceDied | None = None
+
+    def run(self) -> dict[str, Any]:
+        """The result, whole or, when the stack died on the way, as far as it came.
+
+        Raises:
+            ConfigError: the users could not be started.
+        """
+        began, noise = datetime.now(UTC), [loopback_echo()]
+        with ExitStack() as opened:
+            folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="dapr-load-")))
+            targets = self._targets(opened.enter_context(null_server()))
+            # Wall clock minus monotonic: rows of a database have the one, requests the other.
+            offset = time.time() - time.monotonic()
+            pids = {name: each.pid for name, each in self._stack.instances.items()}
+            sampler = opened.enter_context(Sampler(pids))
+            raw = self._references(folder)
+            collector = self._generate(folder, targets, raw)
+            ledgers = self._received(collector, targets, offset)
+        noise.append(loopback_echo())
+        return self._result(collector, ledgers, sampler, noise, began)
+
+    def _targets(self, null: Endpoint) -> Targets:
+        token = self._stack.book.token("dapr-api")
+        return targets_of(self._stack.addresses(), token, null.http)
+
+    def _references(self, folder: Path) -> subprocess.Popen[bytes] | None:
+        """Raw Kafka and timers beside the load, where the stack has a broker."""
+        rate = self._profile.rates.get("Publish")
+        nodes = self._stack.topology.nodes
+        exports = [each.exports(self._stack.book) for each in nodes if hasattr(each, "topics")]
+        if rate is None or not exports or len(self._profile.steps) > 1:
+            return None
+        words = [exports[0]["brokers"], "load-raw", f"{rate}", f"{self._profile.seconds}"]
+        command = [sys.executable, "-m", references.__name__, *words, str(folder / "raw.json")]
+        return subprocess.Popen(command)
+
+    def _generate(
+        self, folder: Path, targets: Targets, raw: subprocess.Popen[bytes] | None
+    ) -> Collector:
+        """Run Locust to its end, and put together what its processes have measured."""
+        results = folder / "results.json"
+        log = (folder / "locust.log").open("w+")
+        with log, subprocess.Popen(
+            self._command(results), stdout=subprocess.PIPE, stderr=log, text=True,
+            env={**self._stack.settings.environment, VARIABLE: targets.text(),
+                 "PYTHONPATH": os.pathsep.join(sys.path)},
+        ) as locust:  # fmt: skip
+            try:
+                self._follow(locust)
+                locust.wait(30)
+            finally:
+                for process in (locust, raw):
+                    if process is not None and process.poll() is None and self._died:
+                        process.terminate()
+            if raw is not None:
+                raw.wait(30)
+            if not results.is_file():
+                log.seek(0)
+                raise ConfigError(
+                    f"the users of {self._locustfile} could not be run",
+                    last=log.read()[-1500:],
+                )
+        collector = Collector()
+        for file in (results, folder / "raw.json"):
+            if file.is_file():
+                collector.absorb(json.loads(file.read_text()))
+        return collector
+
+    def _command(self, results: Path) -> list[str]:
+        profile, users = self._profile, [*self._profile.rates]
+        count = len(users) * profile.lanes
+        steps = [[step.rate, step.seconds] for step in profile.steps]
+        words = [
+            "--headless", "--only-summary", "--progress", "--exit-code-on-error", "0",
+            "--users", str(count), "--spawn-rate", str(count),
+            "--run-time", f"{profile.seconds + 10:.0f}s", "--stop-timeout", "5",
+            "--rates", json.dumps(dict(profile.rates)), "--steps", json.dumps(steps),
+            "--lanes", str(profile.lanes), "--arrivals", profile.arrivals,
+            "--seed", str(profile.seed), "--max-in-flight", str(profile.max_in_flight),
+            "--results", str(results),
+        ]  # fmt: skip
+        if self._count > 1:
+            words += ["--processes", str(self._count)]
+        return [sys.executable, "-m", "locust", "-f", str(self._locustfile), *words, *users]
+
+    def _follow(self, locust: subprocess.Popen[str]) -> None:
+        """Pass on what it says each second; end it when the stack has died."""
+        assert locust.stdout is not None
+        reading = threading.Thread(target=self._read, args=[locust.stdout])
+        reading.start()
+        for _ in ticks(Deadline(self._profile.seconds + 60), 0.2):
+            if locust.poll() is not None:
+                break
+            self._died = self._died or self._death()
+            if self._died is not None:
+                # SIGTERM: it writes down what it has.
+                locust.terminate()
+                break
+        reading.join()
+
+    def _read(self, lines: IO[str]) -> None:
+        began = time.monotonic()
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                self._progress(time.monotonic() - began, json.loads(line))
+
+    def _death(self) -> InstanceDied | None:
+        for name, instance in self._stack.instances.items():
+            if instance.state is State.EXITED:
+                return InstanceDied(
+                    f"{name} exited with code {instance.exit_code} under load",
+                    hint="the report tells what was measured until then",
+                )
+        return None
+
+    def _received(
+        self, collector: Collector, targets: Targets, offset: float
+    ) -> dict[str, dict[str, int]]:
+        """What has come out at the other end."""
+        if self._died or "load-sink" not in targets.apps:
+            return {}
+        rows = _rows_of_sink(
+            targets.app("load-sink"), sum(map(len, collector.acknowledged.values()))
+        )
+        ledgers = take_received(collector, rows)
+        for due, made in self._notified():
+            monotonic = due
+            collector.counts[int(monotonic), NOTIFIED, "ok"] += 1
+            took = max(made - offset - monotonic, 0.0)
+            record(collector.histograms[int(monotonic), NOTIFIED, INTENDED], took)
+        return ledgers
+
+    def _notified(self) -> Iterator[tuple[float, float]]:
+        """When each notification of this run was due, and when its row was made."""
+        return iter(())
+
+    def _result(
+        self,
+        collector: Collector,
+        ledgers: Mapping[str, Mapping[str, int]],
+        sampler: Sampler,
+        noise: Sequence[float],
+        began: datetime,
+    ) -> dict[str, Any]:
+        names = figures(collector, self._profile.warmup)
+        found = [overhead(one, beside, names) for one, beside in PAIRS]
+        overheads: list[Overhead] = [each for each in found if each is not None]
+        sent = {name: each for name, each in names.items() if each["offered"]}
+        offered = sum(each["offered"] for each in sent.values())
+        done = sum(each["ok"] + each["failed"] for each in sent.values())
+        refused = sum(c for (_, e), c in collector.errors.items() if e.startswith("refused"))
+        marks = validity(
+            generator_cpu(collector),
+            lag_p99(collector),
+            offered,
+            done - refused,
+            (noise[0], noise[1]),
+        )
+        kept = [*thresholds(self._budgets, overheads), *self._errors(names, ledgers)]
+        return {
+            "schema": 1,
+            "profile": asdict(self._profile),
+            "began": began.isoformat(timespec="seconds"),
+            "environment": environment(self._stack),
+            "died": str(self._died) if self._died else "",
+            "names": names,
+            "ledgers": ledgers,
+            "overheads": [asdict(each) for each in overheads],
+            "validity": [asdict(each) for each in marks],
+            "valid": all(each.met for each in marks) and not self._died,
+            "thresholds": [asdict(each) for each in kept],
+            "knee": self._knee(names),
+            "noise": list(noise),
+            "generator": generator_cpu(collector),
+            "processes": {
+                name: {"samples": rows, "growth": growth(rows)}
+                for name, rows in sampler.samples.items()
+            },
+        }
+
+    def _errors(
+        self, names: Mapping[str, Any], ledgers: Mapping[str, Mapping[str, int]]
+    ) -> list[Mark]:
+        """Every request that was no success counts, and every event that was lost."""
+        offered = sum(each["offered"] for each in names.values())
+        failed = sum(each["failed"] for each in names.values())
+        share = failed / offered if offered else 1.0
+        marks = [
+            Mark("errors", share <= self._profile.errors, f"{failed} of {offered}, {share:.2%}")
+        ]
+        for name, each in ledgers.items():
+            if each["acknowledged"]:
+                fact = f"{each['lost']} of {each['acknowledged']}, {each['twice']} came twice"
+                marks.append(Mark(f"lost: {name}", not each["lost"], fact))
+        return marks
+
+    def _knee(self, names: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Of a ramp: where the p99 of publishing has doubled."""
+        steps, rate = self._profile.steps, self._profile.rates.get("Publish")
+        if len(steps) < 4 or rate is None or "publish" not in names:
+            return None
+        rows, begun = [], -self._profile.warmup
+        for step in steps:
+            end = begun + step.seconds
+            inside = [row for row in names["publish"]["seconds"] if begun <= row[0] < end]
+            if inside:
+                rows.append((rate * step.rate, max(each[4] for each in inside)))
+            begun = end
+        return {"steps": rows, "rate": knee(rows)}
+
+
+@contextlib.contextmanager
+def null_server() -> Iterator[Endpoint]:
+    """A server that does nothing, on this machine, for as long as inside."""
+    with socket.create_server((LOOPBACK, 0)) as found:
+        endpoint = Endpoint(LOOPBACK, found.getsockname()[1])
+    program = Path(__file__).with_name("null_server.py")
+    with subprocess.Popen([sys.executable, str(program), str(endpoint)]) as server:
+        try:
+            poll(TcpCheck(endpoint).observe, Deadline(10))
+            yield endpoint
+        finally:
+            server.terminate()
+
+
+def _rows_of_sink(url: str, expected: int) -> list[Row]:
+    """Every row of the sink, once nothing more comes."""
+    rows: list[Row] = []
+
+    def look() -> Observation:
+        more = ask("GET", f"{url}/received?since={len(rows)}").json()
+        rows.extend(more)
+        return Observation(len(rows) >= expected and not more, f"{len(rows)} rows")
+
+    poll(look, Deadline(DRAIN))
+    return rows
+
+
+def environment(stack: Stack) -> dict[str, Any]:
+    """What a reader must know to compare."""
+    metadata = {}
+    for node in stack.topology.nodes:
+        if node.name.endswith("-daprd"):
+            token = node.exports(stack.book)["token"]
+            url = stack.book.endpoint(node.name, "http").http
+            headers = {"dapr-api-token": token} if token else {}
+            with contextlib.suppress(Exception):
+                metadata = ask("GET", f"{url}/v1.0/metadata", headers=headers).json()
+            break
+    return {
+        "runtime": stack.runtime,
+        "dapr": metadata.get("runtimeVersion", ""),
+        "broker": next((n.tools[0] for n in stack.topology.nodes if hasattr(n, "topics")), ""),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+    }

@@ -1,0 +1,94 @@
+"""Where a load run sends to: told by who started it, or read from a stack that is up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+from harness.errors import ConfigError, did_you_mean
+from harness.registry import Registry
+from harness.settings import Settings
+
+VARIABLE = "DAPR_LOAD_TARGETS"
+STACK = "DAPR_LOAD_STACK"
+"""The variable that names a stack other than the default one."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Addresses by app, and the token that sidecars ask for.
+
+    Attributes:
+        apps: base URLs of apps.
+        sidecars: base URLs of their sidecars' HTTP APIs.
+        token: of the sidecars.
+        null: the base URL of a null server, "" when there is none.
+    """
+
+    apps: Mapping[str, str]
+    sidecars: Mapping[str, str]
+    token: str
+    null: str = ""
+
+    def app(self, name: str) -> str:
+        """An app's base URL.
+
+        Raises:
+            ConfigError: there is no such app.
+        """
+        return _of(self.apps, name, "app")
+
+    def sidecar(self, name: str) -> str:
+        """The base URL of an app's sidecar.
+
+        Raises:
+            ConfigError: there is no such sidecar.
+        """
+        return _of(self.sidecars, name, "sidecar")
+
+    def text(self) -> str:
+        """For the environment of a load process."""
+        return json.dumps(asdict(self))
+
+
+def targets_of(addresses: Mapping[str, Mapping[str, str]], token: str, null: str = "") -> Targets:
+    """From the addresses of a stack, by node and port."""
+    sidecars = {
+        node.removesuffix("-daprd"): f"http://{ports['http']}"
+        for node, ports in addresses.items()
+        if node.endswith("-daprd") and "http" in ports
+    }
+    apps = {
+        name: f"http://{addresses[name]['main']}"
+        for name in sidecars
+        if "main" in addresses.get(name, {})
+    }
+    return Targets(apps, sidecars, token, null)
+
+
+@cache
+def find_targets() -> Targets:
+    """What this process was told, or the stack that `dapr-harness up` has left up.
+
+    Raises:
+        ConfigError: neither is there.
+    """
+    settings = Settings.load()
+    told = settings.environment.get(VARIABLE)
+    if told:
+        body: dict[str, Any] = json.loads(told)
+        return Targets(**body)
+    up = Registry(settings.state_dir).require(settings.environment.get(STACK, "default"))
+    return targets_of({node.name: node.endpoints for node in up.nodes}, up.token)
+
+
+def _of(known: Mapping[str, str], name: str, kind: str) -> str:
+    if name not in known:
+        raise ConfigError(
+            f"the stack has no {kind} {name!r} to send load to",
+            hint=did_you_mean(name, list(known)),
+        )
+    return known[name]

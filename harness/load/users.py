@@ -1,0 +1,290 @@
+"""Locust users whose requests are due when they are due, whatever the system does.
+
+A locustfile imports this module::
+
+    from harness.load.users import OpenLoop
+
+    class Orders(OpenLoop):
+        def fire(self, arrival):
+            self.http.send("POST", "/v1.0/publish/pubsub/orders", {"id": arrival.id})
+
+Each user is a lane of ``--rate`` requests per second. Latencies are taken from when a request was
+due; one that a stalled system made wait has waited. Closed-loop users of Locust's own may stand
+beside it: their numbers are Locust's.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+import gevent
+import psutil
+from geventhttpclient import HTTPClient
+from locust import User, events, task
+from locust.env import Environment
+from locust.exception import StopUser
+from locust.runners import MasterRunner, WorkerRunner
+
+from harness.load.arrivals import KINDS, Step, arrivals
+from harness.load.collector import Collector
+from harness.load.where import require_local
+
+collector = Collector()
+TIMEOUT = 10.0
+"""Seconds after which a request has failed."""
+
+RESULTS = "hdr"
+"""The key under which workers report to their master."""
+
+
+class Failed(Exception):
+    """A request was answered badly; its text is counted."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One request that is due.
+
+    Attributes:
+        lane: whose.
+        number: from 0, in its lane.
+        way: which of a user's ways it takes.
+        due: when, on ``time.monotonic``.
+    """
+
+    lane: str
+    number: int
+    way: str
+    due: float
+
+    @property
+    def id(self) -> str:
+        """``<lane>-<number>``."""
+        return f"{self.lane}-{self.number}"
+
+
+class Http:
+    """A client of one server, with a connection for each request in flight.
+
+    Args:
+        url: where the server is.
+        headers: sent with each request.
+        connections: at most.
+    """
+
+    def __init__(self, url: str, headers: Mapping[str, str], connections: int) -> None:
+        self._client = HTTPClient.from_url(
+            url, concurrency=connections, connection_timeout=TIMEOUT, network_timeout=TIMEOUT
+        )
+        self._headers = {"content-type": "application/json", **headers}
+
+    def send(
+        self,
+        verb: str,
+        path: str,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """One request; the body of its answer.
+
+        Raises:
+            Failed: the answer is no success.
+            OSError: there was none.
+        """
+        content = b"" if body is None else json.dumps(body).encode()
+        answer = self._client.request(verb, path, content, {**self._headers, **(headers or {})})
+        text: bytes = answer.read()
+        if not 200 <= answer.status_code < 300:
+            raise Failed(f"HTTP {answer.status_code}")
+        return text
+
+
+class OpenLoop(User):
+    """A lane of requests that are due at times of their own.
+
+    Attributes:
+        name: of its requests, for Locust and in reports; the class's by default.
+        ways: names of two ways that are taken in turn, A B B A, for a paired comparison.
+        url: where it sends to; the host that Locust is given by default.
+        headers: sent with each request.
+    """
+
+    abstract = True
+    name: ClassVar[str] = ""
+    ways: ClassVar[tuple[str, ...]] = ()
+    url: str = ""
+    headers: Mapping[str, str] = {}
+    _lanes: ClassVar[int] = 0
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        OpenLoop._lanes += 1
+        self.lane = f"{type(self).__name__}-{os.getpid()}-{OpenLoop._lanes}"
+        self._options = cast("Any", environment.parsed_options)
+        self._in_flight = 0
+        url = self.url or self.host or ""
+        require_local(url, allow_remote=self._options.allow_remote)
+        self.http = Http(url, self.headers, self._options.max_in_flight)
+
+    def fire(self, arrival: Arrival) -> None:
+        """Send one request and wait for its answer.
+
+        Raises:
+            Failed: the answer is no success.
+            OSError: there was none.
+        """
+        raise NotImplementedError
+
+    @task
+    def schedule(self) -> None:
+        """Open each slot when it is due; what would be too much in flight is refused."""
+        began = time.monotonic()
+        steps = steps_of(self._options, type(self).__name__)
+        times = arrivals(steps, self._options.arrivals, f"{self._options.seed}-{self.lane_seed}")
+        for number, at in enumerate(times):
+            due = began + at
+            pause = due - time.monotonic()
+            if pause > 0:
+                gevent.sleep(pause)
+            arrival = Arrival(self.lane, number, self._way(number), due)
+            collector.due(arrival.way, due)
+            if self._in_flight >= self._options.max_in_flight:
+                self._failed(arrival, "refused: too many in flight", 0.0)
+            else:
+                self._in_flight += 1
+                gevent.spawn(self._one, arrival, time.monotonic())
+        while self._in_flight:
+            gevent.sleep(0.01)
+        raise StopUser
+
+    @property
+    def lane_seed(self) -> str:
+        """What makes this lane's times differ from the others'."""
+        return f"{type(self).__name__}-{self._lanes}"
+
+    def _way(self, number: int) -> str:
+        if not self.ways:
+            return self.name or type(self).__name__
+        return self.ways[(0, 1, 1, 0)[number % 4]]
+
+    def _one(self, arrival: Arrival, opened: float) -> None:
+        sent = time.monotonic()
+        try:
+            self.fire(arrival)
+        except Failed as error:
+            self._failed(arrival, str(error), time.monotonic() - arrival.due)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is no success
+            self._failed(arrival, f"{type(error).__name__}: {error}"[:200], 0.0)
+        else:
+            done = time.monotonic()
+            collector.answered(arrival.way, arrival.due, opened, sent, done)
+            self._tell(arrival, done - arrival.due, None)
+        finally:
+            self._in_flight -= 1
+
+    def _failed(self, arrival: Arrival, error: str, took: float) -> None:
+        collector.failed(arrival.way, arrival.due, error)
+        self._tell(arrival, took, Failed(error))
+
+    def _tell(self, arrival: Arrival, took: float, error: Exception | None) -> None:
+        """Locust's own statistics, in its milliseconds."""
+        self.environment.events.request.fire(
+            request_type=type(self).__name__,
+            name=arrival.way,
+            response_time=took * 1000,
+            response_length=0,
+            exception=error,
+            context={},
+        )
+
+
+def steps_of(options: Any, user: str) -> list[Step]:
+    """The rates of one lane of a user class, as the command line has them."""
+    rates = json.loads(options.rates) if options.rates else {}
+    rate = float(rates.get(user, options.rate)) / options.lanes
+    steps = json.loads(options.steps) if options.steps else [(1, math.inf)]
+    return [Step(rate * factor, float(seconds)) for factor, seconds in steps]
+
+
+def _arguments(parser: Any) -> None:
+    group = parser.add_argument_group("open loop", "Requests that are due when they are due")
+    group.add_argument("--rate", type=float, default=20.0, help="requests per second of a class")
+    group.add_argument("--rates", default="", help='{"Class": rate, ...}, for some classes')
+    group.add_argument("--steps", default="", help="[[factor, seconds], ...] of the rates")
+    group.add_argument("--lanes", type=int, default=1, help="users over which a rate is spread")
+    group.add_argument("--arrivals", choices=KINDS, default="poisson", help="how they are spread")
+    group.add_argument("--seed", default="1", help="of the times at which requests are due")
+    group.add_argument("--max-in-flight", type=int, default=256, help="of each user")
+    group.add_argument("--results", default="", help="a file for histograms and counts, as JSON")
+    group.add_argument("--progress", action="store_true", help="a JSON line for each second")
+    group.add_argument("--allow-remote", action="store_true", help="load for other machines")
+
+
+def _begin(environment: Environment, **_: Any) -> None:
+    collector.drain()
+    gevent.spawn(_watch_cpu)
+    options: Any = environment.parsed_options
+    if options.progress and not isinstance(environment.runner, WorkerRunner):
+        gevent.spawn(_show_progress)
+    if options.steps and not isinstance(environment.runner, WorkerRunner):
+        gevent.spawn(_end_with_the_last, environment)
+
+
+def _end_with_the_last(environment: Environment) -> None:
+    """A run of steps is over when its lanes are."""
+    runner, began = environment.runner, False
+    while runner is not None:
+        gevent.sleep(0.2)
+        began = began or runner.user_count > 0
+        if began and runner.user_count == 0:
+            runner.quit()
+            return
+
+
+def _show_progress() -> None:
+    """One JSON line for each second, for whoever runs this process."""
+    while True:
+        gevent.sleep(1.0)
+        sys.stdout.write(json.dumps(collector.progress()) + "\n")
+        sys.stdout.flush()
+
+
+def _watch_cpu() -> None:
+    own, name = psutil.Process(), f"locust {os.getpid()}"
+    own.cpu_percent()
+    while True:
+        gevent.sleep(1.0)
+        collector.used(name, own.cpu_percent())
+
+
+def _report(client_id: str, data: dict[str, Any], **_: Any) -> None:
+    data[RESULTS] = collector.drain()
+
+
+def _reported(client_id: str, data: dict[str, Any], **_: Any) -> None:
+    collector.absorb(data.pop(RESULTS))
+
+
+def _write(environment: Environment, **_: Any) -> None:
+    options: Any = environment.parsed_options
+    runner, file = environment.runner, options.results
+    if file and not isinstance(runner, WorkerRunner):
+        text = json.dumps({"master": isinstance(runner, MasterRunner), **collector.drain()})
+        aside = f"{file}.new"
+        with open(aside, "w") as target:  # noqa: PTH123 - Path.write_text is no atomic write
+            target.write(text)
+        os.replace(aside, file)  # noqa: PTH105 - likewise
+
+
+events.init_command_line_parser.add_listener(_arguments)
+events.test_start.add_listener(_begin)
+events.report_to_master.add_listener(_report)
+events.worker_report.add_listener(_reported)
+events.quitting.add_listener(_write)

@@ -1,0 +1,72 @@
+"""What is asked of the reference system under load: `dapr-harness load`, or plain Locust.
+
+dapr-harness up --topology loadtests.topology:load
+locust -f loadtests/locustfile.py            # with its page
+locust -f loadtests/locustfile.py --headless -u 7 --rate 10 -t 30s --processes 2
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from harness.load import dapr_users
+from harness.load.targets import find_targets
+from harness.load.users import Arrival
+
+
+class Publish(dapr_users.Publish):
+    """Events that the sink gets; the acknowledgement is measured here."""
+
+    app, topic, name = "backend-service", "load", "publish"
+
+
+class Invoke(dapr_users.Invoke):
+    """The sink's echo, by two sidecars and directly."""
+
+    app, callee, path = "frontend", "load-sink", "/echo"
+
+
+class State(dapr_users.State):
+    """The state store."""
+
+    app = "backend-service"
+
+
+class Transact(dapr_users.Transact):
+    """The state store, two keys at once."""
+
+    app = "backend-service"
+
+
+class Schedule(dapr_users.Schedule):
+    """Jobs of the sink."""
+
+    app = "load-sink"
+
+
+class Notify(dapr_users.Publish):
+    """Events that become rows of the notification service."""
+
+    app, topic, name = "backend-service", "task-events", "publish a notification"
+    event_type = "com.taskmanager.task.created"
+
+    def data(self, arrival: Arrival) -> dict[str, Any]:
+        """A task that nobody has."""
+        return {"task_id": str(uuid.uuid4()), "user_id": "load", "title": arrival.id}
+
+
+class CreateTask(dapr_users.AppUser):
+    """The page's way to a task: its service, two sidecars, the backend, its database."""
+
+    app, name = "frontend", "page creates a task"
+
+    def fire(self, arrival: Arrival) -> None:
+        """One task."""
+        self.http.send("POST", "/api/load/tasks", {"title": arrival.id})
+
+
+if find_targets().null:
+
+    class Floor(dapr_users.Floor):
+        """What the generator itself costs, at the same moments as everything else."""

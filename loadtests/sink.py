@@ -1,0 +1,70 @@
+"""An app that notes when events and jobs reach it: plain ASGI, nothing between entry and stamp."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Row = list[Any]
+
+SUBSCRIPTIONS = [{"pubsubname": "pubsub", "topic": "load", "route": "/load"}]
+ECHO = b"x" * 1024
+PAGE = 20_000
+"""Rows that one answer holds."""
+
+received: list[Row] = []
+"""Kind, lane, number, due, sent, entered; for jobs due and entered are of the wall clock."""
+
+
+async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """One request."""
+    entered, wall = time.monotonic(), time.time()
+    if scope["type"] == "lifespan":
+        await _live(receive, send)
+        return
+    path, body = scope["path"], await _body(receive)
+    if path == "/load":
+        data = json.loads(body)["data"]
+        received.append(["event", data["lane"], data["number"], data["due"], data["sent"], entered])
+    elif path.startswith("/job/"):
+        data = json.loads(body)
+        received.append(["job", data["lane"], data["number"], data["job_due"], data["sent"], wall])
+    await _answer(send, *_said(path, scope))
+
+
+def _said(path: str, scope: dict[str, Any]) -> tuple[int, bytes]:
+    if path == "/dapr/subscribe":
+        return 200, json.dumps(SUBSCRIPTIONS).encode()
+    if path == "/received":
+        since = int(parse_qs(scope["query_string"].decode())["since"][0])
+        return 200, json.dumps(received[since : since + PAGE]).encode()
+    if path == "/echo":
+        return 200, ECHO
+    known = path in ("/load", "/healthz") or path.startswith("/job/")
+    return (200 if known else 404), b"{}"
+
+
+async def _body(receive: Receive) -> bytes:
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            return body
+
+
+async def _answer(send: Send, status: int, body: bytes) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while (await receive())["type"] != "lifespan.shutdown":
+        await send({"type": "lifespan.startup.complete"})
+    await send({"type": "lifespan.shutdown.complete"})
