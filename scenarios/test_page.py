@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, Route, async_playwright, expect
 
 from harness import AsyncWorld
 
@@ -210,3 +211,31 @@ async def test_a_reminder_comes_by_mail_too(page: Page, dapr: AsyncWorld) -> Non
     hook = await receiver.next(path=f"/webhooks/{dapr.name('user')}")
     assert "Reminder: Call Ada" == mail.data["subject"]
     assert "Task created: Call Ada" == hook.data["message"]
+
+
+async def test_an_older_list_does_not_take_a_newer_ones_place(page: Page) -> None:
+    """The answer to the first question comes last: what was added meanwhile stays."""
+    released, held = asyncio.Event(), asyncio.Event()
+
+    async def hold_the_first(route: Route) -> None:
+        if route.request.method != "GET" or held.is_set():
+            await route.continue_()
+            return
+        held.set()
+        old = await route.fetch()
+        await released.wait()
+        await route.fulfill(response=old)
+
+    await page.route("**/tasks", hold_the_first)
+    await page.reload()
+    await asyncio.wait_for(held.wait(), 20)
+    await add(page, "Newer")
+    await expect(page.locator("#tasks li")).to_have_count(1)
+
+    async with page.expect_response(lambda answer: answer.request.method == "GET"):
+        released.set()
+    await page.get_by_label("Say").fill("And then?")
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.locator("#talk li")).to_have_count(1)
+
+    await expect(page.locator("#tasks li")).to_have_count(1)

@@ -21,6 +21,8 @@ from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 from harness import World
 
+pytestmark = pytest.mark.generated
+
 APPS = ("backend-service", "notification-service", "recurring-task-service")
 EXAMPLES = 20
 UNSPEAKABLE = re.compile(r"%|\\x|\\u|[\x00-\x1f\x7f]")

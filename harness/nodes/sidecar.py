@@ -183,9 +183,14 @@ class Sidecar(Plain):
         return flags
 
     def _configuration(self, book: Book) -> str:
-        """Name resolution by a file: mDNS fails in VPNs, containers and CI."""
+        """Name resolution by a file: mDNS fails in VPNs, containers and CI.
+
+        An entry is renewed every updateInterval - timeout and good for updateInterval: with 2 s and
+        1 s, calls failed whenever a machine was busy for a second (components-contrib 1.18.3).
+        """
         file = str(book.shared(NAMES, self.name) / "names.db")
-        names = {"connectionString": file, "updateInterval": "2s"}
+        lasting = {"updateInterval": "30s", "timeout": "25s", "busyTimeout": "5s"}
+        names = {"connectionString": file, **lasting}
         resolution = {"component": "sqlite", "version": "v1", "configuration": names}
         body = {
             "apiVersion": "dapr.io/v1alpha1",

@@ -269,14 +269,14 @@ def test_the_scenarios_pass_on_the_compose_project(composed: Path) -> None:
     assert "Task created: alone" == first_notification("http://127.0.0.1:8001", "8003")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "scenarios", "--dapr-attach", str(composed),
-         "-m", "not own_stack"],
+         "-m", "not own_stack and not generated"],
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
     listed = [*composer(), "-f", str(composed), "ps", "-q"]
     running = subprocess.run(listed, capture_output=True, text=True).stdout.split()
 
     assert 0 == done.returncode, done.stdout[-3000:]
-    assert re.search(r"\n\d\d+ passed in", done.stdout)
+    assert re.search(r"\n\d\d+ passed", done.stdout)
     assert len(yaml.safe_load(composed.read_text())["services"]) == len(running)
 
 

@@ -16,7 +16,9 @@ async function ask(method, path, body, headers = {}) {
   if (answer.ok) return answer.status === 204 ? null : answer.json();
   const problem = await answer.json().catch(() => ({ detail: `status ${answer.status}` }));
   const places = (problem.errors ?? []).map((each) => `${each.at}: ${each.says}`);
-  throw Object.assign(new Error([problem.detail, ...places].join("; ")), { status: answer.status });
+  // A sidecar's own refusal has a message and no detail.
+  const said = problem.detail ?? problem.message ?? `status ${answer.status}`;
+  throw Object.assign(new Error([said, ...places].join("; ")), { status: answer.status });
 }
 
 async function refresh(work) {
@@ -91,8 +93,14 @@ function row(task) {
   return item;
 }
 
+// Answers may overtake each other: an older list must not take a newer one's place.
+const asked = { last: 0, shown: 0 };
 async function load() {
-  tasks = await ask("GET", api("tasks"));
+  const own = ++asked.last;
+  const found = await ask("GET", api("tasks"));
+  if (own < asked.shown) return;
+  asked.shown = own;
+  tasks = found;
   draw();
 }
 
