@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, Route, async_playwright, expect
+from playwright.async_api import Page, Response, Route, async_playwright, expect
 
 from harness import AsyncWorld
 
@@ -226,16 +226,25 @@ async def test_an_older_list_does_not_take_a_newer_ones_place(page: Page) -> Non
         await released.wait()
         await route.fulfill(response=old)
 
+    lists: asyncio.Queue[Response] = asyncio.Queue()
+    page.on("response", lambda each: lists.put_nowait(each) if _is_list(each) else None)
     await page.route("**/tasks", hold_the_first)
     await page.reload()
     await asyncio.wait_for(held.wait(), 20)
     await add(page, "Newer")
+    # One list is asked for after the addition, and one when the notification has come.
+    for _ in range(2):
+        await asyncio.wait_for(lists.get(), 20)
     await expect(page.locator("#tasks li")).to_have_count(1)
 
-    async with page.expect_response(lambda answer: answer.request.method == "GET"):
-        released.set()
+    released.set()
+    await asyncio.wait_for(lists.get(), 20)
     await page.get_by_label("Say").fill("And then?")
     await page.get_by_role("button", name="Send").click()
     await expect(page.locator("#talk li")).to_have_count(1)
 
     await expect(page.locator("#tasks li")).to_have_count(1)
+
+
+def _is_list(answer: Response) -> bool:
+    return answer.request.method == "GET" and answer.url.endswith("/tasks")
