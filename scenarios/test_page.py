@@ -215,14 +215,16 @@ async def test_a_reminder_comes_by_mail_too(page: Page, dapr: AsyncWorld) -> Non
 
 async def test_an_older_list_does_not_take_a_newer_ones_place(page: Page) -> None:
     """The answer to the first question comes last: what was added meanwhile stays."""
-    released, held = asyncio.Event(), asyncio.Event()
+    released, held, asked = asyncio.Event(), asyncio.Event(), False
 
     async def hold_the_first(route: Route) -> None:
-        if route.request.method != "GET" or held.is_set():
+        nonlocal asked
+        if route.request.method != "GET" or asked:
             await route.continue_()
             return
-        held.set()
+        asked = True
         old = await route.fetch()
+        held.set()
         await released.wait()
         await route.fulfill(response=old)
 
