@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from typing import Any
 
 from hdrh.histogram import HdrHistogram
@@ -14,6 +14,9 @@ INTENDED, SERVICE, WAKE, LAG = "intended", "service", "wake", "lag"
 DISTRIBUTIONS = (INTENDED, SERVICE, WAKE, LAG)
 """From when it was due, from when it was sent, from when its slot was opened, to its reply; and how
 late its slot was opened."""
+
+RECENT = 200
+"""How many last requests the progress of a name is of."""
 
 Key = tuple[int, str, str]
 
@@ -29,13 +32,15 @@ class Collector:
         self.histograms: defaultdict[Key, HdrHistogram] = defaultdict(empty)
         self.counts: Counter[Key] = Counter()
         self.errors: Counter[tuple[str, str]] = Counter()
-        self.acknowledged: defaultdict[str, list[int]] = defaultdict(list)
+        self.acknowledged: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
         self.cpu: dict[str, list[tuple[int, float]]] = {}
+        self._recent: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=RECENT))
 
     def answered(self, name: str, due: float, opened: float, sent: float, done: float) -> None:
         """One request that was answered well; times of ``time.monotonic``."""
         second = int(due)
         self.counts[second, name, "ok"] += 1
+        self._recent[name].append(done - due)
         for distribution, value in (
             (INTENDED, done - due),
             (SERVICE, done - sent),
@@ -74,21 +79,21 @@ class Collector:
         for name, error, count in taken["errors"]:
             self.errors[name, error] += count
         for lane, numbers in taken["acknowledged"].items():
-            self.acknowledged[lane] += numbers
+            self.acknowledged[lane] += [(number, due) for number, due in numbers]
         for process, samples in taken["cpu"].items():
             self.cpu.setdefault(process, []).extend((s, p) for s, p in samples)
 
     def progress(self) -> dict[str, dict[str, float]]:
-        """What each name has come to so far, and how it was in its last whole second."""
-        now, found = int(time.monotonic()), dict[str, dict[str, float]]()
+        """What each name has come to so far, and how its last requests were."""
+        found = dict[str, dict[str, float]]()
         for (_, name, kind), count in self.counts.items():
             row = found.setdefault(name, {"offered": 0, "ok": 0, "failed": 0})
             row[kind] += count
-        for name, row in found.items():
-            last = self.histograms.get((now - 2, name, INTENDED))
-            if last is not None:
-                row["p50"] = last.get_value_at_percentile(50) / 1000
-                row["p99"] = last.get_value_at_percentile(99) / 1000
+        # Not of the histograms: their percentiles take a millisecond each, which slots would wait.
+        for name, values in self._recent.items():
+            ordered = sorted(values)
+            found[name]["p50"] = ordered[len(ordered) // 2] * 1000
+            found[name]["p99"] = ordered[len(ordered) * 99 // 100] * 1000
         return found
 
     def used(self, process: str, percent: float) -> None:

@@ -87,7 +87,7 @@ class Publish(SidecarUser):
         path = f"/v1.0/publish/{quote(self.pubsub)}/{quote(self.topic)}"
         path += f"?metadata.partitionKey={arrival.lane}"
         self.http.send("POST", path, event, {"content-type": CLOUD_EVENT})
-        collector.acknowledged[arrival.lane].append(arrival.number)
+        collector.acknowledged[arrival.lane].append((arrival.number, arrival.due))
 
 
 class Invoke(SidecarUser):
@@ -181,7 +181,7 @@ class Schedule(SidecarUser):
             "data": {**stamp(arrival), "job_due": due.timestamp()},
         }
         self.http.send("POST", f"/v1.0/jobs/load-{arrival.id}", job)
-        collector.acknowledged[arrival.lane].append(arrival.number)
+        collector.acknowledged[arrival.lane].append((arrival.number, arrival.due))
 
 
 class Floor(OpenLoop):

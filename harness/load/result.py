@@ -43,6 +43,30 @@ def take_received(collector: Collector, rows: Iterable[Row]) -> dict[str, Any]:
     }
 
 
+def take_rows(collector: Collector, made: Mapping[str, float], offset: float) -> dict[str, int]:
+    """Add when the row of each event was made, matched by the event's id.
+
+    Args:
+        collector: gets the latencies.
+        made: seconds of the wall clock, by the id of the event.
+        offset: the wall clock minus ``time.monotonic``, on which events are due.
+    """
+    lanes = {
+        lane: rows for lane, rows in collector.acknowledged.items() if lane.startswith("Notify-")
+    }
+    found = lost = 0
+    for lane, rows in lanes.items():
+        for number, due in rows if lane.startswith("Notify-") else ():
+            at = made.get(f"{lane}-{number}")
+            if at is None:
+                lost += 1
+                continue
+            found += 1
+            collector.counts[int(due), NOTIFIED, "ok"] += 1
+            record(collector.histograms[int(due), NOTIFIED, INTENDED], max(at - offset - due, 0.0))
+    return {"acknowledged": found + lost, "lost": lost, "twice": 0, "early": 0}
+
+
 def _ledger(
     collector: Collector, seen: Mapping[tuple[str, int], int], prefix: str
 ) -> dict[str, int]:
@@ -50,7 +74,7 @@ def _ledger(
         (lane, number)
         for lane, numbers in collector.acknowledged.items()
         if lane.startswith(prefix)
-        for number in numbers
+        for number, _due in numbers
     ]
     return {
         "acknowledged": len(acknowledged),
@@ -114,9 +138,10 @@ def _seconds(collector: Collector, name: str, first: float, last: int) -> list[l
     return rows
 
 
-def lag_p99(collector: Collector) -> float:
-    """Milliseconds by which slots were opened late, over all names."""
-    parts = [each for (_, _, d), each in collector.histograms.items() if d == LAG]
+def lag_p99(collector: Collector, warmup: float) -> float:
+    """Milliseconds by which slots were opened late, over all names, after the warm-up."""
+    first = min((second for second, _, _ in collector.counts), default=0) + warmup
+    parts = [each for (s, _, d), each in collector.histograms.items() if d == LAG and s >= first]
     return float(merged(parts).get_value_at_percentile(99) / 1000) if parts else 0.0
 
 

@@ -23,8 +23,7 @@ from harness.deadline import Deadline, Observation, poll, ticks
 from harness.endpoint import LOOPBACK, Endpoint
 from harness.errors import ConfigError, InstanceDied
 from harness.load import references
-from harness.load.collector import INTENDED, Collector
-from harness.load.histograms import record
+from harness.load.collector import Collector
 from harness.load.judgement import Mark, Overhead, knee, overhead, thresholds, validity
 from harness.load.noise import loopback_echo
 from harness.load.profile import Profile
@@ -37,6 +36,7 @@ from harness.load.result import (
     growth,
     lag_p99,
     take_received,
+    take_rows,
 )
 from harness.load.sampling import Sampler
 from harness.load.targets import VARIABLE, Targets, targets_of
@@ -209,20 +209,17 @@ class LoadRun:
         """What has come out at the other end."""
         if self._died or "load-sink" not in targets.apps:
             return {}
-        rows = _rows_of_sink(
-            targets.app("load-sink"), sum(map(len, collector.acknowledged.values()))
+        expected = sum(
+            len(rows)
+            for lane, rows in collector.acknowledged.items()
+            if lane.startswith(("Publish-", "Schedule-"))
         )
+        rows = _rows_of_sink(targets.app("load-sink"), expected)
         ledgers = take_received(collector, rows)
-        for due, made in self._notified():
-            monotonic = due
-            collector.counts[int(monotonic), NOTIFIED, "ok"] += 1
-            took = max(made - offset - monotonic, 0.0)
-            record(collector.histograms[int(monotonic), NOTIFIED, INTENDED], took)
+        made = _rows_made(self._stack)
+        if made is not None:
+            ledgers[NOTIFIED] = take_rows(collector, made, offset)
         return ledgers
-
-    def _notified(self) -> Iterator[tuple[float, float]]:
-        """When each notification of this run was due, and when its row was made."""
-        return iter(())
 
     def _result(
         self,
@@ -241,7 +238,7 @@ class LoadRun:
         refused = sum(c for (_, e), c in collector.errors.items() if e.startswith("refused"))
         marks = validity(
             generator_cpu(collector),
-            lag_p99(collector),
+            lag_p99(collector, self._profile.warmup),
             offered,
             done - refused,
             (noise[0], noise[1]),
@@ -324,6 +321,20 @@ def _rows_of_sink(url: str, expected: int) -> list[Row]:
 
     poll(look, Deadline(DRAIN))
     return rows
+
+
+def _rows_made(stack: Stack) -> dict[str, float] | None:
+    """When each notification was made, by its event's id; None without such a table."""
+    exports = [node.exports(stack.book) for node in stack.topology.nodes]
+    dsn = next((each["dsn"] for each in exports if "dsn" in each), "")
+    if not dsn:
+        return None
+    import psycopg
+
+    query = "SELECT event_id, extract(epoch FROM created_at)::float8 FROM notifications"
+    with psycopg.connect(dsn) as connection, contextlib.suppress(psycopg.errors.UndefinedTable):
+        return dict(connection.execute(query).fetchall())
+    return None
 
 
 def environment(stack: Stack) -> dict[str, Any]:

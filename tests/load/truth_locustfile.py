@@ -1,15 +1,43 @@
-"""Users of the truth tests: GET of whatever the host is."""
+"""Users of the truth tests: a server whose latencies are known, and the floor beside it."""
 
 from __future__ import annotations
+
+from locust import task
+from locust.contrib.fasthttp import FastHttpUser
 
 from harness.load.users import Arrival, OpenLoop
 
 
 class Get(OpenLoop):
-    """One GET."""
+    """One GET of the host."""
 
     name = "get"
 
     def fire(self, arrival: Arrival) -> None:
         """Ask."""
         self.http.send("GET", "/")
+
+
+class Floor(OpenLoop):
+    """One GET of the server that does nothing, which listens beside the host's port."""
+
+    name = "floor"
+
+    def fire(self, arrival: Arrival) -> None:
+        """Ask."""
+        self.http.send("GET", "/")
+
+    @property
+    def url(self) -> str:  # type: ignore[override]  # derived
+        """The next port."""
+        host, _, port = str(self.host).rpartition(":")
+        return f"{host}:{int(port) + 1}"
+
+
+class Closed(FastHttpUser):
+    """Locust's own: it asks again when it was answered."""
+
+    @task
+    def get(self) -> None:
+        """Ask."""
+        self.client.get("/", name="closed")

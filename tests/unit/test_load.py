@@ -25,7 +25,15 @@ from harness.load.histograms import curve, decode, empty, encode, merged, record
 from harness.load.judgement import knee, overhead, thresholds, validity
 from harness.load.profile import read_profile
 from harness.load.report import hdr_log, junit, page, write_all
-from harness.load.result import DELIVERED, JOB_FIRED, figures, growth, take_received
+from harness.load.result import (
+    DELIVERED,
+    JOB_FIRED,
+    NOTIFIED,
+    figures,
+    growth,
+    take_received,
+    take_rows,
+)
 from harness.load.where import require_local
 from tests.support import ROOT
 
@@ -127,7 +135,7 @@ def test_parts_of_several_processes_are_put_together() -> None:
     """What is drained is gone, and nothing is lost on the way."""
     one, other, whole = measured(100), measured(50), Collector()
     other.failed("publish", 1000.5, "HTTP 500")
-    other.acknowledged["lane"].append(7)
+    other.acknowledged["lane"].append((7, 1000.5))
 
     for part in (one, other):
         whole.absorb(json.loads(json.dumps(part.drain())))
@@ -136,7 +144,7 @@ def test_parts_of_several_processes_are_put_together() -> None:
     assert (150, 150, 1) == (found["offered"], found["ok"], found["failed"])
     assert {"HTTP 500": 1} == found["errors"]
     assert 150 == found["intended"]["count"]
-    assert {"lane": [7]} == whole.acknowledged
+    assert {"lane": [(7, 1000.5)]} == whole.acknowledged
     assert not one.counts
 
 
@@ -148,8 +156,8 @@ def test_a_warm_up_does_not_count() -> None:
 def test_what_the_sink_has_noted_is_matched() -> None:
     """Lost, twice and early are counted; a second delivery has no latency."""
     collector = Collector()
-    collector.acknowledged["Publish-1-1"] = [0, 1, 2]
-    collector.acknowledged["Schedule-1-2"] = [0]
+    collector.acknowledged["Publish-1-1"] = [(0, 1000.0), (1, 1000.1), (2, 1000.2)]
+    collector.acknowledged["Schedule-1-2"] = [(0, 998.0)]
     rows = [
         ["event", "Publish-1-1", 0, 1000.0, 1000.001, 1000.005],
         ["event", "Publish-1-1", 0, 1000.0, 1000.001, 1000.900],
@@ -164,6 +172,17 @@ def test_what_the_sink_has_noted_is_matched() -> None:
     found = figures(collector, 0)[DELIVERED]
     assert 2 == found["intended"]["count"]
     assert found["intended"]["max"] < 10
+
+
+def test_rows_are_matched_by_the_id_of_their_event() -> None:
+    """One was made 30 ms after its event was due, the other is missing."""
+    collector = Collector()
+    collector.acknowledged["Notify-1-1"] = [(0, 1000.0), (1, 1000.1)]
+
+    ledger = take_rows(collector, {"Notify-1-1-0": 5_001_000.03}, 5_000_000.0)
+
+    assert {"acknowledged": 2, "lost": 1, "twice": 0, "early": 0} == ledger
+    assert math.isclose(figures(collector, 0)[NOTIFIED]["intended"]["max"], 30, rel_tol=0.01)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,136 @@
+"""The command `load`: a whole run on each runtime, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from harness import Settings, running
+from harness.load.arrivals import Step
+from harness.load.profile import Profile
+from harness.load.report import write_all
+from harness.load.runner import LoadRun
+from loadtests.topology import load
+from tests.engine import engine_obstacle
+from tests.support import CLI, ROOT, environment, leftovers
+
+pytestmark = pytest.mark.real
+
+NAMES = {
+    "publish", "publish to handler", "publish to row", "publish a notification",
+    "invoke by two sidecars", "invoke directly", "state save", "state get", "state transaction",
+    "job schedule", "job due-time error", "page creates a task", "floor",
+    "raw Kafka acknowledged", "raw Kafka to consumer", "asyncio timer",
+}  # fmt: skip
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """The command line, in the repository."""
+    return subprocess.run(
+        [*CLI, "load", *words], cwd=ROOT, env=environment(folder), capture_output=True, text=True
+    )
+
+
+@pytest.mark.timeout(170)
+@pytest.mark.parametrize("runtime", ["processes", "containers"])
+def test_the_smoke_profile_ends_with_a_whole_report(tmp_path: Path, runtime: str) -> None:
+    """Every name was measured, nothing failed, nothing was lost; and nothing is left running.
+
+    Whether the machine was quiet enough is in the report, and decides the exit code.
+    """
+    if runtime == "containers" and (obstacle := engine_obstacle()):
+        pytest.skip(obstacle)
+    out = tmp_path / "out"
+    done = run(tmp_path, "smoke", "--runtime", runtime, "--broker", "kafka", "--out", str(out))
+
+    result = json.loads((out / "smoke.json").read_text())
+    assert set(result["names"]) == NAMES, done.stderr
+    assert {} == {name: row["errors"] for name, row in result["names"].items() if row["errors"]}
+    assert {0} == {each["lost"] for each in result["ledgers"].values()}
+    assert all(each["acknowledged"] for each in result["ledgers"].values())
+    assert 7 == len(result["overheads"])
+    assert 4 == len(result["validity"])
+    kept = all(each["met"] for each in result["thresholds"])
+    assert done.returncode == (1 if not kept else 0 if result["valid"] else 4)
+    assert runtime == result["environment"]["runtime"]
+    assert re.search(r"floor +\d+", done.stdout)
+    assert {"smoke.html", "smoke.json", "smoke.xml", "smoke.hlog"} == {
+        p.name for p in out.iterdir()
+    }
+    assert [] == leftovers(tmp_path)
+
+
+def test_a_stack_that_dies_on_the_way_is_told_with_what_was_measured(tmp_path: Path) -> None:
+    """The broker is killed while events are published: a partial report, and nothing is left."""
+    profile = Profile(
+        name="death", rates={"Publish": 20.0, "Floor": 20.0}, steps=(Step(1, 60),), warmup=1,
+    )  # fmt: skip
+    settings = Settings.load(runtime="processes", broker="kafka")
+    with running(load, settings) as stack:
+
+        def kill(elapsed: float, _names: object) -> None:
+            if elapsed > 4 and not killed.is_set():
+                killed.set()
+                stack.instances["broker"].kill()  # type: ignore[attr-defined]  # of processes
+
+        killed = threading.Event()
+        result = LoadRun(stack, profile, ROOT / "loadtests" / "locustfile.py", progress=kill).run()
+
+    assert "broker exited" in result["died"]
+    assert not result["valid"]
+    assert result["names"]["floor"]["ok"] > 20
+    written = write_all(result, tmp_path)
+    assert "broker exited" in written[0].read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["smok"], 2, "did you mean 'smoke'"),
+        (["smoke", "--compare", "nothing.json"], 2, r"nothing\.json cannot be read"),
+        (["smoke", "--folder", "nowhere"], 2, "no load profile is named 'smoke'"),
+        (["smoke", "--topology", "loadtests.topology:lod"], 2, "did you mean 'load'"),
+    ],
+)
+def test_what_is_wrong_is_told_before_anything_starts(
+    tmp_path: Path, words: list[str], code: int, message: str
+) -> None:
+    """One clear sentence, and no report."""
+    done = run(tmp_path, *words, "--out", str(tmp_path / "out"))
+
+    assert code == done.returncode
+    assert re.search(message, done.stderr)
+    assert not (tmp_path / "out").exists()
+    assert [] == leftovers(tmp_path)
+
+
+def test_users_that_cannot_be_run_are_told(tmp_path: Path) -> None:
+    """A locustfile with an error in it: Locust's own words."""
+    (tmp_path / "locustfile.py").write_text("import nothing_of_the_kind\n")
+    done = subprocess.run(
+        [sys.executable, "-c", BROKEN, str(tmp_path / "locustfile.py")],
+        cwd=ROOT, capture_output=True, text=True, env=environment(tmp_path),
+    )  # fmt: skip
+
+    assert "could not be run" in done.stderr
+    assert "nothing_of_the_kind" in done.stderr
+
+
+BROKEN = """
+import sys
+from pathlib import Path
+from harness import Receiver, Settings, Topology, running
+from harness.load.arrivals import Step
+from harness.load.profile import Profile
+from harness.load.runner import LoadRun
+
+profile = Profile(name="x", rates={"A": 1.0}, steps=(Step(1, 3),))
+with running(Topology(Receiver(mail=False)), Settings.load(runtime="processes")) as stack:
+    LoadRun(stack, profile, Path(sys.argv[1])).run()
+"""

@@ -1,0 +1,186 @@
+"""The generator itself, against servers whose latencies arithmetic knows."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.deadline import Deadline, poll
+from harness.endpoint import LOOPBACK, Endpoint
+from harness.load.collector import Collector
+from harness.load.result import figures
+from harness.ready.tcp import TcpCheck
+from tests.support import ROOT
+
+pytestmark = pytest.mark.real
+
+FILE = ROOT / "tests" / "load" / "truth_locustfile.py"
+PERIOD, STALL = 2.0, 0.25
+RATE, SECONDS = 200, 10
+TRUTH = {"p90": 50.0, "p99": 230.0}
+"""Milliseconds: an eighth of all requests meets a stall, and waits for what is left of 250 ms."""
+
+
+def two_ports() -> int:
+    """The first of two free ports, side by side."""
+    for first in range(21_000, 22_000, 2):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
+            for port in (first, first + 1):
+                opened.enter_context(socket.create_server((LOOPBACK, port)))
+            return first
+    raise AssertionError("no two ports are free")
+
+
+@pytest.fixture
+def stalling() -> Iterator[str]:
+    """A server that stands still again and again, and beside it one that does nothing."""
+    port = two_ports()
+    commands = (
+        ["-m", "tests.load.stall_server", f"{LOOPBACK}:{port}", f"{PERIOD}", f"{STALL}"],
+        ["-m", "harness.load.null_server", f"{LOOPBACK}:{port + 1}"],
+    )
+    with contextlib.ExitStack() as opened:
+        for command in commands:
+            server = opened.enter_context(subprocess.Popen([sys.executable, *command], cwd=ROOT))
+            opened.callback(server.terminate)
+        for number in (port, port + 1):
+            assert poll(TcpCheck(Endpoint(LOOPBACK, number)).observe, Deadline(20)).ok
+        yield f"http://{LOOPBACK}:{port}"
+
+
+def locust(host: str, file: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run Locust without its page."""
+    return subprocess.run(
+        [sys.executable, "-m", "locust", "-f", str(FILE), "--headless", "--only-summary",
+         "--host", host, "--results", str(file), "--exit-code-on-error", "0", *words],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def read(file: Path) -> dict[str, dict[str, Any]]:
+    """What it has measured."""
+    collector = Collector()
+    collector.absorb(json.loads(file.read_text()))
+    return figures(collector, 0)
+
+
+def test_a_stall_is_measured_as_arithmetic_has_it(stalling: str, tmp_path: Path) -> None:
+    """What waits has waited; a closed loop of Locust's own says a few milliseconds.
+
+    The generator's own floor, measured beside it, is all that may be added.
+    """
+    file, steps = tmp_path / "r.json", json.dumps([[1, SECONDS]])
+    done = locust(
+        stalling, file, "-u", "2", "-r", "2", "-t", f"{SECONDS + 20}s", "--rate", f"{RATE}",
+        "--steps", steps, "--arrivals", "constant", "Get", "Floor",
+    )  # fmt: skip
+    assert file.is_file(), done.stderr
+    found = read(file)
+
+    get, floor = found["get"]["intended"], found["floor"]["intended"]
+    for percentile, truth in TRUTH.items():
+        assert truth * 0.98 <= get[percentile] <= truth * 1.02 + floor["p99"], (get, floor)
+    assert (RATE * SECONDS, 0) == (found["get"]["offered"], found["get"]["failed"])
+
+
+def test_a_closed_loop_does_not_see_it(stalling: str, tmp_path: Path) -> None:
+    """Locust as it comes: what is not asked while the server stands still has not waited."""
+    file = tmp_path / "r.json"
+    done = locust(stalling, file, "-u", "1", "-r", "1", "-t", "6s", "--json", "Closed")
+
+    (row,) = json.loads(done.stdout[done.stdout.index("[") :])
+    times = {float(each): count for each, count in row["response_times"].items()}
+    slow = sum(count for each, count in times.items() if each > 20)
+    # A hundredth would have to be slow for the p99 to tell; four stalls are four requests.
+    assert slow < row["num_requests"] / 100
+
+
+def test_totals_are_the_sum_of_the_parts(stalling: str, tmp_path: Path) -> None:
+    """Two processes: every request is counted once, by us and by Locust."""
+    file, steps = tmp_path / "r.json", json.dumps([[1, 6]])
+    done = locust(
+        stalling, file, "-u", "4", "-r", "4", "-t", "25s", "--rate", "100", "--lanes", "2",
+        "--steps", steps, "--arrivals", "constant", "--processes", "2", "--json", "Get", "Floor",
+    )  # fmt: skip
+    assert file.is_file(), done.stderr
+    found, raw = read(file), json.loads(file.read_text())
+    # Each process prints its own; the last and longest is the master's.
+    rows = {row["name"]: row for row in json.loads(done.stdout[done.stdout.rindex("\n[\n") :])}
+
+    for name in ("get", "floor"):
+        assert 600 == found[name]["offered"] == found[name]["ok"] + found[name]["failed"]
+        assert 600 == rows[name]["num_requests"]
+        assert found[name]["ok"] == found[name]["intended"]["count"]
+    assert raw["master"]
+    assert 2 == len(raw["cpu"])
+
+
+def test_too_much_in_flight_is_refused_and_counted(stalling: str, tmp_path: Path) -> None:
+    """Nothing waits in a queue of the generator's: what cannot be sent is a failure."""
+    file, steps = tmp_path / "r.json", json.dumps([[1, 6]])
+    locust(
+        stalling, file, "-u", "1", "-r", "1", "-t", "25s", "--rate", "200", "--steps", steps,
+        "--arrivals", "constant", "--max-in-flight", "5", "Get",
+    )  # fmt: skip
+    found = read(file)["get"]
+
+    assert 1200 == found["offered"] == found["ok"] + found["failed"]
+    assert ["refused: too many in flight"] == list(found["errors"])
+
+
+def test_nobody_answers(tmp_path: Path) -> None:
+    """Every request that was due has failed, and the run ends."""
+    file, steps = tmp_path / "r.json", json.dumps([[1, 2]])
+    host = f"http://{LOOPBACK}:{two_ports()}"
+    locust(host, file, "-u", "1", "-r", "1", "-t", "25s", "--rate", "50", "--steps", steps, "Get")
+    found = read(file)["get"]
+
+    assert found["offered"] == found["failed"] > 50
+    assert all("refused" in error.lower() for error in found["errors"])
+
+
+def test_a_worker_that_dies_is_missed(stalling: str, tmp_path: Path) -> None:
+    """What it had told is kept; the run ends in its time."""
+    file = tmp_path / "r.json"
+    words = [
+        "-u", "2", "-r", "2", "-t", "9s", "--rate", "50", "--lanes", "2", "--processes", "2",
+        "--arrivals", "constant", "Get",
+    ]  # fmt: skip
+    command = [
+        sys.executable, "-m", "locust", "-f", str(FILE), "--headless", "--only-summary",
+        "--host", stalling, "--results", str(file), "--exit-code-on-error", "0", *words,
+    ]  # fmt: skip
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as master:
+        children = Path(f"/proc/{master.pid}/task/{master.pid}/children")
+        poll(lambda: _seen(len(children.read_text().split()) == 2), Deadline(10))
+        worker = int(children.read_text().split()[0])
+        poll(lambda: _seen(False), Deadline(4))  # it works for a while
+        subprocess.run(["kill", "-9", str(worker)], check=True)
+        code = master.wait(60)
+    found = read(file)["get"]
+
+    assert 0 == code
+    assert 100 < found["offered"] < 9 * 50
+    assert found["ok"] == found["intended"]["count"]
+
+
+def _seen(ok: bool) -> Any:
+    from harness.deadline import Observation
+
+    return Observation(ok)
+
+
+def test_load_for_somebody_else_is_refused(tmp_path: Path) -> None:
+    """Before a byte is sent."""
+    file = tmp_path / "r.json"
+    done = locust("http://192.0.2.1:80", file, "-u", "1", "-t", "2s", "--steps", "[[1, 1]]", "Get")
+
+    assert "load for 192.0.2.1 is refused" in done.stderr
