@@ -8,6 +8,7 @@ locust -f loadtests/locustfile.py --headless -u 7 --rate 10 -t 30s --processes 2
 from __future__ import annotations
 
 import uuid
+from importlib.util import find_spec
 from typing import Any
 
 from harness.load import dapr_users
@@ -19,6 +20,15 @@ class Publish(dapr_users.Publish):
     """Events that the sink gets; the acknowledgement is measured here."""
 
     app, topic, name = "backend-service", "load", "publish"
+
+
+if find_spec("dapr") is not None:
+    from harness.load import grpc_users
+
+    class PublishGrpc(grpc_users.PublishGrpc):
+        """The same events by gRPC."""
+
+        app, topic, name = "backend-service", "load", "publish by gRPC"
 
 
 class Invoke(dapr_users.Invoke):

@@ -76,14 +76,7 @@ class Publish(SidecarUser):
 
     def fire(self, arrival: Arrival) -> None:
         """Publish, and note what was acknowledged."""
-        event = {
-            "specversion": "1.0",
-            "id": arrival.id,
-            "source": "load",
-            "type": self.event_type,
-            "datacontenttype": "application/json",
-            "data": {**stamp(arrival), **self.data(arrival)},
-        }
+        event = event_of(arrival, self.event_type, self.data(arrival))
         path = f"/v1.0/publish/{quote(self.pubsub)}/{quote(self.topic)}"
         path += f"?metadata.partitionKey={arrival.lane}"
         self.http.send("POST", path, event, {"content-type": CLOUD_EVENT})
@@ -197,6 +190,18 @@ class Floor(OpenLoop):
     def fire(self, arrival: Arrival) -> None:
         """One GET."""
         self.http.send("GET", "/")
+
+
+def event_of(arrival: Arrival, event_type: str, data: dict[str, Any]) -> dict[str, Any]:
+    """A CloudEvent whose data tell when it was due and sent."""
+    return {
+        "specversion": "1.0",
+        "id": arrival.id,
+        "source": "load",
+        "type": event_type,
+        "datacontenttype": "application/json",
+        "data": {**stamp(arrival), **data},
+    }
 
 
 def stamp(arrival: Arrival) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from harness.load.collector import DISTRIBUTIONS, INTENDED, LAG, Collector
 from harness.load.histograms import curve, encode, merged, record, summary
 
 DELIVERED, JOB_FIRED, NOTIFIED = "publish to handler", "job due-time error", "publish to row"
+LANES = {DELIVERED: ("Publish-", "PublishGrpc-"), JOB_FIRED: ("Schedule-",)}
+"""Whose requests come out at the sink, by the beginnings of their lanes."""
+
 Row = Sequence[Any]
 
 
@@ -38,8 +41,8 @@ def take_received(collector: Collector, rows: Iterable[Row]) -> dict[str, Any]:
         early[name] += took < 0
         record(collector.histograms[second, name, INTENDED], max(took, 0.0))
     return {
-        name: _ledger(collector, seen, prefix) | {"early": early[name]}
-        for name, prefix in ((DELIVERED, "Publish-"), (JOB_FIRED, "Schedule-"))
+        name: _ledger(collector, seen, prefixes) | {"early": early[name]}
+        for name, prefixes in LANES.items()
     }
 
 
@@ -68,18 +71,18 @@ def take_rows(collector: Collector, made: Mapping[str, float], offset: float) ->
 
 
 def _ledger(
-    collector: Collector, seen: Mapping[tuple[str, int], int], prefix: str
+    collector: Collector, seen: Mapping[tuple[str, int], int], prefixes: tuple[str, ...]
 ) -> dict[str, int]:
     acknowledged = [
         (lane, number)
         for lane, numbers in collector.acknowledged.items()
-        if lane.startswith(prefix)
+        if lane.startswith(prefixes)
         for number, _due in numbers
     ]
     return {
         "acknowledged": len(acknowledged),
         "lost": sum(1 for each in acknowledged if not seen.get(each)),
-        "twice": sum(count - 1 for (lane, _), count in seen.items() if lane.startswith(prefix)),
+        "twice": sum(count - 1 for (lane, _), count in seen.items() if lane.startswith(prefixes)),
     }
 
 

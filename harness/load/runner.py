@@ -52,6 +52,7 @@ DRAIN = 15.0
 PAIRS = (
     ("invoke by two sidecars", "invoke directly"),
     ("publish", references.ACKNOWLEDGED),
+    ("publish by gRPC", references.ACKNOWLEDGED),
     (DELIVERED, references.DELIVERED),
     ("job due-time error", references.TIMER),
     *((name, "floor") for name in ("publish", "state get", "page creates a task")),
@@ -212,7 +213,7 @@ class LoadRun:
         expected = sum(
             len(rows)
             for lane, rows in collector.acknowledged.items()
-            if lane.startswith(("Publish-", "Schedule-"))
+            if lane.startswith(("Publish", "Schedule"))
         )
         rows = _rows_of_sink(targets.app("load-sink"), expected)
         ledgers = take_received(collector, rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
 
@@ -26,12 +26,14 @@ class Targets:
         sidecars: base URLs of their sidecars' HTTP APIs.
         token: of the sidecars.
         null: the base URL of a null server, "" when there is none.
+        grpc: addresses of the sidecars' gRPC APIs.
     """
 
     apps: Mapping[str, str]
     sidecars: Mapping[str, str]
     token: str
     null: str = ""
+    grpc: Mapping[str, str] = field(default_factory=dict)
 
     def app(self, name: str) -> str:
         """An app's base URL.
@@ -48,6 +50,14 @@ class Targets:
             ConfigError: there is no such sidecar.
         """
         return _of(self.sidecars, name, "sidecar")
+
+    def grpc_of(self, name: str) -> str:
+        """The address of a sidecar's gRPC API.
+
+        Raises:
+            ConfigError: there is no such sidecar.
+        """
+        return _of(self.grpc, name, "sidecar")
 
     def text(self) -> str:
         """For the environment of a load process."""
@@ -66,7 +76,8 @@ def targets_of(addresses: Mapping[str, Mapping[str, str]], token: str, null: str
         for name in sidecars
         if "main" in addresses.get(name, {})
     }
-    return Targets(apps, sidecars, token, null)
+    grpc = {name: addresses[f"{name}-daprd"].get("grpc", "") for name in sidecars}
+    return Targets(apps, sidecars, token, null, grpc)
 
 
 @cache

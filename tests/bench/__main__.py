@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness import Settings
-from tests.bench import chain, delivery, orphans, outbox, start
+from tests.bench import chain, delivery, load, orphans, outbox, start
 from tests.bench.numbers import Figures
 from tests.engine import engine_obstacle
 
@@ -24,6 +24,8 @@ EVERYWHERE: dict[str, Bench] = {
     "B1 start of the reference stack, processes": start.on_processes,
     "R8 orphans, processes": orphans.of_processes,
     "B8 publish to deliver": delivery.delivery,
+    "load, a minute of latency": load.latency,
+    "load, the generator itself": load.generator,
     "invoke chain": chain.invocation,
     "outbox under fire": outbox.under_fire,
     "outbox latency": outbox.latency,

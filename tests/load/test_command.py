@@ -23,7 +23,7 @@ from tests.support import CLI, ROOT, environment, leftovers
 pytestmark = pytest.mark.real
 
 NAMES = {
-    "publish", "publish to handler", "publish to row", "publish a notification",
+    "publish", "publish by gRPC", "publish to handler", "publish to row", "publish a notification",
     "invoke by two sidecars", "invoke directly", "state save", "state get", "state transaction",
     "job schedule", "job due-time error", "page creates a task", "floor",
     "raw Kafka acknowledged", "raw Kafka to consumer", "asyncio timer",
@@ -54,7 +54,7 @@ def test_the_smoke_profile_ends_with_a_whole_report(tmp_path: Path, runtime: str
     assert {} == {name: row["errors"] for name, row in result["names"].items() if row["errors"]}
     assert {0} == {each["lost"] for each in result["ledgers"].values()}
     assert all(each["acknowledged"] for each in result["ledgers"].values())
-    assert 7 == len(result["overheads"])
+    assert 8 == len(result["overheads"])
     assert 4 == len(result["validity"])
     kept = all(each["met"] for each in result["thresholds"])
     assert done.returncode == (1 if not kept else 0 if result["valid"] else 4)

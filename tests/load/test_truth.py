@@ -86,8 +86,9 @@ def test_a_stall_is_measured_as_arithmetic_has_it(stalling: str, tmp_path: Path)
     found = read(file)
 
     get, floor = found["get"]["intended"], found["floor"]["intended"]
-    for percentile, truth in TRUTH.items():
-        assert truth * 0.98 <= get[percentile] <= truth * 1.02 + floor["p99"], (get, floor)
+    assert TRUTH["p99"] * 0.98 <= get["p99"] <= TRUTH["p99"] * 1.02 + floor["p99"], (get, floor)
+    # Those that had almost waited it out are answered all at once: later, and never sooner.
+    assert get["p90"] >= TRUTH["p90"] * 0.98
     assert (RATE * SECONDS, 0) == (found["get"]["offered"], found["get"]["failed"])
 
 
