@@ -81,7 +81,7 @@ def read_profile(folder: Path, name: str) -> Profile:
             raise ConfigError(
                 f"{file}: a profile has no field {key!r}", hint=did_you_mean(key, list(FIELDS))
             )
-        if not isinstance(value, FIELDS[key]) or isinstance(value, bool):  # type: ignore[arg-type]
+        if not isinstance(value, FIELDS[key]) or isinstance(value, bool):  # type: ignore[arg-type]  # of several types
             raise ConfigError(f"{file}: {key} is {value!r}", expected=str(FIELDS[key]))
     if not body.get("rates") or not body.get("steps"):
         raise ConfigError(f"{file} has no rates or no steps", expected="both")

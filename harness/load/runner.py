@@ -5,22 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import platform
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from harness.deadline import Deadline, Observation, poll, ticks
-from harness.endpoint import LOOPBACK, Endpoint
+from harness.deadline import Deadline, ticks
+from harness.endpoint import Endpoint
 from harness.errors import ConfigError, InstanceDied
 from harness.load import references
 from harness.load.collector import Collector
@@ -30,7 +28,6 @@ from harness.load.profile import Profile
 from harness.load.result import (
     DELIVERED,
     NOTIFIED,
-    Row,
     figures,
     generator_cpu,
     growth,
@@ -39,16 +36,12 @@ from harness.load.result import (
     take_rows,
 )
 from harness.load.sampling import Sampler
+from harness.load.surroundings import environment, null_server, rows_made, rows_of_sink
 from harness.load.targets import VARIABLE, Targets, targets_of
-from harness.loopback import ask
-from harness.ready.tcp import TcpCheck
 from harness.runtime.base import State
 from harness.stack import Stack
 
 Progress = Callable[[float, Mapping[str, Mapping[str, float]]], None]
-DRAIN = 15.0
-"""Seconds for which what was acknowledged may be on its way to the sink."""
-
 PAIRS = (
     ("invoke by two sidecars", "invoke directly"),
     ("publish", references.ACKNOWLEDGED),
@@ -215,9 +208,9 @@ class LoadRun:
             for lane, rows in collector.acknowledged.items()
             if lane.startswith(("Publish", "Schedule"))
         )
-        rows = _rows_of_sink(targets.app("load-sink"), expected)
+        rows = rows_of_sink(targets.app("load-sink"), expected)
         ledgers = take_received(collector, rows)
-        made = _rows_made(self._stack)
+        made = rows_made(self._stack)
         if made is not None:
             ledgers[NOTIFIED] = take_rows(collector, made, offset)
         return ledgers
@@ -295,65 +288,3 @@ class LoadRun:
                 rows.append((rate * step.rate, max(each[4] for each in inside)))
             begun = end
         return {"steps": rows, "rate": knee(rows)}
-
-
-@contextlib.contextmanager
-def null_server() -> Iterator[Endpoint]:
-    """A server that does nothing, on this machine, for as long as inside."""
-    with socket.create_server((LOOPBACK, 0)) as found:
-        endpoint = Endpoint(LOOPBACK, found.getsockname()[1])
-    program = Path(__file__).with_name("null_server.py")
-    with subprocess.Popen([sys.executable, str(program), str(endpoint)]) as server:
-        try:
-            poll(TcpCheck(endpoint).observe, Deadline(10))
-            yield endpoint
-        finally:
-            server.terminate()
-
-
-def _rows_of_sink(url: str, expected: int) -> list[Row]:
-    """Every row of the sink, once nothing more comes."""
-    rows: list[Row] = []
-
-    def look() -> Observation:
-        more = ask("GET", f"{url}/received?since={len(rows)}").json()
-        rows.extend(more)
-        return Observation(len(rows) >= expected and not more, f"{len(rows)} rows")
-
-    poll(look, Deadline(DRAIN))
-    return rows
-
-
-def _rows_made(stack: Stack) -> dict[str, float] | None:
-    """When each notification was made, by its event's id; None without such a table."""
-    exports = [node.exports(stack.book) for node in stack.topology.nodes]
-    dsn = next((each["dsn"] for each in exports if "dsn" in each), "")
-    if not dsn:
-        return None
-    import psycopg
-
-    query = "SELECT event_id, extract(epoch FROM created_at)::float8 FROM notifications"
-    with psycopg.connect(dsn) as connection, contextlib.suppress(psycopg.errors.UndefinedTable):
-        return dict(connection.execute(query).fetchall())
-    return None
-
-
-def environment(stack: Stack) -> dict[str, Any]:
-    """What a reader must know to compare."""
-    metadata = {}
-    for node in stack.topology.nodes:
-        if node.name.endswith("-daprd"):
-            token = node.exports(stack.book)["token"]
-            url = stack.book.endpoint(node.name, "http").http
-            headers = {"dapr-api-token": token} if token else {}
-            with contextlib.suppress(Exception):
-                metadata = ask("GET", f"{url}/v1.0/metadata", headers=headers).json()
-            break
-    return {
-        "runtime": stack.runtime,
-        "dapr": metadata.get("runtimeVersion", ""),
-        "broker": next((n.tools[0] for n in stack.topology.nodes if hasattr(n, "topics")), ""),
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "cores": os.cpu_count(),
-    }

@@ -14,10 +14,11 @@ from typing import Any
 
 from harness import Settings, running
 from harness.deadline import Deadline, poll
+from harness.endpoint import LOOPBACK, Endpoint
 from harness.load.collector import Collector
 from harness.load.profile import read_profile
 from harness.load.result import figures
-from harness.load.runner import LoadRun, null_server
+from harness.load.runner import LoadRun
 from harness.ready.tcp import TcpCheck
 from loadtests.topology import load
 from tests.bench.numbers import Figures
@@ -81,8 +82,8 @@ def generator(_settings: Settings) -> Figures:
     )
     servers = [subprocess.Popen([sys.executable, *each], cwd=ROOT) for each in commands]
     try:
-        with null_server() as ready:
-            poll(TcpCheck(ready).observe, Deadline(10))
+        for number in (port, port + 1):
+            poll(TcpCheck(Endpoint(LOOPBACK, number)).observe, Deadline(10))
         measured = _locust(f"http://127.0.0.1:{port}")
         floor = measured["floor"]["service"]["p50"]
         found: Figures = {"B12 generator's floor, service, p50, ms": floor}
