@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from harness.compose.render import (
@@ -22,13 +22,14 @@ from harness.errors import ConfigError, Unavailable
 from harness.images import Images
 from harness.launch import Build
 from harness.provision.images import IMAGES, variable
+from harness.rendered import Rendered
 from harness.settings import Settings
 from harness.topology import Choice, Topology
 
 SECRETS = ".env"
 
 
-class Project:
+class Project(Rendered):
     """The compose project of a topology.
 
     Args:
@@ -41,38 +42,11 @@ class Project:
         self._topology = topology
         self._settings = settings
         self._images = Images(settings)
-        self.folder = folder.resolve()
+        super().__init__(folder, "dapr-harness render compose")
 
     def rendered(self) -> dict[str, str]:
         """The files as they should be, by name."""
         return render(self._topology, self._images, self._settings.root, self.folder)
-
-    def write(self) -> list[Path]:
-        """Write every file, and remove what an earlier rendering had and this one has not."""
-        files = self.rendered()
-        for old in self._stale(files):
-            old.unlink()
-        for name, text in files.items():
-            path = self.folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        return [self.folder / name for name in files]
-
-    def require_same(self) -> None:
-        """Check that the files are what would be rendered.
-
-        Raises:
-            ConfigError: one has drifted from the topology; the message names each.
-        """
-        files = self.rendered()
-        wrong = [name for name, text in files.items() if self._text(name) != text]
-        wrong += [str(path.relative_to(self.folder)) for path in self._stale(files)]
-        if wrong:
-            raise ConfigError(
-                f"{len(wrong)} files of {self.folder} are not what the topology renders",
-                last=", ".join(sorted(wrong)),
-                hint="dapr-harness render compose",
-            )
 
     def write_secrets(self) -> Path:
         """Write the file with fresh secrets, and with the images that this engine has.
@@ -115,17 +89,11 @@ class Project:
             return {}
         return {APPS: self._images.reference(with_packages(first, settled.nodes))}
 
-    def _text(self, name: str) -> str:
-        path = self.folder / name
-        return path.read_text() if path.is_file() else ""
-
-    def _stale(self, files: Mapping[str, str]) -> list[Path]:
-        """Files of an earlier rendering: named like ours, or in a service's folder."""
-        own = [self.folder / name for name in (FILE, REDPANDA, DOCKERFILE, EXAMPLE)]
-        found = [path for path in own if path.is_file()]
-        for pattern in ("*-daprd/**/*", f"*/{SETUP}", "*/*_server.py"):
-            found += [path for path in self.folder.glob(pattern) if path.is_file()]
-        return [path for path in found if str(path.relative_to(self.folder)) not in files]
+    def earlier(self) -> Iterator[Path]:
+        """Named like ours, or in a service's folder."""
+        own = (FILE, REDPANDA, DOCKERFILE, EXAMPLE)
+        for pattern in (*own, "*-daprd/**/*", f"*/{SETUP}", "*/*_server.py"):
+            yield from (path for path in self.folder.glob(pattern) if path.is_file())
 
 
 def read_env(path: Path) -> dict[str, str]:

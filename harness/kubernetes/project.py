@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
 
-from harness.errors import ConfigError
 from harness.kubernetes.objects import API_TOKEN, APP_TOKEN, Objects
 from harness.kubernetes.values import ChartValues, Values
+from harness.rendered import Rendered, text_of
 from harness.settings import Settings
 from harness.topology import Topology
 
@@ -52,7 +52,7 @@ VALUES = """\
 """
 
 
-class KubernetesProject:
+class KubernetesProject(Rendered):
     """Manifests and a Helm chart of a topology.
 
     Args:
@@ -66,38 +66,17 @@ class KubernetesProject:
         self._topology = topology
         self._root = settings.root
         self._name = name
-        self.folder = folder.resolve()
+        super().__init__(folder, "dapr-harness render k8s")
 
     def rendered(self) -> dict[str, str]:
         """The files as they should be, by name."""
         return {**self._manifests(), **self._chart()}
 
-    def write(self) -> list[Path]:
-        """Write every file, and remove what an earlier rendering had and this one has not."""
-        files = self.rendered()
-        for old in self._stale(files):
-            old.unlink()
-        for name, text in files.items():
-            path = self.folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        return [self.folder / name for name in files]
-
-    def require_same(self) -> None:
-        """Check that the files are what would be rendered.
-
-        Raises:
-            ConfigError: one has drifted from the topology; the message names each.
-        """
-        files = self.rendered()
-        wrong = [name for name, text in files.items() if _text(self.folder / name) != text]
-        wrong += [str(path.relative_to(self.folder)) for path in self._stale(files)]
-        if wrong:
-            raise ConfigError(
-                f"{len(wrong)} files of {self.folder} are not what the topology renders",
-                last=", ".join(sorted(wrong)),
-                hint="dapr-harness render k8s",
-            )
+    def earlier(self) -> Iterator[Path]:
+        """Those that say so."""
+        for pattern in (f"{MANIFESTS}/*.yaml", f"{CHART}/**/*.yaml"):
+            found = self.folder.glob(pattern)
+            yield from (path for path in found if text_of(path).startswith(NOTE))
 
     def _manifests(self) -> dict[str, str]:
         values = Values()
@@ -154,13 +133,3 @@ class KubernetesProject:
             "version": VERSION,
             "appVersion": VERSION,
         }
-
-    def _stale(self, files: Mapping[str, str]) -> list[Path]:
-        """Files of an earlier rendering: those that say so."""
-        found = [*self.folder.glob(f"{MANIFESTS}/*.yaml"), *self.folder.glob(f"{CHART}/**/*.yaml")]
-        ours = [path for path in found if _text(path).startswith(NOTE)]
-        return [path for path in ours if str(path.relative_to(self.folder)) not in files]
-
-
-def _text(path: Path) -> str:
-    return path.read_text() if path.is_file() else ""

@@ -43,5 +43,5 @@ def arrivals(steps: Sequence[Step], kind: str, seed: str) -> Iterator[float]:
 
 
 def offered(steps: Sequence[Step]) -> float:
-    """How many requests are due in all, on average."""
+    """How many requests are due in all, on average, of a rate of one or of what steps say."""
     return sum(step.rate * step.seconds for step in steps)

@@ -5,8 +5,7 @@ Values are kept with three significant digits from 1 us to 60 s (http://hdrhisto
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from hdrh.histogram import HdrHistogram
 
@@ -76,6 +75,3 @@ def _steps() -> Sequence[float]:
         base, width = 100 - 10 ** (2 - nines), 10 ** (2 - nines)
         found += [base + width * part / 10 for part in range(9)]
     return found
-
-
-Encoded = Mapping[str, Any]

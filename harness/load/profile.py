@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import ConfigError, did_you_mean
-from harness.load.arrivals import KINDS, Step
+from harness.load.arrivals import KINDS, Step, offered
 
 LONGEST = 900.0
 """Seconds that a run may take."""
@@ -59,7 +59,7 @@ class Profile:
     @property
     def requests(self) -> float:
         """How many it sends, on average."""
-        return sum(self.rates.values()) * sum(step.rate * step.seconds for step in self.steps)
+        return sum(self.rates.values()) * offered(self.steps)
 
 
 def read_profile(folder: Path, name: str) -> Profile:

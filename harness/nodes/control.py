@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.deadline import Check
-from harness.endpoint import LOOPBACK
+from harness.endpoint import LOOPBACK, Endpoint
 from harness.launch import Launch
 from harness.nodes.base import Plain
 from harness.ready.http import HttpCheck
@@ -39,10 +39,7 @@ class Placement(Plain):
                 f"--initial-cluster=p0={LOOPBACK}:{raft.port}",
                 f"--port={api.port}",
                 f"--listen-address={api.host}",
-                f"--healthz-port={health.port}",
-                f"--healthz-listen-address={health.host}",
-                f"--metrics-port={metrics.port}",
-                f"--metrics-listen-address={metrics.host}",
+                *_watched(health, metrics),
                 *_tls_flags(book, self.name),
             ),
             files=_anchors(book),
@@ -86,10 +83,7 @@ class Scheduler(Plain):
                 f"--port={api.port}",
                 f"--listen-address={api.host}",
                 f"--override-broadcast-host-port={broadcast}",
-                f"--healthz-port={health.port}",
-                f"--healthz-listen-address={health.host}",
-                f"--metrics-port={metrics.port}",
-                f"--metrics-listen-address={metrics.host}",
+                *_watched(health, metrics),
                 *_tls_flags(book, self.name),
             ),
             files=_anchors(book),
@@ -132,10 +126,7 @@ class Sentry(Plain):
                 f"--issuer-credentials={home}",
                 f"--port={api.port}",
                 f"--listen-address={api.host}",
-                f"--healthz-port={health.port}",
-                f"--healthz-listen-address={health.host}",
-                f"--metrics-port={metrics.port}",
-                f"--metrics-listen-address={metrics.host}",
+                *_watched(health, metrics),
             ),
             # A configuration that is not there is fatal, an empty one is not.
             files={
@@ -165,6 +156,16 @@ SENTRY_PORTS = ("main", "health", "metrics")
 def sentry_address(book: Book, viewer: str) -> str:
     """Where a node asks for its certificate, which makes sentry a need of it."""
     return book.fill("${sentry.address}", f"mTLS of {viewer}", viewer)
+
+
+def _watched(health: Endpoint, metrics: Endpoint) -> tuple[str, ...]:
+    """Where a service tells how it is."""
+    return (
+        f"--healthz-port={health.port}",
+        f"--healthz-listen-address={health.host}",
+        f"--metrics-port={metrics.port}",
+        f"--metrics-listen-address={metrics.host}",
+    )
 
 
 def _tls_flags(book: Book, node: str) -> tuple[str, ...]:
