@@ -50,7 +50,7 @@ def load(
     try:
         from harness.load.compare import read_result
         from harness.load.profile import read_profile
-        from harness.load.report import write_all
+        from harness.load.report import require_writable, write_all
     except ImportError as error:
         raise Unavailable(
             "load needs Locust and histograms",
@@ -62,6 +62,7 @@ def load(
     earlier = read_result(compare_with) if compare_with else None
     climbing = Climbing()
     stack = running(load_topology(settings), settings, progress=Steps(), watch=climbing)
+    require_writable(out_folder)
     try:
         stack.provision()
         with climbing.shown():

@@ -15,6 +15,9 @@ DISTRIBUTIONS = (INTENDED, SERVICE, WAKE, LAG)
 """From when it was due, from when it was sent, from when its slot was opened, to its reply; and how
 late its slot was opened."""
 
+FORMAT = 1
+"""Of what is drained; another version of this module may have another."""
+
 RECENT = 200
 """How many last requests the progress of a name is of."""
 
@@ -61,6 +64,7 @@ class Collector:
     def drain(self) -> dict[str, Any]:
         """Everything so far as plain data; what comes later is in the next one."""
         taken = {
+            "format": FORMAT,
             "histograms": [[*key, encode(each)] for key, each in self.histograms.items()],
             "counts": [[*key, count] for key, count in self.counts.items()],
             "errors": [[*key, count] for key, count in self.errors.items()],
@@ -71,7 +75,14 @@ class Collector:
         return taken
 
     def absorb(self, taken: dict[str, Any]) -> None:
-        """Add what another process has drained."""
+        """Add what another process has drained.
+
+        What a worker of another version tells cannot be read: it counts as a failure, so that no
+        run is called whole that is not.
+        """
+        if taken.get("format") != FORMAT:
+            self.failed("workers", time.monotonic(), f"format {taken.get('format')}, not {FORMAT}")
+            return
         for second, name, distribution, text in taken["histograms"]:
             self.histograms[second, name, distribution].add(decode(text))
         for second, name, kind, count in taken["counts"]:

@@ -46,12 +46,31 @@ def write_all(result: Mapping[str, Any], folder: Path) -> list[Path]:
             aside.write_text(text)
             os.replace(aside, folder / file)  # noqa: PTH105 - the one that replaces at once
     except OSError as error:
-        raise ConfigError(
-            f"the report cannot be written to {folder}",
-            last=str(error),
-            hint="choose another folder: --out",
-        ) from None
+        raise _unwritable(folder, error) from None
     return [folder / file for file in texts]
+
+
+def require_writable(folder: Path) -> None:
+    """Check, before anything is started, that a report can be written.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
+def _unwritable(folder: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"the report cannot be written to {folder}",
+        last=str(error),
+        hint="choose another folder: --out",
+    )
 
 
 def page(result: Mapping[str, Any]) -> str:

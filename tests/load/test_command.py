@@ -94,6 +94,7 @@ def test_a_stack_that_dies_on_the_way_is_told_with_what_was_measured(tmp_path: P
     [
         (["smok"], 2, "did you mean 'smoke'"),
         (["smoke", "--compare", "nothing.json"], 2, r"nothing\.json cannot be read"),
+        (["smoke", "--out", "/proc/nowhere"], 2, "cannot be written to /proc/nowhere"),
         (["smoke", "--folder", "nowhere"], 2, "no load profile is named 'smoke'"),
         (["smoke", "--topology", "loadtests.topology:lod"], 2, "did you mean 'load'"),
     ],
@@ -102,7 +103,7 @@ def test_what_is_wrong_is_told_before_anything_starts(
     tmp_path: Path, words: list[str], code: int, message: str
 ) -> None:
     """One clear sentence, and no report."""
-    done = run(tmp_path, *words, "--out", str(tmp_path / "out"))
+    done = run(tmp_path, "--out", str(tmp_path / "out"), *words)
 
     assert code == done.returncode
     assert re.search(message, done.stderr)

@@ -148,6 +148,15 @@ def test_parts_of_several_processes_are_put_together() -> None:
     assert not one.counts
 
 
+def test_a_worker_of_another_version_is_a_failure() -> None:
+    """What it tells is not mixed with what is understood."""
+    whole = measured(10)
+    whole.absorb({**measured(10).drain(), "format": 0})
+
+    found = figures(whole, 0)
+    assert (10, 1) == (found["publish"]["ok"], found["workers"]["failed"])
+
+
 def test_a_warm_up_does_not_count() -> None:
     """Seconds from the first request."""
     assert 200 == figures(measured(300), 1)["publish"]["offered"]
