@@ -76,18 +76,45 @@ async def test_one_poison_call_holds_up_its_own_task_only(dapr: AsyncWorld) -> N
         assert "other" == event.data["task"]["title"]
 
 
+async def test_a_call_whose_time_is_over_is_given_up(dapr: AsyncWorld) -> None:
+    """It was tried, could not be made, and nobody needs it any more; one in its time stays."""
+    over, lasting = dapr.name("over"), dapr.name("lasting")
+
+    def only_the_lasting_one() -> None:
+        keys = {row["key"] for row in dapr.table("outbox_backend_service").rows()}
+        assert {lasting} == keys & {over, lasting}
+
+    with outbox_row(dapr, over, "-1 s"), outbox_row(dapr, lasting, "1 h"):
+        await dapr.eventually(only_the_lasting_one)
+        rows = dapr.table("outbox_backend_service")
+        await dapr.eventually(lambda: rows.row(key=lasting)["attempts"] > 1)
+        only_the_lasting_one()
+
+
+async def test_a_long_outage_does_not_overflow_the_pause(dapr: AsyncWorld) -> None:
+    """The pause doubles to its longest; after 5,000 attempts it is still that, and one more."""
+    key = dapr.name("long")
+
+    with outbox_row(dapr, key, attempts=5000):
+        rows = dapr.table("outbox_backend_service")
+        await dapr.eventually(lambda: rows.row(key=key)["attempts"] > 5000)
+
+
 @contextmanager
-def outbox_row(dapr: AsyncWorld, key: str) -> Iterator[None]:
+def outbox_row(
+    dapr: AsyncWorld, key: str, expires_in: str | None = None, *, attempts: int = 0
+) -> Iterator[None]:
     """A call in the backend's outbox that can never be made, for as long as inside."""
     import psycopg
 
     dsn = dapr.stack.topology["postgres"].exports(dapr.stack.book)["dsn"]
     insert = (
         "INSERT INTO outbox_backend_service (key, method, path, params, body, content_type, "
-        "attempts) VALUES (%s, 'POST', '/v1.0/publish/nowhere/t', '{}', 'null', 'text/plain', 0)"
+        "attempts, expires_at) VALUES (%s, 'POST', '/v1.0/publish/nowhere/t', '{}', 'null', "
+        "'text/plain', %s, now() + %s::interval)"
     )
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(insert, [key])
+        connection.execute(insert, [key, attempts, expires_in])
         try:
             yield
         finally:
