@@ -12,7 +12,7 @@ import typer
 from harness.cli.console import err, out, print_json
 from harness.dapr.finding import Finding
 from harness.dapr.lint import check_resources
-from harness.dapr.resources import DaprResource, read_file
+from harness.dapr.resources import DaprResource, read_file, replaced
 from harness.errors import ConfigError
 from harness.loading import load_topology
 from harness.settings import Settings
@@ -23,7 +23,9 @@ COLOURS = {"error": "red", "warning": "yellow"}
 def lint(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(help="Files and folders; the topology's resources when left out."),
+        typer.Argument(
+            help="Files and folders, a later folder over an earlier; the topology's if left out."
+        ),
     ] = None,
     app: Annotated[
         list[str] | None, typer.Option(help="An app-id that scopes may name; repeatable.")
@@ -60,25 +62,25 @@ def _findings(paths: list[Path], apps: list[str] | None) -> tuple[list[Finding],
     """Everything that is wrong, by place; and how many resources were read."""
     found: list[Finding] = []
     resources: list[DaprResource] = []
-    for file in _files(paths):
-        try:
-            resources += read_file(file)
-        except ConfigError as error:
-            place, _, message = error.subject.rpartition(": ")
-            found.append(Finding(place or str(file), f"{message}: {error.last}".rstrip(": ")))
+    for path in paths:
+        own: list[DaprResource] = []
+        for file in _files(path):
+            try:
+                own += read_file(file)
+            except ConfigError as error:
+                place, _, message = error.subject.rpartition(": ")
+                found.append(Finding(place or str(file), f"{message}: {error.last}".rstrip(": ")))
+        resources = [*(replaced(resources, own) if path.is_dir() else resources), *own]
     found += check_resources(resources, apps, None)
     found += _twice(resources)
     return sorted(found, key=_line), len(resources)
 
 
-def _files(paths: list[Path]) -> list[Path]:
-    files: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise ConfigError(f"{path} does not exist", hint="name files or folders of YAML")
-        inside = sorted(path.iterdir()) if path.is_dir() else [path]
-        files += [each for each in inside if each.suffix in (".yaml", ".yml")]
-    return files
+def _files(path: Path) -> list[Path]:
+    if not path.exists():
+        raise ConfigError(f"{path} does not exist", hint="name files or folders of YAML")
+    inside = sorted(path.iterdir()) if path.is_dir() else [path]
+    return [each for each in inside if each.suffix in (".yaml", ".yml")]
 
 
 def _twice(resources: list[DaprResource]) -> list[Finding]:

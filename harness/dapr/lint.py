@@ -12,6 +12,7 @@ from typing import Any
 from harness.dapr.finding import Finding
 from harness.dapr.resources import KINDS, DaprResource
 from harness.dapr.rules import check_rules, is_daprs
+from harness.dapr.structure import check_structure
 from harness.dapr.values import check_values
 from harness.errors import ConfigError, closest, did_you_mean
 
@@ -73,6 +74,7 @@ def check_resources(
             continue
         findings += _check_frame(each, known_apps)
         findings += check_rules(each)
+        findings += check_structure(each)
         if each.kind == "Component":
             findings += _check_component(each)
             findings += _check_secrets(each, resources, variables)

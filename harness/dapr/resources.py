@@ -118,9 +118,14 @@ def read_resources(folders: Sequence[Path]) -> list[DaprResource]:
             )
         files = [each for each in sorted(folder.iterdir()) if each.suffix in (".yaml", ".yml")]
         own = [resource for file in files for resource in read_file(file)]
-        replaced = {(each.kind, each.name) for each in own}
-        found = [each for each in found if (each.kind, each.name) not in replaced] + own
+        found = [*replaced(found, own), *own]
     return found
+
+
+def replaced(earlier: Sequence[DaprResource], later: Sequence[DaprResource]) -> list[DaprResource]:
+    """Those of the earlier ones whose place none of the later ones takes."""
+    taken = {(each.kind, each.name) for each in later}
+    return [each for each in earlier if (each.kind, each.name) not in taken]
 
 
 def for_app(resources: Sequence[DaprResource], app_id: str) -> list[DaprResource]:

@@ -276,6 +276,50 @@ def test_other_kinds(tmp_path: Path, kind: str, spec: str, message: str) -> None
     """Configurations and subscriptions; these are of v1alpha1."""
     head = f"apiVersion: dapr.io/v1alpha1\nkind: {kind}\nmetadata: {{name: x}}\n"
 
-    (found,) = findings(tmp_path, f"{head}spec: {spec}\n")
+    # What a field of another version is called besides, comes after.
+    found, *_ = findings(tmp_path, f"{head}spec: {spec}\n")
 
     assert message in found.message
+
+
+RESILIENCY = """\
+apiVersion: dapr.io/v1alpha1
+kind: Resiliency
+metadata: {name: r}
+spec:
+  policies:
+    retries:
+      again: {policy: constant, duration: 1s, maxRetries: 3}
+  targets:
+    apps:
+      app: {retry: again}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message", "severity"),
+    [
+        ("maxRetries", "maxRetry", 7, "no field 'spec.policies.retries.again.maxRetry'", "warning"),
+        ("targets", "target", 8, "no field 'spec.target'", "warning"),
+        ("maxRetries: 3", "maxRetries: '3'", 7, "maxRetries is '3'", "error"),
+        ("duration: 1s", "duration: 5", 7, "duration is 5", "error"),
+        ("apps:\n      app: {retry: again}", "apps: [app]", 9, "apps is", "error"),
+    ],
+)
+def test_fields_of_every_kind_are_checked(  # noqa: PLR0917 - a table of cases
+    tmp_path: Path, old: str, new: str, line: int, message: str, severity: str
+) -> None:
+    """daprd would ignore them in silence, or leave out the whole resource."""
+    assert [] == findings(tmp_path, RESILIENCY)
+
+    (found,) = findings(tmp_path, RESILIENCY.replace(old, new))
+
+    assert message in found.message
+    assert (severity, f":{line}") == (found.severity, found.place[-len(f":{line}") :])
+
+
+def test_a_placeholder_may_stand_for_any_value(tmp_path: Path) -> None:
+    """What it will be is not known yet."""
+    text = RESILIENCY.replace("maxRetries: 3", 'maxRetries: "${node.number}"')
+
+    assert [] == findings(tmp_path, text)

@@ -95,6 +95,12 @@ def test_nothing_is_found_in_ours() -> None:
     assert (0, []) == run_lint()
 
 
+@pytest.mark.parametrize("folder", ["mtls", "redis", "secrets-file", "stores", "tracing"])
+def test_nothing_is_found_in_what_one_may_choose(folder: str) -> None:
+    """Each on top of the rest, as a topology has it."""
+    assert (0, []) == run_lint("components", f"components/{folder}")
+
+
 def test_warnings_fail_when_asked_to(tmp_path: Path) -> None:
     """And errors always do."""
     text = (

@@ -1,0 +1,81 @@
+"""A resource's fields against the schema of its kind, which daprd itself does not check.
+
+Outside a cluster daprd reads what it knows and ignores the rest without a word; a value of the
+wrong type makes it leave out the whole resource. The schemas are Dapr's CRDs (tools/crds.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from harness.dapr.finding import Finding
+from harness.dapr.resources import DaprResource
+from harness.errors import closest
+
+OURS = ("scopes", "auth")
+"""Checked elsewhere: scopes of a Configuration are the harness's, and misplaced ones have a finding
+of their own."""
+
+TYPES: Mapping[str, tuple[type, ...]] = {
+    "string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,),
+    "object": (dict,), "array": (list,),
+}  # fmt: skip
+
+
+def check_structure(each: DaprResource) -> Iterator[Finding]:
+    """Fields that the kind does not have, and values of the wrong type."""
+    version = str(each.body.get("apiVersion", "")).rpartition("/")[2]
+    schema = _schemas().get(f"{each.kind}/{version}")
+    if schema is not None:
+        yield from _walk(each, each.body, schema, "")
+
+
+@cache
+def _schemas() -> dict[str, Any]:
+    text = files(__package__).joinpath("crds.json").read_text()
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def _walk(
+    each: DaprResource, value: Any, schema: Mapping[str, Any], path: str
+) -> Iterator[Finding]:
+    kind = schema.get("type")
+    if value is None or kind is None or "x-kubernetes-int-or-string" in schema:
+        return
+    if not _fits(value, kind):
+        message = f"{each.kind} {each.name!r}: {path} is {value!r}"
+        yield Finding(each.at(path), message, f"expected: {kind}; daprd would not load it")
+        return
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _walk(each, item, schema.get("items") or {}, f"{path}.{index}")
+    elif isinstance(value, dict):
+        yield from _walk_object(each, value, schema, path)
+
+
+def _walk_object(
+    each: DaprResource, value: Mapping[str, Any], schema: Mapping[str, Any], path: str
+) -> Iterator[Finding]:
+    known, others = schema.get("properties") or {}, schema.get("additionalProperties")
+    for key, item in value.items():
+        place = f"{path}.{key}".lstrip(".")
+        if key in known:
+            yield from _walk(each, item, known[key], place)
+        elif isinstance(others, dict):
+            yield from _walk(each, item, others, place)
+        elif known and key not in OURS and not schema.get("x-kubernetes-preserve-unknown-fields"):
+            message = f"{each.kind} has no field {place!r}: daprd ignores it"
+            yield Finding(each.at(place), message, closest(str(key), list(known)), "warning")
+
+
+def _fits(value: Any, kind: str) -> bool:
+    if isinstance(value, str) and "${" in value:
+        return True  # a placeholder, whatever it will be
+    if isinstance(value, bool):
+        return kind == "boolean"
+    return isinstance(value, TYPES[kind])
