@@ -237,7 +237,9 @@ def _begin(environment: Environment, **_: Any) -> None:
     # measured is who gets the processor.
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, URGENT)
-    gevent.spawn(_watch_cpu)
+    if not isinstance(environment.runner, MasterRunner):
+        # A master sends nothing.
+        gevent.spawn(_watch_cpu)
     options: Any = environment.parsed_options
     if options.progress and not isinstance(environment.runner, WorkerRunner):
         gevent.spawn(_show_progress)
