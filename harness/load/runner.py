@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -276,7 +277,7 @@ class LoadRun:
         return marks
 
     def _knee(self, names: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Of a ramp: where the p99 of publishing has doubled."""
+        """Of a ramp: where the p99 of publishing has doubled, by the median second of a step."""
         steps, rate = self._profile.steps, self._profile.rates.get("Publish")
         if len(steps) < 4 or rate is None or "publish" not in names:
             return None
@@ -285,6 +286,6 @@ class LoadRun:
             end = begun + step.seconds
             inside = [row for row in names["publish"]["seconds"] if begun <= row[0] < end]
             if inside:
-                rows.append((rate * step.rate, max(each[4] for each in inside)))
+                rows.append((rate * step.rate, statistics.median(each[4] for each in inside)))
             begun = end
         return {"steps": rows, "rate": knee(rows)}
