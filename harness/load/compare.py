@@ -65,7 +65,8 @@ def compare(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
         ConfigError: the runs are of different shape, or one of them is void.
     """
     for key in ("rates", "steps", "arrivals", "lanes"):
-        if then["profile"][key] != now["profile"][key]:
+        # As JSON: one of them was a file, which knows no tuples.
+        if json.dumps(then["profile"][key]) != json.dumps(now["profile"][key]):
             raise ConfigError(
                 f"the runs differ in {key}: they cannot be compared",
                 expected=str(then["profile"][key]),

@@ -386,6 +386,14 @@ def test_runs_are_compared_beyond_noise(took: float, verdict: str) -> None:
     assert {verdict} == {each.verdict for each in compare(result(), result(took))}
 
 
+def test_a_result_is_compared_with_its_own_file(tmp_path: Path) -> None:
+    """What was a tuple in memory is a list in the file, and the same."""
+    fresh = result(steps=({"rate": 1.0, "seconds": 10.0},))
+    (tmp_path / "r.json").write_text(json.dumps(fresh))
+
+    assert {"noise"} == {e.verdict for e in compare(read_result(tmp_path / "r.json"), fresh)}
+
+
 @pytest.mark.parametrize(
     ("other", "message"),
     [
