@@ -22,8 +22,8 @@ def multi_app(
 ) -> Topology:
     """The apps of a run file, each with its sidecar, as ``dapr run -f`` starts them.
 
-    Placeholders such as ``${postgres.dsn}`` are filled in
-    ``env`` and in resources, from the nodes that come along.
+    Placeholders such as ``${postgres.dsn}`` are filled in ``env`` and in resources, from the nodes
+    that come along.
 
     Args:
         path: the run file.

@@ -28,6 +28,7 @@ from harness.load.noise import loopback_echo
 from harness.load.profile import Profile
 from harness.load.result import (
     DELIVERED,
+    LANES,
     NOTIFIED,
     figures,
     generator_cpu,
@@ -204,10 +205,9 @@ class LoadRun:
         """What has come out at the other end."""
         if self._died or "load-sink" not in targets.apps:
             return {}
+        prefixes = tuple(each for beginnings in LANES.values() for each in beginnings)
         expected = sum(
-            len(rows)
-            for lane, rows in collector.acknowledged.items()
-            if lane.startswith(("Publish", "Schedule"))
+            len(rows) for lane, rows in collector.acknowledged.items() if lane.startswith(prefixes)
         )
         rows = rows_of_sink(targets.app("load-sink"), expected)
         ledgers = take_received(collector, rows)
@@ -231,8 +231,9 @@ class LoadRun:
         offered = sum(each["offered"] for each in sent.values())
         done = sum(each["ok"] + each["failed"] for each in sent.values())
         refused = sum(c for (_, e), c in collector.errors.items() if e.startswith("refused"))
+        generator = generator_cpu(collector)
         marks = validity(
-            generator_cpu(collector),
+            generator,
             lag_p99(collector, self._profile.warmup),
             offered,
             done - refused,
@@ -253,7 +254,7 @@ class LoadRun:
             "thresholds": [asdict(each) for each in kept],
             "knee": self._knee(names),
             "noise": list(noise),
-            "generator": generator_cpu(collector),
+            "generator": generator,
             "processes": {
                 name: {"samples": rows, "growth": growth(rows)}
                 for name, rows in sampler.samples.items()

@@ -130,7 +130,8 @@ class OpenLoop(User):
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         OpenLoop._lanes += 1
-        self.lane = f"{type(self).__name__}-{os.getpid()}-{OpenLoop._lanes}"
+        self._number = OpenLoop._lanes
+        self.lane = f"{type(self).__name__}-{os.getpid()}-{self._number}"
         self._options = cast("Any", environment.parsed_options)
         self._in_flight = 0
         url = self.url or self.host or ""
@@ -171,7 +172,7 @@ class OpenLoop(User):
     @property
     def lane_seed(self) -> str:
         """What makes this lane's times differ from the others'."""
-        return f"{type(self).__name__}-{self._lanes}"
+        return f"{type(self).__name__}-{self._number}"
 
     def _way(self, number: int) -> str:
         if not self.ways:
