@@ -172,7 +172,9 @@ class OpenLoop(User):
     @property
     def lane_seed(self) -> str:
         """What makes this lane's times differ from the others'."""
-        return f"{type(self).__name__}-{self._number}"
+        # Workers count their lanes alike; Locust numbers the workers.
+        worker = getattr(self.environment.runner, "worker_index", 0)
+        return f"{type(self).__name__}-{worker}-{self._number}"
 
     def _way(self, number: int) -> str:
         if not self.ways:
