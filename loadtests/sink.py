@@ -12,41 +12,51 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Row = list[Any]
 
-SUBSCRIPTIONS = [{"pubsubname": "pubsub", "topic": "load", "route": "/load"}]
 ECHO = b"x" * 1024
 PAGE = 20_000
 """Rows that one answer holds."""
 
-received: list[Row] = []
-"""Kind, lane, number, due, sent, entered; for jobs due and entered are of the wall clock."""
 
+class Sink:
+    """Subscribes to a topic.
 
-async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """One request."""
-    entered, wall = time.monotonic(), time.time()
-    if scope["type"] == "lifespan":
-        await _live(receive, send)
-        return
-    path, body = scope["path"], await _body(receive)
-    if path == "/load":
-        data = json.loads(body)["data"]
-        received.append(["event", data["lane"], data["number"], data["due"], data["sent"], entered])
-    elif path.startswith("/job/"):
-        data = json.loads(body)
-        received.append(["job", data["lane"], data["number"], data["job_due"], data["sent"], wall])
-    await _answer(send, *_said(path, scope))
+    Attributes:
+        received: kind, lane, number, due, sent, entered; for jobs due and entered are of the wall
+            clock.
+    """
 
+    def __init__(self, topic: str) -> None:
+        self.subscriptions = [{"pubsubname": "pubsub", "topic": topic, "route": "/load"}]
+        self.received: list[Row] = []
 
-def _said(path: str, scope: dict[str, Any]) -> tuple[int, bytes]:
-    if path == "/dapr/subscribe":
-        return 200, json.dumps(SUBSCRIPTIONS).encode()
-    if path == "/received":
-        since = int(parse_qs(scope["query_string"].decode())["since"][0])
-        return 200, json.dumps(received[since : since + PAGE]).encode()
-    if path == "/echo":
-        return 200, ECHO
-    known = path in ("/load", "/healthz") or path.startswith("/job/")
-    return (200 if known else 404), b"{}"
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """One request."""
+        entered, wall = time.monotonic(), time.time()
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+            return
+        path, body = scope["path"], await _body(receive)
+        if path == "/load":
+            data = json.loads(body)["data"]
+            self._note("event", data, data["due"], entered)
+        elif path.startswith("/job/"):
+            data = json.loads(body)
+            self._note("job", data, data["job_due"], wall)
+        await _answer(send, *self._said(path, scope))
+
+    def _note(self, kind: str, data: dict[str, Any], due: float, entered: float) -> None:
+        self.received.append([kind, data["lane"], data["number"], due, data["sent"], entered])
+
+    def _said(self, path: str, scope: dict[str, Any]) -> tuple[int, bytes]:
+        if path == "/dapr/subscribe":
+            return 200, json.dumps(self.subscriptions).encode()
+        if path == "/received":
+            since = int(parse_qs(scope["query_string"].decode())["since"][0])
+            return 200, json.dumps(self.received[since : since + PAGE]).encode()
+        if path == "/echo":
+            return 200, ECHO
+        known = path in ("/load", "/healthz") or path.startswith("/job/")
+        return (200 if known else 404), b"{}"
 
 
 async def _body(receive: Receive) -> bytes:
@@ -68,3 +78,8 @@ async def _live(receive: Receive, send: Send) -> None:
     while (await receive())["type"] != "lifespan.shutdown":
         await send({"type": "lifespan.startup.complete"})
     await send({"type": "lifespan.shutdown.complete"})
+
+
+app = Sink("load")
+watched = Sink("load-watched")
+"""The same, for behind an inbox: what watching costs."""

@@ -1,4 +1,4 @@
-"""The reference system without inboxes, and a sink beside it."""
+"""The reference system without inboxes, and sinks beside it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,29 @@ import sys
 from harness import App
 from scenarios.topology import TOPICS, todo
 
-SINK = App(
-    "load-sink",
-    command=[
-        sys.executable, "-m", "uvicorn", "loadtests.sink:app", "--host", "{host}",
-        "--port", "{port}", "--no-access-log", "--log-level", "warning",
-    ],
-    health="/healthz",
-    requirements="services/requirements.txt",
-)  # fmt: skip
 
-load = todo(inbox=False, topics=[*TOPICS, "load:3", "load-raw:3"], more=[SINK])
+def sink(name: str, attribute: str, *, inbox: bool = False) -> App:
+    """An app that notes when something reaches it.
+
+    Args:
+        name: the app's.
+        attribute: which of `loadtests.sink`.
+        inbox: record what its sidecar delivers.
+    """
+    command = [
+        sys.executable, "-m", "uvicorn", f"loadtests.sink:{attribute}", "--host", "{host}",
+        "--port", "{port}", "--no-access-log", "--log-level", "warning",
+    ]  # fmt: skip
+    requirements = "services/requirements.txt"
+    return App(name, command=command, health="/healthz", requirements=requirements, inbox=inbox)
+
+
+SINK = sink("load-sink", "app")
+RAW = "load-raw:3"
+load = todo(inbox=False, topics=[*TOPICS, "load:3", RAW], more=[SINK])
+watched = todo(
+    inbox=False,
+    topics=[*TOPICS, "load:3", "load-watched:3", RAW],
+    more=[SINK, sink("watched-sink", "watched", inbox=True)],
+)
+"""Two sinks, one of them behind an inbox."""

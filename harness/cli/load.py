@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +18,7 @@ from harness.settings import Settings
 
 if TYPE_CHECKING:
     from harness.load.profile import Profile
-    from harness.stack import Stack
+    from harness.load.runner import Progress
 
 TOPOLOGY = "loadtests.topology:load"
 SHOWN = ("mean", "p50", "p99", "p99.9")
@@ -48,9 +47,11 @@ def load(
     Exit codes: 0 fine, 1 a budget was not kept, 4 the stack died or the run is void.
     """
     try:
+        from harness.load.budgets import read_budgets
         from harness.load.compare import read_result
         from harness.load.profile import read_profile
         from harness.load.report import require_writable, write_all
+        from harness.load.runner import PAIR_NAMES, LoadRun
     except ImportError as error:
         raise Unavailable(
             "load needs Locust and histograms",
@@ -59,6 +60,7 @@ def load(
         ) from None
     settings = Settings.load(topology=topology or TOPOLOGY, runtime=runtime, broker=broker)
     described = read_profile(settings.root / folder / "profiles", profile)
+    budgets = read_budgets(settings.root / folder / "budgets.toml", PAIR_NAMES)
     earlier = read_result(compare_with) if compare_with else None
     climbing = Climbing()
     stack = running(load_topology(settings), settings, progress=Steps(), watch=climbing)
@@ -67,7 +69,17 @@ def load(
         stack.provision()
         with climbing.shown():
             stack.start()
-        result = _run(stack, described, settings.root / folder, processes)
+        result = _watched(
+            described,
+            lambda progress: LoadRun(
+                stack,
+                described,
+                settings.root / folder / "locustfile.py",
+                budgets=budgets,
+                processes=processes,
+                progress=progress,
+            ).run(),
+        )
     finally:
         stack.close()
     _print(result)
@@ -78,25 +90,10 @@ def load(
     _exit(result)
 
 
-def _run(stack: Stack, profile: Profile, folder: Path, processes: int) -> dict[str, Any]:
-    from harness.load.runner import LoadRun
-
-    file = folder / "budgets.toml"
-    budgets = tomllib.loads(file.read_text()) if file.is_file() else {}
+def _watched(profile: Profile, run: Callable[[Progress], dict[str, Any]]) -> dict[str, Any]:
     out.print(f"{profile.name}: {profile.about}", markup=False)
     with Live(console=err, refresh_per_second=4) as live:
-
-        def progress(elapsed: float, names: Mapping[str, Mapping[str, float]]) -> None:
-            live.update(_table(profile, elapsed, names))
-
-        return LoadRun(
-            stack,
-            profile,
-            folder / "locustfile.py",
-            budgets=budgets,
-            processes=processes,
-            progress=progress,
-        ).run()
+        return run(lambda elapsed, names: live.update(_table(profile, elapsed, names)))
 
 
 def _table(profile: Profile, elapsed: float, names: Mapping[str, Mapping[str, float]]) -> Table:
@@ -120,15 +117,22 @@ def _print(result: Mapping[str, Any]) -> None:
         table.add_row(name, str(row["ok"]), str(row["failed"] or ""), *values)
     out.print(table)
     for each in result["overheads"]:
-        interval = f"{each['low']:.2f} to {each['high']:.2f}"
-        out.print(
-            f"{each['name']} / {each['beside']}: {each['mean']:+.2f} ms ({interval}), "
-            f"p50 x {each['p50']:.2f}, p99 x {each['p99']:.2f}",
-            highlight=False,
-        )
+        out.print(_overhead(each), highlight=False, soft_wrap=True)
     for each in [*result["validity"], *result["thresholds"]]:
         sign = "[green]ok[/]  " if each["met"] else "[red]no[/]  "
         out.print(f"{sign} {each['name']}: {each['fact']}", highlight=False)
+
+
+def _overhead(each: Mapping[str, Any]) -> str:
+    mean, p50, p99 = each["mean"], each["ratios"]["p50"], each["ratios"]["p99"]
+    return (
+        f"{each['name']} / {each['beside']}: {mean['value']:+.2f} ms ({_between(mean)}), "
+        f"p50 x {p50['value']:.2f} ({_between(p50)}), p99 x {p99['value']:.2f} ({_between(p99)})"
+    )
+
+
+def _between(interval: Mapping[str, float]) -> str:
+    return f"{interval['low']:.2f} to {interval['high']:.2f}"
 
 
 def _print_changes(earlier: Mapping[str, Any], result: Mapping[str, Any]) -> None:

@@ -18,8 +18,9 @@ from urllib.parse import quote
 
 from locust.env import Environment
 
+from harness.load.http import Http
 from harness.load.targets import find_targets
-from harness.load.users import Arrival, Http, OpenLoop, collector
+from harness.load.users import Arrival, OpenLoop, collector
 
 CLOUD_EVENT = "application/cloudevents+json"
 
@@ -99,8 +100,7 @@ class Invoke(SidecarUser):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        options: Any = environment.parsed_options
-        self._direct = Http(find_targets().app(self.callee), {}, options.max_in_flight)
+        self._direct = Http(find_targets().app(self.callee))
 
     def fire(self, arrival: Arrival) -> None:
         """One call, by the way whose turn it is."""

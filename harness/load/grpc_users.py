@@ -12,8 +12,9 @@ from grpc.experimental import gevent as grpc_gevent
 from locust.env import Environment
 
 from harness.load.dapr_users import CLOUD_EVENT, event_of
+from harness.load.http import TIMEOUT, Failed
 from harness.load.targets import find_targets
-from harness.load.users import TIMEOUT, Arrival, Failed, OpenLoop, collector
+from harness.load.users import Arrival, OpenLoop, collector
 
 # Before the first channel: its calls then wait in greenlets.
 grpc_gevent.init_gevent()

@@ -5,7 +5,7 @@ Values are kept with three significant digits from 1 us to 60 s (http://hdrhisto
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from hdrh.histogram import HdrHistogram
 
@@ -23,12 +23,12 @@ def record(histogram: HdrHistogram, seconds: float) -> None:
     histogram.record_value(min(max(int(seconds * 1e6), LOWEST), HIGHEST))
 
 
-def merged(histograms: Sequence[HdrHistogram]) -> HdrHistogram:
-    """The sum of several."""
-    total = empty()
-    for each in histograms:
-        total.add(each)
-    return total
+def histogram_of(values: Iterable[float]) -> HdrHistogram:
+    """Of seconds."""
+    found = empty()
+    for value in values:
+        record(found, value)
+    return found
 
 
 def encode(histogram: HdrHistogram) -> str:

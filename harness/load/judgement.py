@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import random
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from harness.load.budgets import Budgets
+from harness.load.overheads import Overhead
 
 BUSY, LATE, ACHIEVED, MOVED = 80.0, 2.0, 0.99, 0.25
 """Percent of a core, milliseconds, share, share: beyond these a run says nothing."""
-
-ROUNDS = 1000
 
 
 @dataclass(frozen=True)
@@ -59,64 +58,18 @@ def validity(
     ]
 
 
-@dataclass(frozen=True)
-class Overhead:
-    """What one thing costs beside another that was measured at the same time.
+def thresholds(budgets: Budgets, overheads: Sequence[Overhead]) -> list[Mark]:
+    """Budgets are ratios: what a name may cost beside another, at p50, p90 and p99.
 
-    Attributes:
-        mean: the difference of the means, in milliseconds.
-        low: and its interval of 95 %, from rounds of a second each.
-        high: likewise.
-        p50: the ratio of the medians.
-        p99: the ratio of the 99th percentiles.
+    One is not kept when the whole interval of the ratio is above it: less may be noise.
     """
-
-    name: str
-    beside: str
-    mean: float
-    low: float
-    high: float
-    p50: float
-    p99: float
-
-
-def bootstrap(values: Sequence[float]) -> tuple[float, float]:
-    """A 95 % interval of the mean, from a fixed seed."""
-    draw = random.Random(1)  # noqa: S311 - resampling, not a secret
-    means = sorted(statistics.fmean(draw.choices(values, k=len(values))) for _ in range(ROUNDS))
-    return means[int(ROUNDS * 0.025)], means[int(ROUNDS * 0.975)]
-
-
-def overhead(name: str, beside: str, figures: Mapping[str, Any]) -> Overhead | None:
-    """Of two names of a run, None when one was not measured."""
-    if not all(figures.get(each, {}).get("intended", {}).get("count") for each in (name, beside)):
-        return None
-    one, other = figures[name], figures[beside]
-    others = {second: mean for second, _, mean, _, _ in other["seconds"]}
-    rounds = [mean - others[second] for second, _, mean, _, _ in one["seconds"] if second in others]
-    low, high = bootstrap(rounds) if len(rounds) > 1 else (float("nan"), float("nan"))
-    ratios = {key: one["intended"][key] / other["intended"][key] for key in ("p50", "p99")}
-    mean = one["intended"]["mean"] - other["intended"]["mean"]
-    return Overhead(name, beside, mean, low, high, ratios["p50"], ratios["p99"])
-
-
-def thresholds(
-    budgets: Mapping[str, Mapping[str, float]], overheads: Sequence[Overhead]
-) -> list[Mark]:
-    """Budgets are ratios: what a name may cost beside another, at p50 and p99."""
     marks = []
     for each in overheads:
-        for key in ("p50", "p99"):
-            budget = budgets.get(f"{each.name} / {each.beside}", {}).get(key)
-            if budget is not None:
-                ratio = getattr(each, key)
-                marks.append(
-                    Mark(
-                        f"{each.name} / {each.beside}, {key}",
-                        ratio <= budget,
-                        f"{ratio:.2f}, at most {budget:g}",
-                    )
-                )
+        title = f"{each.name} / {each.beside}"
+        for key, budget in budgets.get(title, {}).items():
+            ratio = each.ratios[key]
+            fact = f"{ratio}, at most {budget:g}"
+            marks.append(Mark(f"{title}, {key}", ratio.low <= budget, fact))
     return marks
 
 

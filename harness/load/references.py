@@ -21,8 +21,8 @@ from typing import Any
 from confluent_kafka import Consumer, Producer
 
 from harness.load.arrivals import Step, arrivals
-from harness.load.collector import INTENDED, Collector
-from harness.load.histograms import record
+from harness.load.collector import Collector
+from harness.load.precedence import take_precedence
 
 ACKNOWLEDGED, DELIVERED, TIMER = "raw Kafka acknowledged", "raw Kafka to consumer", "asyncio timer"
 AFTER = 2.0
@@ -31,6 +31,7 @@ AFTER = 2.0
 
 def main(brokers: str, topic: str, rate: float, seconds: float, file: Path) -> None:
     """Until the time is over."""
+    take_precedence()  # as the generator does, or the two could not be compared
     collector = Collector()
     raw = RawKafka(collector, brokers, topic, seconds)
     threads = [
@@ -43,12 +44,6 @@ def main(brokers: str, topic: str, rate: float, seconds: float, file: Path) -> N
     for thread in threads:
         thread.join()
     file.write_text(json.dumps(collector.drain()))
-
-
-def _note(collector: Collector, name: str, due: float, took: float) -> None:
-    second = int(due)
-    collector.counts[second, name, "ok"] += 1
-    record(collector.histograms[second, name, INTENDED], took)
 
 
 class RawKafka:
@@ -76,7 +71,7 @@ class RawKafka:
 
             def told(error: Any, _message: Any, due: float = due) -> None:
                 if error is None:
-                    _note(self._collector, ACKNOWLEDGED, due, time.monotonic() - due)
+                    self._collector.took(ACKNOWLEDGED, due, time.monotonic() - due)
                 else:
                     self._collector.failed(ACKNOWLEDGED, due, str(error))
 
@@ -103,7 +98,7 @@ class RawKafka:
                 message = consumer.poll(0.2)
                 if message is not None and message.error() is None:
                     entered, due = time.monotonic(), json.loads(message.value() or b"{}")["due"]
-                    _note(self._collector, DELIVERED, due, entered - due)
+                    self._collector.took(DELIVERED, due, entered - due)
                 if self._over.is_set() and last == math.inf:
                     last = time.monotonic()
         finally:
@@ -115,7 +110,7 @@ async def _timers(collector: Collector, rate: float, seconds: float) -> None:
     began = loop.time()
 
     def fired(due: float) -> None:
-        _note(collector, TIMER, due, loop.time() - due)
+        collector.took(TIMER, due, loop.time() - due)
 
     for _ in range(int(rate * seconds)):
         due = began + draw.random() * seconds

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.load.collector import DISTRIBUTIONS, INTENDED, LAG, Collector
-from harness.load.histograms import curve, encode, merged, record, summary
+from harness.load.collector import DISTRIBUTIONS, INTENDED, Collector
+from harness.load.histograms import curve, encode, histogram_of, summary
 
 DELIVERED, JOB_FIRED, NOTIFIED = "publish to handler", "job due-time error", "publish to row"
 LANES = {DELIVERED: ("Publish-", "PublishGrpc-"), JOB_FIRED: ("Schedule-",)}
@@ -36,10 +36,8 @@ def take_received(collector: Collector, rows: Iterable[Row]) -> dict[str, Any]:
             continue
         took = entered - due
         # A job's due is of the wall clock; its second is that of its request.
-        second = int(due if kind == "event" else sent)
-        collector.counts[second, name, "ok"] += 1
         early[name] += took < 0
-        record(collector.histograms[second, name, INTENDED], max(took, 0.0))
+        collector.took(name, due if kind == "event" else sent, max(took, 0.0))
     return {
         name: _ledger(collector, seen, prefixes) | {"early": early[name]}
         for name, prefixes in LANES.items()
@@ -65,8 +63,7 @@ def take_rows(collector: Collector, made: Mapping[str, float], offset: float) ->
                 lost += 1
                 continue
             found += 1
-            collector.counts[int(due), NOTIFIED, "ok"] += 1
-            record(collector.histograms[int(due), NOTIFIED, INTENDED], max(at - offset - due, 0.0))
+            collector.took(NOTIFIED, due, max(at - offset - due, 0.0))
     return {"acknowledged": found + lost, "lost": lost, "twice": 0, "early": 0}
 
 
@@ -98,54 +95,78 @@ def figures(collector: Collector, warmup: float) -> dict[str, dict[str, Any]]:
     first = min(second for second, _, _ in collector.counts) + warmup
     last = max(second for second, _, _ in collector.counts)
     names = sorted({name for _, name, _ in collector.counts})
+    values = _values(collector, first)
     # The first and the last second are no whole ones.
-    return {name: _of(collector, name, first, last) for name in names}
+    return {
+        name: {
+            **_counts(collector, name, first),
+            **_distributions({d: values[name, d] for d in DISTRIBUTIONS if (name, d) in values}),
+            "seconds": _seconds(values.get((name, INTENDED), []), int(first), last),
+        }
+        for name in names
+    }
 
 
-def _of(collector: Collector, name: str, first: float, last: int) -> dict[str, Any]:
+def _values(collector: Collector, first: float) -> dict[tuple[str, str], list[tuple[float, float]]]:
+    """When each was due and its seconds, by name and distribution."""
+    found = defaultdict[tuple[str, str], list[tuple[float, float]]](list)
+    for name, distribution, due, seconds in collector.values():
+        if int(due) >= first:
+            found[name, distribution].append((due, seconds))
+    return found
+
+
+def _counts(collector: Collector, name: str, first: float) -> dict[str, Any]:
     counts: Counter[str] = Counter()
     for (second, each, kind), count in collector.counts.items():
         if each == name and second >= first:
             counts[kind] += count
-    found: dict[str, Any] = {
-        **{kind: counts[kind] for kind in ("offered", "ok", "failed")},
-        "errors": {e: count for (each, e), count in collector.errors.items() if each == name},
-        "histograms": {},
-    }
-    for distribution in DISTRIBUTIONS:
-        parts = [
-            each
-            for (second, n, d), each in collector.histograms.items()
-            if (n, d) == (name, distribution) and second >= first
-        ]
-        if parts:
-            whole = merged(parts)
-            found[distribution] = summary(whole)
-            found["histograms"][distribution] = encode(whole)
-            if distribution == INTENDED:
-                found["curve"] = curve(whole)
-    found["seconds"] = _seconds(collector, name, first, last)
+    errors = {error: count for (each, error), count in collector.errors.items() if each == name}
+    return {**{kind: counts[kind] for kind in ("offered", "ok", "failed")}, "errors": errors}
+
+
+def _distributions(values: Mapping[str, Sequence[tuple[float, float]]]) -> dict[str, Any]:
+    found: dict[str, Any] = {"histograms": {}}
+    for distribution, rows in values.items():
+        whole = histogram_of(seconds for _, seconds in rows)
+        # A histogram knows its percentiles to three digits; the mean is exact here.
+        found[distribution] = summary(whole) | {"mean": 1000 * statistics.fmean(s for _, s in rows)}
+        found["histograms"][distribution] = encode(whole)
+        if distribution == INTENDED:
+            found["curve"] = curve(whole)
     return found
 
 
-def _seconds(collector: Collector, name: str, first: float, last: int) -> list[list[float]]:
+def _seconds(rows: Sequence[tuple[float, float]], first: int, last: int) -> list[list[float]]:
     """Second from the start, answered, mean, p50 and p99, for each whole second."""
-    rows = []
-    for second in range(int(first), last):
-        each = collector.histograms.get((second, name, INTENDED))
-        if each is not None and each.get_total_count():
-            rows.append([
-                second - int(first), each.get_total_count(), each.get_mean_value() / 1000,
-                each.get_value_at_percentile(50) / 1000, each.get_value_at_percentile(99) / 1000,
-            ])  # fmt: skip
-    return rows
+    by_second = defaultdict[int, list[float]](list)
+    for due, seconds in rows:
+        by_second[int(due)].append(seconds)
+    found = []
+    for second, values in sorted(by_second.items()):
+        if second < last:
+            ordered = [1000 * seconds for seconds in sorted(values)]
+            p50, p99 = (ordered[(len(ordered) - 1) * share // 100] for share in (50, 99))
+            found.append([second - first, len(values), statistics.fmean(ordered), p50, p99])
+    return found
+
+
+def rounds_of(collector: Collector, warmup: float) -> dict[str, dict[int, list[float]]]:
+    """Milliseconds from when it was due, by name and second, after the warm-up."""
+    first = min((second for second, _, _ in collector.counts), default=0) + warmup
+    found = defaultdict[str, dict[int, list[float]]](dict)
+    for (name, distribution), rows in _values(collector, first).items():
+        if distribution == INTENDED:
+            for due, seconds in rows:
+                found[name].setdefault(int(due), []).append(1000 * seconds)
+    return found
 
 
 def lag_p99(collector: Collector, warmup: float) -> float:
     """Milliseconds by which slots were opened late, over all names, after the warm-up."""
     first = min((second for second, _, _ in collector.counts), default=0) + warmup
-    parts = [each for (s, _, d), each in collector.histograms.items() if d == LAG and s >= first]
-    return float(merged(parts).get_value_at_percentile(99) / 1000) if parts else 0.0
+    late = [opened - due for _, due, opened, _, _ in collector.answers if int(due) >= first]
+    return float(summary(histogram_of(late)).get("p99", 0.0))
 
 
 def generator_cpu(collector: Collector) -> dict[str, list[float]]:

@@ -22,9 +22,11 @@ from harness.deadline import Deadline, ticks
 from harness.endpoint import Endpoint
 from harness.errors import ConfigError, InstanceDied
 from harness.load import references
+from harness.load.budgets import Budgets
 from harness.load.collector import Collector
-from harness.load.judgement import Mark, Overhead, knee, overhead, thresholds, validity
+from harness.load.judgement import Mark, knee, thresholds, validity
 from harness.load.noise import loopback_echo
+from harness.load.overheads import Overhead, overhead
 from harness.load.profile import Profile
 from harness.load.result import (
     DELIVERED,
@@ -34,6 +36,7 @@ from harness.load.result import (
     generator_cpu,
     growth,
     lag_p99,
+    rounds_of,
     take_received,
     take_rows,
 )
@@ -54,6 +57,9 @@ PAIRS = (
 )
 """What is shown beside what: each pair was measured in the same seconds."""
 
+PAIR_NAMES = tuple(f"{name} / {beside}" for name, beside in PAIRS)
+"""As budgets name them."""
+
 
 class LoadRun:
     """One run of a profile on a stack that is up.
@@ -73,7 +79,7 @@ class LoadRun:
         profile: Profile,
         locustfile: Path,
         *,
-        budgets: Mapping[str, Mapping[str, float]] | None = None,
+        budgets: Budgets | None = None,
         processes: int = 1,
         progress: Progress = lambda _elapsed, _names: None,
     ) -> None:
@@ -225,7 +231,8 @@ class LoadRun:
         began: datetime,
     ) -> dict[str, Any]:
         names = figures(collector, self._profile.warmup)
-        found = [overhead(one, beside, names) for one, beside in PAIRS]
+        rounds = rounds_of(collector, self._profile.warmup)
+        found = [overhead(one, beside, rounds) for one, beside in PAIRS]
         overheads: list[Overhead] = [each for each in found if each is not None]
         sent = {name: each for name, each in names.items() if each["offered"]}
         offered = sum(each["offered"] for each in sent.values())

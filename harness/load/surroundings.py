@@ -37,8 +37,8 @@ def null_server() -> Iterator[Endpoint]:
             server.terminate()
 
 
-def rows_of_sink(url: str, expected: int) -> list[Row]:
-    """Every row of the sink, once nothing more comes."""
+def rows_of_sink(url: str, expected: int, patience: float = DRAIN) -> list[Row]:
+    """Every row of the sink, once as many are there as are expected, or patience is at an end."""
     rows: list[Row] = []
 
     def look() -> Observation:
@@ -46,7 +46,7 @@ def rows_of_sink(url: str, expected: int) -> list[Row]:
         rows.extend(more)
         return Observation(len(rows) >= expected and not more, f"{len(rows)} rows")
 
-    poll(look, Deadline(DRAIN))
+    poll(look, Deadline(patience))
     return rows
 
 

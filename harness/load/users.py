@@ -16,6 +16,7 @@ beside it: their numbers are Locust's.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import math
 import os
@@ -27,29 +28,21 @@ from typing import Any, ClassVar, cast
 
 import gevent
 import psutil
-from geventhttpclient import HTTPClient
 from locust import User, events, task
 from locust.env import Environment
 from locust.exception import StopUser
 from locust.runners import MasterRunner, WorkerRunner
 
+from harness.load.alarm import Alarm
 from harness.load.arrivals import KINDS, Step, arrivals
 from harness.load.collector import Collector
+from harness.load.http import Failed, Http
+from harness.load.precedence import take_precedence
 from harness.load.where import require_local
 
 collector = Collector()
-TIMEOUT = 10.0
-"""Seconds after which a request has failed."""
-
-URGENT = -10
-"""The generator's nice value, where it may have one below zero."""
-
 RESULTS = "hdr"
 """The key under which workers report to their master."""
-
-
-class Failed(Exception):
-    """A request was answered badly; its text is counted."""
 
 
 @dataclass(frozen=True)
@@ -72,42 +65,6 @@ class Arrival:
     def id(self) -> str:
         """``<lane>-<number>``."""
         return f"{self.lane}-{self.number}"
-
-
-class Http:
-    """A client of one server, with a connection for each request in flight.
-
-    Args:
-        url: where the server is.
-        headers: sent with each request.
-        connections: at most.
-    """
-
-    def __init__(self, url: str, headers: Mapping[str, str], connections: int) -> None:
-        self._client = HTTPClient.from_url(
-            url, concurrency=connections, connection_timeout=TIMEOUT, network_timeout=TIMEOUT
-        )
-        self._headers = {"content-type": "application/json", **headers}
-
-    def send(
-        self,
-        verb: str,
-        path: str,
-        body: Any = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> bytes:
-        """One request; the body of its answer.
-
-        Raises:
-            Failed: the answer is no success.
-            OSError: there was none.
-        """
-        content = b"" if body is None else json.dumps(body).encode()
-        answer = self._client.request(verb, path, content, {**self._headers, **(headers or {})})
-        text: bytes = answer.read()
-        if not 200 <= answer.status_code < 300:
-            raise Failed(f"HTTP {answer.status_code}")
-        return text
 
 
 class OpenLoop(User):
@@ -136,7 +93,7 @@ class OpenLoop(User):
         self._in_flight = 0
         url = self.url or self.host or ""
         require_local(url, allow_remote=self._options.allow_remote)
-        self.http = Http(url, self.headers, self._options.max_in_flight)
+        self.http = Http(url, self.headers)
 
     def fire(self, arrival: Arrival) -> None:
         """Send one request and wait for its answer.
@@ -153,21 +110,21 @@ class OpenLoop(User):
         began = time.monotonic()
         steps = steps_of(self._options, type(self).__name__)
         times = arrivals(steps, self._options.arrivals, f"{self._options.seed}-{self.lane_seed}")
-        for number, at in enumerate(times):
-            due = began + at
-            pause = due - time.monotonic()
-            if pause > 0:
-                gevent.sleep(pause)
-            arrival = Arrival(self.lane, number, self._way(number), due)
-            collector.due(arrival.way, due)
-            if self._in_flight >= self._options.max_in_flight:
-                self._failed(arrival, "refused: too many in flight", 0.0)
-            else:
-                self._in_flight += 1
-                gevent.spawn(self._one, arrival, time.monotonic())
+        with contextlib.closing(Alarm()) as alarm:
+            for number, at in enumerate(times):
+                alarm.wait_until(began + at)
+                self._open(Arrival(self.lane, number, self._way(number), began + at))
         while self._in_flight:
             gevent.sleep(0.01)
         raise StopUser
+
+    def _open(self, arrival: Arrival) -> None:
+        collector.due(arrival.way, arrival.due)
+        if self._in_flight >= self._options.max_in_flight:
+            self._failed(arrival, "refused: too many in flight", 0.0)
+            return
+        self._in_flight += 1
+        gevent.spawn(self._one, arrival, time.monotonic())
 
     @property
     def lane_seed(self) -> str:
@@ -236,12 +193,12 @@ def _arguments(parser: Any) -> None:
 
 def _begin(environment: Environment, **_: Any) -> None:
     collector.drain()
-    # Beside the system on the same cores: where it may, the generator goes first, or what is
-    # measured is who gets the processor.
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, URGENT)
+    # What was imported is here to stay: looking through it for garbage makes slots wait.
+    gc.collect()
+    gc.freeze()
     if not isinstance(environment.runner, MasterRunner):
         # A master sends nothing.
+        take_precedence()
         gevent.spawn(_watch_cpu)
     options: Any = environment.parsed_options
     if options.progress and not isinstance(environment.runner, WorkerRunner):

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness import Settings
-from tests.bench import chain, delivery, load, orphans, outbox, start
+from tests.bench import chain, delivery, jobs, load, observer, orphans, outbox, start
 from tests.bench.numbers import Figures
 from tests.engine import engine_obstacle
 
@@ -25,7 +25,10 @@ EVERYWHERE: dict[str, Bench] = {
     "R8 orphans, processes": orphans.of_processes,
     "B8 publish to deliver": delivery.delivery,
     "load, a minute of latency": load.latency,
+    "load, calls at a rate that two cores hold": load.invoke,
     "load, the generator itself": load.generator,
+    "load, jobs a second": jobs.rates,
+    "load, what watching costs": observer.observer,
     "invoke chain": chain.invocation,
     "outbox under fire": outbox.under_fire,
     "outbox latency": outbox.latency,

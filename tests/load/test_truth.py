@@ -26,7 +26,11 @@ FILE = ROOT / "tests" / "load" / "truth_locustfile.py"
 PERIOD, STALL = 2.0, 0.25
 RATE, SECONDS = 200, 10
 TRUTH = {"p90": 50.0, "p99": 230.0}
-"""Milliseconds: an eighth of all requests meets a stall, and waits for what is left of 250 ms."""
+"""Milliseconds: an eighth of all requests meets a stall, and waits for what is left of 250 ms.
+
+Or up to a gap less: where in a stall the first of its requests falls is chance.
+"""
+GAP = 1000 / RATE
 
 
 def two_ports() -> int:
@@ -75,7 +79,9 @@ def read(file: Path) -> dict[str, dict[str, Any]]:
 def test_a_stall_is_measured_as_arithmetic_has_it(stalling: str, tmp_path: Path) -> None:
     """What waits has waited; a closed loop of Locust's own says a few milliseconds.
 
-    The generator's own floor, measured beside it, is all that may be added.
+    On a machine that has other things to do the server itself answers later than arithmetic has it,
+    and says when: that is the truth then, and the generator's floor, measured beside it, is all
+    that may be added.
     """
     file, steps = tmp_path / "r.json", json.dumps([[1, SECONDS]])
     done = locust(
@@ -85,10 +91,10 @@ def test_a_stall_is_measured_as_arithmetic_has_it(stalling: str, tmp_path: Path)
     assert file.is_file(), done.stderr
     found = read(file)
 
-    get, floor = found["get"]["intended"], found["floor"]["intended"]
-    assert TRUTH["p99"] * 0.98 <= get["p99"] <= TRUTH["p99"] * 1.02 + floor["p99"], (get, floor)
-    # Those that had almost waited it out are answered all at once: later, and never sooner.
-    assert get["p90"] >= TRUTH["p90"] * 0.98
+    get, floor, truth = (found[name]["intended"] for name in ("get", "floor", "the server's own"))
+    for percentile, milliseconds in TRUTH.items():
+        assert milliseconds - GAP <= truth[percentile] <= get[percentile], (truth, get)
+    assert get["p99"] <= truth["p99"] * 1.02 + floor["p99"], (truth, get, floor)
     assert (RATE * SECONDS, 0) == (found["get"]["offered"], found["get"]["failed"])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from locust import task
 from locust.contrib.fasthttp import FastHttpUser
 
-from harness.load.users import Arrival, OpenLoop
+from harness.load.users import Arrival, OpenLoop, collector
 
 
 class Get(OpenLoop):
@@ -14,8 +14,9 @@ class Get(OpenLoop):
     name = "get"
 
     def fire(self, arrival: Arrival) -> None:
-        """Ask."""
-        self.http.send("GET", "/")
+        """Ask, and note when the server says it has answered."""
+        answered = float(self.http.send("GET", "/"))
+        collector.took("the server's own", arrival.due, answered - arrival.due)
 
 
 class Floor(OpenLoop):

@@ -7,6 +7,7 @@ import math
 import re
 import statistics
 from collections.abc import Mapping
+from dataclasses import astuple
 from functools import cache
 from itertools import islice, pairwise
 from pathlib import Path
@@ -19,10 +20,12 @@ from hypothesis import strategies as st
 
 from harness import ConfigError
 from harness.load.arrivals import Step, arrivals, offered
+from harness.load.budgets import read_budgets
 from harness.load.collector import INTENDED, LAG, SERVICE, WAKE, Collector
 from harness.load.compare import compare, read_result
-from harness.load.histograms import curve, decode, empty, encode, merged, record, summary
-from harness.load.judgement import knee, overhead, thresholds, validity
+from harness.load.histograms import curve, decode, empty, encode, histogram_of, record, summary
+from harness.load.judgement import knee, thresholds, validity
+from harness.load.overheads import overhead
 from harness.load.profile import read_profile
 from harness.load.report import hdr_log, junit, page, write_all
 from harness.load.result import (
@@ -31,9 +34,11 @@ from harness.load.result import (
     NOTIFIED,
     figures,
     growth,
+    rounds_of,
     take_received,
     take_rows,
 )
+from harness.load.runner import PAIR_NAMES
 from harness.load.where import require_local
 from tests.support import ROOT
 
@@ -78,13 +83,10 @@ def test_steps_follow_each_other() -> None:
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.floats(min_value=1e-6, max_value=59), min_size=1, max_size=200))
 def test_a_histogram_keeps_three_digits(values: list[float]) -> None:
-    """Of every value, also as text and when put together of parts."""
-    whole, parts = empty(), [empty(), empty()]
-    for index, value in enumerate(values):
-        record(whole, value)
-        record(parts[index % 2], value)
+    """Of every value, also as text."""
+    whole = histogram_of(values)
 
-    found = summary(decode(encode(merged(parts))))
+    found = summary(decode(encode(whole)))
 
     assert summary(whole) == found
     assert math.isclose(found["max"] / 1000, max(values), rel_tol=2e-3, abs_tol=2e-6)
@@ -124,11 +126,9 @@ def test_four_distributions_are_kept() -> None:
     """From when it was due, opened and sent; and how late it was opened."""
     collector = measured(1)
 
-    found = {
-        d: each.get_value_at_percentile(50) for (_, _, d), each in collector.histograms.items()
-    }
-    for distribution, micros in ((INTENDED, 2000), (WAKE, 1500), (SERVICE, 1400), (LAG, 500)):
-        assert math.isclose(found[distribution], micros, rel_tol=0.01)
+    found = figures(collector, 0)["publish"]
+    for distribution, millis in ((INTENDED, 2.0), (WAKE, 1.5), (SERVICE, 1.4), (LAG, 0.5)):
+        assert math.isclose(found[distribution]["p50"], millis, rel_tol=0.01)
 
 
 def test_parts_of_several_processes_are_put_together() -> None:
@@ -215,11 +215,11 @@ def test_a_run_is_void_when_its_generator_was_not_up_to_it(
     assert ([wrong] if wrong else []) == [each.name for each in marks if not each.met]
 
 
-def two(first: float, second: float) -> dict[str, Any]:
-    """Figures of a slow and a quick name, over the same seconds."""
+def two(first: float, second: float) -> dict[str, dict[int, list[float]]]:
+    """A slow and a quick name, over the same seconds."""
     collector = measured(300, first, "slow")
     collector.absorb(measured(300, second, "quick").drain())
-    return figures(collector, 0)
+    return rounds_of(collector, 0)
 
 
 def test_an_overhead_is_a_difference_of_means() -> None:
@@ -227,12 +227,66 @@ def test_an_overhead_is_a_difference_of_means() -> None:
     found = overhead("slow", "quick", two(0.004, 0.001))
     assert found is not None
 
-    assert math.isclose(found.mean, 3, rel_tol=0.01)
-    assert found.low <= found.mean <= found.high
-    assert math.isclose(found.p50, 4, rel_tol=0.01)
+    assert math.isclose(found.mean.value, 3, rel_tol=0.01)
+    assert found.mean.low <= found.mean.value <= found.mean.high
+    for ratio in found.ratios.values():
+        assert math.isclose(ratio.value, 4, rel_tol=0.01)
     kept = thresholds({"slow / quick": {"p50": 5, "p99": 3}}, [found])
     assert [True, False] == [each.met for each in kept]
     assert overhead("slow", "nothing", two(1, 1)) is None
+
+
+def test_an_interval_is_of_what_seconds_differ_by() -> None:
+    """One second in ten is slow: the p99 may be of it or not; the median does not care."""
+    quick = {second: [1.0] * 20 for second in range(40)}
+    slow = {second: [10.0 if second == 7 else 2.0] * 20 for second in range(40)}
+
+    found = overhead("slow", "quick", {"slow": slow, "quick": quick})
+    assert found is not None
+
+    assert (2.0, 2.0, 2.0) == astuple(found.ratios["p50"])
+    assert (2.0, 10.0, 10.0) == tuple(sorted(astuple(found.ratios["p99"])))
+    assert math.isclose(found.mean.value, 1.2)
+    assert 1.0 <= found.mean.low < 1.2 < found.mean.high < 2
+
+
+def test_a_budget_is_broken_by_what_is_no_noise() -> None:
+    """An interval that reaches into the budget breaks none; one that is beyond it does."""
+    slow = {second: [10.0 if second == 7 else 2.0] * 20 for second in range(40)}
+    rounds = {"slow": slow, "quick": {second: [1.0] * 20 for second in range(40)}}
+    found = overhead("slow", "quick", rounds)
+    assert found is not None
+
+    kept = thresholds({"slow / quick": {"p99": 5, "p50": 1.5}}, [found])
+
+    assert [("p99", True), ("p50", False)] == [(e.name[-3:], e.met) for e in kept]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('["a / c"]\np50 = 2', r"no pair is named 'a / c'(.|\n)*did you mean 'a / b'"),
+        ('["a / b"]\np5 = 2', r"no figure is named 'p5'(.|\n)*did you mean 'p50'"),
+        ('["a / b"]\np50 = 0', "p50 of a / b is 0"),
+        ('["a / b"]\np50 = true', "p50 of a / b is True"),
+        ('"a / b" = 2', "a / b is 2"),
+        ("[", "not valid TOML"),
+    ],
+)
+def test_a_budget_that_nothing_could_break_is_refused(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    """What is misspelt would be kept for ever."""
+    (tmp_path / "budgets.toml").write_text(text)
+
+    with pytest.raises(ConfigError, match=message):
+        read_budgets(tmp_path / "budgets.toml", ["a / b"])
+    assert {} == read_budgets(tmp_path / "none.toml", ["a / b"])
+
+
+def test_our_budgets_can_be_judged() -> None:
+    """Each of a pair that is measured."""
+    assert read_budgets(ROOT / "loadtests" / "budgets.toml", PAIR_NAMES)
 
 
 def test_the_knee_is_where_the_p99_has_doubled() -> None:

@@ -1,0 +1,53 @@
+"""What one thing may cost beside another: a file of ratios."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.errors import ConfigError, did_you_mean
+from harness.load.overheads import FIGURES
+
+Budgets = Mapping[str, Mapping[str, float]]
+"""Ratios that must be kept, by ``name / beside`` and figure."""
+
+
+def read_budgets(file: Path, pairs: Sequence[str]) -> Budgets:
+    """The budgets of a file; none when there is no file.
+
+    Args:
+        file: TOML, a table for each pair.
+        pairs: what can be compared.
+
+    Raises:
+        ConfigError: it is no TOML, or has a pair, a figure or a value that cannot be judged.
+    """
+    if not file.is_file():
+        return {}
+    try:
+        body = tomllib.loads(file.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file} is not valid TOML", last=str(error)) from None
+    for pair, figures in body.items():
+        _require_known(file, pair, "pair", pairs)
+        if not isinstance(figures, dict):
+            raise ConfigError(f"{file}: {pair} is {figures!r}", expected="a table of figures")
+        for figure, value in figures.items():
+            _require_known(file, figure, "figure", FIGURES)
+            _require_ratio(file, f"{figure} of {pair}", value)
+    return body
+
+
+def _require_known(file: Path, name: str, kind: str, known: Sequence[str]) -> None:
+    if name not in known:
+        raise ConfigError(
+            f"{file}: no {kind} is named {name!r}, so no run could break this budget",
+            hint=did_you_mean(name, list(known)),
+        )
+
+
+def _require_ratio(file: Path, what: str, value: Any) -> None:
+    if type(value) not in (int, float) or value <= 0:
+        raise ConfigError(f"{file}: {what} is {value!r}", expected="a ratio above zero")

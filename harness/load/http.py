@@ -1,0 +1,106 @@
+"""HTTP for a generator: what it adds to each request is the floor under every figure.
+
+Connections are gevent's sockets, answers are parsed by geventhttpclient (llhttp, in C). Its client
+is left out: it builds each head anew, writes head and body in two packets, and sends a request
+again, unasked, when a kept connection turns out to be closed. Measured against a server that does
+nothing, one request after another: 153 us with it, 105 us with this, 92 us a bare socket.
+"""
+
+from __future__ import annotations
+
+import json
+import socket as blocking
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from gevent import socket
+from geventhttpclient.response import HTTPSocketResponse
+
+TIMEOUT = 10.0
+"""Seconds after which a request has failed."""
+
+BLOCK = 65_536
+"""Bytes that are read at once."""
+
+PEEK = blocking.MSG_PEEK | blocking.MSG_DONTWAIT
+
+
+class Failed(Exception):
+    """A request was answered badly; its text is counted."""
+
+
+class Http:
+    """A client of one server, with a connection for each request in flight.
+
+    Args:
+        url: where the server is.
+        headers: sent with each request.
+    """
+
+    def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
+        found = urlsplit(url)
+        self._address = (found.hostname or "", found.port or 80)
+        self._headers = {
+            "host": found.netloc,
+            "content-type": "application/json",
+            **{name.lower(): value for name, value in (headers or {}).items()},
+        }
+        # The one that was used last is the one that is most likely still open.
+        self._idle: list[socket.socket] = []
+
+    def send(
+        self,
+        verb: str,
+        path: str,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """One request; the body of its answer.
+
+        Raises:
+            Failed: the answer is no success.
+            OSError: there was none.
+        """
+        content = b"" if body is None else json.dumps(body).encode()
+        connection = self._connection()
+        try:
+            connection.sendall(self._head(verb, path, len(content), headers or {}) + content)
+            answer = HTTPSocketResponse(connection, block_size=BLOCK, method=verb)
+            text = bytes(answer.read())
+        except BaseException:
+            connection.close()
+            raise
+        if answer.should_close():
+            connection.close()
+        else:
+            self._idle.append(connection)
+        if not 200 <= answer.status_code < 300:
+            raise Failed(f"HTTP {answer.status_code}")
+        return text
+
+    def _head(self, verb: str, path: str, length: int, headers: Mapping[str, str]) -> bytes:
+        fields = {**self._headers, **headers, "content-length": str(length)}
+        lines = [f"{name}: {value}\r\n" for name, value in fields.items()]
+        return f"{verb} {path} HTTP/1.1\r\n{''.join(lines)}\r\n".encode("latin-1")
+
+    def _connection(self) -> socket.socket:
+        while self._idle:
+            found = self._idle.pop()
+            if _is_open(found):
+                return found
+            found.close()
+        opened = socket.create_connection(self._address, TIMEOUT)
+        opened.setsockopt(blocking.IPPROTO_TCP, blocking.TCP_NODELAY, 1)
+        return opened
+
+
+def _is_open(connection: socket.socket) -> bool:
+    """Nothing is to be read of a connection that is idle, unless the server has closed it."""
+    try:
+        connection._sock.recv(1, PEEK)  # type: ignore[attr-defined]  # noqa: SLF001 - gevent's would wait
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False

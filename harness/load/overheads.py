@@ -1,0 +1,106 @@
+"""What one thing costs beside another that was measured in the same seconds."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+RESAMPLED = 400
+"""How often seconds are drawn anew for an interval."""
+
+SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+
+FIGURES = ("mean", *SHARES)
+"""Of which there are ratios."""
+
+Rounds = Mapping[int, Sequence[float]]
+"""Milliseconds by the second in which they were due."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure and its interval of 95 %."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def half_width(self) -> float:
+        """Of the interval, as a share of the figure."""
+        return (self.high - self.low) / 2 / self.value
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """What ``name`` costs beside ``beside``.
+
+    Attributes:
+        mean: the difference of the means, in milliseconds.
+        ratios: of the means (``mean``), and of the percentiles (``p50``, ``p90``, ``p99``).
+    """
+
+    name: str
+    beside: str
+    mean: Interval
+    ratios: Mapping[str, Interval]
+
+
+def overhead(name: str, beside: str, rounds: Mapping[str, Rounds]) -> Overhead | None:
+    """Of two names of a run, None when they have not two seconds in common.
+
+    A second is a round: both sides had the same machine in it. Intervals are of rounds drawn anew
+    (bootstrap, from a fixed seed), the same ones for both sides.
+    """
+    common = sorted(rounds.get(name, {}).keys() & rounds.get(beside, {}).keys())
+    if len(common) < 2:
+        return None
+    one, other = (
+        _Side({second: rounds[each][second] for second in common}) for each in (name, beside)
+    )
+    draw = random.Random(1)  # noqa: S311 - resampling, not a secret
+    drawn = [Counter(draw.choices(common, k=len(common))) for _ in range(RESAMPLED)]
+    rows = [_compared(one, other, weights) for weights in (Counter(common), *drawn)]
+    found = {key: _interval([row[key] for row in rows]) for key in rows[0]}
+    return Overhead(name, beside, found.pop("difference"), found)
+
+
+class _Side:
+    """The values of one name, in order, and whose round each is."""
+
+    def __init__(self, rounds: Rounds) -> None:
+        ordered = sorted((value, second) for second, values in rounds.items() for value in values)
+        self._values = [value for value, _ in ordered]
+        self._seconds = [second for _, second in ordered]
+        self._sums = {second: (sum(values), len(values)) for second, values in rounds.items()}
+
+    def figures(self, weights: Mapping[int, int]) -> dict[str, float]:
+        """Mean and percentiles, of rounds that count so many times each."""
+        total = sum(weights[second] * each for second, (each, _) in self._sums.items())
+        count = sum(weights[second] * each for second, (_, each) in self._sums.items())
+        ranks = list(accumulate(weights[second] for second in self._seconds))
+        found = {
+            key: self._values[bisect_left(ranks, share * count)] for key, share in SHARES.items()
+        }
+        return {"mean": total / count, **found}
+
+
+def _compared(one: _Side, other: _Side, weights: Mapping[int, int]) -> dict[str, float]:
+    mine, theirs = one.figures(weights), other.figures(weights)
+    ratios = {key: mine[key] / theirs[key] for key in mine}
+    return {"difference": mine["mean"] - theirs["mean"], **ratios}
+
+
+def _interval(values: Sequence[float]) -> Interval:
+    """The first is the figure, the others are drawn."""
+    ordered = sorted(values[1:])
+    return Interval(
+        values[0], ordered[int(len(ordered) * 0.025)], ordered[int(len(ordered) * 0.975)]
+    )

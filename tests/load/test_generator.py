@@ -1,0 +1,173 @@
+"""What the generator is made of: HTTP client, alarm, lanes; on real sockets and clocks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import ROOT
+
+pytestmark = pytest.mark.real
+
+
+def told(program: str) -> Any:
+    """What a program says in its last line; gevent patches a process of its own."""
+    head = "from gevent import monkey; monkey.patch_all()\n"
+    done = subprocess.run(
+        [sys.executable, "-c", head + textwrap.dedent(program)],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert 0 == done.returncode, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+SERVER = """
+import gevent, json, socket
+from gevent import socket
+from harness.load.http import Failed, Http
+
+heads, opened = [], []
+listening = socket.create_server(("127.0.0.1", 0))
+URL = "http://127.0.0.1:%d" % listening.getsockname()[1]
+
+def serve(answers):
+    # Each connection gets the next list of answers, one per request, and is closed after them.
+    for script in answers:
+        connection, _ = listening.accept()
+        opened.append(connection)
+        for answer in script:
+            heads.append(connection.recv(65536).decode())
+            connection.sendall(answer)
+        connection.close()
+
+def answer(status, body=b"", more=b""):
+    return b"HTTP/1.1 %s\\r\\ncontent-length: %d\\r\\n%s\\r\\n%s" % (status, len(body), more, body)
+"""
+
+
+def test_a_connection_is_kept_and_one_that_was_closed_is_not_used() -> None:
+    """Two requests on one connection; the server closes it; the third goes by a new one."""
+    found = told(
+        SERVER
+        + """
+gevent.spawn(serve, [[answer(b"200 OK", b"one"), answer(b"200 OK", b"two")], [answer(b"204 No")]])
+http = Http(URL, {"dapr-api-token": "t"})
+said = [http.send("GET", "/a").decode(), http.send("POST", "/b", {"x": 1}).decode()]
+gevent.sleep(0.1)
+said.append(http.send("GET", "/c").decode())
+print(json.dumps([said, len(opened), heads]))
+"""
+    )
+
+    said, connections, heads = found
+    assert (["one", "two", ""], 2) == (said, connections)
+    assert all("dapr-api-token: t\r\n" in head and "host: 127.0.0.1" in head for head in heads)
+    assert heads[1].startswith("POST /b HTTP/1.1\r\n")
+    assert heads[1].endswith('content-length: 8\r\n\r\n{"x": 1}')
+
+
+def test_a_bad_answer_is_a_failure_and_its_connection_is_kept() -> None:
+    """A status that is no success is told as it is; the body is read to its end."""
+    found = told(
+        SERVER
+        + """
+gevent.spawn(serve, [[answer(b"503 Busy", b"x" * 100_000), answer(b"200 OK", b"fine")]])
+http, said = Http(URL), []
+try:
+    http.send("GET", "/")
+except Failed as error:
+    said.append(str(error))
+said.append(http.send("GET", "/").decode())
+print(json.dumps([said, len(opened)]))
+"""
+    )
+
+    assert [["HTTP 503", "fine"], 1] == found
+
+
+HALF = 'b"HTTP/1.1 200 OK\\r\\ncontent-length: 9\\r\\n\\r\\nhalf"'
+
+
+@pytest.mark.parametrize("answer", ['b""', HALF, 'b"nonsense"'])
+def test_half_an_answer_is_none(answer: str) -> None:
+    """It is an error, never sent again, and never taken for a success."""
+    found = told(
+        SERVER
+        + f"""
+gevent.spawn(serve, [[{answer}]] * 2)
+try:
+    said = Http(URL).send("GET", "/").decode()
+except Exception as error:
+    said = type(error).__name__
+gevent.sleep(0.1)
+print(json.dumps([said, len(heads)]))
+"""
+    )
+
+    assert ("HTTP" in found[0] or "Error" in found[0], 1) == (True, found[1])
+
+
+def test_an_alarm_rings_at_its_moment_and_never_before() -> None:
+    """A hundred moments: none early; a moment that is over is none to wait for."""
+    early, rounds, over = told("""
+import json, time
+from harness.load.alarm import Alarm
+alarm, late = Alarm(), []
+for number in range(100):
+    due = time.monotonic() + 0.0013
+    alarm.wait_until(due)
+    late.append(time.monotonic() - due)
+began = time.monotonic()
+alarm.wait_until(began - 5)
+alarm.close()
+alarm.close()
+print(json.dumps([min(late) < 0, len(late), time.monotonic() - began < 1]))
+""")
+
+    assert (False, 100, True) == (early, rounds, over)
+
+
+def test_others_run_while_an_alarm_is_waited_for() -> None:
+    """It waits in its own greenlet only."""
+    assert 20 <= told("""
+import gevent, json, time
+from harness.load.alarm import Alarm
+seen = []
+def tick():
+    while True:
+        gevent.sleep(0.001)
+        seen.append(1)
+gevent.spawn(tick)
+Alarm().wait_until(time.monotonic() + 0.3)
+print(json.dumps(len(seen)))
+""")
+
+
+def test_no_two_lanes_fire_in_step(tmp_path: Path) -> None:
+    """Two lanes in each of two workers: four seeds, the same whenever it is run."""
+    (tmp_path / "locustfile.py").write_text(
+        textwrap.dedent("""
+            import pathlib
+            from harness.load.users import OpenLoop
+
+            class Lane(OpenLoop):
+                def fire(self, arrival):
+                    folder = pathlib.Path(__file__).parent
+                    (folder / f"lane.{self.lane_seed}").write_text(f"{arrival.due}")
+        """)
+    )
+    subprocess.run(
+        [sys.executable, "-m", "locust", "-f", str(tmp_path / "locustfile.py"), "--headless",
+         "--only-summary", "--host", "http://127.0.0.1:1", "-u", "4", "-r", "4", "-t", "20s",
+         "--processes", "2", "--rate", "40", "--lanes", "4", "--steps", "[[1, 1]]"],
+        cwd=ROOT, capture_output=True, check=True, timeout=60,
+    )  # fmt: skip
+
+    seeds = {file.name.partition(".")[2] for file in tmp_path.glob("lane.*")}
+    assert {f"Lane-{worker}-{number}" for worker in (0, 1) for number in (1, 2)} == seeds
