@@ -33,6 +33,9 @@ SIZE = "inbox-size"
 CHUNK = 8 * 1024 * 1024
 """Bytes of the record that one answer holds."""
 
+IDLE = 1.0
+"""Seconds for which a connection to the app is kept; servers close theirs after two or more."""
+
 BODY_LIMIT = 256 * 1024
 """Bytes of a body that are recorded; what is forwarded is never cut."""
 
@@ -75,6 +78,21 @@ class Answer:
     body: bytes
 
 
+class Link:
+    """A connection to the app; a new one for each delivery took longer than the delivery."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.http = h11.Connection(h11.CLIENT)
+        self.since = 0.0
+
+    def is_open(self) -> bool:
+        """Whether the app has not closed it, and has no reason to do so just now."""
+        closed = self.reader.at_eof() or self.reader.exception() is not None
+        return not closed and time.monotonic() - self.since < IDLE
+
+
 class Proxy:
     """Forwards, records and spoils. Without an app it says 202 to everything itself."""
 
@@ -83,6 +101,7 @@ class Proxy:
         self.path = record
         self.record = record.open("a", buffering=1)
         self.rules: list[Rule] = []
+        self.idle: list[Link] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection of daprd, with as many requests as it likes."""
@@ -169,20 +188,37 @@ class Proxy:
         if self.app is None:
             return Answer(202, [], b"")
         try:
-            reader, writer = await asyncio.open_connection(*self.app)
+            link = await self._link(self.app)
         except OSError as error:
             return Answer(502, [], f"the app cannot be reached: {error}".encode())
-        with contextlib.closing(writer):
-            connection = h11.Connection(h11.CLIENT)
-            headers = [(n, v) for n, v in request.headers if n.lower() != b"connection"]
-            head = h11.Request(method=request.method, target=request.target, headers=headers)
-            writer.write((connection.send(head) or b"") + _sent_body(connection, body))
-            try:
-                response, content = await _read_message(connection, reader)
-            except (OSError, h11.RemoteProtocolError) as error:
-                return Answer(502, [], f"the app hung up: {error}".encode())
+        headers = [(n, v) for n, v in request.headers if n.lower() != b"connection"]
+        head = h11.Request(method=request.method, target=request.target, headers=headers)
+        try:
+            link.writer.write((link.http.send(head) or b"") + _sent_body(link.http, body))
+            response, content = await _read_message(link.http, link.reader)
+        except (OSError, h11.RemoteProtocolError) as error:
+            link.writer.close()
+            return Answer(502, [], f"the app hung up: {error}".encode())
+        self._keep(link)
         assert isinstance(response, h11.Response)
         return Answer(response.status_code, list(response.headers.raw_items()), content)
+
+    async def _link(self, app: tuple[str, int]) -> Link:
+        """A connection that was used just now, or a new one."""
+        while self.idle:
+            link = self.idle.pop()
+            if link.is_open():
+                return link
+            link.writer.close()
+        return Link(*await asyncio.open_connection(*app))
+
+    def _keep(self, link: Link) -> None:
+        if link.http.our_state is h11.DONE and link.http.their_state is h11.DONE:
+            link.http.start_next_cycle()
+            link.since = time.monotonic()
+            self.idle.append(link)
+        else:
+            link.writer.close()
 
 
 def row_of(method: str, path: str, body: bytes) -> dict[str, Any]:
