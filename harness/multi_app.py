@@ -18,24 +18,43 @@ def multi_app(
     *nodes: Node,
     inbox: bool = False,
     tokens: bool = False,
-    needed_only: bool = False,
 ) -> Topology:
     """The apps of a run file, each with its sidecar, as ``dapr run -f`` starts them.
-
-    Placeholders such as ``${postgres.dsn}`` are filled in ``env`` and in resources, from the nodes
-    that come along.
 
     Args:
         path: the run file.
         nodes: what the apps need besides: brokers, databases.
         inbox: put a recording proxy between each sidecar and its app.
         tokens: have sidecars and apps ask for tokens; the CLI has none unless ``env`` says some.
-        needed_only: leave out those of the nodes that the file and its resources do not refer to.
 
     Raises:
         ConfigError: the file is wrong, with the line; or two apps have one app-id.
     """
-    file = read_runfile(Path(path))
+    return topology_of(read_runfile(Path(path)), *nodes, inbox=inbox, tokens=tokens)
+
+
+def topology_of(
+    file: RunFile,
+    *nodes: Node,
+    inbox: bool = False,
+    tokens: bool = False,
+    needed_only: bool = False,
+) -> Topology:
+    """The apps of a run file that has been read.
+
+    Placeholders such as ``${postgres.dsn}`` are filled in ``env`` and in resources, from the nodes
+    that come along.
+
+    Args:
+        file: the run file.
+        nodes: what the apps need besides: brokers, databases.
+        inbox: put a recording proxy between each sidecar and its app.
+        tokens: have sidecars and apps ask for tokens.
+        needed_only: leave out those of the nodes that the file and its resources do not refer to.
+
+    Raises:
+        ConfigError: two apps have one app-id.
+    """
     _require_unique(file)
     kept = list(_referred(file, nodes)) if needed_only else nodes
     apps = (node for app in file.apps for node in _nodes(app, inbox=inbox, tokens=tokens))

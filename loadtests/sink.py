@@ -18,15 +18,23 @@ PAGE = 20_000
 
 
 class Sink:
-    """Subscribes to a topic.
+    """Subscribes to a topic, and is a host of actors.
+
+    Args:
+        topic: which, if any.
+        actors: their type, if there are any.
 
     Attributes:
-        received: kind, lane, number, due, sent, entered; for jobs due and entered are of the wall
-            clock.
+        received: kind, lane, number, due, sent, entered; for jobs and reminders due and entered are
+            of the wall clock.
     """
 
-    def __init__(self, topic: str) -> None:
-        self.subscriptions = [{"pubsubname": "pubsub", "topic": topic, "route": "/load"}]
+    def __init__(self, topic: str = "", actors: str = "") -> None:
+        subscription = {"pubsubname": "pubsub", "topic": topic, "route": "/load"}
+        self.said = {
+            "/dapr/subscribe": [subscription] if topic else [],
+            "/dapr/config": {"entities": [actors]} if actors else {},
+        }
         self.received: list[Row] = []
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -42,20 +50,23 @@ class Sink:
         elif path.startswith("/job/"):
             data = json.loads(body)
             self._note("job", data, data["job_due"], wall)
+        elif "/method/remind/" in path:
+            data = json.loads(body)["data"]
+            self._note("reminder", data, data["job_due"], wall)
         await _answer(send, *self._said(path, scope))
 
     def _note(self, kind: str, data: dict[str, Any], due: float, entered: float) -> None:
         self.received.append([kind, data["lane"], data["number"], due, data["sent"], entered])
 
     def _said(self, path: str, scope: dict[str, Any]) -> tuple[int, bytes]:
-        if path == "/dapr/subscribe":
-            return 200, json.dumps(self.subscriptions).encode()
+        if path in self.said:
+            return 200, json.dumps(self.said[path]).encode()
         if path == "/received":
             since = int(parse_qs(scope["query_string"].decode())["since"][0])
             return 200, json.dumps(self.received[since : since + PAGE]).encode()
         if path == "/echo":
             return 200, ECHO
-        known = path in ("/load", "/healthz") or path.startswith("/job/")
+        known = path in ("/load", "/healthz") or path.startswith(("/job/", "/actors/"))
         return (200 if known else 404), b"{}"
 
 
@@ -83,3 +94,5 @@ async def _live(receive: Receive, send: Send) -> None:
 app = Sink("load")
 watched = Sink("load-watched")
 """The same, for behind an inbox: what watching costs."""
+actors = Sink(actors="Probe")
+"""A host of actors, whose reminders it notes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,7 +49,7 @@ def load(
     """
     try:
         from harness.load.budgets import read_budgets
-        from harness.load.compare import read_result
+        from harness.load.compare import read_result, require_comparable
         from harness.load.profile import read_profile
         from harness.load.report import require_writable, write_all
         from harness.load.runner import PAIR_NAMES, LoadRun
@@ -62,6 +63,8 @@ def load(
     described = read_profile(settings.root / folder / "profiles", profile)
     budgets = read_budgets(settings.root / folder / "budgets.toml", PAIR_NAMES)
     earlier = read_result(compare_with) if compare_with else None
+    if earlier is not None:
+        require_comparable(earlier, asdict(described))
     climbing = Climbing()
     stack = running(load_topology(settings), settings, progress=Steps(), watch=climbing)
     require_writable(out_folder)
@@ -138,6 +141,9 @@ def _between(interval: Mapping[str, float]) -> str:
 def _print_changes(earlier: Mapping[str, Any], result: Mapping[str, Any]) -> None:
     from harness.load.compare import compare
 
+    if not result["valid"]:
+        out.print("not compared: this run is void")
+        return
     changes = compare(earlier, result)
     for each in changes:
         if each.verdict != "noise":

@@ -17,7 +17,7 @@ from harness.cli.console import Climbing, Steps, err, out
 from harness.cli.tails import Tail, show
 from harness.deadline import Deadline, ticks
 from harness.loading import load_topology
-from harness.multi_app import multi_app
+from harness.multi_app import topology_of
 from harness.nodes.app import App
 from harness.nodes.inbox import InboxProxy
 from harness.nodes.sidecar import Sidecar
@@ -57,7 +57,7 @@ def run(
     registry = Registry(settings.state_dir)
     registry.require_free(name)
     climbing = Climbing()
-    made = multi_app(file, *_infrastructure(settings), needed_only=True)
+    made = topology_of(described, *_infrastructure(settings), needed_only=True)
     stack = running(made, settings, progress=Steps(), watch=climbing)
     with registry.starting(name), ExitStack() as cleanup:
         cleanup.callback(stack.close)

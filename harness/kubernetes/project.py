@@ -80,13 +80,16 @@ class KubernetesProject(Rendered):
 
     def _manifests(self) -> dict[str, str]:
         values = Values()
-        objects = Objects(self._topology, self._root, self._name, values)
-        files = {
-            f"{MANIFESTS}/{name}.yaml": NOTE + values.dump(each)
-            for name, each in objects.files().items()
-        }
+        objects, files = self._described(MANIFESTS, values)
         files[f"{MANIFESTS}/secrets.yaml.example"] = EXAMPLE + values.dump(self._secrets(objects))
         return files
+
+    def _described(self, folder: str, values: Values) -> tuple[Objects, dict[str, str]]:
+        objects = Objects(self._topology, self._root, self._name, values)
+        described = objects.files().items()
+        return objects, {
+            f"{folder}/{name}.yaml": NOTE + values.dump(each) for name, each in described
+        }
 
     def _secrets(self, objects: Objects) -> list[dict[str, object]]:
         def secret(name: str, keys: Sequence[str]) -> dict[str, object]:
@@ -102,11 +105,7 @@ class KubernetesProject(Rendered):
 
     def _chart(self) -> dict[str, str]:
         values = ChartValues()
-        objects = Objects(self._topology, self._root, self._name, values)
-        files = {
-            f"{CHART}/templates/{name}.yaml": NOTE + values.dump(each)
-            for name, each in objects.files().items()
-        }
+        objects, files = self._described(f"{CHART}/templates", values)
         keys = objects.secret_keys()
         rows = "\n".join(
             f'  {key}: {{{{ required "say secrets.{key}" .Values.secrets.{key} | quote }}}}'

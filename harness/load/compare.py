@@ -58,23 +58,31 @@ def read_result(path: Path) -> dict[str, Any]:
     return found
 
 
+def require_comparable(then: Mapping[str, Any], profile: Mapping[str, Any]) -> None:
+    """Check that a run of this profile can be compared with an earlier result.
+
+    Raises:
+        ConfigError: the runs are of different shape, or the earlier one is void.
+    """
+    for key in ("rates", "steps", "arrivals", "lanes"):
+        # As JSON: one of them was a file, which knows no tuples.
+        if json.dumps(then["profile"][key]) != json.dumps(profile[key]):
+            raise ConfigError(
+                f"the runs differ in {key}: they cannot be compared",
+                expected=str(then["profile"][key]),
+                last=str(profile[key]),
+            )
+    if not then["valid"]:
+        raise ConfigError("the earlier run is void: its figures say nothing")
+
+
 def compare(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
     """Median and p99 of each name that both have.
 
     Raises:
-        ConfigError: the runs are of different shape, or one of them is void.
+        ConfigError: the runs are of different shape, or the earlier one is void.
     """
-    for key in ("rates", "steps", "arrivals", "lanes"):
-        # As JSON: one of them was a file, which knows no tuples.
-        if json.dumps(then["profile"][key]) != json.dumps(now["profile"][key]):
-            raise ConfigError(
-                f"the runs differ in {key}: they cannot be compared",
-                expected=str(then["profile"][key]),
-                last=str(now["profile"][key]),
-            )
-    for name, each in (("earlier", then), ("later", now)):
-        if not each["valid"]:
-            raise ConfigError(f"the {name} run is void: its figures say nothing")
+    require_comparable(then, now["profile"])
     changes = []
     for name in sorted(then["names"].keys() & now["names"].keys()):
         for figure, column in (("p50", 3), ("p99", 4)):

@@ -57,16 +57,15 @@ class AppUser(OpenLoop):
         super().__init__(environment)
 
 
-class Publish(SidecarUser):
-    """Publishes a CloudEvent; its data tell when it was due and sent.
+class Events:
+    """What is published, by HTTP or by gRPC: CloudEvents whose data tell when they were due.
 
     Attributes:
         pubsub: the component.
         topic: the topic.
-        event_type: the event's type.
+        event_type: the events' type.
     """
 
-    abstract = True
     pubsub: ClassVar[str] = "pubsub"
     topic: ClassVar[str] = ""
     event_type: ClassVar[str] = "com.dapr-harness.load"
@@ -75,12 +74,28 @@ class Publish(SidecarUser):
         """What the event carries besides; override it."""
         return {}
 
+    def event(self, arrival: Arrival) -> dict[str, Any]:
+        """The whole CloudEvent."""
+        return {
+            "specversion": "1.0",
+            "id": arrival.id,
+            "source": "load",
+            "type": self.event_type,
+            "datacontenttype": "application/json",
+            "data": {**stamp(arrival), **self.data(arrival)},
+        }
+
+
+class Publish(Events, SidecarUser):
+    """Publishes events."""
+
+    abstract = True
+
     def fire(self, arrival: Arrival) -> None:
         """Publish, and note what was acknowledged."""
-        event = event_of(arrival, self.event_type, self.data(arrival))
         path = f"/v1.0/publish/{quote(self.pubsub)}/{quote(self.topic)}"
         path += f"?metadata.partitionKey={arrival.lane}"
-        self.http.send("POST", path, event, {"content-type": CLOUD_EVENT})
+        self.http.send("POST", path, self.event(arrival), {"content-type": CLOUD_EVENT})
         collector.acknowledged[arrival.lane].append((arrival.number, arrival.due))
 
 
@@ -190,18 +205,6 @@ class Floor(OpenLoop):
     def fire(self, arrival: Arrival) -> None:
         """One GET."""
         self.http.send("GET", "/")
-
-
-def event_of(arrival: Arrival, event_type: str, data: dict[str, Any]) -> dict[str, Any]:
-    """A CloudEvent whose data tell when it was due and sent."""
-    return {
-        "specversion": "1.0",
-        "id": arrival.id,
-        "source": "load",
-        "type": event_type,
-        "datacontenttype": "application/json",
-        "data": {**stamp(arrival), **data},
-    }
 
 
 def stamp(arrival: Arrival) -> dict[str, Any]:

@@ -113,6 +113,7 @@ def page(result: Mapping[str, Any]) -> str:
         memory=charts.over_time(
             {n: [(s, rss / 1e6) for s, _, rss in rows] for n, rows in processes.items()}, "MB"
         ),
+        consumer_lag=charts.over_time(_farthest(result["consumer_lag"]), "records"),
     )
 
 
@@ -163,8 +164,10 @@ def _due(result: Mapping[str, Any], totals: Mapping[int, Any]) -> list[tuple[flo
     return line
 
 
-def _by_second(samples: Mapping[str, Any]) -> dict[str, list[tuple[float, float]]]:
-    return {name: [(float(s), v) for s, v in enumerate(rows)] for name, rows in samples.items()}
+def _farthest(lags: Mapping[str, Any]) -> dict[str, list[tuple[float, float]]]:
+    """The groups that were farthest behind."""
+    ranked = sorted(lags, key=lambda group: -max(behind for _, behind in lags[group]))
+    return {group: [(s, float(behind)) for s, behind in lags[group]] for group in ranked[:SHOWN]}
 
 
 def _heaviest(processes: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,7 +40,7 @@ from harness.load.result import (
     take_received,
     take_rows,
 )
-from harness.load.sampling import Sampler
+from harness.load.sampling import ConsumerLag, Sampler
 from harness.load.surroundings import environment, null_server, rows_made, rows_of_sink
 from harness.load.targets import VARIABLE, Targets, targets_of
 from harness.runtime.base import State
@@ -104,25 +104,38 @@ class LoadRun:
             # Wall clock minus monotonic: rows of a database have the one, requests the other.
             offset = time.time() - time.monotonic()
             pids = {name: each.pid for name, each in self._stack.instances.items()}
-            sampler = opened.enter_context(Sampler(pids))
+            sampler, lag = Sampler(pids), ConsumerLag(self._brokers())
+            opened.enter_context(sampler)
+            opened.enter_context(lag)
             raw = self._references(folder)
             collector = self._generate(folder, targets, raw)
             ledgers = self._received(collector, targets, offset)
         noise.append(loopback_echo())
-        return self._result(collector, ledgers, sampler, noise, began)
+        samples = {
+            "processes": {
+                name: {"samples": rows, "growth": growth(rows)}
+                for name, rows in sampler.samples.items()
+            },
+            "consumer_lag": lag.samples,
+        }
+        return self._result(collector, ledgers, samples, noise, began)
 
     def _targets(self, null: Endpoint) -> Targets:
         token = self._stack.book.token("dapr-api")
         return targets_of(self._stack.addresses(), token, null.http)
 
+    def _brokers(self) -> str:
+        nodes = self._stack.topology.nodes
+        exports = [each.exports(self._stack.book) for each in nodes if hasattr(each, "topics")]
+        return exports[0]["brokers"] if exports else ""
+
     def _references(self, folder: Path) -> subprocess.Popen[bytes] | None:
         """Raw Kafka and timers beside the load, where the stack has a broker."""
         rate = self._profile.rates.get("Publish")
-        nodes = self._stack.topology.nodes
-        exports = [each.exports(self._stack.book) for each in nodes if hasattr(each, "topics")]
-        if rate is None or not exports or len(self._profile.steps) > 1:
+        brokers = self._brokers()
+        if rate is None or not brokers or len(self._profile.steps) > 1:
             return None
-        words = [exports[0]["brokers"], "load-raw", f"{rate}", f"{self._profile.seconds}"]
+        words = [brokers, "load-raw", f"{rate}", f"{self._profile.seconds}"]
         command = [sys.executable, "-m", references.__name__, *words, str(folder / "raw.json")]
         return subprocess.Popen(command)
 
@@ -226,7 +239,7 @@ class LoadRun:
         self,
         collector: Collector,
         ledgers: Mapping[str, Mapping[str, int]],
-        sampler: Sampler,
+        samples: Mapping[str, Any],
         noise: Sequence[float],
         began: datetime,
     ) -> dict[str, Any]:
@@ -239,9 +252,10 @@ class LoadRun:
         done = sum(each["ok"] + each["failed"] for each in sent.values())
         refused = sum(c for (_, e), c in collector.errors.items() if e.startswith("refused"))
         generator = generator_cpu(collector)
+        late = lag_p99(collector, self._profile.warmup)
         marks = validity(
             generator,
-            lag_p99(collector, self._profile.warmup),
+            late,
             offered,
             done - refused,
             (noise[0], noise[1]),
@@ -261,11 +275,9 @@ class LoadRun:
             "thresholds": [asdict(each) for each in kept],
             "knee": self._knee(names),
             "noise": list(noise),
+            "late": late,
             "generator": generator,
-            "processes": {
-                name: {"samples": rows, "growth": growth(rows)}
-                for name, rows in sampler.samples.items()
-            },
+            **samples,
         }
 
     def _errors(

@@ -1,4 +1,4 @@
-"""What each process of a stack uses, second by second."""
+"""What a stack does under load, second by second: its processes, and its consumer groups."""
 
 from __future__ import annotations
 
@@ -6,43 +6,101 @@ import contextlib
 import threading
 import time
 from collections.abc import Mapping
+from typing import ClassVar
 
 import psutil
+
+from harness.ready.kafka import admin_of, end_offsets
 
 Samples = dict[str, list[tuple[float, float, int]]]
 """By node: seconds from the start, percent of a core, bytes of memory."""
 
+Lags = dict[str, list[tuple[float, int]]]
+"""By consumer group: seconds from the start, records it has not committed yet."""
 
-class Sampler:
-    """Looks once a second, for as long as it is entered.
+
+class Looking:
+    """Looks again and again, for as long as it is entered."""
+
+    period: ClassVar[float] = 1.0
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> None:
+        self._began = time.monotonic()
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def look(self, at: float) -> None:
+        """Once, so many seconds from the start."""
+        raise NotImplementedError
+
+    def _run(self) -> None:
+        while True:
+            self.look(time.monotonic() - self._began)
+            if self._over.wait(self.period):
+                return
+
+
+class Sampler(Looking):
+    """What each process uses.
 
     Args:
         pids: of the stack's processes, by node.
     """
 
     def __init__(self, pids: Mapping[str, int]) -> None:
+        super().__init__()
         self._processes = {}
         for name, pid in pids.items():
             with contextlib.suppress(psutil.Error):
                 self._processes[name] = psutil.Process(pid)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look)
         self.samples: Samples = {name: [] for name in self._processes}
 
-    def __enter__(self) -> Sampler:
-        self._began = time.monotonic()
-        self._thread.start()
-        return self
+    def look(self, at: float) -> None:
+        """At each process."""
+        for name, process in self._processes.items():
+            with contextlib.suppress(psutil.Error):
+                percent, memory = process.cpu_percent(), process.memory_info().rss
+                self.samples[name].append((at, percent, memory))
 
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
 
-    def _look(self) -> None:
-        while True:
-            for name, process in self._processes.items():
-                with contextlib.suppress(psutil.Error):
-                    percent, memory = process.cpu_percent(), process.memory_info().rss
-                    self.samples[name].append((time.monotonic() - self._began, percent, memory))
-            if self._over.wait(1.0):
-                return
+class ConsumerLag(Looking):
+    """How far each consumer group is behind the end of its topics.
+
+    Sidecars commit once a second, so what came in within the last one is behind in any case.
+
+    Args:
+        brokers: where to ask; "" when there is none.
+    """
+
+    period = 2.0
+
+    def __init__(self, brokers: str) -> None:
+        super().__init__()
+        self._admin = admin_of(brokers) if brokers else None
+        self.samples: Lags = {}
+
+    def look(self, at: float) -> None:
+        """At each group; a broker that does not answer is told elsewhere."""
+        from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
+
+        if self._admin is None:
+            return
+        with contextlib.suppress(KafkaException, TimeoutError):
+            listed = self._admin.list_consumer_groups(request_timeout=5).result(10).valid
+            for group in sorted(each.group_id for each in listed):
+                asked = [ConsumerGroupTopicPartitions(group)]
+                parts = self._admin.list_consumer_group_offsets(asked)[group].result(10)
+                read = {(p.topic, p.partition): p.offset for p in parts.topic_partitions}
+                ends = end_offsets(self._admin, sorted({topic for topic, _ in read}))
+                behind = sum(
+                    max(ends[topic][number] - max(offset, 0), 0)
+                    for (topic, number), offset in read.items()
+                )
+                self.samples.setdefault(group, []).append((at, behind))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from harness.deadline import Check
 from harness.endpoint import LOOPBACK, Endpoint
@@ -18,85 +19,103 @@ SCHEDULER_ID = "dapr-scheduler-server-0"
 
 
 @dataclass(frozen=True)
-class Placement(Plain):
-    """The placement service: where actors live."""
+class Service(Plain):
+    """A service of the control plane: what all of them have in common."""
 
-    tools = ("placement",)
+    inner: ClassVar[Sequence[str]] = ()
+    """Ports between the API's and those of health and metrics."""
 
-    name: str = "placement"
-
-    def plan(self, book: Book) -> Launch:
-        """One server with an in-memory store."""
-        api, raft, health, metrics = (
-            book.listen(self.name, port) for port in ("main", "raft", "health", "metrics")
-        )
-        return Launch(
-            name=self.name,
-            argv=(
-                str(book.tools.path("placement")),
-                "--id=p0",
-                # Its only member talks to itself.
-                f"--initial-cluster=p0={LOOPBACK}:{raft.port}",
-                f"--port={api.port}",
-                f"--listen-address={api.host}",
-                *_watched(health, metrics),
-                *_tls_flags(book, self.name),
-            ),
-            files=_anchors(book),
-            image="placement",
-            ports=(api.port, raft.port, health.port, metrics.port),
-            internal=(api.port, raft.port, metrics.port),
-            end_signal=signal.SIGKILL,
-        )
-
-    def checks(self, book: Book) -> Sequence[Check]:
-        """``/healthz`` is 200 once there is a leader."""
-        return (HttpCheck(f"{book.endpoint(self.name, 'health').http}/healthz", "health"),)
-
-
-@dataclass(frozen=True)
-class Scheduler(Plain):
-    """The scheduler service: when jobs fire. Its etcd keeps jobs in the node's folder."""
-
-    tools = ("scheduler",)
-
-    name: str = "scheduler"
+    name: str
 
     def plan(self, book: Book) -> Launch:
-        """One server with its own etcd."""
-        api, peer, client, health, metrics = (
-            book.listen(self.name, port) for port in ("main", "peer", "client", "health", "metrics")
-        )
-        home, broadcast = book.home(self.name), book.endpoint(self.name, viewer=NETWORK)
-        scheme = "https" if book.topology.mtls else "http"
+        """One server."""
+        listens = {
+            port: book.listen(self.name, port)
+            for port in ("main", *self.inner, "health", "metrics")
+        }
+        health, metrics = listens["health"], listens["metrics"]
         return Launch(
             name=self.name,
             # pflag without the rewriting of single dashes: every flag needs two.
             argv=(
-                str(book.tools.path("scheduler")),
-                f"--id={SCHEDULER_ID}",
-                f"--etcd-initial-cluster={SCHEDULER_ID}={scheme}://{LOOPBACK}:{peer.port}",
-                f"--etcd-client-port={client.port}",
-                f"--etcd-data-dir={home / 'etcd'}",
-                "--etcd-initial-election-tick-advance=true",
-                f"--identity-directory-write={home / 'identity'}",
-                f"--port={api.port}",
-                f"--listen-address={api.host}",
-                f"--override-broadcast-host-port={broadcast}",
-                *_watched(health, metrics),
-                *_tls_flags(book, self.name),
+                str(book.tools.path(self.tools[0])),
+                *self.flags(book, listens),
+                f"--port={listens['main'].port}",
+                f"--listen-address={listens['main'].host}",
+                f"--healthz-port={health.port}",
+                f"--healthz-listen-address={health.host}",
+                f"--metrics-port={metrics.port}",
+                f"--metrics-listen-address={metrics.host}",
             ),
-            files=_anchors(book),
-            image="scheduler",
-            ports=(api.port, peer.port, client.port, health.port, metrics.port),
-            internal=(api.port, peer.port, client.port, metrics.port),
-            # Its own way down can hang in 1.18.2; fixed in 1.18.3.
+            files=self.files(book),
+            image=self.tools[0],
+            ports=tuple(each.port for each in listens.values()),
+            internal=tuple(each.port for port, each in listens.items() if port != "health"),
+            # The scheduler's own way down can hang in 1.18.2; fixed in 1.18.3.
             end_signal=signal.SIGKILL,
         )
 
+    def flags(self, book: Book, listens: Mapping[str, Endpoint]) -> Sequence[str]:
+        """Those of its own."""
+        raise NotImplementedError
+
+    def files(self, book: Book) -> Mapping[str, str]:
+        """What lies in its folder."""
+        return {ANCHORS: book.authority().anchors} if book.topology.mtls else {}
+
     def checks(self, book: Book) -> Sequence[Check]:
-        """``/healthz`` is 200."""
+        """``/healthz`` is 200, of placement once there is a leader."""
         return (HttpCheck(f"{book.endpoint(self.name, 'health').http}/healthz", "health"),)
+
+    def _tls_flags(self, book: Book) -> Sequence[str]:
+        if not book.topology.mtls:
+            return ()
+        return (
+            "--tls-enabled",
+            f"--trust-anchors-file={book.home(self.name) / ANCHORS}",
+            f"--sentry-address={sentry_address(book, self.name)}",
+        )
+
+
+@dataclass(frozen=True)
+class Placement(Service):
+    """The placement service: where actors live. Its store is in memory."""
+
+    tools = ("placement",)
+    inner = ("raft",)
+
+    name: str = "placement"
+
+    def flags(self, book: Book, listens: Mapping[str, Endpoint]) -> Sequence[str]:
+        """One member, which talks to itself."""
+        peers = f"--initial-cluster=p0={LOOPBACK}:{listens['raft'].port}"
+        return ("--id=p0", peers, *self._tls_flags(book))
+
+
+@dataclass(frozen=True)
+class Scheduler(Service):
+    """The scheduler service: when jobs fire. Its etcd keeps jobs in the node's folder."""
+
+    tools = ("scheduler",)
+    inner = ("peer", "client")
+
+    name: str = "scheduler"
+
+    def flags(self, book: Book, listens: Mapping[str, Endpoint]) -> Sequence[str]:
+        """With its own etcd."""
+        home, broadcast = book.home(self.name), book.endpoint(self.name, viewer=NETWORK)
+        scheme = "https" if book.topology.mtls else "http"
+        peer = f"{scheme}://{LOOPBACK}:{listens['peer'].port}"
+        return (
+            f"--id={SCHEDULER_ID}",
+            f"--etcd-initial-cluster={SCHEDULER_ID}={peer}",
+            f"--etcd-client-port={listens['client'].port}",
+            f"--etcd-data-dir={home / 'etcd'}",
+            "--etcd-initial-election-tick-advance=true",
+            f"--identity-directory-write={home / 'identity'}",
+            f"--override-broadcast-host-port={broadcast}",
+            *self._tls_flags(book),
+        )
 
 
 ANCHORS = "anchors.pem"
@@ -104,79 +123,36 @@ CONFIGURATION = "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata: {n
 
 
 @dataclass(frozen=True)
-class Sentry(Plain):
-    """The sentry service: who is who. It comes along in a topology with ``mtls=True``."""
+class Sentry(Service):
+    """The sentry service: who is who. It comes along in a topology with ``mtls=True``.
+
+    Outside Kubernetes it believes what a sidecar says of itself (validator ``insecure``).
+    """
 
     tools = ("sentry",)
 
     name: str = "sentry"
 
-    def plan(self, book: Book) -> Launch:
-        """One server that signs with this stack's issuer.
+    def flags(self, book: Book, listens: Mapping[str, Endpoint]) -> Sequence[str]:
+        """It signs with this stack's issuer."""
+        home = book.home(self.name)
+        return (f"--config={home / 'config.yaml'}", f"--issuer-credentials={home}")
 
-        Outside Kubernetes it believes what a sidecar says of itself (validator ``insecure``).
-        """
-        api, health, metrics = (book.listen(self.name, port) for port in SENTRY_PORTS)
-        home, authority = book.home(self.name), book.authority()
-        return Launch(
-            name=self.name,
-            argv=(
-                str(book.tools.path("sentry")),
-                f"--config={home / 'config.yaml'}",
-                f"--issuer-credentials={home}",
-                f"--port={api.port}",
-                f"--listen-address={api.host}",
-                *_watched(health, metrics),
-            ),
-            # A configuration that is not there is fatal, an empty one is not.
-            files={
-                "config.yaml": CONFIGURATION,
-                "ca.crt": authority.anchors,
-                "issuer.crt": authority.certificate,
-                "issuer.key": authority.key,
-            },
-            image="sentry",
-            ports=(api.port, health.port, metrics.port),
-            internal=(api.port, metrics.port),
-            end_signal=signal.SIGKILL,
-        )
-
-    def checks(self, book: Book) -> Sequence[Check]:
-        """``/healthz`` is 200."""
-        return (HttpCheck(f"{book.endpoint(self.name, 'health').http}/healthz", "health"),)
+    def files(self, book: Book) -> Mapping[str, str]:
+        """A configuration that is not there is fatal, an empty one is not."""
+        authority = book.authority()
+        return {
+            "config.yaml": CONFIGURATION,
+            "ca.crt": authority.anchors,
+            "issuer.crt": authority.certificate,
+            "issuer.key": authority.key,
+        }
 
     def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
         """``address``: where certificates are asked for."""
         return {"address": str(book.endpoint(self.name, viewer=viewer))}
 
 
-SENTRY_PORTS = ("main", "health", "metrics")
-
-
 def sentry_address(book: Book, viewer: str) -> str:
     """Where a node asks for its certificate, which makes sentry a need of it."""
     return book.fill("${sentry.address}", f"mTLS of {viewer}", viewer)
-
-
-def _watched(health: Endpoint, metrics: Endpoint) -> tuple[str, ...]:
-    """Where a service tells how it is."""
-    return (
-        f"--healthz-port={health.port}",
-        f"--healthz-listen-address={health.host}",
-        f"--metrics-port={metrics.port}",
-        f"--metrics-listen-address={metrics.host}",
-    )
-
-
-def _tls_flags(book: Book, node: str) -> tuple[str, ...]:
-    if not book.topology.mtls:
-        return ()
-    return (
-        "--tls-enabled",
-        f"--trust-anchors-file={book.home(node) / ANCHORS}",
-        f"--sentry-address={sentry_address(book, node)}",
-    )
-
-
-def _anchors(book: Book) -> dict[str, str]:
-    return {ANCHORS: book.authority().anchors} if book.topology.mtls else {}

@@ -1,4 +1,4 @@
-"""Run every bench, print a table and write bench.json."""
+"""Run every bench, print a table with anchors, gates and moonshots, and write bench.json."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from harness import Settings
-from tests.bench import chain, delivery, jobs, load, observer, orphans, outbox, start
-from tests.bench.numbers import Figures
+from tests.bench import chain, delivery, jobs, load, observer, orphans, outbox, reminders, start
+from tests.bench.numbers import Bound, Figures, Measure
 from tests.engine import engine_obstacle
 
 Bench = Callable[[Settings], Figures]
@@ -28,6 +29,7 @@ EVERYWHERE: dict[str, Bench] = {
     "load, calls at a rate that two cores hold": load.invoke,
     "load, the generator itself": load.generator,
     "load, jobs a second": jobs.rates,
+    "load, reminders of actors": reminders.reminders,
     "load, what watching costs": observer.observer,
     "invoke chain": chain.invocation,
     "outbox under fire": outbox.under_fire,
@@ -43,32 +45,65 @@ def main() -> None:
     """All of them, or those whose title has every word of the command line in it."""
     # Redpanda's image is not everywhere, and processes cannot run it.
     settings = replace(Settings.load(), offline=True, broker="kafka")
-    out, table = Console(), Table(title="bench", title_justify="left", show_header=False)
-    file = Path("bench.json")
+    out, file = Console(), Path("bench.json")
     # A part of the benches leaves the figures of the others.
     known = json.loads(file.read_text()) if sys.argv[1:] and file.is_file() else {}
+    measured = _measured(settings, out)
     found = {
         **known,
         "machine": {"cores": os.cpu_count(), "system": platform.platform()},
         "python": platform.python_version(),
-        **_measured(settings, out),
+        **{title: _plain(figures) for title, figures in measured.items()},
     }
-    for title, figures in found.items():
-        if isinstance(figures, dict) and title != "machine":
-            table.add_row(f"[bold]{title}[/]", "")
-            for name, value in figures.items():
-                table.add_row(name, f"{value:.3g}")
     file.write_text(json.dumps(found, indent=2) + "\n")
-    out.print(table)
+    out.print(_table(measured))
 
 
-def _measured(settings: Settings, out: Console) -> dict[str, Any]:
+def _plain(figures: Figures) -> dict[str, Any]:
+    """For a file."""
+    return {
+        name: each
+        if isinstance(each, float | int)
+        else {**asdict(each), "gate": str(each.gate), "moonshot": str(each.moonshot or "")}
+        for name, each in figures.items()
+    }
+
+
+def _table(measured: Mapping[str, Figures]) -> Table:
+    table = Table(title="bench", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("")
+    for title in ("", "95 % interval"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for title in ("anchor", "gate", "moonshot"):
+        table.add_column(title)
+    for title, figures in measured.items():
+        table.add_row(f"[bold]{title}[/]")
+        for name, each in figures.items():
+            table.add_row(*_row(name, each))
+    return table
+
+
+def _row(name: str, each: float | Measure) -> list[str]:
+    if not isinstance(each, Measure):
+        return [name, f"{each:.3g}"]
+    between = "" if each.low is None else f"{each.low:.3g} to {each.high:.3g}"
+    marks = [_judged(bound, each.value) for bound in (each.gate, each.moonshot)]
+    return [name, f"{each.value:.3g}", between, each.anchor, *marks]
+
+
+def _judged(bound: Bound | None, value: float) -> str:
+    if bound is None:
+        return ""
+    return f"{bound} [green]met[/]" if bound.met(value) else f"{bound} [red]missed[/]"
+
+
+def _measured(settings: Settings, out: Console) -> dict[str, Figures]:
     benches = dict(EVERYWHERE)
     if obstacle := engine_obstacle():
         out.print(f"nothing on containers is measured: {obstacle}")
     else:
         benches |= WITH_AN_ENGINE
-    found = {}
+    found: dict[str, Figures] = {}
     for title, bench in benches.items():
         if all(word in title for word in sys.argv[1:]):
             out.print(f"{title} ...")

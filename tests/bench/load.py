@@ -24,18 +24,24 @@ from harness.load.result import figures
 from harness.load.runner import LoadRun
 from harness.ready.tcp import TcpCheck
 from loadtests.topology import load
-from tests.bench.numbers import Figures
+from tests.bench.numbers import Bound, Figures, Measure, around, at_least, at_most
 from tests.load.test_truth import FILE, two_ports
 
 ROOT = Path(__file__).parent.parent.parent
 PERIOD, STALL, RATE, SECONDS = 4.0, 0.5, 1000, 24
-TRUTH = {"p90": 100.0, "p99": 460.0}
-"""Milliseconds: an eighth of all requests meets a stall, and waits for what is left of 500 ms."""
-GATES: Mapping[tuple[str, str, str], tuple[str, float, float]] = {
-    ("publish", "raw Kafka acknowledged", "p50"): ("B7", 3.0, 1.8),
-    ("publish by gRPC", "raw Kafka acknowledged", "p50"): ("B7 gRPC", 3.0, 1.8),
-    ("publish to handler", "raw Kafka to consumer", "p50"): ("B8", 3.0, 1.8),
-    ("publish to handler", "raw Kafka to consumer", "p99"): ("B8", 3.0, 2.0),
+TRUTH = {
+    "p90": (100.0, at_least(1), at_least(1)),
+    "p99": (460.0, around(1, 0.02), around(1, 0.01)),
+}
+"""Milliseconds: an eighth of all requests meets a stall, and waits for what is left of 500 ms.
+
+All that waited are answered at once, one after the other: a p90 may be above, and never below.
+"""
+GATES: Mapping[tuple[str, str, str], tuple[str, Bound, Bound]] = {
+    ("publish", "raw Kafka acknowledged", "p50"): ("B7", at_most(3), at_most(1.8)),
+    ("publish by gRPC", "raw Kafka acknowledged", "p50"): ("B7", at_most(3), at_most(1.8)),
+    ("publish to handler", "raw Kafka to consumer", "p50"): ("B8", at_most(3), at_most(1.8)),
+    ("publish to handler", "raw Kafka to consumer", "p99"): ("B8", at_most(3), at_most(2)),
 }
 DAPR_INVOKE = 3.67
 """Dapr's own report of 1.18: the mean by two sidecars, of the mean without."""
@@ -44,14 +50,16 @@ DAPR_INVOKE = 3.67
 def latency(settings: Settings) -> Figures:
     """A minute of the profile `latency`."""
     result = _run(settings, "latency")
-    found = _validity(result)
+    found = validity_of(result)
     for each in result["overheads"]:
         for figure in ("p50", "p99"):
             key = (each["name"], each["beside"], figure)
             if key in GATES:
                 name, gate, moonshot = GATES[key]
-                title = f"{name} {each['name']} / {each['beside']}, {figure}"
-                found |= _interval(title, each["ratios"][figure], gate, moonshot)
+                anchor, ratio = each["beside"], each["ratios"][figure]
+                found[f"{name} {each['name']}, {figure}"] = Measure(
+                    **ratio, anchor=anchor, gate=gate, moonshot=moonshot
+                )
     found |= _jobs(result)
     for name in ("publish", "publish to handler", "page creates a task", "floor"):
         for figure in ("p50", "p99"):
@@ -64,17 +72,20 @@ def invoke(settings: Settings) -> Figures:
     result = _run(settings, "invoke")
     each = next(e for e in result["overheads"] if e["name"].startswith("invoke"))
     rate = result["profile"]["rates"]["Invoke"]
-    found = _validity(result)
-    found["B9 calls a second, both ways together"] = rate
-    found["B9 system CPU, percent of all cores"] = _cpu(result)
-    found |= _interval("B9 mean, ratio", each["ratios"]["mean"], *_around(DAPR_INVOKE))
+    found = validity_of(result)
+    found["calls a second, both ways together"] = rate
+    found["B9 mean"] = Measure(
+        **each["ratios"]["mean"], anchor=f"directly; Dapr's report: {DAPR_INVOKE:g}",
+        gate=around(DAPR_INVOKE, 0.15),
+    )  # fmt: skip
     for figure, gate, moonshot in (("p50", 0.05, 0.02), ("p90", 0.05, 0.02), ("p99", 0.1, 0.1)):
         ratio = Interval(**each["ratios"][figure])
-        found[f"B9 {figure}, ratio"] = ratio.value
-        title = f"B9 {figure}, half-width of its interval (gate {gate:g}, moonshot {moonshot:g})"
-        found[title] = ratio.half_width
+        found[f"{figure} / directly"] = ratio.value
+        found[f"B9 {figure}, half-width of its interval"] = Measure(
+            ratio.half_width, f"{ratio}", at_most(gate), at_most(moonshot)
+        )
     for end in ("low", "value", "high"):
-        found[f"B9 two sidecars add, mean, ms, {end}"] = each["mean"][end]
+        found[f"two sidecars add, mean, ms, {end}"] = each["mean"][end]
     return found
 
 
@@ -84,22 +95,18 @@ def _run(settings: Settings, name: str) -> dict[str, Any]:
         return LoadRun(stack, profile, ROOT / "loadtests" / "locustfile.py").run()
 
 
-def _validity(result: Mapping[str, Any]) -> Figures:
-    found: Figures = {"valid (1 yes)": float(result["valid"])}
-    for mark in result["validity"]:
-        found[f"{mark['name']}: {mark['fact']} (1 met)"] = float(mark["met"])
-    return found
-
-
-def _around(anchor: float) -> tuple[str, str]:
-    return f"{anchor * 0.85:.2f} to {anchor * 1.15:.2f}", "-"
-
-
-def _interval(title: str, figure: Mapping[str, float], gate: object, moonshot: object) -> Figures:
+def validity_of(result: Mapping[str, Any]) -> Figures:
+    before, after = result["noise"]
+    busiest = max(map(statistics.fmean, result["generator"].values()))
     return {
-        f"{title} (gate {gate}, moonshot {moonshot})": figure["value"],
-        f"{title}, low": figure["low"],
-        f"{title}, high": figure["high"],
+        "valid (1 yes)": float(result["valid"]),
+        "noise probe before, us": before,
+        "noise probe after, us": after,
+        "slots late, p99, ms": result["late"],
+        "generator CPU, percent of a core": max(
+            map(statistics.fmean, result["generator"].values())
+        ),
+        "CPU of the stack, percent of all cores": _cpu(result),
     }
 
 
@@ -115,13 +122,16 @@ def _cpu(result: Mapping[str, Any]) -> float:
 def _jobs(result: Mapping[str, Any]) -> Figures:
     fired = result["names"]["job due-time error"]["intended"]
     ledger = result["ledgers"]["job due-time error"]
+    timer = result["names"]["asyncio timer"]["intended"]
+    wrong = ledger["early"] + ledger["lost"]
+    late = "Dapr's tests allow 500 ms"
     return {
-        "B10 jobs": ledger["acknowledged"],
-        "B10 jobs that fired early (gate 0)": ledger["early"],
-        "B10 jobs that did not fire": ledger["lost"],
-        "B10 due-time error, p99, ms (gate 100, moonshot 25)": fired["p99"],
-        "B10 asyncio timer, p99, ms": result["names"]["asyncio timer"]["intended"]["p99"],
-        "B11 schedule acknowledged, p50, ms": result["names"]["job schedule"]["intended"]["p50"],
+        "jobs": ledger["acknowledged"],
+        "B10 early or never": Measure(wrong, "none may be", at_most(0), at_most(0)),
+        "B10 late, p99, ms": Measure(fired["p99"], late, at_most(100), at_most(25)),
+        "late, p50, ms": fired["p50"],
+        "asyncio timer late, p99, ms": timer["p99"],
+        "schedule acknowledged, p50, ms": result["names"]["job schedule"]["intended"]["p50"],
     }
 
 
@@ -141,21 +151,23 @@ def generator(_settings: Settings) -> Figures:
         # asked then waits for the generator.
         measured = {**_locust(host, "Floor"), **_locust(host, "Get")}
         floor = measured["floor"]["service"]["p50"]
-        found: Figures = {"B12 generator's floor, service, p50, ms": floor}
+        found: Figures = {"generator's floor, service, p50, ms": floor}
         if wrk := shutil.which("wrk"):
             theirs = _wrk(wrk, f"http://127.0.0.1:{port + 1}/")
-            found["B12 wrk, one connection, p50, ms"] = theirs
-            found["B12 floor / wrk (gate 2.5, moonshot 1.5)"] = floor / theirs
+            found["wrk, one connection, p50, ms"] = theirs
+            found["B12 floor, p50"] = Measure(
+                floor / theirs, "wrk, one connection", at_most(2.5), at_most(1.5)
+            )
     finally:
         for server in servers:
             server.terminate()
             server.wait()
-    judged = {"p90": "never below 1", "p99": "gate 0.98 to 1.02, moonshot 0.99 to 1.01"}
-    for percentile, truth in TRUTH.items():
-        theirs, ours = measured["the server's own"]["intended"], measured["get"]["intended"]
-        share = ours[percentile] / truth
-        found[f"B13 {percentile} / arithmetic ({judged[percentile]})"] = share
-        found[f"B13 {percentile} / the server's own"] = ours[percentile] / theirs[percentile]
+    for percentile, (truth, gate, moonshot) in TRUTH.items():
+        theirs, ours = (measured[n]["intended"][percentile] for n in ("the server's own", "get"))
+        found[f"B13 {percentile} with stalls"] = Measure(
+            ours / truth, f"arithmetic: {truth:g} ms", gate, moonshot
+        )
+        found[f"{percentile} / the server's own"] = ours / theirs
     return found
 
 

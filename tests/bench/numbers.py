@@ -2,11 +2,66 @@
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-Figures = dict[str, float]
+
+@dataclass(frozen=True)
+class Bound:
+    """Where a figure should be."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    def met(self, value: float) -> bool:
+        """Whether it is."""
+        return self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        if self.low == -math.inf:
+            return f"≤ {self.high:g}"
+        return f"≥ {self.low:g}" if self.high == math.inf else f"{self.low:g} to {self.high:g}"
+
+
+def at_most(high: float) -> Bound:
+    """No more than this."""
+    return Bound(high=high)
+
+
+def at_least(low: float) -> Bound:
+    """No less than this."""
+    return Bound(low=low)
+
+
+def around(middle: float, share: float) -> Bound:
+    """Not farther away than a share of it."""
+    return Bound(middle * (1 - share), middle * (1 + share))
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure that is held against something.
+
+    Attributes:
+        low: of its interval of 95 %, where there is one.
+        high: likewise.
+        anchor: what it is compared with, and whose word that is.
+        gate: where it must be.
+        moonshot: where we want it to be.
+    """
+
+    value: float
+    anchor: str
+    gate: Bound
+    moonshot: Bound | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+Figures = dict[str, float | Measure]
 
 
 def bootstrap(values: Sequence[float], rounds: int = 2000) -> tuple[float, float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 from harness import Settings, World, running
 from harness.load.arrivals import Step
@@ -14,19 +13,20 @@ from harness.load.profile import Profile
 from harness.load.runner import LoadRun
 from harness.load.surroundings import rows_of_sink
 from loadtests.topology import watched
-from tests.bench.numbers import Figures
+from tests.bench.load import validity_of
+from tests.bench.numbers import Figures, Measure, at_most
 
 RATE, SECONDS, WARMUP = 60, 45.0, 5.0
 PROFILE = Profile(name="observer", rates={"Watch": RATE}, steps=(Step(1, SECONDS),), warmup=WARMUP)
 RECORDED = 20_000
-GATE = "(gate 1.03, moonshot 1.01)"
+GATE, MOONSHOT = at_most(1.03), at_most(1.01)
 
 
 def observer(settings: Settings) -> Figures:
     """Events to two sinks in turn, one of them behind an inbox."""
     with running(watched, settings) as stack, World(stack) as world:
         inbox = world.inbox("watched-sink")
-        result = LoadRun(stack, PROFILE, Path(__file__).with_name("observer_locustfile.py")).run()
+        result = LoadRun(stack, PROFILE, Path(__file__).with_name("locustfile.py")).run()
         sent = sum(result["names"][name]["ok"] for name in ("watched", "not watched"))
         plain = rows_of_sink(world.app_url("load-sink"), int(sent / 2))
         behind = rows_of_sink(world.app_url("watched-sink"), int(sent / 2))
@@ -39,12 +39,14 @@ def observer(settings: Settings) -> Figures:
     publish = result["names"]["not watched"]["intended"]["p50"]
     recorder = _recorder()
     return {
-        "valid (1 yes)": float(result["valid"]),
-        "publish to handler, not watched, events": len(plain),
-        **_figures("what the inbox says / not watched", overhead("inbox", "plain", rounds)),
-        **_figures("what the app behind it says / not watched", overhead("app", "plain", rounds)),
-        "B16 generator's recorder, us a request": recorder,
-        f"B16 recorder / publish, p50, as a ratio {GATE}": 1 + recorder / 1000 / publish,
+        **validity_of(result),
+        "events to each": len(plain),
+        **_figures("publish to inbox", overhead("inbox", "plain", rounds)),
+        **_figures("publish to the app behind it", overhead("app", "plain", rounds)),
+        "generator's recorder, us a request": recorder,
+        "B16 publish with the generator's recorder, p50": Measure(
+            1 + recorder / 1000 / publish, "without", GATE, MOONSHOT
+        ),
     }
 
 
@@ -57,14 +59,13 @@ def _rounds(moments: list[tuple[float, float]]) -> dict[int, list[float]]:
     return found
 
 
-def _figures(title: str, found: Overhead | None) -> dict[str, Any]:
+def _figures(title: str, found: Overhead | None) -> Figures:
     assert found is not None
     p50 = found.ratios["p50"]
+    anchor = "to an app without an inbox"
     return {
-        f"B16 {title}, p50 {GATE}": p50.value,
-        f"B16 {title}, p50, low": p50.low,
-        f"B16 {title}, p50, high": p50.high,
-        f"B16 {title}, mean, ms": found.mean.value,
+        f"B16 {title}, p50": Measure(p50.value, anchor, GATE, MOONSHOT, p50.low, p50.high),
+        f"{title}, difference of means, ms": found.mean.value,
     }
 
 

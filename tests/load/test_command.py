@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import textwrap
 import threading
 from pathlib import Path
 
@@ -64,6 +65,57 @@ def test_the_smoke_profile_ends_with_a_whole_report(tmp_path: Path, runtime: str
         p.name for p in out.iterdir()
     }
     assert [] == leftovers(tmp_path)
+
+
+OWN = {
+    "own.py": """
+        from harness import Receiver, Topology
+        tiny = Topology(Receiver(mail=False))
+    """,
+    "loadtests/locustfile.py": """
+        from harness.load import dapr_users
+        class Floor(dapr_users.Floor): pass
+    """,
+    "loadtests/profiles/mine.toml": "warmup = 1\nsteps = [[1, 5]]\n[rates]\nFloor = 50\n",
+    "loadtests/profiles/more.toml": "warmup = 1\nsteps = [[1, 5]]\n[rates]\nFloor = 60\n",
+}
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A project of somebody else's: a topology, users, two profiles, no budgets."""
+    for name, text in OWN.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(textwrap.dedent(text))
+    (tmp_path / "pyproject.toml").touch()
+    return tmp_path
+
+
+def in_own(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """The command line, there."""
+    environment_ = {**environment(folder), "PYTHONPATH": str(folder)}
+    command = [*CLI, "load", *words, "--topology", "own:tiny", "--runtime", "processes"]
+    return subprocess.run(command, cwd=folder, env=environment_, capture_output=True, text=True)
+
+
+def test_a_run_is_compared_with_an_earlier_one(own: Path) -> None:
+    """In a project of one's own; what cannot be compared is told before anything starts."""
+    first = in_own(own, "mine")
+    file = own / "artefacts" / "load" / "mine.json"
+    earlier = json.loads(file.read_text())
+    # However busy this machine is: it is to be compared.
+    (own / "earlier.json").write_text(json.dumps({**earlier, "valid": True}))
+
+    again = in_own(own, "mine", "--compare", "earlier.json")
+    other = in_own(own, "more", "--compare", "earlier.json")
+
+    assert "floor" in first.stdout, first.stderr
+    valid = json.loads(file.read_text())["valid"]
+    said = "of 2 figures have not changed" if valid else "not compared: this run is void"
+    assert said in again.stdout
+    assert again.returncode == (0 if valid else 4)
+    assert (2, True) == (other.returncode, "differ in rates" in other.stderr)
+    assert not (own / "artefacts" / "load" / "more.json").exists()
 
 
 def test_a_stack_that_dies_on_the_way_is_told_with_what_was_measured(tmp_path: Path) -> None:

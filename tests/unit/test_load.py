@@ -383,7 +383,10 @@ def result(took: float = 0.002, **profile: Any) -> dict[str, Any]:
         "knee": None,
         "noise": [20, 21],
         "generator": {"locust 1": [10.0, 12.0]},
-        "processes": {"daprd": {"samples": [(0.0, 5.0, 50_000_000), (1.0, 6.0, 51_000_000)]}},
+        "processes": {
+            "daprd": {"samples": [(0.0, 5.0, 50_000_000), (1.0, 6.0, 51_000_000)], "growth": 0.02}
+        },
+        "consumer_lag": {"load-sink": [(0.0, 3), (2.0, 40)]},
     }  # fmt: skip
 
 
@@ -395,7 +398,7 @@ def test_a_report_is_whole_and_needs_nothing_else(tmp_path: Path) -> None:
     html = written[0].read_text()
     assert not re.search(r"(src|href)=|url\(|@import", html)
     assert "a &lt;test&gt;" in html
-    assert html.count("<svg") == 5
+    assert html.count("<svg") == 6
     assert result()["names"].keys() == read_result(written[1])["names"].keys()
     assert not list((tmp_path / "out").glob(".*"))
 
@@ -449,17 +452,17 @@ def test_a_result_is_compared_with_its_own_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "message"),
+    ("earlier", "message"),
     [
         (result(lanes=2), "differ in lanes"),
         (result(rates={"Publish": 1.0}), "differ in rates"),
-        ({**result(), "valid": False}, "later run is void"),
+        ({**result(), "valid": False}, "earlier run is void"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(other: Mapping[str, Any], message: str) -> None:
+def test_what_cannot_be_compared_is_refused(earlier: Mapping[str, Any], message: str) -> None:
     """Runs of different shape, and void ones."""
     with pytest.raises(ConfigError, match=message):
-        compare(result(), other)
+        compare(earlier, result())
 
 
 def test_a_file_that_is_no_result(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness import ConfigError, Kafka, Postgres
-from harness.multi_app import multi_app
+from harness.multi_app import multi_app, topology_of
 from harness.nodes.app import App
 from harness.nodes.sidecar import Sidecar
 from harness.runfile import RunApp, read_runfile
@@ -260,7 +260,8 @@ def test_only_what_is_referred_to_comes_along(tmp_path: Path) -> None:
     (tmp_path / "web").mkdir()
     project(tmp_path, dapr_yaml=small('  env: {URL: "${postgres.dsn}"}\n'))
 
-    topology = multi_app(tmp_path / "dapr.yaml", Kafka(), Postgres(), needed_only=True)
+    file = read_runfile(tmp_path / "dapr.yaml")
+    topology = topology_of(file, Kafka(), Postgres(), needed_only=True)
 
     assert "postgres" in topology
     assert "kafka" not in topology

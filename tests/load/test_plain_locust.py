@@ -1,0 +1,102 @@
+"""The users of the reference system under Locust itself, against a stack that is up."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from harness.deadline import Deadline, Observation, poll
+from harness.endpoint import LOOPBACK
+from harness.load.collector import Collector
+from harness.load.result import figures
+from tests.support import CLI, ROOT, environment, leftovers
+
+pytestmark = pytest.mark.real
+
+LOCUST = [sys.executable, "-m", "locust", "-f", str(ROOT / "loadtests" / "locustfile.py")]
+USERS = ["publish", "publish by gRPC", "publish a notification", "state transaction"]
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The reference system and its sink, left up; the environment in which it is found."""
+    env = environment(tmp_path)
+
+    def run(*words: str) -> None:
+        done = subprocess.run([*CLI, *words], cwd=ROOT, env=env, capture_output=True, text=True)
+        assert 0 == done.returncode, done.stderr
+
+    run(
+        "up", "--topology", "loadtests.topology:load", "--runtime", "processes", "--broker", "kafka"
+    )
+    yield env
+    run("down")
+    assert [] == leftovers(tmp_path)
+
+
+def test_two_processes_without_a_page(up: dict[str, str], tmp_path: Path) -> None:
+    """Totals are the sum of the parts, for us and for Locust, and nothing has failed."""
+    file = tmp_path / "r.json"
+    done = subprocess.run(
+        [*LOCUST, "--headless", "--only-summary", "-u", "14", "-r", "14", "-t", "30s", "--json",
+         "--processes", "2", "--rate", "10", "--lanes", "2", "--steps", "[[1, 5]]",
+         "--results", str(file)],
+        cwd=ROOT, env=up, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert 0 == done.returncode, done.stderr
+    collector = Collector()
+    collector.absorb(json.loads(file.read_text()))
+    found = figures(collector, 0)
+    # Each process prints its own; the last and longest is the master's.
+    printed = json.loads(done.stdout[done.stdout.rindex("\n[\n") :])
+
+    rows = {row["name"]: row for row in printed}
+    assert {*USERS} <= found.keys() == rows.keys()
+    for name, row in found.items():
+        assert row["offered"] == row["ok"] == row["intended"]["count"] > 0, (name, row["errors"])
+        assert (row["offered"], 0) == (rows[name]["num_requests"], rows[name]["num_failures"])
+
+
+def test_locusts_own_page(up: dict[str, str]) -> None:
+    """Started and stopped from there; what it shows are our users' requests."""
+    with socket.create_server((LOOPBACK, 0)) as free:
+        port = free.getsockname()[1]
+    page = f"http://{LOOPBACK}:{port}"
+    words = ["--web-host", LOOPBACK, "--web-port", str(port), "--rate", "20"]
+    with (
+        subprocess.Popen([*LOCUST, *words], cwd=ROOT, env=up, stderr=subprocess.DEVNULL) as locust,
+        httpx.Client(base_url=page, trust_env=False) as client,
+    ):
+        try:
+            assert poll(lambda: _answers(client), Deadline(30)).ok
+            assert "<title>Locust</title>" in client.get("/").text
+            swarm = {"user_count": 7, "spawn_rate": 7, "host": "http://127.0.0.1"}
+            assert client.post("/swarm", data=swarm).json()["success"]
+            seen = poll(lambda: _shown(client), Deadline(30))
+            assert seen.ok, seen.fact
+            assert client.get("/stop").json()["success"]
+        finally:
+            locust.terminate()
+    assert 0 == locust.returncode
+
+
+def _answers(client: httpx.Client) -> Observation:
+    try:
+        return Observation(client.get("/").status_code == 200)
+    except httpx.TransportError as error:
+        return Observation(False, str(error))
+
+
+def _shown(client: httpx.Client) -> Observation:
+    stats: list[dict[str, Any]] = client.get("/stats/requests").json()["stats"]
+    rows = {row["name"]: (row["num_requests"], row["num_failures"]) for row in stats}
+    counted = all(rows.get(name, (0, 0))[0] > 5 and rows[name][1] == 0 for name in USERS)
+    return Observation(counted, f"{rows}")
