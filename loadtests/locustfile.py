@@ -2,7 +2,7 @@
 
 dapr-harness up --topology loadtests.topology:load
 locust -f loadtests/locustfile.py            # with its page
-locust -f loadtests/locustfile.py --headless -u 7 --rate 10 -t 30s --processes 2
+locust -f loadtests/locustfile.py --headless -u 8 --rate 10 -t 30s --processes 2
 """
 
 from __future__ import annotations

@@ -145,6 +145,9 @@ def _print_changes(earlier: Mapping[str, Any], result: Mapping[str, Any]) -> Non
         out.print("not compared: this run is void")
         return
     changes = compare(earlier, result)
+    if not changes:
+        out.print("not compared: three seconds of one name in both runs are the least")
+        return
     for each in changes:
         if each.verdict != "noise":
             out.print(

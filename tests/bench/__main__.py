@@ -20,6 +20,9 @@ from tests.bench import chain, delivery, jobs, load, observer, orphans, outbox, 
 from tests.bench.numbers import Bound, Figures, Measure
 from tests.engine import engine_obstacle
 
+WIDTH = 150
+"""Columns where there is no terminal."""
+
 Bench = Callable[[Settings], Figures]
 EVERYWHERE: dict[str, Bench] = {
     "B1 start of the reference stack, processes": start.on_processes,
@@ -46,6 +49,8 @@ def main() -> None:
     # Redpanda's image is not everywhere, and processes cannot run it.
     settings = replace(Settings.load(), offline=True, broker="kafka")
     out, file = Console(), Path("bench.json")
+    if not out.is_terminal:
+        out = Console(width=WIDTH)
     # A part of the benches leaves the figures of the others.
     known = json.loads(file.read_text()) if sys.argv[1:] and file.is_file() else {}
     measured = _measured(settings, out)

@@ -103,9 +103,7 @@ def validity_of(result: Mapping[str, Any]) -> Figures:
         "noise probe before, us": before,
         "noise probe after, us": after,
         "slots late, p99, ms": result["late"],
-        "generator CPU, percent of a core": max(
-            map(statistics.fmean, result["generator"].values())
-        ),
+        "generator CPU, percent of a core": busiest,
         "CPU of the stack, percent of all cores": _cpu(result),
     }
 

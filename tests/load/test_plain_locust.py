@@ -46,7 +46,7 @@ def test_two_processes_without_a_page(up: dict[str, str], tmp_path: Path) -> Non
     """Totals are the sum of the parts, for us and for Locust, and nothing has failed."""
     file = tmp_path / "r.json"
     done = subprocess.run(
-        [*LOCUST, "--headless", "--only-summary", "-u", "14", "-r", "14", "-t", "30s", "--json",
+        [*LOCUST, "--headless", "--only-summary", "-u", "16", "-r", "16", "-t", "30s", "--json",
          "--processes", "2", "--rate", "10", "--lanes", "2", "--steps", "[[1, 5]]",
          "--results", str(file)],
         cwd=ROOT, env=up, capture_output=True, text=True, timeout=120,
@@ -78,11 +78,11 @@ def test_locusts_own_page(up: dict[str, str]) -> None:
         try:
             assert poll(lambda: _answers(client), Deadline(30)).ok
             assert "<title>Locust</title>" in client.get("/").text
-            swarm = {"user_count": 7, "spawn_rate": 7, "host": "http://127.0.0.1"}
+            swarm = {"user_count": 8, "spawn_rate": 8, "host": "http://127.0.0.1"}
             assert client.post("/swarm", data=swarm).json()["success"]
             seen = poll(lambda: _shown(client), Deadline(30))
             assert seen.ok, seen.fact
-            assert client.get("/stop").json()["success"]
+            assert client.post("/stop").json()["success"]
         finally:
             locust.terminate()
     assert 0 == locust.returncode
