@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 WIDTH, HEIGHT = 720, 260
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 12, 34
+LEFT, RIGHT, TOP, BOTTOM = 56, 16, 24, 34
 COLOURS = ("#2563eb", "#dc2626", "#16a34a", "#d97706", "#7c3aed", "#0891b2", "#be185d", "#4d7c0f")
 Points = Sequence[tuple[float, float]]
 
@@ -53,7 +53,7 @@ def _chart(
         y = scale.place(value)
         parts.append(_element("line", "", klass="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y))
         parts.append(_element("text", f"{value:g}", x=LEFT - 6, y=y + 4, text_anchor="end"))
-    parts.append(_element("text", unit, x=4, y=TOP + 2))
+    parts.append(_element("text", unit, x=4, y=TOP - 12))
     for x, label in ticks:
         if x <= right * 1.001:
             place = _across(x, right)

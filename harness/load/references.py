@@ -25,6 +25,9 @@ from harness.load.collector import Collector
 from harness.load.precedence import take_precedence
 
 ACKNOWLEDGED, DELIVERED, TIMER = "raw Kafka acknowledged", "raw Kafka to consumer", "asyncio timer"
+GROUP = "raw-"
+"""What the consumer group's name begins with."""
+
 AFTER = 2.0
 """Seconds for which the last events may be on their way."""
 
@@ -88,7 +91,7 @@ class RawKafka:
         """Until some time after the last event."""
         consumer = Consumer({
             "bootstrap.servers": self._brokers,
-            "group.id": f"raw-{time.monotonic_ns()}",
+            "group.id": f"{GROUP}{time.monotonic_ns()}",
             "auto.offset.reset": "latest",
         })  # fmt: skip
         consumer.subscribe([self._topic], on_assign=lambda *_: self._assigned.set())

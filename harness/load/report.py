@@ -81,7 +81,8 @@ def page(result: Mapping[str, Any]) -> str:
     measured = {name: row for name, row in names.items() if row.get("curve")}
     ranked = sorted(measured, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
     busiest = {name: measured[name] for name in ranked[:SHOWN]}
-    sent = {name: row for name, row in measured.items() if row["offered"]}
+    # References are due at times of their own, and are no part of the profile's rate.
+    sent = {name: row for name, row in measured.items() if row.get("service")}
     totals: dict[int, list[float]] = {}
     for row in sent.values():
         for second, count, *_ in row["seconds"]:

@@ -116,7 +116,11 @@ class LoadRun:
                 name: {"samples": rows, "growth": growth(rows)}
                 for name, rows in sampler.samples.items()
             },
-            "consumer_lag": lag.samples,
+            "consumer_lag": {
+                group: rows
+                for group, rows in lag.samples.items()
+                if not group.startswith(references.GROUP)
+            },
         }
         return self._result(collector, ledgers, samples, noise, began)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import psutil
@@ -48,7 +49,7 @@ class Looking:
 
 
 class Sampler(Looking):
-    """What each process uses.
+    """What each node uses: its process and those below it, as PostgreSQL's backends are.
 
     Args:
         pids: of the stack's processes, by node.
@@ -56,18 +57,41 @@ class Sampler(Looking):
 
     def __init__(self, pids: Mapping[str, int]) -> None:
         super().__init__()
-        self._processes = {}
-        for name, pid in pids.items():
-            with contextlib.suppress(psutil.Error):
-                self._processes[name] = psutil.Process(pid)
-        self.samples: Samples = {name: [] for name in self._processes}
+        self._pids = dict(pids)
+        self.samples: Samples = {name: [] for name in pids}
 
     def look(self, at: float) -> None:
         """At each process."""
-        for name, process in self._processes.items():
-            with contextlib.suppress(psutil.Error):
-                percent, memory = process.cpu_percent(), process.memory_info().rss
+        known, below = _processes()
+        for name, pid in self._pids.items():
+            percent, memory = 0.0, 0
+            for process in _tree(pid, known, below):
+                with contextlib.suppress(psutil.Error):
+                    used = process.memory_info()
+                    # What children share with their parent is there once.
+                    memory += used.rss if process.pid == pid else used.rss - used.shared
+                    percent += process.cpu_percent()
+            if memory:
                 self.samples[name].append((at, percent, memory))
+
+
+def _processes() -> tuple[dict[int, psutil.Process], dict[int, list[int]]]:
+    """All of this machine by pid, and the pids below each."""
+    known, below = dict[int, psutil.Process](), defaultdict[int, list[int]](list)
+    # It keeps its objects from one look to the next, which the percentages need.
+    for process in psutil.process_iter(["ppid"]):
+        known[process.pid] = process
+        below[process.info["ppid"]].append(process.pid)
+    return known, below
+
+
+def _tree(
+    pid: int, known: Mapping[int, psutil.Process], below: Mapping[int, Sequence[int]]
+) -> Iterator[psutil.Process]:
+    if pid in known:
+        yield known[pid]
+        for child in below.get(pid, ()):
+            yield from _tree(child, known, below)
 
 
 class ConsumerLag(Looking):

@@ -57,6 +57,9 @@ def test_the_smoke_profile_ends_with_a_whole_report(tmp_path: Path, runtime: str
     assert all(each["acknowledged"] for each in result["ledgers"].values())
     assert 8 == len(result["overheads"])
     assert 4 == len(result["validity"])
+    assert {"load-sink", "notification-service"} <= result["consumer_lag"].keys()
+    # Its work is done by processes below its own.
+    assert any(percent > 0 for _, percent, _ in result["processes"]["postgres"]["samples"])
     kept = all(each["met"] for each in result["thresholds"])
     assert done.returncode == (1 if not kept else 0 if result["valid"] else 4)
     assert runtime == result["environment"]["runtime"]
