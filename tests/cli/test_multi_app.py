@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 from harness.deadline import Deadline, Observation, poll
 from tests.cli.test_stacks import address
 from tests.projects import COMPONENT, HELLO_APP
-from tests.support import CLI, ROOT, cli, environment, leftovers, project
+from tests.support import CLI, ROOT, cli, environment, free_port, leftovers, project
 
 pytestmark = pytest.mark.real
 
@@ -57,12 +56,6 @@ pause.wait(WAIT)
 raise SystemExit(CODE)
 """
 """An app without a port: it calls the other one through the two sidecars."""
-
-
-def free_port() -> int:
-    """A port that a run file can name."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from harness.deadline import Deadline, Observation, poll
 from harness.endpoint import LOOPBACK
 from harness.load.collector import Collector
 from harness.load.result import figures
-from tests.support import CLI, ROOT, environment, leftovers
+from tests.support import CLI, ROOT, environment, free_port, leftovers
 
 pytestmark = pytest.mark.real
 
@@ -67,8 +66,7 @@ def test_two_processes_without_a_page(up: dict[str, str], tmp_path: Path) -> Non
 
 def test_locusts_own_page(up: dict[str, str]) -> None:
     """Started and stopped from there; what it shows are our users' requests."""
-    with socket.create_server((LOOPBACK, 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     page = f"http://{LOOPBACK}:{port}"
     words = ["--web-host", LOOPBACK, "--web-port", str(port), "--rate", "20"]
     with (
