@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import subprocess
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from harness.errors import LaunchError
+from harness.errors import ConfigError, LaunchError
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """What a file of TOML says.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        return tomllib.loads(file.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file} is not valid TOML", last=str(error)) from None
 
 
 def copy_tree(source: Path, target: Path) -> None:

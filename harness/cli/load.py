@@ -127,15 +127,14 @@ def _print(result: Mapping[str, Any]) -> None:
 
 
 def _overhead(each: Mapping[str, Any]) -> str:
+    from harness.load.overheads import Interval
+
     mean, p50, p99 = each["mean"], each["ratios"]["p50"], each["ratios"]["p99"]
     return (
-        f"{each['name']} / {each['beside']}: {mean['value']:+.2f} ms ({_between(mean)}), "
-        f"p50 x {p50['value']:.2f} ({_between(p50)}), p99 x {p99['value']:.2f} ({_between(p99)})"
+        f"{each['name']} / {each['beside']}: {mean['value']:+.2f} ms "
+        f"({mean['low']:.2f} to {mean['high']:.2f}), "
+        f"p50 x {Interval(**p50)}, p99 x {Interval(**p99)}"
     )
-
-
-def _between(interval: Mapping[str, float]) -> str:
-    return f"{interval['low']:.2f} to {interval['high']:.2f}"
 
 
 def _print_changes(earlier: Mapping[str, Any], result: Mapping[str, Any]) -> None:

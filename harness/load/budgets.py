@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.errors import ConfigError, did_you_mean
+from harness.files import read_toml
 from harness.load.overheads import FIGURES
 
 Budgets = Mapping[str, Mapping[str, float]]
@@ -26,10 +26,7 @@ def read_budgets(file: Path, pairs: Sequence[str]) -> Budgets:
     """
     if not file.is_file():
         return {}
-    try:
-        body = tomllib.loads(file.read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{file} is not valid TOML", last=str(error)) from None
+    body = read_toml(file)
     for pair, figures in body.items():
         _require_known(file, pair, "pair", pairs)
         if not isinstance(figures, dict):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import ConfigError
+from harness.load.overheads import bounds
 
 ROUNDS = 1000
 FELT = 0.05
@@ -95,11 +96,10 @@ def compare(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
 
 def _change(name: str, figure: str, one: Sequence[float], other: Sequence[float]) -> Change:
     draw = random.Random(1)  # noqa: S311 - resampling, not a secret
-    ratios = sorted(
+    ratios = [
         statistics.median(draw.choices(other, k=len(other)))
         / statistics.median(draw.choices(one, k=len(one)))
         for _ in range(ROUNDS)
-    )
+    ]
     then, now = statistics.median(one), statistics.median(other)
-    low, high = ratios[int(ROUNDS * 0.025)], ratios[int(ROUNDS * 0.975)]
-    return Change(name, figure, then, now, now / then, low, high)
+    return Change(name, figure, then, now, now / then, *bounds(ratios))

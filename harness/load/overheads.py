@@ -100,7 +100,10 @@ def _compared(one: _Side, other: _Side, weights: Mapping[int, int]) -> dict[str,
 
 def _interval(values: Sequence[float]) -> Interval:
     """The first is the figure, the others are drawn."""
-    ordered = sorted(values[1:])
-    return Interval(
-        values[0], ordered[int(len(ordered) * 0.025)], ordered[int(len(ordered) * 0.975)]
-    )
+    return Interval(values[0], *bounds(values[1:]))
+
+
+def bounds(drawn: Sequence[float]) -> tuple[float, float]:
+    """Between which 95 % of them lie."""
+    ordered = sorted(drawn)
+    return ordered[int(len(ordered) * 0.025)], ordered[int(len(ordered) * 0.975)]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.errors import ConfigError, did_you_mean
+from harness.files import read_toml
 from harness.load.arrivals import KINDS, Step, offered
 
 LONGEST = 900.0
@@ -72,10 +72,7 @@ def read_profile(folder: Path, name: str) -> Profile:
     file = folder / f"{name}.toml"
     if name not in known:
         raise ConfigError(f"no load profile is named {name!r}", hint=did_you_mean(name, known))
-    try:
-        body = tomllib.loads(file.read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{file} is not valid TOML", last=str(error)) from None
+    body = read_toml(file)
     for key, value in body.items():
         if key not in FIELDS:
             raise ConfigError(

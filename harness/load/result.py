@@ -92,7 +92,7 @@ def figures(collector: Collector, warmup: float) -> dict[str, dict[str, Any]]:
     """
     if not collector.counts:
         return {}
-    first = min(second for second, _, _ in collector.counts) + warmup
+    first = _first(collector, warmup)
     last = max(second for second, _, _ in collector.counts)
     names = sorted({name for _, name, _ in collector.counts})
     values = _values(collector, first)
@@ -105,6 +105,11 @@ def figures(collector: Collector, warmup: float) -> dict[str, dict[str, Any]]:
         }
         for name in names
     }
+
+
+def _first(collector: Collector, warmup: float) -> float:
+    """The second from which on a run counts."""
+    return min((second for second, _, _ in collector.counts), default=0) + warmup
 
 
 def _values(collector: Collector, first: float) -> dict[tuple[str, str], list[tuple[float, float]]]:
@@ -153,18 +158,17 @@ def _seconds(rows: Sequence[tuple[float, float]], first: int, last: int) -> list
 
 def rounds_of(collector: Collector, warmup: float) -> dict[str, dict[int, list[float]]]:
     """Milliseconds from when it was due, by name and second, after the warm-up."""
-    first = min((second for second, _, _ in collector.counts), default=0) + warmup
+    first = _first(collector, warmup)
     found = defaultdict[str, dict[int, list[float]]](dict)
-    for (name, distribution), rows in _values(collector, first).items():
-        if distribution == INTENDED:
-            for due, seconds in rows:
-                found[name].setdefault(int(due), []).append(1000 * seconds)
+    for name, distribution, due, seconds in collector.values():
+        if distribution == INTENDED and int(due) >= first:
+            found[name].setdefault(int(due), []).append(1000 * seconds)
     return found
 
 
 def lag_p99(collector: Collector, warmup: float) -> float:
     """Milliseconds by which slots were opened late, over all names, after the warm-up."""
-    first = min((second for second, _, _ in collector.counts), default=0) + warmup
+    first = _first(collector, warmup)
     late = [opened - due for _, due, opened, _, _ in collector.answers if int(due) >= first]
     return float(summary(histogram_of(late)).get("p99", 0.0))
 

@@ -197,9 +197,9 @@ class Proxy:
             link.writer.write((link.http.send(head) or b"") + _sent_body(link.http, body))
             response, content = await _read_message(link.http, link.reader)
         except (OSError, h11.RemoteProtocolError) as error:
-            link.writer.close()
             return Answer(502, [], f"the app hung up: {error}".encode())
-        self._keep(link)
+        finally:
+            self._keep(link)
         assert isinstance(response, h11.Response)
         return Answer(response.status_code, list(response.headers.raw_items()), content)
 
@@ -213,6 +213,7 @@ class Proxy:
         return Link(*await asyncio.open_connection(*app))
 
     def _keep(self, link: Link) -> None:
+        """For the next delivery, or close it where this one has not come to its end."""
         if link.http.our_state is h11.DONE and link.http.their_state is h11.DONE:
             link.http.start_next_cycle()
             link.since = time.monotonic()

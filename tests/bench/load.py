@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -17,15 +16,13 @@ from typing import Any
 from harness import Settings, running
 from harness.deadline import Deadline, poll
 from harness.endpoint import LOOPBACK, Endpoint
-from harness.load.collector import Collector
 from harness.load.overheads import Interval
 from harness.load.profile import read_profile
-from harness.load.result import figures
 from harness.load.runner import LoadRun
 from harness.ready.tcp import TcpCheck
 from loadtests.topology import load
 from tests.bench.numbers import Bound, Figures, Measure, around, at_least, at_most
-from tests.load.test_truth import FILE, two_ports
+from tests.load.test_truth import FILE, read, two_ports
 
 ROOT = Path(__file__).parent.parent.parent
 PERIOD, STALL, RATE, SECONDS = 4.0, 0.5, 1000, 24
@@ -179,9 +176,7 @@ def _locust(host: str, *users: str) -> dict[str, Any]:
              "--arrivals", "constant", *users],
             cwd=ROOT, capture_output=True, check=True,
         )  # fmt: skip
-        collector = Collector()
-        collector.absorb(json.loads(file.read_text()))
-    return figures(collector, 0)
+        return read(file)
 
 
 def _wrk(program: str, url: str) -> float:

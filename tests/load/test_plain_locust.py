@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,8 +13,7 @@ import pytest
 
 from harness.deadline import Deadline, Observation, poll
 from harness.endpoint import LOOPBACK
-from harness.load.collector import Collector
-from harness.load.result import figures
+from tests.load.test_truth import printed, read
 from tests.support import CLI, ROOT, environment, free_port, leftovers
 
 pytestmark = pytest.mark.real
@@ -51,13 +49,8 @@ def test_two_processes_without_a_page(up: dict[str, str], tmp_path: Path) -> Non
         cwd=ROOT, env=up, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert 0 == done.returncode, done.stderr
-    collector = Collector()
-    collector.absorb(json.loads(file.read_text()))
-    found = figures(collector, 0)
-    # Each process prints its own; the last and longest is the master's.
-    printed = json.loads(done.stdout[done.stdout.rindex("\n[\n") :])
+    found, rows = read(file), printed(done.stdout)
 
-    rows = {row["name"]: row for row in printed}
     assert {*USERS} <= found.keys() == rows.keys()
     for name, row in found.items():
         assert row["offered"] == row["ok"] == row["intended"]["count"] > 0, (name, row["errors"])

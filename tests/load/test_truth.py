@@ -76,6 +76,11 @@ def read(file: Path) -> dict[str, dict[str, Any]]:
     return figures(collector, 0)
 
 
+def printed(stdout: str) -> dict[str, dict[str, Any]]:
+    """What Locust says itself; of several processes each prints its own, the master last."""
+    return {row["name"]: row for row in json.loads(stdout[stdout.rindex("\n[\n") :])}
+
+
 def test_a_stall_is_measured_as_arithmetic_has_it(stalling: str, tmp_path: Path) -> None:
     """What waits has waited; a closed loop of Locust's own says a few milliseconds.
 
@@ -119,8 +124,7 @@ def test_totals_are_the_sum_of_the_parts(stalling: str, tmp_path: Path) -> None:
     )  # fmt: skip
     assert file.is_file(), done.stderr
     found, raw = read(file), json.loads(file.read_text())
-    # Each process prints its own; the last and longest is the master's.
-    rows = {row["name"]: row for row in json.loads(done.stdout[done.stdout.rindex("\n[\n") :])}
+    rows = printed(done.stdout)
 
     for name in ("get", "floor"):
         assert 600 == found[name]["offered"] == found[name]["ok"] + found[name]["failed"]
