@@ -1,6 +1,6 @@
 # Two commands matter: `make demo` and `make test`. Each does all the set-up it needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint bench load lock clean
+.PHONY: help demo test unit lint bench load mutants lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUNTIMES ?= processes
 PROFILE ?= smoke
+MUTANTS ?=
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -45,6 +46,9 @@ bench: $(STAMP) ## Measure both sides in one run; writes bench.json
 load: $(STAMP) ## A load run of the profile PROFILE (smoke), with a report
 	@$(BIN)/dapr-harness provision
 	@$(BIN)/dapr-harness load $(PROFILE)
+
+mutants: $(STAMP) ## Apply each listed error to a copy and see its tests turn red (MUTANTS="name ...")
+	@$(BIN)/python -m tests.mutants $(MUTANTS)
 
 lock: ## Renew requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --generate-hashes --python-version 3.11 \
