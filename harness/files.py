@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import subprocess
 import tomllib
 from collections.abc import Mapping
@@ -56,3 +58,15 @@ def write_home(home: Path, folders: Mapping[str, Path], files: Mapping[str, str]
         target = home / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner reads, whole or not at all."""
+    aside = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        aside.rename(path)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,12 +1,34 @@
-"""Files that are rendered from a topology and kept in a folder: written, compared."""
+"""Files that are rendered from a topology and kept in a folder: written, compared, removed.
+
+What a rendering has made is listed in its folder with checksums. Nothing that the list does not
+name, or that was changed since, is ever removed or overwritten: the folder is the user's.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from harness.errors import ConfigError
+
+LIST = ".rendered.sha256"
+"""What was rendered into this folder; ``sha256sum -c`` reads it."""
+
+
+class Written(NamedTuple):
+    """What a rendering did to its folder.
+
+    Attributes:
+        files: every file of it.
+        kept: files of an earlier rendering that were changed since, and so were not removed.
+    """
+
+    files: Sequence[Path]
+    kept: Sequence[Path]
 
 
 class Rendered(ABC):
@@ -25,20 +47,34 @@ class Rendered(ABC):
     def rendered(self) -> dict[str, str]:
         """The files as they should be, by name."""
 
-    @abstractmethod
-    def earlier(self) -> Iterable[Path]:
-        """Files in the folder that a rendering has made, this one or an earlier."""
+    def strangers(self, files: Mapping[str, str]) -> list[str]:
+        """Names of files that nobody rendered, at places where the system would load them."""
+        return []
 
-    def write(self) -> list[Path]:
-        """Write every file, and remove what an earlier rendering had and this one has not."""
+    def write(self, *, force: bool = False) -> Written:
+        """Write every file, and remove what an earlier rendering had and this one does not.
+
+        Args:
+            force: overwrite files that are not ours, or that were changed since.
+
+        Raises:
+            ConfigError: such a file is in the way; nothing has been written.
+        """
         files = self.rendered()
-        for old in self._stale(files):
-            old.unlink()
+        if not force:
+            self._require_ours(files)
+        obsolete = self._obsolete(files)
+        kept = [path for path, digest in obsolete.items() if _digest(path) != digest]
+        for path in obsolete.keys() - set(kept):
+            self._remove(path)
         for name, text in files.items():
-            path = self.folder / name
+            path = self._inside(name)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        return [self.folder / name for name in files]
+            path.write_bytes(text.encode())
+        rows = [f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n" for name, text in
+                sorted(files.items())]  # fmt: skip
+        (self.folder / LIST).write_text("".join(rows))
+        return Written([self.folder / name for name in files], kept)
 
     def require_same(self) -> None:
         """Check that the files are what would be rendered.
@@ -48,7 +84,8 @@ class Rendered(ABC):
         """
         files = self.rendered()
         wrong = [name for name, text in files.items() if text_of(self.folder / name) != text]
-        wrong += [str(path.relative_to(self.folder)) for path in self._stale(files)]
+        wrong += [str(path.relative_to(self.folder)) for path in self._obsolete(files)]
+        wrong += [f"{name} (not rendered)" for name in self.strangers(files)]
         if wrong:
             raise ConfigError(
                 f"{len(wrong)} files of {self.folder} are not what the topology renders",
@@ -56,11 +93,68 @@ class Rendered(ABC):
                 hint=self._command,
             )
 
-    def _stale(self, files: Mapping[str, str]) -> list[Path]:
-        known = {self.folder / name for name in files}
-        return [path for path in self.earlier() if path not in known]
+    def _require_ours(self, files: Mapping[str, str]) -> None:
+        """Check that only what a rendering made, and nobody has changed, would be overwritten."""
+        known = self._listed()
+        foreign = [name for name, text in files.items()
+                   if not self._ours(self._inside(name), {known.get(name, ""), _sum(text)})]  # fmt: skip
+        if foreign:
+            raise ConfigError(
+                f"{len(foreign)} files of {self.folder} were not rendered, or were changed since",
+                expected=f"files that {LIST} lists with their checksums, or none",
+                last=", ".join(sorted(foreign)),
+                hint="choose another --folder, or overwrite them with --force",
+            )
+
+    def _ours(self, path: Path, digests: set[str]) -> bool:
+        if path.is_symlink() or path.exists():
+            return not path.is_symlink() and path.is_file() and _digest(path) in digests
+        return True
+
+    def _obsolete(self, files: Mapping[str, str]) -> dict[Path, str]:
+        """Files of an earlier rendering that are still there and not of this one; checksums."""
+        names = {name: digest for name, digest in self._listed().items() if name not in files}
+        found = {self._inside(name): digest for name, digest in names.items()}
+        return {p: digest for p, digest in found.items() if p.is_file() and not p.is_symlink()}
+
+    def _listed(self) -> dict[str, str]:
+        """Checksums by name of what the last rendering made."""
+        rows = (row.partition("  ") for row in text_of(self.folder / LIST).splitlines())
+        return {name: digest for digest, _, name in rows if name}
+
+    def _inside(self, name: str) -> Path:
+        """The path of a file, which must lie in the folder even where that holds links.
+
+        Raises:
+            ConfigError: it does not.
+        """
+        path = self.folder / name
+        outside = PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts
+        if outside or not path.parent.resolve().is_relative_to(self.folder):
+            raise ConfigError(
+                f"{path} lies outside of {self.folder}",
+                expected=f"folders that are no links, and a {LIST} as it was written",
+                hint="choose another --folder",
+            )
+        return path
+
+    def _remove(self, path: Path) -> None:
+        path.unlink()
+        for parent in path.parents:
+            if parent == self.folder:
+                break
+            with contextlib.suppress(OSError):  # others have files in it
+                parent.rmdir()
 
 
 def text_of(path: Path) -> str:
-    """What a file holds, "" when it is not there."""
-    return path.read_text() if path.is_file() else ""
+    """What a file holds, "" when it is not there; what is no text holds nothing we have made."""
+    return path.read_bytes().decode(errors="replace") if path.is_file() else ""
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _sum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.console import out
+from harness.cli.console import err, out
 from harness.errors import Unavailable
 from harness.kubernetes.project import KubernetesProject
 from harness.loading import load_topology
+from harness.rendered import Rendered
 from harness.settings import Settings
 
 app = typer.Typer(
@@ -18,6 +19,11 @@ app = typer.Typer(
     help="Write the topology down for another system: compose, Kubernetes.",
     no_args_is_help=True,
 )
+
+
+Force = Annotated[
+    bool, typer.Option("--force", help="Overwrite files that were not rendered, or changed since.")
+]
 
 
 @app.command()
@@ -29,6 +35,7 @@ def compose(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; fail if a file has drifted.")
     ] = False,
+    force: Force = False,
     secrets: Annotated[
         bool,
         typer.Option("--secrets", help="Write .env: fresh secrets, and the images made here."),
@@ -52,8 +59,7 @@ def compose(
     if secrets:
         out.print(f"{project.write_secrets()}: keep it out of the repository", soft_wrap=True)
         return
-    for path in project.write():
-        out.print(str(path), soft_wrap=True)
+    _write(project, force=force)
 
 
 @app.command()
@@ -69,6 +75,7 @@ def k8s(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; fail if a file has drifted.")
     ] = False,
+    force: Force = False,
 ) -> None:
     """Render Kubernetes manifests and a Helm chart of the apps and their Dapr resources.
 
@@ -82,5 +89,15 @@ def k8s(
         project.require_same()
         out.print(f"{project.folder} is what the topology renders")
         return
-    for path in project.write():
+    _write(project, force=force)
+
+
+def _write(project: Rendered, *, force: bool) -> None:
+    written = project.write(force=force)
+    for path in written.files:
         out.print(str(path), soft_wrap=True)
+    for path in written.kept:
+        err.print(
+            f"{path} is rendered no more; it was changed by hand, and is left where it is",
+            soft_wrap=True,
+        )

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
 
 from harness.compose.render import (
     APPS,
-    DOCKERFILE,
-    EXAMPLE,
-    FILE,
-    REDPANDA,
-    SETUP,
     render,
     secrets_of,
     with_packages,
 )
 from harness.errors import ConfigError, Unavailable
+from harness.files import write_private
 from harness.images import Images
 from harness.launch import Build
-from harness.provision.images import IMAGES, variable
-from harness.rendered import Rendered
+from harness.provision.images import IMAGES, NAMESPACE, variable
+from harness.rendered import Rendered, text_of
 from harness.settings import Settings
 from harness.topology import Choice, Topology
 
@@ -58,9 +53,10 @@ class Project(Rendered):
         known = read_env(path) if path.is_file() else {}
         rows = {name: known.get(name) or _secret() for name in secrets_of(self.rendered())}
         rows |= self._own_images()
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write("".join(f"{name}={value}\n" for name, value in rows.items()))
+        # What others have written into it stays.
+        kept = [line for line in text_of(path).splitlines() if not _is_ours(line, rows)]
+        text = "".join(f"{line}\n" for line in [*kept, *(f"{n}={v}" for n, v in rows.items())])
+        write_private(path, text)
         return path
 
     def _own_images(self) -> Mapping[str, str]:
@@ -89,11 +85,13 @@ class Project(Rendered):
             return {}
         return {APPS: self._images.reference(with_packages(first, settled.nodes))}
 
-    def earlier(self) -> Iterator[Path]:
-        """Named like ours, or in a service's folder."""
-        own = (FILE, REDPANDA, DOCKERFILE, EXAMPLE)
-        for pattern in (*own, "*-daprd/**/*", f"*/{SETUP}", "*/*_server.py"):
-            yield from (path for path in self.folder.glob(pattern) if path.is_file())
+    def strangers(self, files: Mapping[str, str]) -> list[str]:
+        """Files that a sidecar or a database would read, as their folders are mounted whole."""
+        mounted = {self.folder / PurePosixPath(name).parts[0] for name in files if "/" in name}
+        found = (path for folder in sorted(mounted) for path in folder.rglob("*") if path.is_file())
+        known = {*files, *self._listed()}
+        names = (str(path.relative_to(self.folder)) for path in found)
+        return [name for name in names if name not in known]
 
 
 def read_env(path: Path) -> dict[str, str]:
@@ -112,6 +110,12 @@ def read_env(path: Path) -> dict[str, str]:
         ) from None
     pairs = (row.split("=", 1) for row in rows if "=" in row and not row.startswith("#"))
     return {name.strip(): value.strip() for name, value in pairs}
+
+
+def _is_ours(line: str, rows: Iterable[str]) -> bool:
+    """Whether a line of the file is one that is written anew, or names an image made here."""
+    name, _, value = line.partition("=")
+    return name.strip() in rows or value.strip().startswith(f"{NAMESPACE}/")
 
 
 def _secret() -> str:

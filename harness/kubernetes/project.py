@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
 from harness.kubernetes.objects import API_TOKEN, APP_TOKEN, Objects
 from harness.kubernetes.values import ChartValues, Values
-from harness.rendered import Rendered, text_of
+from harness.rendered import Rendered
 from harness.settings import Settings
 from harness.topology import Topology
 
@@ -71,12 +71,6 @@ class KubernetesProject(Rendered):
     def rendered(self) -> dict[str, str]:
         """The files as they should be, by name."""
         return {**self._manifests(), **self._chart()}
-
-    def earlier(self) -> Iterator[Path]:
-        """Those that say so."""
-        for pattern in (f"{MANIFESTS}/*.yaml", f"{CHART}/**/*.yaml"):
-            found = self.folder.glob(pattern)
-            yield from (path for path in found if text_of(path).startswith(NOTE))
 
     def _manifests(self) -> dict[str, str]:
         values = Values()

@@ -180,12 +180,11 @@ def test_a_drifted_compose_project_is_told(tmp_path: Path, spoil: str) -> None:
     file = {
         "changed": folder / "compose.yaml",
         "missing": folder / "app.Dockerfile",
-        "extra": folder / "old-daprd" / "resources" / "x.yaml",
+        "extra": folder / "frontend-daprd" / "resources" / "x.yaml",
     }[spoil]
     if spoil == "missing":
         file.unlink()
     else:
-        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("services: {}\n")
 
     done = cli(ROOT, "render", "compose", "--folder", str(folder), "--check")
