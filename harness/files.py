@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import ConfigError, LaunchError
+from harness.reading import read_text
 
 
 def read_toml(file: Path) -> dict[str, Any]:
     """What a file of TOML says.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: it is none, or cannot be read.
     """
     try:
-        return tomllib.loads(file.read_text())
+        return tomllib.loads(read_text(file))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file} is not valid TOML", last=str(error)) from None
 

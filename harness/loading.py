@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
+import traceback
+from types import ModuleType
 
 from harness.errors import ConfigError, did_you_mean
 from harness.settings import Settings
 from harness.topology import Topology
 
-_IMPORT_ERRORS = (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError)
-
 
 def load_topology(settings: Settings) -> Topology:
     """Import ``module:attribute`` with the project's root on the path.
+
+    What the module prints goes to standard error: standard output is the command's own.
 
     Raises:
         ConfigError: it cannot be imported, or is no topology.
@@ -27,13 +30,7 @@ def load_topology(settings: Settings) -> Topology:
         )
     if str(settings.root) not in sys.path:
         sys.path.insert(0, str(settings.root))
-    try:
-        module = importlib.import_module(module_name)
-    except _IMPORT_ERRORS as error:
-        raise ConfigError(
-            f"the topology module {module_name!r} cannot be imported from {settings.root}",
-            last=f"{type(error).__name__}: {error}",
-        ) from error
+    module = _imported(module_name, settings)
     found = getattr(module, attribute, None)
     if not isinstance(found, Topology):
         names = [name for name, value in vars(module).items() if isinstance(value, Topology)]
@@ -43,3 +40,27 @@ def load_topology(settings: Settings) -> Topology:
             hint=did_you_mean(attribute, names),
         )
     return found
+
+
+def _imported(name: str, settings: Settings) -> ModuleType:
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            return importlib.import_module(name)
+    except SystemExit as error:
+        if type(error) is not SystemExit:  # a signal's, and not sys.exit() in the module
+            raise
+        raise _broken(name, settings, error) from None
+    except Exception as error:
+        raise _broken(name, settings, error) from error
+
+
+def _broken(name: str, settings: Settings, error: BaseException) -> ConfigError:
+    # The frames of the import itself say nothing; a syntax error has its place in its text.
+    own = [each for each in traceback.extract_tb(error.__traceback__) if "importlib" not in
+           each.filename and each.filename != __file__]  # fmt: skip
+    place = f" at {own[-1].filename}:{own[-1].lineno}" if own else ""
+    return ConfigError(
+        f"the topology module {name!r} cannot be imported from {settings.root}",
+        last=f"{type(error).__name__}: {error}{place}",
+        hint="python3 -c 'import " + name + "' in that folder shows all of it",
+    )

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 from harness.errors import ConfigError
@@ -71,8 +71,7 @@ class Rendered(ABC):
             path = self._inside(name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(text.encode())
-        rows = [f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n" for name, text in
-                sorted(files.items())]  # fmt: skip
+        rows = [f"{_sum(text)}  {name}\n" for name, text in sorted(files.items())]
         (self.folder / LIST).write_text("".join(rows))
         return Written([self.folder / name for name in files], kept)
 
@@ -96,8 +95,11 @@ class Rendered(ABC):
     def _require_ours(self, files: Mapping[str, str]) -> None:
         """Check that only what a rendering made, and nobody has changed, would be overwritten."""
         known = self._listed()
-        foreign = [name for name, text in files.items()
-                   if not self._ours(self._inside(name), {known.get(name, ""), _sum(text)})]  # fmt: skip
+        foreign = [
+            name
+            for name, text in files.items()
+            if not self._ours(self._inside(name), {known.get(name, ""), _sum(text)})
+        ]
         if foreign:
             raise ConfigError(
                 f"{len(foreign)} files of {self.folder} were not rendered, or were changed since",
@@ -129,8 +131,7 @@ class Rendered(ABC):
             ConfigError: it does not.
         """
         path = self.folder / name
-        outside = PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts
-        if outside or not path.parent.resolve().is_relative_to(self.folder):
+        if not path.parent.resolve().is_relative_to(self.folder):
             raise ConfigError(
                 f"{path} lies outside of {self.folder}",
                 expected=f"folders that are no links, and a {LIST} as it was written",

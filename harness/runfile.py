@@ -17,10 +17,12 @@ from harness.errors import ConfigError, did_you_mean
 
 VERSION = 1
 DESTINATIONS = ("file", "console", "fileAndConsole")
-_NUMBER, _TEXT, _SWITCH, _LIST, _MAP = "a number", "a text", "true or false", "a list", "a mapping"
-_TYPES: Mapping[str, tuple[type, ...]] = {
-    _NUMBER: (int,), _TEXT: (str, int), _SWITCH: (bool,), _LIST: (list, str), _MAP: (dict, list),
-}  # fmt: skip
+_NUMBER, _TEXT, _SWITCH = "a number", "a text", "true or false"
+_PORT, _WORDS, _PATHS = "a number up to 65535", "a list of words", "a list of paths"
+_MAP = "a mapping of names to texts"
+_TYPES: Mapping[str, tuple[type, ...]] = {_NUMBER: (int,), _TEXT: (str, int), _SWITCH: (bool,)}
+ANY_PORT = (0, -1)
+"""What the Dapr CLI takes for: whichever is free."""
 
 _PORTS = {
     "daprHTTPPort": "http",
@@ -35,7 +37,7 @@ _FLAGS: Mapping[str, tuple[str, str]] = {
     "logLevel": (_TEXT, "log-level"),
     "appMaxConcurrency": (_NUMBER, "app-max-concurrency"),
     "enableProfiling": (_SWITCH, "enable-profiling"),
-    "profilePort": (_NUMBER, "profile-port"),
+    "profilePort": (_PORT, "profile-port"),
     "enableApiLogging": (_SWITCH, "enable-api-logging"),
     "enableAppHealthCheck": (_SWITCH, "enable-app-health-check"),
     "appHealthCheckPath": (_TEXT, "app-health-check-path"),
@@ -51,12 +53,12 @@ _FLAGS: Mapping[str, tuple[str, str]] = {
 _OWN: Mapping[str, str] = {
     "appDirPath": _TEXT,
     "appID": _TEXT,
-    "appPort": _NUMBER,
-    "command": _LIST,
-    **dict.fromkeys(_PORTS, _NUMBER),
+    "appPort": _PORT,
+    "command": _WORDS,
+    **dict.fromkeys(_PORTS, _PORT),
 }
 _SHARED: Mapping[str, str] = {
-    "resourcesPaths": _LIST,
+    "resourcesPaths": _PATHS,
     "resourcesPath": _TEXT,
     "configFilePath": _TEXT,
     "env": _MAP,
@@ -126,7 +128,7 @@ def read_runfile(path: Path) -> RunFile:
         ConfigError: it is not there, not of version 1, or a field is unknown or wrong; with the
             line.
     """
-    if not path.is_file():
+    if not path.exists():
         raise ConfigError(f"{path} is not there", hint="name a run file: -f dapr.yaml")
     documents = list(read_file(path.resolve()))
     if len(documents) != 1:
@@ -161,7 +163,7 @@ class _Reader:
         flags = {
             flag: str(merged[name]).lower() if kind is _SWITCH else str(merged[name])
             for name, (kind, flag) in _FLAGS.items()
-            if name in merged
+            if merged.get(name) is not None
         }
         if merged.get("appSSL"):
             # daprd has the flag no more; it was short for this.
@@ -170,11 +172,11 @@ class _Reader:
             app_id=str(own.get("appID") or folder.name),
             folder=folder,
             command=tuple(str(word) for word in own.get("command") or ()),
-            port=own.get("appPort"),
+            port=own["appPort"] if _chosen(own.get("appPort")) else None,
             env={**_env(common), **_env(own)},
             resources=self._resources(own, common, folder, at),
             configuration=self._configuration(own, common, folder, at),
-            ports={port: own[name] for name, port in _PORTS.items() if name in own},
+            ports={port: own[name] for name, port in _PORTS.items() if _chosen(own.get(name))},
             flags=flags,
             app_log=self._destination(merged, "appLogDestination", "fileAndConsole", at),
             daprd_log=self._destination(merged, "daprdLogDestination", "file", at),
@@ -187,7 +189,6 @@ class _Reader:
             for name in ("resourcesPaths", "resourcesPath"):
                 if values.get(name):
                     words = values[name]
-                    # The documentation shows one text with commas, too.
                     texts = words if isinstance(words, list) else str(words).split(",")
                     paths = [base / Path(str(text).strip()).expanduser() for text in texts]
                     return tuple(self._there(path, f"{place}.{name}") for path in paths)
@@ -249,10 +250,28 @@ class _Reader:
         return ConfigError(f"{place}: the run file cannot be used", last=last, expected=expected)
 
 
-def _is(value: object, kind: str) -> bool:
+def _is(value: Any, kind: str) -> bool:
+    if kind == _MAP:
+        rows = value if isinstance(value, list) else [value]
+        return all(isinstance(row, dict) and all(map(_scalar, row.values())) for row in rows)
+    if kind in (_WORDS, _PATHS):
+        # The documentation shows one text with commas for paths, too.
+        return isinstance(value, list | str if kind == _PATHS else list) and all(
+            map(_scalar, value)
+        )
+    if kind == _PORT:
+        return type(value) is int and -1 <= value <= 65535
     if isinstance(value, bool):
         return kind is _SWITCH
     return isinstance(value, _TYPES[kind])
+
+
+def _scalar(value: Any) -> bool:
+    return not isinstance(value, dict | list)
+
+
+def _chosen(port: int | None) -> bool:
+    return port is not None and port not in ANY_PORT
 
 
 def _env(values: Mapping[str, Any]) -> dict[str, str]:

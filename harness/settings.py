@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import ConfigError, did_you_mean
+from harness.reading import read_text
 
 PREFIX = "DAPR_HARNESS_"
 IMAGE_PREFIX = "DAPR_HARNESS_IMAGE_"
@@ -78,7 +79,7 @@ class Settings:
             ConfigError: a setting is unknown or its value has the wrong shape.
         """
         environ = os.environ if environ is None else environ
-        root, table = _pyproject(start or Path.cwd())
+        root, table = _pyproject(start or _here())
         known = {each.name for each in fields(cls)} - {"root", "environment"}
         values: dict[str, Any] = {}
         for key, value in table.items():
@@ -96,13 +97,22 @@ class Settings:
         return cls(root=root, environment=dict(environ), images=images, **parsed)
 
 
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise ConfigError(
+            "the working folder is not there any more", last=str(error), hint="cd to one that is"
+        ) from None
+
+
 def _pyproject(start: Path) -> tuple[Path, dict[str, Any]]:
     start = start.resolve()
     for folder in (start, *start.parents):
         file = folder / "pyproject.toml"
         if file.is_file():
             try:
-                table = tomllib.loads(file.read_text()).get("tool", {}).get("dapr-harness")
+                table = tomllib.loads(read_text(file)).get("tool", {}).get("dapr-harness")
             except tomllib.TOMLDecodeError as error:
                 raise ConfigError(f"{file} is not valid TOML", last=str(error)) from None
             if table is not None or folder == start:

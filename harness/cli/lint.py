@@ -12,7 +12,7 @@ import typer
 from harness.cli.console import err, out, print_json
 from harness.dapr.finding import Finding
 from harness.dapr.lint import check_resources
-from harness.dapr.resources import DaprResource, read_file, replaced
+from harness.dapr.resources import DaprResource, read_file, replaced, resource_files
 from harness.errors import ConfigError
 from harness.loading import load_topology
 from harness.settings import Settings
@@ -77,10 +77,9 @@ def _findings(paths: list[Path], apps: list[str] | None) -> tuple[list[Finding],
 
 
 def _files(path: Path) -> list[Path]:
-    if not path.exists():
+    if not path.exists() and not path.is_symlink():
         raise ConfigError(f"{path} does not exist", hint="name files or folders of YAML")
-    inside = sorted(path.iterdir()) if path.is_dir() else [path]
-    return [each for each in inside if each.suffix in (".yaml", ".yml")]
+    return resource_files(path) if path.is_dir() else [path]
 
 
 def _twice(resources: list[DaprResource]) -> list[Finding]:

@@ -6,15 +6,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from harness.dapr.finding import Finding
-from harness.dapr.resources import KINDS, DaprResource
+from harness.dapr.resources import KINDS, DaprResource, mapping
 from harness.dapr.rules import check_rules, is_daprs
 from harness.dapr.structure import check_structure
 from harness.dapr.values import check_values
 from harness.errors import ConfigError, closest, did_you_mean
+from harness.reading import read_text
 
 ALTERNATIVES = {
     # A field of the table may be given by another name or in parts (dapr.md 6.3 and 2.4).
@@ -105,7 +105,7 @@ def _check_frame(each: DaprResource, app_ids: Sequence[str] | None) -> Iterator[
     if not each.name:
         yield Finding(each.at("metadata"), f"{each.kind} without metadata.name")
     for key in ("scopes", "auth"):
-        if key in (each.body.get("spec") or {}):
+        if key in each.spec:
             yield Finding(
                 each.at(f"spec.{key}"),
                 f"`{key}` inside `spec` is ignored by daprd",
@@ -128,7 +128,7 @@ def _check_component(each: DaprResource) -> Iterator[Finding]:
         )
         return
     versions = table[each.type]
-    version = str((each.body.get("spec") or {}).get("version", "v1"))
+    version = str(each.spec.get("version", "v1"))
     if not versions:
         return
     if version not in versions:
@@ -177,10 +177,10 @@ def _alternative(name: str) -> bool:
 def _check_secrets(
     each: DaprResource, resources: Sequence[DaprResource], variables: Mapping[str, str] | None
 ) -> Iterator[Finding]:
-    store_name = str((each.body.get("auth") or {}).get("secretStore", ""))
+    store_name = str(mapping(each.body.get("auth")).get("secretStore", ""))
     stores = {s.name: s for s in resources if s.type.startswith("secretstores.")}
     for index, (name, item) in enumerate(each.fields().items()):
-        reference = item.get("secretKeyRef")
+        reference = mapping(item.get("secretKeyRef"))
         if not reference:
             continue
         place = each.at(f"spec.metadata.{index}")
@@ -222,9 +222,12 @@ def _secrets_of(store: DaprResource) -> tuple[dict[str, set[str]], str]:
     fields = store.fields()
     file = store.file.parent / str(fields.get("secretsFile", {}).get("value", ""))
     try:
-        raw = json.loads(Path(file).read_text())
-    except (OSError, ValueError) as error:
-        return {}, f"the secrets file {file} cannot be read: {error}"
+        raw = json.loads(read_text(file))
+        if not isinstance(raw, dict):
+            raise TypeError(f"it holds a {type(raw).__name__}, not a mapping")
+    except (ConfigError, ValueError, TypeError, RecursionError) as error:
+        told = " ".join(str(error).split())
+        return {}, f"the secrets file {file} cannot be read: {told}"
     if str(fields.get("multiValued", {}).get("value", "")).lower() == "true":
         return {name: set(value) if isinstance(value, dict) else set()
                 for name, value in raw.items()}, ""  # fmt: skip

@@ -10,6 +10,10 @@ from typing import Any
 import yaml
 
 from harness.errors import ConfigError
+from harness.reading import read_text
+
+MOST, DEEPEST = 100_000, 100
+"""Values of one document, and levels of it: a file of some lines can stand for billions."""
 
 KINDS = (
     "Component",
@@ -48,19 +52,22 @@ class DaprResource:
     @property
     def name(self) -> str:
         """``metadata.name``."""
-        return str((self.body.get("metadata") or {}).get("name", ""))
+        return str(mapping(self.body.get("metadata")).get("name", ""))
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The mapping `spec`, empty when it is none."""
+        return mapping(self.body.get("spec"))
 
     @property
     def type(self) -> str:
         """A component's ``spec.type``, "" for other kinds."""
-        return (
-            str((self.body.get("spec") or {}).get("type", "")) if self.kind == "Component" else ""
-        )
+        return str(self.spec.get("type", "")) if self.kind == "Component" else ""
 
     @property
     def scopes(self) -> tuple[str, ...]:
         """The app-ids it is for; empty means all."""
-        return tuple(self.body.get("scopes") or ())
+        return tuple(str(each) for each in sequence(self.body.get("scopes")))
 
     @property
     def text(self) -> str:
@@ -75,7 +82,7 @@ class DaprResource:
 
     def fields(self) -> dict[str, dict[str, Any]]:
         """A component's ``spec.metadata`` items by name."""
-        items = (self.body.get("spec") or {}).get("metadata") or []
+        items = sequence(self.spec.get("metadata"))
         return {str(item.get("name")): item for item in items if isinstance(item, dict)}
 
     def allows(self, app_id: str) -> bool:
@@ -101,6 +108,22 @@ class DaprResource:
         return DaprResource(self.file, self.line, walk(self.body, ""), self.lines)
 
 
+def mapping(value: Any) -> dict[str, Any]:
+    """A value that should be a mapping; an empty one when it is something else."""
+    return value if isinstance(value, dict) else {}
+
+
+def sequence(value: Any) -> list[Any]:
+    """A value that should be a list; an empty one when it is something else."""
+    return value if isinstance(value, list) else []
+
+
+def resource_files(folder: Path) -> list[Path]:
+    """The files of a folder that daprd reads; like it, passing over folders that are called so."""
+    found = (path for path in folder.iterdir() if path.suffix.lower() in (".yaml", ".yml"))
+    return sorted(path for path in found if path.is_symlink() or not path.is_dir())
+
+
 def read_resources(folders: Sequence[Path]) -> list[DaprResource]:
     """Every resource of some folders, each read as daprd does: not recursively.
 
@@ -116,8 +139,7 @@ def read_resources(folders: Sequence[Path]) -> list[DaprResource]:
                 f"the resources folder {folder} does not exist",
                 hint="fix `resources=` of the topology; relative paths start at the project's root",
             )
-        files = [each for each in sorted(folder.iterdir()) if each.suffix in (".yaml", ".yml")]
-        own = [resource for file in files for resource in read_file(file)]
+        own = [resource for file in resource_files(folder) for resource in read_file(file)]
         found = [*replaced(found, own), *own]
     return found
 
@@ -151,10 +173,10 @@ def read_file(file: Path) -> Iterator[DaprResource]:
     """Every resource of one file.
 
     Raises:
-        ConfigError: it is not valid YAML; with the line.
+        ConfigError: it cannot be read, or is not valid YAML; with the line.
     """
     try:
-        documents = list(yaml.compose_all(file.read_text(), Loader=yaml.SafeLoader))
+        documents = list(_documents(file))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{file}:{mark.line + 1}" if mark else str(file)
@@ -163,14 +185,68 @@ def read_file(file: Path) -> Iterator[DaprResource]:
         ) from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{file}: not valid YAML", last=str(error)) from None
-    for document in documents:
-        line = document.start_mark.line + 1
-        body = yaml.constructor.SafeConstructor().construct_document(document)
+    for node, body in documents:
+        line = node.start_mark.line + 1
         if body is None:
             continue
         if not isinstance(body, dict):
             raise ConfigError(f"{file}:{line}: a resource is a mapping, not {type(body).__name__}")
-        yield DaprResource(file, line, body, dict(_lines(document, "")))
+        yield DaprResource(file, line, body, dict(_lines(node, "")))
+
+
+def _documents(file: Path) -> Iterator[tuple[yaml.Node, Any]]:
+    """Each document as it stands in the file, and as a value."""
+    text = read_text(file)
+    try:
+        for node in yaml.compose_all(text, Loader=yaml.SafeLoader):
+            _size(node, file, 0, {})
+            yield node, yaml.constructor.SafeConstructor().construct_document(node)
+    except RecursionError:
+        raise _too_deep(str(file)) from None
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        # PyYAML passes on what int(), datetime() and its own tables raise: `on: 2026-13-45`.
+        raise ConfigError(
+            f"{file}: a value cannot be read",
+            last=f"{type(error).__name__}: {error}",
+            hint="quote it, if it is a text",
+        ) from None
+
+
+def _size(node: yaml.Node, file: Path, depth: int, known: dict[int, int]) -> int:
+    """How many values a document has, each alias counted as all that it stands for.
+
+    Raises:
+        ConfigError: more, or deeper ones, than anybody writes: walking them would not end.
+    """
+    if id(node) in known:
+        return known[id(node)]
+    place = f"{file}:{node.start_mark.line + 1}"
+    if depth > DEEPEST:
+        raise _too_deep(place)
+    if isinstance(node, yaml.ScalarNode) and "\0" in node.value:
+        raise ConfigError(f"{place}: holds a NUL", expected="what a path or a variable may hold")
+    parts = [part for pair in node.value for part in pair] if _is_mapping(node) else node.value
+    below = parts if isinstance(parts, list) else []
+    size = 1 + sum(_size(part, file, depth + 1, known) for part in below)
+    if size > MOST:
+        raise ConfigError(
+            f"{place}: holds too many values",
+            expected=f"at most {MOST}, counting what aliases stand for",
+            hint="split the file, or use fewer aliases",
+        )
+    known[id(node)] = size
+    return size
+
+
+def _is_mapping(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.MappingNode)
+
+
+def _too_deep(place: str) -> ConfigError:
+    return ConfigError(
+        f"{place}: is nested too deeply",
+        expected=f"at most {DEEPEST} levels, and no alias inside of what it stands for",
+    )
 
 
 def _lines(node: yaml.Node, path: str) -> Iterator[tuple[str, int]]:

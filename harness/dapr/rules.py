@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from harness.dapr.finding import Finding
-from harness.dapr.resources import DaprResource
+from harness.dapr.resources import DaprResource, mapping, sequence
 from harness.errors import closest
 
 FEATURES = (
@@ -54,8 +54,8 @@ def check_rules(each: DaprResource) -> Iterator[Finding]:
 
 
 def _features(each: DaprResource) -> Iterator[Finding]:
-    for index, feature in enumerate((each.body.get("spec") or {}).get("features") or []):
-        name = str(feature.get("name", ""))
+    for index, feature in enumerate(sequence(each.spec.get("features"))):
+        name = str(mapping(feature).get("name", ""))
         if name not in FEATURES:
             place = each.at(f"spec.features.{index}")
             hint = closest(name, FEATURES) or "leave it out"
@@ -65,7 +65,7 @@ def _features(each: DaprResource) -> Iterator[Finding]:
 
 
 def _subscription(each: DaprResource) -> Iterator[Finding]:
-    spec = each.body.get("spec") or {}
+    spec = each.spec
     for key in ("pubsubname", "topic"):
         if not spec.get(key):
             yield Finding(each.at("spec"), f"subscription {each.name!r} lacks {key!r}")

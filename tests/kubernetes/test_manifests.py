@@ -17,6 +17,7 @@ from harness.kubernetes.objects import ANNOTATED
 from harness.kubernetes.project import KubernetesProject
 from scenarios.topology import todo
 from tests.kubernetes.validate import validate
+from tests.projects import COMPONENT
 from tests.support import ROOT, project
 
 MANIFESTS = ROOT / "kubernetes" / "manifests"
@@ -164,6 +165,14 @@ def test_credentials_are_the_clusters_secrets() -> None:
     assert not [each for each in types if each.startswith("secretstores.local")]
 
 
+def test_a_wrong_resource_is_not_rendered(tmp_path: Path) -> None:
+    """One error is enough."""
+    project(tmp_path, pyproject_toml="", c__c_yaml=COMPONENT.replace("name: brokers", "name: b"))
+
+    with pytest.raises(ConfigError, match="lacks the required field 'brokers'"):
+        rendered(Topology(App("shop", asgi="m:a"), resources="c"), tmp_path)
+
+
 def test_nothing_secret_is_committed() -> None:
     """Every value of the example is empty."""
     secrets = [o for o in rendered(todo()) if o["kind"] == "Secret"]
@@ -181,6 +190,27 @@ def test_a_flag_that_is_no_annotation_is_refused(tmp_path: Path) -> None:
     assert "debug" == annotated(rendered(Topology(good), tmp_path), "shop")["dapr.io/log-level"]
     with pytest.raises(ConfigError, match=r"'profile-port' of shop is no annotation"):
         rendered(Topology(bad), tmp_path)
+
+
+def test_each_probe_asks_for_something(tmp_path: Path) -> None:
+    """By one handler: Kubernetes' schema takes a probe without any, its server does not."""
+    project(tmp_path, pyproject_toml="")
+    plain, healthy = App("plain", asgi="m:a"), App("healthy", asgi="m:a", health="/health")
+    objects = rendered(Topology(plain, healthy), tmp_path)
+    handlers = {}
+    for app in ("plain", "healthy"):
+        (container,) = the(objects, "Deployment", app)["spec"]["template"]["spec"]["containers"]
+        for probe in ("readinessProbe", "livenessProbe"):
+            timing = {"periodSeconds", "timeoutSeconds"}
+            handlers[app, probe] = {k: v for k, v in container[probe].items() if k not in timing}
+
+    asked = {"httpGet": {"path": "/health", "port": "http"}}
+    assert {
+        ("plain", "readinessProbe"): {"tcpSocket": {"port": "http"}},
+        ("plain", "livenessProbe"): {"tcpSocket": {"port": "http"}},
+        ("healthy", "readinessProbe"): asked,
+        ("healthy", "livenessProbe"): asked,
+    } == handlers
 
 
 def test_a_worker_has_neither_port_nor_service(tmp_path: Path) -> None:

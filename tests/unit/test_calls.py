@@ -111,6 +111,27 @@ def answer(status: int, body: Any = None, **headers: str) -> httpx.Response:
             ),
             ("POST", "/v1.0/jobs/j", {"dueTime": "1s", "data": {"a": 1}, "overwrite": True}),
         ),
+        (
+            calls.schedule_job(
+                "j",
+                due=None,
+                schedule="@every 1s",
+                repeats=3,
+                data=None,
+                overwrite=False,
+                failure_policy={"constant": {"interval": "1s", "maxRetries": 30}},
+            ),
+            (
+                "POST",
+                "/v1.0/jobs/j",
+                {
+                    "schedule": "@every 1s",
+                    "repeats": 3,
+                    "data": None,
+                    "failurePolicy": {"constant": {"interval": "1s", "maxRetries": 30}},
+                },
+            ),
+        ),
         (calls.delete_job("a b"), ("DELETE", "/v1.0/jobs/a%20b", None)),
         (calls.get_secret("s", "n", {}), ("GET", "/v1.0/secrets/s/n", None)),
         (

@@ -147,6 +147,32 @@ def test_a_secret_that_resolves_is_fine(tmp_path: Path) -> None:
     assert ([], []) == (from_file, from_env)
 
 
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("{name: kafka, key: password}", ""),
+        ("{name: kafka, key: passwrod}", "secret 'kafka' has no key 'passwrod'"),
+        ("{name: kafak, key: password}", "has no secret 'kafak'"),
+    ],
+    ids=["right", "key", "name"],
+)
+def test_a_key_that_a_secret_does_not_have_is_an_error(
+    tmp_path: Path, reference: str, message: str
+) -> None:
+    """A secret of several values; the key is looked for, with a suggestion."""
+    project(tmp_path, r__s_json='{"kafka": {"password": "x", "user": "y"}}')
+    store = STORE.replace("value: s.json}", "value: s.json}, {name: multiValued, value: 'true'}")
+    text = SECRET.replace("{name: auth, key: auth}", reference) + "auth: {secretStore: store}\n"
+
+    found = findings(tmp_path, text + store % "file")
+
+    assert bool(message) == bool(found)
+    if message:
+        assert message in found[0].message
+        assert "did you mean" in found[0].hint
+        assert "error" == found[0].severity
+
+
 def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
     """One run shows every mistake."""
     text = KAFKA.replace("pubsub.kafka", "pubsub.x")

@@ -198,7 +198,7 @@ def test_what_has_no_effect_here_is_named(tmp_path: Path) -> None:
         ("version: 1\napps:\n- appID: x\n", r":3: (.|\n)*without appDirPath"),
         (small("  appPrt: 80\n"), r":4: .*'appPrt'(.|\n)*did you mean 'appPort'"),
         (small("", "commn: {}\n"), r":2: .*'commn'(.|\n)*did you mean 'common'"),
-        (small("  appPort: eighty\n"), r":4: (.|\n)*a number\n.*appPort is 'eighty'"),
+        (small("  appPort: eighty\n"), r":4: (.|\n)*a number .*\n.*appPort is 'eighty'"),
         (small("  enableApiLogging: 1\n"), r":4: (.|\n)*true or false"),
         (small("  appPort: true\n"), r":4: (.|\n)*a number"),
         (small("  command: [a]\n  appLogDestination: printer\n"), r":5: (.|\n)*fileAndConsole"),

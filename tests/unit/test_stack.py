@@ -21,6 +21,7 @@ from harness import (
 )
 from harness.runtime.fake import FakeRuntime, Script
 from harness.topology import Node
+from harness.world import World
 from tests.support import Fake, ScriptedCheck
 
 NEVER = (ScriptedCheck("never", after=None),)
@@ -177,3 +178,18 @@ def test_a_restart_climbs_the_ladder_again(tmp_path: Path) -> None:
         assert made[0].events == ["started a", "stopped a", "started a"]
 
     assert len(check.looks) == 2
+
+
+def test_what_a_world_shows_of_logs_has_no_secrets(tmp_path: Path) -> None:
+    """Only what came since it began, each token and password that was given out masked."""
+    stack, made = stack_of(tmp_path, Fake("a"))
+    with stack:
+        known = [stack.book.token("dapr-api"), stack.book.token("postgres")]
+        log = made[0].folder / "logs" / "a.log"
+        log.write_text(f"before: {known[0]}\n")
+        with World(stack) as world:
+            with log.open("a") as file:
+                file.write(f"asked with {known[0]}, then {known[1]} and {known[0]}\n")
+            shown = world.logs()
+
+    assert {"a": "asked with ***, then *** and ***\n"} == shown
