@@ -15,7 +15,9 @@ from pathlib import Path
 import filelock
 import platformdirs
 
-from harness.errors import ConfigError, TeardownError, did_you_mean
+from harness.errors import ConfigError, TeardownError, Unavailable, did_you_mean
+from harness.files import write_private
+from harness.reading import read_text
 from harness.runtime.proc import born, wait_gone
 from harness.stack import Stack
 
@@ -46,6 +48,7 @@ class UpStack:
         since: when it was ready, in seconds since the epoch.
         token: of its sidecars' APIs; the file is readable by its owner only.
         runtime: where it runs.
+        booted: when it was ready, in seconds since the machine was started: clocks are set.
     """
 
     name: str
@@ -56,6 +59,13 @@ class UpStack:
     token: str
     nodes: list[UpNode] = field(default_factory=list)
     runtime: str = "processes"
+    booted: float = 0.0
+
+    @property
+    def up_for(self) -> float:
+        """Seconds since it was ready, whatever was done to the clock; never negative."""
+        since = since_boot() - self.booted if self.booted else time.time() - self.since
+        return max(0.0, since)
 
     @property
     def alive(self) -> bool:
@@ -78,10 +88,39 @@ class Registry:
         return self.folder / f"{name}.json"
 
     def __iter__(self) -> Iterator[UpStack]:
-        for file in sorted(self.folder.glob("*.json")) if self.folder.is_dir() else ():
-            raw = json.loads(file.read_text())
-            raw["nodes"] = [UpNode(**node) for node in raw["nodes"]]
-            yield UpStack(**raw)
+        for file in self._files():
+            with contextlib.suppress(ConfigError):
+                yield _read(file)
+
+    def damaged(self) -> list[ConfigError]:
+        """What is wrong with the state files that cannot be read; the others are not affected."""
+        found = []
+        for file in self._files():
+            try:
+                _read(file)
+            except ConfigError as error:
+                found.append(error)
+        return found
+
+    def _files(self) -> list[Path]:
+        with self._usable():
+            return sorted(self.folder.glob("*.json")) if self.folder.is_dir() else []
+
+    @contextlib.contextmanager
+    def _usable(self) -> Iterator[None]:
+        """Tell what the machine says of the state folder.
+
+        Raises:
+            Unavailable: it cannot be used.
+        """
+        try:
+            yield
+        except OSError as error:
+            raise Unavailable(
+                f"the state folder {self.folder} cannot be used",
+                last=str(error),
+                hint="set DAPR_HARNESS_STATE_DIR to a folder of yours, on a disk with room",
+            ) from None
 
     def find(self, name: str) -> UpStack | None:
         """The living stack of that name; the state file of a dead one is removed."""
@@ -89,7 +128,7 @@ class Registry:
             if each.name == name:
                 if each.alive:
                     return each
-                self.file(name).unlink(missing_ok=True)
+                self.forget(name)
         return None
 
     def require(self, name: str) -> UpStack:
@@ -128,10 +167,11 @@ class Registry:
         Raises:
             ConfigError: somebody else is starting a stack of that name, or it is up.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(self.folder / f"{name}.lock")
         try:
-            lock.acquire(timeout=0)
+            with self._usable():
+                self.folder.mkdir(parents=True, exist_ok=True)
+                lock.acquire(timeout=0)
         except filelock.Timeout:
             raise ConfigError(
                 f"a stack named {name!r} is being started by somebody else",
@@ -159,7 +199,9 @@ class Registry:
         folder, token = str(stack.folder), stack.book.token("dapr-api")
         owner = stack.owner
         born_at, now = born(owner), time.time()
-        found = UpStack(name, owner, born_at, now, folder, token, nodes, stack.runtime)
+        found = UpStack(
+            name, owner, born_at, now, folder, token, nodes, stack.runtime, since_boot()
+        )
         self._write(found)
         return found
 
@@ -181,15 +223,39 @@ class Registry:
 
     def forget(self, name: str) -> None:
         """Remove the state file of a stack that has ended."""
-        self.file(name).unlink(missing_ok=True)
+        with self._usable():
+            self.file(name).unlink(missing_ok=True)
 
     def _write(self, up: UpStack) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        aside = self.folder / f".{up.name}-{os.getpid()}"
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(asdict(up), file, indent=1)
-        aside.rename(self.file(up.name))
+        with self._usable():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_private(self.file(up.name), json.dumps(asdict(up), indent=1))
+
+
+def _read(file: Path) -> UpStack:
+    """A state file.
+
+    Raises:
+        ConfigError: it does not say what one says.
+    """
+    try:
+        raw = json.loads(read_text(file))
+        raw["nodes"] = [UpNode(**node) for node in raw["nodes"]]
+        found = UpStack(**raw)
+        _ = found.supervisor + found.since + found.booted
+    except (ConfigError, ValueError, TypeError, KeyError, RecursionError) as error:
+        told = error.last if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+        raise ConfigError(
+            f"the state file {file} is damaged",
+            last=told,
+            hint="if its stack may still run, see `ps`; then remove the file",
+        ) from None
+    return found
+
+
+def since_boot() -> float:
+    """Seconds since the machine was started, sleep included where the system counts it."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def alive(pid: int) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+
 import typer
 
-from harness.cli import images, render, stacks, tools
+from harness.cli import images, render, stacks, streams, tools
 from harness.cli.console import err
 from harness.cli.demo import demo
 from harness.cli.lint import lint
 from harness.cli.load import load
 from harness.cli.multi_app import run as run_file
-from harness.errors import HarnessError, SystemFailure
+from harness.errors import HarnessError, SystemFailure, Unavailable
 
 EXIT_CODES = (
     "Exit codes: 0 fine, 1 the system under test failed, 2 wrong usage or configuration, "
@@ -43,6 +46,13 @@ app.add_typer(images.app)
 app.add_typer(render.app)
 
 
+CAUSES = (
+    errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR,
+    errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN,
+)  # fmt: skip
+"""Errors that a machine has, and not the harness: too little room, no permission."""
+
+
 def run() -> int:
     """Run the command of the command line; return its exit code."""
     try:
@@ -50,8 +60,11 @@ def run() -> int:
     except (HarnessError, SystemFailure) as error:
         lines = [f"[red]error:[/] {_escaped(str(error))}"]
         lines += [_escaped(note) for note in getattr(error, "__notes__", [])]
-        err.print("\n".join(lines), soft_wrap=True)
+        with contextlib.suppress(OSError):
+            err.print("\n".join(lines), soft_wrap=True)
         return error.exit_code
+    except OSError as error:
+        return _refused(error)
     except Exception as error:
         # A usage error is click's, and typer brings a click of its own from some version on: it
         # is recognised by what it can do.
@@ -60,6 +73,17 @@ def run() -> int:
         error.show()
         return 2
     return code if isinstance(code, int) else 0
+
+
+def _refused(error: OSError) -> int:
+    """Tell what the machine has refused; anything else is an error of ours, with its traceback."""
+    if streams.lost():
+        return streams.NOT_WRITTEN  # told at the end
+    if error.errno not in CAUSES:
+        raise error
+    place = f"{error.filename} cannot be used" if error.filename else "the machine has no more"
+    streams.say(f"error: {place}: {error.strerror}")
+    return Unavailable.exit_code
 
 
 def _escaped(text: str) -> str:

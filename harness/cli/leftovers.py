@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.cli.console import out, print_json
+from harness.cli.state import opened
 from harness.errors import HarnessError, TeardownError
 from harness.registry import Registry, UpStack
 from harness.runtime.folder import dead_run_folders
@@ -48,7 +49,7 @@ def clear_stale(settings: Settings, *, as_json: bool) -> None:
     Raises:
         TeardownError: something could not be removed.
     """
-    registry = Registry(settings.state_dir)
+    registry = opened(settings)
     found, problems = find_leftovers(registry), []
     for run in found.runs:
         from harness.runtime.containers.engine import Engine

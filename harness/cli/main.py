@@ -6,6 +6,8 @@ import signal
 import sys
 from types import FrameType
 
+from harness.cli import streams
+
 INTERRUPTED = 130
 
 
@@ -20,6 +22,7 @@ class Interrupted(SystemExit):
 
 def main() -> None:
     """Run a command; end with the exit code that its outcome deserves."""
+    streams.prepare()
     for number in (signal.SIGINT, signal.SIGTERM):
         # A job in the background of a script is started with SIGINT ignored, and stays so.
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -30,9 +33,12 @@ def main() -> None:
 
         code = run()
     except Interrupted:
-        sys.stderr.write("interrupted; everything that was started has been ended\n")
-        raise
-    sys.exit(code)
+        streams.say("interrupted; everything that was started has been ended")
+        code = INTERRUPTED
+    except SystemExit as ended:
+        # Typer ends the process at a closed pipe, with a code that means something else here.
+        code = ended.code if isinstance(ended.code, int) else 1
+    sys.exit(streams.finish(code))
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.console import Climbing, Steps, err, out
+from harness.cli.state import opened
 from harness.cli.tails import Tail, show
 from harness.deadline import Deadline, ticks
 from harness.loading import load_topology
@@ -21,7 +22,6 @@ from harness.multi_app import topology_of
 from harness.nodes.app import App
 from harness.nodes.inbox import InboxProxy
 from harness.nodes.sidecar import Sidecar
-from harness.registry import Registry
 from harness.run import running
 from harness.runfile import RunFile, read_runfile
 from harness.runtime.base import State
@@ -54,7 +54,7 @@ def run(
     described = read_runfile(file)
     for line in described.ignored:
         err.print(line, soft_wrap=True, markup=False)
-    registry = Registry(settings.state_dir)
+    registry = opened(settings)
     registry.require_free(name)
     climbing = Climbing()
     made = topology_of(described, *_infrastructure(settings), needed_only=True)

@@ -16,12 +16,13 @@ from rich.table import Table
 
 from harness.cli.console import Climbing, Steps, err, out, print_json
 from harness.cli.leftovers import clear_stale, container_states
+from harness.cli.state import opened
 from harness.cli.tails import Tail, show
 from harness.deadline import Deadline, ticks
 from harness.errors import ConfigError, did_you_mean
 from harness.loading import load_topology
 from harness.loopback import ask
-from harness.registry import Registry, UpNode, UpStack, alive
+from harness.registry import UpNode, UpStack, alive
 from harness.report.waterfall import climbs, draw
 from harness.run import running
 from harness.settings import Settings
@@ -60,7 +61,7 @@ def up(
     `dapr-harness down`.
     """
     settings = Settings.load(topology=topology, runtime=runtime, broker=broker, offline=offline)
-    registry = Registry(settings.state_dir)
+    registry = opened(settings)
     registry.require_free(name)
     climbing = Climbing()
     stack = running(load_topology(settings), settings, progress=Steps(), watch=climbing)
@@ -91,7 +92,7 @@ def down(
         clear_stale(Settings.load(), as_json=as_json)
         return
     began = time.monotonic()
-    found = Registry(Settings.load().state_dir).take_down(name)
+    found = opened(Settings.load()).take_down(name)
     took = time.monotonic() - began
     if as_json:
         print_json({"name": name, "nodes": len(found.nodes), "seconds": took})
@@ -101,7 +102,7 @@ def down(
 
 def status(name: Annotated[str | None, Name] = None, as_json: Json = False) -> None:
     """Show what is up: nodes, states, addresses."""
-    registry = Registry(Settings.load().state_dir)
+    registry = opened(Settings.load())
     found = [registry.require(name)] if name else [each for each in registry if each.alive]
     rows = [_status_of(each) for each in found]
     if as_json:
@@ -115,7 +116,7 @@ def status(name: Annotated[str | None, Name] = None, as_json: Json = False) -> N
             title_justify="left",
         )
         for column in ("node", "state", "pid", "addresses"):
-            table.add_column(column)
+            table.add_column(column, overflow="fold")  # an address cut short is of no use
         for node in row["nodes"]:
             colour = "green" if node["state"] in ("running", "healthy") else "red"
             ports = "  ".join(f"{port} {address}" for port, address in node["endpoints"].items())
@@ -129,7 +130,7 @@ def status(name: Annotated[str | None, Name] = None, as_json: Json = False) -> N
 
 def token(name: Name = "default") -> None:
     """Print the token that the sidecars of a stack ask for (header `dapr-api-token`)."""
-    out.print(Registry(Settings.load().state_dir).require(name).token)
+    out.print(opened(Settings.load()).require(name).token)
 
 
 def logs(
@@ -141,7 +142,7 @@ def logs(
     lines: Annotated[int, typer.Option(help="How many last lines of each log to begin with.")] = 50,
 ) -> None:
     """Show what the nodes of a stack have logged."""
-    found = Registry(Settings.load().state_dir).require(name)
+    found = opened(Settings.load()).require(name)
     tails = [_tail(node, lines) for node in _chosen(found, nodes or [])]
     show(tails)
     if follow:
@@ -196,7 +197,7 @@ def _status_of(found: UpStack) -> dict[str, Any]:
         "runtime": found.runtime,
         "folder": found.folder,
         "supervisor": found.supervisor,
-        "up_for": time.time() - found.since,
+        "up_for": found.up_for,
         "nodes": nodes,
     }
 

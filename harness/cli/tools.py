@@ -84,6 +84,7 @@ def _examine(settings: Settings) -> Iterator[Diagnosis]:
     yield _tool("postgres", lambda: toolbox.path("postgres"))
     yield _engine(settings)
     yield _disk(toolbox.store.root)
+    yield _state(settings)
     yield _leftovers(settings)
 
 
@@ -141,6 +142,15 @@ def _engine(settings: Settings) -> Diagnosis:
         return Diagnosis("engine", "ok", f"{fact}; every image is here")
     fix = "they are pulled when needed; without a registry: dapr-harness images build"
     return Diagnosis("engine", "ok", f"{fact}; not here: {', '.join(missing)}", fix)
+
+
+def _state(settings: Settings) -> Diagnosis:
+    registry = Registry(settings.state_dir)
+    damaged = registry.damaged()
+    if not damaged:
+        return Diagnosis("state", "ok", str(registry.folder))
+    files = "; ".join(f"{each.subject} ({each.last})" for each in damaged)
+    return Diagnosis("state", "warning", files, damaged[0].hint)
 
 
 def _leftovers(settings: Settings) -> Diagnosis:

@@ -1,0 +1,15 @@
+"""The stacks that are up, for a command; what is wrong with their files is told."""
+
+from __future__ import annotations
+
+from harness.cli.console import err
+from harness.registry import Registry
+from harness.settings import Settings
+
+
+def opened(settings: Settings) -> Registry:
+    """The registry, after a warning for each state file that cannot be read."""
+    registry = Registry(settings.state_dir)
+    for each in registry.damaged():
+        err.print(f"warning: {each}", soft_wrap=True, markup=False)
+    return registry
