@@ -115,6 +115,8 @@ class Registry:
         """
         try:
             yield
+        except filelock.Timeout:
+            raise  # an OSError too, and no fault of the folder
         except OSError as error:
             raise Unavailable(
                 f"the state folder {self.folder} cannot be used",

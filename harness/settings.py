@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -42,6 +43,7 @@ class Settings:
         state_dir: where running stacks are written down.
         offline: never use the network.
         ready_timeout: seconds that a node may take to climb its ladder.
+        lock_timeout: seconds to wait for another process that installs the same tool.
     """
 
     root: Path
@@ -58,6 +60,7 @@ class Settings:
     state_dir: Path | None = None
     offline: bool = False
     ready_timeout: float = 60.0
+    lock_timeout: float = math.inf
 
     @property
     def inherited(self) -> dict[str, str]:
@@ -134,7 +137,7 @@ def _parse(key: str, value: Any, root: Path) -> Any:
     if key in WORDS and value not in WORDS[key]:
         words = ", ".join(WORDS[key])
         raise ConfigError(f"{key} {value!r} is not known", expected=words, hint="fix the setting")
-    if key == "ready_timeout":
+    if key in ("ready_timeout", "lock_timeout"):
         try:
             return float(value)
         except (TypeError, ValueError):

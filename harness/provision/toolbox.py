@@ -28,12 +28,20 @@ class Toolbox:
     Args:
         settings: where to look, and whether the network may be used.
         progress: told about everything slow.
+        thorough: whether every byte of what is installed is looked at before it is used.
     """
 
-    def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
+    def __init__(
+        self, settings: Settings, progress: Progress | None = None, *, thorough: bool = False
+    ) -> None:
         self.settings = settings
-        self.store = Store(settings.cache_dir)
         self._progress = progress or Quiet()
+        self.store = Store(
+            settings.cache_dir,
+            self._progress,
+            patience=settings.lock_timeout,
+            thorough=thorough,
+        )
         self._locks = {
             name: threading.Lock() for name in ("dapr", "java", "kafka", "postgres", "redis")
         }

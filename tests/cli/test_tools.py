@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from harness.deadline import Deadline, Observation, poll
+from harness.provision.store import Store
+from harness.provision.versions import DAPR, DAPR_BINARIES
 from tests.support import CLI, cli, environment, leftovers, survivors
 
 pytestmark = pytest.mark.real
@@ -22,8 +24,8 @@ def test_the_doctor_is_content_with_this_machine(mini: Path) -> None:
 
     found = {each["subject"]: each for each in json.loads(done.stdout)}
     assert done.returncode == 0
-    subjects = {"python", "dapr", "java", "kafka", "postgres", "engine", "disk", "leftovers"}
-    assert subjects == set(found)
+    subjects = {"python", "dapr", "java", "kafka", "postgres", "installed", "engine", "disk"}
+    assert subjects | {"state", "leftovers"} == set(found)
     assert "ok" == found["kafka"]["verdict"]
     assert all(each["fix"] for each in found.values() if each["verdict"] != "ok")
 
@@ -79,3 +81,41 @@ def test_kill_9_while_building_leaves_no_build(mini: Path) -> None:
 
     assert seen.ok
     assert [] == leftovers(mini)
+
+
+def test_damage_is_found_before_a_start_fails_of_it(mini: Path) -> None:
+    """Every byte is looked at by `doctor` and `provision`; sizes by everything."""
+    env = {
+        "DAPR_HARNESS_CACHE_DIR": str(mini / "cache"), "HOME": str(mini), "PATH": "/usr/bin:/bin",
+        "DAPR_HARNESS_RUNTIME": "processes",
+    }  # fmt: skip
+
+    def binaries(target: Path) -> None:
+        for name in DAPR_BINARIES:
+            (target / name).write_text("#!/bin/sh\necho 1.18.2\n")
+            (target / name).chmod(0o755)
+
+    folder = Store(mini / "cache").make(f"dapr-{DAPR}", binaries)
+    placement = folder / "placement"
+    state = placement.stat()
+
+    def seen(*arguments: str) -> tuple[int, str]:
+        done = cli(mini, *arguments, env=env)
+        return done.returncode, done.stdout + done.stderr
+
+    sound = seen("doctor")
+    placement.write_text("#!/bin/sh\necho 1.81.2\n")
+    os.utime(placement, ns=(state.st_atime_ns, state.st_mtime_ns))
+    changed, refused = seen("doctor"), seen("provision", "--offline")
+    placement.write_text("#!/bin/sh\n")
+    cut, start = seen("doctor"), seen("up", "--offline")
+
+    assert f"as it was installed: dapr-{DAPR}" in sound[1]
+    for code, said in (changed, refused):
+        assert 3 == code
+        assert f"dapr-{DAPR}/placement has other bytes than were installed" in said
+    assert "damaged  installed" in changed[1]
+    for code, said in (cut, start):
+        assert 3 == code
+        assert f"dapr-{DAPR} is damaged: dapr-{DAPR}/placement has 10 bytes, not 22" in said
+    assert "fix: dapr-harness provision" in cut[1]

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from harness import Unavailable
+from harness.provision.seal import SEAL
 from harness.provision.store import Store, require_disk
 from harness.provision.versions import DAPR, DAPR_MODULE_HASHES, kafka_jars, parse
+from harness.provision.wheels import damage_of_wheel
+from tests.support import ROOT, project
 
 
 def test_a_failed_build_leaves_nothing_and_the_next_one_works(tmp_path: Path) -> None:
@@ -54,6 +66,214 @@ def test_one_of_many_builds(tmp_path: Path) -> None:
         thread.join()
 
     assert built == [1]
+
+
+class Said:
+    """What provisioning has told."""
+
+    def __init__(self) -> None:
+        self.facts: list[str] = []
+
+    def begin(self, what: str) -> None:
+        """Nothing slow happens here."""
+
+    def advance(self, what: str, fact: str) -> None:
+        """Nothing slow happens here."""
+
+    def end(self, what: str, fact: str) -> None:
+        self.facts.append(f"{what}: {fact}")
+
+
+def _tool(target: Path) -> None:
+    project(target, bin__daprd_txt="12345", bin__other_txt="x")
+    (target / "link").symlink_to("bin")
+
+
+def _other_bytes(folder: Path) -> None:
+    """The same size and time, as a failing disk would have it."""
+    file = folder / "bin" / "daprd.txt"
+    state = file.stat()
+    file.write_text("54321")
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "truncated": (
+        lambda folder: (folder / "bin/daprd.txt").write_text("123"),
+        "tool/bin/daprd.txt has 3 bytes, not 5",
+    ),
+    "missing": (
+        lambda folder: (folder / "bin/other.txt").unlink(), "tool/bin/other.txt is missing",
+    ),
+    "changed": (
+        lambda folder: (folder / "bin/daprd.txt").write_text("54321"),
+        "tool/bin/daprd.txt has other bytes than were installed",
+    ),
+    "link": (
+        lambda folder: (folder / "bin/other.txt").replace(folder / "link"),
+        "tool/bin/other.txt is missing; tool/link cannot be read: Invalid argument",
+    ),
+    "seal": (
+        lambda folder: (folder / SEAL).write_text("{"), f"tool/{SEAL} cannot be read",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("spoil", "why"), DAMAGES.values(), ids=DAMAGES)
+def test_what_is_damaged_is_made_again_and_told(
+    tmp_path: Path, spoil: Callable[[Path], object], why: str
+) -> None:
+    """A truncated daprd would end by a signal, a jar with a trace of Java."""
+    spoil(Store(tmp_path).make("tool", _tool))
+    said = Said()
+    store = Store(tmp_path, said)
+
+    lost, reason = store.find("tool"), store.lack("tool")
+    made = store.make("tool", _tool)
+
+    assert lost is None
+    assert why in reason
+    assert ["tool is damaged and made again"] == [each.partition(":")[0] for each in said.facts]
+    assert why in said.facts[0]
+    assert "12345" == (made / "bin/daprd.txt").read_text()
+    assert made == store.find("tool") == Store(tmp_path).find("tool")
+    assert ["tool"] == [each.name for each in tmp_path.iterdir() if each.is_dir()]
+
+
+def test_a_repair_that_fails_leaves_what_there_is(tmp_path: Path) -> None:
+    """Without a network nothing gets better by removing it."""
+    folder = Store(tmp_path).make("tool", _tool)
+    (folder / "bin/other.txt").unlink()
+
+    def fail(target: Path) -> None:
+        raise Unavailable("no network")
+
+    with pytest.raises(Unavailable, match="no network"):
+        Store(tmp_path).make("tool", fail)
+
+    assert "12345" == (folder / "bin/daprd.txt").read_text()
+    assert "is damaged" in Store(tmp_path).lack("tool")
+
+
+def test_bytes_are_read_when_asked_for(tmp_path: Path) -> None:
+    """A start looks at sizes and times only: reading half a gigabyte takes a second."""
+    _other_bytes(Store(tmp_path).make("tool", _tool))
+
+    assert Store(tmp_path).find("tool")
+    assert None is Store(tmp_path, thorough=True).find("tool")
+    assert "has other bytes" in Store(tmp_path, thorough=True).lack("tool")
+
+
+def test_what_is_no_damage(tmp_path: Path) -> None:
+    """A copy with times of its own, files that were added, a folder without checksums."""
+    folder = Store(tmp_path).make("tool", _tool)
+    (folder / "more").write_text("x")
+    shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copyfile, symlinks=True)
+    project(tmp_path, old__a_txt="x")
+
+    for store in (Store(tmp_path), Store(tmp_path, thorough=True)):
+        assert all(store.find(name) for name in ("tool", "copy", "old"))
+
+
+def test_what_is_removed_is_made_anew(tmp_path: Path) -> None:
+    """With what it depends on."""
+    store = Store(tmp_path)
+    (store.make("tool", _tool) / "mark").write_text("x")
+
+    store.remove("tool")
+    store.remove("never-made")
+
+    assert not (store.make("tool", _tool) / "mark").exists()
+
+
+HOLDER = """
+import pathlib, sys
+from harness.provision.store import Store
+
+def build(target):
+    print("building", flush=True)
+    sys.stdin.read()
+
+Store(pathlib.Path(sys.argv[1])).make("tool", build)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that is making the tool until its input is closed."""
+    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as process:
+        assert process.stdout is not None
+        assert "building\n" == process.stdout.readline()
+        yield process
+        process.send_signal(signal.SIGCONT)
+        process.kill()
+
+
+def test_who_is_waited_for_is_told_and_a_limit_is_kept(
+    tmp_path: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By pid and command, as it runs; then the way to wait longer."""
+    monkeypatch.setattr("harness.provision.store.QUIET_WAIT", 0.0)
+    said = Said()
+
+    with pytest.raises(Unavailable, match=r"(?s)is being made by.*LOCK_TIMEOUT") as raised:
+        Store(tmp_path, said, patience=0.5).make("tool", _tool)
+
+    who = rf"pid {holder.pid} \(.*python.* -c .*\), which runs"
+    assert re.search(who, str(raised.value))
+    assert re.search(rf"waiting for tool: {who} is making it", said.facts[0])
+    assert 1 == len(said.facts)
+
+
+def test_a_stopped_process_is_not_waited_for_without_end(
+    tmp_path: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named with the command that lets it go on; when it has, its work is used."""
+    monkeypatch.setattr("harness.provision.store.STOPPED_WAIT", 0.2)
+    holder.send_signal(signal.SIGSTOP)
+
+    with pytest.raises(Unavailable, match=rf"(?s)pid {holder.pid} .*stopped.*kill -CONT"):
+        Store(tmp_path).make("tool", _tool)
+    holder.send_signal(signal.SIGCONT)
+    holder.communicate()
+    made = Store(tmp_path).make("tool", _tool)
+
+    assert [SEAL] == [each.name for each in made.iterdir()]
+
+
+def test_a_cache_that_cannot_be_used(tmp_path: Path) -> None:
+    """A prerequisite, with the variable that names another one."""
+    project(tmp_path, cache_txt="x")
+
+    with pytest.raises(Unavailable, match=r"(?s)cannot be written.*DAPR_HARNESS_CACHE_DIR"):
+        Store(tmp_path / "cache.txt").make("tool", _tool)
+
+
+def test_a_wheel_is_checked_by_what_pip_wrote_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Changed and missing files; a package that is not installed has none."""
+    content = b"server"
+    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+    rows = [f"a/{name},sha256={digest},6" for name in ("sound", "changed", "missing")]
+    record = "\n".join([*rows, "a-1.dist-info/RECORD,,", ""])
+    (tmp_path / "a").mkdir()
+    for name in ("sound", "changed"):
+        (tmp_path / "a" / name).write_bytes(content)
+    (tmp_path / "a" / "changed").write_bytes(b"SERVER")
+    about = tmp_path / "a-1.dist-info"
+    about.mkdir()
+    (about / "RECORD").write_text(record)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: a\nVersion: 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    assert ["a/changed has other bytes than were installed", "a/missing is missing"] == (
+        damage_of_wheel("a")
+    )
+    assert [] == damage_of_wheel("not-installed-anywhere")
 
 
 def test_too_little_disk_is_said_before_a_build(tmp_path: Path) -> None:

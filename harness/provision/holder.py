@@ -1,0 +1,58 @@
+"""Who holds a lock: told to those who wait for it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that holds a lock.
+
+    Attributes:
+        pid: its number, 0 when it is not known.
+        command: its command line.
+        stopped: whether it was stopped, by Ctrl-Z or a debugger.
+    """
+
+    pid: int = 0
+    command: str = ""
+    stopped: bool = False
+
+    def __str__(self) -> str:
+        if not self.pid:
+            return "another process"
+        state = "which is stopped" if self.stopped else "which runs"
+        return f"pid {self.pid} ({self.command}), {state}"
+
+
+def sign(file: Path) -> None:
+    """Write down that this process holds the lock that the file belongs to."""
+    file.write_text(f"{os.getpid()} {_since(os.getpid())}")
+
+
+def holder_of(file: Path) -> Holder:
+    """Who has signed, if it still runs: a pid is given to others after a while."""
+    with contextlib.suppress(OSError, ValueError):
+        pid, since = file.read_text().split()
+        if _since(int(pid)) == since:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+            stopped = _words(int(pid))[0] in ("T", "t")
+            words = " ".join(command.decode(errors="replace").split())
+            return Holder(int(pid), words[:80], stopped)
+    return Holder()
+
+
+def _since(pid: int) -> str:
+    return _words(pid)[19]
+
+
+def _words(pid: int) -> list[str]:
+    """What the kernel says of a process after its name: state first, start time at 19."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ["?"] * 20  # no /proc, as on macOS

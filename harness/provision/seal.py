@@ -1,0 +1,78 @@
+"""What an installed folder held when it was made: sizes and checksums, to see damage by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+SEAL = ".installed.json"
+"""In the folder: size, time in nanoseconds and sha256 of each file, the target of each link."""
+
+
+def seal(folder: Path) -> None:
+    """Write down what a folder holds now."""
+    files = sorted(path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        rows = dict(zip(files, pool.map(_row, files), strict=True))
+    text = json.dumps({str(path.relative_to(folder)): row for path, row in rows.items()})
+    (folder / SEAL).write_text(text)
+
+
+def damage(folder: Path, *, thorough: bool = False) -> list[str]:
+    """What is not as it was installed, a sentence for each file; files that were added are fine.
+
+    Args:
+        folder: made with a seal, or before there were any: then nothing is known.
+        thorough: read every file; else only those whose time has changed.
+    """
+    if not (folder / SEAL).is_file():
+        return []
+    try:
+        rows: dict[str, list[Any]] = json.loads((folder / SEAL).read_text())
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            # Sizes and times are looked at faster than threads are started.
+            each = pool.map if thorough else map
+            found = each(lambda name: _judged(folder / name, rows[name], thorough), rows)
+            return [
+                f"{folder.name}/{name} {why}" for name, why in zip(rows, found, strict=True) if why
+            ]
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        return [f"{folder.name}/{SEAL} cannot be read: {error}"]
+
+
+def sealed_folder(path: Path) -> Path | None:
+    """The installed folder that a path lies in; None when it has no seal."""
+    return next((each for each in (path, *path.parents) if (each / SEAL).is_file()), None)
+
+
+def _row(path: Path) -> list[Any]:
+    if path.is_symlink():
+        return [str(path.readlink())]
+    state = path.stat()
+    return [state.st_size, state.st_mtime_ns, _digest(path)]
+
+
+def _judged(path: Path, row: list[Any], thorough: bool) -> str:
+    """What is wrong with a file, "" for nothing."""
+    try:
+        if len(row) == 1:
+            return "" if str(path.readlink()) == row[0] else f"does not lead to {row[0]}"
+        state = path.lstat()
+        if state.st_size != row[0]:
+            return f"has {state.st_size} bytes, not {row[0]}"
+        if (thorough or state.st_mtime_ns != row[1]) and _digest(path) != row[2]:
+            return "has other bytes than were installed"
+    except FileNotFoundError:
+        return "is missing"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return ""
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
