@@ -66,7 +66,7 @@ class Steps:
             if self._status is not None and not self._began:
                 self._status.stop()
                 self._status = None
-            err.print(f"{what}: {fact}")
+            err.print(f"{what}: {fact}", soft_wrap=True)
 
 
 class Climbing:
