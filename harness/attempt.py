@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from harness.book import StackBook
-from harness.deadline import Check, Deadline, poll
+from harness.closing import do_all
+from harness.deadline import Check, Deadline, Observation, poll
 from harness.errors import ConfigError, NotReady
 from harness.failures import death, not_ready, rank
 from harness.launch import Launch
@@ -54,6 +56,7 @@ class Attempt:
         self.instances: dict[str, Instance] = {}
         self._launches: dict[str, Launch] = {}
         self._ready: dict[str, threading.Event] = {}
+        self._looks: dict[str, tuple[Check, Observation]] = {}
         self._needs: dict[str, set[str]] = {}
         self._failures: list[BaseException] = []
         self._abort = threading.Event()
@@ -119,27 +122,63 @@ class Attempt:
     def _climb(
         self, node: Node, instance: Instance, checks: Iterable[Check], deadline: Deadline
     ) -> None:
+        def guard() -> None:
+            self._guard()
+            if instance.exit_expected and instance.state is State.EXITED:
+                raise death(self._launches[node.name], instance)
+
         rungs = iter(checks)
         try:
             for check in rungs:
-                seen = poll(check.observe, deadline, guard=self._guard)
-                if not seen.ok:
-                    raise not_ready(self._launches[node.name], check, seen, deadline, instance)
+
+                def look(check: Check = check) -> Observation:
+                    seen = check.observe()
+                    self._looks[node.name] = check, seen
+                    return seen
+
+                if not (seen := poll(look, deadline, guard=guard)).ok:
+                    raise self._not_ready(node.name, deadline)
                 self._note("rung.reached", node.name, rung=check.rung, fact=seen.fact)
+                if seen.warning:
+                    self._note("node.warned", node.name, warning=seen.warning)
         finally:
             if isinstance(rungs, Generator):
                 rungs.close()
 
+    def _not_ready(self, name: str, deadline: Deadline) -> Exception:
+        """A rung that waits for a node that is not ready itself is that node's failure."""
+        check, _ = self._looks[name]
+        other = getattr(check, "waits_for", "")
+        if other in self._looks and not self._ready[other].is_set():
+            name = other
+        check, seen = self._looks[name]
+        return not_ready(self._launches[name], check, seen, deadline, self.instances[name])
+
     def stop_dependents(self) -> None:
-        """Stop whatever needs something else, all at once: daprd ends badly without its broker."""
+        """Stop whatever needs something else, all at once: daprd ends badly without its broker.
+
+        Raises:
+            TeardownError: one of them did not end; all of them have been asked.
+        """
         dependents = [
             instance for name, instance in self.instances.items() if self._needs.get(name)
         ]
-        threads = [threading.Thread(target=each.stop) for each in dependents]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(max(1, len(dependents))) as pool:
+            stopping = [pool.submit(each.stop) for each in dependents]
+        do_all(future.result for future in stopping)
+
+    def check_alive(self) -> None:
+        """Look at every node once.
+
+        Raises:
+            InstanceDied: one has ended that nobody here has ended.
+            AppFailed: an app has.
+        """
+        for name, instance in list(self.instances.items()):
+            if instance.state is State.EXITED and not instance.exit_expected:
+                ended = self._launches[name].may_end and instance.exit_code == 0
+                if not (ended and self._ready[name].is_set()):
+                    raise death(self._launches[name], instance)
 
     def _bring_up(self, node: Node) -> None:
         try:
@@ -178,9 +217,4 @@ class Attempt:
     def _guard(self) -> None:
         if self._abort.is_set() and self._left:
             raise _Stopped
-        for name, instance in list(self.instances.items()):
-            if instance.state is State.EXITED:
-                ended = self._launches[name].may_end and instance.exit_code == 0
-                if ended and self._ready[name].is_set():
-                    continue
-                raise death(self._launches[name], instance)
+        self.check_alive()
