@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import IO
 
 from harness.deadline import Deadline, ticks
+from harness.endpoint import LOOPBACK
 from harness.errors import ConfigError
 from harness.load.collector import Collector
 from harness.load.judgement import Mark
 from harness.load.profile import Profile
+from harness.ports import free_port
 from harness.provision.child import mortal
 
 Progress = Callable[[float, Mapping[str, Mapping[str, float]]], None]
@@ -123,8 +125,14 @@ class Generator:
             "--results", str(self._results),
         ]  # fmt: skip
         if self._processes > 1:
-            words += ["--processes", str(self._processes)]
+            words += ["--processes", str(self._processes), *master_words()]
         return [sys.executable, "-m", "locust", "-f", str(self._locustfile), *words, *classes]
+
+
+def master_words() -> list[str]:
+    """Where Locust's processes meet: by default port 5557 of every interface, for every run."""
+    port = str(free_port())
+    return ["--master-bind-host", LOOPBACK, "--master-bind-port", port, "--master-port", port]
 
 
 class References:

@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import json
 import math
+import os
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -103,7 +104,7 @@ class Proxy:
     def __init__(self, app: tuple[str, int] | None, record: Path) -> None:
         self.app = app
         self.path = record
-        self.record = record.open("a", buffering=1)
+        self.record = open(record, "a", buffering=1, opener=_private)  # noqa: SIM115 - kept
         self.rules: list[Rule] = []
         self.idle: list[Link] = []
         self.open: dict[int, float] = {}
@@ -235,6 +236,11 @@ class Proxy:
             self.idle.append(link)
         else:
             link.writer.close()
+
+
+def _private(path: str, flags: int) -> int:
+    """Open for the owner alone: bodies of events and mails are in it."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def row_of(method: str, path: str, body: bytes) -> dict[str, Any]:
