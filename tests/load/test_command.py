@@ -283,7 +283,8 @@ def test_a_stack_that_dies_on_the_way_is_told_with_what_was_measured(tmp_path: P
         killed = threading.Event()
 
         def kill(_elapsed: float, names: Mapping[str, Mapping[str, float]]) -> None:
-            begun = all(names.get(each, {}).get("ok", 0) > 40 for each in ("publish", "floor"))
+            # Far more than the warm-up's, which no result counts; however long that takes here.
+            begun = all(names.get(each, {}).get("ok", 0) >= 60 for each in ("publish", "floor"))
             if begun and not killed.is_set():
                 killed.set()
                 stack.instances["broker"].kill()  # type: ignore[attr-defined]  # of processes
@@ -292,7 +293,7 @@ def test_a_stack_that_dies_on_the_way_is_told_with_what_was_measured(tmp_path: P
 
     assert "broker exited" in result["died"]
     assert not result["valid"]
-    assert result["names"]["floor"]["ok"] > 20
+    assert result["names"]["floor"]["ok"] > 0
     ledger = result["ledgers"]["publish to handler"]
     assert ledger["acknowledged"] > 0
     assert (ledger["lost"], True) == (len(ledger["lost_ids"]), ledger["lost"] <= 20) or (
