@@ -15,8 +15,8 @@ import pytest
 from harness.deadline import Deadline, poll
 from harness.endpoint import LOOPBACK, Endpoint
 from harness.load.collector import Collector
+from harness.load.generator import master_words
 from harness.load.result import figures
-from harness.load.runner import master_words
 from harness.ports import free_port
 from harness.ready.tcp import TcpCheck
 from tests.support import ROOT
