@@ -1,6 +1,6 @@
 # Two commands matter: `make demo` and `make test`. Each does all the set-up it needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint bench load mutants lock clean
+.PHONY: help demo test unit lint bench load soak mutants lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUNTIMES ?= processes
 PROFILE ?= smoke
+SEED ?= 1
 MUTANTS ?=
 
 help: ## Show this list
@@ -46,6 +47,10 @@ bench: $(STAMP) ## Measure both sides in one run; writes bench.json
 load: $(STAMP) ## A load run of the profile PROFILE (smoke), with a report
 	@$(BIN)/dapr-harness provision
 	@$(BIN)/dapr-harness load $(PROFILE)
+
+soak: $(STAMP) ## Kill, stop and keep away every part under load, by the seed SEED (1); a table
+	@$(BIN)/dapr-harness provision
+	@$(BIN)/python -m tests.faults --seed $(SEED)
 
 mutants: $(STAMP) ## Apply each listed error to a copy and see its tests turn red (MUTANTS="name ...")
 	@$(BIN)/python -m tests.mutants $(MUTANTS)

@@ -1,0 +1,77 @@
+"""The large attack: `make soak SEED=1`, or `python -m tests.faults --help`.
+
+The exit code is 1 when something was lost, early or void, or came twice without having been in
+flight.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from harness import Settings, running
+from scenarios.topology import todo
+from tests.faults.attack import Load, Result, attack
+from tests.faults.counts import by_kind
+from tests.faults.plan import PARTS, Fault, kills, outages
+from tests.faults.report import allowed_twice, rows, wrong
+
+out = Console(width=140)
+
+
+def main(
+    *,
+    seed: Annotated[int, typer.Option(help="what is drawn is drawn from it")] = 1,
+    each: Annotated[int, typer.Option(help="kills of every part; 0 for none")] = 20,
+    every: Annotated[float, typer.Option(help="seconds between two kills")] = 1.5,
+    writes: Annotated[int, typer.Option(help="acknowledged during the kills")] = 2000,
+    reminders: Annotated[int, typer.Option(help="due during the kills")] = 200,
+    outage: Annotated[list[float] | None, typer.Option(help="seconds; 5, 40, 120 or 0")] = None,
+    part: Annotated[list[str] | None, typer.Option(help="these parts only")] = None,
+) -> None:
+    """Attack the reference system, and print what became of what was acknowledged."""
+    parts = part or list(PARTS)
+    plans: dict[str, tuple[Sequence[Fault], Load]] = {}
+    if each:
+        chosen = {"parts": parts} if part else {}
+        plan = kills(seed, each=each, every=every, stops=2 * each, **chosen)
+        plans["kills"] = (plan, Load(seed, 40, writes, reminders))
+    for seconds in filter(None, outage or [5, 40, 120]):
+        together = 1 if seconds < 30 else 4 if seconds < 60 else 7
+        plan = outages(seed, seconds=seconds, together=together, parts=parts)
+        plans[f"{seconds:g} s away"] = (plan, Load(seed, 20, 10 * len(plan) + 60, 60))
+    results = _carried_out(plans)
+    _print(seed, results)
+    raise typer.Exit(1 if any(wrong(each) for each in results.values()) else 0)
+
+
+def _carried_out(plans: dict[str, tuple[Sequence[Fault], Load]]) -> dict[str, Result]:
+    settings, results = Settings.load(runtime="processes", broker="kafka"), {}
+    with running(todo(inbox=False), settings) as stack:
+        for name, (plan, load) in plans.items():
+            began = time.monotonic()
+            results[name] = attack(stack, plan, load)
+            out.print(f"{name}: {by_kind(plan)}, {time.monotonic() - began:.0f} s")
+    return results
+
+
+def _print(seed: int, results: dict[str, Result]) -> None:
+    table = Table("", *results, title=f"seed {seed}")
+    columns = [rows(each) for each in results.values()]
+    for name in columns[0]:
+        table.add_row(name, *(column[name] for column in columns))
+    out.print(table)
+    for name, result in results.items():
+        for line in wrong(result):
+            out.print(f"{name}: {line}")
+        out.print(f"{name}: not acknowledged: {dict(result.ledger.refused)}")
+        out.print(f"{name}: may be twice: {allowed_twice(result)}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
