@@ -16,7 +16,7 @@ from rich.table import Table
 
 from harness import Settings, running
 from scenarios.topology import todo
-from tests.faults.attack import Load, Result, attack
+from tests.faults.attack import QUIET, Load, Result, attack
 from tests.faults.counts import by_kind
 from tests.faults.plan import PARTS, Fault, kills, outages
 from tests.faults.report import allowed_twice, rows, wrong
@@ -32,6 +32,7 @@ def main(
     writes: Annotated[int, typer.Option(help="acknowledged during the kills")] = 2000,
     reminders: Annotated[int, typer.Option(help="due during the kills")] = 200,
     outage: Annotated[list[float] | None, typer.Option(help="seconds; 5, 40, 120 or 0")] = None,
+    quiet: Annotated[float, typer.Option(help="seconds for what is late to come")] = QUIET,
     part: Annotated[list[str] | None, typer.Option(help="these parts only")] = None,
 ) -> None:
     """Attack the reference system, and print what became of what was acknowledged."""
@@ -45,17 +46,17 @@ def main(
         together = 1 if seconds < 30 else 4 if seconds < 60 else 7
         plan = outages(seed, seconds=seconds, together=together, parts=parts)
         plans[f"{seconds:g} s away"] = (plan, Load(seed, 20, 10 * len(plan) + 60, 60))
-    results = _carried_out(plans)
+    results = _carried_out(plans, quiet)
     _print(seed, results)
     raise typer.Exit(1 if any(wrong(each) for each in results.values()) else 0)
 
 
-def _carried_out(plans: dict[str, tuple[Sequence[Fault], Load]]) -> dict[str, Result]:
+def _carried_out(plans: dict[str, tuple[Sequence[Fault], Load]], quiet: float) -> dict[str, Result]:
     settings, results = Settings.load(runtime="processes", broker="kafka"), {}
     with running(todo(inbox=False), settings) as stack:
         for name, (plan, load) in plans.items():
             began = time.monotonic()
-            results[name] = attack(stack, plan, load)
+            results[name] = attack(stack, plan, load, quiet=quiet)
             out.print(f"{name}: {by_kind(plan)}, {time.monotonic() - began:.0f} s")
     return results
 
