@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import httpx
+import pytest
 
 from harness import AsyncWorld
 
@@ -174,9 +175,23 @@ async def test_a_lost_acknowledgement_does_not_notify_twice(dapr: AsyncWorld) ->
     assert len(await notifications(dapr, user)) == 1
 
 
-async def test_an_event_that_is_not_one_of_ours_is_a_dead_letter(dapr: AsyncWorld) -> None:
+NOT_OURS: dict[str, dict[str, Any]] = {
+    "no-task": {"data": {"no": "task"}},
+    "text": {"data": "text"},
+    "long-user": {"data": {"task_id": "t", "user_id": "u" * 201}},
+    "user-is-an-object": {"data": {"task_id": "t", "user_id": {"name": "ada"}}},
+    "task-is-text": {"data": {"task_id": "t", "user_id": "ada", "task": "text"}},
+    "nul-in-title": {"data": {"task_id": "t", "user_id": "ada", "title": "a\0b"}},
+    "unknown-type": {"type": "com.taskmanager.task.\0"},
+}
+
+
+@pytest.mark.parametrize("other", NOT_OURS.values(), ids=NOT_OURS.keys())
+async def test_an_event_that_is_not_one_of_ours_is_a_dead_letter(
+    dapr: AsyncWorld, other: dict[str, Any]
+) -> None:
     """Garbage blocks no partition: it is dropped, goes to the dead-letter topic, and is shown."""
-    event = task_event(dapr, dapr.name("event")) | {"data": {"no": "task"}}
+    event = task_event(dapr, dapr.name("event")) | other
     inbox = dapr.inbox("notification-service")
 
     await dapr.sidecar("backend-service").publish_event("pubsub", "task-events", event)
@@ -190,5 +205,5 @@ async def test_an_event_that_is_not_one_of_ours_is_a_dead_letter(dapr: AsyncWorl
 
     letter = await dapr.eventually(buried)
     assert '{"status":"DROP"}' == delivery.answer
-    assert {"no": "task"} == json.loads(letter["event"])["data"]
+    assert event["data"] == json.loads(letter["event"])["data"]
     assert dapr.table("notifications").count(event_id=event["id"]) == 0

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
+from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -31,6 +32,7 @@ from services.notification_service.models import (
     DeadLetterRow,
     Notification,
     NotificationRow,
+    TaskEvent,
 )
 
 log = logging.getLogger("uvicorn.error")
@@ -82,7 +84,7 @@ async def subscribe() -> list[dict[str, Any]]:
 @app.post("/events/reminder", dependencies=[Depends(from_sidecar)], include_in_schema=False)
 async def receive(request: Request, database: Database, relay: Relaying) -> dict[str, str]:
     """Turn one event into one notification, however often it is delivered."""
-    event: dict[str, Any] = await request.json()
+    event: Any = await request.json()
     row = _notification(event)
     if row is None:
         log.warning("dropped an event that is not one of ours: %s", str(event)[:300])
@@ -110,10 +112,9 @@ async def bury(request: Request, database: Database) -> dict[str, str]:
     known = event if isinstance(event, dict) and "specversion" in event else {}
     row = {
         # Without an id of its own it has the same when it is delivered again.
-        "id": str(known.get("id") or uuid.uuid5(uuid.NAMESPACE_OID, text)),
-        "kind": str(known.get("type")),
-        # PostgreSQL has no NUL in a text.
-        "event": text.replace("\0", "\ufffd"),
+        "id": _storable(str(known.get("id") or uuid.uuid5(uuid.NAMESPACE_OID, text))),
+        "kind": _storable(str(known.get("type"))),
+        "event": _storable(text),
     }
     await database.execute(insert(DeadLetterRow).values(row).on_conflict_do_nothing())
     await database.commit()
@@ -175,19 +176,25 @@ def _update(row: dict[str, Any]) -> Call:
     return publishing(UPDATES, row["user_id"], event)
 
 
-def _notification(event: dict[str, Any]) -> dict[str, Any] | None:
+def _notification(event: Any) -> dict[str, Any] | None:
     """The row of an event, None when it is not an event of ours."""
-    data = event.get("data")
-    wording = WORDING.get(str(event.get("type")))
-    if not wording or not event.get("id") or not isinstance(data, dict):
+    try:
+        told = TaskEvent.model_validate(event)
+    except ValidationError:
         return None
-    if not data.get("user_id") or not data.get("task_id"):
+    wording = WORDING.get(told.type)
+    if wording is None:
         return None
-    title = data.get("title") or (data.get("task") or {}).get("title", "")
+    title = told.data.title or (told.data.task.title if told.data.task else "")
     return {
-        "event_id": event["id"],
-        "user_id": data["user_id"],
-        "task_id": data["task_id"],
-        "kind": event["type"],
+        "event_id": told.id,
+        "user_id": told.data.user_id,
+        "task_id": told.data.task_id,
+        "kind": told.type,
         "message": f"{wording}: {title}",
     }
+
+
+def _storable(text: str) -> str:
+    """The text without what PostgreSQL has in no text: NUL, and half of a surrogate pair."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from services.common.database import UTC_TIME, now
+from services.common.words import Storable
 
 
 class Base(DeclarativeBase):
@@ -49,6 +50,28 @@ class DeadLetterRow(Base):
     kind: Mapped[str]
     event: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(UTC_TIME, default=now)
+
+
+class _Titled(BaseModel):
+    title: Storable = ""
+
+
+class _AboutTask(_Titled):
+    user_id: Storable = Field(min_length=1, max_length=200)
+    task_id: Storable = Field(min_length=1, max_length=100)
+    task: _Titled | None = None
+
+
+class TaskEvent(BaseModel):
+    """What must be known of an event about a task.
+
+    As strict as the table: what it could not hold would be delivered for ever, and every later
+    event behind it.
+    """
+
+    id: Storable = Field(min_length=1, max_length=300)
+    type: str
+    data: _AboutTask
 
 
 class DeadLetter(BaseModel):

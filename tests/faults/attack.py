@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -65,13 +66,13 @@ def attack(stack: Stack, plan: Sequence[Fault], load: Load, *, quiet: float = QU
         clock = Deadline(max((fault.end for fault in plan), default=1.0))
         clients = Clients(world)
         users = _users(world, load, ledger, clock, clients)
+        look = Look(world, {user.name for user in users})
         with attacker.keeping():
             asyncio.run(_at_once(clients, users, lambda: attacker.carry_out(plan, clock)))
-            since = Deadline(quiet)
+            since = time.monotonic()
             attacker.recover()
-            look = Look(world, {user.name for user in users})
-            waiting = _await_quiet(look, ledger, since)
-            took = since.budget - since.remaining
+            waiting = _await_quiet(look, ledger, Deadline(quiet))
+            took = time.monotonic() - since
             counts = count(ledger, look.seen())
             return Result(ledger, attacker.done, counts, look.failed(), waiting, took)
 

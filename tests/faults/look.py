@@ -12,10 +12,16 @@ import psycopg
 from psycopg import sql
 
 from harness import World
+from harness.deadline import Deadline, Observation, poll
 from harness.probe.inbox import Delivery
+from harness.ready.kafka import admin_of, end_offsets
 from tests.faults.counts import Seen
 
 OUTBOXES = ("outbox_backend_service", "outbox_notification_service")
+TOPICS = ("task-events", "reminders")
+READING = 60.0
+"""Seconds within which a tap reads what a topic has."""
+
 CALLS = {
     "events": "/v1.0/publish/",
     "mails": "/v1.0/bindings/mail",
@@ -24,7 +30,7 @@ CALLS = {
 
 
 class Look:
-    """Reads what is there; of one attack's users only.
+    """Reads what is there; of one attack's users only, and from now on.
 
     Args:
         users: their names.
@@ -33,6 +39,9 @@ class Look:
     def __init__(self, world: World, users: set[str]) -> None:
         self._world = world
         self._users = users
+        brokers = world.stack.topology["broker"].exports(world.stack.book)["brokers"]
+        self._admin = admin_of(brokers)
+        self._begin = end_offsets(self._admin, TOPICS)
 
     def waiting(self) -> int:
         """Calls that the outboxes still hold."""
@@ -82,7 +91,18 @@ class Look:
             return connection.execute(sql.SQL(query), parameters).fetchall()
 
     def _events(self, topic: str) -> list[Any]:
-        return self._world.topic(topic).all(where=lambda each: each.data["user_id"] in self._users)
+        """All that the topic has by now: a tap that was just opened has read nothing yet."""
+        end, tap = end_offsets(self._admin, [topic])[topic], self._world.topic(topic)
+
+        def read() -> Observation:
+            at = dict(self._begin[topic])
+            at |= {each.partition: each.offset + 1 for each in tap.seen}
+            behind = {n: (at[n], offset) for n, offset in end.items() if at[n] < offset}
+            return Observation(not behind, f"read and there, by partition: {behind}")
+
+        seen = poll(read, Deadline(READING), interval=0.1)
+        assert seen.ok, f"{topic} was not read to its end within {READING:.0f} s: {seen.fact}"
+        return tap.all(where=lambda each: each.data["user_id"] in self._users)
 
     def _received(self) -> tuple[dict[str, list[float]], Counter[str]]:
         """When mails came, by the title in their subject; how often webhooks came, by event."""

@@ -59,10 +59,8 @@ def test_an_outage_longer_than_every_time_out_loses_nothing(system: Stack) -> No
 def test_events_in_flight_survive_the_end_of_app_and_sidecar(system: Stack) -> None:
     """kill -9 of both while the sidecar has the request in its buffer: the events come anyway."""
     with World(system) as world:
-        app, sidecar = (
-            _instance(system, "backend-service"),
-            _instance(system, "backend-service-daprd"),
-        )
+        names = ("backend-service", "backend-service-daprd")
+        app, sidecar = (_instance(system, name) for name in names)
         port = system.book.endpoint("backend-service-daprd", "http").port
         user, topic = world.name("user"), world.topic("task-events")
         sidecar.pause()
@@ -75,8 +73,10 @@ def test_events_in_flight_survive_the_end_of_app_and_sidecar(system: Stack) -> N
         app.kill()
         sidecar.kill()
 
-        system.restart("backend-service")
-        system.restart("backend-service-daprd")
+        app.restart()
+        sidecar.restart()
+        for name in names:
+            system.await_ready(name)
 
         for task in made:
             topic.next(subject=task, timeout=60)
