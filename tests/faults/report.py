@@ -25,11 +25,12 @@ def allowed_twice(result: Result) -> dict[str, int]:
 def rows(result: Result) -> dict[str, str]:
     """The column of a table."""
     counts, ledger = result.counts, result.ledger
+    twice = allowed_twice(result)
     lateness = {f"late, p{n}, s": f"{counts.lateness(n):.1f}" for n in (50, 90, 99)}
     return {
         "faults": by_kind(result.faults),
         "acknowledged writes": str(counts.writes),
-        "not acknowledged": str(sum(ledger.refused.values())),
+        "not acknowledged": ", ".join(f"{n} {why}" for why, n in ledger.refused.items()),
         "lost writes": str(len(counts.lost_writes)),
         "lost events": str(len(counts.lost_events)),
         "lost occurrences of series": str(len(counts.lost_followers)),
@@ -39,9 +40,9 @@ def rows(result: Result) -> dict[str, str]:
         "never": str(len(counts.never)),
         "early": str(len(counts.early)),
         "cancelled and sent": str(len(counts.void)),
-        "events twice": str(counts.events_twice),
-        "webhooks twice": str(counts.webhooks_twice),
-        "mails twice": str(counts.mails_twice),
+        "events twice": f"{counts.events_twice} (in flight or failed: {twice['events']})",
+        "webhooks twice": f"{counts.webhooks_twice} (in flight or failed: {twice['webhooks']})",
+        "mails twice": f"{counts.mails_twice} (in flight or failed: {twice['mails']})",
         **lateness,
         "late, longest, s": f"{max(counts.late, default=0.0):.1f}",
         "quiet after, s": f"{result.quiet:.0f}",
