@@ -17,7 +17,7 @@ def completed(dapr: AsyncWorld) -> dict[str, Any]:
     return {
         "id": dapr.name("task"),
         "user_id": dapr.name("user"),
-        "completed_at": "2030-01-01T00:00Z",
+        "completed_at": "2030-01-01T00:00:00Z",
     }
 
 

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.common.database import now
 from services.common.problems import Refused, describe
-from services.common.recurrence import Time
 from services.common.settings import settings
 from services.common.sidecar import sidecar
+from services.common.times import Time
 from services.common.words import Storable, UserId
 
 router = APIRouter(prefix="/api/{user_id}/conversations/{conversation_id}", tags=["conversations"])

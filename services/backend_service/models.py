@@ -11,7 +11,8 @@ from sqlalchemy import JSON, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from services.common.database import UTC_TIME, now
-from services.common.recurrence import Recurrence, Time
+from services.common.recurrence import Recurrence
+from services.common.times import Time
 from services.common.words import Storable
 
 LONGEST_TITLE = 200
@@ -56,7 +57,11 @@ class NewTask(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
-            "examples": [{"title": "Buy milk", "remind_at": "2030-01-31T09:00:00+01:00"}]
+            "examples": [{"title": "Buy milk", "remind_at": "2030-01-31T09:00:00+01:00"}],
+            "anyOf": [
+                {"properties": {"recurrence": {"type": "null"}}},
+                {"properties": {"due_at": {"type": "string"}}, "required": ["due_at"]},
+            ],
         },
     )
 

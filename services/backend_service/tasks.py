@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Response
@@ -13,7 +14,7 @@ from services.backend_service.changes import Changes
 from services.backend_service.models import NewTask, Task, TaskChange, TaskRow
 from services.common.database import now, session
 from services.common.problems import Refused, describe
-from services.common.words import TaskId, UserId
+from services.common.words import Flag, TaskId, UserId
 
 router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"])
 Database = Annotated[AsyncSession, Depends(session)]
@@ -51,9 +52,7 @@ async def create_task(
 
 
 @router.get("")
-async def list_tasks(
-    user_id: UserId, database: Database, completed: bool | None = None
-) -> list[Task]:
+async def list_tasks(user_id: UserId, database: Database, completed: Flag = None) -> list[Task]:
     """The tasks of a user, oldest first; all, or only those that are (not) completed."""
     query = select(TaskRow).where(TaskRow.user_id == user_id).order_by(TaskRow.created_at)
     if completed is not None:
@@ -74,7 +73,7 @@ async def read_task(
     return task
 
 
-@router.put("/{task_id}", responses=describe(404, 412))
+@router.put("/{task_id}", responses=describe(404, 409, 412))
 async def update_task(
     user_id: UserId,
     task_id: TaskId,
@@ -169,5 +168,6 @@ def _anchored(row: TaskRow) -> dict[str, Any] | None:
     if not row.recurrence:
         return None
     if row.due_at is None:
-        raise Refused(422, "a recurring task needs due_at, from which it recurs")
-    return {"start": row.due_at.isoformat(), **row.recurrence}
+        # 409 and not 422: the change by itself is valid, and contradicts what the task is now.
+        raise Refused(409, "a recurring task needs due_at, from which it recurs")
+    return {"start": row.due_at.astimezone(UTC).isoformat(), **row.recurrence}

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-FIRST_YEAR, LAST_YEAR = 1970, 2200
-"""Of any time here: no task lies beyond, and reckoning near the ends of the calendar fails."""
+from services.common.times import Time
 
-
-def _in_utc(time: datetime) -> datetime:
-    if not FIRST_YEAR <= time.year <= LAST_YEAR:
-        raise ValueError(f"lies outside the years {FIRST_YEAR} to {LAST_YEAR}")
-    return time.astimezone(UTC)
+TIME_ZONES = frozenset(available_timezones())
+"""Of the IANA database as it is installed here."""
 
 
 def _known_zone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError("is no time zone of the IANA database, such as Europe/Berlin")
+    if name not in TIME_ZONES:
+        raise ValueError("is not a time zone of the IANA database, such as Europe/Berlin")
     return name
 
 
-Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
-"""An instant; one without a zone is refused, and all are told in UTC."""
+def _a_number(value: object) -> object:
+    # Pydantic would take "2" and true for integers, which JSON Schema does not.
+    if isinstance(value, str | bool):
+        raise ValueError("is not a number")  # pydantic reports ValueError only
+    return value
 
+
+TimeZone = Annotated[
+    str,
+    AfterValidator(_known_zone),
+    Field(json_schema_extra={"enum": sorted(TIME_ZONES)}),
+]
 Weekday = Literal["mo", "tu", "we", "th", "fr", "sa", "su"]
+# The bounds come first: behind the validator they would be checked and not be described.
+Interval = Annotated[int, Field(ge=1, le=366), BeforeValidator(_a_number)]
+Count = Annotated[int, Field(ge=1, le=10_000), BeforeValidator(_a_number)]
 
 
 class Recurrence(BaseModel):
@@ -36,16 +43,24 @@ class Recurrence(BaseModel):
     A series without ``until`` and ``count`` has no end: there is always one occurrence at a time.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "anyOf": [
+                {"properties": {"frequency": {"const": "weekly"}}},
+                {"properties": {"weekdays": {"maxItems": 0}}},
+            ]
+        },
+    )
 
     frequency: Literal["daily", "weekly", "monthly", "yearly"]
-    interval: int = Field(default=1, ge=1, le=366, description="every so many of them")
+    interval: Interval = Field(default=1, description="every so many of them")
     weekdays: list[Weekday] = Field(
         default=[], max_length=7, description="of a weekly task; its own weekday when empty"
     )
-    timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    timezone: TimeZone = "UTC"
     until: Time | None = Field(default=None, description="no occurrence after it")
-    count: int | None = Field(default=None, ge=1, le=10_000, description="occurrences in all")
+    count: Count | None = Field(default=None, description="occurrences in all")
     start: Time | None = Field(
         default=None, description="the first occurrence; the task's due time when left out"
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Path
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic.json_schema import SkipJsonSchema
 
 
 def _storable(text: str) -> str:
@@ -15,10 +16,18 @@ def _storable(text: str) -> str:
     return text
 
 
+def _true_or_false(value: object) -> object:
+    # Pydantic would take "yes", "on" and "1" as well, which no description names.
+    if value not in (None, "true", "false"):
+        raise ValueError("is neither true nor false")
+    return value
+
+
 Storable = Annotated[
     str,
     AfterValidator(_storable),
-    Field(json_schema_extra={"pattern": r"^[^\u0000\ud800-\udfff]*$"}),
+    # Half a surrogate pair is no Unicode text, and no pattern that every validator reads says so.
+    Field(json_schema_extra={"pattern": r"^[^\u0000]*$"}),
 ]
 """A text that every store keeps as it is."""
 
@@ -33,3 +42,5 @@ TaskId = Annotated[
     Path(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9-]+$",
          examples=["5d1c2f9e-0000-4000-8000-000000000000"]),
 ]  # fmt: skip
+Flag = Annotated[bool | SkipJsonSchema[None], BeforeValidator(_true_or_false)]
+"""A parameter of a query: true, false, or left out; a query has no null."""

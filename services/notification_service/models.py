@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, StrictBool, StringConstraints
 from sqlalchemy import String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -89,7 +89,7 @@ class Contact(BaseModel):
     )
 
     email: Email | None = None
-    webhook: bool = False
+    webhook: StrictBool = False
 
 
 class Notification(BaseModel):

@@ -12,8 +12,10 @@ from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.common.app import service
-from services.common.recurrence import FIRST_YEAR, LAST_YEAR, Recurrence, Time
+from services.common.recurrence import Recurrence
 from services.common.sidecar import from_sidecar, invoke
+from services.common.times import FIRST_YEAR, LAST_YEAR, Time
+from services.common.words import TaskId, UserId
 from services.recurring_task_service.occurrences import next_due
 
 log = logging.getLogger("uvicorn.error")
@@ -41,8 +43,8 @@ class CompletedTask(BaseModel):
         },
     )
 
-    id: str
-    user_id: str
+    id: TaskId
+    user_id: UserId
     completed_at: Time
     due_at: Time | None = None
     remind_at: Time | None = None

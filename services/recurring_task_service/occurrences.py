@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 from dateutil import rrule
 from dateutil.tz import resolve_imaginary
 
-from services.common.recurrence import LAST_YEAR, Recurrence
+from services.common.recurrence import Recurrence
+from services.common.times import LAST_YEAR
 
 FREQUENCIES: dict[str, Literal[0, 1, 2, 3]] = {
     "daily": rrule.DAILY,
@@ -34,7 +35,8 @@ def next_due(recurrence: Recurrence, due_at: datetime, completed_at: datetime) -
     if found is None or found.year > LAST_YEAR:
         return None
     instant = resolve_imaginary(found.replace(tzinfo=zone)).astimezone(UTC)
-    return None if recurrence.until is not None and instant > recurrence.until else instant
+    over = instant.year > LAST_YEAR or (recurrence.until is not None and instant > recurrence.until)
+    return None if over else instant
 
 
 def _rule(recurrence: Recurrence, first: datetime) -> rrule.rrule:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -129,8 +130,9 @@ def test_a_stack_that_dies_on_the_way_is_told_with_what_was_measured(tmp_path: P
     settings = Settings.load(runtime="processes", broker="kafka")
     with running(load, settings) as stack:
 
-        def kill(elapsed: float, _names: object) -> None:
-            if elapsed > 4 and not killed.is_set():
+        def kill(_elapsed: float, names: Mapping[str, Mapping[str, float]]) -> None:
+            # Far more than the warm-up's, which no result counts; however long that takes here.
+            if names.get("floor", {}).get("ok", 0) >= 60 and not killed.is_set():
                 killed.set()
                 stack.instances["broker"].kill()  # type: ignore[attr-defined]  # of processes
 
@@ -139,7 +141,7 @@ def test_a_stack_that_dies_on_the_way_is_told_with_what_was_measured(tmp_path: P
 
     assert "broker exited" in result["died"]
     assert not result["valid"]
-    assert result["names"]["floor"]["ok"] > 20
+    assert result["names"]["floor"]["ok"] > 0
     written = write_all(result, tmp_path)
     assert "broker exited" in written[0].read_text()
 
