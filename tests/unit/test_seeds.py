@@ -15,43 +15,7 @@ from typer.testing import CliRunner
 from harness.cli.commands import app
 from tests.support import ROOT, project
 
-SEEDS = ROOT.parent / "shared" / "seeds"
-
-WRONG = [
-    # document, line, what is found there
-    (0, 39, "consumer group 'todo-service'"),
-    (0, 39, "authType password without saslMechanism"),
-    (0, 46, "no `auth.secretStore`"),
-    (0, 136, "no `auth.secretStore`"),
-    (0, 232, "works in a cluster only"),
-    (1, 30, "consumer group 'todo-service-group'"),
-    (1, 30, "authRequired is a legacy name"),
-    (1, 37, "no `auth.secretStore`"),
-    (1, 45, "saslMechanism does not take 'SCRAM-SHA-256'"),
-    (1, 121, "no field 'concurrency'"),
-    (1, 263, "no field 'namespace'"),
-    (2, 121, "consumer group 'todo-service'"),
-    (2, 218, "unknown type 'scheduler.kubernetes'"),
-    (4, 295, "'ServiceInvocation' is no feature"),
-    (4, 297, "'StateStore' is no feature"),
-    (4, 299, "'PubSub' is no feature"),
-    (4, 301, "'Bindings' is no feature"),
-    (4, 303, "'Secrets' is no feature"),
-    (4, 322, "authRequired is a legacy name"),
-    (4, 374, "`scopes` inside `spec`"),
-    (4, 392, "`scopes` inside `spec`"),
-    (4, 404, "`scopes` inside `spec`"),
-    (4, 633, "queryIndexes needs RediSearch"),
-    (4, 956, "no field 'method'"),
-    (4, 973, "no field 'method'"),
-    (4, 996, "no `auth.secretStore`"),
-    (4, 1176, "secrets.json of 'local-secrets' is not there"),
-    (4, 1216, "works in a cluster only"),
-    (4, 1307, "'pubsub' exists twice"),
-    (4, 1314, "lacks the required field 'authType'"),
-    (4, 1325, "`auth` inside `spec`"),
-    (4, 1458, "no `auth.secretStore`"),
-]
+MISTAKES = ROOT / "tests" / "unit" / "mistakes.yaml"
 
 
 def run_lint(*arguments: str) -> tuple[int, list[dict[str, str]]]:
@@ -60,34 +24,20 @@ def run_lint(*arguments: str) -> tuple[int, list[dict[str, str]]]:
     return done.exit_code, json.loads(done.stdout)
 
 
-@pytest.fixture(scope="module")
-def blocks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for each document, a file for each of its YAML blocks, lines as in the document."""
-    if not SEEDS.is_dir():
-        pytest.skip("the seed documents are not beside this repository")
-    folder = tmp_path_factory.mktemp("seeds")
-    for number, document in enumerate(sorted(SEEDS.glob("*.txt"))):
-        (folder / str(number)).mkdir()
-        text = document.read_text()
-        for block in re.finditer(r"```yaml\n(.*?)```", text, re.DOTALL):
-            before = text[: block.start(1)].count("\n")
-            if "apiVersion: dapr.io/" in block.group(1):
-                file = folder / str(number) / f"{before + 1:04}.yaml"
-                file.write_text("\n" * before + block.group(1))
-    return folder
+def test_what_is_wrong_is_found_at_its_line() -> None:
+    """Every mistake of the seeds that concerns a resource, and nothing else."""
+    marked = [
+        (number, text)
+        for number, line in enumerate(MISTAKES.read_text().splitlines(), start=1)
+        for text in line.split("  # <- ")[1:]
+    ]
+    code, found = run_lint(str(MISTAKES))
+    said = sorted((int(each["place"].rpartition(":")[2]), each["message"]) for each in found)
 
-
-@pytest.mark.parametrize(("document", "line", "message"), WRONG)
-def test_what_is_wrong_is_found_at_its_line(
-    blocks: Path, document: int, line: int, message: str
-) -> None:
-    """Every error of the seeds that concerns a resource."""
-    code, found = run_lint(str(blocks / str(document)))
-
-    there = [each["message"] for each in found if each["place"].endswith(f":{line}")]
-    assert any(message in each for each in there), there
-    # One document has nothing worse than a field that is ignored.
-    assert code == (2 if any(each["severity"] == "error" for each in found) else 0)
+    assert [line for line, _ in marked] == [line for line, _ in said]
+    for line, text in marked:
+        assert any(text in message for at, message in said if at == line), (line, text)
+    assert 2 == code
 
 
 def test_nothing_is_found_in_ours() -> None:
