@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEMO_STAMP := $(VENV)/.installed-demo
 RUNTIMES ?= processes
 PROFILE ?= smoke
 MUTANTS ?=
@@ -13,19 +14,20 @@ MUTANTS ?=
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
-$(STAMP): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed, this is %d.%d; try: make PYTHON=python3.12 ..." % sys.version_info[:2])'
-	@echo "setting up $(VENV) from requirements.lock ..."
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+# What the demo needs is installed in a third of the time of what development needs.
+$(DEMO_STAMP): requirements.lock pyproject.toml tools/install.py
+	@$(PYTHON) tools/install.py $(VENV) requirements.lock "550 MB on disk, a minute or less"
 	@touch $@
 
-demo: $(STAMP) ## Start the reference system, play three stories on it, stop it
+$(STAMP): requirements-dev.lock pyproject.toml tools/install.py
+	@$(PYTHON) tools/install.py $(VENV) requirements-dev.lock "1 GB on disk, one to two minutes"
+	@touch $@ $(DEMO_STAMP)
+
+demo: $(DEMO_STAMP) ## Start the reference system, play three stories on it, stop it
 	@$(BIN)/dapr-harness demo
 
 test: $(STAMP) ## Everything; on both runtimes with RUNTIMES=processes,containers
-	@$(BIN)/dapr-harness provision
+	@$(BIN)/python -m tests.provision
 ifneq (,$(findstring containers,$(RUNTIMES)))
 	@$(BIN)/dapr-harness images build --missing
 endif
@@ -50,10 +52,14 @@ load: $(STAMP) ## A load run of the profile PROFILE (smoke), with a report
 mutants: $(STAMP) ## Apply each listed error to a copy and see its tests turn red (MUTANTS="name ...")
 	@$(BIN)/python -m tests.mutants $(MUTANTS)
 
-lock: ## Renew requirements.lock (needs uv)
-	uv pip compile pyproject.toml --extra dev --universal --generate-hashes --python-version 3.11 \
-	  --no-emit-index-url --no-emit-find-links --no-emit-package dapr-harness \
-	  --custom-compile-command "make lock" -o requirements.lock
+LOCK := uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 --quiet \
+  --no-emit-index-url --no-emit-find-links --no-emit-package dapr-harness \
+  --custom-compile-command "make lock"
+
+lock: ## Renew both lock files (needs uv)
+	$(LOCK) --extra dev -o requirements-dev.lock
+	$(LOCK) --extra processes --extra build --extra demo --extra checkout \
+	  -c requirements-dev.lock -o requirements.lock
 
 clean: ## Remove the virtual environment and caches of this folder
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache

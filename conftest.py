@@ -1,9 +1,10 @@
-"""What the whole suite shares: on CI a skip is a failure, unless it is named here."""
+"""What the whole suite shares: what it needs first, and a skip on CI is a failure if not named."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from importlib.util import find_spec
 
 import pytest
 
@@ -12,6 +13,46 @@ NAMED_SKIPS = {
     "test_the_scenarios_pass_on_redpanda": "its image can be had from a registry only",
     "test_root_starts_an_unprivileged_launch_as_nobody": "only root can start as somebody else",
 }
+
+NEEDED = ("pytest_asyncio", "pytest_timeout", "confluent_kafka", "docker", "locust", "schemathesis")
+"""One package of each part of what development needs."""
+
+for name in [name for name in os.environ if name.startswith("PYTEST_")]:
+    # pytest has read them by now. Those that tests start are to run as the tests say.
+    del os.environ[name]
+
+
+def pytest_configure() -> None:
+    """Say what to run first, instead of failing at the first import.
+
+    Raises:
+        UsageError: a package is missing.
+    """
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise pytest.UsageError(
+            "run `make unit` or `make test` first, which install what the tests need "
+            f"(missing: {', '.join(missing)}), or this environment's `.venv/bin/pytest`"
+        )
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Install what the chosen tests need while no test's clock runs: it may take minutes."""
+    chosen = [item for item in session.items if _is_real(item)]
+    if not chosen or session.config.option.collectonly:
+        return
+    from harness import Settings
+    from harness.errors import HarnessError
+    from harness.pytest_plugin import Lines
+    from tests.provision import provide
+
+    try:
+        provide(
+            Settings.load(),
+            Lines(session.config),
+            helm=any("helm" in _fixtures(item) for item in chosen),
+        )
+    except HarnessError as error:
+        pytest.exit(f"what the tests need cannot be installed: {error}", error.exit_code)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -24,3 +65,17 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"skipped on CI without being named in conftest.py: {report.longrepr}"
     return report
+
+
+def _is_real(item: pytest.Item) -> bool:
+    """Whether it starts real processes, on this machine and not in somebody else's stack."""
+    if item.get_closest_marker("real") is not None:
+        return True
+    elsewhere = item.config.getoption("--dapr-attach", None) or item.config.getoption(
+        "--dapr-runtime", None
+    ) == ["containers"]
+    return "dapr_stack" in _fixtures(item) and not elsewhere
+
+
+def _fixtures(item: pytest.Item) -> list[str]:
+    return getattr(item, "fixturenames", [])

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import time
 from collections.abc import AsyncIterator, Generator, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
 
 WORLD: pytest.StashKey[World] = pytest.StashKey()
 FAILED: pytest.StashKey[bool] = pytest.StashKey()
+TIMED: pytest.StashKey[tuple[pytest.Item, object] | None] = pytest.StashKey()
 LOG_LIMIT = 20_000
 """Characters of each log that a report shows."""
+EVERY = 30.0
+"""Seconds between two lines of progress."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -59,6 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
         UsageError: options exclude each other.
     """
     config.stash[FAILED] = False
+    config.stash[TIMED] = None
     if config.getoption("--dapr-attach") and config.getoption("--dapr-runtime") != [None]:
         raise pytest.UsageError("--dapr-attach uses a stack that runs: leave out --dapr-runtime")
 
@@ -111,12 +116,29 @@ def dapr_stack(
     dapr_topology: Topology, dapr_settings: Settings, pytestconfig: pytest.Config
 ) -> Iterator[Stack]:
     """The running system of the whole session."""
-    lines = _Lines(pytestconfig)
-    with _stack(dapr_topology, dapr_settings, pytestconfig, lines) as stack:
+    lines = Lines(pytestconfig)
+    made = _stack(dapr_topology, dapr_settings, pytestconfig, lines)
+    if not pytestconfig.getoption("--dapr-attach"):
+        # The first time it may build for minutes, which no test's limit allows for.
+        with _without_time_limit(pytestconfig):
+            made.provision()
+    with made as stack:
         lines.say(f"{len(stack.instances)} nodes are ready after {stack.took:.2f} s")
         yield stack
         if pytestconfig.getoption("--dapr-keep") and pytestconfig.stash[FAILED]:
             _keep(stack, pytestconfig)
+
+
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: object) -> None:
+    """Note whose clock pytest-timeout starts, and with what."""
+    item.config.stash[TIMED] = (item, settings)
+
+
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
+def pytest_timeout_cancel_timer(item: pytest.Item) -> None:
+    """Note that it is stopped."""
+    item.config.stash[TIMED] = None
 
 
 @pytest.fixture
@@ -159,7 +181,7 @@ def pytest_runtest_makereport(
     return report
 
 
-def _stack(topology: Topology, settings: Settings, config: pytest.Config, lines: _Lines) -> Stack:
+def _stack(topology: Topology, settings: Settings, config: pytest.Config, lines: Lines) -> Stack:
     if file := config.getoption("--dapr-attach"):
         from harness.compose.attach import attached
 
@@ -167,6 +189,21 @@ def _stack(topology: Topology, settings: Settings, config: pytest.Config, lines:
     from harness.run import running
 
     return running(topology, settings, progress=lines)
+
+
+@contextmanager
+def _without_time_limit(config: pytest.Config) -> Iterator[None]:
+    """Stop the clock of the test that is being set up; it starts anew afterwards."""
+    timed = config.stash[TIMED]
+    if timed is None:
+        yield
+        return
+    item, limit = timed
+    config.hook.pytest_timeout_cancel_timer(item=item)
+    try:
+        yield
+    finally:
+        config.hook.pytest_timeout_set_timer(item=item, settings=limit)
 
 
 def _runtimes(text: str) -> list[str | None]:
@@ -197,17 +234,18 @@ def _keep(stack: Stack, config: pytest.Config) -> None:
     settings = Settings.load(start=config.rootpath)
     name = f"pytest-{stack.folder.name}"
     up = Registry(settings.state_dir).adopt(stack, name)
-    lines = _Lines(config)
+    lines = Lines(config)
     lines.say(f"the stack is left up as {name!r}, because a test failed and --dapr-keep was given")
     for node in up.nodes:
         lines.say(f"  {node.name}: {' '.join(f'{k}={v}' for k, v in node.endpoints.items())}")
     lines.say(f"look: dapr-harness status --name {name}; end it: dapr-harness down --name {name}")
 
 
-class _Lines:
+class Lines:
     """Provisioning, shown as plain lines past pytest's capture."""
 
     def __init__(self, config: pytest.Config) -> None:
+        self._told: dict[str, float] = {}
         self._terminal = config.pluginmanager.get_plugin("terminalreporter")
         self._capture = config.pluginmanager.get_plugin("capturemanager")
 
@@ -220,10 +258,14 @@ class _Lines:
 
     def begin(self, what: str) -> None:
         """Something slow begins."""
+        self._told[what] = time.monotonic()
         self.say(f"{what} ...")
 
     def advance(self, what: str, fact: str) -> None:
-        """Too much for plain lines."""
+        """It is still going on: a line every half a minute."""
+        if time.monotonic() - self._told.get(what, 0.0) > EVERY:
+            self._told[what] = time.monotonic()
+            self.say(f"{what}: {fact} ...")
 
     def end(self, what: str, fact: str) -> None:
         """It is done."""

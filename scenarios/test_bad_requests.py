@@ -86,7 +86,7 @@ async def test_a_path_and_a_verb_that_do_not_exist(dapr: AsyncWorld) -> None:
 
 
 async def test_a_reminder_of_a_recurring_task_cannot_lose_its_due_time(dapr: AsyncWorld) -> None:
-    """A change that would leave a series without a start is refused whole."""
+    """A change that would leave a series without a start conflicts with it and is refused whole."""
     user, backend = dapr.name("user"), dapr.app("backend-service")
     task = await new_task(
         dapr, user, due_at="2030-01-31T09:00:00Z", recurrence={"frequency": "monthly"}
@@ -95,5 +95,5 @@ async def test_a_reminder_of_a_recurring_task_cannot_lose_its_due_time(dapr: Asy
 
     answer = await backend.put(path, json={"title": "later", "due_at": None})
 
-    assert 422 == answer.status_code
+    assert 409 == answer.status_code
     assert "Buy milk" == (await backend.get(path)).json()["title"]

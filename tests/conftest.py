@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.images import Images
-from harness.settings import Settings
-from tests.engine import engine_obstacle
+if TYPE_CHECKING:
+    # Where nothing is installed yet, the conftest.py above says what to run first.
+    from harness.images import Images
 
 # A job in the background of a script is started with SIGINT ignored, and children inherit that:
 # the tests that interrupt a command would wait for ever. A handler is reset in children.
@@ -19,6 +20,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 @pytest.fixture(scope="session")
 def images() -> Iterator[Images]:
     """The images of this machine's engine; without one the test is skipped, and CI fails then."""
+    from harness.images import Images
+    from harness.settings import Settings
+    from tests.engine import engine_obstacle
+
     if obstacle := engine_obstacle():
         pytest.skip(obstacle)
     found = Images(Settings.load())

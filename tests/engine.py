@@ -18,13 +18,13 @@ NEEDED = ("app", "kafka", "postgres", "daprd", "placement", "scheduler", "sentry
 
 
 def engine_obstacle() -> str:
-    """Why tests with containers cannot run here, "" when they can."""
+    """Why tests with containers cannot run here, in one line; "" when they can."""
     try:
         with Engine() as engine:
             images = Images(Settings.load(), engine=engine)
             missing = [name for name in NEEDED if images.find(name).origin == "missing"]
     except Unavailable as error:
-        return str(error)
+        return error.subject
     return f"images are missing: {missing}; run `dapr-harness images build`" if missing else ""
 
 

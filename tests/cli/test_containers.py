@@ -279,25 +279,30 @@ def test_the_scenarios_pass_on_the_compose_project(composed: Path) -> None:
     assert len(yaml.safe_load(composed.read_text())["services"]) == len(running)
 
 
-def test_attaching_to_nothing(tmp_path: Path) -> None:
-    """A project that is not up, a file that is not there, options that exclude each other."""
+def attaching(*options: str) -> str:
+    """What a pytest that cannot attach says."""
+    command = [sys.executable, "-m", "pytest", "-q", "scenarios/test_invocation.py", "-x"]
+    done = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True)
+    assert 0 != done.returncode
+    return done.stdout + done.stderr
+
+
+def test_attaching_to_a_project_that_is_not_up(images: Images, tmp_path: Path) -> None:
+    """It is told how to start it."""
     folder = tmp_path / "compose"
     cli(ROOT, "render", "compose", "--folder", str(folder))
     cli(ROOT, "render", "compose", "--folder", str(folder), "--secrets")
-    said = {}
-    for name, options in {
-        "down": ["--dapr-attach", str(folder / "compose.yaml")],
-        "none": ["--dapr-attach", str(tmp_path / "none.yaml")],
-        "both": ["--dapr-attach", str(folder / "compose.yaml"), "--dapr-runtime=containers"],
-    }.items():
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "scenarios/test_invocation.py", "-x", *options],
-            cwd=ROOT, capture_output=True, text=True,
-        )  # fmt: skip
-        assert 0 != done.returncode
-        said[name] = done.stdout + done.stderr
 
-    assert "is up" in said["down"]
-    assert "docker compose -f" in said["down"]
-    assert "none.yaml is not there" in said["none"]
-    assert "leave out --dapr-runtime" in said["both"]
+    said = attaching("--dapr-attach", str(folder / "compose.yaml"))
+
+    assert "is up" in said
+    assert "docker compose -f" in said
+
+
+def test_attaching_to_nothing(tmp_path: Path) -> None:
+    """A file that is not there, options that exclude each other: told without asking an engine."""
+    missing = attaching("--dapr-attach", str(tmp_path / "none.yaml"))
+    both = attaching("--dapr-attach", str(tmp_path / "none.yaml"), "--dapr-runtime=containers")
+
+    assert "none.yaml is not there" in missing
+    assert "leave out --dapr-runtime" in both

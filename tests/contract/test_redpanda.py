@@ -22,7 +22,7 @@ def test_the_scenarios_pass_on_redpanda(images: Images) -> None:
     try:
         images.reference("redpanda")
     except Unavailable as error:
-        pytest.skip(f"Redpanda's image cannot be had here: {error}")
+        pytest.skip(f"Redpanda's image cannot be had here: {error.subject}")
     command = [sys.executable, "-m", "pytest", "-q", "scenarios", "--dapr-runtime=containers"]
 
     done = subprocess.run(

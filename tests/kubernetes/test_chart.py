@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,15 +10,13 @@ import pytest
 import yaml
 
 from harness import Settings
-from harness.provision.gobuild import find_go
-from harness.provision.store import Store
 from tests.kubernetes.validate import validate
+from tests.provision import find_helm
 from tests.support import ROOT
 
 pytestmark = pytest.mark.real
 
 CHART = ROOT / "kubernetes" / "chart"
-HELM = "3.19.0"
 GIVEN = {
     "secrets.DATABASE_URL": "postgresql://a:b@pg/todo",
     "secrets.STATE_STORE_DSN": "postgresql://a:b@pg/state",
@@ -32,21 +28,11 @@ GIVEN = {
 
 @pytest.fixture(scope="module")
 def helm() -> Path:
-    """Helm: the machine's own, or built once from its Go module."""
-    own = shutil.which("helm")
-    if own:
-        return Path(own)
-    settings = Settings.load(ROOT)
-    found = find_go(settings.environment)
+    """Helm, which provisioning of the tests has built where the machine has none."""
+    found = find_helm(Settings.load(ROOT))
     if found is None:
-        pytest.skip("there is neither helm nor a Go toolchain")
-
-    def build(target: Path) -> None:
-        module = f"helm.sh/helm/v3/cmd/helm@v{HELM}"
-        env = {**os.environ, "GOBIN": str(target), "GOFLAGS": "-mod=mod -modcacherw"}
-        subprocess.run([str(found[0]), "install", module], env=env, check=True)
-
-    return Store(settings.cache_dir).make(f"helm-{HELM}", build) / "helm"
+        pytest.skip("Helm is not provisioned; `python -m tests.provision` builds it")
+    return found
 
 
 def template(helm: Path, **values: str) -> subprocess.CompletedProcess[str]:
@@ -63,7 +49,6 @@ def objects(text: str) -> dict[tuple[str, str], dict[str, Any]]:
     return {(body["kind"], body["metadata"]["name"]): body for body in bodies}
 
 
-@pytest.mark.timeout(600)
 def test_the_chart_renders_the_manifests(helm: Path) -> None:
     """With its defaults, object by object; and the Secrets that were given. All are valid."""
     done = template(helm, **GIVEN)

@@ -1,0 +1,60 @@
+"""What the tests need besides a stack's tools, installed before the first test: minutes of building
+belong into no test's time. `python -m tests.provision`, which `make test` calls, or pytest itself.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from harness.cli.console import Steps, out
+from harness.provision.gobuild import install
+from harness.provision.progress import Progress, size_of, step
+from harness.provision.store import Store
+from harness.provision.toolbox import Toolbox
+from harness.settings import Settings
+
+TOOLS = ("java", "kafka", "postgres", "postgres-data", "daprd")
+"""What every stack of the tests is made of; the quick ones first."""
+
+HELM = "3.19.0"
+
+
+def find_helm(settings: Settings) -> Path | None:
+    """Helm: the machine's own, or the one that was built; None where it has to be built first."""
+    if own := shutil.which("helm", path=settings.environment.get("PATH")):
+        return Path(own)
+    built = Store(settings.cache_dir).find(f"helm-{HELM}")
+    return built / "helm" if built else None
+
+
+def provide_helm(settings: Settings, progress: Progress) -> Path:
+    """Helm, built from its Go module where there is none.
+
+    Raises:
+        Unavailable: it cannot be built.
+    """
+    if found := find_helm(settings):
+        return found
+
+    def build(target: Path) -> None:
+        with step(progress, f"build Helm {HELM} from its Go module", lambda: size_of(target)):
+            install(settings.environment, f"helm.sh/helm/v3/cmd/helm@v{HELM}", target)
+
+    return Store(settings.cache_dir).make(f"helm-{HELM}", build) / "helm"
+
+
+def provide(settings: Settings, progress: Progress, *, helm: bool = True) -> dict[str, Path]:
+    """Everything that the tests need, by name; tests of the chart need Helm.
+
+    Raises:
+        Unavailable: a tool cannot be had.
+    """
+    toolbox = Toolbox(settings, progress)
+    found = {tool: toolbox.path(tool) for tool in TOOLS}
+    return {**found, **({"helm": provide_helm(settings, progress)} if helm else {})}
+
+
+if __name__ == "__main__":
+    for tool, path in provide(Settings.load(), Steps()).items():
+        out.print(f"{tool:<14} {path}", soft_wrap=True)

@@ -1,0 +1,154 @@
+"""Install a lock file and this checkout: `python3 tools/install.py .venv requirements.lock`.
+
+With uv where there is one, else with pip. The standard library only: nothing is installed yet.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+PYTHON_FLOOR = (3, 11)
+PIP_FLOOR = (22, 3)
+"""From here on pip can install into another environment (`--python`)."""
+
+LINES = 20
+"""After so many packages another line of progress, where no line can be rewritten."""
+
+NO_INSTALLER = """\
+error: this Python can make no environment: it has neither ensurepip nor a pip >= 22.3, and there \
+is no uv
+  fix: `apt install python3-venv` (Debian, Ubuntu), or install uv; then again\
+"""
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Tell a person."""
+    sys.stdout.write(text + end)
+    sys.stdout.flush()
+
+
+def find_uv() -> list[str] | None:
+    """The command of uv: on PATH, or of this Python."""
+    if on_path := shutil.which("uv"):
+        return [on_path]
+    return [sys.executable, "-m", "uv"] if find_spec("uv") else None
+
+
+def packages(lock: Path) -> int:
+    """How many a lock file has; the markers of other platforms are not looked at."""
+    return len(re.findall(r"^[A-Za-z0-9]\S*==", lock.read_text(), re.MULTILINE))
+
+
+def run(command: Sequence[str]) -> Iterator[str]:
+    """The lines of a command.
+
+    Raises:
+        CalledProcessError: it failed; its last lines are in `output`.
+    """
+    lines: list[str] = []
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as running:
+        for line in running.stdout or ():
+            lines.append(line)
+            yield line
+    if running.returncode:
+        raise subprocess.CalledProcessError(
+            running.returncode, command, "".join(lines[-15:]).rstrip()
+        )
+
+
+def with_uv(uv: Sequence[str], folder: Path, lock: Path) -> None:
+    """Everything by uv, which shows no progress where there is no terminal, and needs none."""
+    python = str(folder / "bin" / "python")
+    if not Path(python).exists():
+        list(run([*uv, "venv", "--quiet", "--seed", "--python", sys.executable, str(folder)]))
+    install = [*uv, "pip", "install", "--quiet", "--python", python]
+    list(run([*install, "--require-hashes", "-r", str(lock)]))
+    list(run([*install, "--no-deps", "--no-build-isolation", "-e", "."]))
+
+
+def with_pip(folder: Path, lock: Path) -> None:
+    """Everything by pip: the environment's own, or this Python's where that has no ensurepip."""
+    python = str(folder / "bin" / "python")
+    own = find_spec("ensurepip") is not None
+    if not Path(python).exists():
+        list(run([sys.executable, "-m", "venv", *([] if own else ["--without-pip"]), str(folder)]))
+    pip = [python, "-m", "pip"] if own else [sys.executable, "-m", "pip", "--python", python]
+    pip += ["--disable-pip-version-check"]
+    # The lock names everything, so nothing is resolved; bytecode is made when it is first needed.
+    install = [*pip, "install", "--no-compile", "--no-deps", "--progress-bar", "off"]
+    show(packages(lock), run([*install, "--require-hashes", "-r", str(lock)]))
+    list(run([*install, "--no-build-isolation", "-e", "."]))
+
+
+def show(total: int, lines: Iterator[str]) -> None:
+    """Tell how far pip is."""
+    count, terminal = 0, sys.stdout.isatty()
+    for line in lines:
+        if line.startswith(("Collecting ", "Requirement already satisfied")):
+            count += 1
+            if terminal:
+                say(f"\r  {count} of {total} packages", end="")
+            elif count % LINES == 0:
+                say(f"  {count} of {total} packages")
+        elif line.startswith("Installing collected packages"):
+            say(f"{chr(13) if terminal else ''}  {count} of {total} packages are here; unpacking")
+
+
+def can_pip() -> bool:
+    """Whether this Python can make an environment with pip."""
+    if find_spec("ensurepip"):
+        return True
+    if not find_spec("pip"):
+        return False
+    from importlib.metadata import version
+
+    seen = tuple(int(part) for part in version("pip").split(".")[:2])
+    return seen >= PIP_FLOOR
+
+
+def ways(folder: Path, lock: Path) -> Iterator[tuple[str, Callable[[], None]]]:
+    """How it can be installed here, the fastest first."""
+    if (uv := find_uv()) is not None:
+        yield "uv", lambda: with_uv(uv, folder, lock)
+    if can_pip():
+        yield "pip", lambda: with_pip(folder, lock)
+
+
+def main(folder: Path, lock: Path, expected: str) -> int:
+    """Install; the exit code.
+
+    Args:
+        expected: what to tell of time and size, such as "260 MB, about half a minute".
+    """
+    if sys.version_info < PYTHON_FLOOR:
+        seen = f"{sys.version_info[0]}.{sys.version_info[1]}"
+        say(f"error: Python >= 3.11 is needed, this is {seen}\n  fix: make PYTHON=python3.12 ...")
+        return 3
+    failed = NO_INSTALLER
+    for name, install in ways(folder, lock):
+        say(f"{folder}: installing {packages(lock)} packages of {lock} with {name} ({expected})")
+        began = time.monotonic()
+        try:
+            install()
+        except subprocess.CalledProcessError as error:
+            failed = f"error: {name} failed\n{error.output}"
+            say(failed)
+            continue
+        say(f"{folder}: ready after {time.monotonic() - began:.0f} s")
+        return 0
+    if failed == NO_INSTALLER:
+        say(failed)
+    return 3
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]))
