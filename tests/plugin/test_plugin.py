@@ -190,3 +190,37 @@ def test_kill_9_of_pytest_leaves_nothing(inner: Run, folder: Path) -> None:
 
     assert [] == leftovers(folder)
     assert poll(lambda: Observation(not survivors(folder)), Deadline(1)).ok
+
+
+WATCHED = """
+import signal
+from harness.stack import Stack
+
+provision = Stack.provision
+clocks = []
+
+def watched(stack):
+    clocks.append(signal.getitimer(signal.ITIMER_REAL)[0])
+    provision(stack)
+
+Stack.provision = watched
+"""
+
+
+def test_provisioning_is_no_part_of_a_tests_time(inner: Run) -> None:
+    """pytest-timeout's clock stands while Dapr may be built, and runs again for the test."""
+    result = inner(
+        """
+        import signal
+        from conftest import clocks
+
+        async def test_one(dapr):
+            assert [0.0] == clocks
+            assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
+        """,
+        "--timeout=600",
+        "--timeout-method=signal",
+        conftest=WATCHED + CONFTEST,
+    )
+
+    result.assert_outcomes(passed=1)
