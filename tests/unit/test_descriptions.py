@@ -20,7 +20,7 @@ from schemathesis.core.parameters import ParameterLocation
 from services.backend_service import app as backend
 from services.backend_service.conversations import Conversation, Message
 from services.backend_service.models import NewTask, TaskChange
-from services.common.recurrence import TIME_ZONES
+from services.common.recurrence import TIME_ZONES, Recurrence
 from services.common.times import FIRST_YEAR, LAST_YEAR, PATTERN, Time
 from services.notification_service import app as notifications
 from services.notification_service.models import Contact
@@ -142,3 +142,17 @@ def test_the_time_zones_are_listed() -> None:
 
     assert sorted(TIME_ZONES) == described["timezone"]["enum"]
     assert {"UTC", "Europe/Berlin"} <= TIME_ZONES
+
+
+@pytest.mark.parametrize("value", [1, 0, "true", "yes", None])
+def test_a_flag_is_a_boolean_of_json(value: object) -> None:
+    """And nothing that Pydantic would take for one."""
+    assert not accepted(Contact, {"webhook": value})
+    assert accepted(Contact, {"webhook": True})
+
+
+@pytest.mark.parametrize("value", [True, "2", "2.0", 0, 10_001])
+def test_a_count_is_a_number_of_json(value: object) -> None:
+    """Within its bounds, which the description has."""
+    assert not accepted(Recurrence, {"frequency": "daily", "count": value})
+    assert accepted(Recurrence, {"frequency": "daily", "count": 2})

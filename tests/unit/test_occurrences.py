@@ -148,3 +148,11 @@ def test_the_next_occurrence_is_later_than_the_completion(
     assert found is not None
     # Where clocks are set back the wall shows an hour twice: later by the wall is what counts.
     assert found > start + late - timedelta(hours=1)
+
+
+def test_a_series_ends_with_the_years_of_utc() -> None:
+    """Also where the wall clock still shows the last year: nobody would take a later time."""
+    start = utc("2200-12-31T04:00")  # the evening of the 30th in New York
+    daily = Recurrence(frequency="daily", timezone="America/New_York", start=start)
+
+    assert next_due(daily, start, start) is None
