@@ -29,9 +29,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", str(folder)]
     subprocess.run([*build, str(ROOT)], check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
-    venv.create(folder / "venv", with_pip=True)
+    # By this environment's pip: a Python without ensurepip makes environments without one.
+    venv.create(folder / "venv")
     binaries = folder / "venv" / "bin"
-    install = [str(binaries / "python"), "-m", "pip", "install", "--no-deps", "--no-index"]
+    pip = [sys.executable, "-m", "pip", "--python", str(binaries / "python")]
+    install = [*pip, "install", "--no-deps", "--no-index"]
     subprocess.run([*install, str(wheel)], check=True, capture_output=True)
     (site,) = (folder / "venv" / "lib").glob("python*/site-packages")
     (site / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n")
