@@ -20,6 +20,7 @@ from harness.journal import Entry
 EVERY = 30.0
 """Seconds between two plain lines of progress."""
 
+
 class _Console(Console):
     """Rich's, which would end the process at a closed pipe; the command's end sees to that."""
 
