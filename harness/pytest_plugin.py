@@ -247,6 +247,7 @@ class Lines:
     """Provisioning, shown as plain lines past pytest's capture."""
 
     def __init__(self, config: pytest.Config) -> None:
+        self._began: dict[str, float] = {}
         self._told: dict[str, float] = {}
         self._terminal = config.pluginmanager.get_plugin("terminalreporter")
         self._capture = config.pluginmanager.get_plugin("capturemanager")
@@ -265,14 +266,15 @@ class Lines:
 
     def begin(self, what: str) -> None:
         """Something slow begins."""
-        self._told[what] = time.monotonic()
+        self._began[what] = self._told[what] = time.monotonic()
         self.say(f"{what} ...")
 
     def advance(self, what: str, fact: str) -> None:
         """It is still going on: a line every half a minute."""
-        if time.monotonic() - self._told.get(what, 0.0) > EVERY:
+        if time.monotonic() - self._told[what] > EVERY:
             self._told[what] = time.monotonic()
-            self.say(f"{what}: {fact} ...")
+            elapsed = f"{time.monotonic() - self._began[what]:.0f} s"
+            self.say(f"{what}: {', '.join(filter(None, [elapsed, fact]))} ...")
 
     def end(self, what: str, fact: str) -> None:
         """It is done."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.cli.console import Steps, out
 from harness.provision.gobuild import install
-from harness.provision.progress import Progress, size_of, step
+from harness.provision.progress import Progress, step
 from harness.provision.store import Store
 from harness.provision.toolbox import Toolbox
 from harness.settings import Settings
@@ -38,7 +38,7 @@ def provide_helm(settings: Settings, progress: Progress) -> Path:
         return found
 
     def build(target: Path) -> None:
-        with step(progress, f"build Helm {HELM} from its Go module", lambda: size_of(target)):
+        with step(progress, f"build Helm {HELM} from its Go module", lambda: ""):
             install(settings.environment, f"helm.sh/helm/v3/cmd/helm@v{HELM}", target)
 
     return Store(settings.cache_dir).make(f"helm-{HELM}", build) / "helm"

@@ -66,7 +66,7 @@ class Steps:
                 self._status.update(f"{what}: {elapsed:.0f} s, {fact}")
             elif time.monotonic() - self._told[what] > EVERY:
                 self._told[what] = time.monotonic()
-                err.print(f"{what}: {elapsed:.0f} s, {fact} ...")
+                err.print(f"{what}: {elapsed:.0f} s, {fact} ...".replace(",  ...", " ..."))
 
     def end(self, what: str, fact: str) -> None:
         """It is done."""
