@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from harness.errors import LaunchError as LaunchError
     from harness.errors import NotReady as NotReady
     from harness.errors import PortTaken as PortTaken
+    from harness.errors import ProbeError as ProbeError
     from harness.errors import ProbeTimeout as ProbeTimeout
     from harness.errors import SystemFailure as SystemFailure
     from harness.errors import TeardownError as TeardownError
@@ -57,6 +58,7 @@ _HOMES = {
     "Placement": "nodes.control",
     "PortTaken": "errors",
     "Postgres": "nodes.postgres",
+    "ProbeError": "errors",
     "ProbeTimeout": "errors",
     "Receiver": "nodes.receiver",
     "Redis": "nodes.redis",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from harness.book import StackBook
+from harness.closing import do_all
 from harness.deadline import Check, Deadline, poll
 from harness.errors import ConfigError, NotReady
 from harness.failures import death, not_ready, rank
@@ -119,10 +121,15 @@ class Attempt:
     def _climb(
         self, node: Node, instance: Instance, checks: Iterable[Check], deadline: Deadline
     ) -> None:
+        def guard() -> None:
+            self._guard()
+            if instance.exit_expected and instance.state is State.EXITED:
+                raise death(self._launches[node.name], instance)
+
         rungs = iter(checks)
         try:
             for check in rungs:
-                seen = poll(check.observe, deadline, guard=self._guard)
+                seen = poll(check.observe, deadline, guard=guard)
                 if not seen.ok:
                     raise not_ready(self._launches[node.name], check, seen, deadline, instance)
                 self._note("rung.reached", node.name, rung=check.rung, fact=seen.fact)
@@ -131,15 +138,30 @@ class Attempt:
                 rungs.close()
 
     def stop_dependents(self) -> None:
-        """Stop whatever needs something else, all at once: daprd ends badly without its broker."""
+        """Stop whatever needs something else, all at once: daprd ends badly without its broker.
+
+        Raises:
+            TeardownError: one of them did not end; all of them have been asked.
+        """
         dependents = [
             instance for name, instance in self.instances.items() if self._needs.get(name)
         ]
-        threads = [threading.Thread(target=each.stop) for each in dependents]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(max(1, len(dependents))) as pool:
+            stopping = [pool.submit(each.stop) for each in dependents]
+        do_all(future.result for future in stopping)
+
+    def check_alive(self) -> None:
+        """Look at every node once.
+
+        Raises:
+            InstanceDied: one has ended that nobody here has ended.
+            AppFailed: an app has.
+        """
+        for name, instance in list(self.instances.items()):
+            if instance.state is State.EXITED and not instance.exit_expected:
+                ended = self._launches[name].may_end and instance.exit_code == 0
+                if not (ended and self._ready[name].is_set()):
+                    raise death(self._launches[name], instance)
 
     def _bring_up(self, node: Node) -> None:
         try:
@@ -178,9 +200,4 @@ class Attempt:
     def _guard(self) -> None:
         if self._abort.is_set() and self._left:
             raise _Stopped
-        for name, instance in list(self.instances.items()):
-            if instance.state is State.EXITED:
-                ended = self._launches[name].may_end and instance.exit_code == 0
-                if ended and self._ready[name].is_set():
-                    continue
-                raise death(self._launches[name], instance)
+        self.check_alive()

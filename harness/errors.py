@@ -10,6 +10,7 @@
     |-- NotReady                 a rung was not reached in time    4
     |-- InstanceDied             a process ended while needed      4
     |-- FaultError               a fault could not be injected     4
+    |-- ProbeError               a probe could not observe         4
     `-- TeardownError            something could not be removed    4
     SystemFailure(AssertionError)  the system under test: FAILED   1
     |-- AppFailed                the app did not come up
@@ -88,6 +89,10 @@ class InstanceDied(HarnessError):
 
 class FaultError(HarnessError):
     """A fault could not be injected, or did not bite."""
+
+
+class ProbeError(HarnessError):
+    """A probe could not observe what it watches."""
 
 
 class TeardownError(HarnessError):

@@ -9,10 +9,7 @@ from typing import Any, Self
 from harness.attempt import Attempt, MakeBook, own_book
 from harness.book import StackBook
 from harness.closing import Closing
-from harness.errors import (
-    ConfigError,
-    PortTaken,
-)
+from harness.errors import ConfigError, HarnessError, PortTaken
 from harness.failures import tail_of
 from harness.journal import Entry, Journal
 from harness.runtime.base import Instance, Runtime
@@ -120,7 +117,7 @@ class Stack(Closing):
             except BaseException as error:
                 # Evidence first: closing removes the run's folder, and the logs with it.
                 error.logs = self._tails()  # type: ignore[attr-defined]  # read by the plugin
-                self.close()
+                self._close_after(error)
                 raise
 
     def restart(self, name: str, grace: float | None = None) -> None:
@@ -136,6 +133,15 @@ class Stack(Closing):
     def await_ready(self, name: str) -> None:
         """Wait until a node has climbed its ladder again."""
         self._start.climb(self.topology[name], self.instances[name])
+
+    def check_alive(self) -> None:
+        """Raise the death of a node that nobody here has stopped or killed; every probe asks.
+
+        Raises:
+            InstanceDied: a node has ended.
+            AppFailed: an app has ended.
+        """
+        self._start.check_alive()
 
     def note(self, kind: str, node: str = "", **facts: object) -> None:
         """Record something in the journal and tell the watcher."""
@@ -178,6 +184,13 @@ class Stack(Closing):
             self._runtime.close()
             self._runtime = None
             self.note("stop.ended")
+
+    def _close_after(self, error: BaseException) -> None:
+        """Close, and add what goes wrong to the error that is the reason."""
+        try:
+            self.close()
+        except HarnessError as more:
+            error.add_note(f"and then: {more}")
 
     def _new_attempt(self) -> Attempt:
         return Attempt(self.topology, self.settings, self.note, self._make_book)

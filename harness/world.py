@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar, overload
 import httpx
 
 from harness import loopback
-from harness.closing import AsyncClosing, Closing
+from harness.closing import AsyncClosing, Closing, do_all, raise_first
 from harness.dapr.aclient import AsyncDaprClient
 from harness.dapr.client import DaprClient
 from harness.endpoint import Endpoint
@@ -55,19 +55,22 @@ class World(Closing):
         self._inboxes: dict[str, Inbox] = {}
         self._clients: list[httpx.Client] = []
         self._sidecars: dict[str, DaprClient] = {}
+        self._guard = stack.check_alive
         self._logs = {path: path.stat().st_size for path in self._log_files()}
         self._offsets = self._offsets_now()
         self._records = self._sizes()
 
     def close(self) -> None:
-        """Close clients and taps. Closing twice is fine."""
-        for inbox in self._inboxes.values():
-            if inbox.spoilt:
-                inbox.heal()
-        closed: list[httpx.Client | DaprClient | EventTap] = [*self._clients]
-        closed += [*self._sidecars.values(), *self._taps.values()]
-        for each in closed:
-            each.close()
+        """Close clients and taps. Closing twice is fine.
+
+        Raises:
+            ProbeError: an inbox could not be healed; everything is closed all the same.
+        """
+        inboxes, self._inboxes = self._inboxes, {}
+        heal = [each.heal for each in inboxes.values() if each.spoilt]
+        opened: list[httpx.Client | DaprClient | EventTap] = [*self._clients]
+        opened += [*self._sidecars.values(), *self._taps.values()]
+        do_all([*heal, *(each.close for each in opened)])
 
     def name(self, prefix: str) -> str:
         """A name that is this world's own: ``<prefix>-<id of the world>``."""
@@ -86,10 +89,13 @@ class World(Closing):
         return self._sidecars[app]
 
     def topic(self, name: str) -> EventTap:
-        """A tap that begins where the topic ended when this world began."""
+        """A tap that begins where the topic ended when this world began, declared or not.
+
+        Its first question raises ConfigError when the broker has no such topic.
+        """
         if name not in self._taps:
             brokers = self._export("brokers")
-            self._taps[name] = EventTap(brokers, name, self._offsets.get(name))
+            self._taps[name] = EventTap(brokers, name, self._offsets.get(name), self._guard)
         return self._taps[name]
 
     def inbox(self, app: str) -> Inbox:
@@ -104,7 +110,8 @@ class World(Closing):
                 raise ConfigError(
                     f"app {app!r} has no inbox", hint=f'say App("{app}", ..., inbox=True)'
                 )
-            self._inboxes[app] = Inbox(app, self._record_of(recorder), self._records[recorder])
+            start = self._records[recorder]
+            self._inboxes[app] = Inbox(app, self._record_of(recorder), start, self._guard)
         return self._inboxes[app]
 
     def trace(self, trace_id: str) -> list[Span]:
@@ -113,13 +120,14 @@ class World(Closing):
         Args:
             trace_id: 32 hexadecimal digits, the second part of a ``traceparent``.
         """
+        self._guard()
         nodes = self.stack.topology.nodes
         receivers = [node.name for node in nodes if isinstance(node, Receiver)]
         return spans_of((each for name in receivers for each in self.inbox(name).seen), trace_id)
 
     def table(self, name: str) -> Table:
         """A table of the topology's database."""
-        return Table(self._export("dsn"), name)
+        return Table(self._export("dsn"), name, self._guard)
 
     def metric(self, app: str, name: str, **labels: str) -> float:
         """What the app's sidecar has counted since it started: a sum over matching samples.
@@ -129,11 +137,16 @@ class World(Closing):
             labels: what a sample must say; 0 when none does.
         """
         self._require(f"{app}-daprd")
+        self._guard()
         return total(self.stack.book.endpoint(f"{app}-daprd", "metrics"), name, labels)
 
     def eventually(self, ask: Callable[[], T], *, timeout: float = 10.0) -> T:
-        """Ask again until it neither raises AssertionError nor answers False."""
-        return eventually(ask, timeout=timeout)
+        """Ask again until it neither raises AssertionError nor answers False.
+
+        Raises:
+            InstanceDied, AppFailed: a node has ended in the meantime.
+        """
+        return eventually(ask, timeout=timeout, guard=self._guard)
 
     def logs(self) -> dict[str, str]:
         """What every node has logged since this world began, secrets masked."""
@@ -162,11 +175,13 @@ class World(Closing):
         if node not in names:
             raise ConfigError(f"the stack has no {node!r}", hint=did_you_mean(node, names))
 
-    def _export(self, key: str) -> str:
+    def _export(self, key: str, default: str | None = None) -> str:
         for node in self.stack.topology.nodes:
             values = node.exports(self.stack.book)
             if key in values:
                 return values[key]
+        if default is not None:
+            return default
         raise ConfigError(
             f"no node of the topology exports {key!r}", hint="add a broker or database"
         )
@@ -183,14 +198,15 @@ class World(Closing):
         return self.stack.book.endpoint(recorder)
 
     def _offsets_now(self) -> dict[str, dict[int, int]]:
-        topics = [name for n in self.stack.topology.nodes for name, _ in getattr(n, "topics", ())]
-        if not topics:
+        nodes = self.stack.topology.nodes
+        topics = [name for node in nodes for name, _ in getattr(node, "topics", ())]
+        brokers = self._export("brokers", "")
+        if not brokers:
             return {}
-        brokers = self._export("brokers")
         # Connecting takes longer than asking: one client for all worlds of a stack.
         if brokers not in self.stack.shared:
             self.stack.shared[brokers] = admin_of(brokers)
-        return end_offsets(self.stack.shared[brokers], topics)
+        return end_offsets(self.stack.shared[brokers], topics, others=True)
 
 
 class AsyncStream(Generic[T]):
@@ -253,9 +269,10 @@ class AsyncWorld(AsyncClosing):
     async def aclose(self) -> None:
         """Close clients and taps. Closing twice is fine."""
         opened: list[httpx.AsyncClient | AsyncDaprClient] = [*self._clients]
-        for each in [*opened, *self._sidecars.values()]:
-            await each.aclose()
-        self.sync.close()
+        closing = (each.aclose() for each in [*opened, *self._sidecars.values()])
+        ended = await asyncio.gather(*closing, return_exceptions=True)
+        failed = [each for each in ended if isinstance(each, Exception)]
+        do_all([self.sync.close, lambda: raise_first(failed)])
 
     def name(self, prefix: str) -> str:
         """A name that is this world's own."""
@@ -299,7 +316,7 @@ class AsyncWorld(AsyncClosing):
     async def eventually(self, ask: Callable[[], T], *, timeout: float = ...) -> T: ...
     async def eventually(self, ask: Callable[[], Any], *, timeout: float = 10.0) -> Any:
         """Ask again until it neither raises AssertionError nor answers False."""
-        return await aeventually(ask, timeout=timeout)
+        return await aeventually(ask, timeout=timeout, guard=self.stack.check_alive)
 
     def logs(self) -> dict[str, str]:
         """What every node has logged since this world began, secrets masked."""

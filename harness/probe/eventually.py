@@ -8,12 +8,18 @@ from typing import Any, TypeVar, overload
 
 from harness.deadline import Deadline, aticks, ticks
 from harness.errors import ProbeTimeout
+from harness.probe.waiting import Guard, aexplained, explained, unguarded
 
 T = TypeVar("T")
 
 
-def eventually(ask: Callable[[], T], *, timeout: float = 10.0) -> T:
+def eventually(ask: Callable[[], T], *, timeout: float = 10.0, guard: Guard = unguarded) -> T:
     """Ask again until it neither raises AssertionError nor answers False; return its answer.
+
+    Args:
+        ask: what must become true.
+        timeout: seconds.
+        guard: called before each question; ends the wait by raising.
 
     Raises:
         AssertionError: the last one, as it was raised.
@@ -21,8 +27,10 @@ def eventually(ask: Callable[[], T], *, timeout: float = 10.0) -> T:
     """
     last: AssertionError | None = None
     for _ in ticks(Deadline(timeout)):
+        guard()
         try:
-            answer = ask()
+            with explained(guard):
+                answer = ask()
         except AssertionError as error:
             last = error
             continue
@@ -33,17 +41,23 @@ def eventually(ask: Callable[[], T], *, timeout: float = 10.0) -> T:
 
 
 @overload
-async def aeventually(ask: Callable[[], Awaitable[T]], *, timeout: float = ...) -> T: ...
+async def aeventually(
+    ask: Callable[[], Awaitable[T]], *, timeout: float = ..., guard: Guard = ...
+) -> T: ...
 @overload
-async def aeventually(ask: Callable[[], T], *, timeout: float = ...) -> T: ...
-async def aeventually(ask: Callable[[], Any], *, timeout: float = 10.0) -> Any:
+async def aeventually(ask: Callable[[], T], *, timeout: float = ..., guard: Guard = ...) -> T: ...
+async def aeventually(
+    ask: Callable[[], Any], *, timeout: float = 10.0, guard: Guard = unguarded
+) -> Any:
     """The asynchronous twin of `eventually`; takes plain and coroutine functions."""
     last: AssertionError | None = None
     async for _ in aticks(Deadline(timeout)):
+        guard()
         try:
-            answer = ask()
-            if inspect.isawaitable(answer):
-                answer = await answer
+            async with aexplained(guard):
+                answer = ask()
+                if inspect.isawaitable(answer):
+                    answer = await answer
         except AssertionError as error:
             last = error
             continue

@@ -10,10 +10,13 @@ from typing import Any
 
 import httpx
 
+from harness.deadline import Deadline, Observation, poll
 from harness.endpoint import Endpoint
+from harness.errors import ProbeError, ProbeTimeout
 from harness.loopback import ask
-from harness.probe.inbox_server import CONTROL, RECORD, SIZE, Rule
+from harness.probe.inbox_server import CHUNK, CONTROL, OPEN, RECORD, SIZE, Rule
 from harness.probe.stream import Stream
+from harness.probe.waiting import Guard, unguarded
 
 
 @dataclass(frozen=True)
@@ -50,16 +53,19 @@ class Delivery:
 class Inbox(Stream[Delivery]):
     """Deliveries to one app in the order in which they were answered.
 
+    Of two partitions or two topics daprd may deliver either first: `nothing_before` judges what
+    one producer has sent with one partition key.
+
     Args:
         app: the app's name, for messages.
         proxy: the recording proxy's address.
         start: the byte of the record from which on to read.
+        guard: ends a wait by raising.
     """
 
-    def __init__(self, app: str, proxy: Endpoint, start: int = 0) -> None:
-        super().__init__(f"inbox of {app}", self._read)
+    def __init__(self, app: str, proxy: Endpoint, start: int = 0, guard: Guard = unguarded) -> None:
+        super().__init__(f"inbox of {app}", self._read, guard=guard)
         self._proxy = proxy
-        self._control = f"{proxy.http}{CONTROL}"
         self._position = start
         self.spoilt = False
 
@@ -85,19 +91,46 @@ class Inbox(Stream[Delivery]):
         """
         rule = Rule(path, contains, times, status, after, answer)
         self.spoilt = True
-        ask("POST", self._control, json=asdict(rule)).raise_for_status()
+        _ask(self._proxy, "POST", CONTROL, asdict(rule))
 
     def heal(self) -> None:
-        """Forget every rule."""
-        ask("DELETE", self._control).raise_for_status()
+        """Forget every rule.
+
+        Raises:
+            ProbeError: the proxy does not answer.
+        """
+        _ask(self._proxy, "DELETE", CONTROL)
         self.spoilt = False
 
+    def _earlier(self, barrier: int, deadline: Deadline) -> list[Delivery]:
+        """What daprd asked before it asked the barrier; waits for those that have no answer yet."""
+        asked = self._seen[barrier].at
+
+        def look() -> Observation:
+            oldest = float(_recorded(self._proxy, sys.maxsize).headers[OPEN])
+            return Observation(oldest > asked, "a delivery before it has not been answered yet")
+
+        seen = poll(look, deadline, guard=self.guard)
+        if not seen.ok:
+            raise ProbeTimeout(
+                f"{self.subject}: the barrier came, but what came before it is not known",
+                last=seen.fact,
+                budget=deadline.budget,
+                hint="does the app hang in a delivery? its log is attached",
+            )
+        self._refresh()
+        return [each for each in self._seen if each.at < asked]
+
     def _read(self) -> Iterator[Delivery]:
-        for line in _recorded(self._proxy, self._position).content.splitlines(keepends=True):
-            # A line without its end is still being written.
-            if line.endswith(b"\n"):
-                self._position += len(line)
-                yield read_delivery(json.loads(line))
+        size = CHUNK
+        while size == CHUNK:
+            content = _recorded(self._proxy, self._position).content
+            size = len(content)
+            for line in content.splitlines(keepends=True):
+                # A line without its end is still being written, or goes on in the next chunk.
+                if line.endswith(b"\n"):
+                    self._position += len(line)
+                    yield read_delivery(json.loads(line))
 
 
 def size_of_record(proxy: Endpoint) -> int:
@@ -106,8 +139,23 @@ def size_of_record(proxy: Endpoint) -> int:
 
 
 def _recorded(proxy: Endpoint, start: int) -> httpx.Response:
-    answer = ask("GET", f"{proxy.http}{RECORD}?from={start}")
-    return answer.raise_for_status()
+    return _ask(proxy, "GET", f"{RECORD}?from={start}")
+
+
+def _ask(proxy: Endpoint, method: str, path: str, json: object = None) -> httpx.Response:
+    """Ask the proxy itself.
+
+    Raises:
+        ProbeError: it does not answer.
+    """
+    try:
+        return ask(method, f"{proxy.http}{path}", json=json).raise_for_status()
+    except httpx.HTTPError as error:
+        raise ProbeError(
+            f"the inbox at {proxy} does not answer {method} {path}",
+            last=f"{type(error).__name__}: {error}",
+            hint="was its node stopped? look at its log",
+        ) from error
 
 
 def read_delivery(row: dict[str, Any]) -> Delivery:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -29,6 +30,9 @@ CONTROL = "/__inbox__/rules"
 RECORD = "/__inbox__/record"
 SIZE = "inbox-size"
 """The header that tells how many bytes the record has."""
+
+OPEN = "inbox-open"
+"""The header that tells when the oldest delivery without an answer was asked: ``inf`` for none."""
 
 CHUNK = 8 * 1024 * 1024
 """Bytes of the record that one answer holds."""
@@ -102,6 +106,7 @@ class Proxy:
         self.record = record.open("a", buffering=1)
         self.rules: list[Rule] = []
         self.idle: list[Link] = []
+        self.open: dict[int, float] = {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection of daprd, with as many requests as it likes."""
@@ -145,6 +150,14 @@ class Proxy:
         if path.startswith(RECORD):
             return self._recorded(path)
         row = row_of(request.method.decode(), path, body)
+        self.open[id(row)] = row["at"]
+        try:
+            return await self._delivered(request, body, row)
+        finally:
+            del self.open[id(row)]
+
+    async def _delivered(self, request: h11.Request, body: bytes, row: dict[str, Any]) -> Answer:
+        path = row["path"]
         rule = next((rule for rule in self.rules if rule.hits(path, body)), None)
         if rule is not None and not rule.after:
             answer = _spoiled(rule)
@@ -180,9 +193,11 @@ class Proxy:
     def _recorded(self, path: str) -> Answer:
         position = int(parse_qs(urlsplit(path).query)["from"][0])
         size = self.path.stat().st_size
+        oldest = min(self.open.values(), default=math.inf)
+        told = [(SIZE.encode(), str(size).encode()), (OPEN.encode(), str(oldest).encode())]
         with self.path.open("rb") as file:
             file.seek(min(position, size))
-            return Answer(200, [(SIZE.encode(), str(size).encode())], file.read(CHUNK))
+            return Answer(200, told, file.read(CHUNK))
 
     async def _forward(self, request: h11.Request, body: bytes) -> Answer:
         if self.app is None:

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from harness.deadline import Deadline, Observation, poll
 from harness.errors import ProbeTimeout
+from harness.probe.waiting import Guard, explained, unguarded
 
 T = TypeVar("T")
 SHOWN = 12
@@ -20,12 +21,19 @@ class Stream(Generic[T]):
         subject: what is observed, for messages.
         pull: returns what is new since the last call, at once.
         timeout: the default budget of a wait, in seconds.
+        guard: ends a wait by raising.
     """
 
     def __init__(
-        self, subject: str, pull: Callable[[], Iterable[T]], *, timeout: float = 10.0
+        self,
+        subject: str,
+        pull: Callable[[], Iterable[T]],
+        *,
+        timeout: float = 10.0,
+        guard: Guard = unguarded,
     ) -> None:
         self.subject = subject
+        self.guard = guard
         self.timeout = timeout
         self._pull = pull
         self._seen: list[T] = []
@@ -47,7 +55,7 @@ class Stream(Generic[T]):
         Raises:
             ProbeTimeout: it did not come; the message lists what came instead.
         """
-        index = self._await(wanted, self.timeout if timeout is None else timeout)
+        index = self._await(wanted, self._deadline(timeout))
         self._taken.add(index)
         return self._seen[index]
 
@@ -57,7 +65,7 @@ class Stream(Generic[T]):
 
     def collect(self, count: int, *, timeout: float | None = None, **wanted: Any) -> list[T]:
         """The next ``count`` items that match, in order."""
-        deadline = Deadline(self.timeout if timeout is None else timeout)
+        deadline = self._deadline(timeout)
         return [self.next(timeout=deadline.remaining, **wanted) for _ in range(count)]
 
     def nothing_before(
@@ -66,7 +74,8 @@ class Stream(Generic[T]):
         """Wait for a barrier, and fail if anything unwanted came before it.
 
         Absence cannot be seen by waiting; it can be seen when something that must come later
-        has come.
+        has come. Whatever was there when the barrier came is read before it is judged, and counts
+        as earlier unless it is known to be later.
 
         Args:
             barrier: fields of the item that ends the observation.
@@ -78,17 +87,26 @@ class Stream(Generic[T]):
 
         Raises:
             AssertionError: something unwanted came before it.
-            ProbeTimeout: the barrier did not come.
+            ProbeTimeout: the barrier did not come, or what was there with it cannot be read.
         """
-        index = self._await(barrier, self.timeout if timeout is None else timeout)
+        deadline = self._deadline(timeout)
+        index = self._await(barrier, deadline)
         self._taken.add(index)
-        early = [item for item in self._seen[:index] if matches(item, unwanted)]
+        earlier = self._earlier(index, deadline)
+        early = [item for item in earlier if matches(item, unwanted)]
         assert not early, (
             f"{self.subject}: {len(early)} unwanted before the barrier {barrier}: {early[:SHOWN]}"
         )
         return self._seen[index]
 
-    def _await(self, wanted: dict[str, Any], timeout: float) -> int:
+    def _earlier(self, barrier: int, deadline: Deadline) -> list[T]:
+        """What came before an item; a source without one order overrides it."""
+        return self._seen[:barrier]
+
+    def _deadline(self, timeout: float | None) -> Deadline:
+        return Deadline(self.timeout if timeout is None else timeout)
+
+    def _await(self, wanted: dict[str, Any], deadline: Deadline) -> int:
         found: list[int] = []
 
         def look() -> Observation:
@@ -99,9 +117,8 @@ class Stream(Generic[T]):
                     return Observation(True)
             return Observation(False)
 
-        deadline = Deadline(timeout)
-        if not poll(look, deadline).ok:
-            raise self._missed(wanted, timeout)
+        if not poll(look, deadline, guard=self.guard).ok:
+            raise self._missed(wanted, deadline.budget)
         return found[0]
 
     def _missed(self, wanted: dict[str, Any], timeout: float) -> ProbeTimeout:
@@ -114,7 +131,8 @@ class Stream(Generic[T]):
         )
 
     def _refresh(self) -> None:
-        self._seen.extend(self._pull())
+        with explained(self.guard):
+            self._seen.extend(self._pull())
 
 
 def matches(item: Any, wanted: dict[str, Any]) -> bool:

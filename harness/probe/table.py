@@ -6,6 +6,7 @@ from typing import Any
 
 from harness.deadline import Deadline, Observation, poll
 from harness.errors import ProbeTimeout
+from harness.probe.waiting import Guard, explained, unguarded
 
 
 class Table:
@@ -14,10 +15,12 @@ class Table:
     Args:
         dsn: a libpq connection string; nothing of it is ever shown.
         name: the table's name, with its schema if it has one.
+        guard: ends a wait by raising.
     """
 
-    def __init__(self, dsn: str, name: str) -> None:
+    def __init__(self, dsn: str, name: str, guard: Guard = unguarded) -> None:
         self._dsn = dsn
+        self._guard = guard
         self.name = name
 
     def rows(self, **where: Any) -> list[dict[str, Any]]:
@@ -50,10 +53,11 @@ class Table:
         found: list[dict[str, Any]] = []
 
         def look() -> Observation:
-            found[:] = self.rows(**where)
+            with explained(self._guard):
+                found[:] = self.rows(**where)
             return Observation(len(found) == 1, f"{len(found)} rows: {found[:5]}")
 
-        seen = poll(look, Deadline(timeout))
+        seen = poll(look, Deadline(timeout), guard=self._guard)
         if not seen.ok:
             raise ProbeTimeout(
                 f"table {self.name}: no single row with {where}", last=seen.fact, budget=timeout

@@ -9,13 +9,19 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from harness.closing import Closing
+from harness.deadline import Deadline, Observation, poll
+from harness.errors import ConfigError, ProbeError, ProbeTimeout, did_you_mean
 from harness.probe.stream import Stream
+from harness.probe.waiting import Guard, unguarded
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message
 
 Offsets = Mapping[int, int]
-"""The next offset to read, by partition."""
+"""The next offset to read, by partition; Kafka's -1 stands for the end when the tap opens."""
+
+ANSWERING = 10.0
+"""Seconds in which a broker must answer a question."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +59,23 @@ class EventTap(Closing, Stream[Event]):
         brokers: the bootstrap address.
         topic: its name on the broker.
         start: where to begin in each partition; at the beginning of those not named.
+        guard: ends a wait by raising.
+
+    Raises (whatever reads it):
+        ConfigError: the broker has no such topic.
+        ProbeError: the broker does not answer, or the topic cannot be read any further.
     """
 
-    def __init__(self, brokers: str, topic: str, start: Offsets | None = None) -> None:
-        super().__init__(f"topic {topic}", self._read)
+    def __init__(
+        self, brokers: str, topic: str, start: Offsets | None = None, guard: Guard = unguarded
+    ) -> None:
+        super().__init__(f"topic {topic}", self._read, guard=guard)
         self.brokers = brokers
         self.topic = topic
         self._start = dict(start or {})
         self._consumer: Consumer | None = None
+        self._next: dict[int, int] = {}
+        self._failure: ProbeError | None = None
 
     def close(self) -> None:
         """Leave the broker. Closing twice is fine."""
@@ -76,31 +91,134 @@ class EventTap(Closing, Stream[Event]):
             if not messages:
                 return
             for message in messages:
-                if message.error() is None:
+                if self._is_record(message):
                     yield read_event(message)
 
+    def _is_record(self, message: Message) -> bool:
+        """Whether it is one, and not the notice that a partition was read to its end."""
+        from confluent_kafka import KafkaError
+
+        error, partition, offset = message.error(), message.partition(), message.offset()
+        if error is None:
+            self._next[partition or 0] = (offset or 0) + 1
+            return True
+        if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+            self._failure = self._unreadable(error.str())
+            raise self._failure
+        self._next[partition or 0] = offset or 0
+        return False
+
+    def _earlier(self, barrier: int, deadline: Deadline) -> list[Event]:
+        """What was written when the barrier was seen, but for what follows it in its partition.
+
+        Partitions have no order among each other: what lies in another one may be earlier.
+        """
+        ends = self._ends()
+
+        def look() -> Observation:
+            self._refresh()
+            behind = {n: (self._next.get(n), end) for n, end in ends.items() if self._lags(n, end)}
+            return Observation(not behind, f"read up to, of, by partition: {behind}")
+
+        seen = poll(look, deadline, guard=self.guard)
+        if not seen.ok:
+            raise ProbeTimeout(
+                f"{self.subject}: the barrier came, but not all that was written before was read",
+                last=seen.fact,
+                budget=deadline.budget,
+                hint="give it more time; an open transaction holds a partition back",
+            )
+        end = self._seen[barrier]
+        return [
+            each
+            for each in self._seen
+            if each.offset
+            < (end.offset if each.partition == end.partition else ends[each.partition])
+        ]
+
+    def _lags(self, partition: int, end: int) -> bool:
+        return self._next.get(partition, -1) < end
+
+    def _ends(self) -> dict[int, int]:
+        """The end of every partition now."""
+        from confluent_kafka import KafkaException, TopicPartition
+
+        consumer = self._opened()
+        read = {each.partition for each in consumer.assignment()}
+        try:
+            found = _partitions(consumer, self.topic)
+            ends = {
+                number: consumer.get_watermark_offsets(
+                    TopicPartition(self.topic, number), timeout=ANSWERING
+                )
+                for number in found
+            }
+        except KafkaException as error:
+            raise self._unreadable(str(error)) from error
+        if read != set(found):
+            raise self._unreadable(f"it has the partitions {found}, and {sorted(read)} are read")
+        return {number: marks[1] for number, marks in ends.items() if marks}
+
     def _opened(self) -> Consumer:
+        if self._failure is not None:
+            raise self._failure
         if self._consumer is None:
-            from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+            from confluent_kafka import Consumer, KafkaException
 
             consumer = Consumer(
                 {
                     "bootstrap.servers": self.brokers,
                     "group.id": "dapr-harness-tap",
                     "enable.auto.commit": False,
+                    "enable.partition.eof": True,
+                    # Records that are gone are told, and not skipped.
+                    "auto.offset.reset": "error",
                     "fetch.wait.max.ms": 10,
                     "log_level": 0,
                 }
             )
-            found = consumer.list_topics(self.topic, timeout=10).topics[self.topic].partitions
-            consumer.assign(
-                [
-                    TopicPartition(self.topic, number, self._start.get(number, OFFSET_BEGINNING))
-                    for number in found
-                ]
-            )
+            try:
+                self._assign(consumer)
+            except BaseException as error:
+                consumer.close()
+                if isinstance(error, KafkaException):
+                    raise self._unreadable(str(error)) from error
+                raise
             self._consumer = consumer
         return self._consumer
+
+    def _assign(self, consumer: Consumer) -> None:
+        from confluent_kafka import OFFSET_BEGINNING, TopicPartition
+
+        found = _partitions(consumer, self.topic)
+        if not found:
+            names = [
+                name for name in consumer.list_topics(timeout=ANSWERING).topics if name[0] != "_"
+            ]
+            raise ConfigError(
+                f"the broker has no topic {self.topic!r}",
+                last=f"asked {self.brokers}",
+                hint=did_you_mean(self.topic, names) + "; Kafka(topics=[...]) makes topics",
+            )
+        consumer.assign(
+            [
+                TopicPartition(self.topic, number, self._start.get(number, OFFSET_BEGINNING))
+                for number in found
+            ]
+        )
+
+    def _unreadable(self, cause: str) -> ProbeError:
+        return ProbeError(
+            f"{self.subject} cannot be read",
+            last=cause,
+            hint=f"look at the log of the broker at {self.brokers}",
+        )
+
+
+def _partitions(consumer: Consumer, topic: str) -> list[int]:
+    """The numbers of a topic's partitions, none when there is no such topic."""
+    known = consumer.list_topics(timeout=ANSWERING).topics
+    return sorted(known[topic].partitions) if topic in known else []
 
 
 def read_event(message: Message) -> Event:

@@ -49,29 +49,38 @@ class BrokerCheck:
         return Observation(bool(found.brokers), f"{len(found.brokers)} brokers answered")
 
 
-def end_offsets(admin: AdminClient, topics: Sequence[str]) -> dict[str, dict[int, int]]:
+def end_offsets(
+    admin: AdminClient, topics: Sequence[str], *, others: bool = False
+) -> dict[str, dict[int, int]]:
     """The end of each partition of some topics: where a tap "from now" begins.
 
     Topics that do not exist are left out.
 
+    Args:
+        admin: asks the broker.
+        topics: their names.
+        others: add all other topics that there are but the broker's own; a partition of theirs
+            that does not answer is given as Kafka's OFFSET_END.
+
     Raises:
         KafkaException: a partition has no leader yet, or the broker does not answer.
     """
-    from confluent_kafka import TopicPartition
+    from confluent_kafka import OFFSET_END, KafkaException, TopicPartition
     from confluent_kafka.admin import OffsetSpec
 
     known = admin.list_topics(timeout=10).topics
-    parts = [
-        TopicPartition(name, number)
-        for name in topics
-        if name in known
-        for number in known[name].partitions
-    ]
+    names = [name for name in known if name in topics or (others and not name.startswith("__"))]
+    parts = [TopicPartition(name, number) for name in names for number in known[name].partitions]
     latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the wheel's own gap
     asked = admin.list_offsets(dict.fromkeys(parts, latest)) if parts else {}
-    found: dict[str, dict[int, int]] = {name: {} for name in topics if name in known}
+    found: dict[str, dict[int, int]] = {name: {} for name in names}
     for part, future in asked.items():
-        found[part.topic][part.partition] = future.result(10).offset
+        try:
+            found[part.topic][part.partition] = future.result(10).offset
+        except KafkaException:
+            if part.topic in topics:
+                raise
+            found[part.topic][part.partition] = OFFSET_END
     return found
 
 

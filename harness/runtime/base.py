@@ -24,6 +24,7 @@ class Life:
 
     Attributes:
         fate: why it ended, as far as somebody knows more than its exit code.
+        exit_expected: whether somebody here ended it, or has said that it will end.
     """
 
     def __init__(self, launch: Launch) -> None:
@@ -31,6 +32,7 @@ class Life:
         self._exit_code: int | None = None
         self._ready = False
         self.fate = ""
+        self.exit_expected = False
 
     @property
     def name(self) -> str:
@@ -52,6 +54,10 @@ class Life:
     def mark_running(self) -> None:
         """Say that its ladder was climbed."""
         self._ready = True
+
+    def expect_exit(self) -> None:
+        """Say that this life of it ends on purpose: no wait is ended by that."""
+        self.exit_expected = True
 
 
 class Instance(Protocol):
@@ -83,12 +89,21 @@ class Instance(Protocol):
         ...
 
     @property
+    def exit_expected(self) -> bool:
+        """Whether somebody here ended it (stop, kill, restart), or has said that it will end."""
+        ...
+
+    @property
     def log(self) -> Path:
         """The file that holds both output streams from the first byte on."""
         ...
 
     def mark_running(self) -> None:
         """Say that its ladder was climbed."""
+        ...
+
+    def expect_exit(self) -> None:
+        """Say that this life of it ends on purpose: no wait is ended by that."""
         ...
 
     def stop(self, grace: float | None = None) -> None:

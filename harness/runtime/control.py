@@ -48,6 +48,7 @@ class Control:
         self._answers: dict[int, Future[dict[str, Any]]] = {}
         self._serial = 0
         self._ended = False
+        self._unread = ""
         self._socket, theirs = socket.socketpair()
         # A log of its own: a detached supervisor that kept our standard output would keep whoever
         # reads it waiting for the end.
@@ -75,7 +76,7 @@ class Control:
 
         Raises:
             LaunchError: the supervisor could not do it.
-            InstanceDied: the supervisor is gone.
+            InstanceDied: the supervisor is gone, or cannot be understood.
         """
         future: Future[dict[str, Any]] = Future()
         with self._lock:
@@ -133,9 +134,15 @@ class Control:
             self._socket.sendall(json.dumps(message).encode() + b"\n")
 
     def _read(self) -> None:
-        with contextlib.suppress(OSError), self._socket.makefile("rb") as stream:
-            for line in stream:
-                self._receive(json.loads(line))
+        line = b""
+        try:
+            with contextlib.suppress(OSError), self._socket.makefile("rb") as stream:
+                for line in stream:
+                    self._receive(json.loads(line))
+        except Exception as error:  # noqa: BLE001 - told to whoever asks
+            # A line without its end is the last word of a supervisor that was killed.
+            if line.endswith(b"\n"):
+                self._unread = f"{type(error).__name__}: {error}, at the line {line[:500]!r}"
         with self._lock:
             self._ended = True
             waiting, self._answers = list(self._answers.values()), {}
@@ -156,6 +163,12 @@ class Control:
             future.set_result(message)
 
     def _gone(self) -> InstanceDied:
+        if self._unread:
+            return InstanceDied(
+                "what the stack's supervisor says cannot be understood",
+                last=self._unread,
+                hint="nothing is heard of it any more: end this stack",
+            )
         return InstanceDied(
             "the stack's supervisor has ended, and with it everything it had started",
             last=f"exit code {self._process.poll()}",

@@ -65,11 +65,13 @@ class FakeInstance(Life):
     def _begin(self) -> None:
         self._events.append(f"started {self.name}")
         self._exit_code, self._ready = self._script.exit_code, False
+        self.exit_expected = False
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("a") as file:
             file.write(self._script.output)
 
     def _end(self, code: int, how: str) -> None:
+        self.expect_exit()
         if self._exit_code is None:
             self._events.append(f"{how} {self.name}")
             self._exit_code = code

@@ -48,6 +48,7 @@ class ProcessInstance(Life):
     def begun(self, pid: int) -> None:
         """Called by the runtime when the process exists."""
         self.pid, self._exit_code, self._ready = pid, None, False
+        self.exit_expected = False
         self._ended.clear()
 
     def ended(self, code: int) -> None:
@@ -57,6 +58,7 @@ class ProcessInstance(Life):
 
     def stop(self, grace: float | None = None) -> None:
         """SIGTERM, then SIGKILL after the grace; waits until it is gone."""
+        self.expect_exit()
         if self._ended.is_set():
             return
         # A stopped process does not act on SIGTERM before it is continued.
@@ -67,6 +69,7 @@ class ProcessInstance(Life):
 
     def kill(self) -> None:
         """SIGKILL for the process and its descendants; waits until it is gone."""
+        self.expect_exit()
         if self._ended.is_set():
             return
         self._signal(signal.SIGKILL)

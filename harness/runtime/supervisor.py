@@ -150,6 +150,7 @@ class Supervisor:
         if line:
             self.send({"event": "told", "line": line.decode("utf-8", "replace").rstrip()})
         else:
+            self.send({"event": "told", "line": ""})  # it has ended
             self.selector.unregister(pipe)
             pipe.close()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import App, DaprError, Kafka, Postgres, Settings, Topology, World, running
+from harness import App, AsyncWorld, DaprError, Kafka, Postgres, Settings, Topology, World, running
 from harness.dapr.model import BulkEntry, StateOperation
 from tests.support import project
 
@@ -118,6 +118,35 @@ def test_a_transaction_with_a_stale_etag_changes_nothing(world: World) -> None:
         dapr.get_state("store", "t2").exists,
         dapr.get_state("store", "t1").value,
     )
+
+
+async def test_an_old_etag_writes_and_deletes_nothing(world: World) -> None:
+    """Saving and deleting are refused with 409 by both clients; the current etag is taken."""
+    dapr = world.sidecar("echo")
+    dapr.save_state("store", "e1", 1)
+    old = dapr.get_state("store", "e1").etag
+    dapr.save_state("store", "e1", 2)
+
+    for refused in (
+        lambda: dapr.save_state("store", "e1", 3, etag=old),
+        lambda: dapr.delete_state("store", "e1", etag=old),
+    ):
+        with pytest.raises(DaprError) as caught:
+            refused()
+        assert 409 == caught.value.status
+    async with AsyncWorld(World(world.stack)) as own:
+        adapr = own.sidecar("echo")
+        for arefused in (
+            adapr.save_state("store", "e1", 3, etag=old),
+            adapr.delete_state("store", "e1", etag=old),
+        ):
+            with pytest.raises(DaprError) as caught:
+                await arefused
+            assert 409 == caught.value.status
+    now = dapr.get_state("store", "e1")
+    assert (2, True) == (now.value, now.exists)
+    dapr.delete_state("store", "e1", etag=now.etag)
+    assert not dapr.get_state("store", "e1").exists
 
 
 def test_an_unknown_store_is_an_error_with_its_code(world: World) -> None:
@@ -241,8 +270,6 @@ def test_metadata_and_health(world: World) -> None:
 
 async def test_the_asynchronous_client_does_the_same(world: World) -> None:
     """One round through its own transport."""
-    from harness import AsyncWorld
-
     async with AsyncWorld(World(world.stack)) as own:
         dapr = own.sidecar("echo")
         await dapr.save_state("store", "async", 5, ttl=60)

@@ -24,7 +24,7 @@ from harness.images import Images, packed
 from harness.launch import Build, Launch
 from harness.provision.images import Context
 from harness.runtime.base import State
-from harness.runtime.containers import ownership
+from harness.runtime.containers import agent, ownership, watch
 from harness.runtime.containers.engine import Engine
 from harness.runtime.folder import dead_run_folders
 from harness.settings import Settings
@@ -162,6 +162,38 @@ def test_an_engine_that_dies_ends_every_wait(
     # Its log is kept for whoever looks, until `down --stale`.
     assert runtime.folder in dead_run_folders()
     shutil.rmtree(runtime.folder)
+
+
+def test_an_agent_that_cannot_be_read_ends_every_wait(images: Images) -> None:
+    """Its line is named; what is asked afterwards is answered, and the end removes all."""
+    with container_runtime(images) as runtime:
+        instance = runtime.start(Launch("sleeper", ("sleep", "60"), image="app"))
+
+        helper = [sys.executable, "-c", "print('no json')"]
+        runtime._watch.processes.request("listen", argv=helper)
+
+        assert poll(lambda: Observation(instance.state is State.EXITED), Deadline(30)).ok
+        assert "the agent that watches the container engine cannot be read" in instance.fate
+        assert "'no json'" in instance.fate
+        assert runtime.reserve().port
+    assert [] == left_of(runtime.run, within=10)
+
+
+@pytest.mark.parametrize(
+    ("program", "problem"), [("print(5)", "cannot be read: '5'"), ("", "has ended")]
+)
+def test_an_agent_that_does_not_begin_is_told_without_waiting_for_it(
+    images: Images, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str, problem: str
+) -> None:
+    """What it said, or that it is gone."""
+    (tmp_path / "agent.py").write_text(program)
+    monkeypatch.setattr(agent, "__file__", str(tmp_path / "agent.py"))
+    monkeypatch.setattr(watch, "STARTING", 600.0)
+    with watch.Watch({"PATH": os.environ["PATH"]}) as watching:
+        watching.begin("any=label", "node")
+
+        with pytest.raises(LaunchError, match=problem):
+            watching.require()
 
 
 def test_a_request_to_a_dead_engine_is_told(images: Images, forwarder: Forwarder) -> None:

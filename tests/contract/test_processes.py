@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -12,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import LaunchError, PortTaken
+from harness import InstanceDied, LaunchError, PortTaken
 from harness.deadline import Deadline, Observation, poll
 from harness.launch import Launch
+from harness.runtime.base import State
 from harness.runtime.instance import ProcessInstance
 from harness.runtime.proc import wait_gone
 from harness.runtime.processes import ProcessRuntime
@@ -127,6 +129,18 @@ def test_a_restart_keeps_ports_and_data(processes: ProcessRuntime) -> None:
     assert ["1", "2"] == output_of(instance, 2).split()
 
 
+def test_an_exit_is_expected_of_the_life_that_was_ended_only(processes: ProcessRuntime) -> None:
+    """After a restart the next one is not."""
+    instance = processes.start(Launch("one", ("sleep", "60")))
+    assert not instance.exit_expected
+
+    instance.kill()
+    assert instance.exit_expected
+
+    instance.restart()
+    assert not instance.exit_expected
+
+
 def test_files_and_folders_are_there_before_the_process(
     processes: ProcessRuntime, tmp_path: Path
 ) -> None:
@@ -233,3 +247,38 @@ def test_a_detached_run_outlives_its_starter_and_ends_on_sigterm(tmp_path: Path)
     assert poll(
         lambda: Observation(not note.exists() and not runtime.folder.exists()), Deadline(5)
     ).ok
+
+
+def test_what_cannot_be_understood_ends_every_request_and_is_named() -> None:
+    """Whoever waits for an answer, and whoever asks later; the end is the same as ever."""
+
+    def told(line: str) -> None:
+        json.loads(line)
+
+    with ProcessRuntime({"PATH": os.environ["PATH"]}, told) as runtime:
+        instance = runtime.start(Launch("one", ("sleep", "60")))
+        helper = [sys.executable, "-c", "print('no json', flush=True); input()"]
+        runtime.request("listen", argv=helper)
+
+        def refused() -> Observation:
+            try:
+                runtime.request("signal_one", pid=instance.pid, signal=0)
+            except InstanceDied as error:
+                return Observation(True, str(error))
+            return Observation(False)
+
+        seen = poll(refused, Deadline(30))
+        assert "cannot be understood" in seen.fact
+        assert "no json" in seen.fact
+        assert State.EXITED is instance.state
+    assert wait_gone(instance.pid, 10)
+
+
+def test_the_end_of_a_helper_is_told() -> None:
+    """As an empty line, after its last one."""
+    lines: list[str] = []
+    with ProcessRuntime({"PATH": os.environ["PATH"]}, lines.append) as runtime:
+        runtime.request("listen", argv=["sh", "-c", "echo last"])
+
+        assert poll(lambda: Observation(len(lines) == 2), Deadline(30)).ok
+    assert ["last", ""] == lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from harness import (
     PortTaken,
     Settings,
     Stack,
+    TeardownError,
     Topology,
 )
 from harness.runtime.fake import FakeRuntime, Script
@@ -193,3 +195,85 @@ def test_what_a_world_shows_of_logs_has_no_secrets(tmp_path: Path) -> None:
             shown = world.logs()
 
     assert {"a": "asked with ***, then *** and ***\n"} == shown
+
+
+def exits(stack: Stack, name: str, code: int) -> None:
+    """End a fake node as if it had ended by itself."""
+    stack.instances[name]._exit_code = code  # type: ignore[attr-defined]  # a fake's own
+
+
+def test_a_node_that_ends_by_itself_is_found_and_one_that_was_ended_is_not(tmp_path: Path) -> None:
+    """Stopped, killed, or announced: that is what the test wanted."""
+    stack, _ = stack_of(tmp_path, *(Fake(name) for name in "abcd"))
+
+    with stack:
+        stack.instances["a"].stop()
+        stack.instances["b"].kill()  # type: ignore[attr-defined]  # a fake can be killed
+        stack.instances["c"].expect_exit()
+        exits(stack, "c", 0)
+        stack.check_alive()
+
+        exits(stack, "d", 3)
+        with pytest.raises(InstanceDied, match="d exited with code 3"):
+            stack.check_alive()
+
+
+def test_what_was_ended_is_needed_again_once_it_is_restarted(tmp_path: Path) -> None:
+    """Its next exit is a death; and others may be restarted while it is away."""
+    stack, _ = stack_of(tmp_path, Fake("a"), Fake("b"))
+
+    with stack:
+        stack.instances["a"].stop()
+        stack.restart("b")
+        stack.restart("a")
+        stack.check_alive()
+
+        exits(stack, "a", 0)
+        with pytest.raises(InstanceDied, match="a exited with code 0"):
+            stack.check_alive()
+
+
+def test_a_node_that_was_stopped_does_not_become_ready(tmp_path: Path) -> None:
+    """Waiting for it ends at once."""
+    stack, _ = stack_of(tmp_path, Fake("a", rungs=(ScriptedCheck(),)), ready_timeout=600)
+
+    with stack:
+        stack.instances["a"].stop()
+        with pytest.raises(InstanceDied, match="a exited with code 0"):
+            stack.await_ready("a")
+
+
+def test_a_stop_that_fails_is_told_when_everything_is_closed(tmp_path: Path) -> None:
+    """The others are stopped all the same, and the runtime is closed."""
+    stack, made = stack_of(
+        tmp_path, Fake("a"), *(Fake(name, needs=("a",)) for name in ("b", "c", "d"))
+    )
+    stack.start()
+    for name in ("b", "c"):
+        stack.instances[name].stop = partial(_raise, name)  # type: ignore[method-assign]
+
+    with pytest.raises(TeardownError, match="b survived") as caught:
+        stack.close()
+
+    assert ["and also: TeardownError: c survived"] == caught.value.__notes__
+    assert {"stopped d", "closed"} <= set(made[0].events)
+
+
+def test_what_fails_while_a_failed_start_is_closed_does_not_hide_its_cause(tmp_path: Path) -> None:
+    """It becomes a note."""
+
+    class Stuck(FakeRuntime):
+        def close(self) -> None:
+            raise TeardownError("the folder stays")
+
+    settings = Settings.load(tmp_path, {}, ready_timeout=0.05)
+    stack = Stack(Topology(Fake("a", rungs=NEVER)), settings, NoTools(), lambda: Stuck(tmp_path))
+
+    with pytest.raises(NotReady, match="rung 'never'") as caught:
+        stack.start()
+
+    assert ["and then: the folder stays"] == caught.value.__notes__
+
+
+def _raise(name: str, grace: float | None = None) -> None:
+    raise TeardownError(f"{name} survived")

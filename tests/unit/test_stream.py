@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
-from harness import ProbeTimeout
+from harness import AppFailed, ProbeTimeout
 from harness.probe.eventually import aeventually, eventually
 from harness.probe.stream import Stream, matches
+
+LONG = 600.0
+"""Seconds of a wait that something else must end."""
 
 
 @dataclass
@@ -57,6 +60,16 @@ def test_nothing_before_a_barrier_passes_and_fails() -> None:
         early.nothing_before({"id": 9}, id=2)
 
 
+def test_an_unwanted_item_counts_wherever_it_came_before_the_barrier() -> None:
+    """The first, one in the middle, and the last."""
+    for place in range(3):
+        items = [Item(1), Item(3)]
+        items.insert(place, Item(2))
+
+        with pytest.raises(AssertionError, match="1 unwanted before the barrier"):
+            stream([*items, Item(9)]).nothing_before({"id": 9}, id=2)
+
+
 def test_without_its_barrier_absence_is_not_proved() -> None:
     """Silence is a failure, not a success."""
     with pytest.raises(ProbeTimeout):
@@ -102,6 +115,60 @@ def test_eventually_without_an_assertion_says_what_it_asked() -> None:
     """The function's name."""
     with pytest.raises(ProbeTimeout, match="never became true"):
         eventually(lambda: False, timeout=0.02)
+
+
+class Death:
+    """A guard that finds a dead app from the n-th look on."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def __call__(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise AppFailed("app exited with code 3 while the stack needed it")
+
+
+async def test_an_exit_ends_every_wait() -> None:
+    """Long before its time; an app's exit is not taken for an assertion to try again."""
+    items = Stream("stream", lambda: [Item(1)], timeout=LONG, guard=Death(2))
+    absent = Stream("stream", lambda: [Item(1)], timeout=LONG, guard=Death(2))
+
+    with pytest.raises(AppFailed, match="exited with code 3"):
+        items.next(id=4)
+    with pytest.raises(AppFailed, match="exited with code 3"):
+        absent.nothing_before({"id": 4}, id=2)
+    with pytest.raises(AppFailed, match="exited with code 3"):
+        eventually(lambda: False, timeout=LONG, guard=Death(2))
+    with pytest.raises(AppFailed, match="exited with code 3"):
+        await aeventually(lambda: _fail("not yet"), timeout=LONG, guard=Death(2))
+
+
+async def test_an_exit_explains_the_error_that_it_has_caused() -> None:
+    """The connection breaks some moments before the exit is noticed."""
+
+    def broken() -> list[Item]:
+        raise ConnectionResetError("peer")
+
+    async def abroken() -> list[Item]:
+        return broken()
+
+    with pytest.raises(AppFailed):
+        Stream("stream", broken, guard=Death(3)).next()
+    with pytest.raises(AppFailed):
+        eventually(broken, guard=Death(3))
+    with pytest.raises(AppFailed):
+        await aeventually(abroken, guard=Death(3))
+
+
+def test_an_error_that_no_exit_explains_is_raised_as_it_is() -> None:
+    """The guard finds everybody alive."""
+
+    def broken() -> list[Item]:
+        raise ConnectionResetError("peer")
+
+    with pytest.raises(ConnectionResetError, match="peer"):
+        Stream("stream", broken, guard=lambda: None).next()
 
 
 async def test_the_asynchronous_twin_takes_both_kinds_of_functions() -> None:

@@ -68,6 +68,7 @@ class ContainerInstance(Life):
 
     def stop(self, grace: float | None = None) -> None:
         """The stop signal, then SIGKILL after the grace; waits until it is gone."""
+        self.expect_exit()
         if self._ended.is_set():
             return
         if self._paused:
@@ -78,6 +79,7 @@ class ContainerInstance(Life):
 
     def kill(self) -> None:
         """SIGKILL for everything in the container; waits until it is gone."""
+        self.expect_exit()
         if self._ended.is_set():
             return
         self._signal(signal.SIGKILL)
@@ -118,6 +120,7 @@ class ContainerInstance(Life):
     def start(self) -> None:
         """Start the container, for the first time or again."""
         self._exit_code, self._ready, self._paused = None, False, False
+        self.exit_expected = False
         self._ended.clear()
         self._runtime.open_ports(self.launch)
         with refusals(f"starting the container of {self.name}"):

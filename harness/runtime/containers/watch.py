@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from harness.closing import Closing
 from harness.errors import LaunchError
@@ -59,7 +60,7 @@ class Watch(Closing):
         Raises:
             LaunchError: it does not.
         """
-        if not self._watching.wait(STARTING):
+        if not self._watching.wait(STARTING) or self._lost:
             raise LaunchError(
                 "the agent of the run does not watch the engine",
                 last=self._lost or "it said nothing",
@@ -94,8 +95,16 @@ class Watch(Closing):
         return [sys.executable, "-I", "-S", agent.__file__, verb, address, *rest]
 
     def _told(self, line: str) -> None:
-        """Hear from the agent."""
-        facts = json.loads(line)
+        """Hear from the agent; an empty line says that it has ended."""
+        if not line:
+            self._lose("the agent that watched the container engine has ended")
+            return
+        try:
+            self._hear(json.loads(line))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            self._lose(f"the agent that watches the container engine cannot be read: {line!r}")
+
+    def _hear(self, facts: dict[str, Any]) -> None:
         if facts.get("watching"):
             self._watching.set()
         elif "lost" in facts:
@@ -110,9 +119,12 @@ class Watch(Closing):
                 instance.ended(*end)
 
     def _lose(self, reason: str) -> None:
+        """Nothing more is heard of any container: the first reason explains them all."""
         with self._lock:
-            self._lost = reason
+            self._lost = self._lost or reason
+            reason = self._lost
             instances = list(self._instances.values())
+        self._watching.set()
         for instance in instances:
             if instance.exit_code is None:
                 instance.ended(-int(signal.SIGKILL), reason)

@@ -1,0 +1,47 @@
+"""Waiting while the system lives: an unexpected exit ends a wait at once and explains it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from harness.deadline import Deadline, aticks, ticks
+from harness.errors import ConfigError
+
+Guard = Callable[[], None]
+"""Raises when a node of the stack has ended that should run."""
+
+NOTICED = 0.5
+"""Seconds in which an exit is noticed; a broken connection to that process is seen earlier."""
+
+
+def unguarded() -> None:
+    """The guard of a wait that watches nothing but its own subject."""
+
+
+@contextmanager
+def explained(guard: Guard) -> Iterator[None]:
+    """Raise what the guard says in place of an error that an exit has caused."""
+    try:
+        yield
+    except (AssertionError, ConfigError):
+        raise
+    except Exception:
+        if guard is not unguarded:
+            for _ in ticks(Deadline(NOTICED)):
+                guard()
+        raise
+
+
+@asynccontextmanager
+async def aexplained(guard: Guard) -> AsyncIterator[None]:
+    """The asynchronous twin of `explained`."""
+    try:
+        yield
+    except (AssertionError, ConfigError):
+        raise
+    except Exception:
+        if guard is not unguarded:
+            async for _ in aticks(Deadline(NOTICED)):
+                guard()
+        raise
