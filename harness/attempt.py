@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.book import StackBook
 from harness.closing import do_all
-from harness.deadline import Check, Deadline, poll
+from harness.deadline import Check, Deadline, Observation, poll
 from harness.errors import ConfigError, NotReady
 from harness.failures import death, not_ready, rank
 from harness.launch import Launch
@@ -56,6 +56,7 @@ class Attempt:
         self.instances: dict[str, Instance] = {}
         self._launches: dict[str, Launch] = {}
         self._ready: dict[str, threading.Event] = {}
+        self._looks: dict[str, tuple[Check, Observation]] = {}
         self._needs: dict[str, set[str]] = {}
         self._failures: list[BaseException] = []
         self._abort = threading.Event()
@@ -129,13 +130,29 @@ class Attempt:
         rungs = iter(checks)
         try:
             for check in rungs:
-                seen = poll(check.observe, deadline, guard=guard)
-                if not seen.ok:
-                    raise not_ready(self._launches[node.name], check, seen, deadline, instance)
+
+                def look(check: Check = check) -> Observation:
+                    seen = check.observe()
+                    self._looks[node.name] = check, seen
+                    return seen
+
+                if not (seen := poll(look, deadline, guard=guard)).ok:
+                    raise self._not_ready(node.name, deadline)
                 self._note("rung.reached", node.name, rung=check.rung, fact=seen.fact)
+                if seen.warning:
+                    self._note("node.warned", node.name, warning=seen.warning)
         finally:
             if isinstance(rungs, Generator):
                 rungs.close()
+
+    def _not_ready(self, name: str, deadline: Deadline) -> Exception:
+        """A rung that waits for a node that is not ready itself is that node's failure."""
+        check, _ = self._looks[name]
+        other = getattr(check, "waits_for", "")
+        if other in self._looks and not self._ready[other].is_set():
+            name = other
+        check, seen = self._looks[name]
+        return not_ready(self._launches[name], check, seen, deadline, self.instances[name])
 
     def stop_dependents(self) -> None:
         """Stop whatever needs something else, all at once: daprd ends badly without its broker.

@@ -14,10 +14,15 @@ INTERVAL = 0.01
 
 @dataclass(frozen=True)
 class Observation:
-    """What one look at something showed: whether it is as wanted, and the fact in words."""
+    """What one look at something showed: whether it is as wanted, and the fact in words.
+
+    Attributes:
+        warning: what whoever started it should know although it is as wanted.
+    """
 
     ok: bool
     fact: str = ""
+    warning: str = ""
 
 
 class Check(Protocol):

@@ -17,6 +17,7 @@ import pytest_asyncio
 from harness.errors import ConfigError, HarnessError, SystemFailure
 
 if TYPE_CHECKING:
+    from harness.journal import Entry
     from harness.settings import Settings
     from harness.stack import Stack
     from harness.topology import Topology
@@ -163,10 +164,11 @@ def _stack(topology: Topology, settings: Settings, config: pytest.Config, lines:
     if file := config.getoption("--dapr-attach"):
         from harness.compose.attach import attached
 
-        return attached(topology, settings, config.invocation_params.dir / file)
+        given = config.invocation_params.dir / file
+        return attached(topology, settings, given, watch=lines.hear)
     from harness.run import running
 
-    return running(topology, settings, progress=lines)
+    return running(topology, settings, progress=lines, watch=lines.hear)
 
 
 def _runtimes(text: str) -> list[str | None]:
@@ -217,6 +219,11 @@ class _Lines:
             free = self._capture.global_and_fixture_disabled() if self._capture else nullcontext()
             with free:
                 self._terminal.write_line(f"dapr-harness: {line}")
+
+    def hear(self, entry: Entry) -> None:
+        """Show the warnings of a start."""
+        if entry.kind == "node.warned":
+            self.say(f"warning: {entry.node}: {entry.facts['warning']}")
 
     def begin(self, what: str) -> None:
         """Something slow begins."""

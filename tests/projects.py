@@ -46,6 +46,13 @@ GARBAGE_APP = HELLO_APP.replace('b"hello"', """b'{"topic": "t"}'""").replace(
 
 MINI_FILES = {"hello_py": HELLO_APP, "topology_py": MINI, "pyproject_toml": PYPROJECT}
 
+IN_MEMORY = """\
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: pubsub}
+spec: {type: pubsub.in-memory, version: v1}
+"""
+
 COMPONENT = """\
 apiVersion: dapr.io/v1alpha1
 kind: Component

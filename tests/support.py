@@ -27,6 +27,7 @@ class ScriptedCheck:
 
     rung: str = "ready"
     after: int | None = 0
+    waits_for: str = ""
     looks: list[int] = field(default_factory=list)
 
     def observe(self) -> Observation:

@@ -96,6 +96,8 @@ class Climbing:
         with self._lock:
             if entry.kind == "start.begun":
                 self._began = entry.at
+            if entry.kind == "node.warned":
+                err.print(f"warning: {entry.node}: {entry.facts['warning']}", markup=False)
             state = {
                 "node.started": "started",
                 "rung.reached": f"rung {entry.facts.get('rung')}",

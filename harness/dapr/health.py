@@ -7,7 +7,7 @@ were skipped, and before the scheduler stream is up. Each rung asks for one of t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,19 +15,24 @@ import httpx
 
 from harness.dapr.client import DaprClient
 from harness.dapr.model import Metadata
+from harness.dapr.subscribe import Subscribed, ask_subscriptions
 from harness.deadline import Observation
 from harness.endpoint import Endpoint
-from harness.errors import AppFailed, DaprError, LaunchError
-from harness.loopback import ask
+from harness.errors import DaprError, LaunchError
 
 
 @dataclass
 class HealthCheck:
-    """``/v1.0/healthz`` (or its outbound half) answers 204."""
+    """``/v1.0/healthz`` (or its outbound half) answers 204.
+
+    Attributes:
+        waits_for: the node whose readiness it awaits, which is to blame when it is not ready.
+    """
 
     client: DaprClient
     outbound: bool
     rung: str
+    waits_for: str = ""
 
     def observe(self) -> Observation:
         """Ask once; an unready sidecar names its unready parts."""
@@ -113,11 +118,11 @@ def identity_check(client: DaprClient, app_id: str, promised: str = "") -> Metad
 class SubscriptionsCheck:
     """Every subscription that the app or a resource declares is in the sidecar's metadata.
 
-    The app is asked ``GET /dapr/subscribe`` as daprd does, once; an answer that daprd could not
-    read is the app's failure and ends the wait.
+    The app is asked ``GET /dapr/subscribe`` as daprd does, once. What daprd can make nothing of
+    it goes on without, and this rung with it: a warning quotes the answer.
 
     Attributes:
-        app: None when it cannot be asked: it does not listen, or speaks gRPC.
+        app: None when daprd does not ask it over HTTP.
     """
 
     client: DaprClient
@@ -127,55 +132,30 @@ class SubscriptionsCheck:
     rung: str = "subscriptions"
 
     @cached_property
+    def answer(self) -> Subscribed:
+        """What the app has answered."""
+        return ask_subscriptions(self.app, self.app_token) if self.app else Subscribed()
+
+    @property
     def wanted(self) -> set[tuple[str, str]]:
         """Pubsub and topic of every subscription that must be there."""
-        asked = ask_subscriptions(self.app, self.app_token) if self.app else []
-        return {*asked, *self.declared}
+        return {*self.answer.topics, *self.declared}
 
     def observe(self) -> Observation:
         """Compare once."""
-        try:
-            wanted = self.wanted
-        except httpx.HTTPError as error:
-            return Observation(False, f"GET /dapr/subscribe of the app: {error}")
+
+        asked = False
 
         def judge(seen: Metadata) -> tuple[bool, str]:
+            nonlocal asked
+            # Without a pub/sub component daprd does not ask the app.
+            asked = any(each.type.startswith("pubsub.") for each in seen.components)
+            wanted = self.wanted if asked else {*self.declared}
             found = {(each.pubsub, each.topic) for each in seen.subscriptions}
             return wanted <= found, f"found {sorted(found)}, missing {sorted(wanted - found)}"
 
-        return _observed(self.client.metadata, judge)
-
-
-def ask_subscriptions(app: Endpoint, token: str) -> list[tuple[str, str]]:
-    """Pubsub and topic of what an app answers to ``GET /dapr/subscribe``.
-
-    Raises:
-        AppFailed: the answer is not a list of subscriptions; daprd would subscribe to nothing.
-        httpx.HTTPError: the app could not be asked.
-    """
-    headers = {"dapr-api-token": token} if token else {}
-    url = f"{app.http}/dapr/subscribe"
-    answer = ask("GET", url, headers=headers)
-    if answer.status_code == 404:
-        return []
-    problem = f"status {answer.status_code}" if not answer.is_success else ""
-    try:
-        rows: Any = answer.json() if answer.is_success else []
-    except ValueError:
-        rows, problem = [], "not JSON"
-    if not isinstance(rows, list):
-        rows, problem = [], f"a JSON {type(rows).__name__}"
-    for row in rows:
-        if not isinstance(row, dict) or not row.get("pubsubname") or not row.get("topic"):
-            problem = f"an item without pubsubname or topic: {row!r}"
-    if problem:
-        raise AppFailed(
-            f"the app at {app} answered GET /dapr/subscribe with garbage",
-            expected="404, or a JSON list of {pubsubname, topic, route or routes}",
-            last=f"{problem}; the body begins {answer.text[:200]!r}",
-            hint="daprd asks once and then subscribes to nothing, while the app looks healthy",
-        )
-    return [(row["pubsubname"], row["topic"]) for row in rows]
+        seen = _observed(self.client.metadata, judge)
+        return replace(seen, warning=self.answer.complaint) if seen.ok and asked else seen
 
 
 def _observed(ask: Callable[[], Any], judge: Callable[[Any], tuple[bool, str]]) -> Observation:

@@ -112,7 +112,10 @@ class Sidecar(Plain):
     def _ladder(self, book: Book, client: DaprClient) -> Sequence[Check]:
         # Only an app that speaks HTTP can be asked as daprd asks it.
         asked = self.app_node and self.flags.get("app-protocol", "http") == "http"
+        if "subscribe" in self.flags.get("disable-init-endpoints", "").split(","):
+            asked = False
         app = book.endpoint(self.app_id) if asked else None
+        heard = self.app_id if self.app_node else ""
         resources = book.resources(self.app_id, HOST)
         subscriptions = SubscriptionsCheck(
             client, app, self._token(book, "app-api"), _declared_topics(resources)
@@ -123,7 +126,7 @@ class Sidecar(Plain):
             HealthCheck(client, outbound=True, rung="outbound"),
             identity_check(client, self.app_id, book.tools.version("daprd")),
             components_check(client, declared),
-            HealthCheck(client, outbound=False, rung="app"),
+            HealthCheck(client, outbound=False, rung="app", waits_for=heard),
             subscriptions,
             placement_check(client),
             scheduler_check(client),

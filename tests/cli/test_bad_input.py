@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness.deadline import Deadline, Observation, poll
-from tests.projects import COMPONENT, GARBAGE_APP, MINI
+from tests.projects import COMPONENT, GARBAGE_APP, IN_MEMORY, MINI
 from tests.support import CLI, cli, environment, leftovers, project
 
 pytestmark = pytest.mark.real
@@ -59,11 +59,21 @@ def test_an_app_that_never_listens(mini: Path) -> None:
            DAPR_HARNESS_READY_TIMEOUT="2")  # fmt: skip
 
 
-def test_an_app_that_answers_subscribe_with_garbage(mini: Path) -> None:
-    """daprd would subscribe to nothing while everything looks healthy."""
-    project(mini, hello_py=GARBAGE_APP)
+def test_an_app_that_answers_subscribe_with_garbage_is_started_with_a_warning(mini: Path) -> None:
+    """daprd goes on without its subscriptions, and so does the stack, which quotes the answer."""
+    with_app(
+        mini, 'App("hello", command=[sys.executable, "hello.py", "{port}"])', ', resources="c"'
+    )
+    project(mini, hello_py=GARBAGE_APP, c__pubsub_yaml=IN_MEMORY)
+    try:
+        done = cli(mini, "up")
+    finally:
+        ended = cli(mini, "down")
 
-    expect(mini, 1, "answered GET /dapr/subscribe with garbage", "a JSON dict")
+    assert (0, 0) == (done.returncode, ended.returncode), done.stderr
+    assert "warning: hello-daprd: daprd subscribes to nothing of the app" in done.stderr
+    assert "daprd wants a JSON array" in done.stderr
+    assert [] == leftovers(mini)
 
 
 def test_a_port_that_is_taken_names_who_has_it(mini: Path) -> None:

@@ -127,22 +127,15 @@ async def test_an_old_etag_writes_and_deletes_nothing(world: World) -> None:
     old = dapr.get_state("store", "e1").etag
     dapr.save_state("store", "e1", 2)
 
-    for refused in (
-        lambda: dapr.save_state("store", "e1", 3, etag=old),
-        lambda: dapr.delete_state("store", "e1", etag=old),
-    ):
-        with pytest.raises(DaprError) as caught:
-            refused()
-        assert 409 == caught.value.status
+    with pytest.raises(DaprError, match="409"):
+        dapr.save_state("store", "e1", 3, etag=old)
+    with pytest.raises(DaprError, match="409"):
+        dapr.delete_state("store", "e1", etag=old)
     async with AsyncWorld(World(world.stack)) as own:
-        adapr = own.sidecar("echo")
-        for arefused in (
-            adapr.save_state("store", "e1", 3, etag=old),
-            adapr.delete_state("store", "e1", etag=old),
-        ):
-            with pytest.raises(DaprError) as caught:
-                await arefused
-            assert 409 == caught.value.status
+        with pytest.raises(DaprError, match="409"):
+            await own.sidecar("echo").save_state("store", "e1", 3, etag=old)
+        with pytest.raises(DaprError, match="409"):
+            await own.sidecar("echo").delete_state("store", "e1", etag=old)
     now = dapr.get_state("store", "e1")
     assert (2, True) == (now.value, now.exists)
     dapr.delete_state("store", "e1", etag=now.etag)

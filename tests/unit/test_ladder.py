@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
 import pytest
 
-from harness import AppFailed, DaprClient, LaunchError
+from harness import DaprClient, LaunchError
 from harness.dapr import health
 from harness.dapr.model import Metadata
 from harness.endpoint import Endpoint
 
 CLIENT = DaprClient(Endpoint("127.0.0.1", 1))
-APP = Endpoint("127.0.0.1", 2)
 
 
 def judged(check: health.MetadataCheck, **raw: Any) -> bool:
@@ -61,34 +59,3 @@ def test_a_sidecar_that_does_not_answer_is_not_ready() -> None:
         seen = health.HealthCheck(CLIENT, outbound=outbound, rung="x").observe()
 
         assert (False, True) == (seen.ok, "ConnectError" in seen.fact)
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "problem"),
-    [
-        (500, "oops", "status 500"),
-        (405, "{}", "status 405"),
-        (200, "no json", "not JSON"),
-        (200, "{}", "a JSON dict"),
-        (200, '[{"topic": "t"}]', "without pubsubname or topic"),
-        (200, '["t"]', "without pubsubname or topic"),
-    ],
-)
-def test_garbage_subscriptions_are_the_apps_failure(
-    monkeypatch: pytest.MonkeyPatch, status: int, body: str, problem: str
-) -> None:
-    """daprd would subscribe to nothing and say nothing."""
-    monkeypatch.setattr(health, "ask", lambda *_, **__: httpx.Response(status, text=body))
-
-    with pytest.raises(AppFailed, match=problem):
-        health.ask_subscriptions(APP, "")
-
-
-def test_an_app_without_subscriptions_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """404 is daprd's own way of saying so; a list is read."""
-    monkeypatch.setattr(health, "ask", lambda *_, **__: httpx.Response(404))
-    assert health.ask_subscriptions(APP, "") == []
-
-    rows = [{"pubsubname": "p", "topic": "t", "route": "/r"}]
-    monkeypatch.setattr(health, "ask", lambda *_, **__: httpx.Response(200, json=rows))
-    assert health.ask_subscriptions(APP, "") == [("p", "t")]

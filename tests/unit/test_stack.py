@@ -145,6 +145,23 @@ def test_a_rung_that_is_not_reached_is_named_with_the_last_fact(tmp_path: Path) 
     assert caught.value.last.startswith("look ")
 
 
+def test_a_node_that_is_not_ready_is_blamed_for_what_waits_for_it(tmp_path: Path) -> None:
+    """The app was started later than its sidecar, whose budget therefore ends first."""
+    stack, _ = stack_of(
+        tmp_path,
+        Fake("other", rungs=(ScriptedCheck(after=5),)),
+        Fake("app", of_system=True, needs=("other",), rungs=(ScriptedCheck("health", after=None),)),
+        Fake("app-daprd", rungs=(ScriptedCheck("app", after=None, waits_for="app"),)),
+        scripts={"app": Script(output="still compiling\n")},
+        ready_timeout=3,
+    )
+
+    with pytest.raises(AppFailed, match=r"app did not reach the rung 'health'") as caught:
+        stack.start()
+
+    assert "still compiling" in caught.value.last
+
+
 def test_a_taken_port_repeats_the_start_with_other_ports(tmp_path: Path) -> None:
     """Three attempts, each on a runtime of its own."""
     script = {"a": Script(exit_code=1, output="bind: address already in use\n")}
