@@ -29,6 +29,7 @@ if find_spec("dapr") is not None:
         """The same events by gRPC."""
 
         app, topic, name = "backend-service", "load", "publish by gRPC"
+        arrived = "publish to handler"
 
 
 class Invoke(dapr_users.Invoke):
@@ -60,6 +61,8 @@ class Notify(dapr_users.Publish):
 
     app, topic, name = "backend-service", "task-events", "publish a notification"
     event_type = "com.taskmanager.task.created"
+    rows = "SELECT event_id, extract(epoch FROM created_at)::float8 FROM notifications"
+    arrived = "publish to row"
 
     def data(self, arrival: Arrival) -> dict[str, Any]:
         """A task that nobody has."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from harness.cli.console import Climbing, Steps, err, out
@@ -18,8 +19,8 @@ from harness.run import running
 from harness.settings import Settings
 
 if TYPE_CHECKING:
+    from harness.load.generator import Progress
     from harness.load.profile import Profile
-    from harness.load.runner import Progress
 
 TOPOLOGY = "loadtests.topology:load"
 SHOWN = ("mean", "p50", "p99", "p99.9")
@@ -45,14 +46,15 @@ def load(
 ) -> None:
     """Start the stack, send a profile's load, and write a report; exit by its budgets.
 
-    Exit codes: 0 fine, 1 a budget was not kept, 4 the stack died or the run is void.
+    Exit codes: 0 fine, 1 a budget was not kept, 4 the stack or the generator died, or the run is
+    void.
     """
     try:
         from harness.load.budgets import read_budgets
         from harness.load.compare import read_result, require_comparable
         from harness.load.profile import read_profile
         from harness.load.report import require_writable, write_all
-        from harness.load.runner import PAIR_NAMES, LoadRun
+        from harness.load.runner import LoadRun, require_raw_topic
     except ImportError as error:
         raise Unavailable(
             "load needs Locust and histograms",
@@ -61,12 +63,14 @@ def load(
         ) from None
     settings = Settings.load(topology=topology or TOPOLOGY, runtime=runtime, broker=broker)
     described = read_profile(settings.root / folder / "profiles", profile)
-    budgets = read_budgets(settings.root / folder / "budgets.toml", PAIR_NAMES)
+    budgets = read_budgets(settings.root / folder / "budgets.toml")
     earlier = read_result(compare_with) if compare_with else None
     if earlier is not None:
         require_comparable(earlier, asdict(described))
+    system = load_topology(settings)
+    require_raw_topic(system, described)
     climbing = Climbing()
-    stack = running(load_topology(settings), settings, progress=Steps(), watch=climbing)
+    stack = running(system, settings, progress=Steps(), watch=climbing)
     require_writable(out_folder)
     try:
         stack.provision()
@@ -85,11 +89,10 @@ def load(
         )
     finally:
         stack.close()
+    result["comparison"] = _compared(earlier, result)
     _print(result)
     for path in write_all(result, out_folder):
         out.print(str(path), soft_wrap=True)
-    if earlier is not None:
-        _print_changes(earlier, result)
     _exit(result)
 
 
@@ -111,19 +114,25 @@ def _table(profile: Profile, elapsed: float, names: Mapping[str, Mapping[str, fl
 
 
 def _print(result: Mapping[str, Any]) -> None:
+    from harness.load.report import warmup_said
+
     table = Table(box=None, title="milliseconds from when it was due", title_justify="left")
-    for column in ("", "answered", "failed", "mean", "p50", "p99", "p99.9"):
+    for column in ("", "answered", "failed or lost", "mean", "p50", "p99", "p99.9"):
         table.add_column(column, justify="left" if not column else "right")
     for name, row in result["names"].items():
         found = row.get("intended") or {}
         values = [f"{found[key]:.2f}" if key in found else "" for key in SHOWN]
-        table.add_row(name, str(row["ok"]), str(row["failed"] or ""), *values)
+        table.add_row(name, str(row["ok"]), str(row["failed"] + row["lost"] or ""), *values)
     out.print(table)
     for each in result["overheads"]:
         out.print(_overhead(each), highlight=False, soft_wrap=True)
     for each in [*result["validity"], *result["thresholds"]]:
         sign = "[green]ok[/]  " if each["met"] else "[red]no[/]  "
-        out.print(f"{sign} {each['name']}: {each['fact']}", highlight=False)
+        said = escape(f"{each['name']}: {each['fact']}")
+        out.print(f"{sign} {said}", highlight=False, soft_wrap=True)
+    out.print(warmup_said(result), highlight=False, soft_wrap=True)
+    if result["comparison"]:
+        _print_changes(result["comparison"])
 
 
 def _overhead(each: Mapping[str, Any]) -> str:
@@ -137,33 +146,47 @@ def _overhead(each: Mapping[str, Any]) -> str:
     )
 
 
-def _print_changes(earlier: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+def _compared(
+    earlier: Mapping[str, Any] | None, result: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """With an earlier run, if there is one: its changes, or why there are none."""
     from harness.load.compare import compare
 
+    if earlier is None:
+        return None
+    said = {"with": earlier["began"], "changes": [], "problem": ""}
     if not result["valid"]:
-        out.print("not compared: this run is void")
+        return {**said, "problem": "not compared: this run is void"}
+    said["changes"] = [
+        {**asdict(each), "verdict": each.verdict} for each in compare(earlier, result)
+    ]
+    if not said["changes"]:
+        said["problem"] = "not compared: three seconds of one name in both runs are the least"
+    return said
+
+
+def _print_changes(comparison: Mapping[str, Any]) -> None:
+    if comparison["problem"]:
+        out.print(comparison["problem"])
         return
-    changes = compare(earlier, result)
-    if not changes:
-        out.print("not compared: three seconds of one name in both runs are the least")
-        return
+    changes = comparison["changes"]
     for each in changes:
-        if each.verdict != "noise":
+        if each["verdict"] != "noise":
             out.print(
-                f"{each.name} {each.figure}: {each.verdict}, {each.then:.2f} -> {each.now:.2f} ms, "
-                f"x {each.ratio:.2f} ({each.low:.2f} to {each.high:.2f})",
+                "{name} {figure}: {verdict}, {then:.2f} -> {now:.2f} ms, "
+                "x {ratio:.2f} ({low:.2f} to {high:.2f})".format(**each),
                 highlight=False,
             )
-    quiet = sum(each.verdict == "noise" for each in changes)
+    quiet = sum(each["verdict"] == "noise" for each in changes)
     out.print(f"{quiet} of {len(changes)} figures have not changed by more than noise")
 
 
 def _exit(result: Mapping[str, Any]) -> None:
+    from harness.load.judgement import verdict
+
+    code, said = verdict(result)
     if result["died"]:
         raise InstanceDied(result["died"], hint="the report is of what was measured until then")
-    if not all(each["met"] for each in result["thresholds"]):
-        raise typer.Exit(1)
-    if not result["valid"]:
-        failed = [f"{m['name']}: {m['fact']}" for m in result["validity"] if not m["met"]]
-        err.print(f"[red]the run is void:[/] {'; '.join(failed)}", highlight=False)
-        raise typer.Exit(4)
+    if code:
+        err.print(f"[red]{escape(said)}[/]", highlight=False, soft_wrap=True)
+        raise typer.Exit(code)

@@ -9,17 +9,17 @@ from typing import Any
 from harness.errors import ConfigError, did_you_mean
 from harness.files import read_toml
 from harness.load.overheads import FIGURES
+from harness.load.pairs import FIRST, is_pair, title
 
 Budgets = Mapping[str, Mapping[str, float]]
 """Ratios that must be kept, by ``name / beside`` and figure."""
 
 
-def read_budgets(file: Path, pairs: Sequence[str]) -> Budgets:
+def read_budgets(file: Path) -> Budgets:
     """The budgets of a file; none when there is no file.
 
     Args:
         file: TOML, a table for each pair.
-        pairs: what can be compared.
 
     Raises:
         ConfigError: it is no TOML, or has a pair, a figure or a value that cannot be judged.
@@ -28,21 +28,22 @@ def read_budgets(file: Path, pairs: Sequence[str]) -> Budgets:
         return {}
     body = read_toml(file)
     for pair, figures in body.items():
-        _require_known(file, pair, "pair", pairs)
+        if not is_pair(pair):
+            raise _unknown(file, pair, "pair", [title(each) for each in FIRST])
         if not isinstance(figures, dict):
             raise ConfigError(f"{file}: {pair} is {figures!r}", expected="a table of figures")
         for figure, value in figures.items():
-            _require_known(file, figure, "figure", FIGURES)
+            if figure not in FIGURES:
+                raise _unknown(file, figure, "figure", FIGURES)
             _require_ratio(file, f"{figure} of {pair}", value)
     return body
 
 
-def _require_known(file: Path, name: str, kind: str, known: Sequence[str]) -> None:
-    if name not in known:
-        raise ConfigError(
-            f"{file}: no {kind} is named {name!r}, so no run could break this budget",
-            hint=did_you_mean(name, list(known)),
-        )
+def _unknown(file: Path, name: str, kind: str, known: Sequence[str]) -> ConfigError:
+    return ConfigError(
+        f"{file}: no {kind} is named {name!r}, so no run could break this budget",
+        hint=did_you_mean(name, list(known)),
+    )
 
 
 def _require_ratio(file: Path, what: str, value: Any) -> None:

@@ -12,6 +12,10 @@ from typing import Any
 
 from harness.errors import ConfigError
 from harness.load.overheads import bounds
+from harness.load.result import COLUMNS
+
+SCHEMA = 2
+"""Of a result; no other can be read."""
 
 ROUNDS = 1000
 FELT = 0.05
@@ -54,7 +58,7 @@ def read_result(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read", last=str(error)) from None
-    if not isinstance(found, dict) or found.get("schema") != 1:
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
         raise ConfigError(f"{path} is no result of a load run", expected="the .json of a report")
     return found
 
@@ -65,7 +69,7 @@ def require_comparable(then: Mapping[str, Any], profile: Mapping[str, Any]) -> N
     Raises:
         ConfigError: the runs are of different shape, or the earlier one is void.
     """
-    for key in ("rates", "steps", "arrivals", "lanes"):
+    for key in ("rates", "steps", "arrivals", "lanes", "warmup"):
         # As JSON: one of them was a file, which knows no tuples.
         if json.dumps(then["profile"][key]) != json.dumps(profile[key]):
             raise ConfigError(
@@ -86,12 +90,17 @@ def compare(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
     require_comparable(then, now["profile"])
     changes = []
     for name in sorted(then["names"].keys() & now["names"].keys()):
-        for figure, column in (("p50", 3), ("p99", 4)):
-            one = [row[column] for row in then["names"][name]["seconds"]]
-            other = [row[column] for row in now["names"][name]["seconds"]]
+        for figure in ("p50", "p99"):
+            one, other = (_counted(each, name, figure) for each in (then, now))
             if len(one) > 2 and len(other) > 2:
                 changes.append(_change(name, figure, one, other))
     return changes
+
+
+def _counted(result: Mapping[str, Any], name: str, figure: str) -> list[float]:
+    """Of each second after the warm-up."""
+    column, warmup = COLUMNS.index(figure), result["profile"]["warmup"]
+    return [row[column] for row in result["names"][name]["seconds"] if row[0] >= warmup]
 
 
 def _change(name: str, figure: str, one: Sequence[float], other: Sequence[float]) -> Change:

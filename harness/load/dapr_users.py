@@ -19,8 +19,10 @@ from urllib.parse import quote
 from locust.env import Environment
 
 from harness.load.http import Http
+from harness.load.outcomes import Outcome
+from harness.load.pairs import FLOOR, JOB_FIRED
 from harness.load.targets import find_targets
-from harness.load.users import Arrival, OpenLoop, collector
+from harness.load.users import Arrival, OpenLoop
 
 CLOUD_EVENT = "application/cloudevents+json"
 
@@ -57,18 +59,37 @@ class AppUser(OpenLoop):
         super().__init__(environment)
 
 
-class Events:
+class Events(OpenLoop):
     """What is published, by HTTP or by gRPC: CloudEvents whose data tell when they were due.
 
     Attributes:
         pubsub: the component.
-        topic: the topic.
+        topic: the topic; without one nothing is looked for.
         event_type: the events' type.
+        receiver: the app at which events are looked for, by its inbox or its route ``/received``;
+            by default every app that subscribes to the topic.
+        rows: where events become rows, SQL for the events' ids and when each row was made (epoch
+            seconds): they are looked for there instead.
+        arrived: what the time until then is called; "<name> to handler" by default.
     """
 
+    abstract = True
     pubsub: ClassVar[str] = "pubsub"
     topic: ClassVar[str] = ""
     event_type: ClassVar[str] = "com.dapr-harness.load"
+    receiver: ClassVar[str] = ""
+    rows: ClassVar[str] = ""
+    arrived: ClassVar[str] = ""
+
+    def outcome(self) -> Outcome | None:
+        """The topic's subscribers, or a table."""
+        if not self.topic:
+            return None
+        end = "row" if self.rows else "handler"
+        name = self.arrived or f"{self.name or type(self).__name__} to {end}"
+        if self.rows:
+            return Outcome(name, "row", query=self.rows)
+        return Outcome(name, "event", self.receiver, self.pubsub, self.topic)
 
     def data(self, arrival: Arrival) -> dict[str, Any]:
         """What the event carries besides; override it."""
@@ -96,7 +117,7 @@ class Publish(Events, SidecarUser):
         path = f"/v1.0/publish/{quote(self.pubsub)}/{quote(self.topic)}"
         path += f"?metadata.partitionKey={arrival.lane}"
         self.http.send("POST", path, self.event(arrival), {"content-type": CLOUD_EVENT})
-        collector.acknowledged[arrival.lane].append((arrival.number, arrival.due))
+        self.acknowledge(arrival)
 
 
 class Invoke(SidecarUser):
@@ -175,11 +196,17 @@ class Schedule(SidecarUser):
 
     Attributes:
         ahead: seconds from the request until the job is due.
+        arrived: what the time from when a job was due until its app is asked is called.
     """
 
     abstract = True
     ahead: ClassVar[float] = 2.0
     name = "job schedule"
+    arrived: ClassVar[str] = JOB_FIRED
+
+    def outcome(self) -> Outcome:
+        """The app whose sidecar was asked."""
+        return Outcome(self.arrived, "job", self.app)
 
     def fire(self, arrival: Arrival) -> None:
         """One job."""
@@ -189,14 +216,14 @@ class Schedule(SidecarUser):
             "data": {**stamp(arrival), "job_due": due.timestamp()},
         }
         self.http.send("POST", f"/v1.0/jobs/load-{arrival.id}", job)
-        collector.acknowledged[arrival.lane].append((arrival.number, arrival.due))
+        self.acknowledge(arrival)
 
 
 class Floor(OpenLoop):
     """Asks a server that does nothing: what the generator itself costs."""
 
     abstract = True
-    name = "floor"
+    name = FLOOR
 
     def __init__(self, environment: Environment) -> None:
         self.url = find_targets().null

@@ -14,7 +14,10 @@ from locust.env import Environment
 from harness.load.dapr_users import CLOUD_EVENT, Events
 from harness.load.http import TIMEOUT, Failed
 from harness.load.targets import find_targets
-from harness.load.users import Arrival, OpenLoop, collector
+from harness.load.users import Arrival, OpenLoop
+
+UNANSWERED = ("DEADLINE_EXCEEDED", "UNAVAILABLE", "CANCELLED")
+"""Statuses that the client makes itself when no answer has come."""
 
 # Before the first channel: its calls then wait in greenlets.
 grpc_gevent.init_gevent()
@@ -49,5 +52,6 @@ class PublishGrpc(Events, OpenLoop):
         try:
             self._stub.PublishEvent(request, timeout=TIMEOUT, metadata=self._metadata)
         except grpc.RpcError as error:
-            raise Failed(f"gRPC {error.code().name}") from None
-        collector.acknowledged[arrival.lane].append((arrival.number, arrival.due))
+            code = error.code().name
+            raise (OSError if code in UNANSWERED else Failed)(f"gRPC {code}") from None
+        self.acknowledge(arrival)

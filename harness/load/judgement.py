@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from harness.load.budgets import Budgets
+from harness.load.outcomes import Ledger
 from harness.load.overheads import Overhead
 
 BUSY, LATE, ACHIEVED, MOVED = 80.0, 2.0, 0.99, 0.25
@@ -48,7 +50,9 @@ def validity(
         Mark("generator CPU", busiest <= BUSY, f"{busiest:.0f} % of a core, at most {BUSY:.0f}"),
         Mark("scheduler lag", lag_p99 <= LATE, f"p99 {lag_p99:.2f} ms, at most {LATE:g}"),
         Mark(
-            "achieved", share >= ACHIEVED, f"{share:.2%} of what was due, at least {ACHIEVED:.0%}"
+            "achieved",
+            share >= ACHIEVED,
+            f"{sent} of {offered} requests that were due were sent, at least {ACHIEVED:.0%}",
         ),
         Mark(
             "noise",
@@ -58,19 +62,127 @@ def validity(
     ]
 
 
-def thresholds(budgets: Budgets, overheads: Sequence[Overhead]) -> list[Mark]:
+def users(wanted: Iterable[str], lanes: Mapping[str, Mapping[str, Any]], log: str = "") -> Mark:
+    """Whether every user class of the profile has run.
+
+    Args:
+        wanted: the classes.
+        lanes: those that began.
+        log: the last words of Locust.
+    """
+    missing = sorted({*wanted} - {each["user"] for each in lanes.values()})
+    fact = f"never began: {', '.join(missing)}; {log}" if missing else "all of the profile ran"
+    return Mark("users", not missing, fact.strip("; "))
+
+
+def arrivals_seen(ledgers: Mapping[str, Ledger]) -> list[Mark]:
+    """Whether what was acknowledged could be looked for, and anything of it came."""
+    marks = []
+    for name, each in ledgers.items():
+        came = each.acknowledged - each.lost
+        fact = each.problem or f"{came} of {each.acknowledged} acknowledged came"
+        if each.problem and each.acknowledged:
+            fact = f"{each.acknowledged} acknowledged, and {each.problem}"
+        marks.append(Mark(f"seen: {name}", not each.problem and came > 0, fact))
+    return marks
+
+
+def losses(ledgers: Mapping[str, Ledger], twice: float = 0.0) -> list[Mark]:
+    """Nothing acknowledged may be lost, nothing come early, and few things twice.
+
+    Args:
+        twice: the share of what was acknowledged that may come again.
+    """
+    marks = []
+    for name, each in ledgers.items():
+        if not each.acknowledged or each.problem:
+            continue
+        fact = f"{each.lost} of {each.acknowledged} acknowledged{_named(each)}"
+        marks.append(Mark(f"lost: {name}", each.lost == 0, fact))
+        fact = f"{each.twice} of {each.acknowledged}, at most {twice:.1%}"
+        marks.append(Mark(f"twice: {name}", each.twice <= twice * each.acknowledged, fact))
+        if each.early:
+            marks.append(Mark(f"early: {name}", False, f"{each.early} of {each.acknowledged}"))
+    return marks
+
+
+def _named(ledger: Ledger) -> str:
+    if not ledger.lost:
+        return ""
+    more = ledger.lost - len(ledger.lost_ids)
+    return f": {', '.join(ledger.lost_ids)}" + (f" and {more} more" if more else "")
+
+
+def errors(names: Mapping[str, Mapping[str, Any]], allowed: float) -> Mark:
+    """Every request of the profile that was no success counts; references are none of them.
+
+    Args:
+        allowed: the share that may fail.
+    """
+    sent = [each for each in names.values() if each["kind"] == "request"]
+    offered, failed = (sum(each[key] for each in sent) for key in ("offered", "failed"))
+    share = failed / offered if offered else 1.0
+    fact = f"{failed} of {offered} requests failed, {share:.2%}, at most {allowed:.2%}"
+    return Mark("errors", share <= allowed, fact)
+
+
+def lateness(names: Mapping[str, Mapping[str, Any]], late: Mapping[str, float]) -> list[Mark]:
+    """What each name of the profile may take, in milliseconds from when it was due.
+
+    Args:
+        late: the most, by figure: ``p50``, ``p99``, ``max`` and the like.
+    """
+    marks = []
+    for name, each in names.items():
+        found = each.get("intended")
+        if not late or not found or each["kind"] == "reference":
+            continue
+        facts = (f"{key} {found[key]:.0f} ms of {most:g}" for key, most in late.items())
+        met = all(found[key] <= most for key, most in late.items())
+        marks.append(Mark(f"late: {name}", met, ", ".join(facts)))
+    return marks
+
+
+def thresholds(
+    budgets: Budgets, overheads: Sequence[Overhead], expected: Collection[str] = ()
+) -> list[Mark]:
     """Budgets are ratios: what a name may cost beside another, at p50, p90 and p99.
 
     One is not kept when the whole interval of the ratio is above it: less may be noise.
+
+    Args:
+        expected: pairs that this run must show: a budget of one that is missing is not kept.
     """
     marks = []
-    for each in overheads:
-        title = f"{each.name} / {each.beside}"
-        for key, budget in budgets.get(title, {}).items():
-            ratio = each.ratios[key]
-            fact = f"{ratio}, at most {budget:g}"
-            marks.append(Mark(f"{title}, {key}", ratio.low <= budget, fact))
+    found = {f"{each.name} / {each.beside}": each for each in overheads}
+    for title, figures in budgets.items():
+        for key, budget in figures.items():
+            if title in found:
+                ratio = found[title].ratios[key]
+                fact = f"{ratio}, at most {budget:g}"
+                marks.append(Mark(f"{title}, {key}", ratio.low <= budget, fact))
+            elif title in expected:
+                fact = f"not measured: no two seconds of both, at most {budget:g}"
+                marks.append(Mark(f"{title}, {key}", False, fact))
     return marks
+
+
+def verdict(result: Mapping[str, Any]) -> tuple[int, str]:
+    """The exit code of a run, and the sentence that says it; the report's headline.
+
+    0: it is valid and has kept its budgets; 1: a budget was not kept; 4: the stack or the generator
+    died, or the run is void.
+    """
+    if result["died"]:
+        return 4, f"The run was cut short: {result['died'].splitlines()[0]}"
+    broken = [each["name"] for each in result["thresholds"] if not each["met"]]
+    void = [each["name"] for each in result["validity"] if not each["met"]]
+    said = f"void ({', '.join(void)}): its figures say nothing" if void else "valid"
+    if broken:
+        return 1, f"Budgets were not kept: {', '.join(broken)}. The run is {said}."
+    if void:
+        return 4, f"The run is {said}."
+    return 0, "The run is valid and has kept its budgets."
 
 
 def knee(rows: Sequence[tuple[float, float]]) -> float | None:

@@ -106,4 +106,6 @@ def _interval(values: Sequence[float]) -> Interval:
 def bounds(drawn: Sequence[float]) -> tuple[float, float]:
     """Between which 95 % of them lie."""
     ordered = sorted(drawn)
-    return ordered[int(len(ordered) * 0.025)], ordered[int(len(ordered) * 0.975)]
+    # As many are below the one as above the other.
+    beyond = int(len(ordered) * 0.025)
+    return ordered[beyond], ordered[len(ordered) - 1 - beyond]

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import signal
 import sys
+
+PR_SET_PDEATHSIG = 1
+"""The system's name."""
 
 
 def take_precedence() -> None:
@@ -19,3 +24,11 @@ def take_precedence() -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+
+
+def die_with(parent: int) -> None:
+    """Have this process, a fork of its parent, killed when that one ends; on Linux."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # it has ended before
+            os._exit(1)

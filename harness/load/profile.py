@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.errors import ConfigError, did_you_mean
 from harness.files import read_toml
 from harness.load.arrivals import KINDS, Step, offered
+from harness.load.histograms import PERCENTILES
 
 LONGEST = 900.0
 """Seconds that a run may take."""
@@ -20,7 +21,15 @@ MOST = 500_000
 FIELDS = {
     "about": str, "warmup": (int, float), "arrivals": str, "seed": int, "lanes": int,
     "steps": list, "rates": dict, "max_in_flight": int, "errors": (int, float),
+    "twice": (int, float), "late": dict, "raw_kafka": dict, "knee": str,
 }  # fmt: skip
+
+
+LATENESS = ("mean", *(f"p{each:g}" for each in PERCENTILES), "max")
+"""Figures that can be bounded."""
+
+LATE = {"p99": 500.0, "max": 1500.0}
+"""Milliseconds from when it was due that a request and its outcome may take, if none are given."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,11 @@ class Profile:
         lanes: users of each class, over which its rate is spread.
         max_in_flight: of each user.
         errors: the share of requests that may fail before the run has failed.
+        twice: the share of acknowledged requests that may come out more than once.
+        late: milliseconds from when it was due that each name may take, by figure; {} for no bound.
+        raw_kafka: ``topic`` and ``rate`` of events by Kafka's own client, measured beside the load;
+            {} for none.
+        knee: of a ramp, the requests whose p99 is looked at.
     """
 
     name: str
@@ -50,6 +64,10 @@ class Profile:
     lanes: int = 1
     max_in_flight: int = 256
     errors: float = 0.0
+    twice: float = 0.0
+    late: Mapping[str, float] = field(default_factory=lambda: dict(LATE))
+    raw_kafka: Mapping[str, Any] = field(default_factory=dict)
+    knee: str = ""
 
     @property
     def seconds(self) -> float:
@@ -59,7 +77,8 @@ class Profile:
     @property
     def requests(self) -> float:
         """How many it sends, on average."""
-        return sum(self.rates.values()) * offered(self.steps)
+        beside = float(self.raw_kafka.get("rate", 0)) * self.seconds
+        return sum(self.rates.values()) * offered(self.steps) + beside
 
 
 def read_profile(folder: Path, name: str) -> Profile:
@@ -84,8 +103,21 @@ def read_profile(folder: Path, name: str) -> Profile:
         raise ConfigError(f"{file} has no rates or no steps", expected="both")
     steps = tuple(_step(file, each) for each in body.pop("steps"))
     made = Profile(name=name, steps=steps, rates=body.pop("rates"), **body)
+    _require_tables(file, made)
     _require_bounds(file, made)
     return made
+
+
+def _require_tables(file: Path, made: Profile) -> None:
+    for figure, most in made.late.items():
+        if figure not in LATENESS or type(most) not in (int, float) or most <= 0:
+            raise ConfigError(
+                f"{file}: late is {figure} = {most!r}",
+                expected=f"milliseconds for one of {', '.join(LATENESS)}",
+            )
+    raw = made.raw_kafka
+    if raw and ({*raw} != {"topic", "rate"} or type(raw["rate"]) not in (int, float)):
+        raise ConfigError(f"{file}: raw_kafka is {raw!r}", expected="a topic and a rate")
 
 
 def _step(file: Path, row: Any) -> Step:
@@ -97,6 +129,7 @@ def _step(file: Path, row: Any) -> Step:
 def _require_bounds(file: Path, made: Profile) -> None:
     wrong = {
         "a rate of zero or less": any(rate <= 0 for rate in made.rates.values())
+        or made.raw_kafka.get("rate", 1) <= 0
         or any(step.rate <= 0 for step in made.steps),
         "a step without duration": any(step.seconds <= 0 for step in made.steps),
         f"arrivals {made.arrivals!r}": made.arrivals not in KINDS,

@@ -3,7 +3,8 @@
     python -m harness.load.references BROKERS TOPIC RATE SECONDS FILE
 
 Events by Kafka's own client to a consumer of Kafka's own, and timers of asyncio: each due at times
-of its own like the load's. Histograms go to the file as JSON.
+of its own like the load's. What was measured goes to the file as JSON; when anything went wrong, it
+is of what came until then, the last line of standard error says what, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -15,38 +16,44 @@ import random
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, KafkaException, Producer
 
 from harness.load.arrivals import Step, arrivals
 from harness.load.collector import Collector
+from harness.load.pairs import ACKNOWLEDGED, DELIVERED, TIMER
 from harness.load.precedence import take_precedence
 
-ACKNOWLEDGED, DELIVERED, TIMER = "raw Kafka acknowledged", "raw Kafka to consumer", "asyncio timer"
 GROUP = "raw-"
 """What the consumer group's name begins with."""
+
+ASSIGNED = 30.0
+"""Seconds within which the consumer must have its partitions."""
 
 AFTER = 2.0
 """Seconds for which the last events may be on their way."""
 
 
-def main(brokers: str, topic: str, rate: float, seconds: float, file: Path) -> None:
-    """Until the time is over."""
+def main(brokers: str, topic: str, rate: float, seconds: float, file: Path) -> str:
+    """Until the time is over; what went wrong, "" when nothing did."""
     take_precedence()  # as the generator does, or the two could not be compared
     collector = Collector()
     raw = RawKafka(collector, brokers, topic, seconds)
     threads = [
-        threading.Thread(target=raw.consume),
-        threading.Thread(target=raw.produce, args=[rate]),
+        threading.Thread(target=raw.guarded, args=[raw.consume]),
+        threading.Thread(target=raw.guarded, args=[raw.produce, rate]),
     ]
     for thread in threads:
         thread.start()
     asyncio.run(_timers(collector, rate, seconds))
     for thread in threads:
         thread.join()
+    collector.close()
     file.write_text(json.dumps(collector.drain()))
+    return raw.error
 
 
 class RawKafka:
@@ -59,17 +66,34 @@ class RawKafka:
         self._seconds = seconds
         self._assigned = threading.Event()
         self._over = threading.Event()
+        self.error = ""
+
+    def guarded(self, work: Callable[..., None], *arguments: float) -> None:
+        """Work in a thread whose error ends the other's work too, and is told."""
+        try:
+            work(*arguments)
+        except Exception as error:  # noqa: BLE001 - told, whatever it is
+            self.error = self.error or f"{type(error).__name__}: {error}"
+        finally:
+            if self.error:
+                self._over.set()
+                self._assigned.set()
 
     def produce(self, rate: float) -> None:
         """Each event when it is due, once there is somebody to read it."""
         producer = Producer({"bootstrap.servers": self._brokers, "linger.ms": 0, "acks": "all"})
         polling = threading.Thread(target=self._poll, args=[producer])
-        self._assigned.wait(30)
+        if not self._assigned.wait(ASSIGNED):
+            raise TimeoutError(f"no partition of {self._topic} was assigned in {ASSIGNED:g} s")
+        if self._over.is_set():
+            return
         polling.start()
         began, pause = time.monotonic(), threading.Event()
         for at in arrivals([Step(rate, self._seconds)], "poisson", "raw"):
             due = began + at
             pause.wait(max(due - time.monotonic(), 0))
+            if self.error:
+                break
             self._collector.due(ACKNOWLEDGED, due)
 
             def told(error: Any, _message: Any, due: float = due) -> None:
@@ -99,7 +123,9 @@ class RawKafka:
         try:
             while time.monotonic() < last + AFTER:
                 message = consumer.poll(0.2)
-                if message is not None and message.error() is None:
+                if message is not None and message.error() is not None:
+                    raise KafkaException(message.error())
+                if message is not None:
                     entered, due = time.monotonic(), json.loads(message.value() or b"{}")["due"]
                     self._collector.took(DELIVERED, due, entered - due)
                 if self._over.is_set() and last == math.inf:
@@ -124,4 +150,7 @@ async def _timers(collector: Collector, rate: float, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], float(sys.argv[3]), float(sys.argv[4]), Path(sys.argv[5]))
+    sys.exit(
+        main(sys.argv[1], sys.argv[2], float(sys.argv[3]), float(sys.argv[4]), Path(sys.argv[5]))
+        or None
+    )

@@ -92,7 +92,7 @@ def page(result: Mapping[str, Any]) -> str:
         result=_Defaults.wrap(result),
         percentiles=charts.percentiles({name: row["curve"] for name, row in busiest.items()}),
         latency=charts.over_time(
-            {name: [(s[0], s[4]) for s in row["seconds"]] for name, row in busiest.items()}, "ms"
+            {name: [(s[0], s[-1]) for s in row["seconds"]] for name, row in busiest.items()}, "ms"
         ),
         throughput=charts.over_time(
             {
@@ -103,10 +103,7 @@ def page(result: Mapping[str, Any]) -> str:
         ),
         cpu=charts.over_time(
             {
-                **{
-                    n: [(float(i), v) for i, v in enumerate(c)]
-                    for n, c in result["generator"].items()
-                },
+                **result["generator"],
                 **{n: [(s, percent) for s, percent, _ in rows] for n, rows in processes.items()},
             },
             "%",
@@ -192,3 +189,13 @@ class _Defaults(dict[str, Any]):
 
     def __missing__(self, key: str) -> None:
         return None
+
+
+def warmup_said(result: Mapping[str, Any]) -> str:
+    """What no figure counts: one sentence, the same on the page and on the terminal."""
+    rows = [row["warmup"] for row in result["names"].values() if row["kind"] == "request"]
+    offered, failed = (sum(row[key] for row in rows) for key in ("offered", "failed"))
+    return (
+        f"Not counted: the first {result['profile']['warmup']:g} s (warm-up), {offered} requests, "
+        f"{failed} of them failed. What became of acknowledged requests is of the whole run."
+    )

@@ -1,86 +1,26 @@
-"""The figures of a run, put together from what its processes have measured."""
+"""The figures of a run, put together from what its processes have measured.
+
+All of one base: seconds count from the first request of the profile, and those of the warm-up count
+in no figure; how many requests it had is said beside them.
+"""
 
 from __future__ import annotations
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.load.collector import DISTRIBUTIONS, INTENDED, Collector
 from harness.load.histograms import curve, encode, histogram_of, summary
+from harness.load.pairs import REFERENCES
+from harness.load.ranks import ranked
 
-DELIVERED, JOB_FIRED, NOTIFIED = "publish to handler", "job due-time error", "publish to row"
-LANES = {DELIVERED: ("Publish-", "PublishGrpc-"), JOB_FIRED: ("Schedule-",)}
-"""Whose requests come out at the sink, by the beginnings of their lanes."""
+COLUMNS = ("second", "answered", "mean", "p50", "p90", "p99")
+"""Of the seconds of a name; milliseconds from when it was due."""
 
-Row = Sequence[Any]
-
-
-def take_received(collector: Collector, rows: Iterable[Row]) -> dict[str, Any]:
-    """Add what the sink has noted: deliveries and jobs, matched with what was acknowledged.
-
-    Args:
-        collector: gets the latencies.
-        rows: kind, lane, number, due, sent, entered.
-
-    Returns:
-        By name: how many were acknowledged, lost, came twice, and came early.
-    """
-    seen: Counter[tuple[str, int]] = Counter()
-    early = Counter[str]()
-    for kind, lane, number, due, sent, entered in rows:
-        name = DELIVERED if kind == "event" else JOB_FIRED
-        seen[lane, number] += 1
-        if seen[lane, number] > 1:
-            continue
-        took = entered - due
-        # A job's due is of the wall clock; its second is that of its request.
-        early[name] += took < 0
-        collector.took(name, due if kind == "event" else sent, max(took, 0.0))
-    return {
-        name: _ledger(collector, seen, prefixes) | {"early": early[name]}
-        for name, prefixes in LANES.items()
-    }
-
-
-def take_rows(collector: Collector, made: Mapping[str, float], offset: float) -> dict[str, int]:
-    """Add when the row of each event was made, matched by the event's id.
-
-    Args:
-        collector: gets the latencies.
-        made: seconds of the wall clock, by the id of the event.
-        offset: the wall clock minus ``time.monotonic``, on which events are due.
-    """
-    lanes = {
-        lane: rows for lane, rows in collector.acknowledged.items() if lane.startswith("Notify-")
-    }
-    found = lost = 0
-    for lane, rows in lanes.items():
-        for number, due in rows:
-            at = made.get(f"{lane}-{number}")
-            if at is None:
-                lost += 1
-                continue
-            found += 1
-            collector.took(NOTIFIED, due, max(at - offset - due, 0.0))
-    return {"acknowledged": found + lost, "lost": lost, "twice": 0, "early": 0}
-
-
-def _ledger(
-    collector: Collector, seen: Mapping[tuple[str, int], int], prefixes: tuple[str, ...]
-) -> dict[str, int]:
-    acknowledged = [
-        (lane, number)
-        for lane, numbers in collector.acknowledged.items()
-        if lane.startswith(prefixes)
-        for number, _due in numbers
-    ]
-    return {
-        "acknowledged": len(acknowledged),
-        "lost": sum(1 for each in acknowledged if not seen.get(each)),
-        "twice": sum(count - 1 for (lane, _), count in seen.items() if lane.startswith(prefixes)),
-    }
+TRAFFIC = ("second", "offered", "ok", "failed", "lost")
+"""Of its counts by second."""
 
 
 def figures(collector: Collector, warmup: float) -> dict[str, dict[str, Any]]:
@@ -92,42 +32,66 @@ def figures(collector: Collector, warmup: float) -> dict[str, dict[str, Any]]:
     """
     if not collector.counts:
         return {}
-    first = _first(collector, warmup)
+    zero = began(collector)
     last = max(second for second, _, _ in collector.counts)
     names = sorted({name for _, name, _ in collector.counts})
-    values = _values(collector, first)
-    # The first and the last second are no whole ones.
-    return {
-        name: {
-            **_counts(collector, name, first),
-            **_distributions({d: values[name, d] for d in DISTRIBUTIONS if (name, d) in values}),
-            "seconds": _seconds(values.get((name, INTENDED), []), int(first), last),
+    every = _values(collector)
+    found = {}
+    for name in names:
+        counted = {
+            each: [(due, took) for due, took in every[name, each] if int(due) >= zero + warmup]
+            for each in DISTRIBUTIONS
+            if (name, each) in every
         }
-        for name in names
-    }
-
-
-def _first(collector: Collector, warmup: float) -> float:
-    """The second from which on a run counts."""
-    return min((second for second, _, _ in collector.counts), default=0) + warmup
-
-
-def _values(collector: Collector, first: float) -> dict[tuple[str, str], list[tuple[float, float]]]:
-    """When each was due and its seconds, by name and distribution."""
-    found = defaultdict[tuple[str, str], list[tuple[float, float]]](list)
-    for name, distribution, due, seconds in collector.values():
-        if int(due) >= first:
-            found[name, distribution].append((due, seconds))
+        found[name] = {
+            "kind": kind_of(collector, name),
+            **_counts(collector, name, zero + warmup),
+            "warmup": _counts(collector, name, zero, zero + warmup),
+            **_distributions({each: rows for each, rows in counted.items() if rows}),
+            "seconds": _seconds(every.get((name, INTENDED), []), zero, last),
+            "traffic": _traffic(collector, name, zero),
+        }
     return found
 
 
-def _counts(collector: Collector, name: str, first: float) -> dict[str, Any]:
-    counts: Counter[str] = Counter()
+def began(collector: Collector) -> int:
+    """The second in which the profile's first request was due; references begin when they can."""
+    seconds = [
+        second
+        for second, name, kind in collector.counts
+        if kind == "offered" and name not in REFERENCES
+    ]
+    return min(seconds or [second for second, _, _ in collector.counts], default=0)
+
+
+def kind_of(collector: Collector, name: str) -> str:
+    """``request`` of the profile, ``reference`` beside it, or ``outcome`` of requests."""
+    if name in REFERENCES:
+        return "reference"
+    counted = {kind for _, each, kind in collector.counts if each == name}
+    return "request" if counted & {"offered", "failed"} else "outcome"
+
+
+def _values(collector: Collector) -> dict[tuple[str, str], list[tuple[float, float]]]:
+    """When each was due and its seconds, by name and distribution."""
+    found = defaultdict[tuple[str, str], list[tuple[float, float]]](list)
+    for name, distribution, due, seconds in collector.values():
+        found[name, distribution].append((due, seconds))
+    return found
+
+
+def _counts(
+    collector: Collector, name: str, first: float, end: float = float("inf")
+) -> dict[str, Any]:
+    counts, errors = Counter[str](), Counter[str]()
     for (second, each, kind), count in collector.counts.items():
-        if each == name and second >= first:
+        if each == name and first <= second < end:
             counts[kind] += count
-    errors = {error: count for (each, error), count in collector.errors.items() if each == name}
-    return {**{kind: counts[kind] for kind in ("offered", "ok", "failed")}, "errors": errors}
+    for (second, each, error), count in collector.errors.items():
+        if each == name and first <= second < end:
+            errors[error] += count
+    kinds = ("offered", "ok", "failed", "lost")
+    return {**{kind: counts[kind] for kind in kinds}, "errors": dict(errors)}
 
 
 def _distributions(values: Mapping[str, Sequence[tuple[float, float]]]) -> dict[str, Any]:
@@ -142,23 +106,37 @@ def _distributions(values: Mapping[str, Sequence[tuple[float, float]]]) -> dict[
     return found
 
 
-def _seconds(rows: Sequence[tuple[float, float]], first: int, last: int) -> list[list[float]]:
-    """Second from the start, answered, mean, p50 and p99, for each whole second."""
+def _seconds(rows: Sequence[tuple[float, float]], zero: int, last: int) -> list[list[float]]:
+    """`COLUMNS` of each second, the warm-up's included; the last one is no whole second."""
     by_second = defaultdict[int, list[float]](list)
     for due, seconds in rows:
-        by_second[int(due)].append(seconds)
-    found = []
-    for second, values in sorted(by_second.items()):
-        if second < last:
-            ordered = [1000 * seconds for seconds in sorted(values)]
-            p50, p99 = (ordered[(len(ordered) - 1) * share // 100] for share in (50, 99))
-            found.append([second - first, len(values), statistics.fmean(ordered), p50, p99])
-    return found
+        by_second[int(due)].append(1000 * seconds)
+    return [
+        [second - zero, *second_of(values)]
+        for second, values in sorted(by_second.items())
+        if zero <= second < last
+    ]
+
+
+def second_of(values: Sequence[float]) -> list[float]:
+    """How many, their mean, p50, p90 and p99."""
+    ordered = sorted(values)
+    ranks = (ranked(ordered, share) for share in (0.5, 0.9, 0.99))
+    return [len(ordered), statistics.fmean(ordered), *ranks]
+
+
+def _traffic(collector: Collector, name: str, zero: int) -> list[list[int]]:
+    seconds = sorted({second for second, each, _ in collector.counts if each == name})
+    return [
+        [second - zero, *(collector.counts[second, name, kind] for kind in TRAFFIC[1:])]
+        for second in seconds
+        if second >= zero
+    ]
 
 
 def rounds_of(collector: Collector, warmup: float) -> dict[str, dict[int, list[float]]]:
     """Milliseconds from when it was due, by name and second, after the warm-up."""
-    first = _first(collector, warmup)
+    first = began(collector) + warmup
     found = defaultdict[str, dict[int, list[float]]](dict)
     for name, distribution, due, seconds in collector.values():
         if distribution == INTENDED and int(due) >= first:
@@ -168,20 +146,25 @@ def rounds_of(collector: Collector, warmup: float) -> dict[str, dict[int, list[f
 
 def lag_p99(collector: Collector, warmup: float) -> float:
     """Milliseconds by which slots were opened late, over all names, after the warm-up."""
-    first = _first(collector, warmup)
+    first = began(collector) + warmup
     late = [opened - due for _, due, opened, _, _ in collector.answers if int(due) >= first]
     return float(summary(histogram_of(late)).get("p99", 0.0))
 
 
-def generator_cpu(collector: Collector) -> dict[str, list[float]]:
-    """Percent of a core by load process; the first sample is of its start."""
-    return {name: [percent for _, percent in rows[1:]] for name, rows in collector.cpu.items()}
+def generator_cpu(collector: Collector) -> dict[str, list[tuple[float, float]]]:
+    """Seconds from the first request and percent of a core, by load process."""
+    return {name: since(began(collector), rows) for name, rows in collector.cpu.items()}
 
 
-def growth(samples: Sequence[tuple[float, float, int]]) -> float:
-    """By how much a process has grown from the first to the last quarter of a run, as a share."""
-    part = max(len(samples) // 4, 1)
-    if len(samples) < 2 * part:
+def since(zero: float, rows: Sequence[Sequence[Any]]) -> list[Any]:
+    """Samples of ``time.monotonic`` as seconds from the first request; none before it."""
+    return [(at - zero, *rest) for at, *rest in rows if at >= zero]
+
+
+def growth(samples: Sequence[tuple[float, float, int]], warmup: float = 0.0) -> float:
+    """By how much a process has grown from the first to the last quarter, as a share."""
+    counted = [rss for at, _, rss in samples if at >= warmup]
+    part = max(len(counted) // 4, 1)
+    if len(counted) < 2 * part:
         return 0.0
-    first = statistics.fmean(rss for _, _, rss in samples[:part])
-    return statistics.fmean(rss for _, _, rss in samples[-part:]) / first - 1
+    return statistics.fmean(counted[-part:]) / statistics.fmean(counted[:part]) - 1

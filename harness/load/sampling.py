@@ -14,10 +14,10 @@ import psutil
 from harness.ready.kafka import admin_of, end_offsets
 
 Samples = dict[str, list[tuple[float, float, int]]]
-"""By node: seconds from the start, percent of a core, bytes of memory."""
+"""By node: when (``time.monotonic``), percent of a core, bytes of memory."""
 
 Lags = dict[str, list[tuple[float, int]]]
-"""By consumer group: seconds from the start, records it has not committed yet."""
+"""By consumer group: when (``time.monotonic``), records it has not committed yet."""
 
 
 class Looking:
@@ -30,7 +30,6 @@ class Looking:
         self._thread = threading.Thread(target=self._run)
 
     def __enter__(self) -> None:
-        self._began = time.monotonic()
         self._thread.start()
 
     def __exit__(self, *_: object) -> None:
@@ -38,12 +37,12 @@ class Looking:
         self._thread.join()
 
     def look(self, at: float) -> None:
-        """Once, so many seconds from the start."""
+        """Once, at this moment."""
         raise NotImplementedError
 
     def _run(self) -> None:
         while True:
-            self.look(time.monotonic() - self._began)
+            self.look(time.monotonic())
             if self._over.wait(self.period):
                 return
 

@@ -14,13 +14,16 @@ from typing import Any
 
 from harness.deadline import Deadline, Observation, poll
 from harness.endpoint import LOOPBACK, Endpoint
-from harness.load.result import Row
 from harness.loopback import ask
+from harness.provision.child import mortal
 from harness.ready.tcp import TcpCheck
 from harness.stack import Stack
 
 DRAIN = 15.0
 """Seconds for which what was acknowledged may be on its way to the sink."""
+
+Row = list[Any]
+"""Kind, lane, number, due, sent, entered."""
 
 
 @contextlib.contextmanager
@@ -29,7 +32,8 @@ def null_server() -> Iterator[Endpoint]:
     with socket.create_server((LOOPBACK, 0)) as found:
         endpoint = Endpoint(LOOPBACK, found.getsockname()[1])
     program = Path(__file__).with_name("null_server.py")
-    with subprocess.Popen([sys.executable, str(program), str(endpoint)]) as server:
+    command = mortal([sys.executable, str(program), str(endpoint)])
+    with subprocess.Popen(command) as server:
         try:
             poll(TcpCheck(endpoint).observe, Deadline(10))
             yield endpoint
@@ -48,20 +52,6 @@ def rows_of_sink(url: str, expected: int, patience: float = DRAIN) -> list[Row]:
 
     poll(look, Deadline(patience))
     return rows
-
-
-def rows_made(stack: Stack) -> dict[str, float] | None:
-    """When each notification was made, by its event's id; None without such a table."""
-    exports = [node.exports(stack.book) for node in stack.topology.nodes]
-    dsn = next((each["dsn"] for each in exports if "dsn" in each), "")
-    if not dsn:
-        return None
-    import psycopg
-
-    query = "SELECT event_id, extract(epoch FROM created_at)::float8 FROM notifications"
-    with psycopg.connect(dsn) as connection, contextlib.suppress(psycopg.errors.UndefinedTable):
-        return dict(connection.execute(query).fetchall())
-    return None
 
 
 def environment(stack: Stack) -> dict[str, Any]:

@@ -23,7 +23,8 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, ClassVar, cast
 
 import gevent
@@ -37,10 +38,12 @@ from harness.load.alarm import Alarm
 from harness.load.arrivals import KINDS, Step, arrivals
 from harness.load.collector import Collector
 from harness.load.http import Failed, Http
-from harness.load.precedence import take_precedence
+from harness.load.outcomes import Outcome
+from harness.load.precedence import die_with, take_precedence
 from harness.load.where import require_local
 
 collector = Collector()
+REFUSED = "refused: too many in flight"
 RESULTS = "hdr"
 """The key under which workers report to their master."""
 
@@ -95,6 +98,14 @@ class OpenLoop(User):
         require_local(url, allow_remote=self._options.allow_remote)
         self.http = Http(url, self.headers)
 
+    def outcome(self) -> Outcome | None:
+        """Where what is acknowledged comes out; None: nowhere that can be looked at."""
+        return None
+
+    def acknowledge(self, arrival: Arrival) -> None:
+        """Note that a request was acknowledged: it must come out where `outcome` says."""
+        collector.acknowledged[arrival.lane].append((arrival.number, arrival.due))
+
     def fire(self, arrival: Arrival) -> None:
         """Send one request and wait for its answer.
 
@@ -107,7 +118,10 @@ class OpenLoop(User):
     @task
     def schedule(self) -> None:
         """Open each slot when it is due; what would be too much in flight is refused."""
-        began = time.monotonic()
+        began, outcome = time.monotonic(), self.outcome()
+        ways = dict.fromkeys(self._way(number) for number in range(4))
+        declared = asdict(outcome) if outcome else None
+        collector.lane(self.lane, type(self).__name__, list(ways), declared)
         steps = steps_of(self._options, type(self).__name__)
         times = arrivals(steps, self._options.arrivals, f"{self._options.seed}-{self.lane_seed}")
         with contextlib.closing(Alarm()) as alarm:
@@ -121,7 +135,8 @@ class OpenLoop(User):
     def _open(self, arrival: Arrival) -> None:
         collector.due(arrival.way, arrival.due)
         if self._in_flight >= self._options.max_in_flight:
-            self._failed(arrival, "refused: too many in flight", 0.0)
+            collector.missed(arrival.way, arrival.due, REFUSED)
+            self._tell(arrival, None, Failed(REFUSED))
             return
         self._in_flight += 1
         gevent.spawn(self._one, arrival, time.monotonic())
@@ -143,9 +158,11 @@ class OpenLoop(User):
         try:
             self.fire(arrival)
         except Failed as error:
-            self._failed(arrival, str(error), time.monotonic() - arrival.due)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is no success
-            self._failed(arrival, f"{type(error).__name__}: {error}"[:200], 0.0)
+            collector.failed(arrival.way, arrival.due, str(error))
+            self._tell(arrival, time.monotonic() - arrival.due, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is no answer
+            collector.missed(arrival.way, arrival.due, f"{type(error).__name__}: {error}"[:200])
+            self._tell(arrival, time.monotonic() - arrival.due, error)
         else:
             done = time.monotonic()
             collector.answered(arrival.way, arrival.due, opened, sent, done)
@@ -153,16 +170,12 @@ class OpenLoop(User):
         finally:
             self._in_flight -= 1
 
-    def _failed(self, arrival: Arrival, error: str, took: float) -> None:
-        collector.failed(arrival.way, arrival.due, error)
-        self._tell(arrival, took, Failed(error))
-
-    def _tell(self, arrival: Arrival, took: float, error: Exception | None) -> None:
-        """Locust's own statistics, in its milliseconds."""
+    def _tell(self, arrival: Arrival, took: float | None, error: Exception | None) -> None:
+        """Locust's own statistics, in its milliseconds; what was not sent has taken no time."""
         self.environment.events.request.fire(
             request_type=type(self).__name__,
             name=arrival.way,
-            response_time=took * 1000,
+            response_time=None if took is None else took * 1000,
             response_length=0,
             exception=error,
             context={},
@@ -246,6 +259,7 @@ def _write(environment: Environment, **_: Any) -> None:
     options: Any = environment.parsed_options
     runner, file = environment.runner, options.results
     if file and not isinstance(runner, WorkerRunner):
+        collector.close()
         text = json.dumps({"master": isinstance(runner, MasterRunner), **collector.drain()})
         aside = f"{file}.new"
         with open(aside, "w") as target:  # noqa: PTH123 - Path.write_text is no atomic write
@@ -254,6 +268,8 @@ def _write(environment: Environment, **_: Any) -> None:
 
 
 events.init_command_line_parser.add_listener(_arguments)
+# Workers of --processes are forks of this process; without it they wait for a dead master for ever.
+os.register_at_fork(after_in_child=partial(die_with, os.getpid()))
 events.test_start.add_listener(_begin)
 events.report_to_master.add_listener(_report)
 events.worker_report.add_listener(_reported)

@@ -94,7 +94,9 @@ def _run(settings: Settings, name: str) -> dict[str, Any]:
 
 def validity_of(result: Mapping[str, Any]) -> Figures:
     before, after = result["noise"]
-    busiest = max(map(statistics.fmean, result["generator"].values()))
+    busiest = max(
+        statistics.fmean(percent for _, percent in rows) for rows in result["generator"].values()
+    )
     return {
         "valid (1 yes)": float(result["valid"]),
         "noise probe before, us": before,

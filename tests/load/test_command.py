@@ -12,14 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from harness import Settings, running
+from harness import App, Broker, Receiver, Settings, Topology, running
+from harness.deadline import Deadline, Observation, poll
 from harness.load.arrivals import Step
+from harness.load.judgement import verdict
 from harness.load.profile import Profile
 from harness.load.report import write_all
 from harness.load.runner import LoadRun
 from loadtests.topology import load
 from tests.engine import engine_obstacle
-from tests.support import CLI, ROOT, environment, leftovers
+from tests.support import CLI, ROOT, environment, leftovers, survivors
 
 pytestmark = pytest.mark.real
 
@@ -55,13 +57,26 @@ def test_the_smoke_profile_ends_with_a_whole_report(tmp_path: Path, runtime: str
     assert {} == {name: row["errors"] for name, row in result["names"].items() if row["errors"]}
     assert {0} == {each["lost"] for each in result["ledgers"].values()}
     assert all(each["acknowledged"] for each in result["ledgers"].values())
-    assert 8 == len(result["overheads"])
-    assert 4 == len(result["validity"])
+    shown = {f"{each['name']} / {each['beside']}" for each in result["overheads"]}
+    assert {
+        "publish / raw Kafka acknowledged",
+        "publish to handler / raw Kafka to consumer",
+    } < shown
+    seen = {"publish to handler", "job due-time error", "publish to row"}
+    checked = {"generator CPU", "scheduler lag", "achieved", "noise", "users", "references"}
+    assert checked | {f"seen: {name}" for name in seen} == {e["name"] for e in result["validity"]}
+    assert seen == result["ledgers"].keys()
+    requests = [row for row in result["names"].values() if row["kind"] == "request"]
+    for row in result["names"].values():
+        counted = row["intended"]["count"]
+        assert row["ok"] == counted
+        assert row["kind"] != "request" or row["offered"] == row["ok"]
+    (errors,) = [each for each in result["thresholds"] if each["name"] == "errors"]
+    assert errors["fact"].startswith(f"0 of {sum(row['offered'] for row in requests)} requests")
     assert {"load-sink", "notification-service"} <= result["consumer_lag"].keys()
     # Its work is done by processes below its own.
     assert any(percent > 0 for _, percent, _ in result["processes"]["postgres"]["samples"])
-    kept = all(each["met"] for each in result["thresholds"])
-    assert done.returncode == (1 if not kept else 0 if result["valid"] else 4)
+    assert (done.returncode, True) == (verdict(result)[0], verdict(result)[0] in (0, 1, 4))
     assert runtime == result["environment"]["runtime"]
     assert re.search(r"floor +\d+", done.stdout)
     assert {"smoke.html", "smoke.json", "smoke.xml", "smoke.hlog"} == {
@@ -78,8 +93,17 @@ OWN = {
     "loadtests/locustfile.py": """
         from harness.load import dapr_users
         class Floor(dapr_users.Floor): pass
+        class Publish(dapr_users.Floor):
+            name = "asked"
     """,
     "loadtests/profiles/mine.toml": "warmup = 1\nsteps = [[1, 5]]\n[rates]\nFloor = 50\n",
+    "loadtests/profiles/long.toml": "warmup = 1\nsteps = [[1, 60]]\n[rates]\nPublish = 50\n",
+    "loadtests/profiles/named.toml": "warmup = 1\nsteps = [[1, 4]]\n[rates]\nPublish = 50\n",
+    "loadtests/profiles/raw.toml": """
+        steps = [[1, 5]]
+        rates = {Floor = 5}
+        raw_kafka = {topic = "load-raw", rate = 5}
+    """,
     "loadtests/profiles/more.toml": "warmup = 1\nsteps = [[1, 5]]\n[rates]\nFloor = 60\n",
 }
 
@@ -116,9 +140,136 @@ def test_a_run_is_compared_with_an_earlier_one(own: Path) -> None:
     valid = json.loads(file.read_text())["valid"]
     said = "of 2 figures have not changed" if valid else "not compared: this run is void"
     assert said in again.stdout
-    assert again.returncode == (0 if valid else 4)
+    found = json.loads(file.read_text())
+    assert again.returncode == verdict(found)[0]
+    assert found["comparison"]["with"] == earlier["began"]
     assert (2, True) == (other.returncode, "differ in rates" in other.stderr)
+    raw = in_own(own, "raw")
+    assert (2, True) == (raw.returncode, "raw Kafka on the topic 'load-raw'" in raw.stderr)
     assert not (own / "artefacts" / "load" / "more.json").exists()
+
+
+def test_a_class_named_publish_is_a_class_like_any_other(own: Path) -> None:
+    """It begins nothing that this project does not have; the run ends with a whole report."""
+    done = in_own(own, "named")
+
+    result = json.loads((own / "artefacts" / "load" / "named.json").read_text())
+    assert ({"asked"}, verdict(result)[0]) == ({*result["names"]}, done.returncode), done.stderr
+    assert result["names"]["asked"]["ok"] > 0
+    assert "Traceback" not in done.stderr
+    assert [] == leftovers(own)
+
+
+def test_nothing_outlives_a_load_that_is_killed(own: Path) -> None:
+    """Locust with its workers, the null server, the stack: all end with it."""
+    command = [*CLI, "load", "long", "--processes", "2", "--topology", "own:tiny"]
+    variables = {**environment(own), "PYTHONPATH": str(own)}
+    with subprocess.Popen(command, cwd=own, env=variables, stderr=subprocess.DEVNULL) as load:
+
+        def begun() -> Observation:
+            alive = survivors(own)
+            locusts = sum("locust" in line for line in alive)
+            return Observation(locusts >= 3 and any("null_server" in line for line in alive))
+
+        try:
+            assert poll(begun, Deadline(60), interval=0.2).ok, survivors(own)
+        finally:
+            load.kill()
+    assert [] == leftovers(own)
+
+
+HANGS = """
+import signal, time
+from gevent.monkey import get_original
+from locust import events
+from harness.load import dapr_users
+
+@events.quitting.add_listener
+def hang(**_):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    get_original("threading", "Event")().wait()
+
+class Floor(dapr_users.Floor): pass
+"""
+
+
+def test_a_locust_that_hangs_is_ended_and_told(tmp_path: Path) -> None:
+    """By a limit; what it had not written down is lost, and the run is void."""
+    (tmp_path / "locustfile.py").write_text(HANGS)
+    profile = Profile(name="hangs", rates={"Floor": 20.0}, steps=(Step(1, 2),), warmup=0)
+    settings = Settings.load(runtime="processes")
+    with running(Topology(Receiver(mail=False)), settings) as stack:
+        result = LoadRun(stack, profile, tmp_path / "locustfile.py", grace=8).run()
+
+    assert "Locust did not end" in result["died"]
+    assert (4, False) == (verdict(result)[0], result["valid"])
+    assert all(path.is_file() for path in write_all(result, tmp_path / "out"))
+
+
+SHOP = """
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while (await receive())["type"] != "lifespan.shutdown":
+            await send({"type": "lifespan.startup.complete"})
+        return await send({"type": "lifespan.shutdown.complete"})
+    while (await receive()).get("more_body"):
+        pass
+    subscribed = b'[{"pubsubname": "pubsub", "topic": "orders", "route": "/orders"}]'
+    body = subscribed if scope["path"] == "/dapr/subscribe" else b"{}"
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+"""
+ORDERS = """
+from harness.load.dapr_users import Publish
+
+class Orders(Publish):
+    app, topic, name = "shop", "orders", "publish an order"
+
+    def data(self, arrival):
+        return {"id": arrival.id, "sku": "book"}
+
+class Refunds(Publish):
+    app, topic = "shop", "refunds"
+"""
+PUBSUB = """
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: pubsub}
+spec:
+  type: pubsub.kafka
+  version: v1
+  metadata:
+  - {name: brokers, value: "${broker.brokers}"}
+  - {name: authType, value: none}
+  - {name: initialOffset, value: oldest}
+"""
+
+
+def test_events_of_a_project_of_ones_own_are_looked_for(tmp_path: Path) -> None:
+    """As documented: a class of any name, an app of any name; nobody listens to the other topic."""
+    for name, text in {"shop.py": SHOP, "locustfile.py": ORDERS, "c/pubsub.yaml": PUBSUB}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    shop = App("shop", asgi="shop:app", cwd=tmp_path, inbox=True)
+    topology = Topology(Broker(topics=["orders:3", "refunds:3"]), shop, resources=tmp_path / "c")
+    profile = Profile(
+        name="mine", rates={"Orders": 10.0, "Refunds": 10.0}, steps=(Step(1, 5),), warmup=1
+    )
+    with running(topology, Settings.load(runtime="processes", broker="kafka")) as stack:
+        result = LoadRun(stack, profile, tmp_path / "locustfile.py").run()
+
+    orders = result["ledgers"]["publish an order to handler"]
+    assert (0, "", []) == (orders["lost"], orders["problem"], orders["lost_ids"])
+    assert orders["acknowledged"] > 10
+    assert result["names"]["publish an order to handler"]["intended"]["count"] > 5
+    marks = {each["name"]: each for each in result["validity"]}
+    assert marks["seen: publish an order to handler"]["met"]
+    nobody = marks["seen: Refunds to handler"]
+    assert (False, True) == (
+        nobody["met"], "no app subscribes to 'refunds' of 'pubsub'" in nobody["fact"],
+    )  # fmt: skip
+    assert (False, True) == (result["valid"], verdict(result)[0] != 0)
 
 
 def test_a_stack_that_dies_on_the_way_is_told_with_what_was_measured(tmp_path: Path) -> None:
@@ -140,6 +291,11 @@ def test_a_stack_that_dies_on_the_way_is_told_with_what_was_measured(tmp_path: P
     assert "broker exited" in result["died"]
     assert not result["valid"]
     assert result["names"]["floor"]["ok"] > 20
+    ledger = result["ledgers"]["publish to handler"]
+    assert ledger["acknowledged"] > 0
+    assert (ledger["lost"], True) == (len(ledger["lost_ids"]), ledger["lost"] <= 20) or (
+        ledger["lost"] > len(ledger["lost_ids"]) == 20
+    )
     written = write_all(result, tmp_path)
     assert "broker exited" in written[0].read_text()
 
@@ -183,6 +339,7 @@ import sys
 from pathlib import Path
 from harness import Receiver, Settings, Topology, running
 from harness.load.arrivals import Step
+from harness.load.judgement import verdict
 from harness.load.profile import Profile
 from harness.load.runner import LoadRun
 

@@ -11,7 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.support import ROOT
+from harness.load.arrivals import Step
+from harness.load.collector import Collector
+from harness.load.generator import References
+from harness.load.profile import Profile
+from tests.support import ROOT, free_port
 
 pytestmark = pytest.mark.real
 
@@ -171,3 +175,21 @@ def test_no_two_lanes_fire_in_step(tmp_path: Path) -> None:
 
     seeds = {file.name.partition(".")[2] for file in tmp_path.glob("lane.*")}
     assert {f"Lane-{worker}-{number}" for worker in (0, 1) for number in (1, 2)} == seeds
+
+
+@pytest.mark.parametrize(
+    ("raw", "patience", "said"),
+    [
+        ({"topic": "t", "rate": "x"}, 30, "could not convert"),
+        ({"topic": "t", "rate": 1}, 2, "still running after 2 s"),
+    ],
+)
+def test_references_that_were_not_measured_are_told(
+    tmp_path: Path, raw: dict[str, Any], patience: float, said: str
+) -> None:
+    """One crashes, one has no broker: the run has no references, and says so."""
+    profile = Profile(name="x", rates={}, steps=(Step(1, 1),), raw_kafka=raw)
+
+    mark = References(f"127.0.0.1:{free_port()}", profile, tmp_path).finish(Collector(), patience)
+
+    assert ("references", False, True) == (mark.name, mark.met, said in mark.fact), mark.fact

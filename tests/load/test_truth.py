@@ -135,7 +135,7 @@ def test_totals_are_the_sum_of_the_parts(stalling: str, tmp_path: Path) -> None:
 
 
 def test_too_much_in_flight_is_refused_and_counted(stalling: str, tmp_path: Path) -> None:
-    """Nothing waits in a queue of the generator's: what cannot be sent is a failure."""
+    """What cannot be sent is a failure, and no percentile forgets that it would have waited."""
     file, steps = tmp_path / "r.json", json.dumps([[1, 6]])
     locust(
         stalling, file, "-u", "1", "-r", "1", "-t", "25s", "--rate", "200", "--steps", steps,
@@ -145,6 +145,8 @@ def test_too_much_in_flight_is_refused_and_counted(stalling: str, tmp_path: Path
 
     assert 1200 == found["offered"] == found["ok"] + found["failed"]
     assert ["refused: too many in flight"] == list(found["errors"])
+    assert 1200 == found["intended"]["count"]
+    assert found["intended"]["p90"] >= TRUTH["p90"] - GAP
 
 
 def test_nobody_answers(tmp_path: Path) -> None:
@@ -180,7 +182,7 @@ def test_a_worker_that_dies_is_missed(stalling: str, tmp_path: Path) -> None:
 
     assert 0 == code
     assert 100 < found["offered"] < 9 * 50
-    assert found["ok"] == found["intended"]["count"]
+    assert found["offered"] == found["ok"] + found["failed"] == found["intended"]["count"]
 
 
 def _seen(ok: bool) -> Any:
