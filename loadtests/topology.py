@@ -8,18 +8,15 @@ from harness import App
 from scenarios.topology import TOPICS, todo
 
 
-def sink(name: str, attribute: str, *, inbox: bool = False) -> App:
+def sink(name: str, kind: str, *, inbox: bool = False) -> App:
     """An app that notes when something reaches it.
 
     Args:
         name: the app's.
-        attribute: which of `loadtests.sink`.
+        kind: which of `loadtests.sink`.
         inbox: record what its sidecar delivers.
     """
-    command = [
-        sys.executable, "-m", "uvicorn", f"loadtests.sink:{attribute}", "--host", "{host}",
-        "--port", "{port}", "--no-access-log", "--log-level", "warning",
-    ]  # fmt: skip
+    command = [sys.executable, "-m", "loadtests.sink", kind, "{host}", "{port}"]
     requirements = "services/requirements.txt"
     return App(name, command=command, health="/healthz", requirements=requirements, inbox=inbox)
 

@@ -114,7 +114,7 @@ def _table(profile: Profile, elapsed: float, names: Mapping[str, Mapping[str, fl
 
 
 def _print(result: Mapping[str, Any]) -> None:
-    from harness.load.report import warmup_said
+    from harness.load.page import warmup_said
 
     table = Table(box=None, title="milliseconds from when it was due", title_justify="left")
     for column in ("", "answered", "failed or lost", "mean", "p50", "p99", "p99.9"):

@@ -142,11 +142,22 @@ class References:
         program = [sys.executable, "-m", "harness.load.references", *words]
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
-                mortal([*program, f"{profile.seconds}", str(self._file)]), stderr=log
+                mortal([*program, f"{profile.seconds}", str(self._file)]),
+                stdin=subprocess.PIPE,
+                stderr=log,
             )
+
+    def begin(self) -> None:
+        """Now that the load does; once."""
+        assert self._process.stdin is not None
+        if not self._process.stdin.closed:
+            with contextlib.suppress(BrokenPipeError):  # it has crashed, which `finish` tells
+                self._process.stdin.write(b"begin\n")
+                self._process.stdin.close()
 
     def finish(self, collector: Collector, patience: float = 30.0) -> Mark:
         """Wait for its end, add what it has measured, and say whether it is all of it."""
+        self._hang_up()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(patience)
         running = self._process.poll() is None
@@ -162,7 +173,13 @@ class References:
 
     def close(self) -> None:
         """End it, however far it is."""
+        self._hang_up()
         end(self._process)
+
+    def _hang_up(self) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
 
 
 def end(process: subprocess.Popen[str] | subprocess.Popen[bytes], patience: float = LAST) -> None:

@@ -14,6 +14,9 @@ from harness.load.overheads import Overhead
 BUSY, LATE, ACHIEVED, MOVED = 80.0, 2.0, 0.99, 0.25
 """Percent of a core, milliseconds, share, share: beyond these a run says nothing."""
 
+SOME = 4
+"""Names that a headline has room for."""
+
 
 @dataclass(frozen=True)
 class Mark:
@@ -177,12 +180,17 @@ def verdict(result: Mapping[str, Any]) -> tuple[int, str]:
         return 4, f"The run was cut short: {result['died'].splitlines()[0]}"
     broken = [each["name"] for each in result["thresholds"] if not each["met"]]
     void = [each["name"] for each in result["validity"] if not each["met"]]
-    said = f"void ({', '.join(void)}): its figures say nothing" if void else "valid"
+    said = f"void ({_some(void)}): its figures say nothing" if void else "valid"
     if broken:
-        return 1, f"Budgets were not kept: {', '.join(broken)}. The run is {said}."
+        return 1, f"Budgets were not kept: {_some(broken)}. The run is {said}."
     if void:
         return 4, f"The run is {said}."
     return 0, "The run is valid and has kept its budgets."
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - SOME
+    return ", ".join(names[:SOME]) + (f" and {more} more" if more > 0 else "")
 
 
 def knee(rows: Sequence[tuple[float, float]]) -> float | None:

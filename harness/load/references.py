@@ -5,6 +5,8 @@
 Events by Kafka's own client to a consumer of Kafka's own, and timers of asyncio: each due at times
 of its own like the load's. What was measured goes to the file as JSON; when anything went wrong, it
 is of what came until then, the last line of standard error says what, and the exit code is 1.
+It gets ready, and begins when a line comes in on standard input: with the load, so that both have
+the same seconds.
 """
 
 from __future__ import annotations
@@ -42,13 +44,15 @@ def main(brokers: str, topic: str, rate: float, seconds: float, file: Path) -> s
     take_precedence()  # as the generator does, or the two could not be compared
     collector = Collector()
     raw = RawKafka(collector, brokers, topic, seconds)
-    threads = [
-        threading.Thread(target=raw.guarded, args=[raw.consume]),
-        threading.Thread(target=raw.guarded, args=[raw.produce, rate]),
-    ]
-    for thread in threads:
-        thread.start()
-    asyncio.run(_timers(collector, rate, seconds))
+    consuming = threading.Thread(target=raw.guarded, args=[raw.consume])
+    consuming.start()
+    if not sys.stdin.readline():
+        raw.fail("the load never began")
+    producing = threading.Thread(target=raw.guarded, args=[raw.produce, rate])
+    producing.start()
+    threads = (consuming, producing)
+    if not raw.error:
+        asyncio.run(_timers(collector, rate, seconds))
     for thread in threads:
         thread.join()
     collector.close()
@@ -73,11 +77,13 @@ class RawKafka:
         try:
             work(*arguments)
         except Exception as error:  # noqa: BLE001 - told, whatever it is
-            self.error = self.error or f"{type(error).__name__}: {error}"
-        finally:
-            if self.error:
-                self._over.set()
-                self._assigned.set()
+            self.fail(f"{type(error).__name__}: {error}")
+
+    def fail(self, error: str) -> None:
+        """Note what went wrong first, and end both threads."""
+        self.error = self.error or error
+        self._over.set()
+        self._assigned.set()
 
     def produce(self, rate: float) -> None:
         """Each event when it is due, once there is somebody to read it."""

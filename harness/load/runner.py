@@ -71,9 +71,8 @@ class LoadRun:
         self._profile = profile
         self._locustfile = locustfile
         self._budgets = budgets or {}
-        self._options: dict[str, Any] = {
-            "processes": processes, "progress": progress, "grace": grace,
-        }  # fmt: skip
+        self._progress = progress
+        self._options: dict[str, Any] = {"processes": processes, "grace": grace}
         self._marks: list[Mark] = []
 
     def run(self) -> dict[str, Any]:
@@ -126,9 +125,17 @@ class LoadRun:
         raw = (
             References(self._brokers(), self._profile, folder) if self._profile.raw_kafka else None
         )
+        told = self._progress
+
+        def progress(elapsed: float, names: Mapping[str, Mapping[str, float]]) -> None:
+            if raw is not None:
+                raw.begin()
+            told(elapsed, names)
+
         generator = Generator(
-            self._profile, self._locustfile, folder, variables, guard=self._death, **self._options
-        )
+            self._profile, self._locustfile, folder, variables,
+            guard=self._death, progress=progress, **self._options,
+        )  # fmt: skip
         try:
             died = generator.run(collector)
             collector.close()

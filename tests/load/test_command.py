@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -279,13 +280,14 @@ def test_a_stack_that_dies_on_the_way_is_told_with_what_was_measured(tmp_path: P
     )  # fmt: skip
     settings = Settings.load(runtime="processes", broker="kafka")
     with running(load, settings) as stack:
+        killed = threading.Event()
 
-        def kill(elapsed: float, _names: object) -> None:
-            if elapsed > 4 and not killed.is_set():
+        def kill(_elapsed: float, names: Mapping[str, Mapping[str, float]]) -> None:
+            begun = all(names.get(each, {}).get("ok", 0) > 40 for each in ("publish", "floor"))
+            if begun and not killed.is_set():
                 killed.set()
                 stack.instances["broker"].kill()  # type: ignore[attr-defined]  # of processes
 
-        killed = threading.Event()
         result = LoadRun(stack, profile, ROOT / "loadtests" / "locustfile.py", progress=kill).run()
 
     assert "broker exited" in result["died"]

@@ -190,6 +190,8 @@ def test_references_that_were_not_measured_are_told(
     """One crashes, one has no broker: the run has no references, and says so."""
     profile = Profile(name="x", rates={}, steps=(Step(1, 1),), raw_kafka=raw)
 
-    mark = References(f"127.0.0.1:{free_port()}", profile, tmp_path).finish(Collector(), patience)
+    raw_kafka = References(f"127.0.0.1:{free_port()}", profile, tmp_path)
+    raw_kafka.begin()
+    mark = raw_kafka.finish(Collector(), patience)
 
     assert ("references", False, True) == (mark.name, mark.met, said in mark.fact), mark.fact

@@ -45,10 +45,11 @@ from harness.load.outcomes import (
     settle,
 )
 from harness.load.overheads import bounds, overhead
+from harness.load.page import errors_of, floor_said, page, warmup_said
 from harness.load.pairs import ACKNOWLEDGED, DELIVERED, FLOOR, TIMER, pairs_of
 from harness.load.profile import Profile, read_profile
 from harness.load.ranks import ranked
-from harness.load.report import hdr_log, junit, page, warmup_said, write_all
+from harness.load.report import hdr_log, junit, write_all
 from harness.load.result import (
     COLUMNS,
     began,
@@ -700,7 +701,7 @@ def test_a_report_is_whole_and_needs_nothing_else(tmp_path: Path) -> None:
     html = written[0].read_text()
     assert not re.search(r"(src|href)=|url\(|@import", html)
     assert "a &lt;test&gt;" in html
-    assert html.count("<svg") == 6
+    assert html.count("<svg") == 6  # by percentile, by second, requests, CPU, memory, lag
     assert result()["names"].keys() == read_result(written[1])["names"].keys()
     assert not list((tmp_path / "out").glob(".*"))
 
@@ -709,8 +710,69 @@ def test_a_void_run_and_an_empty_one_have_a_page(tmp_path: Path) -> None:
     """A stack that died at once has measured nothing."""
     dead = {**result(), "names": {}, "ledgers": {}, "valid": False, "died": "broker exited"}
 
-    assert "broker exited" in page(dead)
+    assert "The run was cut short: broker exited" in page(dead)
     assert "nothing was measured" in page(dead)
+    assert ["broker exited"] == [
+        each.get("message") for each in ElementTree.fromstring(junit(dead)).iter("failure")
+    ][1:]
+
+
+def test_the_page_says_what_the_exit_code_says() -> None:
+    """A run that is valid and has broken a budget does not begin with a tick."""
+    broken, fine = result(), {**result(), "thresholds": []}
+
+    assert '<p class="verdict no">Budgets were not kept: errors. The run is valid.' in page(broken)
+    assert '<p class="verdict yes">The run is valid and has kept its budgets.' in page(fine)
+
+
+def test_the_page_names_what_was_lost_and_what_it_was_compared_with() -> None:
+    """Ids, and the changes beyond noise."""
+    changes = [{**vars(each), "verdict": each.verdict} for each in compare(result(), result(0.003))]
+    compared = {"with": "2029-01-01", "changes": changes, "problem": ""}
+
+    html = page({**result(0.003), "comparison": compared})
+
+    assert "<code>a-1</code>" in html
+    assert "Compared with 2029-01-01" in html
+    assert '<td class="no">slower</td>' in html
+    assert "not compared: void." in page(
+        {**result(), "comparison": {**compared, "problem": "not compared: void"}}
+    )
+
+
+def test_failures_are_a_table_and_a_chart() -> None:
+    """Each error with its count and share; seconds of the axis that all charts have."""
+    collector = measured(900)
+    for number in range(9):
+        collector.missed("publish", 1003 + number / 10, "Timeout: <x>")
+    names = figures(collector, 1)
+
+    html = page({**result(), "names": names})
+
+    assert [("publish", "Timeout: <x>", 9, 9 / 800)] == errors_of(names)
+    assert "<code>Timeout: &lt;x&gt;</code>" in html
+    assert html.count("<svg") == 7
+    ticks = set(re.findall(r"(\d+) s</text>", html))
+    assert {"0", "2", "4", "6", "8"} == ticks
+    # All of them but the one by percentile.
+    assert 6 == html.count("<title>warm-up: not counted</title>")
+
+
+def test_what_is_below_the_floor_is_told() -> None:
+    """The sentence is of the table's own figures; outcomes and references are no requests."""
+    collector = measured(300, 0.002, "floor")
+    for name, took in (("slow", 0.004), ("quick", 0.001)):
+        collector.absorb(measured(300, took, name).drain())
+    collector.took("seen", 1001.0, 0.0001)
+
+    names = figures(collector, 0)
+    assert "Below it: quick (1.00 ms)" in floor_said(names)
+    assert "slow" not in floor_said(names)
+    assert "seen" not in floor_said(names)
+    del names["quick"]
+    assert floor_said(names).endswith("No request of this run was below it.")
+    del names["floor"]
+    assert floor_said(names) == ""
 
 
 def test_a_budget_that_was_not_kept_is_a_failure_for_ci() -> None:

@@ -1,0 +1,208 @@
+"""A run as a page: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+
+from harness.load.charts import HALF, Points, Span, over_time, percentiles
+from harness.load.judgement import verdict
+from harness.load.pairs import FLOOR
+from harness.load.result import COLUMNS, TRAFFIC
+
+FIRST = (
+    "publish to handler", "raw Kafka to consumer", "publish", "invoke by two sidecars",
+    "invoke directly", "page creates a task", "job due-time error", "floor",
+)  # fmt: skip
+"""What charts show first."""
+
+SHOWN = 8
+"""Lines that one chart holds, and names that have a chart of their own."""
+
+NOMINAL, DUE, ANSWERED, FAILED = "nominal rate", "due", "answered", "failed"
+
+Result = Mapping[str, Any]
+
+
+def page(result: Result) -> str:
+    """The whole page."""
+    text = files(__package__).joinpath("report.html.j2").read_text()
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    code, headline = verdict(result)
+    return environment.from_string(text).render(
+        result=_Defaults.wrap(result),
+        good=code == 0,
+        headline=headline,
+        warmup=warmup_said(result),
+        floor=floor_said(result["names"]),
+        errors=errors_of(result["names"]),
+        names=_ranked(result["names"]),
+        **_charts(result, _span(result)),
+    )
+
+
+def _span(result: Result) -> Span:
+    """From the first request to the last one that was due, or to where the run was cut short."""
+    profile, names = result["profile"], result["names"]
+    planned = sum(step["seconds"] for step in profile["steps"])
+    seen = [row[0] + 1 for each in names.values() for row in each["traffic"] if row[1]]
+    return Span(min(planned, max(seen, default=planned)), profile["warmup"])
+
+
+def _charts(result: Result, span: Span) -> dict[str, Any]:
+    names = _ranked(result["names"])
+    shown = {name: row for name, row in names.items() if row.get("curve")}
+    shown = dict([*shown.items()][:SHOWN])
+    sent = [row for row in names.values() if row["kind"] == "request"]
+    processes = _heaviest(result["processes"])
+    lines = {**result["generator"], **{n: _column(rows, 1) for n, rows in processes.items()}}
+    memory = {n: [(at, rss / 1e6) for at, _, rss in rows] for n, rows in processes.items()}
+    return {
+        "percentiles": percentiles({name: row["curve"] for name, row in shown.items()}),
+        "latency": [
+            (name, over_time(_latency(row, span), "ms", span, logarithmic=True, width=HALF))
+            for name, row in shown.items()
+        ],
+        "throughput": over_time(
+            _throughput(sent, result, span), "a second", span, dashed=[NOMINAL]
+        ),
+        "failures": over_time(_failures(names, span), "a second", span),
+        "cpu": over_time(_within(lines, span), "%", span),
+        "memory": over_time(_within(memory, span), "MB", span),
+        "consumer_lag": over_time(
+            _within(_farthest(result["consumer_lag"]), span), "records", span
+        ),
+    }
+
+
+def _ranked(names: Result) -> dict[str, Any]:
+    """The names that are looked at first are first."""
+    order = {name: number for number, name in enumerate(FIRST)}
+    return dict(sorted(names.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
+
+
+def _latency(row: Result, span: Span) -> dict[str, Points]:
+    return {
+        figure: [(s[0], s[COLUMNS.index(figure)]) for s in row["seconds"] if s[0] <= span.end]
+        for figure in ("p50", "p90", "p99")
+    }
+
+
+def _throughput(sent: Sequence[Result], result: Result, span: Span) -> dict[str, Points]:
+    """What was to come on average, what was drawn from that, and what became of it."""
+    totals: dict[int, list[int]] = {}
+    for row in sent:
+        for second, *counts in row["traffic"]:
+            sums = totals.setdefault(second, [0] * len(counts))
+            totals[second] = [a + b for a, b in zip(sums, counts, strict=True)]
+    kinds = {DUE: "offered", ANSWERED: "ok", FAILED: "failed"}
+    measured = {
+        title: [
+            (second, totals[second][TRAFFIC.index(kind) - 1])
+            for second in sorted(totals)
+            if second < span.end
+        ]
+        for title, kind in kinds.items()
+    }
+    return {NOMINAL: _nominal(result["profile"]), **measured}
+
+
+def _nominal(profile: Result) -> Points:
+    """The steps of the profile, as a line."""
+    rate, begun, line = sum(profile["rates"].values()), 0.0, []
+    for step in profile["steps"]:
+        line += [(begun, rate * step["rate"]), (begun + step["seconds"], rate * step["rate"])]
+        begun += step["seconds"]
+    return line
+
+
+def _failures(names: Result, span: Span) -> dict[str, Points]:
+    """Of names that have any, refused and lost ones too, in every second of theirs."""
+    found = {}
+    for name, row in names.items():
+        points = [(s[0], s[3] + s[4]) for s in row["traffic"] if s[0] <= span.end]
+        if any(count for _, count in points):
+            found[name] = points
+    return dict([*found.items()][:SHOWN])
+
+
+def _within(lines: Mapping[str, Points], span: Span) -> dict[str, Points]:
+    return {name: [(x, y) for x, y in points if x <= span.end] for name, points in lines.items()}
+
+
+def _column(rows: Sequence[Sequence[float]], number: int) -> Points:
+    return [(row[0], row[number]) for row in rows]
+
+
+def _farthest(lags: Result) -> dict[str, Points]:
+    """The groups that were farthest behind."""
+    most = {group: max((behind for _, behind in rows), default=0) for group, rows in lags.items()}
+    return {group: lags[group] for group in sorted(most, key=lambda each: -most[each])[:SHOWN]}
+
+
+def _heaviest(processes: Result) -> dict[str, Any]:
+    """The processes that have used most."""
+    used = {
+        name: sum(percent for _, percent, _ in each["samples"]) for name, each in processes.items()
+    }
+    chosen = sorted(used, key=lambda name: -used[name])[: SHOWN - 2]
+    return {name: processes[name]["samples"] for name in chosen}
+
+
+def errors_of(names: Result) -> list[tuple[str, str, int, float]]:
+    """Name, error, how often, and its share of what was due; the most frequent first."""
+    rows = [
+        (name, error, count, count / row["offered"] if row["offered"] else 1.0)
+        for name, row in names.items()
+        for error, count in row["errors"].items()
+    ]
+    return sorted(rows, key=lambda row: -row[2])
+
+
+def floor_said(names: Result) -> str:
+    """What the floor is, and what of the table is below it."""
+    if FLOOR not in names or "p50" not in (names[FLOOR].get("intended") or {}):
+        return ""
+    least = names[FLOOR]["intended"]["p50"]
+    requests = {
+        name: row["intended"]["p50"]
+        for name, row in names.items()
+        if row["kind"] == "request" and name != FLOOR and "p50" in (row.get("intended") or {})
+    }
+    below = [f"{name} ({p50:.2f} ms)" for name, p50 in requests.items() if p50 < least]
+    said = (
+        "The floor is a server that does nothing, asked by the same generator in the same seconds: "
+        f"{least:.2f} ms at p50."
+    )
+    if below:
+        return f"{said} Below it: {', '.join(below)}: what they took was mostly the generator's."
+    return f"{said} No request of this run was below it."
+
+
+def warmup_said(result: Result) -> str:
+    """What no figure counts: one sentence, the same on the page and on the terminal."""
+    rows = [row["warmup"] for row in result["names"].values() if row["kind"] == "request"]
+    offered, failed = (sum(row[key] for row in rows) for key in ("offered", "failed"))
+    return (
+        f"Not counted: the first {result['profile']['warmup']:g} s (warm-up), {offered} requests, "
+        f"{failed} of them failed. What became of acknowledged requests is of the whole run."
+    )
+
+
+class _Defaults(dict[str, Any]):
+    """A mapping whose missing keys are nothing, for a template."""
+
+    @classmethod
+    def wrap(cls, value: Any) -> Any:
+        """The same, all the way down."""
+        if isinstance(value, Mapping):
+            return cls({key: cls.wrap(each) for key, each in value.items()})
+        return [cls.wrap(each) for each in value] if isinstance(value, list) else value
+
+    def __missing__(self, key: str) -> None:
+        return None
