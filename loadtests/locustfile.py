@@ -33,9 +33,9 @@ if find_spec("dapr") is not None:
 
 
 class Invoke(dapr_users.Invoke):
-    """The sink's echo, by two sidecars and directly."""
+    """A kilobyte of an app, by two sidecars and directly."""
 
-    app, callee, path = "frontend", "load-sink", "/echo"
+    app, callee, path = "frontend", "load-echo", "/echo"
 
 
 class State(dapr_users.State):

@@ -20,7 +20,6 @@ import h11
 
 Row = list[Any]
 
-ECHO = b"x" * 1024
 PAGE = 20_000
 """Rows that one answer holds."""
 
@@ -68,8 +67,6 @@ class Sink:
         if path == "/received":
             since = int(parse_qs(query)["since"][0])
             return 200, json.dumps(self.received[since : since + PAGE]).encode()
-        if path == "/echo":
-            return 200, ECHO
         known = path in ("/load", "/healthz") or path.startswith(("/job/", "/actors/"))
         return (200 if known else 404), b"{}"
 

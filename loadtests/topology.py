@@ -7,6 +7,8 @@ import sys
 from harness import App
 from scenarios.topology import TOPICS, todo
 
+REQUIREMENTS = "services/requirements.txt"
+
 
 def sink(name: str, kind: str, *, inbox: bool = False) -> App:
     """An app that notes when something reaches it.
@@ -17,13 +19,23 @@ def sink(name: str, kind: str, *, inbox: bool = False) -> App:
         inbox: record what its sidecar delivers.
     """
     command = [sys.executable, "-m", "loadtests.sink", kind, "{host}", "{port}"]
-    requirements = "services/requirements.txt"
-    return App(name, command=command, health="/healthz", requirements=requirements, inbox=inbox)
+    return App(name, command=command, health="/healthz", requirements=REQUIREMENTS, inbox=inbox)
 
+
+ECHO = App(
+    "load-echo",
+    command=[
+        sys.executable, "-m", "uvicorn", "loadtests.echo:app", "--host", "{host}",
+        "--port", "{port}", "--no-access-log", "--log-level", "warning",
+    ],
+    health="/healthz",
+    requirements=REQUIREMENTS,
+)  # fmt: skip
+"""An app that is called, by two sidecars and directly."""
 
 SINK = sink("load-sink", "app")
 RAW = "load-raw:3"
-load = todo(inbox=False, topics=[*TOPICS, "load:3", RAW], more=[SINK])
+load = todo(inbox=False, topics=[*TOPICS, "load:3", RAW], more=[SINK, ECHO])
 watched = todo(
     inbox=False,
     topics=[*TOPICS, "load:3", "load-watched:3", RAW],

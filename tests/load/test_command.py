@@ -53,6 +53,7 @@ def test_the_smoke_profile_ends_with_a_whole_report(tmp_path: Path, runtime: str
     out = tmp_path / "out"
     done = run(tmp_path, "smoke", "--runtime", runtime, "--broker", "kafka", "--out", str(out))
 
+    assert (out / "smoke.json").is_file(), done.stderr
     result = json.loads((out / "smoke.json").read_text())
     assert set(result["names"]) == NAMES, done.stderr
     assert {} == {name: row["errors"] for name, row in result["names"].items() if row["errors"]}
