@@ -183,22 +183,33 @@ class Sidecar(Plain):
         return flags
 
     def _configuration(self, book: Book) -> str:
-        """Name resolution by a file: mDNS fails in VPNs, containers and CI.
+        """Name resolution by a file: mDNS fails in VPNs, containers and CI."""
+        return configuration_text(str(book.shared(NAMES, self.name) / "names.db"))
 
-        An entry is renewed every updateInterval - timeout and good for updateInterval: with 2 s and
-        1 s, calls failed whenever a machine was busy for a second (components-contrib 1.18.3).
-        """
-        file = str(book.shared(NAMES, self.name) / "names.db")
-        lasting = {"updateInterval": "30s", "timeout": "25s", "busyTimeout": "5s"}
-        names = {"connectionString": file, **lasting}
-        resolution = {"component": "sqlite", "version": "v1", "configuration": names}
-        body = {
-            "apiVersion": "dapr.io/v1alpha1",
-            "kind": "Configuration",
-            "metadata": {"name": "harness"},
-            "spec": {"nameResolution": resolution},
-        }
-        return str(yaml.safe_dump(body, sort_keys=False))
+
+def configuration_text(names_file: str) -> str:
+    """The Configuration of every sidecar: names are resolved by a SQLite file that all share.
+
+    An entry is renewed every updateInterval - timeout and good for updateInterval: with 2 s and
+    1 s, calls failed whenever a machine was busy for a second (components-contrib 1.18.3). The
+    hourly clean-up of that version deletes the fresh entries instead of the old ones, and each
+    sidecar then ends with "Host registration lost", so it is switched off.
+    """
+    names = {
+        "connectionString": names_file,
+        "updateInterval": "30s",
+        "timeout": "25s",
+        "busyTimeout": "5s",
+        "cleanupInterval": "0",
+    }
+    resolution = {"component": "sqlite", "version": "v1", "configuration": names}
+    body = {
+        "apiVersion": "dapr.io/v1alpha1",
+        "kind": "Configuration",
+        "metadata": {"name": "harness"},
+        "spec": {"nameResolution": resolution},
+    }
+    return str(yaml.safe_dump(body, sort_keys=False))
 
 
 @dataclass

@@ -1,0 +1,72 @@
+"""Claims about the resolver of names by SQLite, on sidecars without anything else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import Settings
+from harness.deadline import Deadline, Observation, poll
+from harness.launch import Launch
+from harness.nodes.sidecar import configuration_text
+from harness.provision.toolbox import Toolbox
+from harness.runtime.instance import ProcessInstance
+from harness.runtime.processes import ProcessRuntime
+
+pytestmark = pytest.mark.real
+
+CLEANED = "Schedule expired data clean up every"
+REGISTERED = "Initialized name resolution to sqlite"
+LOST = "Host registration lost"
+
+
+@pytest.fixture
+def runtime() -> Iterator[ProcessRuntime]:
+    with ProcessRuntime({"PATH": os.environ["PATH"], "DAPR_HOST_IP": "127.0.0.1"}) as opened:
+        yield opened
+
+
+def sidecar(runtime: ProcessRuntime, name: str, interval: str) -> ProcessInstance:
+    """A daprd with the harness's Configuration, in which minutes became seconds."""
+    text = configuration_text(str(runtime.folder / f"{name}.db"))
+    for old, new in (("30s", "4s"), ("25s", "3s"), ("'0'", f"'{interval}'")):
+        assert text.count(f": {old}\n") == 1, text
+        text = text.replace(f": {old}\n", f": {new}\n")
+    flags = ("dapr-http-port", "dapr-grpc-port", "dapr-internal-grpc-port", "metrics-port")
+    ports = [runtime.reserve().port for _ in flags]
+    argv = [f"--{flag}={port}" for flag, port in zip(flags, ports, strict=True)]
+    argv += [f"--app-id={name}", "--config=names.yaml", "--resources-path=resources"]
+    daprd = str(Toolbox(Settings.load()).path("daprd"))
+    files = {"names.yaml": text, "resources/.keep": ""}
+    return runtime.start(Launch(name, (daprd, *argv), ports=tuple(ports), files=files))
+
+
+def says(instance: ProcessInstance, words: str) -> Observation:
+    text = instance.log.read_text()
+    return Observation(words in text, text)
+
+
+def require(instance: ProcessInstance, words: str) -> None:
+    assert (seen := poll(lambda: says(instance, words), Deadline(60))).ok, seen.fact
+
+
+def test_a_clean_up_of_names_ends_the_sidecar_and_ours_has_none(runtime: ProcessRuntime) -> None:
+    """It deletes what is fresh (components-contrib 1.18.3); by default it comes after an hour."""
+    ours = sidecar(runtime, "ours", "0")
+    cleaned = sidecar(runtime, "cleaned", "1s")
+
+    require(cleaned, CLEANED)
+    require(cleaned, LOST)
+    require(ours, REGISTERED)
+
+    assert poll(lambda: Observation(cleaned.exit_code is not None), Deadline(30)).ok
+    assert not says(ours, CLEANED).ok
+    assert ours.exit_code is None
+
+
+def test_the_claim_is_about_the_file_that_sidecars_get() -> None:
+    """Nothing but 0 switches it off, and nothing else may stand there."""
+    assert "cleanupInterval: '0'\n" in configuration_text(str(Path("names.db")))
