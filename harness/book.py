@@ -91,7 +91,7 @@ class StackBook:
     def folder(self, node: str) -> Path:
         """The node's own folder on the machine, which dies with the stack."""
         folder = self._folder / "nodes" / node
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
 
     def home(self, node: str) -> PurePath:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.private import open_private
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -51,6 +53,6 @@ class Journal:
             self._entries.append(entry)
             if self._path is not None:
                 row = {"at": entry.at, "kind": kind, "node": node, **facts}
-                with self._path.open("a") as file:
+                with open_private(self._path, "a") as file:
                     file.write(json.dumps(row, default=str) + "\n")
         return entry

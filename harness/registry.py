@@ -19,7 +19,11 @@ from harness.errors import ConfigError, TeardownError, Unavailable, did_you_mean
 from harness.files import write_private
 from harness.reading import read_text
 from harness.runtime.proc import born, wait_gone
+from harness.runtime.tree import send, state_of
 from harness.stack import Stack
+
+ENDING = 30.0
+"""Seconds that a supervisor may take to end a stack; it kills what has not ended after one."""
 
 
 @dataclass(frozen=True)
@@ -216,9 +220,15 @@ class Registry:
         """
         found = self.require(name)
         os.kill(found.supervisor, signal.SIGTERM)
-        if not wait_gone(found.supervisor, 20):
+        # It may have been stopped, by whomever.
+        send(found.supervisor, signal.SIGCONT)
+        if not wait_gone(found.supervisor, ENDING):
             raise TeardownError(
-                f"the supervisor of {name!r} (pid {found.supervisor}) did not end", budget=20
+                f"the supervisor of {name!r} (pid {found.supervisor}) did not end",
+                last=f"the state of its process: {state_of(found.supervisor)}",
+                budget=ENDING,
+                hint=f"look at {found.folder}/logs; kill -9 {found.supervisor} ends it, and "
+                "`dapr-harness down --stale` removes what it leaves",
             )
         self.forget(name)
         return found

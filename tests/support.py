@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.deadline import Check, Deadline, Observation, poll
-from harness.endpoint import LOOPBACK
 from harness.launch import Launch
 from harness.nodes.base import Plain
 from harness.topology import HOST, Book
@@ -55,12 +53,6 @@ class Fake(Plain):
 
     def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
         return self.values
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody has just now."""
-    with socket.create_server((LOOPBACK, 0)) as found:
-        return int(found.getsockname()[1])
 
 
 def project(folder: Path, **files: str) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from harness.cli.console import out, print_json
 from harness.cli.state import opened
 from harness.errors import HarnessError, TeardownError
 from harness.registry import Registry, UpStack
-from harness.runtime.folder import dead_run_folders
+from harness.runtime.folder import clear_run_folder, dead_run_folders
 from harness.settings import Settings
 
 
@@ -57,8 +56,7 @@ def clear_stale(settings: Settings, *, as_json: bool) -> None:
 
         with Engine() as engine:
             problems += sweep(engine, run)
-    for folder in found.folders:
-        shutil.rmtree(folder, ignore_errors=True)
+    problems += filter(None, map(clear_run_folder, found.folders))
     for name in found.stacks:
         registry.forget(name)
     if problems:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import signal
 import time
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -14,6 +13,7 @@ import httpx
 import typer
 from rich.table import Table
 
+from harness.cli import interrupts
 from harness.cli.console import Climbing, Steps, err, out, print_json
 from harness.cli.leftovers import clear_stale, container_states
 from harness.cli.state import opened
@@ -71,7 +71,7 @@ def up(
         with climbing.shown():
             stack.start()
         if not attach:
-            _settle()
+            interrupts.settle()
         found = registry.record(stack, name) if attach else registry.adopt(stack, name)
         if attach:
             cleanup.callback(registry.forget, name)
@@ -151,13 +151,6 @@ def logs(
             if not found.alive:
                 err.print(f"stack {name!r} has ended")
                 return
-
-
-def _settle() -> None:
-    """From here on the stack will be up. An interrupt between letting it go and the exit would
-    tell that everything was ended while it is not; all that is left takes milliseconds."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
 
 
 def _announce(found: UpStack, stack: Stack, *, timings: bool, as_json: bool) -> None:

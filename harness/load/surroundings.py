@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from harness.deadline import Deadline, Observation, poll
 from harness.endpoint import LOOPBACK, Endpoint
 from harness.load.result import Row
 from harness.loopback import ask
+from harness.ports import free_port
 from harness.ready.tcp import TcpCheck
 from harness.stack import Stack
 
@@ -26,8 +26,7 @@ DRAIN = 15.0
 @contextlib.contextmanager
 def null_server() -> Iterator[Endpoint]:
     """A server that does nothing, on this machine, for as long as inside."""
-    with socket.create_server((LOOPBACK, 0)) as found:
-        endpoint = Endpoint(LOOPBACK, found.getsockname()[1])
+    endpoint = Endpoint(LOOPBACK, free_port())
     program = Path(__file__).with_name("null_server.py")
     with subprocess.Popen([sys.executable, str(program), str(endpoint)]) as server:
         try:

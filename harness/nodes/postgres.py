@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,15 +19,19 @@ from harness.topology import HOST, Book, Resource
 if TYPE_CHECKING:
     from psycopg.sql import Composed
 
-FAST = {
+DEFAULTS = {
+    # The kernel keeps what was written when a process dies; only the machine's own crash loses it.
     "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
     "max_connections": "200",
     "shared_buffers": "32MB",
 }
-"""A test database outlives a crash of its clients, not a crash of the machine."""
+"""Server parameters. Whatever process is killed, nothing that was acknowledged is lost: so neither
+``synchronous_commit`` nor ``full_page_writes`` is off (a process killed within a write leaves half
+a page). A crash of the machine loses the database, which is a test's."""
 
+MAPPED = {"dynamic_shared_memory_type": "mmap"}
+"""Shared memory in files of the data folder, which go with it; those in /dev/shm outlive a server
+that was killed. What the manual says against it (writes to the disk) does not weigh here."""
 
 TABLE = "metadataTableName"
 
@@ -40,6 +44,10 @@ class Postgres(Plain):
         databases: created before anything connects.
         name: the node's name; it exports ``<name>.dsn`` (of the first database), ``.host``,
             ``.port``, ``.user``, ``.password`` and ``.database``.
+        parameters: server parameters by name, over those of the harness. Faster ones have their
+            price: ``synchronous_commit: "off"`` loses the last commits that were acknowledged (up
+            to 0.6 s of them) when the server or any one of its processes is killed, and
+            ``full_page_writes: "off"`` may leave a page half written then.
     """
 
     tools = ("postgres",)
@@ -47,11 +55,13 @@ class Postgres(Plain):
     databases: tuple[str, ...] = ("app",)
     name: str = "postgres"
     port: int | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     def plan(self, book: Book) -> Launch:
         """The server on a copy of a prepared data folder; in a container, on the image's own."""
         listen = book.listen(self.name, wanted=self.port)
-        options = {"listen_addresses": listen.host, "port": str(listen.port), **FAST}
+        options = {"listen_addresses": listen.host, "port": str(listen.port)}
+        options |= DEFAULTS | dict(self.parameters)
         plan = self._container if book.inside(self.name) else self._process
         return plan(book, options)
 
@@ -72,7 +82,8 @@ class Postgres(Plain):
 
     def _process(self, book: Book, options: Mapping[str, str]) -> Launch:
         # A socket's path must fit into 107 bytes, which a long TMPDIR does not leave.
-        flags = _flags({**options, "unix_socket_directories": ""})
+        own = {"unix_socket_directories": "", **MAPPED}
+        flags = _flags(own | dict(options))
         home = book.home(self.name)
         return Launch(
             name=self.name,

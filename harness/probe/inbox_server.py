@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -99,7 +100,7 @@ class Proxy:
     def __init__(self, app: tuple[str, int] | None, record: Path) -> None:
         self.app = app
         self.path = record
-        self.record = record.open("a", buffering=1)
+        self.record = open(record, "a", buffering=1, opener=_private)  # noqa: SIM115 - kept
         self.rules: list[Rule] = []
         self.idle: list[Link] = []
 
@@ -220,6 +221,11 @@ class Proxy:
             self.idle.append(link)
         else:
             link.writer.close()
+
+
+def _private(path: str, flags: int) -> int:
+    """Open for the owner alone: bodies of events and mails are in it."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def row_of(method: str, path: str, body: bytes) -> dict[str, Any]:

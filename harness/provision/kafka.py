@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from typing import Any
 from harness.deadline import Deadline, Observation, poll
 from harness.endpoint import LOOPBACK
 from harness.errors import LaunchError, Unavailable
+from harness.ports import free_port
 from harness.provision.child import mortal
 from harness.provision.java import java_major
 from harness.provision.progress import Progress, size_of, step
@@ -199,7 +199,7 @@ def _prepare(target: Path, jars: Path, java: Path, major: int) -> None:
     # A link: the class path is resolved, so that the recorded one is valid at the final place.
     (target / "jars").symlink_to(Path("..") / jars.name / "jars")
     (target / "log4j2.yaml").write_text(LOGGING)
-    client, controller = _free_ports()
+    client, controller = free_port(), free_port()
     config = target / "server.properties"
     listeners = Listeners(LOOPBACK, f"{LOOPBACK}:{client}", controller)
     config.write_text(properties(listeners, target / "data"))
@@ -268,11 +268,3 @@ def _exercise(brokers: str, broker: subprocess.Popen[bytes], log: Path) -> None:
     consumer.close()
     next(iter(admin.delete_consumer_groups(["prepare"]).values())).result()
     next(iter(admin.delete_topics(["prepare"]).values())).result()
-
-
-def _free_ports() -> tuple[int, int]:
-    """Two ports for the one broker that runs without a stack, and so without a supervisor."""
-    with socket.socket() as one, socket.socket() as two:
-        one.bind((LOOPBACK, 0))
-        two.bind((LOOPBACK, 0))
-        return one.getsockname()[1], two.getsockname()[1]

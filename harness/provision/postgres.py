@@ -13,6 +13,7 @@ from pathlib import Path
 
 from harness.errors import LaunchError, Unavailable
 from harness.files import copy_tree
+from harness.private import PASSABLE, private_folder
 from harness.provision.progress import Progress, size_of, step
 from harness.provision.store import Store
 
@@ -79,8 +80,7 @@ def _reachable(install: Path, version: str) -> Path:
     """
     if os.geteuid() != 0 or _open_to_all(install):
         return install
-    public = Path(tempfile.gettempdir()) / "dapr-harness-0"
-    public.mkdir(mode=0o711, exist_ok=True)
+    public = private_folder(Path(tempfile.gettempdir()) / "dapr-harness-0", PASSABLE)
     name = f"postgres-{version}-install"
     copy = Store(public).make(name, lambda target: copy_tree(install, target))
     copy.chmod(0o755)

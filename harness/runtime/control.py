@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -14,7 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InstanceDied, LaunchError, TeardownError
-from harness.runtime import supervisor
+from harness.private import open_private
+from harness.runtime import supervisor, tree
+from harness.runtime.folder import clear_run_folder
+
+ANSWERING = 30.0
+"""Seconds in which a supervisor must answer; it takes milliseconds."""
 
 STOPPING = 60.0
 """Seconds that a supervisor may take to end everything; it kills after one."""
@@ -49,21 +56,32 @@ class Control:
         self._serial = 0
         self._ended = False
         self._socket, theirs = socket.socketpair()
+        # Of a supervisor that reads no more; receiving has no limit.
+        limit = struct.pack("ll", int(ANSWERING), 0)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        with theirs:
+            try:
+                self._process = self._begin(theirs.fileno())
+            except BaseException:
+                self._socket.close()
+                raise
+        tree.supervisors.add(self.pid)
+        self._reader = threading.Thread(target=self._read, name="supervisor", daemon=True)
+        self._reader.start()
+
+    def _begin(self, line: int) -> subprocess.Popen[bytes]:
         # A log of its own: a detached supervisor that kept our standard output would keep whoever
         # reads it waiting for the end.
-        with theirs, (folder / "logs" / "supervisor.log").open("ab") as log:
-            program = [sys.executable, "-I", "-S", supervisor.__file__]
-            self._process = subprocess.Popen(
-                [*program, str(theirs.fileno()), str(folder)],
-                pass_fds=[theirs.fileno()],
+        with open_private(self._folder / "logs" / "supervisor.log", "ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-I", "-S", supervisor.__file__, str(line), str(self._folder)],
+                pass_fds=[line],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
                 cwd="/",
             )
-        self._reader = threading.Thread(target=self._read, name="supervisor", daemon=True)
-        self._reader.start()
 
     @property
     def pid(self) -> int:
@@ -74,7 +92,7 @@ class Control:
         """Ask and wait for the answer.
 
         Raises:
-            LaunchError: the supervisor could not do it.
+            LaunchError: the supervisor could not do it, or does not answer.
             InstanceDied: the supervisor is gone.
         """
         future: Future[dict[str, Any]] = Future()
@@ -84,7 +102,10 @@ class Control:
             self._serial += 1
             self._answers[self._serial] = future
             self._send({"id": self._serial, "op": op, **facts})
-        answer = future.result()
+        try:
+            answer = future.result(ANSWERING)
+        except TimeoutError:
+            raise self._silent(op) from None
         if "error" in answer:
             raise LaunchError(f"{op} failed for {facts.get('name', '')}", last=answer["error"])
         return answer
@@ -95,16 +116,14 @@ class Control:
         Raises:
             TeardownError: it did not go.
         """
+        # It may have been stopped, by whomever.
+        self._process.send_signal(signal.SIGCONT)
         with self._lock:
             self._send({"id": 0, "op": "finish"})
         try:
             code = self._process.wait(STOPPING)
         except subprocess.TimeoutExpired:
-            raise TeardownError(
-                f"the supervisor (pid {self.pid}) did not end",
-                budget=STOPPING,
-                hint=f"look below that pid, and at {self._folder}",
-            ) from None
+            raise self._killed() from None
         finally:
             self._hang_up()
         if code == LEFT_BEHIND:
@@ -113,10 +132,17 @@ class Control:
                 last=(self._folder / "logs" / "supervisor.log").read_text()[-1500:],
                 hint="`dapr-harness down --stale` tries again",
             )
+        if code != 0 and (problem := clear_run_folder(self._folder)):
+            raise TeardownError(
+                "the supervisor was killed, and not everything of its run could be removed",
+                last=problem,
+                hint="`dapr-harness down --stale` tries again",
+            )
 
     def detach(self, leftovers: list[str]) -> None:
         """Let the supervisor go on without us."""
         self.request("detach", leftovers=leftovers)
+        tree.detached.add(self.pid)
         self._hang_up()
         # Not ours to wait for any more; without a code Popen would complain when collected.
         self._process.returncode = 0
@@ -124,7 +150,7 @@ class Control:
     def _hang_up(self) -> None:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        self._reader.join()
+        self._reader.join(ANSWERING)
         self._socket.close()
 
     def _send(self, message: dict[str, Any]) -> None:
@@ -154,6 +180,27 @@ class Control:
             future = self._answers.pop(message["id"], None)
         if future is not None:
             future.set_result(message)
+
+    def _silent(self, op: str) -> LaunchError:
+        return LaunchError(
+            f"the stack's supervisor (pid {self.pid}) does not answer",
+            expected=f"an answer to {op!r}",
+            last=f"the state of its process: {tree.state_of(self.pid) or 'gone'}",
+            budget=ANSWERING,
+            hint=f"kill -CONT {self.pid} if it was stopped; its log is in {self._folder}/logs",
+        )
+
+    def _killed(self) -> TeardownError:
+        state = tree.state_of(self.pid)
+        tree.kill_tree(self.pid)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOPPING)
+        return TeardownError(
+            f"the supervisor (pid {self.pid}) did not end, and was killed with all below it",
+            last=f"the state of its process: {state}",
+            budget=STOPPING,
+            hint=f"look at {self._folder}/logs; `dapr-harness down --stale` removes it",
+        )
 
     def _gone(self) -> InstanceDied:
         return InstanceDied(

@@ -5,33 +5,47 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import tempfile
+import time
 from pathlib import Path
 
+from harness.deadline import Deadline, Observation, poll
+from harness.private import CLOSED, PASSABLE, open_private, private_folder
 from harness.runtime.proc import born
+from harness.runtime.segments import release_segments
 
 OWNER = "owner"
 """The file that names the run's owner: process id and start time."""
 
+MAKING = 60.0
+"""Seconds after which a folder without an owner is no longer one that is being made."""
+
+RELEASING = 10.0
+"""Seconds in which the processes of a killed PostgreSQL notice it and let go of its memory."""
+
 
 def make_run_folder() -> Path:
-    """A new folder that others can pass through only as far as an unprivileged node must."""
-    base = _base()
-    mode = 0o711 if os.geteuid() == 0 else 0o700
-    base.mkdir(mode=mode, exist_ok=True)
-    folder = base / secrets.token_hex(4)
-    folder.mkdir(mode=mode)
+    """A new folder that others can pass through only as far as an unprivileged node must.
+
+    Raises:
+        Unavailable: the place where it would be made is not this user's own.
+    """
+    mode = PASSABLE if os.geteuid() == 0 else CLOSED
+    folder = private_folder(_base(), mode) / secrets.token_hex(4)
+    folder.mkdir(mode=CLOSED)
     # Before anything else is in it: a folder without an owner is one that is being made.
     give_run_folder(folder, os.getpid())
-    for room in ("logs", "nodes"):
-        (folder / room).mkdir(mode=mode)
-    return folder
+    private_folder(folder / "logs")
+    private_folder(folder / "nodes", mode)
+    return private_folder(folder, mode)
 
 
 def give_run_folder(folder: Path, owner: int) -> None:
     """Say whose end is the end of the run."""
     fresh = folder / f"{OWNER}.new"
-    fresh.write_text(f"{owner} {born(owner)}")
+    with open_private(fresh, "w") as file:
+        file.write(f"{owner} {born(owner)}")
     fresh.replace(folder / OWNER)
 
 
@@ -41,9 +55,31 @@ def dead_run_folders() -> list[Path]:
     return [each for each in sorted(base.iterdir()) if _is_dead(each)] if base.is_dir() else []
 
 
+def clear_run_folder(folder: Path) -> str:
+    """Remove a dead run's folder, and the shared memory that its PostgreSQL left.
+
+    Returns:
+        Why it is still there, "" when it is gone.
+    """
+
+    def look() -> Observation:
+        used = release_segments(folder)
+        return Observation(not used, "; ".join(used))
+
+    if not (seen := poll(look, Deadline(RELEASING))).ok:
+        return f"{folder}: {seen.fact}"
+    shutil.rmtree(folder, ignore_errors=True)
+    return f"{folder} cannot be removed" if folder.exists() else ""
+
+
 def _is_dead(folder: Path) -> bool:
-    with contextlib.suppress(OSError, ValueError):
-        pid, since = (folder / OWNER).read_text().split(" ")
+    with contextlib.suppress(ValueError):
+        try:
+            pid, since = (folder / OWNER).read_text().split(" ")
+        except FileNotFoundError:
+            return time.time() - folder.stat().st_mtime > MAKING
+        except OSError:
+            return False
         return not since or born(int(pid)) != since
     return False
 

@@ -13,12 +13,13 @@ LISTEN = "0A"
 
 
 def owner_of(port: int) -> str:
-    """A sentence that names the process listening on the port, as far as it can be seen."""
-    for inode in _inodes(port):
+    """A sentence that names the process listening on the port; "" when there is none."""
+    inodes = _inodes(port)
+    for inode in inodes:
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and _holds(entry, inode):
                 return f"port {port} is held by pid {entry.name} ({_command(entry)})"
-    return f"port {port} is held by a process that this user cannot see, or by another stack"
+    return f"port {port} is held by a process that this user cannot see" if inodes else ""
 
 
 def _inodes(port: int) -> list[str]:

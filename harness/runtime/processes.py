@@ -12,13 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness import ports
 from harness.closing import Closing
 from harness.endpoint import LOOPBACK, Endpoint
 from harness.errors import LaunchError, PortTaken
 from harness.files import write_home
 from harness.launch import Launch
+from harness.private import private_folder
 from harness.runtime.control import Control
-from harness.runtime.folder import give_run_folder, make_run_folder
+from harness.runtime.folder import clear_run_folder, give_run_folder, make_run_folder
 from harness.runtime.instance import ProcessInstance
 from harness.runtime.proc import owner_of
 
@@ -32,6 +34,9 @@ class ProcessRuntime(Closing):
     Args:
         environment: the variables that every process inherits.
         told: called with each line that a helper of the supervisor prints (op ``listen``).
+
+    Raises:
+        Unavailable: a folder in which it must write is not this user's own.
     """
 
     name = "processes"
@@ -42,13 +47,20 @@ class ProcessRuntime(Closing):
         self, environment: Mapping[str, str], told: Callable[[str], None] = lambda _: None
     ) -> None:
         self._environment = dict(environment)
-        self.folder = make_run_folder()
         self._lock = threading.Lock()
         self._instances: dict[int, ProcessInstance] = {}
         self._early: dict[int, int] = {}
         self._closed = self._detached = False
-        self._control = Control(self.folder, self._exited, self._lost, told)
-        give_run_folder(self.folder, self._control.pid)
+        # Said here: a supervisor that finds it out can only die of it.
+        private_folder(ports.LEASES)
+        self.folder = make_run_folder()
+        try:
+            self._control = Control(self.folder, self._exited, self._lost, told)
+            give_run_folder(self.folder, self._control.pid)
+        except BaseException:
+            # A supervisor that was started ends with its line, and removes the folder too.
+            clear_run_folder(self.folder)
+            raise
 
     def log(self, name: str) -> Path:
         """The log file of a node."""
@@ -69,7 +81,7 @@ class ProcessRuntime(Closing):
             raise PortTaken(
                 f"port {wanted} cannot be used",
                 expected="a free port",
-                last=owner_of(wanted) if wanted else error.last,
+                last=(wanted and owner_of(wanted)) or error.last,
                 hint="stop that process, or leave the port to the harness",
             ) from None
         return Endpoint(LOOPBACK, answer["port"])
@@ -80,7 +92,7 @@ class ProcessRuntime(Closing):
         Raises:
             LaunchError: the program is missing or cannot be executed.
         """
-        folder = self.folder / "nodes" / launch.name
+        folder = private_folder(self.folder / "nodes" / launch.name)
         write_home(folder, launch.folders, launch.files)
         for name in launch.files:
             # Credentials are in some of them.

@@ -1,10 +1,10 @@
 """The supervisor: a process of its own that owns everything a stack starts.
 
-It is run as a file by a bare interpreter, so it imports the standard library only and nothing
-of the harness. It speaks JSON lines over one socket with its parent. When that socket reaches
-end-of-file, whatever the reason (a clean close, ``kill -9`` of pytest), it ends the whole tree,
-grandchildren included, and removes the run's folder. `atexit` in the parent would leave all of
-it running after ``kill -9``.
+It is run as a file by a bare interpreter, so it imports the standard library and those few modules
+of the harness that need no more. It speaks JSON lines over one socket with its parent. When that
+socket reaches end-of-file, whatever the reason (a clean close, ``kill -9`` of pytest), it ends the
+whole tree, grandchildren included, and removes the run's folder. `atexit` in the parent would leave
+all of it running after ``kill -9``.
 
 Requests:  {"id", "op": reserve | release | spawn | signal | listen | at_end | detach | finish, ...}
 Answers:   {"id", "ok", ...} or {"id", "error", "kind"}
@@ -14,10 +14,8 @@ Events:    {"event": "exited", "name", "pid", "code"}, {"event": "told", "line"}
 import contextlib
 import ctypes
 import errno
-import fcntl
 import json
 import os
-import random
 import select
 import selectors
 import shutil
@@ -26,78 +24,26 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
+
+# Last, so that nothing beside the package hides a module of the standard library.
+sys.path.append(str(Path(__file__).parents[2]))
+from harness.ports import Ports
+from harness.private import open_private
+from harness.runtime.segments import release_segments
+from harness.runtime.tree import descendants
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
-LOOPBACK = "127.0.0.1"
-PORT_FLOOR = 10240
 GRACE = 1.0
 LEFT_BEHIND = 3
-LEASES = f"/tmp/dapr-harness-ports-{os.getuid()}"
-"""One for all stacks of a user, whatever their TMPDIR. Another user's stacks are kept apart by the
-bound sockets alone: files that several users lock in /tmp are refused by fs.protected_regular."""
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+"""It has a session of its own, so each was aimed at it and none came from a terminal."""
 
 
 def _prctl(option, value):
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
-
-
-class Ports:
-    """Ports held by a bound socket until exec, and leased across processes by a locked file."""
-
-    def __init__(self):
-        self.held = {}
-        self.leases = {}
-        os.makedirs(LEASES, mode=0o700, exist_ok=True)
-        self.ceiling = self._ephemeral_floor()
-        self.next = random.randrange(PORT_FLOOR, self.ceiling)
-
-    @staticmethod
-    def _ephemeral_floor():
-        # An outgoing connection can take any port of the ephemeral range at any time.
-        try:
-            with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
-                return max(PORT_FLOOR + 1000, int(file.read().split()[0]))
-        except OSError:
-            return 49152
-
-    def reserve(self, wanted=None):
-        if wanted is not None:
-            self._take(wanted)
-            return wanted
-        for _ in range(self.ceiling - PORT_FLOOR):
-            self.next = self.next + 1 if self.next + 1 < self.ceiling else PORT_FLOOR
-            try:
-                self._take(self.next)
-            except OSError:
-                continue
-            return self.next
-        raise OSError(errno.EADDRINUSE, "no free port is left below the ephemeral range")
-
-    def _take(self, port):
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        lease = os.open(os.path.join(LEASES, str(port)), flags, 0o600)
-        try:
-            fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Bound on all interfaces for a moment, so that a listener on any of them is noticed,
-            # then held on loopback alone.
-            with socket.socket() as everywhere:
-                everywhere.bind(("", port))
-            sock = socket.socket()
-            sock.bind((LOOPBACK, port))
-        except BlockingIOError:
-            os.close(lease)
-            raise OSError(errno.EADDRINUSE, f"port {port} is leased by another stack") from None
-        except OSError:
-            os.close(lease)
-            raise
-        self.held[port], self.leases[port] = sock, lease
-
-    def release(self, ports):
-        for port in ports:
-            if port in self.held:
-                self.held.pop(port).close()
 
 
 class Supervisor:
@@ -122,7 +68,7 @@ class Supervisor:
         self.wakeup, writer = os.pipe()
         os.set_blocking(writer, False)
         signal.set_wakeup_fd(writer)
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGCHLD, *ENDING):
             signal.signal(number, self._on_signal)
         self.selector.register(self.wakeup, selectors.EVENT_READ, self._on_wakeup)
         self.selector.register(self.control, selectors.EVENT_READ, self._on_control)
@@ -132,9 +78,7 @@ class Supervisor:
         return self.end_all()
 
     def _on_signal(self, number, _frame):
-        # SIGINT reaches only a supervisor that somebody aimed at: it has its own session.
-        if number == signal.SIGTERM:
-            self.finishing = True
+        self.finishing = self.finishing or number in ENDING
 
     def _on_wakeup(self, wakeup):
         os.read(wakeup, 512)
@@ -189,7 +133,7 @@ class Supervisor:
         if request["uid"] is not None:
             uid = request["uid"]
             as_user = {"user": uid, "group": request["gid"], "extra_groups": []}
-        with open(request["log"], "ab") as log:
+        with open_private(request["log"], "ab") as log:
             self.ports.release(request["ports"])
             child = subprocess.Popen(
                 request["argv"],
@@ -270,6 +214,7 @@ class Supervisor:
         codes = [helper.wait() for helper in [self._help(argv) for argv in self.last_commands]]
         if any(codes):
             return LEFT_BEHIND
+        release_segments(Path(self.folder))
         shutil.rmtree(self.folder, ignore_errors=True)
         for path in self.leftovers:
             with contextlib.suppress(OSError):
@@ -302,29 +247,6 @@ class Supervisor:
             return os.waitpid(pid, os.WNOHANG)[0] == pid
         except ChildProcessError:
             return False
-
-
-def descendants(root):
-    """All living processes below a process, nearest first."""
-    children = {}
-    if sys.platform.startswith("linux"):
-        for entry in os.listdir("/proc"):
-            if entry.isdigit():
-                with contextlib.suppress(OSError, ValueError, IndexError):
-                    with open(f"/proc/{entry}/stat") as file:
-                        fields = file.read().rpartition(")")[2].split()
-                    children.setdefault(int(fields[1]), []).append(int(entry))
-    else:
-        rows = subprocess.run(["ps", "-axo", "pid=,ppid="], capture_output=True, text=True)
-        for row in rows.stdout.splitlines():
-            pid, parent = (int(word) for word in row.split())
-            children.setdefault(parent, []).append(pid)
-    found, queue = [], [root]
-    while queue:
-        below = children.get(queue.pop(0), [])
-        found += below
-        queue += below
-    return found
 
 
 def main():

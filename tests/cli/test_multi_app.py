@@ -13,9 +13,10 @@ import httpx
 import pytest
 
 from harness.deadline import Deadline, Observation, poll
+from harness.ports import free_port
 from tests.cli.test_stacks import address
 from tests.projects import COMPONENT, HELLO_APP
-from tests.support import CLI, ROOT, cli, environment, free_port, leftovers, project
+from tests.support import CLI, ROOT, cli, environment, leftovers, project
 
 pytestmark = pytest.mark.real
 

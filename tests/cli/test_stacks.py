@@ -13,7 +13,8 @@ import pytest
 
 from harness.deadline import Deadline, Observation, poll
 from harness.registry import Registry
-from tests.support import CLI, cli, environment, leftovers, survivors
+from harness.runtime.proc import wait_gone
+from tests.support import CLI, cli, environment, leftovers, project, survivors
 
 pytestmark = pytest.mark.real
 
@@ -199,3 +200,106 @@ def test_logs_of_an_unknown_node_suggest_the_known(mini: Path) -> None:
     done = cli(mini, "logs", "helo")
 
     assert (2, True) == (done.returncode, "did you mean 'hello'?" in done.stderr)
+
+
+def attached_to(mini: Path) -> tuple[subprocess.Popen[str], int]:
+    """An `up` in the foreground whose stack is up, and its supervisor."""
+    attached = subprocess.Popen(
+        [*CLI, "up", "--attach"],
+        cwd=mini, env=environment(mini), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    registry = Registry(mini / "state")
+    assert poll(lambda: Observation(registry.find("default") is not None), Deadline(60)).ok
+    return attached, registry.require("default").supervisor
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT], ids=["SIGHUP", "SIGQUIT"])
+def test_a_terminal_that_closes_ends_it_all(mini: Path, number: signal.Signals) -> None:
+    """As Ctrl-C does, and so does Ctrl-backslash; exit code 130, and no state file."""
+    attached, _ = attached_to(mini)
+    with attached:
+        attached.send_signal(number)
+        _, stderr = attached.communicate(timeout=60)
+
+    assert 130 == attached.returncode, stderr
+    assert [] == list((mini / "state").glob("*.json"))
+    assert [] == leftovers(mini)
+
+
+def test_a_second_ctrl_c_always_works(mini: Path) -> None:
+    """Here the first one waits for a supervisor that was stopped; nothing is left all the same."""
+    attached, supervisor = attached_to(mini)
+    with attached:
+        os.kill(supervisor, signal.SIGSTOP)
+        attached.send_signal(signal.SIGINT)
+        assert attached.stderr is not None
+        lines = iter(attached.stderr.readline, "")
+        assert any("once more ends it the hard way" in line for line in lines)
+        # As often as an impatient hand: what follows within half a second counts as the first.
+        ended = poll(lambda: press_again(attached), Deadline(60), interval=0.2)
+        rest = attached.stderr.read()
+
+    assert ended.ok
+    assert 130 == attached.returncode, rest
+    assert "interrupted again" in rest
+    assert wait_gone(supervisor, 30)
+    assert [] == leftovers(mini)
+
+
+def press_again(process: subprocess.Popen[str]) -> Observation:
+    """Ctrl-C, unless it has ended."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        return Observation(False, "still there")
+    return Observation(True)
+
+
+def test_a_stopped_stack_can_be_ended(mini: Path) -> None:
+    """`down` continues its supervisor."""
+    assert cli(mini, "up").returncode == 0
+    os.kill(Registry(mini / "state").require("default").supervisor, signal.SIGSTOP)
+
+    down = cli(mini, "down")
+
+    assert 0 == down.returncode, down.stderr
+    assert [] == leftovers(mini)
+
+
+DATABASE = """
+from harness import Postgres, Topology
+
+mini = Topology(Postgres())
+"""
+
+
+def segments_of(pid: int) -> list[str]:
+    """The System V shared memory that a process has made, and its files in /dev/shm."""
+    rows = [row.split() for row in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
+    return [f"segment {row[1]}" for row in rows if row[4] == str(pid)]
+
+
+def mapped_by(pid: int) -> set[str]:
+    """The files of /dev/shm that a process uses."""
+    rows = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    return {row.split()[5] for row in rows if "/dev/shm/" in row}
+
+
+def test_kill_9_of_everything_leaves_no_shared_memory_to_stay(mini: Path) -> None:
+    """PostgreSQL's; `down --stale` removes it, and nobody else's."""
+    project(mini, topology_py=DATABASE)
+    assert cli(mini, "up").returncode == 0
+    (row,) = json.loads(cli(mini, "status", "--json").stdout)
+    (server,) = (node["pid"] for node in row["nodes"])
+    before, mapped = segments_of(server), mapped_by(server)
+
+    os.kill(row["supervisor"], signal.SIGKILL)
+    assert poll(lambda: Observation(not survivors(mini)), Deadline(30)).ok
+    left = segments_of(server)
+    stale = cli(mini, "down", "--stale")
+
+    assert 1 == len(before)
+    assert (before, set()) == (left, mapped)
+    assert 0 == stale.returncode, stale.stderr
+    assert [] == segments_of(server)
+    assert [] == leftovers(mini)

@@ -17,9 +17,9 @@ import pytest
 from harness.deadline import Deadline, poll
 from harness.endpoint import LOOPBACK, Endpoint
 from harness.loopback import client
+from harness.ports import free_port
 from harness.probe import inbox_server
 from harness.ready.tcp import TcpCheck
-from tests.support import free_port
 
 pytestmark = pytest.mark.real
 
@@ -73,8 +73,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def app() -> Iterator[App]:
-    """An app on a port of its own."""
-    made = App(0)
+    """An app on a port of its own, which is still its own after a restart."""
+    made = App(free_port())
     yield made
     with contextlib.suppress(OSError):
         made.die()
@@ -88,7 +88,7 @@ def daprd(app: App, tmp_path: Path) -> Iterator[httpx.Client]:
     target, record = f"{LOOPBACK}:{app.server_port}", str(tmp_path / "record")
     with subprocess.Popen([*program, target, record]) as proxy, client(listen.http) as http:
         try:
-            assert poll(TcpCheck(listen).observe, Deadline(10)).ok
+            assert poll(TcpCheck(listen).observe, Deadline(30)).ok
             yield http
         finally:
             proxy.terminate()
@@ -133,3 +133,10 @@ def test_an_app_that_is_gone_is_told(app: App, daprd: httpx.Client) -> None:
 
     assert 502 == answer.status_code
     assert "cannot be reached" in answer.text
+
+
+def test_the_record_is_its_owners_alone(daprd: httpx.Client, tmp_path: Path) -> None:
+    """Bodies of events and mails are in it; a receiver's is written by the same code."""
+    daprd.post("/a", content="1")
+
+    assert 0o600 == (tmp_path / "record").stat().st_mode & 0o777

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
-from harness import App, Postgres, Settings, Topology, running
+from harness import App, Postgres, Settings, Stack, Topology, running
+from harness.deadline import Deadline, Observation, poll
 from tests.projects import HELLO_APP
 from tests.support import project
 
@@ -75,3 +80,94 @@ def test_a_store_whose_address_is_a_secret_is_known_too(tmp_path: Path) -> None:
 
     assert started
     assert owner is not None
+
+
+COMMITS = 400
+"""In one go: PostgreSQL writes what was not flushed at commit every 200 ms, so the last are not."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One server for the tests that kill it."""
+    folder = project(tmp_path_factory.mktemp("server"), pyproject_toml="")
+    with running(Topology(Postgres(name="pg")), Settings.load(folder)) as stack:
+        with connected(stack) as connection:
+            connection.execute("CREATE TABLE acknowledged (id integer)")
+        yield stack
+
+
+def connected(stack: Stack) -> psycopg.Connection[tuple[int]]:
+    """A connection in which each statement is a transaction, once the server takes it."""
+    found: list[psycopg.Connection[tuple[int]]] = []
+
+    def connect() -> Observation:
+        try:
+            found.append(psycopg.connect(stack.topology["pg"].exports(stack.book)["dsn"]))
+        except psycopg.OperationalError as error:
+            return Observation(False, str(error))
+        return Observation(True)
+
+    assert (seen := poll(connect, Deadline(60))).ok, seen.fact
+    found[0].autocommit = True
+    return found[0]
+
+
+def commit_rows(connection: psycopg.Connection[tuple[int]], first: int) -> set[int]:
+    """Insert rows, each in its own transaction; what was acknowledged."""
+    rows = range(first, first + COMMITS)
+    for row in rows:
+        connection.execute("INSERT INTO acknowledged VALUES (%s)", [row])
+    return set(rows)
+
+
+def hung_up(connection: psycopg.Connection[tuple[int]]) -> Observation:
+    """Whether the server has ended this connection's process too."""
+    try:
+        connection.execute("SELECT 1")
+    except psycopg.OperationalError:
+        return Observation(True)
+    return Observation(False)
+
+
+def rows_in(stack: Stack) -> set[int]:
+    with connected(stack) as connection:
+        return {row for (row,) in connection.execute("SELECT id FROM acknowledged")}
+
+
+def test_killing_one_server_process_loses_nothing_acknowledged(server: Stack) -> None:
+    """PostgreSQL then ends all others and recovers from what was written."""
+    acknowledged = rows_in(server)
+    for first in (10_000, 20_000):
+        with connected(server) as victim, connected(server) as writer:
+            victim_pid = victim.info.backend_pid
+
+            acknowledged |= commit_rows(writer, first)
+            os.kill(victim_pid, signal.SIGKILL)
+            assert poll(lambda: hung_up(writer), Deadline(60)).ok
+
+        assert set() == acknowledged - rows_in(server)
+
+
+def test_killing_the_whole_server_loses_nothing_acknowledged(server: Stack) -> None:
+    """The postmaster and every process of it at one moment."""
+    acknowledged = rows_in(server)
+    with connected(server) as writer:
+        acknowledged |= commit_rows(writer, 30_000)
+        server.instances["pg"].kill()  # type: ignore[attr-defined]  # every runtime's can
+    server.restart("pg")
+
+    assert set() == acknowledged - rows_in(server)
+
+
+def test_a_parameter_of_the_topology_wins(tmp_path: Path) -> None:
+    """Over the harness's own; everything else stays as it was."""
+    topology = Topology(Postgres(name="pg", parameters={"synchronous_commit": "off"}))
+    with (
+        running(topology, Settings.load(project(tmp_path, pyproject_toml=""))) as stack,
+        connected(stack) as connection,
+    ):
+        names = ("synchronous_commit", "fsync", "full_page_writes")
+        rows: list[Any] = connection.execute("SELECT name, setting FROM pg_settings").fetchall()
+    shown: dict[str, str] = {row[0]: row[1] for row in rows}
+
+    assert ["off", "off", "on"] == [shown[name] for name in names]

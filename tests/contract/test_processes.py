@@ -7,14 +7,17 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from harness import LaunchError, PortTaken
+from harness import InstanceDied, LaunchError, PortTaken, TeardownError
 from harness.deadline import Deadline, Observation, poll
 from harness.launch import Launch
+from harness.runtime import control
+from harness.runtime.folder import clear_run_folder
 from harness.runtime.instance import ProcessInstance
 from harness.runtime.proc import wait_gone
 from harness.runtime.processes import ProcessRuntime
@@ -217,7 +220,123 @@ def test_no_port_is_given_to_two_stacks() -> None:
     assert max(given) < floor
 
 
-def test_a_detached_run_outlives_its_starter_and_ends_on_sigterm(tmp_path: Path) -> None:
+def test_a_port_stays_leased_to_the_launch_that_has_not_bound_it_yet(
+    processes: ProcessRuntime,
+) -> None:
+    """Released for it, and for nobody else."""
+    port = processes.reserve().port
+    processes.start(Launch("slow", ("sleep", "300"), ports=(port,)))
+
+    with (
+        ProcessRuntime({"PATH": os.environ["PATH"]}) as other,
+        pytest.raises(PortTaken, match=f"port {port} is leased by another node or stack"),
+    ):
+        other.reserve(port)
+
+
+def test_what_ignores_every_signal_is_killed_at_the_end(tmp_path: Path) -> None:
+    """A grandchild in a session of its own, which no death signal reaches."""
+    deaf = r"trap '' TERM INT HUP; echo \$\$; while true; do sleep 0.1; done"
+    runtime = ProcessRuntime({"PATH": os.environ["PATH"]})
+    try:
+        parent = runtime.start(Launch("deaf", ("sh", "-c", f'setsid sh -c "{deaf}" & wait')))
+        pid = int(output_of(parent))
+    finally:
+        runtime.close()
+
+    gone = wait_gone(pid, 0)
+    if not gone:
+        os.kill(pid, signal.SIGKILL)
+    assert pid != parent.pid
+    assert gone
+
+
+def test_what_a_run_writes_is_its_owners_alone(processes: ProcessRuntime) -> None:
+    """Logs, what a node writes, and who owns the run; whatever the umask of the harness."""
+    passable = 0o711 if os.geteuid() == 0 else 0o700
+    output_of(processes.start(Launch("writer", ("sh", "-c", "umask 0; echo x > data; echo done"))))
+
+    modes = {
+        str(path.relative_to(processes.folder)): path.stat().st_mode & 0o777
+        for path in (processes.folder, *processes.folder.rglob("*"))
+    }
+    assert {
+        ".": passable,
+        "logs": 0o700,
+        "logs/supervisor.log": 0o600,
+        "logs/writer.log": 0o600,
+        "nodes": passable,
+        "nodes/writer": 0o700,
+        "nodes/writer/data": 0o666,
+        "owner": 0o600,
+    } == modes
+
+
+def test_a_stopped_supervisor_is_named_and_closing_continues_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No wait for it is without a limit."""
+    monkeypatch.setattr(control, "ANSWERING", 0.5)
+    runtime = ProcessRuntime({"PATH": os.environ["PATH"]})
+    os.kill(runtime.owner, signal.SIGSTOP)
+
+    with pytest.raises(LaunchError, match=rf"pid {runtime.owner}(.|\n)*T \(stopped\)"):
+        runtime.start(Launch("x", ("true",)))
+    runtime.close()
+
+    assert wait_gone(runtime.owner, 0)
+    assert not runtime.folder.exists()
+
+
+def test_a_supervisor_that_does_not_end_is_killed_with_all_below_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Here one that stays stopped; what it started is in other sessions."""
+    monkeypatch.setattr(control, "STOPPING", 0.5)
+    monkeypatch.setattr(subprocess.Popen, "send_signal", lambda _self, _number: None)
+    runtime = ProcessRuntime({"PATH": os.environ["PATH"]})
+    parent = runtime.start(Launch("parent", ("sh", "-c", "setsid sleep 300 & echo $!; wait")))
+    grandchild = int(output_of(parent))
+    os.kill(runtime.owner, signal.SIGSTOP)
+
+    with pytest.raises(TeardownError, match=rf"supervisor \(pid {runtime.owner}\) did not end"):
+        runtime.close()
+
+    gone = [wait_gone(pid, 10) for pid in (runtime.owner, parent.pid, grandchild)]
+    if not gone[-1]:
+        os.kill(grandchild, signal.SIGKILL)
+    assert [True, True, True] == gone
+    assert "" == clear_run_folder(runtime.folder)
+
+
+def test_a_supervisor_that_dies_leaves_no_folder(processes: ProcessRuntime) -> None:
+    """While it starts or later: who started it is there to remove it."""
+    os.kill(processes.owner, signal.SIGKILL)
+
+    with pytest.raises(InstanceDied, match="supervisor has ended"):
+        poll(lambda: Observation(processes.reserve().port == 0), Deadline(30))
+    processes.close()
+
+    assert not processes.folder.exists()
+
+
+def test_a_supervisor_that_cannot_be_started_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor hides why."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+
+    with pytest.raises(FileNotFoundError, match="/no/such/python"):
+        ProcessRuntime({})
+
+    assert [] == list(tmp_path.glob("dapr-harness-*/*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGINT])
+def test_a_detached_run_outlives_its_starter_and_ends_on_a_signal(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     """Its leftovers go with it."""
     note = tmp_path / "state.json"
     note.write_text("{}")
@@ -227,9 +346,9 @@ def test_a_detached_run_outlives_its_starter_and_ends_on_sigterm(tmp_path: Path)
     runtime.detach([note])
     runtime.close()
     assert not wait_gone(child.pid, 0.2)
-    os.kill(runtime.owner, signal.SIGTERM)
+    os.kill(runtime.owner, number)
 
-    assert wait_gone(child.pid, 5)
+    assert wait_gone(child.pid, 30)
     assert poll(
-        lambda: Observation(not note.exists() and not runtime.folder.exists()), Deadline(5)
+        lambda: Observation(not note.exists() and not runtime.folder.exists()), Deadline(30)
     ).ok

@@ -13,8 +13,9 @@ import pytest
 
 from harness.deadline import Deadline, Observation, poll
 from harness.endpoint import LOOPBACK
+from harness.ports import free_port
 from tests.load.test_truth import printed, read
-from tests.support import CLI, ROOT, environment, free_port, leftovers
+from tests.support import CLI, ROOT, environment, leftovers
 
 pytestmark = pytest.mark.real
 

@@ -20,6 +20,7 @@ def test_entries_are_kept_in_order_and_written_as_lines(tmp_path: Path) -> None:
 
     assert ["a", "b"] == [entry.kind for entry in journal] == [row["kind"] for row in rows]
     assert ("node", 1) == (rows[1]["node"], rows[1]["x"])
+    assert 0o600 == (tmp_path / "j.jsonl").stat().st_mode & 0o777
 
 
 def entries(*rows: tuple[float, str, str, str]) -> list[Entry]:

@@ -81,7 +81,7 @@ class AttachedRuntime(Closing):
                 last="no container of it" if found is None else f"its container is {found.status}",
                 hint="docker compose up -d; `dapr-harness render compose --check` tells of drift",
             )
-        self.log(launch.name).touch()
+        self.log(launch.name).touch(mode=0o600)
         instance = ContainerInstance(self, launch, found)
         self._watch.adopt(instance)
         return instance

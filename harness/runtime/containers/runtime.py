@@ -20,6 +20,7 @@ from harness.endpoint import LOOPBACK, Endpoint
 from harness.errors import LaunchError, PortTaken
 from harness.files import write_home
 from harness.launch import Build, Launch
+from harness.private import private_folder
 from harness.runtime.containers import agent
 from harness.runtime.containers.engine import refusals
 from harness.runtime.containers.instance import ContainerInstance
@@ -133,7 +134,7 @@ class ContainerRuntime(Closing):
             return self._watch.processes.start(launch)
         described = self._describe(launch)
         # From the first moment on; the agent appends.
-        self.log(launch.name).touch()
+        self.log(launch.name).touch(mode=0o600)
         self.open_ports(launch)
         found = self._begin(launch, described)
         instance = ContainerInstance(self, launch, found)
@@ -217,7 +218,7 @@ class ContainerRuntime(Closing):
         """The folder to copy into the container, written where a person can look at it too."""
         if not launch.files and not launch.folders:
             return None
-        folder = self.folder / "nodes" / launch.name / HOME_FOLDER
+        folder = private_folder(self.folder / "nodes" / launch.name) / HOME_FOLDER
         write_home(folder, launch.folders, launch.files)
         return folder
 
@@ -235,7 +236,7 @@ class ContainerRuntime(Closing):
             raise PortTaken(
                 f"port {port} cannot be published for {launch.name}",
                 expected="a free port",
-                last=owner_of(port) if port else error.last,
+                last=(port and owner_of(port)) or error.last,
                 hint="stop that process, or leave the port to the harness",
             ) from None
         finally:

@@ -1,0 +1,80 @@
+"""Signals that end a command: the first in good order, a second at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from types import FrameType
+
+INTERRUPTED = 130
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+class Interrupted(SystemExit):
+    """One of the signals came.
+
+    Not KeyboardInterrupt: CPython remembers one that passed through `exec` of a string, as
+    dataclasses do it while they are imported, and then dies by SIGINT at its end although the
+    exception was handled (unhandled_keyboard_interrupt in Python/pythonrun.c).
+    """
+
+
+TOGETHER = 0.5
+"""Seconds in which a second one is the first again: wrappers pass on what the terminal sent too."""
+
+_came: list[float] = []
+_settled: list[bool] = []
+
+
+def catch() -> None:
+    """From here on a signal raises `Interrupted`."""
+    for number in SIGNALS:
+        # A job in the background of a script is started with SIGINT ignored, and stays so; what
+        # nohup starts ignores SIGHUP.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+
+
+def settle() -> None:
+    """From here on the stack will be up, and the first signal is ignored.
+
+    An interrupt between letting it go and the exit would tell that everything was ended while it
+    is not; all that is left takes milliseconds, unless something hangs.
+    """
+    _settled.append(True)
+
+
+def say(line: str) -> None:
+    """Tell on standard error past its buffer: a signal may come while that is written."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{line}\n".encode())
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    _came.append(time.monotonic())
+    if _came[-1] - _came[0] > TOGETHER:
+        _end_at_once()
+    if _settled or len(_came) > 1:
+        return
+    if _supervised():
+        say("interrupted: ending what was started (once more ends it the hard way)")
+    raise Interrupted(INTERRUPTED)
+
+
+def _supervised() -> bool:
+    # Looked up: importing it takes longer than a signal may wait.
+    tree = sys.modules.get("harness.runtime.tree")
+    return tree is not None and bool(tree.supervisors - tree.detached)
+
+
+def _end_at_once() -> None:
+    """The clean-up of the first signal hangs, or takes too long for somebody."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    if tree := sys.modules.get("harness.runtime.tree"):
+        tree.abandon_all()
+    say("interrupted again; supervisors end what is left, `dapr-harness down --stale` the rest")
+    os._exit(INTERRUPTED)

@@ -1,0 +1,48 @@
+"""System V shared memory that a killed PostgreSQL leaves: nothing else ever removes it.
+
+A server keeps a small segment by which a second one notices it; the rest of its memory goes with
+its processes. Which segment it is stands in the seventh line of ``postmaster.pid``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+from pathlib import Path
+
+TABLE = Path("/proc/sysvipc/shm")
+IPC_RMID = 0
+"""Of linux/ipc.h: remove."""
+
+
+def release_segments(folder: Path) -> list[str]:
+    """Remove the segments of a run's servers that are dead.
+
+    Returns:
+        A sentence for each that is still in use.
+    """
+    problems = []
+    for file in sorted(folder.glob("nodes/*/data/postmaster.pid")):
+        row = _segment(file)
+        if row is None:
+            continue
+        if int(row["nattch"]) or Path(f"/proc/{row['cpid']}").exists():
+            problems.append(f"shared memory {row['shmid']} of {file.parents[1].name} is in use")
+        else:
+            ctypes.CDLL(None).shmctl(int(row["shmid"]), IPC_RMID, None)
+    return problems
+
+
+def _segment(file: Path) -> dict[str, str] | None:
+    """The kernel's row of the segment that a server made; none of another process or account."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        lines = file.read_text().splitlines()
+        key, number = (int(word) for word in lines[6].split())
+        head, *rows = (row.split() for row in TABLE.read_text().splitlines())
+        for row in (dict(zip(head, each, strict=False)) for each in rows):
+            same = (int(row["key"]) & 0xFFFFFFFF, int(row["shmid"])) == (key & 0xFFFFFFFF, number)
+            mine = (row["cpid"], int(row["cuid"])) == (lines[0].strip(), os.lstat(file).st_uid)
+            if same and mine:
+                return row
+    return None
