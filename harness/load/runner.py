@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from harness.deadline import Deadline, ticks
-from harness.endpoint import Endpoint
+from harness.endpoint import LOOPBACK, Endpoint
 from harness.errors import ConfigError, InstanceDied
 from harness.load import references
 from harness.load.budgets import Budgets
@@ -43,6 +43,7 @@ from harness.load.result import (
 from harness.load.sampling import ConsumerLag, Sampler
 from harness.load.surroundings import environment, null_server, rows_made, rows_of_sink
 from harness.load.targets import VARIABLE, Targets, targets_of
+from harness.ports import free_port
 from harness.runtime.base import State
 from harness.stack import Stack
 
@@ -59,6 +60,12 @@ PAIRS = (
 
 PAIR_NAMES = tuple(f"{name} / {beside}" for name, beside in PAIRS)
 """As budgets name them."""
+
+
+def master_words() -> list[str]:
+    """Where Locust's processes meet: by default port 5557 of every interface, for every run."""
+    port = str(free_port())
+    return ["--master-bind-host", LOOPBACK, "--master-bind-port", port, "--master-port", port]
 
 
 class LoadRun:
@@ -189,7 +196,7 @@ class LoadRun:
             "--results", str(results),
         ]  # fmt: skip
         if self._count > 1:
-            words += ["--processes", str(self._count)]
+            words += ["--processes", str(self._count), *master_words()]
         return [sys.executable, "-m", "locust", "-f", str(self._locustfile), *words, *users]
 
     def _follow(self, locust: subprocess.Popen[str]) -> None:

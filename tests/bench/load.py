@@ -19,10 +19,11 @@ from harness.endpoint import LOOPBACK, Endpoint
 from harness.load.overheads import Interval
 from harness.load.profile import read_profile
 from harness.load.runner import LoadRun
+from harness.ports import free_port
 from harness.ready.tcp import TcpCheck
 from loadtests.topology import load
 from tests.bench.numbers import Bound, Figures, Measure, around, at_least, at_most
-from tests.load.test_truth import FILE, read, two_ports
+from tests.load.test_truth import FILE, read
 
 ROOT = Path(__file__).parent.parent.parent
 PERIOD, STALL, RATE, SECONDS = 4.0, 0.5, 1000, 24
@@ -132,23 +133,23 @@ def _jobs(result: Mapping[str, Any]) -> Figures:
 
 def generator(_settings: Settings) -> Figures:
     """B12: a server that does nothing; B13: one that stands still."""
-    port = two_ports()
+    port, idle = free_port(), free_port()
     commands = (
         ["-m", "tests.load.stall_server", f"127.0.0.1:{port}", f"{PERIOD}", f"{STALL}"],
-        ["-m", "harness.load.null_server", f"127.0.0.1:{port + 1}"],
+        ["-m", "harness.load.null_server", f"127.0.0.1:{idle}"],
     )
     servers = [subprocess.Popen([sys.executable, *each], cwd=ROOT) for each in commands]
     try:
-        for number in (port, port + 1):
+        for number in (port, idle):
             poll(TcpCheck(Endpoint(LOOPBACK, number)).observe, Deadline(10))
         host = f"http://127.0.0.1:{port}"
         # One after the other: requests that a stall has kept are answered all at once, and what is
         # asked then waits for the generator.
-        measured = {**_locust(host, "Floor"), **_locust(host, "Get")}
+        measured = {**_locust(f"http://127.0.0.1:{idle}", "Floor"), **_locust(host, "Get")}
         floor = measured["floor"]["service"]["p50"]
         found: Figures = {"generator's floor, service, p50, ms": floor}
         if wrk := shutil.which("wrk"):
-            theirs = _wrk(wrk, f"http://127.0.0.1:{port + 1}/")
+            theirs = _wrk(wrk, f"http://127.0.0.1:{idle}/")
             found["wrk, one connection, p50, ms"] = theirs
             found["B12 floor, p50"] = Measure(
                 floor / theirs, "wrk, one connection", at_most(2.5), at_most(1.5)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from harness.load.runner import master_words
 from tests.support import ROOT
 
 pytestmark = pytest.mark.real
@@ -165,7 +166,8 @@ def test_no_two_lanes_fire_in_step(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "locust", "-f", str(tmp_path / "locustfile.py"), "--headless",
          "--only-summary", "--host", "http://127.0.0.1:1", "-u", "4", "-r", "4", "-t", "20s",
-         "--processes", "2", "--rate", "40", "--lanes", "4", "--steps", "[[1, 1]]"],
+         "--processes", "2", *master_words(), "--rate", "40", "--lanes", "4",
+         "--steps", "[[1, 1]]"],
         cwd=ROOT, capture_output=True, check=True, timeout=60,
     )  # fmt: skip
 

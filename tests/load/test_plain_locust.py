@@ -13,6 +13,7 @@ import pytest
 
 from harness.deadline import Deadline, Observation, poll
 from harness.endpoint import LOOPBACK
+from harness.load.runner import master_words
 from harness.ports import free_port
 from tests.load.test_truth import printed, read
 from tests.support import CLI, ROOT, environment, leftovers
@@ -45,7 +46,7 @@ def test_two_processes_without_a_page(up: dict[str, str], tmp_path: Path) -> Non
     file = tmp_path / "r.json"
     done = subprocess.run(
         [*LOCUST, "--headless", "--only-summary", "-u", "16", "-r", "16", "-t", "30s", "--json",
-         "--processes", "2", "--rate", "10", "--lanes", "2", "--steps", "[[1, 5]]",
+         "--processes", "2", *master_words(), "--rate", "10", "--lanes", "2", "--steps", "[[1, 5]]",
          "--results", str(file)],
         cwd=ROOT, env=up, capture_output=True, text=True, timeout=120,
     )  # fmt: skip

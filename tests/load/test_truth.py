@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,8 @@ from harness.deadline import Deadline, poll
 from harness.endpoint import LOOPBACK, Endpoint
 from harness.load.collector import Collector
 from harness.load.result import figures
+from harness.load.runner import master_words
+from harness.ports import free_port
 from harness.ready.tcp import TcpCheck
 from tests.support import ROOT
 
@@ -33,29 +34,20 @@ Or up to a gap less: where in a stall the first of its requests falls is chance.
 GAP = 1000 / RATE
 
 
-def two_ports() -> int:
-    """The first of two free ports, side by side."""
-    for first in range(21_000, 22_000, 2):
-        with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
-            for port in (first, first + 1):
-                opened.enter_context(socket.create_server((LOOPBACK, port)))
-            return first
-    raise AssertionError("no two ports are free")
-
-
 @pytest.fixture
-def stalling() -> Iterator[str]:
+def stalling(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A server that stands still again and again, and beside it one that does nothing."""
-    port = two_ports()
+    port, floor = free_port(), free_port()
+    monkeypatch.setenv("TRUTH_FLOOR", f"http://{LOOPBACK}:{floor}")
     commands = (
         ["-m", "tests.load.stall_server", f"{LOOPBACK}:{port}", f"{PERIOD}", f"{STALL}"],
-        ["-m", "harness.load.null_server", f"{LOOPBACK}:{port + 1}"],
+        ["-m", "harness.load.null_server", f"{LOOPBACK}:{floor}"],
     )
     with contextlib.ExitStack() as opened:
         for command in commands:
             server = opened.enter_context(subprocess.Popen([sys.executable, *command], cwd=ROOT))
             opened.callback(server.terminate)
-        for number in (port, port + 1):
+        for number in (port, floor):
             assert poll(TcpCheck(Endpoint(LOOPBACK, number)).observe, Deadline(20)).ok
         yield f"http://{LOOPBACK}:{port}"
 
@@ -120,7 +112,8 @@ def test_totals_are_the_sum_of_the_parts(stalling: str, tmp_path: Path) -> None:
     file, steps = tmp_path / "r.json", json.dumps([[1, 6]])
     done = locust(
         stalling, file, "-u", "4", "-r", "4", "-t", "25s", "--rate", "100", "--lanes", "2",
-        "--steps", steps, "--arrivals", "constant", "--processes", "2", "--json", "Get", "Floor",
+        "--steps", steps, "--arrivals", "constant", "--processes", "2", *master_words(),
+        "--json", "Get", "Floor",
     )  # fmt: skip
     assert file.is_file(), done.stderr
     found, raw = read(file), json.loads(file.read_text())
@@ -150,7 +143,7 @@ def test_too_much_in_flight_is_refused_and_counted(stalling: str, tmp_path: Path
 def test_nobody_answers(tmp_path: Path) -> None:
     """Every request that was due has failed, and the run ends."""
     file, steps = tmp_path / "r.json", json.dumps([[1, 2]])
-    host = f"http://{LOOPBACK}:{two_ports()}"
+    host = f"http://{LOOPBACK}:{free_port()}"
     locust(host, file, "-u", "1", "-r", "1", "-t", "25s", "--rate", "50", "--steps", steps, "Get")
     found = read(file)["get"]
 
@@ -163,7 +156,7 @@ def test_a_worker_that_dies_is_missed(stalling: str, tmp_path: Path) -> None:
     file = tmp_path / "r.json"
     words = [
         "-u", "2", "-r", "2", "-t", "9s", "--rate", "50", "--lanes", "2", "--processes", "2",
-        "--arrivals", "constant", "Get",
+        *master_words(), "--arrivals", "constant", "Get",
     ]  # fmt: skip
     command = [
         sys.executable, "-m", "locust", "-f", str(FILE), "--headless", "--only-summary",
