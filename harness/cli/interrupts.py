@@ -48,7 +48,7 @@ def settle() -> None:
 
 
 def say(line: str) -> None:
-    """Tell on standard error, which may be a terminal that has gone."""
+    """Tell on standard error past its buffer: a signal may come while that is written."""
     with contextlib.suppress(OSError):
         os.write(2, f"{line}\n".encode())
 

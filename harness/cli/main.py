@@ -17,7 +17,7 @@ def main() -> None:
 
         code = run()
     except interrupts.Interrupted:
-        interrupts.say("interrupted; everything that was started has been ended")
+        streams.say("interrupted; everything that was started has been ended")
         code = interrupts.INTERRUPTED
     except SystemExit as ended:
         # Typer ends the process at a closed pipe, with a code that means something else here.
