@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import InstanceDied, LaunchError, PortTaken, TeardownError
+from harness import InstanceDied, LaunchError, PortTaken, TeardownError, Unavailable, ports
 from harness.deadline import Deadline, Observation, poll
 from harness.launch import Launch
 from harness.runtime import control
@@ -293,10 +293,13 @@ def test_a_stopped_supervisor_is_named_and_closing_continues_it(
     monkeypatch.setattr(control, "ANSWERING", 0.5)
     runtime = ProcessRuntime({"PATH": os.environ["PATH"]})
     os.kill(runtime.owner, signal.SIGSTOP)
-
-    with pytest.raises(LaunchError, match=rf"pid {runtime.owner}(.|\n)*T \(stopped\)"):
-        runtime.start(Launch("x", ("true",)))
-    runtime.close()
+    try:
+        with pytest.raises(LaunchError, match=rf"pid {runtime.owner}(.|\n)*T \(stopped\)"):
+            runtime.start(Launch("x", ("true",)))
+        runtime.close()
+    finally:
+        if not wait_gone(runtime.owner, 0):
+            os.kill(runtime.owner, signal.SIGCONT)
 
     assert wait_gone(runtime.owner, 0)
     assert not runtime.folder.exists()
@@ -342,6 +345,20 @@ def test_a_supervisor_that_cannot_be_started_leaves_no_folder(
     monkeypatch.setattr(sys, "executable", "/no/such/python")
 
     with pytest.raises(FileNotFoundError, match="/no/such/python"):
+        ProcessRuntime({})
+
+    assert [] == list(tmp_path.glob("dapr-harness-*/*"))
+
+
+def test_leases_that_cannot_be_trusted_are_told_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A supervisor could only die of them."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(ports, "LEASES", tmp_path / "leases")
+    (tmp_path / "leases").symlink_to(tmp_path)
+
+    with pytest.raises(Unavailable, match="leases cannot be trusted"):
         ProcessRuntime({})
 
     assert [] == list(tmp_path.glob("dapr-harness-*/*"))
