@@ -32,7 +32,7 @@ from tests.support import project
 
 pytestmark = pytest.mark.real
 
-LONG = 600.0
+LONG = 60.0
 """Seconds of a wait that something else must end."""
 
 APP = """

@@ -11,7 +11,7 @@ from harness import AppFailed, ProbeTimeout
 from harness.probe.eventually import aeventually, eventually
 from harness.probe.stream import Stream, matches
 
-LONG = 600.0
+LONG = 30.0
 """Seconds of a wait that something else must end."""
 
 
