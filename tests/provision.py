@@ -41,7 +41,8 @@ def provide_helm(settings: Settings, progress: Progress) -> Path:
         with step(progress, f"build Helm {HELM} from its Go module", lambda: ""):
             install(settings.environment, f"helm.sh/helm/v3/cmd/helm@v{HELM}", target)
 
-    return Store(settings.cache_dir).make(f"helm-{HELM}", build) / "helm"
+    store = Toolbox(settings, progress).store
+    return store.make(f"helm-{HELM}", build) / "helm"
 
 
 def provide(settings: Settings, progress: Progress, *, helm: bool = True) -> dict[str, Path]:

@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+LEAST_PAUSE = 0.5
+"""Seconds between two looks at how far a step is."""
+
 
 class Progress(Protocol):
     """Receives what provisioning does; the CLI shows it, tests record it."""
@@ -41,13 +44,20 @@ class Quiet:
 
 @contextlib.contextmanager
 def step(progress: Progress, what: str, fact: Callable[[], str]) -> Iterator[None]:
-    """Report the start, the growth about twice a second, and the end of one step."""
+    """Report the start, the growth, and the end of one step.
+
+    The growth twice a second at most, and so that looking takes a twentieth of the time at most:
+    the size of a build of gigabytes is that of a hundred thousand files.
+    """
     began = time.monotonic()
     done = threading.Event()
 
     def report() -> None:
-        while not done.wait(0.5):
+        pause = LEAST_PAUSE
+        while not done.wait(pause):
+            looked = time.monotonic()
             progress.advance(what, fact())
+            pause = max(LEAST_PAUSE, 20 * (time.monotonic() - looked))
 
     reporter = threading.Thread(target=report, daemon=True)
     progress.begin(what)
