@@ -180,9 +180,16 @@ async def _call(row: Row[Any]) -> Executable:
 
 
 def _rest(row: Row[Any]) -> Executable:
-    # Bounded before it is raised: 2**1024 is no float any more, half an hour into an outage.
-    longest = min(BACK_OFF * 2 ** min(row.attempts, 10), LONGEST)
-    # What failed at one moment does not all come back at one moment.
-    pause = timedelta(seconds=random.uniform(longest / 2, longest))  # noqa: S311 - a pause, not a secret
-    changed = {"attempts": row.attempts + 1, "next_attempt_at": now() + pause}
+    rest = timedelta(seconds=pause_after(row.attempts + 1))
+    changed = {"attempts": row.attempts + 1, "next_attempt_at": now() + rest}
     return update(OutboxRow).where(OutboxRow.id == row.id).values(changed)
+
+
+def pause_after(failures: int) -> float:
+    """Seconds for which a key rests after so many failures in a row.
+
+    What failed at one moment does not all come back at one moment.
+    """
+    # Bounded before it is raised: 2**1024 is no float any more, half an hour into an outage.
+    longest = min(BACK_OFF * 2 ** min(failures - 1, 10), LONGEST)
+    return random.uniform(longest / 2, longest)  # noqa: S311 - a pause, not a secret
