@@ -109,7 +109,7 @@ def relay_has_looked(connection: psycopg.Connection, since: tuple[Any, ...] | No
 async def test_a_scheduler_that_is_away_holds_up_no_event(dapr: AsyncWorld) -> None:
     """Tasks with reminders pile up, more than the relay calls at a time; their events are told."""
     user, topic, tasks = dapr.name("user"), dapr.topic("task-events"), 40
-    remind_at = "2199-01-01T00:00Z"
+    remind_at = "2199-01-01T00:00:00Z"
     with paused(dapr, "scheduler"):
         made = {(await new_task(dapr, user, remind_at=remind_at))["id"] for _ in range(tasks)}
         events = await topic.collect(

@@ -137,7 +137,7 @@ async def _beside_an_outage(stack: Stack, dapr: AsyncWorld) -> Figures:
     scheduler: Any = stack.instances["scheduler"]
     scheduler.pause()
     try:
-        remind_at = "2199-01-01T00:00Z"
+        remind_at = "2199-01-01T00:00:00Z"
         await _make(dapr, dapr.name("piled"), PILED, remind_at=remind_at)
         without = await _events_per_second(dapr, "without")
     finally:
