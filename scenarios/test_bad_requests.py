@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from harness import AsyncWorld
+from scenarios.test_series import complete, follower_of
 from scenarios.test_task_events import new_task
 
 BODIES: dict[str, dict[str, Any]] = {
@@ -97,3 +98,31 @@ async def test_a_reminder_of_a_recurring_task_cannot_lose_its_due_time(dapr: Asy
 
     assert 409 == answer.status_code
     assert "Buy milk" == (await backend.get(path)).json()["title"]
+
+
+@pytest.mark.parametrize("name", ["%2e", "%2e%2e", "%2e%2e%2e"])
+async def test_a_name_of_dots_alone_is_refused(dapr: AsyncWorld, name: str) -> None:
+    """In a path it would be a step up: his series would end after one task."""
+    backend, notifications = dapr.app("backend-service"), dapr.app("notification-service")
+
+    answers = [
+        await backend.post(f"/api/{name}/tasks", json={"title": "x"}),
+        await backend.get(f"/api/ada/conversations/{name}"),
+        await notifications.put(f"/api/{name}/contact", json={}),
+    ]
+
+    assert [422] * 3 == [each.status_code for each in answers]
+    places = [each.json()["errors"][0]["at"] for each in answers]
+    assert ["path/user_id", "path/conversation_id", "path/user_id"] == places
+
+
+async def test_a_name_with_dots_in_it_is_a_name(dapr: AsyncWorld) -> None:
+    """Its series goes on like any other."""
+    user = f"..{dapr.name('user')}.x"
+    task = await new_task(
+        dapr, user, due_at="2030-01-31T09:00:00Z", recurrence={"frequency": "daily"}
+    )
+
+    await complete(dapr, task)
+
+    assert user == (await follower_of(dapr, task))["user_id"]

@@ -18,7 +18,14 @@ from services.common.words import Storable, UserId
 
 router = APIRouter(prefix="/api/{user_id}/conversations/{conversation_id}", tags=["conversations"])
 Name = Annotated[
-    str, Path(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.-]+$", examples=["c1"])
+    str,
+    # Not dots alone, which are steps in a path.
+    Path(
+        min_length=1,
+        max_length=100,
+        pattern=r"^\.*[A-Za-z0-9_-][A-Za-z0-9_.-]*$",
+        examples=["c1"],
+    ),
 ]
 Etag = Annotated[
     str | None, Header(min_length=1, description="the ETag of the version that is replaced")

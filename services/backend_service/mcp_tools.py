@@ -19,6 +19,7 @@ from services.backend_service.models import NewTask, Task, TaskChange
 from services.common.database import engine
 from services.common.recurrence import Recurrence
 from services.common.relay import relay
+from services.common.words import TaskId, UserId
 
 server = MCPServer(
     "todo", instructions="Tasks per user; times need a zone, such as ...+01:00 or Z."
@@ -40,7 +41,7 @@ async def _changes() -> AsyncIterator[Changes]:
 
 @server.tool()
 async def add_task(
-    user_id: str,
+    user_id: UserId,
     title: str,
     description: str = "",
     *,
@@ -56,14 +57,14 @@ async def add_task(
 
 
 @server.tool()
-async def list_tasks(user_id: str, completed: bool | None = None) -> list[Task]:
+async def list_tasks(user_id: UserId, completed: bool | None = None) -> list[Task]:
     """List a user's tasks, oldest first; all, or only those that are (not) completed."""
     async with _changes() as changes:
         return await tasks.list_tasks(user_id, changes.database, completed)
 
 
 @server.tool()
-async def complete_task(user_id: str, task_id: str) -> Task:
+async def complete_task(user_id: UserId, task_id: TaskId) -> Task:
     """Complete a task; one of a series comes again by itself."""
     async with _changes() as changes:
         return await tasks.complete_task(user_id, task_id, changes, Response())
@@ -71,8 +72,8 @@ async def complete_task(user_id: str, task_id: str) -> Task:
 
 @server.tool()
 async def update_task(
-    user_id: str,
-    task_id: str,
+    user_id: UserId,
+    task_id: TaskId,
     title: str | None = None,
     *,
     description: str | None = None,
@@ -84,19 +85,19 @@ async def update_task(
 
 
 @server.tool()
-async def set_reminder(user_id: str, task_id: str, remind_at: datetime | None) -> Task:
+async def set_reminder(user_id: UserId, task_id: TaskId, remind_at: datetime | None) -> Task:
     """Remind of a task at a time, or not at all."""
     return await _update(user_id, task_id, {"remind_at": remind_at})
 
 
 @server.tool()
-async def delete_task(user_id: str, task_id: str) -> None:
+async def delete_task(user_id: UserId, task_id: TaskId) -> None:
     """Delete a task and its reminder."""
     async with _changes() as changes:
         await tasks.delete_task(user_id, task_id, changes)
 
 
-async def _update(user_id: str, task_id: str, said: dict[str, Any]) -> Task:
+async def _update(user_id: UserId, task_id: TaskId, said: dict[str, Any]) -> Task:
     change = _valid(TaskChange, said)
     async with _changes() as changes:
         return await tasks.update_task(user_id, task_id, change, changes, Response())

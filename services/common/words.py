@@ -35,7 +35,15 @@ UserId = Annotated[
     str,
     # Part of a path: daprd's invocation refuses control characters there with a 500 of its own,
     # and decodes a percent sign once too often (1.18.2). Two bars separate parts of a state key.
-    Path(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f/%?#|]+$", examples=["ada"]),
+    # Names of dots alone are steps in a path, which clients and servers take before anybody reads
+    # them: `..` would be the name of nobody.
+    Path(
+        min_length=1,
+        max_length=200,
+        pattern=r"^\.*[^\x00-\x1f\x7f/%?#|.][^\x00-\x1f\x7f/%?#|]*$",
+        description="anything but control characters and / % ? # |, and not dots alone",
+        examples=["ada"],
+    ),
 ]
 TaskId = Annotated[
     str,
