@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -46,7 +47,9 @@ async def test_a_reminder_comes_by_mail(dapr: AsyncWorld) -> None:
     assert [address] == mail.data["to"]
     assert "Reminder: Buy <b>milk</b> & bread" == mail.data["subject"]
     text = mail.data["text"]
-    assert f"<p>Reminder: Buy &lt;b&gt;milk&lt;/b&gt; &amp; bread</p><p>For {user}.</p>" == text
+    said, _, key = text.partition("<!-- ")
+    assert f"<p>Reminder: Buy &lt;b&gt;milk&lt;/b&gt; &amp; bread</p><p>For {user}.</p>" == said
+    assert uuid.UUID(key.removesuffix(" -->"))
     assert mail.data["headers"]["Content-Type"].startswith("text/html")
 
 
@@ -108,6 +111,9 @@ async def test_a_webhook_that_is_refused_is_made_again(dapr: AsyncWorld) -> None
     assert [503, 503, 503, 202, 202] == [each.status for each in seen]
     messages = [each.data["message"] for each in seen]
     assert [*["Task created: one"] * 4, "Task created: two"] == messages
+    first, *again, other = [each.headers["idempotency-key"] for each in seen]
+    assert [first] * 3 == again
+    assert first != other
 
 
 async def test_who_has_said_nothing_is_told_on_the_page_only(dapr: AsyncWorld) -> None:

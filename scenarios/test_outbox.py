@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from harness import AsyncWorld
@@ -24,6 +26,20 @@ def paused(dapr: AsyncWorld, node: str) -> Iterator[None]:
         yield
     finally:
         instance.resume()  # type: ignore[attr-defined]  # and resume
+
+
+@contextmanager
+def database(dapr: AsyncWorld) -> Iterator[psycopg.Connection]:
+    """The services' database; each statement is a transaction unless it stands in one."""
+    dsn = dapr.stack.topology["postgres"].exports(dapr.stack.book)["dsn"]
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        yield connection
+
+
+def blocks_somebody(connection: psycopg.Connection) -> bool:
+    """Whether another transaction waits for a lock of this one."""
+    waits = "SELECT 1 FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    return connection.execute(waits).fetchone() is not None
 
 
 @pytest.mark.parametrize("node", ["backend-service-daprd", "broker"])
@@ -47,14 +63,22 @@ async def test_what_is_accepted_while_something_is_away_is_told_afterwards(
     assert sorted({e.data["task"]["version"] for e in events}) == list(range(1, 2 + CHANGES))
 
 
-async def test_a_killed_backend_has_told_everything_when_it_is_back(dapr: AsyncWorld) -> None:
-    """kill -9 right after the answer, with the sidecar frozen so that nothing was told before."""
+async def test_what_was_in_flight_when_all_was_killed_is_told(dapr: AsyncWorld) -> None:
+    """kill -9 of backend and sidecar: nobody has the calls that were being made but the outbox."""
     user, topic = dapr.name("user"), dapr.topic("task-events")
-    with paused(dapr, "backend-service-daprd"):
+    nodes = ("backend-service", "backend-service-daprd")
+    backend, daprd = (dapr.stack.instances[name] for name in nodes)
+    daprd.pause()  # type: ignore[attr-defined]  # every runtime can pause, and kill
+    with database(dapr) as connection:
         made = {(await new_task(dapr, user, title=f"t{number}"))["id"] for number in range(5)}
-        backend = dapr.stack.instances["backend-service"]
-        await asyncio.to_thread(backend.kill)  # type: ignore[attr-defined]  # every runtime can
-    await asyncio.to_thread(dapr.stack.restart, "backend-service")
+        committed = connection.execute("SELECT clock_timestamp()").fetchone()
+        await dapr.eventually(lambda: relay_has_looked(connection, committed))
+    for instance in (backend, daprd):
+        await asyncio.to_thread(instance.kill)  # type: ignore[attr-defined]  # see above
+    # One after the other: a sidecar asks its app once what it subscribes to.
+    await asyncio.to_thread(backend.restart)  # type: ignore[attr-defined]  # see above
+    await dapr.eventually(lambda: serves(dapr, nodes[0]), timeout=60)
+    await asyncio.to_thread(dapr.stack.restart, nodes[1])
 
     async def all_told() -> None:
         # At least once: what was told and not yet crossed off is told again.
@@ -62,6 +86,41 @@ async def test_a_killed_backend_has_told_everything_when_it_is_back(dapr: AsyncW
         assert made == {event.data["task_id"] for event in events}
 
     await dapr.eventually(all_told, timeout=40)
+
+
+async def serves(dapr: AsyncWorld, app: str) -> bool:
+    """Whether an app answers."""
+    try:
+        return (await dapr.app(app).get("/healthz")).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def relay_has_looked(connection: psycopg.Connection, since: tuple[Any, ...] | None) -> bool:
+    """Whether a relay has taken calls from the outbox since then."""
+    looks = (
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%outbox_backend_service%%' "
+        "AND query LIKE 'SELECT%%next_attempt_at%%' AND query_start > %s"
+    )
+    row = connection.execute(looks, since).fetchone()
+    return row is not None and row[0] > 0
+
+
+async def test_a_scheduler_that_is_away_holds_up_no_event(dapr: AsyncWorld) -> None:
+    """Tasks with reminders pile up, more than the relay calls at a time; their events are told."""
+    user, topic, tasks = dapr.name("user"), dapr.topic("task-events"), 40
+    remind_at = "2199-01-01T00:00:00Z"
+    with paused(dapr, "scheduler"):
+        made = {(await new_task(dapr, user, remind_at=remind_at))["id"] for _ in range(tasks)}
+        events = await topic.collect(
+            tasks, where=lambda each: each.data["user_id"] == user, timeout=60
+        )
+        plain = await new_task(dapr, user)
+        await topic.next(subject=plain["id"], timeout=60)
+        jobs = [r for r in dapr.table("outbox_backend_service").rows() if r["lane"] == "job"]
+
+    assert made == {event.data["task_id"] for event in events}
+    assert made == {row["key"] for row in jobs} & made
 
 
 async def test_one_poison_call_holds_up_its_own_task_only(dapr: AsyncWorld) -> None:
@@ -105,15 +164,12 @@ def outbox_row(
     dapr: AsyncWorld, key: str, expires_in: str | None = None, *, attempts: int = 0
 ) -> Iterator[None]:
     """A call in the backend's outbox that can never be made, for as long as inside."""
-    import psycopg
-
-    dsn = dapr.stack.topology["postgres"].exports(dapr.stack.book)["dsn"]
     insert = (
         "INSERT INTO outbox_backend_service (key, method, path, params, body, content_type, "
         "attempts, expires_at) VALUES (%s, 'POST', '/v1.0/publish/nowhere/t', '{}', 'null', "
         "'text/plain', %s, now() + %s::interval)"
     )
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    with database(dapr) as connection:
         connection.execute(insert, [key, attempts, expires_in])
         try:
             yield
@@ -157,3 +213,18 @@ async def test_two_edits_at_once_are_told_apart(dapr: AsyncWorld) -> None:
     )  # fmt: skip
     deleted = await backend.delete(path, headers={"if-match": version})
     assert 412 == deleted.status_code
+
+
+async def test_a_change_waits_for_one_that_is_being_made(dapr: AsyncWorld) -> None:
+    """It is made to what the other has left, not to what was there before."""
+    user, backend = dapr.name("user"), dapr.app("backend-service")
+    task = await new_task(dapr, user)
+    with database(dapr) as connection, connection.transaction():
+        connection.execute("UPDATE tasks SET version = 2 WHERE id = %s", [task["id"]])
+        path = f"/api/{user}/tasks/{task['id']}"
+        changing = asyncio.create_task(backend.put(path, json={"title": "later"}))
+        await dapr.eventually(lambda: blocks_somebody(connection))
+
+    answer = await changing
+
+    assert (200, 3) == (answer.status_code, answer.json()["version"])

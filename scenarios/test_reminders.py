@@ -1,11 +1,19 @@
-"""A reminder is a Dapr job: on time, moved, cancelled, overdue, and safe in a restart."""
+"""A reminder is a Dapr job: on time, moved, cancelled, safe in a restart; and sent without one."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
+import psycopg
+import pytest
+
 from harness import AsyncWorld
+from scenarios.test_outbox import blocks_somebody, database
 from scenarios.test_series import has_job
 from scenarios.test_task_events import new_task
 
@@ -37,38 +45,18 @@ async def test_a_reminder_fires_on_time_and_is_notified(dapr: AsyncWorld) -> Non
     assert (user, DUE, "Reminder: Call mum") == (row["user_id"], row["kind"], row["message"])
 
 
-async def test_a_moved_reminder_fires_at_its_new_time_only(dapr: AsyncWorld) -> None:
-    """Moved to later: the first event of this task is the one of the new time."""
-    user, later = dapr.name("user"), in_seconds(2.5)
-    task = await new_task(dapr, user, remind_at=in_seconds(1.5))
+async def test_a_moved_reminder_fires_at_its_new_time(dapr: AsyncWorld) -> None:
+    """Moved from an hour ahead to soon: the event of this task is the one of the new time."""
+    user = dapr.name("user")
+    task = await new_task(dapr, user, remind_at=in_seconds(3600))
+    sooner = in_seconds(1)
 
     path = f"/api/{user}/tasks/{task['id']}"
-    await dapr.app("backend-service").put(path, json={"remind_at": later})
-    event = await dapr.topic("reminders").next(subject=task["id"])
+    await dapr.app("backend-service").put(path, json={"remind_at": sooner})
+    event = await dapr.topic("reminders").next(subject=task["id"], timeout=30)
 
-    assert datetime.fromisoformat(later) == moment(event)
+    assert datetime.fromisoformat(sooner) == moment(event)
     assert event.time >= moment(event) - timedelta(milliseconds=1)
-
-
-async def test_a_cancelled_reminder_does_not_fire(dapr: AsyncWorld) -> None:
-    """Cancelled, completed and deleted: none of the three has fired when a later one does."""
-    user, backend, soon = dapr.name("user"), dapr.app("backend-service"), in_seconds(1)
-    tasks = [await new_task(dapr, user, remind_at=soon) for _ in range(3)]
-    paths = [f"/api/{user}/tasks/{task['id']}" for task in tasks]
-
-    await backend.put(paths[0], json={"remind_at": None})
-    await backend.post(f"{paths[1]}/complete")
-    await backend.delete(paths[2])
-    later = await new_task(dapr, user, remind_at=in_seconds(1.5))
-
-    async def none_left() -> None:
-        assert not any([await has_job(dapr, task["id"]) for task in tasks])
-
-    await dapr.eventually(none_left)
-
-    await dapr.topic("reminders").nothing_before(
-        {"subject": later["id"]}, subject={task["id"] for task in tasks}.__contains__
-    )
 
 
 async def test_a_reminder_in_the_past_fires_at_once(dapr: AsyncWorld) -> None:
@@ -93,3 +81,133 @@ async def test_a_reminder_survives_a_restart_of_the_scheduler(dapr: AsyncWorld) 
     assert event.time >= moment(event) - timedelta(milliseconds=1)
     dapr.table("notifications").row(event_id=event.id)
     assert dapr.table("notifications").count(task_id=task["id"], kind=DUE) == 1
+
+
+async def fire(dapr: AsyncWorld, task: dict[str, Any]) -> httpx.Response:
+    """What the sidecar does when the job of a task is due."""
+    return await dapr.app("backend-service").post(
+        f"/job/reminder-task-{task['id']}",
+        json={},
+        headers={"dapr-api-token": dapr.stack.book.token("app-api")},
+    )
+
+
+def was_sent(dapr: AsyncWorld, task: dict[str, Any]) -> bool:
+    """Whether the reminder of a task was sent: noted in the same commit as its event."""
+    return dapr.table("tasks").row(id=task["id"])["reminded_for"] is not None
+
+
+async def test_a_job_that_fires_too_early_sends_nothing(dapr: AsyncWorld) -> None:
+    """The reminder was moved, and the job of its old time has fired all the same."""
+    task = await new_task(dapr, dapr.name("user"), remind_at=in_seconds(3600))
+
+    answer = await fire(dapr, task)
+
+    assert (200, False) == (answer.status_code, was_sent(dapr, task))
+
+
+async def test_a_job_that_fires_for_a_completed_task_sends_nothing(dapr: AsyncWorld) -> None:
+    """The reminder is due, and nobody needs it."""
+    user = dapr.name("user")
+    task = await new_task(dapr, user, remind_at=in_seconds(3600))
+    await dapr.app("backend-service").post(f"/api/{user}/tasks/{task['id']}/complete")
+    with database(dapr) as connection:
+        connection.execute("UPDATE tasks SET remind_at = now() WHERE id = %s", [task["id"]])
+
+    answer = await fire(dapr, task)
+
+    assert (200, False) == (answer.status_code, was_sent(dapr, task))
+
+
+@pytest.mark.parametrize("how", ["complete", "delete", "clear"])
+async def test_the_job_of_a_cancelled_reminder_is_deleted(dapr: AsyncWorld, how: str) -> None:
+    """It is due in an hour, so it is not gone by itself."""
+    user, backend = dapr.name("user"), dapr.app("backend-service")
+    task = await new_task(dapr, user, remind_at=in_seconds(3600))
+    path = f"/api/{user}/tasks/{task['id']}"
+
+    async def scheduled() -> None:
+        assert await has_job(dapr, task["id"])
+
+    async def gone() -> None:
+        assert not await has_job(dapr, task["id"])
+
+    await dapr.eventually(scheduled)
+    match how:
+        case "complete":
+            await backend.post(f"{path}/complete")
+        case "delete":
+            await backend.delete(path)
+        case _:
+            await backend.put(path, json={"remind_at": None})
+
+    await dapr.eventually(gone)
+
+
+async def test_a_job_that_fails_is_tried_again_without_end(dapr: AsyncWorld) -> None:
+    """The scheduler's own default is three times, then never."""
+    task = await new_task(dapr, dapr.name("user"), remind_at=in_seconds(3600))
+
+    async def job() -> dict[str, Any]:
+        assert await has_job(dapr, task["id"])
+        return dict(await dapr.sidecar("backend-service").get_job(f"reminder-task-{task['id']}"))
+
+    found = await dapr.eventually(job)
+
+    assert {"constant": {"interval": "5s"}} == found["failurePolicy"]
+
+
+async def test_an_overdue_reminder_is_sent_without_its_job(dapr: AsyncWorld) -> None:
+    """Its job is lost: the backend finds it; and the job, found again, does not send it twice."""
+    task = await new_task(dapr, dapr.name("user"), remind_at=in_seconds(3600))
+    overdue = "UPDATE tasks SET remind_at = now() - interval '1 min' WHERE id = %s"
+    with database(dapr) as connection:
+        connection.execute(overdue, [task["id"]])
+
+    event = await dapr.topic("reminders").next(subject=task["id"], timeout=30)
+    answer = await fire(dapr, task)
+
+    assert (200, task["id"]) == (answer.status_code, event.data["task_id"])
+    later = await new_task(dapr, dapr.name("user"), remind_at=in_seconds(-60))
+    await dapr.topic("reminders").next(subject=later["id"], timeout=30)
+    assert 1 == len(await dapr.topic("reminders").all(subject=task["id"]))
+
+
+@contextmanager
+def being_changed(dapr: AsyncWorld, task: dict[str, Any]) -> Iterator[psycopg.Connection]:
+    """A task whose reminder has just become due, locked by a transaction."""
+    with database(dapr) as connection:
+        connection.execute("UPDATE tasks SET remind_at = now() WHERE id = %s", [task["id"]])
+        with connection.transaction():
+            lock = "SELECT reminded_for FROM tasks WHERE id = %s FOR UPDATE"
+            assert (None,) == connection.execute(lock, [task["id"]]).fetchone()
+            yield connection
+
+
+async def test_a_job_waits_for_a_completion_that_is_being_made(dapr: AsyncWorld) -> None:
+    """It does not remind of what is completed when it comes to it."""
+    task = await new_task(dapr, dapr.name("user"), remind_at=in_seconds(3600))
+    with being_changed(dapr, task) as connection:
+        firing = asyncio.create_task(fire(dapr, task))
+        await dapr.eventually(lambda: blocks_somebody(connection))
+        connection.execute("UPDATE tasks SET completed = true WHERE id = %s", [task["id"]])
+
+    answer = await firing
+
+    assert (200, False) == (answer.status_code, was_sent(dapr, task))
+
+
+async def test_a_task_that_is_being_changed_holds_up_no_overdue_reminder(dapr: AsyncWorld) -> None:
+    """It is passed over, and not reminded of when it is completed afterwards."""
+    user = dapr.name("user")
+    changing, other = [await new_task(dapr, user, remind_at=in_seconds(3600)) for _ in range(2)]
+    with being_changed(dapr, changing) as connection, database(dapr) as another:
+        another.execute("UPDATE tasks SET remind_at = now() WHERE id = %s", [other["id"]])
+        await dapr.eventually(lambda: was_sent(dapr, other), timeout=30)
+        connection.execute("UPDATE tasks SET completed = true WHERE id = %s", [changing["id"]])
+
+    last = await new_task(dapr, user, remind_at=in_seconds(3600))
+    with database(dapr) as connection:
+        connection.execute("UPDATE tasks SET remind_at = now() WHERE id = %s", [last["id"]])
+    await dapr.eventually(lambda: was_sent(dapr, last), timeout=30)
+    assert not was_sent(dapr, changing)

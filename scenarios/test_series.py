@@ -52,11 +52,11 @@ async def has_job(dapr: AsyncWorld, task_id: str) -> bool:
 
 
 async def test_a_completed_daily_task_appears_again_for_the_next_day(dapr: AsyncWorld) -> None:
-    """With its title, its reminder as long before, and its series; and it can be completed too."""
+    """With its texts, its reminder as long before, and its series; and it can be completed too."""
     remind = TOMORROW - timedelta(hours=1)
     first = await new_task(
-        dapr, dapr.name("user"), title="Water the plants", due_at=TOMORROW.isoformat(),
-        remind_at=remind.isoformat(), recurrence=DAILY,
+        dapr, dapr.name("user"), title="Water the plants", description="All of them",
+        due_at=TOMORROW.isoformat(), remind_at=remind.isoformat(), recurrence=DAILY,
     )  # fmt: skip
 
     await complete(dapr, first)
@@ -68,6 +68,7 @@ async def test_a_completed_daily_task_appears_again_for_the_next_day(dapr: Async
     assert [TOMORROW + timedelta(days=n) for n in range(3)] == days
     assert remind + timedelta(days=1) == datetime.fromisoformat(second["remind_at"])
     assert ("Water the plants", False) == (second["title"], second["completed"])
+    assert "All of them" == second["description"] == third["description"]
     assert first["recurrence"] == third["recurrence"]
 
     async def scheduled() -> None:

@@ -10,7 +10,13 @@ from services.common.database import tables
 from services.common.outbox import Base as Outbox
 from services.common.relay import relaying
 
-app = service("backend-service", tables(Base.metadata, Outbox.metadata), relaying, door.serving)
+app = service(
+    "backend-service",
+    tables(Base.metadata, Outbox.metadata),
+    relaying,
+    reminders.sweeping,
+    door.serving,
+)
 app.include_router(tasks.router)
 app.include_router(series.router)
 app.include_router(conversations.router)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Literal
 
 from services.backend_service.models import Task
@@ -11,9 +10,6 @@ from services.common.sidecar import cloud_event
 
 TASK_EVENTS = "task-events"
 REMINDERS = "reminders"
-
-NEEDED_FOR = timedelta(days=1)
-"""Nobody needs a reminder of the day before yesterday."""
 
 Change = Literal["created", "updated", "completed", "deleted"]
 
@@ -27,7 +23,7 @@ def task_changed(change: Change, task: Task) -> Call:
 
 
 def reminder_due(task: Task) -> Call:
-    """Tell that a task's reminder is due.
+    """Tell that a task's reminder is due; it does not wait for other events of the task.
 
     The id is made of the task and its time, not drawn: a job fires at least once, and a second
     firing must be recognised as the same reminder.
@@ -37,4 +33,4 @@ def reminder_due(task: Task) -> Call:
     event = cloud_event(
         "com.taskmanager.reminder.due", task.id, data, event_id=f"reminder-{task.id}-{due}"
     )
-    return publishing(REMINDERS, task.id, event, NEEDED_FOR)
+    return publishing(REMINDERS, task.id, event, lane="reminder")

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from sqlalchemy import JSON, String
+from sqlalchemy import JSON, Index, String, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from services.common.database import UTC_TIME, now
@@ -26,10 +26,18 @@ class TaskRow(Base):
     """A task of one user.
 
     ``follows`` is unique, so that a completed task has one next occurrence however often it is
-    asked for; ``series_over`` says that it will have none.
+    asked for; ``series_over`` says that it will have none. ``reminded_for`` is the ``remind_at``
+    whose reminder was sent.
     """
 
     __tablename__ = "tasks"
+    __table_args__ = (
+        Index(
+            "tasks_to_remind_of",
+            "remind_at",
+            postgresql_where=text("NOT completed AND remind_at IS DISTINCT FROM reminded_for"),
+        ),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True, default=lambda: str(uuid.uuid4()))
     user_id: Mapped[str] = mapped_column(String(200), index=True)
@@ -39,12 +47,13 @@ class TaskRow(Base):
     completed_at: Mapped[datetime | None] = mapped_column(UTC_TIME, default=None)
     due_at: Mapped[datetime | None] = mapped_column(UTC_TIME, default=None)
     remind_at: Mapped[datetime | None] = mapped_column(UTC_TIME, default=None)
+    reminded_for: Mapped[datetime | None] = mapped_column(UTC_TIME, default=None)
     recurrence: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), default=None)
     follows: Mapped[str | None] = mapped_column(unique=True, default=None)
     series_over: Mapped[bool] = mapped_column(default=False)
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(UTC_TIME, default=now)
-    updated_at: Mapped[datetime] = mapped_column(UTC_TIME, default=now, onupdate=now)
+    updated_at: Mapped[datetime] = mapped_column(UTC_TIME, default=now)
 
 
 Title = Annotated[Storable, Field(min_length=1, max_length=LONGEST_TITLE)]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import html
+import uuid
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any, Literal
 from urllib.parse import quote
 
 from services.common.outbox import Call
@@ -13,28 +15,36 @@ GIVEN_UP = timedelta(days=1)
 """After a day nobody needs a reminder of yesterday."""
 
 
-def mail(key: str, to: Sequence[str], subject: str, paragraphs: Sequence[str]) -> Call:
-    """The call that sends a mail.
+def mail(user: str, to: Sequence[str], event_id: str, paragraphs: Sequence[str]) -> Call:
+    """The call that sends a mail; its subject is the first paragraph.
 
     Every field is said each time: what one call says would stay for the next ones
-    (components-contrib 1.18.3). A body is always sent as HTML.
+    (components-contrib 1.18.3). A body is always sent as HTML. The binding sets no other headers,
+    so the idempotency key is a comment at the end of the body.
     """
     # A line break in a subject would begin another header.
-    metadata = {"emailTo": ";".join(to), "subject": " ".join(subject.split())}
+    metadata = {"emailTo": ";".join(to), "subject": " ".join(paragraphs[0].split())}
     body = "".join(f"<p>{html.escape(each)}</p>" for each in paragraphs)
-    return _create("mail", f"mail-{key}", body, metadata)
+    return _create("mail", user, f"{body}<!-- {_idempotency_key('mail', event_id)} -->", metadata)
 
 
-def webhook(key: str, path: str, event_id: str, data: object) -> Call:
+def webhook(user: str, path: str, event_id: str, data: object) -> Call:
     """The call that posts JSON to the receiver of webhooks.
 
-    Args:
-        event_id: sent as the header ``Event-Id``, for who gets a call twice.
+    A receiver that gets a call twice knows it by the header ``Idempotency-Key``; ``Event-Id`` is
+    the id of the event that caused it.
     """
     # A name that begins with an upper-case letter becomes a header.
-    return _create("webhook", f"webhook-{key}", data, {"path": quote(path), "Event-Id": event_id})
+    headers = {"Event-Id": event_id, "Idempotency-Key": _idempotency_key("webhook", event_id)}
+    return _create("webhook", user, data, {"path": quote(path), **headers})
 
 
-def _create(binding: str, key: str, data: object, metadata: dict[str, str]) -> Call:
-    body = {"operation": "create", "data": data, "metadata": metadata}
-    return Call(key, "POST", f"/v1.0/bindings/{binding}", body=body, expires_in=GIVEN_UP)
+def _idempotency_key(binding: str, event_id: str) -> str:
+    """The same each time that a call is made, and another one for every other call."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{binding}/{event_id}"))
+
+
+def _create(binding: Literal["mail", "webhook"], user: str, data: object, said: Any) -> Call:
+    body = {"operation": "create", "data": data, "metadata": said}
+    path = f"/v1.0/bindings/{binding}"
+    return Call(binding, user, "POST", path, body=body, expires_in=GIVEN_UP)

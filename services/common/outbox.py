@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import JSON, BigInteger, Identity, String
+from sqlalchemy import JSON, BigInteger, Identity, Index, String, func
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -18,6 +18,12 @@ from services.common.database import UTC_TIME, now
 from services.common.settings import settings
 from services.common.sidecar import CLOUD_EVENT, publish_path
 from services.common.tracing import trace_headers
+
+Lane = Literal["event", "reminder", "job", "mail", "webhook"]
+"""Kinds of calls, which do not wait for each other."""
+
+TABLE = f"outbox_{settings().app_id.replace('-', '_')}"
+"""Services may share a database, and a service tells its own sidecar only."""
 
 
 class Base(DeclarativeBase):
@@ -27,20 +33,25 @@ class Base(DeclarativeBase):
 class OutboxRow(Base):
     """One call to the sidecar that is still to be made."""
 
-    # Services may share a database, and a service tells its own sidecar only.
-    __tablename__ = f"outbox_{settings().app_id.replace('-', '_')}"
+    __tablename__ = TABLE
+    __table_args__ = (
+        Index(f"{TABLE}_turn", "lane", "due_at", "id"),
+        Index(f"{TABLE}_order", "lane", "key", "id"),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    key: Mapped[str] = mapped_column(String(300), index=True)
+    lane: Mapped[str] = mapped_column(String(20), server_default="event")
+    key: Mapped[str] = mapped_column(String(300))
     method: Mapped[str] = mapped_column(String(10))
     path: Mapped[str]
     params: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
     body: Mapped[Any | None] = mapped_column(JSON)
     content_type: Mapped[str] = mapped_column(String(100), default="application/json")
     trace: Mapped[dict[str, str]] = mapped_column(JSON, server_default="{}")
+    due_at: Mapped[datetime] = mapped_column(UTC_TIME, server_default=func.now())
     expires_at: Mapped[datetime | None] = mapped_column(UTC_TIME, default=None)
     attempts: Mapped[int] = mapped_column(default=0)
-    not_before: Mapped[datetime | None] = mapped_column(UTC_TIME, default=None)
+    next_attempt_at: Mapped[datetime] = mapped_column(UTC_TIME, server_default=func.now())
 
 
 @dataclass(frozen=True)
@@ -48,30 +59,28 @@ class Call:
     """A call to the sidecar.
 
     Attributes:
-        key: calls of one key are made one after the other, in the order of their commits.
+        lane: its kind; calls of one kind do not wait for those of another.
+        key: calls of one key in a lane are made one after the other, in the order of their commits.
+        due_at: of two keys in a lane, the one that is due earlier goes first; None is now.
         expires_in: for how long a call that fails is made again; None for ever.
     """
 
+    lane: Lane
     key: str
     method: str
     path: str
     params: dict[str, str] = field(default_factory=dict)
     body: Any = None
     content_type: str = "application/json"
+    due_at: datetime | None = None
     expires_in: timedelta | None = None
 
 
-def publishing(topic: str, key: str, event: dict[str, Any], ttl: timedelta | None = None) -> Call:
-    """The call that publishes a CloudEvent; events of one key keep their order.
-
-    Args:
-        ttl: after which nobody needs the event: a sidecar that gets it later drops it.
-    """
+def publishing(topic: str, key: str, event: dict[str, Any], *, lane: Lane = "event") -> Call:
+    """The call that publishes a CloudEvent; events of one key and lane keep their order."""
     # Metadata must be query parameters: daprd ignores them as headers.
     params = {"metadata.partitionKey": key}
-    if ttl is not None:
-        params["metadata.ttlInSeconds"] = str(int(ttl.total_seconds()))
-    return Call(key, "POST", publish_path(topic), params, event, CLOUD_EVENT)
+    return Call(lane, key, "POST", publish_path(topic), params, event, CLOUD_EVENT)
 
 
 async def tell(database: AsyncSession, *calls: Call) -> None:
@@ -88,4 +97,5 @@ def _row(call: Call) -> OutboxRow:
     values = {**vars(call)}
     expires_in = values.pop("expires_in")
     end = now() + expires_in if expires_in else None
-    return OutboxRow(**values, trace=trace_headers(), expires_at=end)
+    due_at = values.pop("due_at") or now()
+    return OutboxRow(**values, trace=trace_headers(), due_at=due_at, expires_at=end)

@@ -1,92 +1,142 @@
-"""Makes the calls that the outbox holds."""
+"""Makes the calls that the outbox holds.
+
+Each call is crossed off in a transaction of its own, right after it was made: a relay that is
+killed makes again what was in flight, and no more.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import random
+from collections.abc import Collection, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Any
 
-import httpx
 from fastapi import Depends
-from sqlalchemy import Select, delete, func, select, update
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy import Executable, Row, Select, delete, func, select, text, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
 
+from services.common.background import at_work, set_within
 from services.common.database import engine, now
-from services.common.outbox import OutboxRow
+from services.common.outbox import TABLE, Lane, OutboxRow
 from services.common.sidecar import sidecar
 
 log = logging.getLogger("uvicorn.error")
 
-BATCH = 100
-SIDE_BY_SIDE = 16
-LOCK = OutboxRow.__tablename__
-"""One relay at a time tells, also with several replicas: the order of a key is kept."""
+SLOTS: Mapping[Lane, int] = {"reminder": 8, "job": 8, "event": 16, "mail": 1, "webhook": 8}
+"""Calls in flight, by lane. One mail at a time: the smtp binding keeps the address of a request for
+the next one, and two at once could swap theirs (components-contrib 1.18.3)."""
 
 PACE = 0.5
 """Seconds after which the relay looks by itself: for what another replica has left."""
 
-BACK_OFF, LONGEST = 0.1, 2.0
-"""Seconds for which a key rests after a refusal: doubled each time, up to the longest."""
+BACK_OFF, LONGEST = 0.2, 10.0
+"""Seconds for which a key rests after a failure: doubled each time, up to the longest."""
+
+LAST_CALLS = 1.0
+"""Seconds that calls in flight have to end when the service ends."""
+
+LEAD = select(func.pg_try_advisory_lock(func.hashtext(TABLE)))
+"""One relay at a time makes calls, also with several replicas: the order of a key is kept. The lock
+is the connection's, and only that connection reads the outbox: no lock, no calls."""
+
+TAKE_OVER = text("SET idle_session_timeout = '10s'")
+"""A relay that is stopped, not dead, would keep its connection and with it the lock."""
 
 
 class Relay:
     """Makes the calls that were committed."""
 
     def __init__(self) -> None:
-        self._woken = asyncio.Event()
+        self._woken, self._ending = asyncio.Event(), asyncio.Event()
+        self._dirty: set[Lane] = set()
+        self._in_flight: dict[Lane, dict[str, asyncio.Task[None]]] = {lane: {} for lane in SLOTS}
 
-    def wake(self) -> None:
-        """Something was committed just now."""
+    def wake(self, *lanes: Lane) -> None:
+        """There may be more to do: in these lanes, or in all."""
+        self._dirty.update(lanes or SLOTS)
         self._woken.set()
 
     async def run(self) -> None:
         """Until cancelled; what fails is tried again."""
-        sessions = async_sessionmaker(engine(), expire_on_commit=False)
-        while True:
-            self._woken.clear()
-            more = False
+        try:
+            while True:
+                try:
+                    await self._lead()
+                except Exception as error:  # noqa: BLE001 - whatever it is, it goes on
+                    log.warning("the outbox waits: %r", error)
+                await self._pause()
+        finally:
+            self._ending.set()
+            await self._finish()
+
+    async def _lead(self) -> None:
+        """Start calls for as long as this connection holds the lock."""
+        async with engine().connect() as connection:
             try:
-                more = await self._round(sessions)
-            except (httpx.HTTPError, DBAPIError, OSError) as error:
-                log.warning("the outbox waits: %r", error)
-            if not more:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), PACE)
+                await connection.execution_options(isolation_level="AUTOCOMMIT")
+                await connection.execute(TAKE_OVER)
+                while not await connection.scalar(LEAD):
+                    await self._pause()
+                self.wake()
+                while True:
+                    await self._start(connection)
+                    await self._pause()
+            finally:
+                # Closed, not given back to the pool: the lock goes with it.
+                await connection.invalidate()
 
-    async def _round(self, sessions: async_sessionmaker[AsyncSession]) -> bool:
-        """Make one batch of calls; whether there may be more at once."""
-        async with sessions() as database, database.begin():
-            await database.execute(select(func.pg_advisory_xact_lock(func.hashtext(LOCK))))
-            rows = list(await database.scalars(_due()))
-            keys: dict[str, list[OutboxRow]] = {}
-            for row in rows:
-                keys.setdefault(row.key, []).append(row)
-            gate = asyncio.Semaphore(SIDE_BY_SIDE)
-            told = await asyncio.gather(*(_in_order(each, gate) for each in keys.values()))
-            done = [row.id for each in told for row in each]
-            await database.execute(delete(OutboxRow).where(OutboxRow.id.in_(done)))
-            for all_of_key, made in zip(keys.values(), told, strict=True):
-                if len(made) < len(all_of_key):
-                    await _rest(database, all_of_key[len(made)])
-        return len(rows) == BATCH
+    async def _start(self, connection: AsyncConnection) -> None:
+        """Start as many calls as there are free slots, in every lane that may have some."""
+        lanes, self._dirty = self._dirty, set()
+        for lane in lanes:
+            calls = self._in_flight[lane]
+            if free := SLOTS[lane] - len(calls):
+                for row in await connection.execute(_next(lane, free, calls)):
+                    calls[row.key] = asyncio.create_task(self._make(lane, row))
+
+    async def _make(self, lane: Lane, row: Row[Any]) -> None:
+        """One call; its row is crossed off, or rests."""
+        try:
+            await self._write(await _call(row))
+        finally:
+            del self._in_flight[lane][row.key]
+            self.wake(lane)
+
+    async def _write(self, outcome: Executable) -> None:
+        # However long the database is away: what was made must not be made again.
+        autocommit = engine().execution_options(isolation_level="AUTOCOMMIT")
+        while not self._ending.is_set():
+            try:
+                async with autocommit.connect() as connection:
+                    await connection.execute(outcome)
+                return
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("the outbox cannot be written: %r", error)
+                await set_within(self._ending, PACE)
+
+    async def _pause(self) -> None:
+        if not await set_within(self._woken, PACE):
+            self._dirty.update(SLOTS)
+        self._woken.clear()
+
+    async def _finish(self) -> None:
+        tasks = [task for calls in self._in_flight.values() for task in calls.values()]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=LAST_CALLS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
 
-@asynccontextmanager
-async def relaying() -> AsyncIterator[None]:
+def relaying() -> AbstractAsyncContextManager[None]:
     """The relay at work, for as long as inside."""
-    telling = asyncio.create_task(relay().run())
-    try:
-        yield
-    finally:
-        telling.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await telling
+    return at_work(relay().run())
 
 
 @cache
@@ -98,36 +148,48 @@ def relay() -> Relay:
 Relaying = Annotated[Relay, Depends(relay)]
 
 
-def _due() -> Select[OutboxRow]:
-    """The oldest calls of every key that does not rest."""
-    resting = select(OutboxRow.key).where(OutboxRow.not_before > func.clock_timestamp())
+def _next(lane: Lane, free: int, in_flight: Collection[str]) -> Select[Any]:
+    """The oldest call of each key that neither rests nor is in flight; what is due goes first."""
+    older = aliased(OutboxRow)
+    overtakes = select(older.id).where(
+        older.lane == lane, older.key == OutboxRow.key, older.id < OutboxRow.id
+    )
     return (
-        select(OutboxRow).where(OutboxRow.key.not_in(resting)).order_by(OutboxRow.id).limit(BATCH)
+        select(OutboxRow)
+        .where(OutboxRow.lane == lane, OutboxRow.next_attempt_at <= func.clock_timestamp())
+        .where(OutboxRow.key.not_in(list(in_flight)), ~overtakes.exists())
+        .order_by(OutboxRow.due_at, OutboxRow.id)
+        .limit(free)
     )
 
 
-async def _in_order(rows: Sequence[OutboxRow], gate: asyncio.Semaphore) -> list[OutboxRow]:
-    """Make the calls of one key until one fails; the rows of those that were made."""
-    made: list[OutboxRow] = []
-    for row in rows:
-        async with gate:
-            try:
-                answer = await sidecar().request(
-                    row.method, row.path, params=row.params, json=row.body,
-                    headers={"content-type": row.content_type, **row.trace},
-                )  # fmt: skip
-                answer.raise_for_status()
-            except httpx.HTTPError as error:
-                if row.expires_at is None or now() < row.expires_at:
-                    log.warning("the outbox keeps %s %s: %r", row.method, row.path, error)
-                    return made
-                log.error("the outbox gives up %s %s: %r", row.method, row.path, error)
-        made.append(row)
-    return made
+async def _call(row: Row[Any]) -> Executable:
+    """Make a call; what must be written of it then."""
+    try:
+        answer = await sidecar().request(
+            row.method, row.path, params=row.params, json=row.body,
+            headers={"content-type": row.content_type, **row.trace},
+        )  # fmt: skip
+        answer.raise_for_status()
+    except Exception as error:  # noqa: BLE001 - whatever it is, other keys' calls go on
+        if row.expires_at is None or now() < row.expires_at:
+            log.warning("the outbox keeps %s %s: %r", row.method, row.path, error)
+            return _rest(row)
+        log.error("the outbox gives up %s %s: %r", row.method, row.path, error)
+    return delete(OutboxRow).where(OutboxRow.id == row.id)
 
 
-async def _rest(database: AsyncSession, row: OutboxRow) -> None:
+def _rest(row: Row[Any]) -> Executable:
+    rest = timedelta(seconds=pause_after(row.attempts + 1))
+    changed = {"attempts": row.attempts + 1, "next_attempt_at": now() + rest}
+    return update(OutboxRow).where(OutboxRow.id == row.id).values(changed)
+
+
+def pause_after(failures: int) -> float:
+    """Seconds for which a key rests after so many failures in a row.
+
+    What failed at one moment does not all come back at one moment.
+    """
     # Bounded before it is raised: 2**1024 is no float any more, half an hour into an outage.
-    pause = min(BACK_OFF * 2 ** min(row.attempts, 10), LONGEST)
-    changed = {"attempts": row.attempts + 1, "not_before": now() + timedelta(seconds=pause)}
-    await database.execute(update(OutboxRow).where(OutboxRow.id == row.id).values(changed))
+    longest = min(BACK_OFF * 2 ** min(failures - 1, 10), LONGEST)
+    return random.uniform(longest / 2, longest)  # noqa: S311 - a pause, not a secret

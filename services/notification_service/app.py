@@ -162,7 +162,7 @@ def _sent_out(row: dict[str, Any], contact: ContactRow) -> Iterator[Call]:
     if contact.webhook:
         yield webhook(user, f"/{user}", row["event_id"], row)
     if contact.email and row["kind"] == REMINDER:
-        yield mail(user, [contact.email], row["message"], [row["message"], f"For {user}."])
+        yield mail(user, [contact.email], row["event_id"], [row["message"], f"For {user}."])
 
 
 def _update(row: dict[str, Any]) -> Call:

@@ -71,7 +71,14 @@ async def completed(request: Request) -> dict[str, str]:
     except (ValidationError, KeyError, TypeError, AttributeError):
         log.warning("dropped an event that is not one of ours: %s", str(event)[:300])
         return DROP
-    await follow(task)
+    try:
+        await follow(task)
+    except Exception as error:
+        if _may_pass(error):
+            raise
+        # It would fail each time, and hold up its partition: the safety net tries it later.
+        log.exception("cannot follow up %s", task.id)
+        return DROP
     return SUCCESS
 
 
@@ -87,9 +94,22 @@ async def repair(seconds: Annotated[int, Query(ge=0)] = 30) -> dict[str, int]:
     answer = await invoke("GET", BACKEND, f"/series/waiting?seconds={seconds}")
     answer.raise_for_status()
     tasks = [CompletedTask.model_validate(each) for each in answer.json()]
+    repaired = 0
     for task in tasks:
-        await follow(task)
-    return {"repaired": len(tasks)}
+        try:
+            await follow(task)
+            repaired += 1
+        except Exception:
+            # Of many, one that cannot be followed up holds up no other.
+            log.exception("cannot follow up %s", task.id)
+    return {"repaired": repaired}
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether something is away, so that the same call may succeed later."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.is_server_error
+    return isinstance(error, httpx.HTTPError)
 
 
 def _remind(task: CompletedTask, due: datetime) -> datetime | None:

@@ -37,6 +37,7 @@ EVERYWHERE: dict[str, Bench] = {
     "invoke chain": chain.invocation,
     "outbox under fire": outbox.under_fire,
     "outbox latency": outbox.latency,
+    "outbox beside an outage": outbox.beside_an_outage,
 }
 WITH_AN_ENGINE: dict[str, Bench] = {
     "B1 start of the reference stack, containers": start.on_containers,

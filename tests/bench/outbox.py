@@ -19,6 +19,7 @@ TASKS = 40
 KILLS = 5
 VICTIMS = ("backend-service-daprd", "broker", "backend-service")
 PROBES = 100
+EVENTS, PILED = 400, 100
 
 
 @dataclass
@@ -123,3 +124,47 @@ def latency(settings: Settings) -> Figures:
         "acknowledged to handler, p99, ms": milliseconds(seen, 99),
         "p50 / the second that Dapr's outbox waits": statistics.median(seen),
     }
+
+
+def beside_an_outage(settings: Settings) -> Figures:
+    """Events per second with the scheduler there and away, in the same stack."""
+    with running(reference, settings) as stack, World(stack) as world:
+        return asyncio.run(_beside_an_outage(stack, AsyncWorld(world)))
+
+
+async def _beside_an_outage(stack: Stack, dapr: AsyncWorld) -> Figures:
+    with_it = [await _events_per_second(dapr, "warm"), await _events_per_second(dapr, "with")]
+    scheduler: Any = stack.instances["scheduler"]
+    scheduler.pause()
+    try:
+        remind_at = "2199-01-01T00:00:00Z"
+        await _make(dapr, dapr.name("piled"), PILED, remind_at=remind_at)
+        without = await _events_per_second(dapr, "without")
+    finally:
+        scheduler.resume()
+    return {
+        "events per second, scheduler there": with_it[-1],
+        "events per second, scheduler away": without,
+        "away / there": without / with_it[-1],
+    }
+
+
+async def _make(dapr: AsyncWorld, user: str, count: int, **fields: str) -> None:
+    """Make tasks, sixteen at a time."""
+    gate, backend = asyncio.Semaphore(16), dapr.app("backend-service")
+
+    async def one(number: int) -> None:
+        async with gate:
+            body = {"title": f"{number}", **fields}
+            (await backend.post(f"/api/{user}/tasks", json=body)).raise_for_status()
+
+    await asyncio.gather(*(one(number) for number in range(count)))
+
+
+async def _events_per_second(dapr: AsyncWorld, name: str) -> float:
+    """From the first request to the last event, as a subscriber sees it."""
+    user, topic = dapr.name(name), dapr.topic("task-events")
+    begun = time.monotonic()
+    collecting = topic.collect(EVENTS, where=lambda each: each.data["user_id"] == user, timeout=120)
+    await asyncio.gather(_make(dapr, user, EVENTS), collecting)
+    return EVENTS / (time.monotonic() - begun)

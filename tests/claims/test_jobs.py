@@ -119,6 +119,27 @@ def test_a_job_that_fails_is_tried_again_by_its_policy(
     assert [500] * attempts == [each.status for each in inbox.all(path=f"/job/{name}")]
 
 
+@pytest.mark.parametrize(
+    "policy",
+    [
+        pytest.param({"interval": "0.1s"}, id="left out"),
+        pytest.param({"interval": "0.1s", "maxRetries": None}, id="null"),
+    ],
+)
+def test_a_job_without_a_maximum_of_retries_is_tried_until_it_succeeds(
+    dapr_sync: World, policy: dict[str, Any]
+) -> None:
+    """Far more often than the default, which is three times."""
+    name, sidecar = dapr_sync.name("job"), dapr_sync.sidecar("backend-service")
+    inbox = dapr_sync.inbox("backend-service")
+    inbox.spoil(f"/job/{name}", times=40)
+
+    sidecar.schedule_job(name, due="0s", failure_policy={"constant": policy})
+    seen = inbox.collect(41, path=f"/job/{name}", timeout=60)
+
+    assert [*[500] * 40, 200] == [each.status for each in seen]
+
+
 def test_a_handler_that_says_404_is_not_asked_again(dapr_sync: World) -> None:
     """The job is done: an app with the wrong route loses its reminders in silence."""
     name, sidecar = dapr_sync.name("job"), dapr_sync.sidecar("backend-service")

@@ -1,0 +1,1 @@
+"""Parts of the reference system by themselves, where its scenarios see too little."""
