@@ -33,6 +33,34 @@ async def test_a_conversation_is_read_as_it_was_saved(dapr: AsyncWorld) -> None:
     assert first.headers["etag"] != second.headers["etag"]
 
 
+@pytest.mark.parametrize(
+    ("theirs", "mine"),
+    [
+        (("USER", "x-y"), ("USER-x", "y")),
+        (("USER-x", "y"), ("USER", "x-y")),
+        (("USER", "c"), ("USER-", "c")),
+        (("USER", "-c"), ("USER-", "c")),
+        (("USER conversation", "c"), ("USER", "conversation-c")),
+    ],
+)
+async def test_users_do_not_share_a_conversation(
+    dapr: AsyncWorld, theirs: tuple[str, str], mine: tuple[str, str]
+) -> None:
+    """Whatever their names and those of their conversations are made of."""
+    backend, user = dapr.app("backend-service"), dapr.name("user")
+    other, own = (
+        f"/api/{name.replace('USER', user)}/conversations/{talk}" for name, talk in (theirs, mine)
+    )
+    await backend.put(other, json=HELLO)
+
+    seen = await backend.get(own)
+    await backend.put(own, json={"messages": []})
+    deleted = await backend.delete(own)
+
+    assert (404, 204) == (seen.status_code, deleted.status_code)
+    assert HELLO == (await backend.get(other)).json()
+
+
 async def test_a_stale_etag_is_refused_and_changes_nothing(dapr: AsyncWorld) -> None:
     """Of two writers that read the same version, the second is told."""
     backend, talk = dapr.app("backend-service"), path(dapr)

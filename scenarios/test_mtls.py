@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness import DaprError, Settings, Stack, World, running
+from scenarios.test_frontend import AS_PAGE
 from scenarios.topology import todo
 
 pytestmark = pytest.mark.own_stack
@@ -50,7 +51,8 @@ def test_a_completed_task_of_a_series_is_followed_by_the_next(dapr_sync: World) 
     }
 
     made = page.post(f"/api/{user}/tasks", json=task).json()
-    page.post(f"/api/{user}/tasks/{made['id']}/complete").raise_for_status()
+    done = page.post(f"/api/{user}/tasks/{made['id']}/complete", headers=AS_PAGE)
+    done.raise_for_status()
 
     dapr_sync.eventually(lambda: len(page.get(f"/api/{user}/tasks").json()) == 2)
 

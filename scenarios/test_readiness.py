@@ -47,10 +47,13 @@ async def test_a_ready_sidecar_knows_everything_that_was_declared(dapr: AsyncWor
         ("webhook", "bindings.http"),
     } == {(each.name, each.type) for each in seen.components}
     assert {
-        ("task-events", ("/events/task",)),
-        ("reminders", ("/events/reminder",)),
-        ("dead-letters", ("/events/dead-letter",)),
-    } == {(each.topic, each.routes) for each in seen.subscriptions}
+        ("task-events", "/events/task"),
+        ("reminders", "/events/reminder"),
+        ("dead-letters", "/events/dead-letter"),
+        # The last part of a route is drawn, so that nobody else knows it.
+    } == {
+        (each.topic, path.rpartition("/")[0]) for each in seen.subscriptions for path in each.routes
+    }
     assert "placement: connected" == seen.placement
     assert 1 == len(seen.schedulers)
 

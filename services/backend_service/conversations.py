@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
-from urllib.parse import quote
 
 import httpx
 from fastapi import APIRouter, Header, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.common.database import now
+from services.common.keys import key
 from services.common.problems import Refused, describe
 from services.common.settings import settings
-from services.common.sidecar import sidecar
+from services.common.sidecar import api_path, sidecar
 from services.common.times import Time
 from services.common.words import Storable, UserId
 
@@ -120,16 +120,15 @@ async def _save(
         item["options"] = {"concurrency": "first-write"}
     if version:
         item["etag"] = version
-    return await sidecar().post(f"/v1.0/state/{quote(settings().state_store)}", json=[item])
+    return await sidecar().post(api_path("state", settings().state_store), json=[item])
 
 
 def _key(user_id: str, conversation_id: str) -> str:
-    return f"conversation-{user_id}-{conversation_id}"
+    return key("conversation", user_id, conversation_id)
 
 
 def _path(user_id: str, conversation_id: str) -> str:
-    key = quote(_key(user_id, conversation_id), safe="")
-    return f"/v1.0/state/{quote(settings().state_store)}/{key}"
+    return api_path("state", settings().state_store, _key(user_id, conversation_id))
 
 
 def _refuse_stale(answer: httpx.Response) -> None:

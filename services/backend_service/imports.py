@@ -19,12 +19,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from services.backend_service.changes import Changes
 from services.backend_service.models import NewTask, TaskRow
 from services.backend_service.tasks import row_of
+from services.common.deliveries import delivered, route
+from services.common.keys import key
 from services.common.settings import settings
 from services.common.sidecar import from_sidecar
 from services.common.words import TaskId, UserId
 
 log = logging.getLogger("uvicorn.error")
-router = APIRouter(dependencies=[Depends(from_sidecar)], include_in_schema=False)
+router = APIRouter(include_in_schema=False)
 TOPIC, ROUTE = "task-imports", "/events/imports"
 ONE_OF_ANOTHER_SYSTEM = uuid.UUID("6f0b7f5e-5d0c-4a55-9a1c-2f3f0b9c1d11")
 """The namespace of the ids that are made of theirs: a second delivery makes the same task."""
@@ -44,14 +46,14 @@ class Foreign(BaseModel):
     task: NewTask
 
 
-@router.get("/dapr/subscribe")
+@router.get("/dapr/subscribe", dependencies=[Depends(from_sidecar)])
 async def subscribe() -> list[dict[str, Any]]:
     """What daprd asks once, by GET, when the app's port opens."""
     return [
         {
             "pubsubname": settings().pubsub_name,
             "topic": TOPIC,
-            "route": ROUTE,
+            "route": route(ROUTE),
             "deadLetterTopic": "dead-letters",
             "metadata": {"rawPayload": "true"},
             "bulkSubscribe": {"enabled": True, "maxMessagesCount": 50, "maxAwaitDurationMs": 100},
@@ -59,7 +61,7 @@ async def subscribe() -> list[dict[str, Any]]:
     ]
 
 
-@router.post(ROUTE)
+@router.post(f"{ROUTE}/{{word}}", dependencies=[Depends(delivered)])
 async def take(request: Request, changes: Annotated[Changes, Depends()]) -> dict[str, Any]:
     """Make the tasks that are not there yet, and say of each entry what became of it.
 
@@ -79,7 +81,7 @@ async def take(request: Request, changes: Annotated[Changes, Depends()]) -> dict
 
 
 def _own_id(foreign: Foreign) -> str:
-    return str(uuid.uuid5(ONE_OF_ANOTHER_SYSTEM, f"{foreign.user_id}/{foreign.id}"))
+    return str(uuid.uuid5(ONE_OF_ANOTHER_SYSTEM, key(foreign.user_id, foreign.id)))
 
 
 def _read(entry: Mapping[str, Any]) -> Foreign | None:

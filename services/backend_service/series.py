@@ -13,10 +13,11 @@ from services.backend_service.models import Next, Task, TaskRow
 from services.backend_service.tasks import Database, Recording, etag, own
 from services.common.database import now
 from services.common.problems import Refused, describe
-from services.common.sidecar import from_sidecar
+from services.common.sidecar import from_app
 from services.common.words import TaskId, UserId
 
-router = APIRouter(tags=["series"], dependencies=[Depends(from_sidecar)])
+RECURRING = "recurring-task-service"
+router = APIRouter(tags=["series"], dependencies=[Depends(from_app(RECURRING))])
 PAGE = 100
 
 
@@ -26,7 +27,7 @@ PAGE = 100
     responses={
         200: {"model": Task, "description": "it was there already"},
         204: {"description": "the series is over"},
-        **describe(401, 404, 409),
+        **describe(401, 403, 404, 409),
     },
 )
 async def next_occurrence(
@@ -59,7 +60,7 @@ async def next_occurrence(
     return task
 
 
-@router.get("/series/waiting", responses=describe(401))
+@router.get("/series/waiting", responses=describe(401, 403))
 async def waiting(
     database: Database, seconds: Annotated[int, Query(ge=0, le=86_400)] = 30
 ) -> list[Task]:

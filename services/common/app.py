@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from fastapi import FastAPI
 
 from services.common import problems
+from services.common.browsers import OwnPagesOnly
 from services.common.sidecar import sidecar
 from services.common.tracing import Tracing
 
@@ -15,7 +16,7 @@ Part = Callable[[], AbstractAsyncContextManager[None]]
 
 
 def service(title: str, *parts: Part) -> FastAPI:
-    """A FastAPI app with a health path, problems for errors, and traces that go on.
+    """A FastAPI app with a health path, problems for errors and a trace; foreign pages are refused.
 
     Args:
         title: the app-id.
@@ -38,6 +39,7 @@ def service(title: str, *parts: Part) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.add_middleware(Tracing)
+    app.add_middleware(OwnPagesOnly)
     app.add_api_route("/healthz", healthz, tags=["health"])
     problems.install(app)
     return app

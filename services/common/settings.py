@@ -20,6 +20,11 @@ class ServiceSettings(BaseSettings):
     app_id: str = ""
     pubsub_name: str = "pubsub"
     state_store: str = "statestore"
+    allowed_hosts: str = Field(
+        default="",
+        description="names by which browsers may reach the page, besides localhost and any IP "
+        "address: todo.example.org,todo.internal",
+    )
 
 
 @cache

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
+import json
+import re
 import uuid
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import quote
 
 import httpx
-from fastapi import Header
+from fastapi import Request
 
 from services.common.database import now
+from services.common.keys import key
 from services.common.problems import Refused
 from services.common.settings import settings
 from services.common.tracing import trace_headers
 
 CLOUD_EVENT = "application/cloudevents+json"
 """Under another content type daprd would wrap the event into one of its own."""
+
+CALLER = "dapr-caller-app-id"
+MARKS = (CALLER, "dapr-callee-app-id", "dapr-caller-namespace")
+"""What the caller's sidecar adds to an invocation, and no sidecar to what it delivers."""
+
+STEPS = ("", ".", "..")
+"""Segments that clients and servers take for steps in a path."""
+
+STRUCTURE = re.compile(r"[\x00-\x1f\x7f/\\%?#]")
+"""What daprd refuses in the path of an invocation, or would take for more than a letter: it decodes
+the path before it passes it on (1.18.2)."""
 
 
 @cache
@@ -38,18 +54,63 @@ async def _in_its_trace(request: httpx.Request) -> None:
         request.headers.setdefault(name, value)
 
 
-async def from_sidecar(dapr_api_token: Annotated[str, Header()] = "") -> None:
-    """Let only the sidecar call: it alone knows APP_API_TOKEN. For `fastapi.Depends`."""
+async def from_sidecar(request: Request) -> None:
+    """Let only the own sidecar call, with what it delivers. For `fastapi.Depends`.
+
+    It alone knows APP_API_TOKEN; but it adds the token to an invocation as well.
+
+    Raises:
+        Refused: 401 without the token, 403 for an invocation.
+    """
+    _require_token(request)
+    if any(mark in request.headers for mark in MARKS):
+        raise Refused(403, "this is for the sidecar to call, not for other apps")
+
+
+def from_app(*app_ids: str) -> Callable[[Request], Awaitable[None]]:
+    """Let only these apps invoke. For `fastapi.Depends`.
+
+    The caller's sidecar says who it is: a caller can add a name of its own or take all of them
+    away, but not put another one in that name's place.
+    """
+
+    async def from_app(request: Request) -> None:
+        _require_token(request)
+        callers = request.headers.getlist(CALLER)
+        if len(callers) != 1 or callers[0] not in app_ids:
+            raise Refused(403, f"only {' and '.join(app_ids)} may invoke this")
+
+    return from_app
+
+
+def has_token(request: Request) -> bool:
+    """Whether a request brings the app's token, where there is one."""
     expected = settings().app_api_token
-    if expected and not hmac.compare_digest(dapr_api_token, expected):
+    given = request.headers.get("dapr-api-token", "")
+    return bool(expected) and hmac.compare_digest(given.encode(), expected.encode())
+
+
+def _require_token(request: Request) -> None:
+    if settings().app_api_token and not has_token(request):
         raise Refused(401, "only the sidecar may call this")
+
+
+def proof(*parts: str) -> str:
+    """What nobody can give who does not know APP_API_TOKEN: for routes that everybody knows."""
+    token = settings().app_api_token.encode()
+    return hmac.new(token, key(*parts).encode(), hashlib.sha256).hexdigest()
+
+
+def proven(given: object, *parts: str) -> bool:
+    """Whether this is the proof of these parts."""
+    return isinstance(given, str) and hmac.compare_digest(given.encode(), proof(*parts).encode())
 
 
 def cloud_event(
     event_type: str, subject: str, data: dict[str, Any], event_id: str | None = None
 ) -> dict[str, Any]:
     """A CloudEvent 1.0, whole: daprd fills neither ``id`` nor ``datacontenttype``."""
-    return {
+    event = {
         "specversion": "1.0",
         "id": event_id or str(uuid.uuid4()),
         "source": settings().app_id or "unknown",
@@ -59,19 +120,58 @@ def cloud_event(
         "datacontenttype": "application/json",
         "data": data,
     }
+    return {**event, "proof": proof(*_content(event))}
 
 
-async def invoke(method: str, app: str, path: str, **request: Any) -> httpx.Response:
+def is_ours(event: Mapping[str, Any]) -> bool:
+    """Whether one of these services has made an event, as it is."""
+    try:
+        return proven(event.get("proof"), *_content(event))
+    except (KeyError, ValueError):
+        return False
+
+
+def _content(event: Mapping[str, Any]) -> tuple[str, ...]:
+    # Sorted: sidecars read the data and write them anew.
+    data = json.dumps(event["data"], sort_keys=True)
+    return "event", str(event["id"]), str(event["type"]), data
+
+
+def api_path(*segments: str) -> str:
+    """A path of the sidecar's API: these segments and no others, whatever they are made of.
+
+    Raises:
+        Refused: a segment is a step in a path, so there is nothing of that name.
+    """
+    if any(segment in STEPS for segment in segments):
+        raise Refused(404, "there is nothing of that name")
+    return "/".join(("/v1.0", *(quote(segment, safe="") for segment in segments)))
+
+
+def invocation_path(app: str, *segments: str) -> str:
+    """Where a sidecar takes an invocation: of this operation of this app and of no other.
+
+    Raises:
+        Refused: a segment would be more than one for daprd, or none.
+    """
+    if any(STRUCTURE.search(segment) for segment in segments):
+        raise Refused(404, "there is nothing of that name")
+    return api_path("invoke", app, "method", *segments)
+
+
+async def invoke(method: str, app: str, *segments: str, **request: Any) -> httpx.Response:
     """Call another service through both sidecars; its answer as it is.
 
     Args:
-        path: with its query, percent-encoded where it must be.
-        request: what httpx takes: json, content, headers.
+        segments: of the path, as they are.
+        request: what httpx takes: params, json, content, headers.
+
+    Raises:
+        Refused: see `invocation_path`.
     """
-    url = f"/v1.0/invoke/{quote(app)}/method/{path.lstrip('/')}"
-    return await sidecar().request(method, url, **request)
+    return await sidecar().request(method, invocation_path(app, *segments), **request)
 
 
 def publish_path(topic: str) -> str:
     """Where a sidecar takes an event for a topic."""
-    return f"/v1.0/publish/{quote(settings().pubsub_name)}/{quote(topic)}"
+    return api_path("publish", settings().pubsub_name, topic)

@@ -1,6 +1,7 @@
 """The ASGI app: ``uvicorn services.frontend.app:app``.
 
-A browser reaches no sidecar: it asks this service, which asks the others through its own.
+A browser reaches no sidecar: it asks this service, which asks the others through its own. What it
+can ask for is the list below, and each of it is one operation of another service.
 """
 
 from __future__ import annotations
@@ -10,17 +11,31 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import Depends, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.staticfiles import StaticFiles
 from sse_starlette import EventSourceResponse
 
 from services.common.app import service
+from services.common.browsers import change
+from services.common.deliveries import delivered, route
 from services.common.settings import settings
 from services.common.sidecar import from_sidecar, invoke
 from services.frontend.live import Live
 
 BACKEND, NOTIFICATIONS = "backend-service", "notification-service"
-PASSED_ON = ("content-type", "etag", "retry-after")
+TASKS, TALK = "/api/{user_id}/tasks", "/api/{user_id}/conversations/{conversation_id}"
+OPERATIONS = (
+    (BACKEND, TASKS, ("GET", "POST")),
+    (BACKEND, f"{TASKS}/{{task_id}}", ("GET", "PUT", "DELETE")),
+    (BACKEND, f"{TASKS}/{{task_id}}/complete", ("POST",)),
+    (BACKEND, TALK, ("GET",)),
+    (BACKEND, f"{TALK}/messages", ("POST",)),
+    (NOTIFICATIONS, "/api/{user_id}/notifications", ("GET",)),
+    (NOTIFICATIONS, "/api/{user_id}/contact", ("GET", "PUT")),
+)
+"""What the page asks for: whose it is, where it is there as here, and how it is asked for."""
+
+ASKED_WITH, ANSWERED_WITH = ("content-type", "if-match"), ("content-type", "etag", "retry-after")
 live = Live()
 
 
@@ -32,39 +47,38 @@ async def listeners() -> AsyncIterator[None]:
 
 
 app = service("frontend", listeners)
+browsers = APIRouter(dependencies=[Depends(change)], include_in_schema=False)
 
 
-@app.api_route(
-    "/api/{user_id}/tasks{rest:path}",
-    methods=["GET", "POST", "PUT", "DELETE"],
-    include_in_schema=False,
-)
-@app.api_route(
-    "/api/{user_id}/conversations/{rest:path}",
-    methods=["GET", "POST", "PUT", "DELETE"],
-    include_in_schema=False,
-)
-async def to_backend(request: Request) -> Response:
-    """Ask the backend what the page has asked."""
-    return await _pass_on(BACKEND, request)
+def pass_on(app_id: str, path: str, methods: tuple[str, ...]) -> None:
+    """A route that asks another service the same, and answers what it answers."""
+    parts = path.strip("/").split("/")
+
+    async def ask(request: Request) -> Response:
+        # Put together anew from the parts: nothing of the path that came is handed on as it is.
+        segments = (request.path_params.get(part.strip("{}"), part) for part in parts)
+        answer = await invoke(
+            request.method, app_id, *segments,
+            params=request.query_params.multi_items(), content=await request.body(),
+            headers=_kept(request.headers, ASKED_WITH),
+        )  # fmt: skip
+        return Response(answer.content, answer.status_code, _kept(answer.headers, ANSWERED_WITH))
+
+    browsers.add_api_route(path, ask, methods=list(methods))
 
 
-@app.get("/api/{user_id}/notifications", include_in_schema=False)
-@app.api_route("/api/{user_id}/contact", methods=["GET", "PUT"], include_in_schema=False)
-async def to_notifications(request: Request) -> Response:
-    """Ask the notification service what the page has asked."""
-    return await _pass_on(NOTIFICATIONS, request)
+for operation in OPERATIONS:
+    pass_on(*operation)
 
 
 @app.get("/dapr/subscribe", dependencies=[Depends(from_sidecar)], include_in_schema=False)
 async def subscribe() -> list[dict[str, str]]:
     """What daprd asks once: every notification that was made."""
-    return [
-        {"pubsubname": settings().pubsub_name, "topic": "task-updates", "route": "/events/update"}
-    ]
+    where = route("/events/update")
+    return [{"pubsubname": settings().pubsub_name, "topic": "task-updates", "route": where}]
 
 
-@app.post("/events/update", dependencies=[Depends(from_sidecar)], include_in_schema=False)
+@app.post("/events/update/{word}", dependencies=[Depends(delivered)], include_in_schema=False)
 async def update(request: Request) -> dict[str, str]:
     """Tell the pages of a user; who is not there now will read the list later."""
     event: dict[str, Any] = await request.json()
@@ -75,27 +89,15 @@ async def update(request: Request) -> dict[str, str]:
     return {"status": "SUCCESS"}
 
 
-@app.get("/live/{user_id}", include_in_schema=False)
+@browsers.get("/live/{user_id}")
 async def listen(user_id: str, listener: Annotated[str, Depends(live.name)]) -> EventSourceResponse:
     """Notifications of a user as they are made, as server-sent events."""
     return EventSourceResponse(live.listen(user_id, listener), ping=15)
 
 
-async def _pass_on(service: str, request: Request) -> Response:
-    """The same request to a service through both sidecars, and its answer as it is."""
-    query = f"?{request.url.query}" if request.url.query else ""
-    headers = {
-        name: value
-        for name, value in request.headers.items()
-        if name in ("content-type", "if-match")
-    }
-    answer = await invoke(
-        # As it came: the decoded path would lose what was encoded in it.
-        request.method, service, request.scope["raw_path"].decode() + query,
-        content=await request.body(), headers=headers,
-    )  # fmt: skip
-    kept = {name: answer.headers[name] for name in PASSED_ON if name in answer.headers}
-    return Response(answer.content, answer.status_code, kept)
+def _kept(headers: Any, names: tuple[str, ...]) -> dict[str, str]:
+    return {name: headers[name] for name in names if name in headers}
 
 
+app.include_router(browsers)
 app.mount("/", StaticFiles(directory=Path(__file__).parent / "page", html=True), name="page")

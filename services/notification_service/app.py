@@ -18,6 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.common.app import service
 from services.common.bindings import mail, webhook
 from services.common.database import session, tables
+from services.common.deliveries import delivered, route
+from services.common.keys import key
 from services.common.outbox import Base as Outbox
 from services.common.outbox import Call, publishing, tell
 from services.common.relay import Relaying, relaying
@@ -66,13 +68,18 @@ async def subscribe() -> list[dict[str, Any]]:
     routes = {"task-events": "/events/task", "reminders": "/events/reminder"}
     return [
         *(
-            {"pubsubname": name, "topic": topic, "route": route, "deadLetterTopic": DEAD_LETTERS}
-            for topic, route in routes.items()
+            {
+                "pubsubname": name,
+                "topic": topic,
+                "route": route(path),
+                "deadLetterTopic": DEAD_LETTERS,
+            }
+            for topic, path in routes.items()
         ),
         {
             "pubsubname": name,
             "topic": DEAD_LETTERS,
-            "route": "/events/dead-letter",
+            "route": route("/events/dead-letter"),
             "metadata": {"rawPayload": "true"},
         },
     ]
@@ -80,8 +87,8 @@ async def subscribe() -> list[dict[str, Any]]:
 
 # The body is read by hand: daprd sends application/cloudevents+json, which FastAPI would not
 # take for JSON, and its 422 would be retried forever.
-@app.post("/events/task", dependencies=[Depends(from_sidecar)], include_in_schema=False)
-@app.post("/events/reminder", dependencies=[Depends(from_sidecar)], include_in_schema=False)
+@app.post("/events/task/{word}", dependencies=[Depends(delivered)], include_in_schema=False)
+@app.post("/events/reminder/{word}", dependencies=[Depends(delivered)], include_in_schema=False)
 async def receive(request: Request, database: Database, relay: Relaying) -> dict[str, str]:
     """Turn one event into one notification, however often it is delivered."""
     event: Any = await request.json()
@@ -100,7 +107,7 @@ async def receive(request: Request, database: Database, relay: Relaying) -> dict
     return SUCCESS
 
 
-@app.post("/events/dead-letter", dependencies=[Depends(from_sidecar)], include_in_schema=False)
+@app.post("/events/dead-letter/{word}", dependencies=[Depends(delivered)], include_in_schema=False)
 async def bury(request: Request, database: Database) -> dict[str, str]:
     """Keep what no handler could take, as it came, for a person to look at."""
     letter: dict[str, Any] = await request.json()
@@ -110,9 +117,12 @@ async def bury(request: Request, database: Database) -> dict[str, str]:
     except ValueError:
         event = {}
     known = event if isinstance(event, dict) and "specversion" in event else {}
+    # Without an id of its own it has the same when it is delivered again.
+    letter_id = str(known.get("id") or uuid.uuid5(uuid.NAMESPACE_OID, text))
     row = {
-        # Without an id of its own it has the same when it is delivered again.
-        "id": _storable(str(known.get("id") or uuid.uuid5(uuid.NAMESPACE_OID, text))),
+        # An id is one event's among those of its source only.
+        "key": _storable(key(str(known.get("source") or "unknown"), letter_id)),
+        "id": _storable(letter_id),
         "kind": _storable(str(known.get("type"))),
         "event": _storable(text),
     }

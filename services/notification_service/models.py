@@ -46,7 +46,8 @@ class DeadLetterRow(Base):
 
     __tablename__ = "dead_letters"
 
-    id: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str]
     kind: Mapped[str]
     event: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(UTC_TIME, default=now)

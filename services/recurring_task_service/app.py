@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import httpx
 from fastapi import Depends, Query, Request
@@ -13,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.common.app import service
 from services.common.recurrence import Recurrence
-from services.common.sidecar import from_sidecar, invoke
+from services.common.sidecar import from_app, from_sidecar, invoke, is_ours
 from services.common.times import FIRST_YEAR, LAST_YEAR, Time
 from services.common.words import TaskId, UserId
 from services.recurring_task_service.occurrences import next_due
@@ -61,21 +60,28 @@ class Following(BaseModel):
 app = service("recurring-task-service")
 
 
-# By the declarative subscription, which routes completions here and drops the rest.
+# By the declarative subscription, which routes completions here and drops the rest. Everybody can
+# know this route, so an event must prove where it comes from.
 @app.post("/events/completed", dependencies=[Depends(from_sidecar)], include_in_schema=False)
 async def completed(request: Request) -> dict[str, str]:
     """A task was completed; delivered twice, it has one next occurrence all the same."""
     event: dict[str, Any] = await request.json()
-    try:
-        task = CompletedTask.model_validate((event.get("data") or {})["task"])
-    except (ValidationError, KeyError, TypeError, AttributeError):
+    task = _read(event)
+    if task is None:
         log.warning("dropped an event that is not one of ours: %s", str(event)[:300])
         return DROP
     await follow(task)
     return SUCCESS
 
 
-@app.post("/process-completion", dependencies=[Depends(from_sidecar)], tags=["series"])
+def _read(event: dict[str, Any]) -> CompletedTask | None:
+    try:
+        return CompletedTask.model_validate(event["data"]["task"]) if is_ours(event) else None
+    except (ValidationError, KeyError, TypeError, AttributeError):
+        return None
+
+
+@app.post("/process-completion", dependencies=[Depends(from_app(BACKEND))], tags=["series"])
 async def process_completion(task: CompletedTask) -> Following:
     """Make the next occurrence of a completed task now, and say when it is."""
     return await follow(task)
@@ -84,7 +90,7 @@ async def process_completion(task: CompletedTask) -> Following:
 @app.post("/repair-series", dependencies=[Depends(from_sidecar)], include_in_schema=False)
 async def repair(seconds: Annotated[int, Query(ge=0)] = 30) -> dict[str, int]:
     """The safety net, called by a cron binding: what no event has done for some time."""
-    answer = await invoke("GET", BACKEND, f"/series/waiting?seconds={seconds}")
+    answer = await invoke("GET", BACKEND, "series", "waiting", params={"seconds": seconds})
     answer.raise_for_status()
     tasks = [CompletedTask.model_validate(each) for each in answer.json()]
     for task in tasks:
@@ -114,8 +120,8 @@ async def follow(task: CompletedTask) -> Following:
         "due_at": due.isoformat() if due else None,
         "remind_at": remind.isoformat() if remind else None,
     }
-    path = f"/api/{quote(task.user_id, safe='')}/tasks/{quote(task.id, safe='')}/next"
-    answer = await invoke("POST", BACKEND, path, json=body)
+    path = ("api", task.user_id, "tasks", task.id, "next")
+    answer = await invoke("POST", BACKEND, *path, json=body)
     if answer.status_code in NOTHING_TO_DO:
         return Following()
     answer.raise_for_status()

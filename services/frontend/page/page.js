@@ -10,7 +10,12 @@ const api = (rest) => `api/${encodeURIComponent(user.name)}/${rest}`;
 async function ask(method, path, body, headers = {}) {
   const answer = await fetch(path, {
     method,
-    headers: body === undefined ? headers : { "content-type": "application/json", ...headers },
+    // No page of another origin can send this header.
+    headers: {
+      "x-requested-with": "page",
+      ...(body !== undefined && { "content-type": "application/json" }),
+      ...headers,
+    },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
   if (answer.ok) return answer.status === 204 ? null : answer.json();

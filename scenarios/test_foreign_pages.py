@@ -1,0 +1,189 @@
+"""What a page of somebody else, or a path that was made up, reaches by the page's service: nothing.
+
+Bytes on a socket, because every HTTP client tidies paths up before it sends them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from typing import Any
+
+import pytest
+
+from harness import AsyncWorld
+from scenarios.test_frontend import AS_PAGE, listening
+from scenarios.test_series import DAILY, TOMORROW
+from scenarios.test_task_events import new_task
+
+JSON = {"content-type": "application/json", **AS_PAGE}
+UP = 7
+"""Steps from /v1.0/invoke/backend-service/method/api/USER/tasks to the root of the sidecar."""
+
+STEPS = {
+    "as is": "../",
+    "an encoded slash": "..%2f",
+    "encoded dots": "%2e%2e/",
+    "all encoded": "%2e%2e%2F",
+    "encoded twice": "%252e%252e%252f",
+    "a backslash": "..%5c",
+    "with a name between": "x/../../",
+}
+
+
+async def send(
+    dapr: AsyncWorld, method: str, path: str, body: str = "", **headers: str
+) -> tuple[int, str]:
+    """Status and body of a request to the page's service, its path as it is."""
+    where = dapr.stack.book.endpoint("frontend")
+    fields = {"host": str(where), "connection": "close", "content-length": str(len(body.encode()))}
+    lines = [f"{name}: {value}" for name, value in {**fields, **headers}.items()]
+    request = "\r\n".join([f"{method} {path} HTTP/1.1", *lines, "", body])
+    reader, writer = await asyncio.open_connection(where.host, where.port)
+    try:
+        writer.write(request.encode())
+        async with asyncio.timeout(20):
+            answer = (await reader.read()).decode(errors="replace")
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+    return int(answer.split()[1]), answer
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+@pytest.mark.parametrize("start", ["tasks/", "tasks/x/", "tasks", "conversations/c/", "contact/"])
+async def test_a_path_does_not_lead_out_of_its_operation(
+    dapr: AsyncWorld, start: str, step: str
+) -> None:
+    """Not to the sidecar's own API, and not to other routes of a service."""
+    user = dapr.name("user")
+    for up in range(1, UP + 2):
+        path = f"/api/{user}/{start}{step * up}"
+        for target in ("v1.0/metadata", "series/waiting", "api/dead-letters", "healthz"):
+            status, answer = await send(dapr, "GET", f"{path}{target}", **JSON)
+
+            assert status in (403, 404, 405), (path, target, answer)
+            assert "runtimeVersion" not in answer
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+async def test_a_notification_cannot_be_forged(dapr: AsyncWorld, step: str) -> None:
+    """By publishing, by another service's own route for events, and by an import."""
+    user = dapr.name("user")
+    event = {
+        "specversion": "1.0", "id": dapr.name("event"), "source": "s",
+        "type": "com.taskmanager.task.created",
+        "data": {"user_id": user, "task_id": "t", "title": "forged"},
+    }  # fmt: skip
+    kind = {**JSON, "content-type": "application/cloudevents+json"}
+    async with listening(dapr, user) as told:
+        for up in range(2, UP + 1):
+            for target in (
+                "v1.0/publish/pubsub/task-events",
+                "publish/pubsub/task-events",
+                "v1.0/invoke/notification-service/method/events/task",
+                "notification-service/method/events/task",
+                "events/task",
+                "events/imports",
+                "process-completion",
+            ):
+                path = f"/api/{user}/tasks/{step * up}{target}"
+                status, answer = await send(dapr, "POST", path, json.dumps(event), **kind)
+                assert status in (403, 404, 405), (path, answer)
+        title = dapr.name("task")
+        await dapr.app("frontend").post(f"/api/{user}/tasks", json={"title": title})
+        async with asyncio.timeout(20):
+            first = await anext(told)
+
+    assert f"Task created: {title}" == first["message"]
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+async def test_the_sidecar_cannot_be_ended(dapr: AsyncWorld, step: str) -> None:
+    """It still serves afterwards."""
+    user = dapr.name("user")
+    for up in range(1, UP + 2):
+        for target in ("v1.0/shutdown", "shutdown"):
+            path = f"/api/{user}/tasks/{step * up}{target}"
+            status, answer = await send(dapr, "POST", path, "{}", **JSON)
+            assert status in (403, 404, 405), (path, answer)
+
+    assert (await dapr.app("frontend").get(f"/api/{user}/tasks")).is_success
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+async def test_another_users_series_cannot_be_read(dapr: AsyncWorld, step: str) -> None:
+    """Nor his tasks, by a path that begins with one's own name."""
+    secret, due = dapr.name("secret"), TOMORROW.isoformat()
+    task = await new_task(dapr, dapr.name("victim"), title=secret, due_at=due, recurrence=DAILY)
+    user = dapr.name("user")
+    for up in range(1, UP):
+        for target in (
+            "series/waiting?seconds=0",
+            f"{task['user_id']}/tasks",
+            f"api/{task['user_id']}/tasks",
+            f"{task['user_id']}/tasks/{task['id']}",
+        ):
+            path = f"/api/{user}/tasks/{step * up}{target}"
+            status, answer = await send(dapr, "GET", path, **JSON)
+            assert status in (403, 404, 405), (path, answer)
+            assert secret not in answer
+
+
+CHANGES: list[tuple[str, str, dict[str, Any]]] = [
+    ("POST", "tasks", {"title": "forged"}),
+    ("PUT", "tasks/{id}", {"title": "forged"}),
+    ("DELETE", "tasks/{id}", {}),
+    ("POST", "tasks/{id}/complete", {}),
+    ("POST", "conversations/c/messages", {"role": "user", "text": "forged"}),
+    ("PUT", "contact", {"email": "forged@example.org"}),
+]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"content-type": "text/plain"},
+        {"content-type": "text/plain", "origin": "https://evil.example"},
+        {**JSON, "origin": "http://127.0.0.1:9"},
+        {**JSON, "origin": "null"},
+        {**JSON, "sec-fetch-site": "cross-site"},
+        {**JSON, "host": "evil.example"},
+    ],
+    ids=["no preflight", "another site", "another port", "sandboxed", "as browsers say", "rebound"],
+)
+async def test_a_foreign_page_changes_nothing(dapr: AsyncWorld, headers: dict[str, str]) -> None:
+    """Each change that the page itself may ask for; everything is as it was afterwards."""
+    user, page = dapr.name("user"), dapr.app("frontend")
+    task = await new_task(dapr, user, title="Mine")
+
+    for method, path, body in CHANGES:
+        where = f"/api/{user}/{path.format(id=task['id'])}"
+        status, answer = await send(dapr, method, where, json.dumps(body), **headers)
+        assert 403 == status, (where, answer)
+
+    (left,) = (await page.get(f"/api/{user}/tasks")).json()
+    assert (task["title"], task["version"]) == (left["title"], left["version"])
+    assert 404 == (await page.get(f"/api/{user}/conversations/c")).status_code
+    assert (await page.get(f"/api/{user}/contact")).json()["email"] is None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://evil.example"},
+        {"sec-fetch-site": "cross-site"},
+        {"host": "evil.example"},
+    ],
+    ids=["another site", "as browsers say", "rebound"],
+)
+@pytest.mark.parametrize("path", ["/live/{user}", "/api/{user}/tasks", "/api/{user}/notifications"])
+async def test_a_foreign_page_reads_nothing(
+    dapr: AsyncWorld, path: str, headers: dict[str, str]
+) -> None:
+    """Neither what there is nor what comes."""
+    status, answer = await send(dapr, "GET", path.format(user=dapr.name("user")), **headers)
+
+    assert 403 == status, answer
