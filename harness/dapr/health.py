@@ -45,15 +45,25 @@ class MetadataCheck:
 
     Attributes:
         judge: takes the metadata, returns whether they are as wanted and the fact in words.
+        warn: takes metadata that are as wanted, returns what is to be told all the same.
     """
 
     client: DaprClient
     rung: str
     judge: Callable[[Metadata], tuple[bool, str]]
+    warn: Callable[[Metadata], str] = lambda _: ""
 
     def observe(self) -> Observation:
         """Ask once."""
-        return _observed(self.client.metadata, self.judge)
+        warning = ""
+
+        def judge(seen: Metadata) -> tuple[bool, str]:
+            nonlocal warning
+            warning = self.warn(seen)
+            return self.judge(seen)
+
+        seen = _observed(self.client.metadata, judge)
+        return replace(seen, warning=warning) if seen.ok else seen
 
 
 def components_check(client: DaprClient, declared: Mapping[str, str]) -> MetadataCheck:
@@ -67,13 +77,29 @@ def components_check(client: DaprClient, declared: Mapping[str, str]) -> Metadat
     return MetadataCheck(client, "components", judge)
 
 
-def placement_check(client: DaprClient) -> MetadataCheck:
-    """The sidecar has its placement table."""
+def placement_check(client: DaprClient, actor_stores: Sequence[str] = ()) -> MetadataCheck:
+    """The sidecar has its placement table.
+
+    Args:
+        client: of the sidecar.
+        actor_stores: the components that are to keep the state of actors. An app that hosts actors
+            without one is told: daprd calls its actors, and drops the connection of whoever asks
+            for their state (seen on 1.18.2).
+    """
 
     def judge(seen: Metadata) -> tuple[bool, str]:
         return seen.placement == "placement: connected", f"actorRuntime: {seen.placement!r}"
 
-    return MetadataCheck(client, "placement", judge)
+    def warn(seen: Metadata) -> str:
+        able = {each.name for each in seen.components if "ACTOR" in each.capabilities}
+        if not seen.actor_types or able & {*actor_stores}:
+            return ""
+        return (
+            f"the app hosts the actors {', '.join(seen.actor_types)}, which have no state store: "
+            'a transactional one needs the metadata actorStateStore: "true"'
+        )
+
+    return MetadataCheck(client, "placement", judge, warn)
 
 
 def scheduler_check(client: DaprClient) -> MetadataCheck:

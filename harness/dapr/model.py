@@ -112,6 +112,7 @@ class Metadata:
     Attributes:
         placement: ``placement: connected`` when it is, as daprd words it.
         schedulers: addresses of the scheduler hosts it is connected to.
+        actor_types: what its app hosts; whole once ``placement`` is connected.
         raw: the whole answer.
     """
 
@@ -121,6 +122,7 @@ class Metadata:
     subscriptions: tuple[Subscription, ...]
     placement: str
     schedulers: tuple[str, ...]
+    actor_types: tuple[str, ...]
     raw: Mapping[str, Any]
 
     @classmethod
@@ -141,6 +143,7 @@ class Metadata:
             subscriptions=tuple(_subscription(each) for each in raw.get("subscriptions") or ()),
             placement=(raw.get("actorRuntime") or {}).get("placement", ""),
             schedulers=tuple((raw.get("scheduler") or {}).get("connected_addresses") or ()),
+            actor_types=tuple(each["type"] for each in raw.get("actors") or ()),
             raw=raw,
         )
 

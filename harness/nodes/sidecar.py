@@ -128,7 +128,7 @@ class Sidecar(Plain):
             components_check(client, declared),
             HealthCheck(client, outbound=False, rung="app", waits_for=heard),
             subscriptions,
-            placement_check(client),
+            placement_check(client, _actor_stores(resources)),
             scheduler_check(client),
             DeliveryCheck(subscriptions, _groups(resources, self.app_id)),
         )
@@ -266,6 +266,14 @@ def _fields(resource: Resource) -> dict[str, str]:
     """A component's plain values by lower-cased name; daprd ignores their case."""
     spec = yaml.safe_load(resource.text).get("spec") or {}
     return {str(i.get("name")).lower(): str(i.get("value", "")) for i in spec.get("metadata") or ()}
+
+
+def _actor_stores(resources: Sequence[Resource]) -> list[str]:
+    """The components that say that they keep the state of actors, in any of daprd's words."""
+    yes = ("y", "yes", "true", "t", "on", "1")
+    states = [each for each in resources if each.type.startswith("state.")]
+    said = {each.name: _fields(each).get("actorstatestore", "").strip() for each in states}
+    return [name for name, value in said.items() if value.lower() in yes]
 
 
 def _declared_topics(resources: Sequence[Resource]) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -20,7 +20,12 @@ APP = """
 from fastapi import FastAPI, Request, Response
 
 app = FastAPI()
-now = {"status": 404, "body": ""}
+now = {"status": 404, "body": "", "actors": []}
+
+
+@app.get("/dapr/config")
+async def config() -> dict:
+    return {"entities": now["actors"]}
 
 
 @app.get("/dapr/subscribe")
@@ -64,15 +69,15 @@ ANSWERS: list[tuple[int, str]] = [
 ]
 
 
-def answer(world: World, status: int, body: str) -> None:
+def answer(world: World, status: int, body: str, actors: Sequence[str] = ()) -> None:
     """Tell the app what to answer, and have a new daprd ask it."""
-    say(world, status, body)
+    say(world, status, body, actors)
     world.stack.instances["a-daprd"].kill()  # type: ignore[attr-defined]  # a process can be
     world.stack.restart("a-daprd")
 
 
-def say(world: World, status: int, body: str) -> None:
-    told = {"status": status, "body": body}
+def say(world: World, status: int, body: str, actors: Sequence[str] = ()) -> None:
+    told = {"status": status, "body": body, "actors": list(actors)}
     world.app("a").put("/answer", json=told).raise_for_status()
 
 
@@ -103,11 +108,27 @@ def test_a_subscription_that_daprd_does_not_have_is_missing(stack: Stack) -> Non
     assert "missing [('pubsub', 'late')]" in seen.fact
 
 
+def test_an_app_that_hosts_actors_without_a_state_store_is_ready_with_a_warning(
+    stack: Stack,
+) -> None:
+    """As daprd is, which says so in its metadata only."""
+    with World(stack) as world:
+        answer(world, 404, "", actors=["counter"])
+
+        assert ("counter",) == world.sidecar("a").metadata().actor_types
+        assert "the app hosts the actors counter" in warnings(stack)[-1]
+        answer(world, 404, "")
+
+
+def warnings(stack: Stack) -> list[str]:
+    """What was told of the sidecar."""
+    told = [each for each in stack.journal if (each.kind, each.node) == ("node.warned", "a-daprd")]
+    return [each.facts["warning"] for each in told]
+
+
 def test_what_daprd_cannot_read_is_a_warning(stack: Stack) -> None:
     """The rung is reached, and the answer is quoted."""
     with World(stack) as world:
         answer(world, 405, "Method Not Allowed")
 
-        warned = [e for e in stack.journal if (e.kind, e.node) == ("node.warned", "a-daprd")]
-
-    assert "status 405; the body begins 'Method Not Allowed'" in warned[-1].facts["warning"]
+    assert "status 405; the body begins 'Method Not Allowed'" in warnings(stack)[-1]

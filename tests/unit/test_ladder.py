@@ -44,6 +44,22 @@ def test_placement_and_scheduler_must_be_connected() -> None:
     assert not judged(health.scheduler_check(CLIENT), scheduler={})
 
 
+def test_actors_without_a_state_store_are_a_warning() -> None:
+    """One that is not said to keep them is none, nor is one that was not loaded or cannot."""
+    able = {**component("s", "state.x"), "capabilities": ["ETAG", "TRANSACTIONAL", "ACTOR"]}
+    unable = {**component("s", "state.x"), "capabilities": ["ETAG"]}
+
+    def warning(stores: list[str], *components: dict[str, Any], actors: bool = True) -> str:
+        hosted = [{"type": "counter"}] if actors else []
+        check = health.placement_check(CLIENT, stores)
+        return check.warn(Metadata.parse({"actors": hosted, "components": list(components)}))
+
+    assert "" == warning(["s"], able)
+    assert "" == warning([], able, actors=False)
+    for stores, components in (([], [able]), (["s"], []), (["s"], [unable])):
+        assert "the app hosts the actors counter" in warning(stores, *components)
+
+
 def test_a_stranger_on_the_port_ends_the_wait() -> None:
     """Waiting would not change who answers."""
     check = health.identity_check(CLIENT, "me")
