@@ -60,7 +60,7 @@ def test_what_a_sidecar_delivers_has_no_marks(dapr_sync: World) -> None:
     name, inbox = dapr_sync.name("job"), dapr_sync.inbox("notification-service")
     endpoint, token = dapr_sync.sidecar_address(CALLEE)
     with client(endpoint.http, token=token, timeout=30) as http:
-        http.post(f"/v1.0/jobs/{name}", json={"dueTime": "0s"}).raise_for_status()
+        http.post(f"/v1.0/jobs/{name}", json={"dueTime": "0s", "data": {}}).raise_for_status()
     dapr_sync.app(CALLEE).post("/api/claims/tasks", json={"title": name}).raise_for_status()
 
     job = dapr_sync.inbox(CALLEE).next(path=f"/job/{name}")
