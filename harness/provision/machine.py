@@ -15,8 +15,9 @@ from harness.provision.store import require_disk
 RUN_DISK = 0.2e9
 """Bytes of a run's folder: PostgreSQL's data, a scheduler's log, what everybody writes."""
 
-THREADS_EACH = 30
-"""Threads of a node, for which a limit of processes counts: a sidecar has 15 to 20, a JVM 60."""
+THREADS_EACH = 15
+"""Threads of a node, for which a limit of processes counts: the reference system has 250 in 17
+nodes, a sidecar 9, a broker 60."""
 
 
 def require_temporary(environment: Mapping[str, str], needed: float = RUN_DISK) -> Path:

@@ -39,11 +39,11 @@ def limited(number: int) -> str:
 
 def test_too_few_processes_are_said_with_the_limit_and_the_need() -> None:
     """Before that many threads cannot be started, each in words of its own."""
-    said = limited(200)
+    said = limited(100)
 
     assert "too few processes are allowed for 10 nodes" in said
-    assert "expected: 300 more" in said
-    assert "200 allowed by ulimit -u" in said
+    assert "expected: 150 more" in said
+    assert "100 allowed by ulimit -u" in said
     assert "next step: ulimit -u 20000" in said
 
 
