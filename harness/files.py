@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import subprocess
 import tomllib
 from collections.abc import Mapping
@@ -36,7 +37,12 @@ def copy_tree(source: Path, target: Path) -> None:
         LaunchError: something could not be copied.
     """
     target.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(["cp", "-a", f"{source}/.", str(target)], capture_output=True, text=True)
+    program = shutil.which("cp") or shutil.which("cp", path=os.defpath)
+    if program is None:
+        raise LaunchError("cp is not installed", expected="it on PATH", hint="set PATH")
+    done = subprocess.run(
+        [program, "-a", f"{source}/.", str(target)], capture_output=True, text=True
+    )
     if done.returncode != 0:
         raise LaunchError(f"{source} could not be copied", last=done.stderr.strip())
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import Unavailable
 from harness.journal import Entry
+from harness.provision.machine import require_processes, require_temporary
 from harness.provision.progress import Progress
 from harness.provision.toolbox import Toolbox
 from harness.runtime.base import Runtime
@@ -38,14 +39,18 @@ def running(
 
     Raises:
         ConfigError: the topology does not fit the runtime.
-        Unavailable: the containers runtime is wanted and no engine answers.
+        Unavailable: the containers runtime is wanted and no engine answers; or the machine has too
+            little to spare.
     """
     settings = settings or Settings.load(**given)
     runtime = choose_runtime(topology, settings)
     settled = topology.settled(Choice(runtime, settings.broker))
+    require_temporary(settings.environment)
     if runtime == "containers":
         images = _images(settings, progress)
         return Stack(settled, settings, images, lambda: _containers(settings, images), watch=watch)
+
+    require_processes(len(settled.nodes))
 
     def processes() -> Runtime:
         return ProcessRuntime(settings.inherited)

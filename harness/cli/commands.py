@@ -52,6 +52,8 @@ CAUSES = (
 )  # fmt: skip
 """Errors that a machine has, and not the harness: too little room, no permission."""
 
+TOO_FEW = "too few processes are allowed (see `ulimit -u`, and `dapr-harness doctor`)"
+
 
 def run() -> int:
     """Run the command of the command line; return its exit code."""
@@ -65,6 +67,10 @@ def run() -> int:
         return error.exit_code
     except OSError as error:
         return _refused(error)
+    except RuntimeError as error:
+        if "start new thread" not in str(error):
+            raise
+        return _refused(BlockingIOError(errno.EAGAIN, str(error)))
     except Exception as error:
         # A usage error is click's, and typer brings a click of its own from some version on: it
         # is recognised by what it can do.
@@ -82,6 +88,8 @@ def _refused(error: OSError) -> int:
     if error.errno not in CAUSES:
         raise error
     place = f"{error.filename} cannot be used" if error.filename else "the machine has no more"
+    if error.errno == errno.EAGAIN:
+        place = TOO_FEW
     streams.say(f"error: {place}: {error.strerror}")
     return Unavailable.exit_code
 

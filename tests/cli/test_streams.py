@@ -171,6 +171,17 @@ def test_a_clock_that_was_set_back_does_not_count(tmp_path: Path) -> None:
     assert 0 == old.up_for
 
 
+def test_a_pid_that_was_given_to_another_is_not_the_stack(tmp_path: Path) -> None:
+    """Its supervisor started at another time: it is gone, and its file with it."""
+    file = written(tmp_path, replace(up(), born="1"))
+
+    assert [] == json.loads(cli(tmp_path, "status", "--json").stdout)
+    done = cli(tmp_path, "down")
+
+    assert (2, True) == (done.returncode, "no stack named 'default' is up" in done.stderr)
+    assert not file.exists()
+
+
 def test_a_working_folder_that_is_gone(tmp_path: Path) -> None:
     """A sentence, with the way out."""
     script = f"cd {project(tmp_path / 'gone', a_txt='')} && rm -r ../gone && {' '.join(CLI)} status"

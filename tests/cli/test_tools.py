@@ -25,7 +25,7 @@ def test_the_doctor_is_content_with_this_machine(mini: Path) -> None:
     found = {each["subject"]: each for each in json.loads(done.stdout)}
     assert done.returncode == 0
     subjects = {"python", "dapr", "java", "kafka", "postgres", "installed", "engine", "disk"}
-    assert subjects | {"state", "leftovers"} == set(found)
+    assert subjects | {"tmp", "processes", "state", "leftovers"} == set(found)
     assert "ok" == found["kafka"]["verdict"]
     assert all(each["fix"] for each in found.values() if each["verdict"] != "ok")
 
