@@ -40,11 +40,11 @@ def main(
     if each:
         chosen = {"parts": parts} if part else {}
         plan = kills(seed, each=each, every=every, stops=2 * each, **chosen)
-        plans["kills"] = (plan, Load(seed, 40, writes, reminders))
+        plans["kills"] = (plan, Load(seed, 20, writes, reminders))
     for seconds in filter(None, outage or [5, 40, 120]):
         together = 1 if seconds < 30 else 4 if seconds < 60 else 7
         plan = outages(seed, seconds=seconds, together=together, parts=parts)
-        plans[f"{seconds:g} s away"] = (plan, Load(seed, 20, 10 * len(plan) + 60, 60))
+        plans[f"{seconds:g} s away"] = (plan, Load(seed, 12, 10 * len(plan) + 60, 60))
     results = _carried_out(seed, plans, quiet)
     raise typer.Exit(1 if any(wrong(each) for each in results) else 0)
 

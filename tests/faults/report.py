@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.common import relay
 from tests.faults.attack import Result
 from tests.faults.counts import by_kind, in_flight
 from tests.faults.plan import SESSION
@@ -9,7 +10,11 @@ from tests.faults.plan import SESSION
 DATABASE = ("postgres", SESSION)
 PUBLISHING = ("backend-service", "backend-service-daprd", "broker", *DATABASE)
 SENDING = ("notification-service", "notification-service-daprd", "receiver", *DATABASE)
-SLOTS = {"events": 16, "webhooks": 16, "mails": 16}
+SLOTS = {
+    "events": relay.SLOTS["event"],
+    "webhooks": relay.SLOTS["webhook"],
+    "mails": relay.SLOTS["mail"],
+}
 """Calls that a relay makes at one time."""
 
 
