@@ -13,6 +13,9 @@ from harness.loopback import ask
 from harness.probe.tap import Event
 
 INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]+(Z|[+-]\d\d:\d\d)?")
+DRAWN = re.compile(r"(?<=/events/)([a-z-]+)/[\w-]{22}(?![\w-])")
+"""A route of a subscription; its last part is drawn when daprd asks for it."""
+
 APPS = ("backend-service", "notification-service", "recurring-task-service", "frontend")
 CONVERSATION = {"messages": [{"role": "user", "text": "Hello", "at": None}]}
 
@@ -50,7 +53,7 @@ class Words:
         text = json.dumps(value, default=str, sort_keys=True)
         for known, word in self._known.items():
             text = text.replace(known, word)
-        return json.loads(INSTANT.sub("INSTANT", text))
+        return json.loads(DRAWN.sub(r"\1/WORD", INSTANT.sub("INSTANT", text)))
 
 
 def _tasks(world: World, names: Words) -> dict[str, Any]:
@@ -154,9 +157,9 @@ def _per_key(events: list[Event], names: Words) -> dict[str, Any]:
 
 
 def _event(event: Event) -> dict[str, Any]:
-    """All of an event but its instants."""
-    instants = ("time", "traceid", "traceparent", "tracestate", "id")
-    envelope = {key: value for key, value in event.envelope.items() if key not in instants}
+    """All of an event but its instants, and what is made of them."""
+    own = ("time", "traceid", "traceparent", "tracestate", "id", "proof")
+    envelope = {key: value for key, value in event.envelope.items() if key not in own}
     return {"envelope": _timeless(envelope), "has": sorted(event.envelope)}
 
 
@@ -173,7 +176,8 @@ def _deliveries(world: World, names: Words, events: list[Event]) -> list[Any]:
 def _metadata(world: World, app: str) -> Any:
     endpoint, token = world.sidecar_address(app)
     url = f"{endpoint.http}/v1.0/metadata"
-    found = ask("GET", url, headers={"dapr-api-token": token}).json()
+    answer = ask("GET", url, headers={"dapr-api-token": token})
+    found = json.loads(DRAWN.sub(r"\1/WORD", answer.text))
     # A set in daprd, listed in any order.
     found["enabledFeatures"] = sorted(found["enabledFeatures"])
     for each in ("components", "subscriptions"):
