@@ -143,8 +143,8 @@ def test_configurations_are_one_for_each_pod() -> None:
     frontend = the(objects, "Configuration", "frontend")["spec"]
 
     assert "backend-service" == annotated(objects, "backend-service")["dapr.io/config"]
-    assert {"secrets", "accessControl", "tracing", "logging"} == set(backend)
-    assert {"secrets", "tracing", "logging"} == set(frontend)
+    assert {"secrets", "accessControl", "metrics", "tracing", "logging"} == set(backend)
+    assert {"secrets", "metrics", "tracing", "logging"} == set(frontend)
     for each in objects:
         validate(each)
 
