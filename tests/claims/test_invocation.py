@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from harness import World
-from harness.loopback import client
 from tests.gates.ways import MARKS, UNMARKED, WAYS, Invocation, Way, by_grpc, by_url
 
 pytestmark = pytest.mark.real
@@ -53,20 +52,6 @@ def test_a_caller_cannot_take_another_ones_name(dapr_sync: World, way: Way) -> N
     call = Invocation(CALLER, CALLEE, "/series/waiting", headers=FORGED)
 
     assert 403 == way(dapr_sync, call)
-
-
-def test_what_a_sidecar_delivers_has_no_marks(dapr_sync: World) -> None:
-    """Neither an event nor a job."""
-    name, inbox = dapr_sync.name("job"), dapr_sync.inbox("notification-service")
-    endpoint, token = dapr_sync.sidecar_address(CALLEE)
-    with client(endpoint.http, token=token, timeout=30) as http:
-        http.post(f"/v1.0/jobs/{name}", json={"dueTime": "0s", "data": {}}).raise_for_status()
-    dapr_sync.app(CALLEE).post("/api/claims/tasks", json={"title": name}).raise_for_status()
-
-    job = dapr_sync.inbox(CALLEE).next(path=f"/job/{name}")
-    event = inbox.next(where=lambda each: name in str(each.data))
-
-    assert not set(MARKS) & (job.headers.keys() | event.headers.keys())
 
 
 def test_whoever_may_invoke_can_ask_for_subscriptions_too(dapr_sync: World) -> None:
