@@ -386,7 +386,8 @@ def test_ranks_are_the_nearest_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("late", "met"), [({"p99": 3.0, "max": 3.0}, True), ({"max": 1.0}, False), ({"p99": 1}, False)]
+    ("late", "met"),
+    [({"p99": 3, "max": 3}, True), ({"p99": 3, "max": 1}, False), ({"p99": 1, "max": 3}, False)],
 )
 def test_lateness_is_bounded_in_milliseconds(late: dict[str, float], met: bool) -> None:
     """At every figure that is given; of no reference."""
