@@ -40,8 +40,8 @@ UserId = Annotated[
     Path(
         min_length=1,
         max_length=200,
-        pattern=r"^\.*[^\x00-\x1f\x7f/%?#|.][^\x00-\x1f\x7f/%?#|]*$",
-        description="anything but control characters and / % ? # |, and not dots alone",
+        pattern=r"^\.*[^\x00-\x1f\x7f/\\%?#|.][^\x00-\x1f\x7f/\\%?#|]*$",
+        description="anything but control characters and / \\ % ? # |, and not dots alone",
         examples=["ada"],
     ),
 ]

@@ -160,3 +160,12 @@ def test_a_count_is_a_number_of_json(value: object) -> None:
     """Within its bounds, which the description has."""
     assert not accepted(Recurrence, {"frequency": "daily", "count": value})
     assert accepted(Recurrence, {"frequency": "daily", "count": 2})
+
+
+@pytest.mark.parametrize("name", ["a\\b", "...\\", "a/b", "a%b", "..", "a\nb"])
+def test_a_user_is_named_as_daprds_invocation_takes_it(name: str) -> None:
+    """Or the page's service would answer 404 to a name that the description allows."""
+    task = {"id": "a", "completed_at": "2030-01-01T00:00:00Z"}
+
+    assert not accepted(CompletedTask, {**task, "user_id": name})
+    assert accepted(CompletedTask, {**task, "user_id": ".ada ü"})
