@@ -23,7 +23,10 @@ LONG = 35.0
 @pytest.fixture(scope="module")
 def system() -> Iterator[Stack]:
     """The reference system without recording proxies between the sidecars and the apps."""
-    settings = Settings.load(start=Path(__file__).parent, runtime="processes", broker="kafka")
+    # A part that is started again on a busy machine takes its time.
+    settings = Settings.load(
+        start=Path(__file__).parent, runtime="processes", broker="kafka", ready_timeout=180
+    )
     with running(todo(inbox=False), settings) as stack:
         yield stack
 
