@@ -55,7 +55,7 @@ async def test_foreign_tasks_come_many_at_a_time(dapr: AsyncWorld) -> None:
     calls = await dapr.inbox(BACKEND).all(where=lambda each: each.path.startswith(f"{ROUTE}/"))
     assert 0 < len([each for each in calls if each.status == 200]) < 20
     events = await dapr.topic("task-events").collect(
-        20, where=lambda each: each.data.get("user_id") == dapr.name("user")
+        20, where=lambda each: (each.data or {}).get("user_id") == dapr.name("user")
     )
     assert {"com.taskmanager.task.created"} == {each.type for each in events}
 

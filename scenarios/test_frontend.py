@@ -93,7 +93,7 @@ async def test_a_notification_delivered_twice_is_told_once(dapr: AsyncWorld) -> 
     updates = dapr.topic("task-updates")
     async with listening(dapr, user) as told:
         await dapr.app("frontend").post(f"/api/{user}/tasks", json={"title": "Once"})
-        await inbox.collect(2, where=lambda each: each.data.get("user_id") == user)
+        await inbox.collect(2, where=lambda each: (each.data or {}).get("user_id") == user)
         barrier = await dapr.app("frontend").post(f"/api/{user}/tasks", json={"title": "Then"})
         async with asyncio.timeout(20):
             messages = [(await anext(told))["message"] for _ in range(2)]

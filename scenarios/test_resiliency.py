@@ -38,7 +38,7 @@ async def test_an_invocation_that_fails_is_tried_again(dapr: AsyncWorld) -> None
     await inbox.spoil("/process-completion", contains=task["id"], times=2)
 
     status = await process(dapr, task)
-    attempts = await inbox.collect(3, where=lambda each: each.data.get("id") == task["id"])
+    attempts = await inbox.collect(3, where=lambda each: (each.data or {}).get("id") == task["id"])
 
     assert 200 == status
     assert [500, 500, 200] == [each.status for each in attempts]
@@ -53,7 +53,7 @@ async def test_the_breaker_opens_keeps_calls_away_and_closes_again(dapr: AsyncWo
 
     for _ in range(4):
         assert 500 <= await process(dapr, task)
-    arrived = await inbox.all(where=lambda each: each.data.get("id") == task["id"])
+    arrived = await inbox.all(where=lambda each: (each.data or {}).get("id") == task["id"])
     assert 5 == len(arrived)
     assert breaker(dapr, "open") >= 1
 

@@ -84,7 +84,7 @@ async def test_a_completion_that_is_delivered_again_makes_nothing_more(dapr: Asy
     task = await new_task(dapr, user, due_at=TOMORROW.isoformat(), recurrence=DAILY)
 
     await complete(dapr, task)
-    deliveries = await inbox.collect(2, where=lambda each: each.data.get("user_id") == user)
+    deliveries = await inbox.collect(2, where=lambda each: (each.data or {}).get("user_id") == user)
 
     assert [500, 200] == [each.status for each in deliveries]
     assert [200, 200] == [each.app_status for each in deliveries]
@@ -97,7 +97,7 @@ async def test_only_completions_reach_the_service(dapr: AsyncWorld) -> None:
     task = await new_task(dapr, user)
     await complete(dapr, task)
 
-    delivery = await inbox.next(where=lambda each: each.data.get("user_id") == user)
+    delivery = await inbox.next(where=lambda each: (each.data or {}).get("user_id") == user)
 
     assert "com.taskmanager.task.completed" == delivery.type
 
@@ -108,7 +108,7 @@ async def test_a_task_without_a_series_has_no_next_occurrence(dapr: AsyncWorld) 
     task = await new_task(dapr, user, due_at=TOMORROW.isoformat())
 
     await complete(dapr, task)
-    delivery = await inbox.next(where=lambda each: each.data.get("user_id") == user)
+    delivery = await inbox.next(where=lambda each: (each.data or {}).get("user_id") == user)
 
     assert '{"status":"SUCCESS"}' == delivery.answer
     assert 1 == len(await tasks_of(dapr, user))
@@ -121,7 +121,7 @@ async def test_a_series_that_is_over_makes_nothing(dapr: AsyncWorld, end: dict[s
     task = await new_task(dapr, user, due_at=TOMORROW.isoformat(), recurrence={**DAILY, **end})
 
     await complete(dapr, task)
-    delivery = await inbox.next(where=lambda each: each.data.get("user_id") == user)
+    delivery = await inbox.next(where=lambda each: (each.data or {}).get("user_id") == user)
 
     assert 200 == delivery.status
     assert 1 == len(await tasks_of(dapr, user))
@@ -136,9 +136,9 @@ async def test_a_deleted_task_has_no_next_occurrence(dapr: AsyncWorld) -> None:
     task = await new_task(dapr, user, due_at=TOMORROW.isoformat(), recurrence=DAILY)
 
     await complete(dapr, task)
-    await inbox.next(where=lambda each: each.data.get("user_id") == user)
+    await inbox.next(where=lambda each: (each.data or {}).get("user_id") == user)
     await dapr.app("backend-service").delete(f"/api/{user}/tasks/{task['id']}")
-    deliveries = await inbox.collect(2, where=lambda each: each.data.get("user_id") == user)
+    deliveries = await inbox.collect(2, where=lambda each: (each.data or {}).get("user_id") == user)
 
     assert [500, 200] == [each.status for each in deliveries]
     assert [] == await tasks_of(dapr, user)

@@ -161,7 +161,7 @@ async def test_a_handler_that_fails_twice_gets_the_event_until_it_succeeds(
     await inbox.spoil("/events/task", contains=user, times=2)
 
     await new_task(dapr, user)
-    deliveries = await inbox.collect(3, where=lambda each: each.data.get("user_id") == user)
+    deliveries = await inbox.collect(3, where=lambda each: (each.data or {}).get("user_id") == user)
 
     assert [500, 500, 200] == [each.status for each in deliveries]
     assert [None, None, 200] == [each.app_status for each in deliveries]
@@ -175,7 +175,7 @@ async def test_a_lost_acknowledgement_does_not_notify_twice(dapr: AsyncWorld) ->
     await inbox.spoil("/events/task", contains=user, times=1, after=True)
 
     await new_task(dapr, user)
-    deliveries = await inbox.collect(2, where=lambda each: each.data.get("user_id") == user)
+    deliveries = await inbox.collect(2, where=lambda each: (each.data or {}).get("user_id") == user)
 
     assert [500, 200] == [each.status for each in deliveries]
     assert [200, 200] == [each.app_status for each in deliveries]

@@ -32,7 +32,7 @@ CLOCK_STEP = timedelta(seconds=1)
 OVERDUE = timedelta(seconds=2)
 """What is due for so long has no job that would fire it now."""
 
-SWEEP, PAGE = 2.0, 100
+SWEEP, PAGE = 2.0, 20
 """Seconds between two sweeps, and how many reminders one transaction sends."""
 router = APIRouter(tags=["reminders"])
 

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 log = logging.getLogger("uvicorn.error")
@@ -60,8 +61,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(StarletteHTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(httpx.HTTPError, _sidecar_failed)
-    app.add_exception_handler(DBAPIError, _database_failed)
-    app.add_exception_handler(OSError, _database_failed)
+    for kind in (DBAPIError, PoolTimeout, OSError):
+        app.add_exception_handler(kind, _database_failed)
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:

@@ -109,8 +109,8 @@ class User:
         await self._turn()
         async for _ in aticks(self.patience, AGAIN):
             answer = await self._ask(verb, path, body)
-            if answer is not None and answer.is_success:
-                made: dict[str, Any] = answer.json()
+            made = _task_in(answer)
+            if made is not None:
                 self.ledger.note(made)
                 self.written += 1
                 return made
@@ -164,3 +164,15 @@ class Clients(AsyncClosing):
 
 def _iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat()
+
+
+def _task_in(answer: httpx.Response | None) -> dict[str, Any] | None:
+    """The task of an answer that acknowledges it; None for any other.
+
+    A sidecar whose app is killed while it answers can pass on the status without the body: who
+    asked knows nothing of a task then, so nothing was acknowledged.
+    """
+    if answer is None or not answer.is_success or not answer.content:
+        return None
+    task: dict[str, Any] = answer.json()
+    return task
