@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import psutil
 
-from harness.ready.kafka import admin_of, end_offsets
+from harness.ready.kafka import UNANSWERED, admin_of, end_offsets
 
 Samples = dict[str, list[tuple[float, float, int]]]
 """By node: when (``time.monotonic``), percent of a core, bytes of memory."""
@@ -116,10 +116,11 @@ class ConsumerLag(Looking):
         if self._admin is None:
             return
         with contextlib.suppress(KafkaException, TimeoutError):
-            listed = self._admin.list_consumer_groups(request_timeout=5).result(10).valid
+            listed = self._admin.list_consumer_groups(request_timeout=UNANSWERED).result(10).valid
             for group in sorted(each.group_id for each in listed):
                 asked = [ConsumerGroupTopicPartitions(group)]
-                parts = self._admin.list_consumer_group_offsets(asked)[group].result(10)
+                offsets = self._admin.list_consumer_group_offsets(asked, request_timeout=UNANSWERED)
+                parts = offsets[group].result(10)
                 read = {(p.topic, p.partition): p.offset for p in parts.topic_partitions}
                 ends = end_offsets(self._admin, sorted({topic for topic, _ in read}))
                 behind = sum(

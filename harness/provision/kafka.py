@@ -26,6 +26,9 @@ from harness.settings import Settings
 AOT_FLOOR = 25
 """``-XX:AOTCacheOutput`` writes the cache in one run from JDK 25 on (JEP 514)."""
 
+ENDING = 600.0
+"""Seconds for Kafka to end after its preparation, when Java writes that cache."""
+
 JVM = ("-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 """Flags for a quick start on few cores; the training run and the real one must share them."""
 
@@ -216,11 +219,27 @@ def _prepare(target: Path, jars: Path, java: Path, major: int) -> None:
             _exercise(f"{LOOPBACK}:{client}", broker, log)
         finally:
             broker.send_signal(signal.SIGTERM)
-            broker.wait(120)
+            _await_end(broker, log)
     for leftover in (config, log, target / "kafka.aot.config"):
         leftover.unlink(missing_ok=True)
     for deleted in (target / "data").glob("*-delete"):
         shutil.rmtree(deleted)
+
+
+def _await_end(broker: subprocess.Popen[bytes], log: Path) -> None:
+    """Java writes its cache when it ends, which took more than two minutes on a busy machine."""
+    try:
+        broker.wait(ENDING)
+    except subprocess.TimeoutExpired:
+        broker.kill()
+        broker.wait()
+        raise LaunchError(
+            "Kafka did not end after it was prepared for quick starts",
+            expected="an exit after SIGTERM",
+            last=log.read_text(errors="replace")[-1500:],
+            budget=ENDING,
+            hint="is the machine very busy? try again",
+        ) from None
 
 
 def _format(java: Path, target: Path, config: Path) -> None:

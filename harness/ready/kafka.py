@@ -13,6 +13,18 @@ if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
 
 
+ANSWERING = 2.0
+"""Seconds that one look at a group waits for the broker."""
+
+UNANSWERED = 3600.0
+"""Seconds after which librdkafka itself gives up an admin request: the most it allows.
+
+When the answer to a request that it has given up comes after all, it aborts the process
+(librdkafka issue 4605, seen with 2.16.0). So it never gives up; who asked does, by waiting for the
+future with a limit.
+"""
+
+
 def admin_of(brokers: str) -> AdminClient:
     """An admin client that does not write to stderr while the broker is not there yet."""
     from confluent_kafka.admin import AdminClient
@@ -72,7 +84,8 @@ def end_offsets(
     names = [name for name in known if name in topics or (others and not name.startswith("__"))]
     parts = [TopicPartition(name, number) for name in names for number in known[name].partitions]
     latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the wheel's own gap
-    asked = admin.list_offsets(dict.fromkeys(parts, latest)) if parts else {}
+    wanted = dict.fromkeys(parts, latest)
+    asked = admin.list_offsets(wanted, request_timeout=UNANSWERED) if parts else {}
     found: dict[str, dict[int, int]] = {name: {} for name in names}
     for part, future in asked.items():
         try:
@@ -106,8 +119,8 @@ class TopicsCheck:
 
         try:
             found = end_offsets(self._admin, self.topics)
-        except KafkaException as error:
-            return Observation(False, str(error))
+        except (KafkaException, TimeoutError) as error:
+            return Observation(False, str(error) or "the broker did not answer within 10 s")
         missing = sorted(name for name in self.topics if not found.get(name))
         return Observation(not missing, f"{len(found)} topics answer, missing: {missing or 'none'}")
 
@@ -135,10 +148,13 @@ class GroupCheck:
 
         try:
             wanted = self._partitions()
-            described = self._admin.describe_consumer_groups([self.group], request_timeout=2.0)
-            group = described[self.group].result()
-        except KafkaException as error:
-            return Observation(False, f"group {self.group}: {error}")
+            described = self._admin.describe_consumer_groups(
+                [self.group], request_timeout=UNANSWERED
+            )
+            group = described[self.group].result(ANSWERING)
+        except (KafkaException, TimeoutError) as error:
+            fact = str(error) or f"no answer within {ANSWERING:g} s"
+            return Observation(False, f"group {self.group}: {fact}")
         held = {
             (part.topic, part.partition)
             for member in group.members
@@ -153,7 +169,7 @@ class GroupCheck:
         )
 
     def _partitions(self) -> set[tuple[str, int]]:
-        topics = self._admin.list_topics(timeout=2.0).topics
+        topics = self._admin.list_topics(timeout=ANSWERING).topics
         return {
             (topic, partition)
             for topic in self.topics

@@ -14,6 +14,7 @@ from fastapi import Request
 
 from services.common.problems import Refused
 from services.common.sidecar import api_path, from_sidecar, sidecar
+from services.common.tracing import untraced
 
 _routes: set[str] = set()
 """Of this process's sidecar, as far as they were asked for."""
@@ -42,7 +43,8 @@ async def delivered(request: Request) -> None:
 
 async def _subscribed() -> set[str]:
     """The routes of the sidecar's subscriptions."""
-    answer = await sidecar().get(api_path("metadata"))
+    with untraced():
+        answer = await sidecar().get(api_path("metadata"))
     answer.raise_for_status()
     return {
         rule["path"]

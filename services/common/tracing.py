@@ -6,7 +6,8 @@ a trace of its own: https://www.w3.org/TR/trace-context/
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
 from opentelemetry import context
@@ -40,3 +41,13 @@ def trace_headers() -> dict[str, str]:
     headers: dict[str, str] = {}
     _PROPAGATOR.inject(headers)
     return headers
+
+
+@contextmanager
+def untraced() -> Iterator[None]:
+    """What is asked inside is about the service itself, and no part of the request's trace."""
+    token = context.attach(context.Context())
+    try:
+        yield
+    finally:
+        context.detach(token)

@@ -134,7 +134,11 @@ def _early(reminder: Reminder, seen: Seen) -> bool:
 
 
 def _void(reminder: Reminder, seen: Seen) -> bool:
-    """Whether it came although it had been cancelled."""
-    return (
-        reminder.fate == "cancelled" and reminder.in_time and bool(seen.mails.get(reminder.title))
-    )
+    """Whether it came although it had been cancelled.
+
+    By its event, which names the task: a user whose first try was not acknowledged has made two
+    tasks of one title, and the mail could be the other one's.
+    """
+    if reminder.fate != "cancelled" or not reminder.in_time:
+        return False
+    return any(task == reminder.task for task, _ in seen.fired)

@@ -116,7 +116,8 @@ def test_a_cancelled_reminder_must_not_come(settled: float, void: list[str]) -> 
     """It is none that must come, either."""
     cancelled = Reminder("r", "r", 100.0, "cancelled", settled=settled, was_due=100.0)
 
-    assert void == count(ledger(cancelled), seen(mails={"r": [100.5]})).void
+    assert void == count(ledger(cancelled), seen(fired={("r", 100.0): [100.5]})).void
+    assert [] == count(ledger(cancelled), seen(mails={"r": [100.5]})).void  # of another task
     assert (0, []) == (count(ledger(cancelled), seen()).lost, count(ledger(cancelled), seen()).void)
 
 
