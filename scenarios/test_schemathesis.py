@@ -99,7 +99,7 @@ def call(case: Case[Any]) -> Response:
     return answer
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 @pytest.mark.parametrize(
     ("app", "by"),
@@ -144,7 +144,7 @@ def plain(task: Any, names: Any) -> dict[str, Any]:
     return {**kept, **{name: datetime.fromisoformat(kept[name]) for name in times}}
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("by", ["", "frontend"])
 def test_every_task_lives_a_whole_life_and_each_change_is_one_event(
     dapr_sync: World, by: str

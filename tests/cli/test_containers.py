@@ -261,7 +261,7 @@ def first_notification(backend: str, other_port: str) -> str:
     return poll(notified, Deadline(30)).fact
 
 
-@pytest.mark.timeout(170)
+@pytest.mark.timeout(900)
 def test_the_scenarios_pass_on_the_compose_project(composed: Path) -> None:
     """Started without the harness; every service keeps running when the tests are over."""
     # Nobody has created a topic yet.

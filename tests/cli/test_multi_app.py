@@ -187,6 +187,7 @@ def test_what_is_wrong_is_told_before_anything_starts(two: Path) -> None:
     assert [] == leftovers(two)
 
 
+@pytest.mark.timeout(900)
 def test_the_scenarios_pass_on_our_run_file(tmp_path: Path) -> None:
     """The reference system as dapr.yaml has it."""
     modules = (

@@ -16,7 +16,7 @@ from tests.support import ROOT
 pytestmark = pytest.mark.real
 
 
-@pytest.mark.timeout(170)
+@pytest.mark.timeout(900)
 def test_the_scenarios_pass_on_redpanda(images: Images) -> None:
     """The same stories as on Kafka; skipped where its image cannot be pulled."""
     try:

@@ -14,7 +14,7 @@ from harness.images import Images
 from scenarios.topology import reference
 from tests.parity.observe import observe
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 DIFFERENCES = {
     "metadata/*/appConnectionProperties/port": "ports are reserved anew for every run",
