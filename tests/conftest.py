@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 # A job in the background of a script is started with SIGINT ignored, and children inherit that:
 # the tests that interrupt a command would wait for ever. A handler is reset in children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Likewise SIGHUP under nohup, and SIGQUIT in a script's background; this process goes on without.
+for _number in (signal.SIGHUP, signal.SIGQUIT):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda *_: None)
 
 
 # How long an example takes, or its making, says how busy the machine is.
