@@ -23,6 +23,7 @@ from harness.provision.archive import Corrupted
 from harness.provision.dapr import provide_dapr
 from harness.provision.java import provide_java
 from harness.provision.progress import Quiet
+from harness.provision.seal import SEAL
 from harness.provision.store import Store
 from harness.provision.versions import DAPR, DAPR_BINARIES
 from tests.support import environment
@@ -108,7 +109,7 @@ def test_a_release_is_downloaded_once(tmp_path: Path, releases: Releases) -> Non
     second = provide(settings(tmp_path, release_url=releases.url, offline=True))
 
     assert (first, 8, 8) == (second, asked, len(releases.asked))
-    assert sorted(DAPR_BINARIES) == sorted(path.name for path in first.iterdir())
+    assert sorted([*DAPR_BINARIES, SEAL]) == sorted(path.name for path in first.iterdir())
     assert all(os.access(first / name, os.X_OK) for name in DAPR_BINARIES)
 
 
@@ -282,7 +283,7 @@ def test_kill_9_while_provisioning_leaves_no_half_tool(tmp_path: Path) -> None:
 
     made = store.make("tool", lambda target: None)
 
-    assert [] == list(made.iterdir())
+    assert [SEAL] == [path.name for path in made.iterdir()]
     assert {"tool", "tool.lock"} >= {path.name for path in cache.iterdir()}
 
 
