@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, Response, Route, async_playwright, expect
+from playwright.async_api import APIResponse, Page, Route, async_playwright, expect
 
 from harness import AsyncWorld
 
@@ -215,38 +215,92 @@ async def test_a_reminder_comes_by_mail_too(page: Page, dapr: AsyncWorld) -> Non
 
 async def test_an_older_list_does_not_take_a_newer_ones_place(page: Page) -> None:
     """The answer to the first question comes last: what was added meanwhile stays."""
-    released, held, asked = asyncio.Event(), asyncio.Event(), False
+    first = await held(page, "**/tasks")
+    await page.reload()
+    await first.asked()
+    await add(page, "Newer")
+    await expect(page.locator("#tasks li")).to_have_count(1, timeout=SOON)
 
-    async def hold_the_first(route: Route) -> None:
-        nonlocal asked
-        if route.request.method != "GET" or asked:
+    await first.release()
+    await say(page, "And then?")
+    await expect(page.locator("#tasks li")).to_have_count(1)
+
+
+async def test_an_older_conversation_does_not_take_a_newer_ones_place(page: Page) -> None:
+    """What was said before the first answer came stays on the page."""
+    first = await held(page, "**/conversations/page")
+    await page.reload()
+    await first.asked()
+    await say(page, "Hello?")
+
+    await first.release()
+    await add(page, "Later")
+    await expect(page.locator("#tasks li")).to_have_count(1, timeout=SOON)
+    await expect(page.locator("#talk li").first).to_have_text("Hello?")
+
+
+async def test_what_is_told_live_stays_when_an_older_list_of_news_comes(page: Page) -> None:
+    """The list was read before the notification was made."""
+    first = await held(page, "**/notifications")
+    await page.reload()
+    await first.asked()
+    await add(page, "Told live")
+    news = page.locator("#news li")
+    await expect(news).to_have_text(["Task created: Told live"], timeout=SOON)
+
+    await first.release()
+    await say(page, "And then?")
+    await expect(news).to_have_text(["Task created: Told live"])
+
+
+async def test_nothing_can_be_typed_before_it_is_known_what_is_saved(page: Page) -> None:
+    """A late answer would take the place of what was typed, and be saved."""
+    first = await held(page, "**/contact")
+    await page.reload()
+    await first.asked()
+    address = page.get_by_label("Reminders by mail to")
+    await expect(address).to_be_disabled()
+
+    await first.release()
+    await expect(address).to_be_enabled(timeout=SOON)
+
+
+class Held:
+    """The first question of a kind; its answer is fetched at once and handed over later."""
+
+    def __init__(self) -> None:
+        self._route: Route | None = None
+        self._old: APIResponse | None = None
+        self._fetched = asyncio.Event()
+
+    async def take(self, route: Route) -> None:
+        """Answer all but the first as ever."""
+        if self._route is not None or route.request.method != "GET":
             await route.continue_()
             return
-        asked = True
-        old = await route.fetch()
-        held.set()
-        await released.wait()
-        await route.fulfill(response=old)
+        self._route = route
+        self._old = await route.fetch()
+        self._fetched.set()
 
-    lists: asyncio.Queue[Response] = asyncio.Queue()
-    page.on("response", lambda each: lists.put_nowait(each) if _is_list(each) else None)
-    await page.route("**/tasks", hold_the_first)
-    await page.reload()
-    await asyncio.wait_for(held.wait(), 20)
-    await add(page, "Newer")
-    # One list is asked for after the addition, and one when the notification has come.
-    for _ in range(2):
-        await asyncio.wait_for(lists.get(), 20)
-    await expect(page.locator("#tasks li")).to_have_count(1)
+    async def asked(self) -> None:
+        """Return when the service has answered it."""
+        await asyncio.wait_for(self._fetched.wait(), SOON / 1000)
 
-    released.set()
-    await asyncio.wait_for(lists.get(), 20)
-    await page.get_by_label("Say").fill("And then?")
+    async def release(self) -> None:
+        """Hand the answer to the page."""
+        assert self._route is not None
+        await self._route.fulfill(response=self._old)
+
+
+async def held(page: Page, pattern: str) -> Held:
+    """Hold the first question that the pattern fits."""
+    first = Held()
+    await page.route(pattern, first.take)
+    return first
+
+
+async def say(page: Page, words: str) -> None:
+    """Say something, and wait until the page shows it: a round trip later."""
+    await page.get_by_label("Say").fill(words)
     await page.get_by_role("button", name="Send").click()
-    await expect(page.locator("#talk li")).to_have_count(1)
-
-    await expect(page.locator("#tasks li")).to_have_count(1)
-
-
-def _is_list(answer: Response) -> bool:
-    return answer.request.method == "GET" and answer.url.endswith("/tasks")
+    await expect(page.locator("#talk li").filter(has_text=words)).to_have_count(1, timeout=SOON)

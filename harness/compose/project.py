@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -22,6 +24,7 @@ from harness.settings import Settings
 from harness.topology import Choice, Topology
 
 SECRETS = ".env"
+NAME = "COMPOSE_PROJECT_NAME"
 
 
 class Project(Rendered):
@@ -47,17 +50,25 @@ class Project(Rendered):
         """Write the file with fresh secrets, and with the images that this engine has.
 
         It is readable by its owner only, and no part of the repository. Secrets that are there
-        already are kept: the database of a running project was made with them.
+        already are kept: the database of a running project was made with them. So is the project's
+        name, or that there is none: another one would be another project.
         """
         path = self.folder / SECRETS
-        known = read_env(path) if path.is_file() else {}
+        known = read_env(path) if path.is_file() else {NAME: self._name()}
         rows = {name: known.get(name) or _secret() for name in secrets_of(self.rendered())}
+        rows |= {NAME: known[NAME]} if NAME in known else {}
         rows |= self._own_images()
         # What others have written into it stays.
         kept = [line for line in text_of(path).splitlines() if not _is_ours(line, rows)]
         text = "".join(f"{line}\n" for line in [*kept, *(f"{n}={v}" for n, v in rows.items())])
         write_private(path, text)
         return path
+
+    def _name(self) -> str:
+        """A name of this folder's own. Compose's default is the folder's last part, so that all
+        projects of a machine in folders called ``compose`` would share containers and volumes."""
+        plain = re.sub(r"[^a-z0-9]+", "-", self._settings.root.name.lower()).strip("-") or "project"
+        return f"{plain}-{hashlib.sha256(bytes(self.folder.resolve())).hexdigest()[:8]}"
 
     def _own_images(self) -> Mapping[str, str]:
         """Images that are not the table's: the user's, and those made here."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from harness.compose.project import read_env
 from harness.deadline import Deadline, Observation, poll
 from harness.images import Images
 from harness.loopback import ask
@@ -212,6 +213,29 @@ def test_a_compose_project_holds_no_secret(tmp_path: Path) -> None:
         assert 1 == sum(values[name] in text for text in written)
 
 
+def test_two_folders_hold_two_compose_projects(tmp_path: Path) -> None:
+    """Both are called compose: each is its own project, and stays it when asked again."""
+    names = []
+    for parent in ("one", "other", "one"):
+        folder = tmp_path / parent / "compose"
+        cli(ROOT, "render", "compose", "--folder", str(folder))
+        assert 0 == cli(ROOT, "render", "compose", "--folder", str(folder), "--secrets").returncode
+        names.append(read_env(folder / ".env")["COMPOSE_PROJECT_NAME"])
+
+    assert names[0] == names[2] != names[1]
+    assert all(re.fullmatch(r"[a-z0-9][a-z0-9-]+", name) for name in names)
+
+
+def test_the_name_of_a_project_that_is_there_is_kept(tmp_path: Path) -> None:
+    """Secrets of a time without a name: the project is called as Compose calls it."""
+    folder = tmp_path / "compose"
+    cli(ROOT, "render", "compose", "--folder", str(folder))
+    (folder / ".env").write_text("POSTGRES_PASSWORD=kept\n")
+    cli(ROOT, "render", "compose", "--folder", str(folder), "--secrets")
+
+    assert "COMPOSE_PROJECT_NAME" not in read_env(folder / ".env")
+
+
 def test_an_app_that_listens_on_its_own_loopback_only(mini: Path, images: Images) -> None:
     """Which nobody outside its container reaches: told with the address to listen on."""
     impatient = {"DAPR_HARNESS_READY_TIMEOUT": "4"}
@@ -237,6 +261,8 @@ def composed(images: Images) -> Iterator[Path]:
     command = [*composer(), "-f", str(COMPOSE)]
     env = {key: value for key, value in os.environ.items() if not key.startswith("DAPR_HARNESS_")}
     assert 0 == cli(ROOT, "render", "compose", "--secrets").returncode
+    # What a run that was cut off has left would be taken over.
+    subprocess.run([*command, "down", "-v"], env=env, check=True, capture_output=True)
     try:
         up = subprocess.run([*command, "up", "-d"], env=env, capture_output=True, text=True)
         assert 0 == up.returncode, up.stdout + up.stderr

@@ -21,6 +21,7 @@ from harness.launch import Launch
 from harness.loopback import ask
 from harness.runtime.base import State
 from harness.runtime.containers import agent, ownership
+from harness.runtime.containers.attached import PROJECT, SERVICE, WORKING_DIR, AttachedRuntime
 from harness.runtime.containers.runtime import ContainerRuntime
 from tests.engine import container_runtime, everything, left_of
 from tests.support import cli, environment, leftovers
@@ -290,3 +291,26 @@ def test_a_run_of_another_machine_is_never_stale(images: Images) -> None:
         assert "elsewhere" not in ownership.stale_runs(images.engine)
     finally:
         network.remove()
+
+
+def test_containers_of_a_project_that_another_folder_began_are_found(
+    images: Images, tmp_path: Path
+) -> None:
+    """Compose takes them over as they are, with the label of the folder that made them."""
+    project = f"shared-{os.getpid()}"
+    folders = {"ours": tmp_path, "theirs": tmp_path / "elsewhere"}
+    made = [
+        subprocess.run(
+            ["docker", "run", "-d", "--label", f"{PROJECT}={project}",
+             "--label", f"{SERVICE}={service}", "--label", f"{WORKING_DIR}={folder}",
+             images.reference("app"), "sleep", "300"],
+            check=True, capture_output=True, text=True,
+        ).stdout.strip()
+        for service, folder in folders.items()
+    ]  # fmt: skip
+    try:
+        with AttachedRuntime({"PATH": os.environ["PATH"]}, tmp_path) as runtime:
+            found = [runtime.start(Launch(name, ("sleep", "300"))) for name in folders]
+        assert made == [each.container_id for each in found]
+    finally:
+        subprocess.run(["docker", "rm", "-f", *made], check=True, capture_output=True)

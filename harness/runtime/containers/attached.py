@@ -39,8 +39,8 @@ class AttachedRuntime(Closing):
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
         self._watch = Watch(environment)
         try:
-            self._containers = self._find(folder)
-            project = next(iter(self._containers.values())).labels[PROJECT]
+            project = self._project(folder)
+            self._containers = self._of(project)
             self._watch.begin(f"{PROJECT}={project}", SERVICE)
             self._watch.require()
         except BaseException:
@@ -96,13 +96,22 @@ class AttachedRuntime(Closing):
         """Stop listening."""
         self._watch.close()
 
-    def _find(self, folder: Path) -> dict[str, Container]:
-        filters: dict[str, str | list[str] | bool] = {"label": f"{WORKING_DIR}={folder}"}
-        with refusals("looking for the compose project"):
-            found = self._watch.engine.client.containers.list(all=True, filters=filters)
+    def _project(self, folder: Path) -> str:
+        """The name of a folder's project."""
+        found = self._list(f"{WORKING_DIR}={folder}")
         if not found:
             raise ConfigError(
                 f"no compose project of {folder} is up",
                 hint=f"docker compose -f {folder / 'compose.yaml'} up -d",
             )
-        return {each.labels[SERVICE]: each for each in found}
+        return found[0].labels[PROJECT]
+
+    def _of(self, project: str) -> dict[str, Container]:
+        """By service. Compose takes over containers that a project of this name in another folder
+        has left, where nothing of them differs, and they keep the label of that folder."""
+        return {each.labels[SERVICE]: each for each in self._list(f"{PROJECT}={project}")}
+
+    def _list(self, label: str) -> list[Container]:
+        with refusals("looking for the compose project"):
+            found = self._watch.engine.client.containers.list(all=True, filters={"label": label})
+        return list(found)

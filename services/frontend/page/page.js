@@ -98,16 +98,24 @@ function row(task) {
   return item;
 }
 
-// Answers may overtake each other: an older list must not take a newer one's place.
-const asked = { last: 0, shown: 0 };
-async function load() {
-  const own = ++asked.last;
-  const found = await ask("GET", api("tasks"));
-  if (own < asked.shown) return;
-  asked.shown = own;
+// Answers may overtake each other: an older one must not take a newer one's place.
+function newest(show) {
+  const asked = { last: 0, shown: 0 };
+  return async (work) => {
+    const own = ++asked.last;
+    const found = await work();
+    if (own < asked.shown) return found;
+    asked.shown = own;
+    show(found);
+    return found;
+  };
+}
+
+const newestTasks = newest((found) => {
   tasks = found;
   draw();
-}
+});
+const load = () => newestTasks(() => ask("GET", api("tasks")));
 
 const change = async (method, path, body, headers) => {
   await attempt(() => ask(method, api(path), body, headers));
@@ -160,8 +168,16 @@ async function sent(form, first, work) {
   return made;
 }
 
-function tell(message) {
-  $("news").prepend(element("li", message));
+const line = (each) => {
+  const row = element("li", each.message);
+  row.dataset.id = each.event_id;
+  return row;
+};
+
+// The latest first, each once, whether it was told live or stands in the list.
+function tell(each) {
+  const rows = [...$("news").children];
+  if (!rows.some((row) => row.dataset.id === each.event_id)) $("news").prepend(line(each));
 }
 
 function connect() {
@@ -170,11 +186,12 @@ function connect() {
   source.addEventListener("open", () => {
     $("live").textContent = "live";
     $("live").className = "on";
+    // What was made while nobody listened is in the lists: at first, and after each break.
+    refresh(readNews);
+    refresh(load);
   });
-  // What was made while nobody listened is in the list.
-  source.addEventListener("open", () => refresh(readNews), { once: true });
   source.addEventListener("notification", (event) => {
-    tell(JSON.parse(event.data).message);
+    tell(JSON.parse(event.data));
     refresh(load);
   });
   source.addEventListener("error", () => {
@@ -183,41 +200,53 @@ function connect() {
   });
 }
 
-async function readNews() {
-  const news = await ask("GET", api("notifications"));
-  $("news").replaceChildren();
-  news.forEach((each) => tell(each.message));
+// What was asked of one user is not shown to the next.
+async function read(rest, show) {
+  const who = user.name;
+  const found = await ask("GET", api(rest));
+  if (who === user.name) show(found);
 }
+
+const readNews = () =>
+  read("notifications", (found) => {
+    const listed = new Set(found.map((each) => each.event_id));
+    const since = [...$("news").children].filter((row) => !listed.has(row.dataset.id));
+    $("news").replaceChildren(...since, ...found.map(line).reverse());
+  });
 
 const conversation = "conversations/page";
-async function readTalk() {
-  const found = await ask("GET", api(conversation)).catch((error) => {
-    if (error.status === 404) return { messages: [] };
-    throw error;
-  });
-  showTalk(found);
-}
-
-function showTalk(found) {
+const newestTalk = newest((found) => {
   const rows = found.messages.map((each) => element("li", each.text, { className: each.role }));
   $("talk").replaceChildren(...rows);
   $("talk").scrollTop = $("talk").scrollHeight;
-}
+});
+
+const readTalk = () =>
+  newestTalk(() =>
+    ask("GET", api(conversation)).catch((error) => {
+      if (error.status === 404) return { messages: [] };
+      throw error;
+    }),
+  );
 
 $("say").addEventListener("submit", async (event) => {
   event.preventDefault();
   const form = event.target;
   const said = { role: "user", text: form.text.value };
   const path = api(`${conversation}/messages`);
-  const found = await sent(form, form.text, () => ask("POST", path, said));
-  if (found) showTalk(found);
+  await sent(form, form.text, () => newestTalk(() => ask("POST", path, said)));
 });
 
-async function readContact() {
-  const said = await ask("GET", api("contact"));
-  $("contact").email.value = said.email ?? "";
-  $("contact").webhook.checked = said.webhook;
-  $("saved").textContent = "";
+// Nothing can be typed before it is known what is saved: the answer would take its place.
+function readContact() {
+  const form = $("contact");
+  form.firstElementChild.disabled = true;
+  return read("contact", (said) => {
+    form.email.value = said.email ?? "";
+    form.webhook.checked = said.webhook;
+    $("saved").textContent = "";
+    form.firstElementChild.disabled = false;
+  });
 }
 
 $("contact").addEventListener("submit", async (event) => {
@@ -235,6 +264,7 @@ function open(name) {
   user.name = name || "ada";
   $("user").value = user.name;
   localStorage.setItem("user", user.name);
+  $("news").replaceChildren();
   connect();
   attempt(load);
   attempt(readTalk);
