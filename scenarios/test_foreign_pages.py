@@ -64,7 +64,7 @@ async def test_a_path_does_not_lead_out_of_its_operation(
         for target in ("v1.0/metadata", "series/waiting", "api/dead-letters", "healthz"):
             status, answer = await send(dapr, "GET", f"{path}{target}", **JSON)
 
-            assert status in (403, 404, 405), (path, target, answer)
+            assert status in (403, 404, 405, 422), (path, target, answer)
             assert "runtimeVersion" not in answer
 
 
@@ -91,7 +91,7 @@ async def test_a_notification_cannot_be_forged(dapr: AsyncWorld, step: str) -> N
             ):
                 path = f"/api/{user}/tasks/{step * up}{target}"
                 status, answer = await send(dapr, "POST", path, json.dumps(event), **kind)
-                assert status in (403, 404, 405), (path, answer)
+                assert status in (403, 404, 405, 422), (path, answer)
         title = dapr.name("task")
         await dapr.app("frontend").post(f"/api/{user}/tasks", json={"title": title})
         async with asyncio.timeout(20):
@@ -108,7 +108,7 @@ async def test_the_sidecar_cannot_be_ended(dapr: AsyncWorld, step: str) -> None:
         for target in ("v1.0/shutdown", "shutdown"):
             path = f"/api/{user}/tasks/{step * up}{target}"
             status, answer = await send(dapr, "POST", path, "{}", **JSON)
-            assert status in (403, 404, 405), (path, answer)
+            assert status in (403, 404, 405, 422), (path, answer)
 
     assert (await dapr.app("frontend").get(f"/api/{user}/tasks")).is_success
 
@@ -128,7 +128,7 @@ async def test_another_users_series_cannot_be_read(dapr: AsyncWorld, step: str) 
         ):
             path = f"/api/{user}/tasks/{step * up}{target}"
             status, answer = await send(dapr, "GET", path, **JSON)
-            assert status in (403, 404, 405), (path, answer)
+            assert status in (403, 404, 405, 422), (path, answer)
             assert secret not in answer
 
 

@@ -38,6 +38,19 @@ async def listening(dapr: AsyncWorld, user: str) -> AsyncIterator[AsyncIterator[
         yield told()
 
 
+@pytest.mark.parametrize("user", ["a%5Cb", "%2E%2E", "a%7Cb"])
+async def test_a_name_is_refused_with_the_services_own_status(dapr: AsyncWorld, user: str) -> None:
+    """Also where the frontend refuses it before the service has seen it."""
+    page = dapr.app("frontend")
+    page.headers.update(AS_PAGE)
+
+    by_frontend = await page.get(f"/api/{user}/tasks")
+    directly = await dapr.app("backend-service").get(f"/api/{user}/tasks")
+
+    assert [422, 422] == [by_frontend.status_code, directly.status_code]
+    assert "application/problem+json" == by_frontend.headers["content-type"]
+
+
 async def test_the_api_is_the_backends_own(dapr: AsyncWorld) -> None:
     """Status, body, version and problem come through two sidecars as they are."""
     user, page = dapr.name("user"), dapr.app("frontend")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import shutil
 import sys
 import tarfile
 from pathlib import Path
@@ -88,7 +89,11 @@ def _verify(archive: Path, published: str, url: str) -> None:
 
 
 def _unpack(archive: Path, binary: str, target: Path) -> None:
-    with tarfile.open(archive) as tar:
-        tar.extract(tar.getmember(binary), target, filter="data")
+    # Not by tar.extract: before Python 3.11.4 it takes no filter, so that a link could lead away.
+    with tarfile.open(archive) as tar, (target / binary).open("wb") as output:
+        content = tar.extractfile(binary) if binary in tar.getnames() else None
+        if content is None:
+            raise Corrupted(f"{archive.name} is corrupted", expected=f"a file {binary!r} in it")
+        shutil.copyfileobj(content, output)
     (target / binary).chmod(0o755)
     archive.unlink()

@@ -141,10 +141,10 @@ def api_path(*segments: str) -> str:
     """A path of the sidecar's API: these segments and no others, whatever they are made of.
 
     Raises:
-        Refused: a segment is a step in a path, so there is nothing of that name.
+        Refused: a segment is a step in a path, which no service accepts as a name.
     """
     if any(segment in STEPS for segment in segments):
-        raise Refused(404, "there is nothing of that name")
+        raise Refused(422, "a name must not be empty, '.' or '..'")
     return "/".join(("/v1.0", *(quote(segment, safe="") for segment in segments)))
 
 
@@ -155,7 +155,7 @@ def invocation_path(app: str, *segments: str) -> str:
         Refused: a segment would be more than one for daprd, or none.
     """
     if any(STRUCTURE.search(segment) for segment in segments):
-        raise Refused(404, "there is nothing of that name")
+        raise Refused(422, r"a name must not contain control characters or any of / \ % ? #")
     return api_path("invoke", app, "method", *segments)
 
 

@@ -326,11 +326,11 @@ def test_an_invocation_has_the_segments_that_were_given_or_is_not_made(segments:
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "..\\x", "a%2fb", "a?b", "a#b", "a\nb"])
 def test_a_segment_that_is_no_single_one_is_refused(name: str) -> None:
-    """As if there were nothing of that name."""
+    """With the status that the services have for such a name."""
     with pytest.raises(HTTPException) as refused:
         invocation_path("an-app", "api", name)
 
-    assert 404 == refused.value.status_code
+    assert 422 == refused.value.status_code
 
 
 @pytest.mark.parametrize("name", ["a/b", "a b", "%2e%2e", "a|b", "a?b#c"])
