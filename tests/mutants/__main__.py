@@ -104,7 +104,8 @@ def _run(copy: Path, test: str, arguments: Sequence[str]) -> tuple[str, str]:
     """Run one test alone; the verdict, and the reason or the first failure's first line."""
     report = copy.parent / "report.xml"
     report.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *arguments, test]
+    options = ["-q", "--exitfirst", f"--junitxml={report}"]
+    command = [sys.executable, "-m", "pytest", *options, *arguments, test]
     with subprocess.Popen(
         command, cwd=copy, env=_environment(copy), start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
