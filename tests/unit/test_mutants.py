@@ -38,6 +38,18 @@ def test_each_mutant_changes_one_place_that_exists() -> None:
     assert [] == wrong
 
 
+def test_each_mutant_of_a_python_file_compiles() -> None:
+    """What cannot be read turns every test red, and proves nothing."""
+    wrong = []
+    for each in (each for each in MUTANTS if each.file.endswith(".py")):
+        try:
+            ast.parse(each.applied((ROOT / each.file).read_text()))
+        except SyntaxError as error:
+            wrong.append(f"{each.area}: {each.name}: {error}")
+
+    assert [] == wrong
+
+
 def test_each_mutant_is_caught_or_equivalent() -> None:
     """One of both, not neither and not both."""
     assert [] == [each.name for each in MUTANTS if bool(each.caught_by) == bool(each.equivalent)]
