@@ -101,6 +101,23 @@ def test_a_test_is_judged_by_whether_it_turned_red(tmp_path: Path, test: str, ve
     assert "a + b" in (project / "sums.py").read_text()
 
 
+@pytest.mark.parametrize("error", ["AppFailed", "NotReady"])
+def test_a_test_whose_stack_is_not_ready_catches_nothing(tmp_path: Path, error: str) -> None:
+    """The system's fault or the harness's: a busy machine does it without a mutant."""
+    fixture = f"""import pytest
+from harness.errors import {error}
+
+@pytest.fixture
+def stack():
+    raise {error}("app did not reach the rung 'port'", last="refused")
+
+def test_sum(stack):
+    assert add(1, 1) == 2
+"""
+
+    assert [DID_NOT_RUN] == list(_judged(_project(tmp_path, fixture), ADD, baseline=False))
+
+
 def test_a_test_that_is_red_anyway_catches_nothing(tmp_path: Path) -> None:
     """The baseline says so."""
     project = _project(tmp_path, "def test_sum():\n    assert add(1, 1) == 3")
