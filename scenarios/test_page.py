@@ -220,10 +220,17 @@ async def test_an_older_list_does_not_take_a_newer_ones_place(page: Page) -> Non
     await first.asked()
     await add(page, "Newer")
     await expect(page.locator("#tasks li")).to_have_count(1, timeout=SOON)
+    # Seen at once: the list is read again, and right again, when the notification comes.
+    await page.locator("#tasks").evaluate(
+        "list => new MutationObserver(() => {"
+        " if (!list.children.length) list.dataset.emptied = true; })"
+        ".observe(list, { childList: true })"
+    )
 
     await first.release()
     await say(page, "And then?")
     await expect(page.locator("#tasks li")).to_have_count(1)
+    assert await page.locator("#tasks").get_attribute("data-emptied") is None
 
 
 async def test_an_older_conversation_does_not_take_a_newer_ones_place(page: Page) -> None:
@@ -255,10 +262,30 @@ async def test_what_is_told_live_stays_when_an_older_list_of_news_comes(page: Pa
 
 async def test_nothing_can_be_typed_before_it_is_known_what_is_saved(page: Page) -> None:
     """A late answer would take the place of what was typed, and be saved."""
-    first = await held(page, "**/contact")
-    await page.reload()
-    await first.asked()
+    script, first = await held(page, "**/page.js"), await held(page, "**/contact")
+    await page.reload(wait_until="commit")
+    await script.asked()
     address = page.get_by_label("Reminders by mail to")
+    await expect(address).to_be_disabled()
+
+    await script.release()
+    await first.asked()
+    await expect(address).to_be_disabled()
+
+    await first.release()
+    await expect(address).to_be_enabled(timeout=SOON)
+
+
+async def test_nothing_can_be_typed_before_it_is_known_what_the_next_user_saved(
+    page: Page, dapr: AsyncWorld
+) -> None:
+    """The form is open for one user when the page is told of another."""
+    address = page.get_by_label("Reminders by mail to")
+    await expect(address).to_be_enabled(timeout=SOON)
+    first = await held(page, "**/contact")
+    await page.locator("#user").fill(dapr.name("other"))
+    await page.locator("#user").press("Enter")
+    await first.asked()
     await expect(address).to_be_disabled()
 
     await first.release()

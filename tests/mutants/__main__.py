@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -32,6 +33,9 @@ LONGEST = 900
 
 CAUGHT, SURVIVED, DID_NOT_RUN, EQUIVALENT = "caught", "SURVIVED", "DID NOT RUN", "equivalent"
 COLOURS = {CAUGHT: "green", SURVIVED: "red", DID_NOT_RUN: "red", EQUIVALENT: "dim"}
+_NOT_STARTED = re.compile(r"""(failed on setup with ")?\S+ did not reach the rung""")
+"""A stack of the test's fixtures that was not ready in time: a busy machine does that as well."""
+
 out = Console(highlight=False, soft_wrap=True)
 
 
@@ -104,7 +108,8 @@ def _run(copy: Path, test: str, arguments: Sequence[str]) -> tuple[str, str]:
     """Run one test alone; the verdict, and the reason or the first failure's first line."""
     report = copy.parent / "report.xml"
     report.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *arguments, test]
+    options = ["-q", "--exitfirst", f"--junitxml={report}"]
+    command = [sys.executable, "-m", "pytest", *options, *arguments, test]
     with subprocess.Popen(
         command, cwd=copy, env=_environment(copy), start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -123,7 +128,8 @@ def _verdict(report: Path) -> tuple[str, str]:
     cases = list(ElementTree.parse(report).getroot().iter("testcase"))
     bad = [each for case in cases for each in case if each.tag in ("failure", "error")]
     if bad:
-        return CAUGHT, (bad[0].get("message") or "").partition("\n")[0][:160]
+        told = (bad[0].get("message") or "").partition("\n")[0][:160]
+        return (DID_NOT_RUN if _NOT_STARTED.match(told) else CAUGHT), told
     if all(case.find("skipped") is not None for case in cases):
         return DID_NOT_RUN, "skipped" if cases else "no such test"
     return SURVIVED, ""

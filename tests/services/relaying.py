@@ -22,6 +22,10 @@ import asyncio
 from services.common.database import tables
 from services.common.outbox import Base
 from services.common.relay import relay
+from services.common.sidecar import sidecar
+
+# What is held back has not failed, however long a busy machine takes to look at it.
+sidecar().timeout = None
 
 async def main():
     async with tables(Base.metadata)():

@@ -61,9 +61,10 @@ def test_calls_of_one_kind_do_not_wait_for_another_that_hangs(dsn: str, sidecar:
     """More jobs than slots are never answered, and came first: every event arrives."""
     sidecar.status = lambda path: None if path.startswith("/job/") else 204
     add(dsn, "job", *paths("job", 20))
-    add(dsn, "event", *paths("event", 40))
-
     with relay(dsn, sidecar.port):
+        eventually(lambda: len(sidecar.arrived) == 8, timeout=LIMIT)
+
+        add(dsn, "event", *paths("event", 40))
         eventually(lambda: waiting(dsn) == 20, timeout=LIMIT)
 
         assert set(paths("event", 40)) == {each for each in sidecar.arrived if "event" in each}

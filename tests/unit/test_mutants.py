@@ -38,6 +38,18 @@ def test_each_mutant_changes_one_place_that_exists() -> None:
     assert [] == wrong
 
 
+def test_each_mutant_of_a_python_file_compiles() -> None:
+    """What cannot be read turns every test red, and proves nothing."""
+    wrong = []
+    for each in (each for each in MUTANTS if each.file.endswith(".py")):
+        try:
+            ast.parse(each.applied((ROOT / each.file).read_text()))
+        except SyntaxError as error:
+            wrong.append(f"{each.area}: {each.name}: {error}")
+
+    assert [] == wrong
+
+
 def test_each_mutant_is_caught_or_equivalent() -> None:
     """One of both, not neither and not both."""
     assert [] == [each.name for each in MUTANTS if bool(each.caught_by) == bool(each.equivalent)]
@@ -87,6 +99,23 @@ def test_a_test_is_judged_by_whether_it_turned_red(tmp_path: Path, test: str, ve
 
     assert [verdict] == list(_judged(project, ADD, baseline=False))
     assert "a + b" in (project / "sums.py").read_text()
+
+
+@pytest.mark.parametrize("error", ["AppFailed", "NotReady"])
+def test_a_test_whose_stack_is_not_ready_catches_nothing(tmp_path: Path, error: str) -> None:
+    """The system's fault or the harness's: a busy machine does it without a mutant."""
+    fixture = f"""import pytest
+from harness.errors import {error}
+
+@pytest.fixture
+def stack():
+    raise {error}("app did not reach the rung 'port'", last="refused")
+
+def test_sum(stack):
+    assert add(1, 1) == 2
+"""
+
+    assert [DID_NOT_RUN] == list(_judged(_project(tmp_path, fixture), ADD, baseline=False))
 
 
 def test_a_test_that_is_red_anyway_catches_nothing(tmp_path: Path) -> None:
