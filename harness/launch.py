@@ -52,7 +52,8 @@ class Launch:
         internal: those of the ports that nobody on the host asks for; they are not published.
         volumes: folders that several containers share, by name: where each sees them.
         on_host: runs on the machine itself although others run in containers.
-        may_end: once it is ready, ending with code 0 is no failure: it has done its work.
+        may_end: ending with code 0 is no failure: it has done its work.
+        required: whether the start of the stack fails with it, and its death ends all waits.
     """
 
     name: str
@@ -73,3 +74,4 @@ class Launch:
     volumes: Mapping[str, str] = field(default_factory=dict)
     on_host: bool = False
     may_end: bool = False
+    required: bool = True

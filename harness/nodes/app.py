@@ -51,6 +51,7 @@ class App(Plain):
         after_sidecar: start it when its sidecar's API answers, as ``dapr run`` does, for an app
             that calls it at once and does not try again.
         may_end: whether ending with code 0 is what it is for.
+        required: whether the start fails with it; if not, the others go on without it.
     """
 
     tools = ("app",)
@@ -72,6 +73,7 @@ class App(Plain):
     listens: bool
     after_sidecar: bool
     may_end: bool
+    required: bool
 
     def __init__(
         self,
@@ -93,6 +95,7 @@ class App(Plain):
         listens: bool = True,
         after_sidecar: bool = False,
         may_end: bool = False,
+        required: bool = True,
     ) -> None:
         words = shlex.split(command) if isinstance(command, str) else list(command)
         if bool(asgi) == bool(words) and not (image and not asgi):
@@ -127,6 +130,7 @@ class App(Plain):
         set_field(self, "listens", listens)
         set_field(self, "after_sidecar", after_sidecar)
         set_field(self, "may_end", may_end)
+        set_field(self, "required", required)
 
     @property
     def pod(self) -> str:  # type: ignore[override]  # derived, not stored
@@ -186,6 +190,7 @@ class App(Plain):
             pod=self.pod,
             on_host=self.on_host,
             may_end=self.may_end,
+            required=self.required,
         )
 
     def awaits(self, book: Book) -> Iterator[Check]:

@@ -18,7 +18,7 @@ from tests.cli.test_stacks import address
 from tests.projects import COMPONENT, HELLO_APP
 from tests.support import CLI, ROOT, cli, environment, leftovers, project
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 
 TWO_APPS = """\
 version: 1
@@ -40,23 +40,47 @@ apps:
 WORKER = """\
 import os
 import threading
-import urllib.error
 import urllib.request
 
 port = os.environ["DAPR_HTTP_PORT"]
 url = f"http://127.0.0.1:{port}/v1.0/invoke/hello/method/from-the-worker"
-pause = threading.Event()
-while True:
-    try:
-        answer = urllib.request.urlopen(url)
-        break
-    except urllib.error.HTTPError:
-        pause.wait(0.1)  # its own sidecar is up, the other app may not be
+answer = urllib.request.urlopen(url)  # once: by then the other app must be up
 print(os.environ["GREETING"], answer.read().decode(), flush=True)
-pause.wait(WAIT)
+threading.Event().wait(WAIT)
 raise SystemExit(CODE)
 """
 """An app without a port: it calls the other one through the two sidecars."""
+
+LATE = f"import threading\nthreading.Event().wait(1.5)\n{HELLO_APP}"
+"""An app that takes a while before it listens."""
+
+UNREADY = """\
+version: 1
+apps:
+- appDirPath: .
+  appID: silent
+  appPort: {ports[0]}
+  command: ["{python}", silent.py]
+- appDirPath: .
+  appID: job
+  appPort: {ports[1]}
+  command: ["{python}", "-c", "print('done')"]
+- appDirPath: .
+  appID: broken
+  appPort: {ports[2]}
+  command: ["{python}", "-c", "raise SystemExit(7)"]
+- appDirPath: .
+  appID: absent
+  appPort: {ports[3]}
+  command: [no-such-program]
+- appDirPath: .
+  appID: hello
+  appPort: {ports[4]}
+  command: ["{python}", hello.py, "{ports[4]}"]
+"""
+
+SILENT = "import threading\nprint('first words', flush=True)\nthreading.Event().wait()\n"
+"""An app that never listens."""
 
 
 @pytest.fixture
@@ -64,17 +88,17 @@ def two(tmp_path: Path) -> Path:
     """A project with a run file of three apps, one of them without a command."""
     text = TWO_APPS.format(port=free_port(), python=sys.executable)
     worker = WORKER.replace("WAIT", "600").replace("CODE", "0")
-    return project(tmp_path, dapr_yaml=text, hello__hello_py=HELLO_APP, worker__worker_py=worker)
+    return project(tmp_path, dapr_yaml=text, hello__hello_py=LATE, worker__worker_py=worker)
 
 
 class Running:
     """A `run` in the foreground, ended at the latest with the test."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *arguments: str) -> None:
         self.output = folder / "output"
         with self.output.open("w") as file:
             self.process = subprocess.Popen(
-                [*CLI, "run"], cwd=folder, env=environment(folder), stdout=file,
+                [*CLI, "run", *arguments], cwd=folder, env=environment(folder), stdout=file,
                 stderr=subprocess.STDOUT, text=True,
             )  # fmt: skip
 
@@ -92,7 +116,7 @@ class Running:
             said = self.output.read_text()
             return Observation(text in said or self.process.poll() is not None, said)
 
-        seen = poll(look, Deadline(60))
+        seen = poll(look, Deadline(180))
         assert text in seen.fact, seen.fact
         return seen.fact
 
@@ -122,6 +146,36 @@ def test_apps_run_until_ctrl_c(two: Path) -> None:
     kept = {re.sub(r"_\d+\.log", "", each.name) for each in two.glob("*/.dapr/logs/*.log")}
     # The worker's own log goes to the console only.
     assert {"hello_app", "hello_daprd", "worker_daprd", "bare_daprd"} == kept
+
+
+def test_an_app_that_is_not_ready_ends_nothing(tmp_path: Path) -> None:
+    """One never listens, one ends with code 0, one with 7, one is not there; the fifth is up.
+
+    What they print is shown, and `status` and `logs` know them, before the start is over.
+    """
+    ports = [free_port() for _ in range(5)]
+    text = UNREADY.format(ports=ports, python=sys.executable)
+    project(tmp_path, dapr_yaml=text, silent_py=SILENT, hello_py=HELLO_APP)
+    with Running(tmp_path, "-n", "mine") as running:
+        for said in (
+            "first words",
+            "job has exited with code 0",
+            "broken has exited with code 7",
+            "'no-such-program' cannot be started",
+            "hello-daprd is ready",
+        ):
+            running.says(said)
+        logs = cli(tmp_path, "logs", "silent", "-n", "mine")
+        status = cli(tmp_path, "status", "-n", "mine")
+        before = running.output.read_text()
+        alive = running.process.poll() is None
+        code = running.interrupt()
+
+    assert (True, 130) == (alive, code)
+    assert "apps are up" not in before
+    assert "first words" in logs.stdout, logs.stderr
+    assert "hello-daprd" in status.stdout, status.stderr
+    assert [] == leftovers(tmp_path)
 
 
 def test_an_app_that_fails_is_told(two: Path) -> None:
@@ -184,6 +238,9 @@ def test_what_is_wrong_is_told_before_anything_starts(two: Path) -> None:
         done = cli(two, "run")
         assert 2 == done.returncode, done.stderr
         assert re.search(r"(dapr|c)\.yaml:\d+", done.stderr)
+    (two / "dapr.yaml").write_text(text)
+    done = cli(two, "run", "--order", "worker,helo")
+    assert (2, True) == (done.returncode, "did you mean 'hello'?" in done.stderr), done.stderr
     assert [] == leftovers(two)
 
 

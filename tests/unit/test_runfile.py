@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -265,3 +266,56 @@ def test_only_what_is_referred_to_comes_along(tmp_path: Path) -> None:
 
     assert "postgres" in topology
     assert "kafka" not in topology
+
+
+THREE = """\
+version: 1
+apps:
+- {appDirPath: ., appID: caller, command: [call]}
+- {appDirPath: ., appID: listener, command: [listen], appPort: 8080}
+- {appDirPath: ., appID: bare}
+- {appDirPath: ., appID: other, command: [listen], appPort: 8081}
+"""
+
+
+def needs_of(folder: Path, **given: Any) -> dict[str, tuple[str, ...]]:
+    """What each app of a file of three apps is started after."""
+    project(folder, dapr_yaml=THREE)
+    nodes = multi_app(folder / "dapr.yaml", **given).nodes
+    return {node.name: node.needs for node in nodes if isinstance(node, App)}
+
+
+def test_apps_that_only_call_start_after_those_that_listen(tmp_path: Path) -> None:
+    """When their sidecars are ready, wherever they stand in the file."""
+    assert {
+        "caller": ("listener-daprd", "other-daprd"),
+        "listener": (),
+        "other": (),
+    } == needs_of(tmp_path)
+
+
+def test_the_order_can_be_given(tmp_path: Path) -> None:
+    """Each of the chain after the one before; the rest as without one."""
+    assert {
+        "caller": ("other-daprd", "other"),
+        "listener": ("caller-daprd", "caller"),
+        "other": (),
+    } == needs_of(tmp_path, order=["other", "caller", "listener"])
+    assert {"caller": (), "listener": ("caller-daprd", "caller"), "other": ()} == needs_of(
+        tmp_path, order=["caller", "listener"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("order", "message"),
+    [
+        (["caler", "other"], r"names 'caler'(.|\n)*the file has (.|\n)*did you mean 'caller'"),
+        (["caller", "other", "caller"], r"names 'caller'(.|\n)*it is there twice"),
+    ],
+)
+def test_an_order_that_cannot_be_kept_is_refused(
+    tmp_path: Path, order: list[str], message: str
+) -> None:
+    """An app that is not there, and one that is there twice."""
+    with pytest.raises(ConfigError, match=message):
+        needs_of(tmp_path, order=order)
