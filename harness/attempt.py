@@ -25,7 +25,15 @@ MakeBook = Callable[[Topology, Tools, Path, Runtime], StackBook]
 def own_book(topology: Topology, tools: Tools, root: Path, runtime: Runtime) -> StackBook:
     """A book whose ports the runtime reserves."""
     folder, reserve = runtime.folder, runtime.reserve
-    return StackBook(topology, tools, root, folder, reserve, gateway=runtime.gateway)
+    return StackBook(
+        topology,
+        tools,
+        root,
+        folder,
+        reserve,
+        gateway=runtime.gateway,
+        inherited=runtime.inherited,
+    )
 
 
 class _Stopped(Exception):

@@ -31,6 +31,7 @@ class StackBook:
         folder: the run's folder.
         reserve: holds a port; takes a wanted number or None.
         gateway: the machine's address as containers see it; None where nodes are processes.
+        inherited: what sidecars inherit from this machine's environment.
     """
 
     def __init__(
@@ -42,7 +43,9 @@ class StackBook:
         reserve: Callable[[int | None], Endpoint],
         *,
         gateway: str | None = None,
+        inherited: Mapping[str, str] | None = None,
     ) -> None:
+        self._inherited = dict(inherited or {})
         self.topology = topology
         self.tools = tools
         self.root = root
@@ -208,9 +211,11 @@ class StackBook:
         return [name for name in names if f"{name}-daprd" in names]
 
     def variables(self) -> Mapping[str, str]:
-        """What sidecars get for ``secretstores.local.env``, as the topology says it."""
+        """What sidecars get for ``secretstores.local.env``: inherited, or as the topology says."""
         merged: dict[str, str] = {}
         for node in self.topology.nodes:
+            if node.name.endswith("-daprd") and not getattr(node, "hermetic", True):
+                merged = {**self._inherited, **merged}
             merged |= getattr(node, "sidecar_env", {})
             if node.name.endswith("-daprd"):
                 merged |= getattr(node, "env", {})

@@ -33,7 +33,9 @@ class Launch:
         name: the node's name, unique in its stack.
         argv: program and arguments; the program is a path or found on PATH. In a container it
             is the command given to the image's entry point, the image's own when empty.
-        env: variables added to a small inherited environment (PATH, HOME, locale).
+        env: variables added to what it inherits.
+        inherits: whether a process inherits the whole environment of the harness; a small one
+            (PATH, HOME, locale) if not. A container inherits neither.
         cwd: the working folder; the node's own folder when left out.
         ports: the reserved ports this process will bind, released just before exec.
         folders: prepared folders to copy into the node's folder first, by relative name.
@@ -75,3 +77,4 @@ class Launch:
     on_host: bool = False
     may_end: bool = False
     required: bool = True
+    inherits: bool = False

@@ -30,6 +30,9 @@ class App(Plain):
     The app finds ``APP_HOST``, ``APP_PORT``, ``APP_ID``, ``APP_API_TOKEN``, ``DAPR_HTTP_PORT``,
     ``DAPR_GRPC_PORT`` and ``DAPR_API_TOKEN`` in its environment.
 
+    Like an app of ``dapr run``, it and its sidecar inherit the environment of whoever starts the
+    stack, below these and ``env``. In a container they inherit nothing.
+
     Args:
         name: the app-id.
         asgi: ``module:attribute`` of an ASGI app, served by uvicorn; or
@@ -52,6 +55,8 @@ class App(Plain):
             that calls it at once and does not try again.
         may_end: whether ending with code 0 is what it is for.
         required: whether the start fails with it; if not, the others go on without it.
+        hermetic: inherit PATH, HOME, TMPDIR and the locale only, so that runs on two machines are
+            alike; the names of what was left out are the first line of its log.
     """
 
     tools = ("app",)
@@ -74,6 +79,7 @@ class App(Plain):
     after_sidecar: bool
     may_end: bool
     required: bool
+    hermetic: bool
 
     def __init__(
         self,
@@ -96,6 +102,7 @@ class App(Plain):
         after_sidecar: bool = False,
         may_end: bool = False,
         required: bool = True,
+        hermetic: bool = False,
     ) -> None:
         words = shlex.split(command) if isinstance(command, str) else list(command)
         if bool(asgi) == bool(words) and not (image and not asgi):
@@ -131,6 +138,7 @@ class App(Plain):
         set_field(self, "after_sidecar", after_sidecar)
         set_field(self, "may_end", may_end)
         set_field(self, "required", required)
+        set_field(self, "hermetic", hermetic)
 
     @property
     def pod(self) -> str:  # type: ignore[override]  # derived, not stored
@@ -151,6 +159,7 @@ class App(Plain):
             env=self.sidecar_env,
             flags=self.sidecar_flags,
             pod="" if self.on_host else self.pod,
+            hermetic=self.hermetic,
         )
         return (*((proxy,) if self.inbox else ()), sidecar, *sidecar.implies(mtls))
 
@@ -191,6 +200,7 @@ class App(Plain):
             on_host=self.on_host,
             may_end=self.may_end,
             required=self.required,
+            inherits=not self.hermetic,
         )
 
     def awaits(self, book: Book) -> Iterator[Check]:

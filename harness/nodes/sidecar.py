@@ -47,6 +47,7 @@ class Sidecar(Plain):
         ports: fixed ports, by ``http``, ``grpc``, ``internal`` and ``metrics``.
         resources: folders of its own Dapr YAML; those of the topology when None.
         configurations: files of Configurations, besides those in the folders.
+        hermetic: inherit only a few variables of the environment of whoever starts the stack.
     """
 
     tools = ("daprd",)
@@ -61,6 +62,7 @@ class Sidecar(Plain):
     ports: Mapping[str, int] = field(default_factory=dict)
     resources: tuple[Path, ...] | None = None
     configurations: tuple[Path, ...] = ()
+    hermetic: bool = False
 
     @property
     def name(self) -> str:
@@ -100,6 +102,7 @@ class Sidecar(Plain):
             grace=4.0,
             image="daprd",
             pod=self.pod,
+            inherits=not self.hermetic,
             volumes={NAMES: str(book.shared(NAMES, self.name))},
         )
 
@@ -151,6 +154,9 @@ class Sidecar(Plain):
             # The sqlite resolver registers this address for the app; in a container daprd finds
             # the one of its network.
             env["DAPR_HOST_IP"] = LOOPBACK
+            if not self.token:
+                # Inherited, they would have it ask for tokens that nobody here knows.
+                env = {"DAPR_API_TOKEN": "", "APP_API_TOKEN": "", **env}
         if book.topology.mtls:
             env["DAPR_TRUST_ANCHORS"] = book.authority().anchors
         if self.token:

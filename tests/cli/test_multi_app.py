@@ -45,7 +45,7 @@ import urllib.request
 port = os.environ["DAPR_HTTP_PORT"]
 url = f"http://127.0.0.1:{port}/v1.0/invoke/hello/method/from-the-worker"
 answer = urllib.request.urlopen(url)  # once: by then the other app must be up
-print(os.environ["GREETING"], answer.read().decode(), flush=True)
+print(os.environ["GREETING"], answer.read().decode(), os.environ["WHOM"], flush=True)
 threading.Event().wait(WAIT)
 raise SystemExit(CODE)
 """
@@ -98,7 +98,7 @@ class Running:
         self.output = folder / "output"
         with self.output.open("w") as file:
             self.process = subprocess.Popen(
-                [*CLI, "run", *arguments], cwd=folder, env=environment(folder), stdout=file,
+                [*CLI, "run", *arguments], cwd=folder, env=environment(folder, WHOM="friends"), stdout=file,
                 stderr=subprocess.STDOUT, text=True,
             )  # fmt: skip
 
@@ -129,7 +129,7 @@ class Running:
 def test_apps_run_until_ctrl_c(two: Path) -> None:
     """Up in parallel, by the ladder; an app without a port, a sidecar without an app; logs kept."""
     with Running(two) as running:
-        running.says("good morning hello")
+        running.says("good morning hello friends")
         said = running.says("3 apps are up")
 
         status = cli(two, "status")
