@@ -126,6 +126,6 @@ def healthcheck(node: Node, launch: Launch) -> dict[str, Any] | None:
         "redpanda": ["CMD-SHELL", ready.format(launch.ports[3] if kind == "redpanda" else 0)],
         "app": ["CMD", "python3", "-c", script],
     }
-    if kind not in tests:
+    if kind not in tests or not launch.ports:
         return None
     return {"test": tests[kind], "interval": "1s", "timeout": "3s", "retries": 60}

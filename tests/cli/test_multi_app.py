@@ -98,7 +98,8 @@ class Running:
         self.output = folder / "output"
         with self.output.open("w") as file:
             self.process = subprocess.Popen(
-                [*CLI, "run", *arguments], cwd=folder, env=environment(folder, WHOM="friends"), stdout=file,
+                [*CLI, "run", *arguments], cwd=folder, stdout=file,
+                env=environment(folder, WHOM="friends"),
                 stderr=subprocess.STDOUT, text=True,
             )  # fmt: skip
 
