@@ -140,6 +140,8 @@ def _nodes(
         ports=app.ports,
         pod=app.app_id if app.command else "",
         resources=app.resources,
+        # As `dapr run -f` has it; with `dapr run` it is the shell's.
+        cwd=app.folder,
         configurations=(app.configuration,) if app.configuration else (),
     )
 

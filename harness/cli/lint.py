@@ -35,14 +35,15 @@ def lint(
 ) -> None:
     """Find what daprd would refuse, or ignore in silence; exit code 2 if there is something."""
     if paths:
-        chosen, apps = paths, app
+        chosen, apps, folder = paths, app, None
     else:
         settings = Settings.load()
         topology = load_topology(settings)
         chosen = [settings.root / each for each in topology.resources]
         names = {node.name for node in topology.nodes}
+        folder = settings.root
         apps = app or sorted(name for name in names if f"{name}-daprd" in names)
-    found, resources = _findings(chosen, apps)
+    found, resources = _findings(chosen, apps, folder)
     if as_json:
         print_json([asdict(each) for each in found])
     for each in [] if as_json else found:
@@ -58,7 +59,9 @@ def lint(
         raise typer.Exit(2)
 
 
-def _findings(paths: list[Path], apps: list[str] | None) -> tuple[list[Finding], int]:
+def _findings(
+    paths: list[Path], apps: list[str] | None, folder: Path | None
+) -> tuple[list[Finding], int]:
     """Everything that is wrong, by place; and how many resources were read."""
     found: list[Finding] = []
     resources: list[DaprResource] = []
@@ -71,7 +74,7 @@ def _findings(paths: list[Path], apps: list[str] | None) -> tuple[list[Finding],
                 place, _, message = error.subject.rpartition(": ")
                 found.append(Finding(place or str(file), f"{message}: {error.last}".rstrip(": ")))
         resources = [*(replaced(resources, own) if path.is_dir() else resources), *own]
-    found += check_resources(resources, apps, None)
+    found += check_resources(resources, apps, None, folder)
     found += _twice(resources)
     return sorted(found, key=_line), len(resources)
 

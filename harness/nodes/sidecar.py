@@ -47,6 +47,8 @@ class Sidecar(Plain):
         ports: fixed ports, by ``http``, ``grpc``, ``internal`` and ``metrics``.
         resources: folders of its own Dapr YAML; those of the topology when None.
         configurations: files of Configurations, besides those in the folders.
+        cwd: daprd's working folder, from which relative paths in its resources start, such as
+            ``secretsFile``; the project's root by default. A container has no such folder.
         hermetic: inherit only a few variables of the environment of whoever starts the stack.
     """
 
@@ -62,6 +64,7 @@ class Sidecar(Plain):
     ports: Mapping[str, int] = field(default_factory=dict)
     resources: tuple[Path, ...] | None = None
     configurations: tuple[Path, ...] = ()
+    cwd: Path = Path()
     hermetic: bool = False
 
     @property
@@ -96,6 +99,7 @@ class Sidecar(Plain):
             name=self.name,
             argv=(str(book.tools.path("daprd")), *argv),
             env=self._environment(book),
+            cwd=None if book.inside(self.name) else (book.root / self.cwd).resolve(),
             ports=tuple(book.listen(self.name, port).port for port in PORTS),
             internal=(book.listen(self.name, "internal").port,),
             files=files | configs,

@@ -211,7 +211,13 @@ def test_apps_that_have_done_their_work_end_the_run(two: Path) -> None:
 
 def test_resources_and_configuration_of_each_app_are_its_own(two: Path) -> None:
     """What lies in an app's .dapr folder is its sidecar's and nobody else's."""
-    project(two, hello___dapr__resources__mine_yaml=MINE, hello___dapr__config_yaml=ACCESS)
+    project(
+        two,
+        hello___dapr__resources__mine_yaml=MINE,
+        hello___dapr__resources__filed_yaml=FILED,
+        hello___dapr__config_yaml=ACCESS,
+        hello__keys_json='{"key": "of a file"}',
+    )
     (two / "hello" / "_dapr").rename(two / "hello" / ".dapr")
     loaded = {}
     with Running(two) as running:
@@ -219,9 +225,12 @@ def test_resources_and_configuration_of_each_app_are_its_own(two: Path) -> None:
         for app in ("hello", "bare"):
             metadata = httpx.get(f"{address(two, f'{app}-daprd', 'http')}/v1.0/metadata").json()
             loaded[app] = [each["name"] for each in metadata.get("components", [])]
+        store = f"{address(two, 'hello-daprd', 'http')}/v1.0/secrets/filed"
+        filed = httpx.get(f"{store}/key").json()
         secret = httpx.get(f"{address(two, 'hello-daprd', 'http')}/v1.0/secrets/mine/HOME")
 
-    assert {"hello": ["mine"], "bare": []} == loaded
+    assert {"hello": ["filed", "mine"], "bare": []} == loaded
+    assert {"key": "of a file"} == filed, "daprd's working folder is that of the app"
     assert 403 == secret.status_code
 
 
@@ -280,6 +289,12 @@ spec:
   version: v1
   metadata: []
 """
+
+FILED = (
+    MINE.replace("name: mine", "name: filed")
+    .replace("local.env", "local.file")
+    .replace("metadata: []", "metadata: [{name: secretsFile, value: keys.json}]")
+)
 
 ACCESS = """\
 apiVersion: dapr.io/v1alpha1
