@@ -238,7 +238,7 @@ def test_what_is_wrong_is_told_before_anything_starts(two: Path) -> None:
     """A port that is taken, a field that is not known, a component that is wrong."""
     text = (two / "dapr.yaml").read_text()
     wrong = {
-        "field": text.replace("appPort", "appPrt"),
+        "field": text.replace("appPort: ", "appPort: port"),
         "component": text.replace("appPort", "resourcesPaths: [own]\n  appPort"),
     }
     project(two, hello__own__c_yaml=COMPONENT.replace("authType", "authTyp"))
