@@ -145,7 +145,7 @@ class Attempt:
         def guard() -> None:
             self._guard()
             if instance.exit_expected and instance.state is State.EXITED:
-                raise death(self._launches[node.name], instance)
+                raise death(self._launches[node.name], instance, self.book.secrets())
             if any(map(self._is_over, awaited)):
                 raise _Ended
 
@@ -176,8 +176,8 @@ class Attempt:
         other = getattr(check, "waits_for", "")
         if other in self._looks and not self._ready[other].is_set():
             name = other
-        check, seen = self._looks[name]
-        return not_ready(self._launches[name], check, seen, deadline, self.instances[name])
+        launch, instance = self._launches[name], self.instances[name]
+        return not_ready(launch, self._looks[name], deadline, instance, self.book.secrets())
 
     def stop_dependents(self) -> None:
         """Stop whatever needs something else, all at once: daprd ends badly without its broker.
@@ -202,7 +202,7 @@ class Attempt:
         for name, instance in list(self.instances.items()):
             ended = instance.state is State.EXITED and not instance.exit_expected
             if ended and not self._may_have_ended(name):
-                raise death(self._launches[name], instance)
+                raise death(self._launches[name], instance, self.book.secrets())
 
     def _may_have_ended(self, name: str) -> bool:
         launch, code = self._launches[name], self.instances[name].exit_code
