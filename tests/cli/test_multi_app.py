@@ -94,12 +94,12 @@ def two(tmp_path: Path) -> Path:
 class Running:
     """A `run` in the foreground, ended at the latest with the test."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, **more: str) -> None:
         self.output = folder / "output"
         with self.output.open("w") as file:
             self.process = subprocess.Popen(
                 [*CLI, "run", *arguments], cwd=folder, stdout=file,
-                env=environment(folder, WHOM="friends"),
+                env=environment(folder, WHOM="friends", **more),
                 stderr=subprocess.STDOUT, text=True,
             )  # fmt: skip
 
@@ -124,7 +124,7 @@ class Running:
     def interrupt(self) -> int:
         """Ctrl-C; the exit code."""
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(30)
+        return self.process.wait(120)
 
 
 def test_apps_run_until_ctrl_c(two: Path) -> None:
@@ -133,9 +133,9 @@ def test_apps_run_until_ctrl_c(two: Path) -> None:
         running.says("good morning hello friends")
         said = running.says("3 apps are up")
 
-        status = cli(two, "status")
+        status = cli(two, "status", timeout=120)
         bare = address(two, "bare-daprd", "http")
-        invoked = httpx.get(f"{bare}/v1.0/invoke/hello/method/by-hand")
+        invoked = httpx.get(f"{bare}/v1.0/invoke/hello/method/by-hand", timeout=60)
         code = running.interrupt()
 
     assert re.search(r"3 apps are up after [\d.]+ s; Ctrl-C stops all", said)
@@ -157,7 +157,9 @@ def test_an_app_that_is_not_ready_ends_nothing(tmp_path: Path) -> None:
     ports = [free_port() for _ in range(5)]
     text = UNREADY.format(ports=ports, python=sys.executable)
     project(tmp_path, dapr_yaml=text, silent_py=SILENT, hello_py=HELLO_APP)
-    with Running(tmp_path, "-n", "mine") as running:
+    # The start waits for the silent one, and is not over before this test is.
+    patient = {"DAPR_HARNESS_READY_TIMEOUT": "900"}
+    with Running(tmp_path, "-n", "mine", **patient) as running:
         for said in (
             "first words",
             "job has exited with code 0",
@@ -166,8 +168,8 @@ def test_an_app_that_is_not_ready_ends_nothing(tmp_path: Path) -> None:
             "hello-daprd is ready",
         ):
             running.says(said)
-        logs = cli(tmp_path, "logs", "silent", "-n", "mine")
-        status = cli(tmp_path, "status", "-n", "mine")
+        logs = cli(tmp_path, "logs", "silent", "-n", "mine", timeout=120)
+        status = cli(tmp_path, "status", "-n", "mine", timeout=120)
         before = running.output.read_text()
         alive = running.process.poll() is None
         code = running.interrupt()
@@ -203,7 +205,7 @@ def test_apps_that_have_done_their_work_end_the_run(two: Path) -> None:
 
     with Running(two) as running:
         said = running.says("worker has exited with code 0")
-        code = running.process.wait(30)
+        code = running.process.wait(120)
 
     assert (0, True) == (code, "done" in said)
     assert [] == leftovers(two)
@@ -223,11 +225,15 @@ def test_resources_and_configuration_of_each_app_are_its_own(two: Path) -> None:
     with Running(two) as running:
         running.says("3 apps are up")
         for app in ("hello", "bare"):
-            metadata = httpx.get(f"{address(two, f'{app}-daprd', 'http')}/v1.0/metadata").json()
+            metadata = httpx.get(
+                f"{address(two, f'{app}-daprd', 'http')}/v1.0/metadata", timeout=60
+            ).json()
             loaded[app] = [each["name"] for each in metadata.get("components", [])]
         store = f"{address(two, 'hello-daprd', 'http')}/v1.0/secrets/filed"
-        filed = httpx.get(f"{store}/key").json()
-        secret = httpx.get(f"{address(two, 'hello-daprd', 'http')}/v1.0/secrets/mine/HOME")
+        filed = httpx.get(f"{store}/key", timeout=60).json()
+        secret = httpx.get(
+            f"{address(two, 'hello-daprd', 'http')}/v1.0/secrets/mine/HOME", timeout=60
+        )
 
     assert {"hello": ["filed", "mine"], "bare": []} == loaded
     assert {"key": "of a file"} == filed, "daprd's working folder is that of the app"

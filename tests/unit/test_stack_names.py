@@ -1,4 +1,4 @@
-"""``pytest --dapr-attach`` of something that is not a compose file."""
+"""Names of stacks: where they are taken, and where they are not."""
 
 from __future__ import annotations
 
@@ -7,10 +7,24 @@ from pathlib import Path
 
 import pytest
 
+from typer.testing import CliRunner
+
 from harness import ConfigError, Settings
+from harness.cli.commands import app
 from harness.pytest_plugin import _not_a_file
 from harness.registry import Registry, UpStack, since_boot
 from harness.runtime.proc import born
+
+
+def test_status_takes_the_short_name_of_a_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `run`, `up`, `logs` and `down` do."""
+    monkeypatch.setenv("DAPR_HARNESS_STATE_DIR", str(tmp_path))
+
+    done = CliRunner().invoke(app, ["status", "-n", "nobody"])
+
+    assert "no stack named 'nobody' is up" in str(done.exception)
 
 
 @pytest.mark.parametrize("extra", ["here", "missing"])
