@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from harness.nodes.control import Scheduler as Scheduler
     from harness.nodes.kafka import Kafka as Kafka
     from harness.nodes.postgres import Postgres as Postgres
+    from harness.nodes.process import Process as Process
     from harness.nodes.receiver import Receiver as Receiver
     from harness.nodes.redis import Redis as Redis
     from harness.nodes.redpanda import Redpanda as Redpanda
@@ -60,6 +61,7 @@ _HOMES = {
     "Postgres": "nodes.postgres",
     "ProbeError": "errors",
     "ProbeTimeout": "errors",
+    "Process": "nodes.process",
     "Receiver": "nodes.receiver",
     "Redis": "nodes.redis",
     "Redpanda": "nodes.redpanda",

@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.book import StackBook
 from harness.closing import do_all
 from harness.deadline import Check, Deadline, Observation, poll
-from harness.errors import ConfigError, NotReady
+from harness.errors import ConfigError, HarnessError, NotReady
 from harness.failures import death, not_ready, rank
 from harness.launch import Launch
 from harness.runtime.base import Instance, Runtime, State
@@ -25,11 +25,23 @@ MakeBook = Callable[[Topology, Tools, Path, Runtime], StackBook]
 def own_book(topology: Topology, tools: Tools, root: Path, runtime: Runtime) -> StackBook:
     """A book whose ports the runtime reserves."""
     folder, reserve = runtime.folder, runtime.reserve
-    return StackBook(topology, tools, root, folder, reserve, gateway=runtime.gateway)
+    return StackBook(
+        topology,
+        tools,
+        root,
+        folder,
+        reserve,
+        gateway=runtime.gateway,
+        inherited=runtime.inherited,
+    )
 
 
 class _Stopped(Exception):
     """Somebody else's failure ended this wait."""
+
+
+class _Ended(Exception):
+    """What this wait is for has ended, and may have."""
 
 
 class Attempt:
@@ -44,6 +56,7 @@ class Attempt:
     Attributes:
         instances: what was started, by the node's name.
         book: what the stack knows, once prepared.
+        abandoned: nodes that are not required, and were not started or not ready in time.
     """
 
     def __init__(
@@ -59,6 +72,8 @@ class Attempt:
         self._looks: dict[str, tuple[Check, Observation]] = {}
         self._needs: dict[str, set[str]] = {}
         self._failures: list[BaseException] = []
+        self._awaited: dict[str, set[str]] = {}
+        self.abandoned: set[str] = set()
         self._abort = threading.Event()
         self._done = threading.Condition()
         self._left = 0
@@ -113,23 +128,32 @@ class Attempt:
     def climb(self, node: Node, instance: Instance) -> None:
         """Wait for each rung of a node, and let it provide what others expect of it."""
         deadline = Deadline(self._settings.ready_timeout)
-        self._climb(node, instance, node.checks(self.book), deadline)
-        node.provide(self.book)
-        self._climb(node, instance, node.confirms(self.book), deadline)
+        try:
+            self._climb(node, instance, node.checks(self.book), deadline)
+            node.provide(self.book)
+            self._climb(node, instance, node.confirms(self.book), deadline)
+        except _Ended:
+            return
         instance.mark_running()
         self._note("node.ready", node.name)
 
     def _climb(
         self, node: Node, instance: Instance, checks: Iterable[Check], deadline: Deadline
     ) -> None:
+        awaited = self._awaited[node.name] = {node.name}
+
         def guard() -> None:
             self._guard()
             if instance.exit_expected and instance.state is State.EXITED:
                 raise death(self._launches[node.name], instance, self.book.secrets())
+            if any(map(self._is_over, awaited)):
+                raise _Ended
 
         rungs = iter(checks)
         try:
             for check in rungs:
+                # A sidecar's rungs above that of its app cannot be reached without the app either.
+                awaited |= {getattr(check, "waits_for", "") or node.name}
 
                 def look(check: Check = check) -> Observation:
                     seen = check.observe()
@@ -137,7 +161,8 @@ class Attempt:
                     return seen
 
                 if not (seen := poll(look, deadline, guard=guard)).ok:
-                    raise self._not_ready(node.name, deadline)
+                    self._require(node.name, self._not_ready(node.name, deadline))
+                    raise _Ended
                 self._note("rung.reached", node.name, rung=check.rung, fact=seen.fact)
                 if seen.warning:
                     self._note("node.warned", node.name, warning=seen.warning)
@@ -175,10 +200,21 @@ class Attempt:
             AppFailed: an app has.
         """
         for name, instance in list(self.instances.items()):
-            if instance.state is State.EXITED and not instance.exit_expected:
-                ended = self._launches[name].may_end and instance.exit_code == 0
-                if not (ended and self._ready[name].is_set()):
-                    raise death(self._launches[name], instance, self.book.secrets())
+            ended = instance.state is State.EXITED and not instance.exit_expected
+            if ended and not self._may_have_ended(name):
+                raise death(self._launches[name], instance, self.book.secrets())
+
+    def _may_have_ended(self, name: str) -> bool:
+        launch, code = self._launches[name], self.instances[name].exit_code
+        return not launch.required or (launch.may_end and code == 0)
+
+    def _is_over(self, name: str) -> bool:
+        """Whether a node that may end has, or one that is not required could not be started."""
+        if name in self.abandoned:
+            return True
+        instance = self.instances.get(name)
+        ended = instance is not None and instance.state is State.EXITED
+        return ended and self._may_have_ended(name)
 
     def _bring_up(self, node: Node) -> None:
         try:
@@ -187,13 +223,15 @@ class Attempt:
                     self._guard()
             self._guard()
             self._await_others(node)
-            instance = self._runtime.start(self._launches[node.name])
+            instance = self._execute(node)
             self.instances[node.name] = instance
             self._note("node.started", node.name, pid=instance.pid)
             self.climb(node, instance)
             self._ready[node.name].set()
         except _Stopped:
             pass
+        except _Ended:
+            self._ready[node.name].set()
         except BaseException as error:  # noqa: BLE001 - carried to the thread that waits
             self._failures.append(error)
             self._abort.set()
@@ -201,6 +239,23 @@ class Attempt:
             with self._done:
                 self._left -= 1
                 self._done.notify_all()
+
+    def _execute(self, node: Node) -> Instance:
+        try:
+            return self._runtime.start(self._launches[node.name])
+        except HarnessError as error:
+            self._require(node.name, error)
+            raise _Ended from None
+
+    def _require(self, name: str, error: Exception) -> None:
+        """Raise the error, or go on without the node: it, or one that it waits for, may fail."""
+        others = self._awaited.get(name, set()) - {name}
+        if all(self._launches[each].required for each in {name, *others}):
+            raise error
+        self.abandoned.add(name)
+        # Told once, of the node that is the reason.
+        if all(self._ready[each].is_set() and each not in self.abandoned for each in others):
+            self._note("node.warned", name, warning=str(error))
 
     def _await_others(self, node: Node) -> None:
         deadline = Deadline(self._settings.ready_timeout)

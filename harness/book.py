@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 
 from harness.dapr.lint import check_resources, require_sound
-from harness.dapr.resources import DaprResource, for_app, read_file, read_resources
+from harness.dapr.resources import DaprResource, for_app, read_file, read_resources, secrets_file
 from harness.endpoint import EVERYWHERE, LOOPBACK, Endpoint
 from harness.errors import ConfigError, did_you_mean
 from harness.placeholders import fill, placeholders
@@ -31,6 +31,7 @@ class StackBook:
         folder: the run's folder.
         reserve: holds a port; takes a wanted number or None.
         gateway: the machine's address as containers see it; None where nodes are processes.
+        inherited: what sidecars inherit from this machine's environment.
     """
 
     def __init__(
@@ -42,7 +43,9 @@ class StackBook:
         reserve: Callable[[int | None], Endpoint],
         *,
         gateway: str | None = None,
+        inherited: Mapping[str, str] | None = None,
     ) -> None:
+        self._inherited = dict(inherited or {})
         self.topology = topology
         self.tools = tools
         self.root = root
@@ -52,7 +55,7 @@ class StackBook:
         self._ports: dict[tuple[str, str], int] = {}
         self._tokens: dict[str, str] = {}
         self._authority: Authority | None = None
-        self._resources: dict[tuple[tuple[Path, ...], ...], list[DaprResource]] = {}
+        self._resources: dict[tuple[tuple[Path, ...] | Path, ...], list[DaprResource]] = {}
         self._lock = threading.RLock()
         self.used: dict[str, set[str]] = {}
         self._planning = ""
@@ -179,50 +182,61 @@ class StackBook:
         sidecar = next((each for each in self.topology.nodes if each.name == node), None)
         own = getattr(sidecar, "resources", None)
         folders = self.topology.resources if own is None else own
-        allowed = for_app(self._checked(folders, getattr(sidecar, "configurations", ())), app_id)
+        start = self.root / getattr(sidecar, "cwd", Path())
+        checked = self._checked(folders, getattr(sidecar, "configurations", ()), start)
+        allowed = for_app(checked, app_id)
 
         def fill_in(text: str, where: str) -> str:
             return self.fill(text, where, viewer)
 
-        return [self._rooted(each.filled(fill_in), viewer) for each in allowed]
+        return [self._rooted(each.filled(fill_in), viewer, start) for each in allowed]
 
     def components(self, kind: str) -> Sequence[DaprResource]:
         """Every component of a type, whoever may use it, as its file says it."""
-        own = [getattr(node, "resources", None) or () for node in self.topology.nodes]
-        sets = dict.fromkeys([self.topology.resources, *own])
-        return [each for folders in sets for each in self._checked(folders) if each.type == kind]
+        own = [
+            (getattr(node, "resources", None) or (), self.root / getattr(node, "cwd", Path()))
+            for node in self.topology.nodes
+            if node.name.endswith("-daprd")
+        ]
+        sets = dict.fromkeys([(self.topology.resources, self.root), *own])
+        found = [each for folders, start in sets for each in self._checked(folders, (), start)]
+        # Several sidecars may read one folder.
+        places = {each.at(): each for each in found if each.type == kind}
+        return list(places.values())
 
     def _checked(
-        self, folders: tuple[Path, ...], files: tuple[Path, ...] = ()
+        self, folders: tuple[Path, ...], files: tuple[Path, ...], start: Path
     ) -> list[DaprResource]:
         with self._lock:
-            if (folders, files) not in self._resources:
+            if (folders, files, start) not in self._resources:
                 found = read_resources([self.root / path for path in folders])
                 found += [each for file in files for each in read_file(self.root / file)]
-                require_sound(check_resources(found, self._app_ids(), self.variables()))
-                self._resources[folders, files] = found
-            return self._resources[folders, files]
+                require_sound(check_resources(found, self._app_ids(), self.variables(), start))
+                self._resources[folders, files, start] = found
+            return self._resources[folders, files, start]
 
     def _app_ids(self) -> list[str]:
         names = [node.name for node in self.topology.nodes]
         return [name for name in names if f"{name}-daprd" in names]
 
     def variables(self) -> Mapping[str, str]:
-        """What sidecars get for ``secretstores.local.env``, as the topology says it."""
+        """What sidecars get for ``secretstores.local.env``: inherited, or as the topology says."""
         merged: dict[str, str] = {}
         for node in self.topology.nodes:
+            if node.name.endswith("-daprd") and not getattr(node, "hermetic", True):
+                merged = {**self._inherited, **merged}
             merged |= getattr(node, "sidecar_env", {})
             if node.name.endswith("-daprd"):
                 merged |= getattr(node, "env", {})
         return merged
 
-    def _rooted(self, resource: DaprResource, viewer: str) -> DaprResource:
+    def _rooted(self, resource: DaprResource, viewer: str, start: Path) -> DaprResource:
         """A copy whose secrets file, with placeholders filled, lies in its sidecar's folder."""
         if resource.type != "secretstores.local.file" or viewer == HOST:
             return resource
         for item in resource.body["spec"]["metadata"]:
             if str(item.get("name")).lower() == "secretsfile":
-                file = (resource.file.parent / item["value"]).resolve()
+                file = secrets_file(resource, start)
                 name = f"secrets/{file.name}"
                 resource.companions[name] = self.fill(file.read_text(), str(file), viewer)
                 item["value"] = str(self.home(viewer) / name)

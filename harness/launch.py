@@ -33,7 +33,9 @@ class Launch:
         name: the node's name, unique in its stack.
         argv: program and arguments; the program is a path or found on PATH. In a container it
             is the command given to the image's entry point, the image's own when empty.
-        env: variables added to a small inherited environment (PATH, HOME, locale).
+        env: variables added to what it inherits.
+        inherits: whether a process inherits the whole environment of the harness; a small one
+            (PATH, HOME, locale) if not. A container inherits neither.
         cwd: the working folder; the node's own folder when left out.
         ports: the reserved ports this process will bind, released just before exec.
         folders: prepared folders to copy into the node's folder first, by relative name.
@@ -52,7 +54,8 @@ class Launch:
         internal: those of the ports that nobody on the host asks for; they are not published.
         volumes: folders that several containers share, by name: where each sees them.
         on_host: runs on the machine itself although others run in containers.
-        may_end: once it is ready, ending with code 0 is no failure: it has done its work.
+        may_end: ending with code 0 is no failure: it has done its work.
+        required: whether the start of the stack fails with it, and its death ends all waits.
     """
 
     name: str
@@ -73,3 +76,5 @@ class Launch:
     volumes: Mapping[str, str] = field(default_factory=dict)
     on_host: bool = False
     may_end: bool = False
+    required: bool = True
+    inherits: bool = False

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from harness.errors import ConfigError
+from harness.errors import ConfigError, did_you_mean
 from harness.nodes.app import App
 from harness.nodes.sidecar import Sidecar
 from harness.placeholders import placeholders
@@ -18,19 +18,26 @@ def multi_app(
     *nodes: Node,
     inbox: bool = False,
     tokens: bool = False,
+    order: Sequence[str] = (),
 ) -> Topology:
     """The apps of a run file, each with its sidecar, as ``dapr run -f`` starts them.
+
+    Apps without an ``appPort``, which only call, are started when all those with one are ready.
 
     Args:
         path: the run file.
         nodes: what the apps need besides: brokers, databases.
         inbox: put a recording proxy between each sidecar and its app.
         tokens: have sidecars and apps ask for tokens; the CLI has none unless ``env`` says some.
+        order: app-ids that are started one after the other instead, each when the one before it
+            is ready.
 
     Raises:
-        ConfigError: the file is wrong, with the line; or two apps have one app-id.
+        ConfigError: the file is wrong, with the line; two apps have one app-id; or the order names
+            an app that the file does not have, or one twice.
     """
-    return topology_of(read_runfile(Path(path)), *nodes, inbox=inbox, tokens=tokens)
+    file = read_runfile(Path(path))
+    return topology_of(file, *nodes, inbox=inbox, tokens=tokens, order=order)
 
 
 def topology_of(
@@ -38,27 +45,59 @@ def topology_of(
     *nodes: Node,
     inbox: bool = False,
     tokens: bool = False,
+    order: Sequence[str] = (),
     needed_only: bool = False,
+    required: bool = True,
 ) -> Topology:
-    """The apps of a run file that has been read.
-
-    Placeholders such as ``${postgres.dsn}`` are filled in ``env`` and in resources, from the nodes
-    that come along.
+    """The same of a file that was read already.
 
     Args:
         file: the run file.
         nodes: what the apps need besides: brokers, databases.
         inbox: put a recording proxy between each sidecar and its app.
         tokens: have sidecars and apps ask for tokens.
+        order: app-ids that are started one after the other.
         needed_only: leave out those of the nodes that the file and its resources do not refer to.
+        required: whether the start fails with an app that fails or is not ready in time.
 
     Raises:
-        ConfigError: two apps have one app-id.
+        ConfigError: two apps have one app-id, or the order cannot be kept.
     """
     _require_unique(file)
+    after = _after(file, order)
     kept = list(_referred(file, nodes)) if needed_only else nodes
-    apps = (node for app in file.apps for node in _nodes(app, inbox=inbox, tokens=tokens))
-    return Topology(*kept, *apps)
+    made = (
+        _nodes(app, after[app.app_id], inbox=inbox, tokens=tokens, required=required)
+        for app in file.apps
+    )
+    return Topology(*kept, *(node for each in made for node in each))
+
+
+def _after(file: RunFile, order: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    """What each app is started after, by app-id: nodes that must be ready."""
+    ids = [app.app_id for app in file.apps]
+    for app_id in order:
+        if app_id not in ids or list(order).count(app_id) > 1:
+            raise ConfigError(
+                f"the order of the apps names {app_id!r}",
+                expected="app-ids of the run file, each once",
+                last="it is there twice" if app_id in ids else f"the file has {', '.join(ids)}",
+                hint=did_you_mean(app_id, ids),
+            )
+    listening = tuple(f"{app.app_id}-daprd" for app in file.apps if app.port and app.command)
+    before = dict(zip(order[1:], order, strict=False))
+    found = {app.app_id: () if app.port else listening for app in file.apps}
+    # The order is a chain, and whoever is in it waits for nobody else.
+    chain = {app_id: _ready_nodes(file, before.get(app_id)) for app_id in order}
+    return {**found, **chain}
+
+
+def _ready_nodes(file: RunFile, app_id: str | None) -> tuple[str, ...]:
+    """The nodes that are ready when an app is; none for no app."""
+    found = (app for app in file.apps if app.app_id == app_id)
+    return next(
+        ((f"{app.app_id}-daprd", *([app.app_id] if app.command else [])) for app in found), ()
+    )
 
 
 def _require_unique(file: RunFile) -> None:
@@ -72,7 +111,9 @@ def _require_unique(file: RunFile) -> None:
             )
 
 
-def _nodes(app: RunApp, *, inbox: bool, tokens: bool) -> Iterator[Node]:
+def _nodes(
+    app: RunApp, after: tuple[str, ...], *, inbox: bool, tokens: bool, required: bool
+) -> Iterator[Node]:
     listens = app.port is not None
     watched = inbox and listens and bool(app.command)
     if app.command:
@@ -81,11 +122,13 @@ def _nodes(app: RunApp, *, inbox: bool, tokens: bool) -> Iterator[Node]:
             command=[_program(app), *app.command[1:]],
             env=app.env,
             cwd=app.folder,
+            needs=after,
             port=app.port,
             listens=listens,
             inbox=watched,
             after_sidecar=True,
             may_end=True,
+            required=required,
         )
     heard_at = app.app_id if listens and app.command else ""
     yield Sidecar(
@@ -97,6 +140,8 @@ def _nodes(app: RunApp, *, inbox: bool, tokens: bool) -> Iterator[Node]:
         ports=app.ports,
         pod=app.app_id if app.command else "",
         resources=app.resources,
+        # As `dapr run -f` has it; with `dapr run` it is the shell's.
+        cwd=app.folder,
         configurations=(app.configuration,) if app.configuration else (),
     )
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
-from harness.errors import ConfigError, HarnessError, SystemFailure
+from harness.errors import ConfigError, HarnessError, SystemFailure, Unavailable
 
 if TYPE_CHECKING:
     from harness.journal import Entry
@@ -184,13 +184,39 @@ def pytest_runtest_makereport(
 
 def _stack(topology: Topology, settings: Settings, config: pytest.Config, lines: Lines) -> Stack:
     if file := config.getoption("--dapr-attach"):
-        from harness.compose.attach import attached
-
         given = config.invocation_params.dir / file
+        if not given.is_file():
+            raise _not_a_file(file, settings)
+        try:
+            from harness.compose.attach import attached
+        except ImportError as error:
+            raise Unavailable(
+                "--dapr-attach needs two more packages",
+                last=str(error),
+                hint="pip install 'dapr-harness[containers]'",
+            ) from None
         return attached(topology, settings, given, watch=lines.hear)
     from harness.run import running
 
     return running(topology, settings, progress=lines, watch=lines.hear)
+
+
+def _not_a_file(given: str, settings: Settings) -> ConfigError:
+    """What to do instead, also for the name of a stack that is up."""
+    from harness.registry import Registry
+
+    up = [each.name for each in Registry(settings.state_dir) if each.alive]
+    hint = "`dapr-harness render compose` writes one; without --dapr-attach a stack is started"
+    if given in up:
+        hint = (
+            f"{given!r} is a stack of `dapr-harness up`, which tests cannot attach to: leave out "
+            "--dapr-attach, and the tests start one of their own beside it"
+        )
+    return ConfigError(
+        f"--dapr-attach {given}: {given} is not there",
+        expected="a compose file whose project is up",
+        hint=hint,
+    )
 
 
 @contextmanager

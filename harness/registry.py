@@ -200,7 +200,8 @@ class Registry:
         endpoints = stack.addresses()
         nodes = [
             UpNode(each.name, each.pid, endpoints.get(each.name, {}), str(each.log))
-            for each in stack.instances.values()
+            # More may be started meanwhile.
+            for each in list(stack.instances.values())
         ]
         folder, token = str(stack.folder), stack.book.token("dapr-api")
         owner = stack.owner

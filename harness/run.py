@@ -53,7 +53,7 @@ def running(
     require_processes(len(settled.nodes))
 
     def processes() -> Runtime:
-        return ProcessRuntime(settings.inherited)
+        return ProcessRuntime(settings.inherited, whole=settings.environment)
 
     return Stack(settled, settings, Toolbox(settings, progress), processes, watch=watch)
 
@@ -103,4 +103,6 @@ def _images(settings: Settings, progress: Progress | None) -> Images:
 def _containers(settings: Settings, images: Images) -> Runtime:
     from harness.runtime.containers.runtime import ContainerRuntime
 
-    return ContainerRuntime(settings.inherited, images.reference, images.user)
+    return ContainerRuntime(
+        settings.inherited, images.reference, images.user, whole=settings.environment
+    )

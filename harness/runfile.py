@@ -2,7 +2,7 @@
 
 Fields, precedence and the meaning of relative paths are those of version 1, see
 https://docs.dapr.io/developing-applications/local-development/multi-app-dapr-run/multi-app-template/:
-an app's own field before ``common``, before what lies in its ``.dapr`` folder.
+an app's own field before what lies in its ``.dapr`` folder, before ``common``.
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ _FLAGS: Mapping[str, tuple[str, str]] = {
     "appHealthThreshold": (_NUMBER, "app-health-threshold"),
     "daprMaxBodySize": (_TEXT, "max-body-size"),
     "daprReadBufferSize": (_TEXT, "read-buffer-size"),
+    # As the CLI's source has them.
+    "maxBodySize": (_TEXT, "max-body-size"),
+    "readBufferSize": (_TEXT, "read-buffer-size"),
     # The spellings before 1.14 and 1.16.
     "daprHTTPMaxRequestSize": (_NUMBER, "dapr-http-max-request-size"),
     "daprHTTPReadBufferSize": (_NUMBER, "dapr-http-read-buffer-size"),
@@ -144,7 +147,7 @@ class _Reader:
         self._ignored: list[str] = []
 
     def read(self) -> RunFile:
-        self._require_known(self._body, ("version", "common", "apps", "name"), "")
+        self._name_unknown(self._body, ("version", "common", "apps", "name"), "")
         if self._body.get("version") != VERSION:
             raise self._wrong("version", f"version {self._body.get('version')!r}", f"{VERSION}")
         common, rows = self._body.get("common") or {}, self._body.get("apps")
@@ -185,25 +188,32 @@ class _Reader:
     def _resources(
         self, own: Mapping[str, Any], common: Mapping[str, Any], folder: Path, at: str
     ) -> tuple[Path, ...]:
-        for values, base, place in ((own, folder, at), (common, self._base, "common")):
-            for name in ("resourcesPaths", "resourcesPath"):
-                if values.get(name):
-                    words = values[name]
-                    texts = words if isinstance(words, list) else str(words).split(",")
-                    paths = [base / Path(str(text).strip()).expanduser() for text in texts]
-                    return tuple(self._there(path, f"{place}.{name}") for path in paths)
+        """As the CLI has it: the app's own, those of its ``.dapr`` folder, then common ones."""
         kept = folder / ".dapr" / "resources"
-        return (kept,) if kept.is_dir() else ()
+        return (
+            tuple(self._paths(own, folder, at))
+            or ((kept,) if kept.is_dir() else ())
+            or tuple(self._paths(common, self._base, "common"))
+        )
+
+    def _paths(self, values: Mapping[str, Any], base: Path, at: str) -> Iterator[Path]:
+        for name in ("resourcesPaths", "resourcesPath"):
+            words = values.get(name) or []
+            texts = words if isinstance(words, list) else str(words).split(",")
+            for text in texts:
+                yield self._there(base / Path(str(text).strip()).expanduser(), f"{at}.{name}")
 
     def _configuration(
         self, own: Mapping[str, Any], common: Mapping[str, Any], folder: Path, at: str
     ) -> Path | None:
+        kept = folder / ".dapr" / "config.yaml"
         for values, base, place in ((own, folder, at), (common, self._base, "common")):
+            if values is common and kept.is_file():
+                return kept
             if values.get("configFilePath"):
                 path = base / Path(str(values["configFilePath"])).expanduser()
                 return self._there(path, f"{place}.configFilePath")
-        kept = folder / ".dapr" / "config.yaml"
-        return kept if kept.is_file() else None
+        return None
 
     def _destination(self, values: Mapping[str, Any], name: str, default: str, at: str) -> str:
         said = str(values.get(name) or default)
@@ -225,7 +235,7 @@ class _Reader:
     def _check(self, values: Any, known: Mapping[str, str], at: str) -> None:
         if not isinstance(values, dict):
             raise self._wrong(at, f"a {type(values).__name__}", "a mapping of fields")
-        self._require_known(values, [*known, *_IGNORED, *_REFUSED], at)
+        self._name_unknown(values, [*known, *_IGNORED, *_REFUSED], at)
         for name, value in values.items():
             place = f"{at}.{name}"
             if name in _REFUSED:
@@ -233,17 +243,15 @@ class _Reader:
             if name in _IGNORED:
                 reason = _IGNORED[name][1]
                 self._ignored.append(f"{self._document.at(place)}: {name} is ignored: {reason}")
-            elif value is not None and not _is(value, known[name]):
+            elif name in known and value is not None and not _is(value, known[name]):
                 raise self._wrong(place, f"{name} is {value!r}", known[name])
 
-    def _require_known(self, values: Mapping[str, Any], known: Any, at: str) -> None:
+    def _name_unknown(self, values: Mapping[str, Any], known: Any, at: str) -> None:
         for name in values:
             if name not in known:
                 place = self._document.at(f"{at}.{name}".lstrip("."))
-                raise ConfigError(
-                    f"{place}: a run file has no field {name!r} here",
-                    hint=did_you_mean(str(name), list(known)),
-                )
+                hint = did_you_mean(str(name), list(known))
+                self._ignored.append(f"{place}: {name} is ignored: no field of that name; {hint}")
 
     def _wrong(self, at: str, last: str, expected: str) -> ConfigError:
         place = self._document.at(at.lstrip("."))

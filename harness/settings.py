@@ -64,7 +64,7 @@ class Settings:
 
     @property
     def inherited(self) -> dict[str, str]:
-        """The few variables that the stack's processes inherit; the rest would be hidden input."""
+        """The few variables that brokers, databases and hermetic apps inherit."""
         return {name: self.environment[name] for name in INHERITED if name in self.environment}
 
     @classmethod

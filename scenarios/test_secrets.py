@@ -83,7 +83,7 @@ spec:
   type: secretstores.local.file
   version: v1
   metadata:
-  - {{name: secretsFile, value: secrets.json}}
+  - {{name: secretsFile, value: "{folder}/secrets.json"}}
   - {{name: nestedSeparator, value: ":"}}
   - {{name: multiValued, value: "{multi}"}}
 """
@@ -95,7 +95,7 @@ def stores(dapr_settings: Settings, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("stores")
     (folder / "secrets.json").write_text('{"database": {"url": "here", "user": "me"}}')
     for name, multi in (("flat", "false"), ("nested", "true")):
-        (folder / f"{name}.yaml").write_text(STORE.format(name=name, multi=multi))
+        (folder / f"{name}.yaml").write_text(STORE.format(name=name, multi=multi, folder=folder))
     waits = ["python3", "-c", "import threading; threading.Event().wait()"]
     bare = App("bare", command=waits, listens=False, requirements=None)
     with running(Topology(bare, resources=folder), dapr_settings) as stack, World(stack) as world:

@@ -44,10 +44,18 @@ class Fake(Plain):
     values: Mapping[str, str] = field(default_factory=dict)
     text: str = ""
     of_system: bool = False
+    may_end: bool = False
+    required: bool = True
 
     def plan(self, book: Book) -> Launch:
         book.fill(self.text, self.name)
-        return Launch(self.name, ("true",), of_system=self.of_system)
+        return Launch(
+            self.name,
+            ("true",),
+            of_system=self.of_system,
+            may_end=self.may_end,
+            required=self.required,
+        )
 
     def checks(self, book: Book) -> Sequence[Check]:
         return self.rungs

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
@@ -13,9 +15,13 @@ from harness.cli.console import err, out, print_json
 from harness.dapr.finding import Finding
 from harness.dapr.lint import check_resources
 from harness.dapr.resources import DaprResource, read_file, replaced, resource_files
+from harness.dapr.rules import is_daprs
 from harness.errors import ConfigError
 from harness.loading import load_topology
 from harness.settings import Settings
+
+SKIPPED = ("node_modules", "__pycache__", "site-packages")
+"""Folders that are full of other people's YAML."""
 
 COLOURS = {"error": "red", "warning": "yellow"}
 
@@ -35,14 +41,29 @@ def lint(
 ) -> None:
     """Find what daprd would refuse, or ignore in silence; exit code 2 if there is something."""
     if paths:
-        chosen, apps = paths, app
+        chosen, apps, folder = paths, app, None
     else:
         settings = Settings.load()
         topology = load_topology(settings)
         chosen = [settings.root / each for each in topology.resources]
         names = {node.name for node in topology.nodes}
+        folder = settings.root
         apps = app or sorted(name for name in names if f"{name}-daprd" in names)
-    found, resources = _findings(chosen, apps)
+    found, resources = _findings(chosen, apps, folder)
+    for path, below in ((one, each) for one in paths or () for each in _folders_below(one)):
+        if below in chosen:
+            continue
+        # On top of what was named, as a topology may have it; only what is its own is told.
+        more, _ = _findings([path, below], apps, folder)
+        own = [each for each in more if each.place.startswith(f"{below}/")]
+        found += [each for each in own if each not in found]
+        resources += sum(1 for file in resource_files(below) for _ in _readable(file))
+    if not resources and not found:
+        raise ConfigError(
+            f"no resource was found in {', '.join(map(str, chosen)) or 'the topology'}",
+            expected="YAML of Dapr's resources, there or in the folders below",
+            hint="name the folder that holds it",
+        )
     if as_json:
         print_json([asdict(each) for each in found])
     for each in [] if as_json else found:
@@ -58,7 +79,9 @@ def lint(
         raise typer.Exit(2)
 
 
-def _findings(paths: list[Path], apps: list[str] | None) -> tuple[list[Finding], int]:
+def _findings(
+    paths: list[Path], apps: list[str] | None, folder: Path | None
+) -> tuple[list[Finding], int]:
     """Everything that is wrong, by place; and how many resources were read."""
     found: list[Finding] = []
     resources: list[DaprResource] = []
@@ -71,9 +94,29 @@ def _findings(paths: list[Path], apps: list[str] | None) -> tuple[list[Finding],
                 place, _, message = error.subject.rpartition(": ")
                 found.append(Finding(place or str(file), f"{message}: {error.last}".rstrip(": ")))
         resources = [*(replaced(resources, own) if path.is_dir() else resources), *own]
-    found += check_resources(resources, apps, None)
+    found += check_resources(resources, apps, None, folder)
     found += _twice(resources)
     return sorted(found, key=_line), len(resources)
+
+
+def _folders_below(path: Path) -> Iterator[Path]:
+    """Those that hold resources; tools' own and hidden ones, but ``.dapr``, are left out."""
+    for child in sorted(path.iterdir()) if path.is_dir() else ():
+        hidden = child.name in SKIPPED or (child.name[0] == "." and child.name != ".dapr")
+        if child.is_dir() and not child.is_symlink() and not hidden:
+            if _holds_resources(child):
+                yield child
+            yield from _folders_below(child)
+
+
+def _holds_resources(folder: Path) -> bool:
+    """Whether a file of it is of Dapr's API; a folder of others' YAML is none of our business."""
+    return any(is_daprs(each) for file in resource_files(folder) for each in _readable(file))
+
+
+def _readable(file: Path) -> Iterator[DaprResource]:
+    with suppress(ConfigError):
+        yield from read_file(file)
 
 
 def _files(path: Path) -> list[Path]:

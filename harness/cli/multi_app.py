@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import shutil
-import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,23 +13,20 @@ from typing import Annotated
 import typer
 
 from harness.cli.console import Climbing, Steps, err, out
+from harness.cli.following import Follower
 from harness.cli.state import opened
-from harness.cli.tails import Tail, show
-from harness.deadline import Deadline, ticks
+from harness.journal import Entry
 from harness.loading import load_topology
 from harness.multi_app import topology_of
 from harness.nodes.app import App
 from harness.nodes.inbox import InboxProxy
 from harness.nodes.sidecar import Sidecar
 from harness.run import running
-from harness.runfile import RunFile, read_runfile
+from harness.runfile import RunApp, RunFile, read_runfile
 from harness.runtime.base import State
 from harness.settings import Settings
 from harness.stack import Stack
 from harness.topology import Node
-
-EVERYTHING = sys.maxsize
-"""How many last lines are all of them."""
 
 
 def run(
@@ -38,6 +34,10 @@ def run(
         "dapr.yaml"
     ),
     name: Annotated[str, typer.Option("--name", "-n", help="Which stack.")] = "default",
+    order: Annotated[
+        str,
+        typer.Option(help="App-ids with commas: each is started when the one before it is ready."),
+    ] = "",
     topology: Annotated[
         str | None,
         typer.Option(help="module:attribute: where brokers and databases are taken from."),
@@ -48,7 +48,9 @@ def run(
 ) -> None:
     """Start the apps of a multi-app run file, each with its sidecar, and stay until Ctrl-C.
 
-    What the file or its resources refer to by ${node.key} comes along from the topology.
+    Apps without an appPort are started when all those with one are ready, unless --order says
+    otherwise. An app that ends or never listens ends nothing else. What the file or its resources
+    refer to by ${node.key} comes along from the topology.
     """
     settings = Settings.load(topology=topology, runtime="processes", offline=offline)
     described = read_runfile(file)
@@ -56,23 +58,55 @@ def run(
         err.print(line, soft_wrap=True, markup=False)
     registry = opened(settings)
     registry.require_free(name)
-    climbing = Climbing()
-    made = topology_of(described, *_infrastructure(settings), needed_only=True)
-    stack = running(made, settings, progress=Steps(), watch=climbing)
+    made = topology_of(
+        described,
+        *_infrastructure(settings),
+        order=[word.strip() for word in order.split(",") if word.strip()],
+        needed_only=True,
+        required=False,
+    )
+    climbing, recording = Climbing(), threading.Lock()
+
+    def watch(entry: Entry) -> None:
+        climbing(entry)
+        follower.hear(entry)
+        if entry.kind == "node.started":
+            # So that `status` and `logs` know it from the first process on.
+            with recording:
+                registry.record(stack, name)
+
+    stack = running(made, settings, progress=Steps(), watch=watch)
+    follower = Follower(stack, described)
     with registry.starting(name), ExitStack() as cleanup:
         cleanup.callback(stack.close)
         stack.provision()
-        with climbing.shown():
-            stack.start()
-        registry.record(stack, name)
         cleanup.callback(registry.forget, name)
+        cleanup.enter_context(follower.following())
+        stack.start()
         cleanup.callback(_keep_logs, stack, described, time.strftime("%Y%m%d%H%M%S"))
-        out.print(f"{len(described.apps)} apps are up after {stack.took:.2f} s; Ctrl-C stops all")
-        for app in described.apps:
-            out.print(f"  {app.app_id:<28} {' '.join(_addresses(stack, app.app_id))}")
-        failed = _watch(stack, described)
-    if failed:
+        _announce(stack, described)
+        follower.wait()
+    if follower.failed:
         raise typer.Exit(1)
+
+
+def _announce(stack: Stack, file: RunFile) -> None:
+    up = [app for app in file.apps if _is_up(stack, app)]
+    many = f"{len(up)}" if len(up) == len(file.apps) else f"{len(up)} of {len(file.apps)}"
+    out.print(f"{many} apps are up after {stack.took:.2f} s; Ctrl-C stops all")
+    for app in file.apps:
+        addresses = " ".join(_addresses(stack, app.app_id))
+        note = "" if app in up else " (not ready)"
+        out.print(f"  {app.app_id:<28} {addresses}{note}", soft_wrap=True)
+
+
+def _is_up(stack: Stack, app: RunApp) -> bool:
+    """Whether it is ready, or has ended well; a sidecar alone is up when the stack is."""
+    instance = stack.instances.get(app.app_id)
+    if not app.command:
+        return True
+    done = instance is not None and instance.state is State.EXITED and instance.exit_code == 0
+    return done or (instance is not None and instance.state is State.RUNNING)
 
 
 def _infrastructure(settings: Settings) -> Iterator[Node]:
@@ -90,39 +124,14 @@ def _addresses(stack: Stack, app_id: str) -> Iterator[str]:
             yield f"{'app' if node == app_id else 'sidecar'} {address}"
 
 
-def _watch(stack: Stack, file: RunFile) -> bool:
-    """Show what is logged until no app runs any more; whether one of them has failed."""
-    # From the first line on: an app may have said all that it has to say by now.
-    tails = [Tail(name, stack.instances[name].log, EVERYTHING) for name in _on_console(file)]
-    waiting = {app.app_id for app in file.apps if app.command}
-    failed = False
-    for _ in ticks(Deadline(math.inf), 0.1):
-        show(tails)
-        for name in sorted(waiting):
-            instance = stack.instances[name]
-            if instance.state is State.EXITED:
-                err.print(f"{name} has exited with code {instance.exit_code}")
-                failed = failed or instance.exit_code != 0
-                waiting.discard(name)
-        if not waiting and any(app.command for app in file.apps):
-            break
-    return failed
-
-
-def _on_console(file: RunFile) -> Iterator[str]:
-    for app in file.apps:
-        if app.command and app.app_log != "file":
-            yield app.app_id
-        if app.daprd_log != "file":
-            yield f"{app.app_id}-daprd"
-
-
 def _keep_logs(stack: Stack, file: RunFile, when: str) -> None:
     """Copy what goes to files to where the Dapr CLI has it: ``.dapr/logs`` of each app."""
     for app in file.apps:
         pairs = [("daprd", f"{app.app_id}-daprd", app.daprd_log)]
         pairs += [("app", app.app_id, app.app_log)] if app.command else []
         for kind, node, destination in pairs:
+            if node not in stack.instances:
+                continue
             log = stack.instances[node].log
             if destination != "console" and log.is_file():
                 folder = app.folder / ".dapr" / "logs"

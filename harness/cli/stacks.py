@@ -100,7 +100,12 @@ def down(
         out.print(f"stack {name!r} is down: {len(found.nodes)} nodes in {took:.2f} s")
 
 
-def status(name: Annotated[str | None, Name] = None, as_json: Json = False) -> None:
+def status(
+    name: Annotated[
+        str | None, typer.Option("--name", "-n", help="Which stack; all when left out.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Show what is up: nodes, states, addresses."""
     registry = opened(Settings.load())
     found = [registry.require(name)] if name else [each for each in registry if each.alive]

@@ -19,16 +19,16 @@ class Tail:
 
     def __init__(self, node: str, path: Path, lines: int) -> None:
         self.node = node
-        self._path = path
-        data = self._path.read_bytes() if self._path.is_file() else b""
+        self.path = path
+        data = self.path.read_bytes() if self.path.is_file() else b""
         kept = data.splitlines(keepends=True)[-lines:] if lines else []
         self._position = len(data) - sum(len(line) for line in kept)
 
     def new_lines(self) -> list[str]:
         """Whole lines since the last call."""
-        if not self._path.is_file():
+        if not self.path.is_file():
             return []
-        with self._path.open("rb") as file:
+        with self.path.open("rb") as file:
             file.seek(self._position)
             data = file.read()
         whole = data[: data.rfind(b"\n") + 1]
@@ -36,10 +36,16 @@ class Tail:
         return whole.decode("utf-8", "replace").splitlines()
 
 
-def show(tails: Sequence[Tail]) -> None:
-    """Print what is new, each line after the name of its node."""
-    width = max((len(tail.node) for tail in tails), default=0)
+def show(tails: Sequence[Tail], nodes: Sequence[str] = ()) -> None:
+    """Print what is new, each line after the name of its node.
+
+    Args:
+        tails: what to look at.
+        nodes: all the nodes whose lines will be shown, when more are to come.
+    """
+    names = nodes or [tail.node for tail in tails]
+    width = max(map(len, names), default=0)
     for tail in tails:
         for line in tail.new_lines():
-            prefix = f"{tail.node:<{width}} | " if len(tails) > 1 else ""
+            prefix = f"{tail.node:<{width}} | " if len(names) > 1 else ""
             out.print(prefix + line, soft_wrap=True, markup=False)

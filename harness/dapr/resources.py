@@ -124,6 +124,21 @@ def resource_files(folder: Path) -> list[Path]:
     return sorted(path for path in found if path.is_symlink() or not path.is_dir())
 
 
+def secrets_file(resource: DaprResource, folder: Path | None) -> Path:
+    """The file of a ``secretstores.local.file``.
+
+    Args:
+        resource: the store.
+        folder: daprd's working folder, from which it takes a relative path; None when it is not
+            known, and the file may be there or beside the resource.
+    """
+    fields = {name.lower(): item for name, item in resource.fields().items()}
+    name = str(fields.get("secretsfile", {}).get("value", ""))
+    folders = [Path.cwd(), resource.file.parent] if folder is None else [folder]
+    found = [(each / name).resolve() for each in folders]
+    return next((each for each in found if each.is_file()), found[-1])
+
+
 def read_resources(folders: Sequence[Path]) -> list[DaprResource]:
     """Every resource of some folders, each read as daprd does: not recursively.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from harness.dapr.finding import Finding
-from harness.dapr.resources import DaprResource, mapping, sequence
+from harness.dapr.resources import DaprResource, mapping, secrets_file, sequence
 from harness.errors import closest
 
 FEATURES = (
@@ -31,8 +32,13 @@ def is_daprs(each: DaprResource) -> bool:
     return str(each.body.get("apiVersion", "")).startswith("dapr.io/")
 
 
-def check_rules(each: DaprResource) -> Iterator[Finding]:
-    """Everything that a rule of its type or kind finds."""
+def check_rules(each: DaprResource, folder: Path | None) -> Iterator[Finding]:
+    """Everything that a rule of its type or kind finds.
+
+    Args:
+        each: the resource.
+        folder: daprd's working folder; None when it is not known.
+    """
     known = API_VERSIONS.get(each.kind)
     version = str(each.body.get("apiVersion", ""))
     if known and version not in known:
@@ -47,10 +53,11 @@ def check_rules(each: DaprResource) -> Iterator[Finding]:
         "bindings.kafka": _kafka,
         "state.redis": _redis,
         "secretstores.kubernetes": _kubernetes,
-        "secretstores.local.file": _local_file,
     }.get(each.type)
     if rule is not None:
         yield from rule(each)
+    if each.type == "secretstores.local.file":
+        yield from _local_file(each, folder)
 
 
 def _features(each: DaprResource) -> Iterator[Finding]:
@@ -124,14 +131,15 @@ def _kubernetes(each: DaprResource) -> Iterator[Finding]:
     )
 
 
-def _local_file(each: DaprResource) -> Iterator[Finding]:
+def _local_file(each: DaprResource, folder: Path | None) -> Iterator[Finding]:
     name = _value(each.fields(), "secretsFile")
-    if name and "${" not in name and not (each.file.parent / name).is_file():
-        yield Finding(
-            each.at("spec.metadata"),
-            f"the secrets file {name} of {each.name!r} is not there",
-            "daprd ends without it; relative paths start at its working folder",
-        )
+    if name and "${" not in name and not secrets_file(each, folder).is_file():
+        beside = each.file.parent / name
+        hint = f"a relative path starts at daprd's working folder, {folder or Path.cwd()}"
+        if beside.is_file():
+            hint += f"; there is {beside}"
+        place = each.at("spec.metadata")
+        yield Finding(place, f"the secrets file {name} of {each.name!r} is not there", hint)
 
 
 def _value(fields: dict[str, dict[str, Any]], name: str) -> str:

@@ -56,7 +56,7 @@ class Objects:
         self._resources = read_resources([root / path for path in topology.resources])
         names = [app.name for app in self._apps]
         variables = {key: value for app in self._apps for key, value in app.sidecar_env.items()}
-        require_sound(check_resources(self._resources, names, variables))
+        require_sound(check_resources(self._resources, names, variables, root))
 
     def files(self) -> dict[str, list[Object]]:
         """Objects by the name of their file: one for each app, one for each resource."""

@@ -5,21 +5,20 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.dapr.client import DaprClient
 from harness.dapr.health import HealthCheck
-from harness.deadline import Check, Observation
-from harness.endpoint import LOOPBACK, Endpoint
-from harness.errors import AppFailed, ConfigError
+from harness.deadline import Check
+from harness.endpoint import Endpoint
+from harness.errors import ConfigError
 from harness.launch import Build, Launch
 from harness.nodes.base import Plain
+from harness.nodes.command import build_of, command_line, port_checks, port_exports
 from harness.nodes.inbox import InboxProxy
 from harness.nodes.sidecar import Sidecar
 from harness.placeholders import placeholders
-from harness.ready.http import HttpCheck
-from harness.ready.tcp import TcpCheck
 from harness.topology import HOST, Book, Node
 
 
@@ -29,6 +28,9 @@ class App(Plain):
 
     The app finds ``APP_HOST``, ``APP_PORT``, ``APP_ID``, ``APP_API_TOKEN``, ``DAPR_HTTP_PORT``,
     ``DAPR_GRPC_PORT`` and ``DAPR_API_TOKEN`` in its environment.
+
+    Like an app of ``dapr run``, it and its sidecar inherit the environment of whoever starts the
+    stack, below these and ``env``. In a container they inherit nothing.
 
     Args:
         name: the app-id.
@@ -51,6 +53,9 @@ class App(Plain):
         after_sidecar: start it when its sidecar's API answers, as ``dapr run`` does, for an app
             that calls it at once and does not try again.
         may_end: whether ending with code 0 is what it is for.
+        required: whether the start fails with it; if not, the others go on without it.
+        hermetic: inherit PATH, HOME, TMPDIR and the locale only, so that runs on two machines are
+            alike; the names of what was left out are the first line of its log.
     """
 
     tools = ("app",)
@@ -72,6 +77,8 @@ class App(Plain):
     listens: bool
     after_sidecar: bool
     may_end: bool
+    required: bool
+    hermetic: bool
 
     def __init__(
         self,
@@ -93,6 +100,8 @@ class App(Plain):
         listens: bool = True,
         after_sidecar: bool = False,
         may_end: bool = False,
+        required: bool = True,
+        hermetic: bool = False,
     ) -> None:
         words = shlex.split(command) if isinstance(command, str) else list(command)
         if bool(asgi) == bool(words) and not (image and not asgi):
@@ -127,6 +136,8 @@ class App(Plain):
         set_field(self, "listens", listens)
         set_field(self, "after_sidecar", after_sidecar)
         set_field(self, "may_end", may_end)
+        set_field(self, "required", required)
+        set_field(self, "hermetic", hermetic)
 
     @property
     def pod(self) -> str:  # type: ignore[override]  # derived, not stored
@@ -147,6 +158,7 @@ class App(Plain):
             env=self.sidecar_env,
             flags=self.sidecar_flags,
             pod="" if self.on_host else self.pod,
+            hermetic=self.hermetic,
         )
         return (*((proxy,) if self.inbox else ()), sidecar, *sidecar.implies(mtls))
 
@@ -160,9 +172,7 @@ class App(Plain):
         """The image to build for a container, None when there is a ready one."""
         if self.image:
             return None
-        requirements = None if self.requirements is None else root / self.requirements
-        server = ("uvicorn",) if self.asgi else ()
-        return Build((root / self.cwd).resolve(), requirements, server)
+        return build_of(root, self.cwd, self.requirements, ("uvicorn",) if self.asgi else ())
 
     def plan(self, book: Book) -> Launch:
         """The command with its environment."""
@@ -186,6 +196,8 @@ class App(Plain):
             pod=self.pod,
             on_host=self.on_host,
             may_end=self.may_end,
+            required=self.required,
+            inherits=not self.hermetic,
         )
 
     def awaits(self, book: Book) -> Iterator[Check]:
@@ -200,27 +212,15 @@ class App(Plain):
         """Its port accepts; its health path answers. Being alive is enough for one without."""
         if not self.listens:
             return ()
-        endpoint = book.endpoint(self.name)
-        health = (HttpCheck(f"{endpoint.http}{self.health}", "health"),) if self.health else ()
-        elsewhere = self.on_host and endpoint.host != LOOPBACK
-        port = HostPortCheck(endpoint) if elsewhere else TcpCheck(endpoint)
-        forwarded = book.inside(self.name)
-        return (replace(port, forwarded=True) if forwarded else port, *health)
+        return port_checks(self, book, self.health)
 
     def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
         """``host``, ``port`` and ``url``."""
-        if not self.listens:
-            return {}
-        endpoint = book.endpoint(self.name, viewer=viewer)
-        return {"host": endpoint.host, "port": str(endpoint.port), "url": endpoint.http}
+        return port_exports(self.name, book, viewer) if self.listens else {}
 
     def _argv(self, book: Book, listen: Endpoint | None) -> tuple[str, ...]:
         if not self.asgi or listen is None:
-            values = {"{port}": str(listen.port), "{host}": listen.host} if listen else {}
-            if book.inside(self.name):
-                # This machine's interpreter is not in the image; the image's own is.
-                values[sys.executable] = "python3"
-            return tuple(_filled(word, values) for word in self.command)
+            return command_line(self.command, listen, inside=book.inside(self.name))
         options = ["--host", listen.host, "--port", str(listen.port)]
         # The access log stays: it is what a reader of a failing test looks for first.
         if book.inside(self.name):
@@ -242,26 +242,3 @@ class App(Plain):
             "APP_API_TOKEN": book.token("app-api") if sidecar["token"] else "",
             **own,
         }
-
-
-def _filled(word: str, values: Mapping[str, str]) -> str:
-    for mark, value in values.items():
-        word = word.replace(mark, value)
-    return word
-
-
-@dataclass(frozen=True)
-class HostPortCheck(TcpCheck):
-    """The app accepts on the address where its sidecar, in a container, can reach it."""
-
-    def observe(self) -> Observation:
-        """Connect once; an app that listens on loopback alone will never be reached."""
-        seen = super().observe()
-        own = Endpoint(LOOPBACK, self.endpoint.port)
-        if not seen.ok and TcpCheck(own).observe().ok:
-            raise AppFailed(
-                f"the app on this machine listens on {own} only, where its sidecar cannot reach it",
-                expected=f"an app that listens on {self.endpoint}",
-                hint="bind APP_HOST and APP_PORT, or put {host} and {port} into its command",
-            )
-        return seen

@@ -47,6 +47,9 @@ class Sidecar(Plain):
         ports: fixed ports, by ``http``, ``grpc``, ``internal`` and ``metrics``.
         resources: folders of its own Dapr YAML; those of the topology when None.
         configurations: files of Configurations, besides those in the folders.
+        cwd: daprd's working folder, from which relative paths in its resources start, such as
+            ``secretsFile``; the project's root by default. A container has no such folder.
+        hermetic: inherit only a few variables of the environment of whoever starts the stack.
     """
 
     tools = ("daprd",)
@@ -61,6 +64,8 @@ class Sidecar(Plain):
     ports: Mapping[str, int] = field(default_factory=dict)
     resources: tuple[Path, ...] | None = None
     configurations: tuple[Path, ...] = ()
+    cwd: Path = Path()
+    hermetic: bool = False
 
     @property
     def name(self) -> str:
@@ -94,12 +99,14 @@ class Sidecar(Plain):
             name=self.name,
             argv=(str(book.tools.path("daprd")), *argv),
             env=self._environment(book),
+            cwd=None if book.inside(self.name) else (book.root / self.cwd).resolve(),
             ports=tuple(book.listen(self.name, port).port for port in PORTS),
             internal=(book.listen(self.name, "internal").port,),
             files=files | configs,
             grace=4.0,
             image="daprd",
             pod=self.pod,
+            inherits=not self.hermetic,
             volumes={NAMES: str(book.shared(NAMES, self.name))},
         )
 
@@ -151,6 +158,9 @@ class Sidecar(Plain):
             # The sqlite resolver registers this address for the app; in a container daprd finds
             # the one of its network.
             env["DAPR_HOST_IP"] = LOOPBACK
+            if not self.token:
+                # Inherited, they would have it ask for tokens that nobody here knows.
+                env = {"DAPR_API_TOKEN": "", "APP_API_TOKEN": "", **env}
         if book.topology.mtls:
             env["DAPR_TRUST_ANCHORS"] = book.authority().anchors
         if self.token:

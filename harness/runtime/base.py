@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -158,6 +158,11 @@ class Runtime(Protocol):
     @property
     def folder(self) -> Path:
         """The run's folder: ``nodes/<name>/`` and ``logs/<name>.log`` lie in it."""
+        ...
+
+    @property
+    def inherited(self) -> Mapping[str, str]:
+        """What a launch with ``inherits`` finds in its environment; nothing in a container."""
         ...
 
     @property

@@ -96,6 +96,7 @@ class FakeRuntime:
     borrowed = False
     gateway = None
     owner = 0
+    inherited: Mapping[str, str] = {}
 
     def __init__(self, folder: Path, scripts: Mapping[str, Script] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -18,10 +18,11 @@ from harness.endpoint import LOOPBACK, Endpoint
 from harness.errors import LaunchError, PortTaken
 from harness.files import write_home
 from harness.launch import Launch
-from harness.private import private_folder
+from harness.private import open_private, private_folder
 from harness.runtime.control import Control
 from harness.runtime.folder import clear_run_folder, give_run_folder, make_run_folder
 from harness.runtime.instance import ProcessInstance
+from harness.runtime.own_tools import path_without_our_tools
 from harness.runtime.proc import owner_of
 
 UNPRIVILEGED = "nobody"
@@ -34,6 +35,7 @@ class ProcessRuntime(Closing):
     Args:
         environment: the variables that every process inherits.
         told: called with each line that a helper of the supervisor prints (op ``listen``).
+        whole: what a launch with ``inherits`` inherits instead.
 
     Raises:
         Unavailable: a folder in which it must write is not this user's own.
@@ -44,9 +46,12 @@ class ProcessRuntime(Closing):
     gateway = None
 
     def __init__(
-        self, environment: Mapping[str, str], told: Callable[[str], None] = lambda _: None
+        self,
+        environment: Mapping[str, str],
+        told: Callable[[str], None] = lambda _: None,
+        *,
+        whole: Mapping[str, str] | None = None,
     ) -> None:
-        self._environment = dict(environment)
         self._lock = threading.Lock()
         self._instances: dict[int, ProcessInstance] = {}
         self._early: dict[int, int] = {}
@@ -54,6 +59,10 @@ class ProcessRuntime(Closing):
         # Said here: a supervisor that finds it out can only die of it.
         private_folder(ports.LEASES)
         self.folder = make_run_folder()
+        path = environment.get("PATH", os.defpath)
+        own = {"PATH": path_without_our_tools(path, self.folder / "path")}
+        self._environment = {**environment, **own}
+        self.inherited = {**(environment if whole is None else whole), **own}
         try:
             self._control = Control(self.folder, self._exited, self._lost, told)
             give_run_folder(self.folder, self._control.pid)
@@ -104,6 +113,8 @@ class ProcessRuntime(Closing):
             for path in (folder, *(folder / name for name in launch.files)):
                 os.chown(path, *account)
         instance = ProcessInstance(self, launch)
+        if launch.of_system and not launch.inherits:
+            self._tell_what_is_left_out(launch)
         self.spawn(instance)
         return instance
 
@@ -117,7 +128,7 @@ class ProcessRuntime(Closing):
             "spawn",
             name=launch.name,
             argv=[program, *launch.argv[1:]],
-            env={**self._environment, **launch.env},
+            env={**(self.inherited if launch.inherits else self._environment), **launch.env},
             cwd=str(launch.cwd or folder),
             log=str(instance.log),
             ports=list(launch.ports),
@@ -173,6 +184,13 @@ class ProcessRuntime(Closing):
             living = [] if self._detached else list(self._instances.values())
         for instance in living:
             instance.ended(-int(signal.SIGKILL))
+
+    def _tell_what_is_left_out(self, launch: Launch) -> None:
+        """The names, and never the values, at the head of its log."""
+        missing = sorted({*self.inherited} - {*self._environment} - {*launch.env})
+        if missing:
+            with open_private(self.log(launch.name), "a", encoding="utf-8") as log:
+                log.write(f"dapr-harness: hermetic, so not inherited: {' '.join(missing)}\n")
 
     def _program(self, launch: Launch) -> str:
         path = self._environment.get("PATH", os.defpath)

@@ -18,7 +18,7 @@ from tests.cli.test_stacks import address
 from tests.projects import COMPONENT, HELLO_APP
 from tests.support import CLI, ROOT, cli, environment, leftovers, project
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 
 TWO_APPS = """\
 version: 1
@@ -40,23 +40,47 @@ apps:
 WORKER = """\
 import os
 import threading
-import urllib.error
 import urllib.request
 
 port = os.environ["DAPR_HTTP_PORT"]
 url = f"http://127.0.0.1:{port}/v1.0/invoke/hello/method/from-the-worker"
-pause = threading.Event()
-while True:
-    try:
-        answer = urllib.request.urlopen(url)
-        break
-    except urllib.error.HTTPError:
-        pause.wait(0.1)  # its own sidecar is up, the other app may not be
-print(os.environ["GREETING"], answer.read().decode(), flush=True)
-pause.wait(WAIT)
+answer = urllib.request.urlopen(url)  # once: by then the other app must be up
+print(os.environ["GREETING"], answer.read().decode(), os.environ["WHOM"], flush=True)
+threading.Event().wait(WAIT)
 raise SystemExit(CODE)
 """
 """An app without a port: it calls the other one through the two sidecars."""
+
+LATE = f"import threading\nthreading.Event().wait(1.5)\n{HELLO_APP}"
+"""An app that takes a while before it listens."""
+
+UNREADY = """\
+version: 1
+apps:
+- appDirPath: .
+  appID: silent
+  appPort: {ports[0]}
+  command: ["{python}", silent.py]
+- appDirPath: .
+  appID: job
+  appPort: {ports[1]}
+  command: ["{python}", "-c", "print('done')"]
+- appDirPath: .
+  appID: broken
+  appPort: {ports[2]}
+  command: ["{python}", "-c", "raise SystemExit(7)"]
+- appDirPath: .
+  appID: absent
+  appPort: {ports[3]}
+  command: [no-such-program]
+- appDirPath: .
+  appID: hello
+  appPort: {ports[4]}
+  command: ["{python}", hello.py, "{ports[4]}"]
+"""
+
+SILENT = "import threading\nprint('first words', flush=True)\nthreading.Event().wait()\n"
+"""An app that never listens."""
 
 
 @pytest.fixture
@@ -64,17 +88,18 @@ def two(tmp_path: Path) -> Path:
     """A project with a run file of three apps, one of them without a command."""
     text = TWO_APPS.format(port=free_port(), python=sys.executable)
     worker = WORKER.replace("WAIT", "600").replace("CODE", "0")
-    return project(tmp_path, dapr_yaml=text, hello__hello_py=HELLO_APP, worker__worker_py=worker)
+    return project(tmp_path, dapr_yaml=text, hello__hello_py=LATE, worker__worker_py=worker)
 
 
 class Running:
     """A `run` in the foreground, ended at the latest with the test."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *arguments: str, **more: str) -> None:
         self.output = folder / "output"
         with self.output.open("w") as file:
             self.process = subprocess.Popen(
-                [*CLI, "run"], cwd=folder, env=environment(folder), stdout=file,
+                [*CLI, "run", *arguments], cwd=folder, stdout=file,
+                env=environment(folder, WHOM="friends", **more),
                 stderr=subprocess.STDOUT, text=True,
             )  # fmt: skip
 
@@ -92,25 +117,25 @@ class Running:
             said = self.output.read_text()
             return Observation(text in said or self.process.poll() is not None, said)
 
-        seen = poll(look, Deadline(60))
+        seen = poll(look, Deadline(180))
         assert text in seen.fact, seen.fact
         return seen.fact
 
     def interrupt(self) -> int:
         """Ctrl-C; the exit code."""
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(30)
+        return self.process.wait(120)
 
 
 def test_apps_run_until_ctrl_c(two: Path) -> None:
     """Up in parallel, by the ladder; an app without a port, a sidecar without an app; logs kept."""
     with Running(two) as running:
-        running.says("good morning hello")
+        running.says("good morning hello friends")
         said = running.says("3 apps are up")
 
-        status = cli(two, "status")
+        status = cli(two, "status", timeout=120)
         bare = address(two, "bare-daprd", "http")
-        invoked = httpx.get(f"{bare}/v1.0/invoke/hello/method/by-hand")
+        invoked = httpx.get(f"{bare}/v1.0/invoke/hello/method/by-hand", timeout=60)
         code = running.interrupt()
 
     assert re.search(r"3 apps are up after [\d.]+ s; Ctrl-C stops all", said)
@@ -122,6 +147,38 @@ def test_apps_run_until_ctrl_c(two: Path) -> None:
     kept = {re.sub(r"_\d+\.log", "", each.name) for each in two.glob("*/.dapr/logs/*.log")}
     # The worker's own log goes to the console only.
     assert {"hello_app", "hello_daprd", "worker_daprd", "bare_daprd"} == kept
+
+
+def test_an_app_that_is_not_ready_ends_nothing(tmp_path: Path) -> None:
+    """One never listens, one ends with code 0, one with 7, one is not there; the fifth is up.
+
+    What they print is shown, and `status` and `logs` know them, before the start is over.
+    """
+    ports = [free_port() for _ in range(5)]
+    text = UNREADY.format(ports=ports, python=sys.executable)
+    project(tmp_path, dapr_yaml=text, silent_py=SILENT, hello_py=HELLO_APP)
+    # The start waits for the silent one, and is not over before this test is.
+    patient = {"DAPR_HARNESS_READY_TIMEOUT": "900"}
+    with Running(tmp_path, "-n", "mine", **patient) as running:
+        for said in (
+            "first words",
+            "job has exited with code 0",
+            "broken has exited with code 7",
+            "'no-such-program' cannot be started",
+            "hello-daprd is ready",
+        ):
+            running.says(said)
+        logs = cli(tmp_path, "logs", "silent", "-n", "mine", timeout=120)
+        status = cli(tmp_path, "status", "-n", "mine", timeout=120)
+        before = running.output.read_text()
+        alive = running.process.poll() is None
+        code = running.interrupt()
+
+    assert (True, 130) == (alive, code)
+    assert "apps are up" not in before
+    assert "first words" in logs.stdout, logs.stderr
+    assert "hello-daprd" in status.stdout, status.stderr
+    assert [] == leftovers(tmp_path)
 
 
 def test_an_app_that_fails_is_told(two: Path) -> None:
@@ -148,7 +205,7 @@ def test_apps_that_have_done_their_work_end_the_run(two: Path) -> None:
 
     with Running(two) as running:
         said = running.says("worker has exited with code 0")
-        code = running.process.wait(30)
+        code = running.process.wait(120)
 
     assert (0, True) == (code, "done" in said)
     assert [] == leftovers(two)
@@ -156,17 +213,30 @@ def test_apps_that_have_done_their_work_end_the_run(two: Path) -> None:
 
 def test_resources_and_configuration_of_each_app_are_its_own(two: Path) -> None:
     """What lies in an app's .dapr folder is its sidecar's and nobody else's."""
-    project(two, hello___dapr__resources__mine_yaml=MINE, hello___dapr__config_yaml=ACCESS)
+    project(
+        two,
+        hello___dapr__resources__mine_yaml=MINE,
+        hello___dapr__resources__filed_yaml=FILED,
+        hello___dapr__config_yaml=ACCESS,
+        hello__keys_json='{"key": "of a file"}',
+    )
     (two / "hello" / "_dapr").rename(two / "hello" / ".dapr")
     loaded = {}
     with Running(two) as running:
         running.says("3 apps are up")
         for app in ("hello", "bare"):
-            metadata = httpx.get(f"{address(two, f'{app}-daprd', 'http')}/v1.0/metadata").json()
+            metadata = httpx.get(
+                f"{address(two, f'{app}-daprd', 'http')}/v1.0/metadata", timeout=60
+            ).json()
             loaded[app] = [each["name"] for each in metadata.get("components", [])]
-        secret = httpx.get(f"{address(two, 'hello-daprd', 'http')}/v1.0/secrets/mine/HOME")
+        store = f"{address(two, 'hello-daprd', 'http')}/v1.0/secrets/filed"
+        filed = httpx.get(f"{store}/key", timeout=60).json()
+        secret = httpx.get(
+            f"{address(two, 'hello-daprd', 'http')}/v1.0/secrets/mine/HOME", timeout=60
+        )
 
-    assert {"hello": ["mine"], "bare": []} == loaded
+    assert {"hello": ["filed", "mine"], "bare": []} == loaded
+    assert {"key": "of a file"} == filed, "daprd's working folder is that of the app"
     assert 403 == secret.status_code
 
 
@@ -174,7 +244,7 @@ def test_what_is_wrong_is_told_before_anything_starts(two: Path) -> None:
     """A port that is taken, a field that is not known, a component that is wrong."""
     text = (two / "dapr.yaml").read_text()
     wrong = {
-        "field": text.replace("appPort", "appPrt"),
+        "field": text.replace("appPort: ", "appPort: port"),
         "component": text.replace("appPort", "resourcesPaths: [own]\n  appPort"),
     }
     project(two, hello__own__c_yaml=COMPONENT.replace("authType", "authTyp"))
@@ -184,6 +254,9 @@ def test_what_is_wrong_is_told_before_anything_starts(two: Path) -> None:
         done = cli(two, "run")
         assert 2 == done.returncode, done.stderr
         assert re.search(r"(dapr|c)\.yaml:\d+", done.stderr)
+    (two / "dapr.yaml").write_text(text)
+    done = cli(two, "run", "--order", "worker,helo")
+    assert (2, True) == (done.returncode, "did you mean 'hello'?" in done.stderr), done.stderr
     assert [] == leftovers(two)
 
 
@@ -222,6 +295,12 @@ spec:
   version: v1
   metadata: []
 """
+
+FILED = (
+    MINE.replace("name: mine", "name: filed")
+    .replace("local.env", "local.file")
+    .replace("metadata: []", "metadata: [{name: secretsFile, value: keys.json}]")
+)
 
 ACCESS = """\
 apiVersion: dapr.io/v1alpha1

@@ -68,7 +68,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         c__state_yaml=component(
             "store", "state.postgresql", "v2", connectionString="${postgres.dsn}"
         ),
-        c__file_yaml=component("secrets", "secretstores.local.file", secretsFile="s.json"),
+        c__file_yaml=component("secrets", "secretstores.local.file", secretsFile="c/s.json"),
         c__env_yaml=component("variables", "secretstores.local.env"),
         c__http_yaml=component("web", "bindings.http", url="${echo.url}"),
         c__s_json='{"db": {"user": "ada", "password": "canary-1"}}',

@@ -418,3 +418,20 @@ def test_the_end_of_a_helper_is_told() -> None:
 
         assert poll(lambda: Observation(len(lines) == 2), Deadline(30)).ok
     assert ["last", ""] == lines
+
+
+def test_an_app_inherits_everything_and_a_hermetic_one_is_told_what_it_does_not() -> None:
+    """Below what it is given; a broker inherits the small environment without a word."""
+    small = {"PATH": os.environ["PATH"]}
+    whole = {**small, "API_KEY": "key", "GIVEN": "inherited", "PASSWORD": "hidden"}
+    show = ("sh", "-c", 'echo "<$API_KEY> <$GIVEN>"')
+    given = {"GIVEN": "given"}
+    with ProcessRuntime(small, whole=whole) as runtime:
+        app = runtime.start(Launch("app", show, given, of_system=True, inherits=True))
+        hermetic = runtime.start(Launch("hermetic", show, given, of_system=True))
+        broker = runtime.start(Launch("broker", show, given))
+        told = "dapr-harness: hermetic, so not inherited: API_KEY PASSWORD\n"
+
+        assert "<key> <given>\n" == output_of(app)
+        assert f"{told}<> <given>\n" == output_of(hermetic, 2)
+        assert "<> <given>\n" == output_of(broker)

@@ -176,7 +176,7 @@ def test_no_shape_of_a_resource_is_a_traceback(
 
     with contextlib.suppress(ConfigError):
         resources = read_resources([root])
-        check_resources(resources, ["app"], {})
+        check_resources(resources, ["app"], {}, root)
         for_app(resources, "app")
 
 

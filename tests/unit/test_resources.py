@@ -20,7 +20,7 @@ KAFKA = COMPONENT.replace("value: x", 'value: "${kafka.brokers}"')
 def findings(folder: Path, text: str, **variables: str) -> list[Finding]:
     """What is wrong with one file."""
     project(folder, r__c_yaml=text)
-    return check_resources(read_resources([folder / "r"]), ["app"], variables)
+    return check_resources(read_resources([folder / "r"]), ["app"], variables, folder)
 
 
 def test_a_sound_component_has_no_findings(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_our_own_components_are_sound() -> None:
     """The ones that newcomers copy."""
     apps = ["backend-service", "notification-service", "recurring-task-service"]
     variables = {"STATE_STORE_DSN": "x"}
-    found = check_resources(read_resources([ROOT / "components"]), apps, variables)
+    found = check_resources(read_resources([ROOT / "components"]), apps, variables, ROOT)
 
     assert found == []
 
@@ -107,7 +107,7 @@ metadata: {name: store}
 spec:
   type: secretstores.local.%s
   version: v1
-  metadata: [{name: secretsFile, value: s.json}]
+  metadata: [{name: secretsFile, value: r/s.json}]
 """
 
 
@@ -161,7 +161,9 @@ def test_a_key_that_a_secret_does_not_have_is_an_error(
 ) -> None:
     """A secret of several values; the key is looked for, with a suggestion."""
     project(tmp_path, r__s_json='{"kafka": {"password": "x", "user": "y"}}')
-    store = STORE.replace("value: s.json}", "value: s.json}, {name: multiValued, value: 'true'}")
+    store = STORE.replace(
+        "value: r/s.json}", "value: r/s.json}, {name: multiValued, value: 'true'}"
+    )
     text = SECRET.replace("{name: auth, key: auth}", reference) + "auth: {secretStore: store}\n"
 
     found = findings(tmp_path, text + store % "file")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,10 +105,10 @@ def test_what_is_left_out_has_the_defaults_of_the_cli(tmp_path: Path) -> None:
     [
         ("  resourcesPaths: [own]\n", "common: {resourcesPaths: [shared]}\n", "web/own"),
         ("  resourcesPath: own\n", "common: {resourcesPaths: [shared]}\n", "web/own"),
-        ("", "common: {resourcesPath: shared}\n", "shared"),
+        ("", "common: {resourcesPath: shared}\n", "web/.dapr/resources"),
         ("", "", "web/.dapr/resources"),
     ],
-    ids=["own", "the deprecated spelling", "common", "the folder's"],
+    ids=["own", "the deprecated spelling", "the folder's before common", "the folder's"],
 )
 def test_an_apps_own_resources_come_before_the_common_ones(
     tmp_path: Path, own: str, common: str, expected: str
@@ -119,6 +120,25 @@ def test_an_apps_own_resources_come_before_the_common_ones(
     app = only(tmp_path, small(own, common))
 
     assert (tmp_path / expected,) == app.resources
+
+
+def test_what_is_common_counts_where_an_app_has_nothing(tmp_path: Path) -> None:
+    """Neither a field nor a `.dapr` folder."""
+    project(tmp_path, c_yaml="", shared__x_yaml="")
+
+    app = only(tmp_path, small("", "common: {resourcesPath: shared, configFilePath: c.yaml}\n"))
+
+    assert ((tmp_path / "shared",), tmp_path / "c.yaml") == (app.resources, app.configuration)
+
+
+def test_both_spellings_of_resources_are_read(tmp_path: Path) -> None:
+    """As the CLI adds the deprecated one to the other."""
+    for name in ("web/a", "web/b"):
+        (tmp_path / name).mkdir(parents=True)
+
+    app = only(tmp_path, small("  resourcesPaths: [a]\n  resourcesPath: b\n"))
+
+    assert (tmp_path / "web/a", tmp_path / "web/b") == app.resources
 
 
 def test_paths_may_be_one_text_with_commas(tmp_path: Path) -> None:
@@ -135,10 +155,10 @@ def test_paths_may_be_one_text_with_commas(tmp_path: Path) -> None:
     ("own", "common", "expected"),
     [
         ("  configFilePath: own.yaml\n", "common: {configFilePath: c.yaml}\n", "web/own.yaml"),
-        ("", "common: {configFilePath: c.yaml}\n", "c.yaml"),
+        ("", "common: {configFilePath: c.yaml}\n", "web/.dapr/config.yaml"),
         ("", "", "web/.dapr/config.yaml"),
     ],
-    ids=["own", "common", "the folder's"],
+    ids=["own", "the folder's before common", "the folder's"],
 )
 def test_an_apps_own_configuration_comes_first(
     tmp_path: Path, own: str, common: str, expected: str
@@ -189,6 +209,17 @@ def test_what_has_no_effect_here_is_named(tmp_path: Path) -> None:
     ] == list(ignored)
 
 
+def test_an_unknown_field_is_ignored_and_named(tmp_path: Path) -> None:
+    """The CLI ignores it in silence; a slip of the pen is worth a line."""
+    project(tmp_path, dapr_yaml=small("  appPrt: 80\n", "commn: {}\n"))
+    (tmp_path / "web").mkdir()
+
+    ignored = read_runfile(tmp_path / "dapr.yaml").ignored
+
+    assert ["2: commn", "5: appPrt"] == [line.split("yaml:")[1].split(" is")[0] for line in ignored]
+    assert "did you mean 'appPort'?" in ignored[1]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -196,8 +227,6 @@ def test_what_has_no_effect_here_is_named(tmp_path: Path) -> None:
         ("apps: []\n", r"version None"),
         ("version: 1\napps: []\n", r":2: (.|\n)*at least one app"),
         ("version: 1\napps:\n- appID: x\n", r":3: (.|\n)*without appDirPath"),
-        (small("  appPrt: 80\n"), r":4: .*'appPrt'(.|\n)*did you mean 'appPort'"),
-        (small("", "commn: {}\n"), r":2: .*'commn'(.|\n)*did you mean 'common'"),
         (small("  appPort: eighty\n"), r":4: (.|\n)*a number .*\n.*appPort is 'eighty'"),
         (small("  enableApiLogging: 1\n"), r":4: (.|\n)*true or false"),
         (small("  appPort: true\n"), r":4: (.|\n)*a number"),
@@ -265,3 +294,56 @@ def test_only_what_is_referred_to_comes_along(tmp_path: Path) -> None:
 
     assert "postgres" in topology
     assert "kafka" not in topology
+
+
+THREE = """\
+version: 1
+apps:
+- {appDirPath: ., appID: caller, command: [call]}
+- {appDirPath: ., appID: listener, command: [listen], appPort: 8080}
+- {appDirPath: ., appID: bare}
+- {appDirPath: ., appID: other, command: [listen], appPort: 8081}
+"""
+
+
+def needs_of(folder: Path, **given: Any) -> dict[str, tuple[str, ...]]:
+    """What each app of a file of three apps is started after."""
+    project(folder, dapr_yaml=THREE)
+    nodes = multi_app(folder / "dapr.yaml", **given).nodes
+    return {node.name: node.needs for node in nodes if isinstance(node, App)}
+
+
+def test_apps_that_only_call_start_after_those_that_listen(tmp_path: Path) -> None:
+    """When their sidecars are ready, wherever they stand in the file."""
+    assert {
+        "caller": ("listener-daprd", "other-daprd"),
+        "listener": (),
+        "other": (),
+    } == needs_of(tmp_path)
+
+
+def test_the_order_can_be_given(tmp_path: Path) -> None:
+    """Each of the chain after the one before; the rest as without one."""
+    assert {
+        "caller": ("other-daprd", "other"),
+        "listener": ("caller-daprd", "caller"),
+        "other": (),
+    } == needs_of(tmp_path, order=["other", "caller", "listener"])
+    assert {"caller": (), "listener": ("caller-daprd", "caller"), "other": ()} == needs_of(
+        tmp_path, order=["caller", "listener"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("order", "message"),
+    [
+        (["caler", "other"], r"names 'caler'(.|\n)*the file has (.|\n)*did you mean 'caller'"),
+        (["caller", "other", "caller"], r"names 'caller'(.|\n)*it is there twice"),
+    ],
+)
+def test_an_order_that_cannot_be_kept_is_refused(
+    tmp_path: Path, order: list[str], message: str
+) -> None:
+    """An app that is not there, and one that is there twice."""
+    with pytest.raises(ConfigError, match=message):
+        needs_of(tmp_path, order=order)

@@ -121,3 +121,37 @@ def test_a_claim_names_a_test_that_is_there(claim: dict[str, str]) -> None:
     assert claim["verdict"] in {"ok", "note", "alias", "wrong"}
     for place in claim["where"].split():
         assert re.fullmatch(r"S[0-4]:\d+", place)
+
+
+def test_folders_below_are_looked_into(tmp_path: Path) -> None:
+    """Each on top of what was named; hidden ones, tools' and others' YAML are left out."""
+    wrong = (
+        "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: c}\n"
+        "spec: {type: state.nothing, version: v1}\n"
+    )
+    project(
+        tmp_path,
+        a__resources__c_yaml=wrong,
+        node_modules__c_yaml=wrong,
+        hidden__c_yaml=wrong,
+        dapr__resources__c_yaml=wrong,
+        workflows__ci_yaml="on: push\n",
+    )
+    (tmp_path / "hidden").rename(tmp_path / ".hidden")
+    (tmp_path / "dapr").rename(tmp_path / ".dapr")
+
+    code, found = run_lint(str(tmp_path))
+
+    places = [each["place"].removeprefix(f"{tmp_path}/") for each in found]
+    assert 2 == code
+    assert [".dapr/resources/c.yaml", "a/resources/c.yaml"] == [p.split(":")[0] for p in places]
+
+
+def test_a_folder_without_any_resource_is_an_error(tmp_path: Path) -> None:
+    """A slip in its name would be green for ever."""
+    project(tmp_path, workflows__ci_yaml="on: push\n")
+
+    done = CliRunner().invoke(app, ["lint", str(tmp_path)])
+
+    assert 0 != done.exit_code
+    assert "no resource was found" in f"{done.output}{done.exception}"

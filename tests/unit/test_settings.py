@@ -62,7 +62,7 @@ def test_wrong_toml_is_named(tmp_path: Path) -> None:
         Settings.load(tmp_path, {})
 
 
-def test_processes_inherit_only_a_few_variables(tmp_path: Path) -> None:
+def test_a_hermetic_process_inherits_only_a_few_variables(tmp_path: Path) -> None:
     """A hidden input would make runs differ."""
     settings = Settings.load(tmp_path, {"PATH": "/bin", "SECRET": "x", "DAPR_API_TOKEN": "y"})
 

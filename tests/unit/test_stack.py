@@ -323,3 +323,83 @@ def test_what_fails_while_a_failed_start_is_closed_does_not_hide_its_cause(tmp_p
 
 def _raise(name: str, grace: float | None = None) -> None:
     raise TeardownError(f"{name} survived")
+
+
+def test_a_node_that_may_end_releases_what_waits_for_it(tmp_path: Path) -> None:
+    """It has done its work before it was ready: no failure, and its sidecar waits no longer."""
+    stack, made = stack_of(
+        tmp_path,
+        Fake("job", rungs=NEVER, may_end=True, of_system=True),
+        Fake("job-daprd", rungs=(ScriptedCheck("app", after=None, waits_for="job"),)),
+        Fake("after", needs=("job-daprd",)),
+        scripts={"job": Script(exit_code=0)},
+    )
+
+    with stack:
+        stack.check_alive()
+        assert "started after" in made[0].events
+
+
+def test_a_node_that_may_end_must_end_well(tmp_path: Path) -> None:
+    """Another code than 0 is a failure."""
+    job = Fake("job", rungs=NEVER, may_end=True, of_system=True)
+    stack, _ = stack_of(tmp_path, job, scripts={"job": Script(exit_code=3)})
+
+    with pytest.raises(AppFailed, match="job exited with code 3"):
+        stack.start()
+
+
+@pytest.mark.parametrize(
+    ("script", "warnings"),
+    [
+        (Script(exit_code=3), 0),
+        (Script(refuse="no such file"), 1),
+        (Script(), 1),
+    ],
+    ids=["it ends", "it cannot be started", "it is never ready"],
+)
+def test_the_others_go_on_without_a_node_that_is_not_required(
+    tmp_path: Path, script: Script, warnings: int
+) -> None:
+    """Its sidecar is not held against it, and what waits for both is started; told once."""
+    stack, made = stack_of(
+        tmp_path,
+        Fake("app", rungs=NEVER, required=False, of_system=True),
+        Fake("app-daprd", rungs=(ScriptedCheck("app", after=None, waits_for="app"), *NEVER)),
+        Fake("after", needs=("app-daprd",)),
+        scripts={"app": script},
+        ready_timeout=0.2,
+    )
+
+    with stack:
+        stack.check_alive()
+        told = [entry.node for entry in stack.journal if entry.kind == "node.warned"]
+
+    assert "started after" in made[0].events
+    assert ["app"] * warnings == told
+
+
+def test_a_sidecar_must_reach_what_it_can_reach_without_its_app(tmp_path: Path) -> None:
+    """A rung below that of the app is its own, whatever the app is."""
+    stack, _ = stack_of(
+        tmp_path,
+        Fake("app", required=False, of_system=True),
+        Fake("app-daprd", rungs=(*NEVER, ScriptedCheck("app", waits_for="app"))),
+        ready_timeout=0.2,
+    )
+
+    with pytest.raises(NotReady, match="app-daprd did not reach the rung 'never'"):
+        stack.start()
+
+
+def test_the_death_of_a_sidecar_is_a_failure_also_without_its_app(tmp_path: Path) -> None:
+    """Only the app is not required."""
+    stack, _ = stack_of(
+        tmp_path,
+        Fake("app", rungs=NEVER, required=False, of_system=True),
+        Fake("app-daprd", rungs=(ScriptedCheck("app", after=None, waits_for="app"),)),
+        scripts={"app-daprd": Script(exit_code=1, output="component refused\n")},
+    )
+
+    with pytest.raises(InstanceDied, match=r"app-daprd exited with code 1(.|\n)*component refused"):
+        stack.start()

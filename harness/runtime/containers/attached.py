@@ -35,6 +35,7 @@ class AttachedRuntime(Closing):
     name = "attached"
     borrowed = True
     gateway = "host-gateway"
+    inherited: Mapping[str, str] = {}
 
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
         self._watch = Watch(environment)

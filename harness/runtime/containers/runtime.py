@@ -44,22 +44,27 @@ class ContainerRuntime(Closing):
         environment: the variables that every process on the host inherits.
         reference: the image's reference for what a launch names.
         user: the account that an image must run as, "" for its own.
+        whole: what a launch with ``inherits`` inherits on the host. No container inherits
+            anything: what this machine has in its environment means nothing to an image.
     """
 
     name = "containers"
     borrowed = False
+    inherited: Mapping[str, str] = {}
 
     def __init__(
         self,
         environment: Mapping[str, str],
         reference: Callable[[str | Build], str],
         user: Callable[[str | Build], str] = lambda _: "",
+        *,
+        whole: Mapping[str, str] | None = None,
     ) -> None:
         self._reference = reference
         self._user = user
         self._helpers = ThreadPoolExecutor(4, thread_name_prefix="pod")
         self._holders: dict[str, Future[str]] = {}
-        self._watch = Watch(environment)
+        self._watch = Watch(environment, whole)
         try:
             self._open()
         except BaseException:

@@ -26,20 +26,23 @@ class Watch(Closing):
 
     Args:
         environment: the variables that every process on the host inherits.
+        whole: what a launch with ``inherits`` inherits there instead.
 
     Attributes:
         engine: the engine.
         processes: what runs on the host, and the supervisor.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], whole: Mapping[str, str] | None = None
+    ) -> None:
         self.engine = Engine()
         self._lock = threading.Lock()
         self._instances: dict[str, ContainerInstance] = {}
         self._early: dict[str, tuple[int, str]] = {}
         self._watching = threading.Event()
         self._lost = ""
-        self.processes = ProcessRuntime(environment, self._told)
+        self.processes = ProcessRuntime(environment, self._told, whole=whole)
 
     def log(self, name: str) -> Path:
         """The log file of a node."""

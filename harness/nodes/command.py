@@ -1,0 +1,70 @@
+"""A command of the user's, and the port on which it listens."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.deadline import Check, Observation
+from harness.endpoint import LOOPBACK, Endpoint
+from harness.errors import AppFailed
+from harness.launch import Build
+from harness.ready.http import HttpCheck
+from harness.ready.tcp import TcpCheck
+from harness.topology import HOST, Book, Node
+
+
+def command_line(words: Sequence[str], listen: Endpoint | None, *, inside: bool) -> tuple[str, ...]:
+    """The words with ``{port}`` and ``{host}`` filled, and the interpreter of where it runs."""
+    values = {"{port}": str(listen.port), "{host}": listen.host} if listen else {}
+    if inside:
+        # This machine's interpreter is not in the image; the image's own is.
+        values[sys.executable] = "python3"
+    return tuple(_filled(word, values) for word in words)
+
+
+def build_of(root: Path, cwd: Path, requirements: Path | None, extra: tuple[str, ...]) -> Build:
+    """The image of a program: its folder, and what pip installs."""
+    listed = None if requirements is None else root / requirements
+    return Build((root / cwd).resolve(), listed, extra)
+
+
+def port_checks(node: Node, book: Book, health: str | None) -> Sequence[Check]:
+    """Its port accepts; its health path answers."""
+    endpoint = book.endpoint(node.name)
+    paths = (HttpCheck(f"{endpoint.http}{health}", "health"),) if health else ()
+    elsewhere = node.on_host and endpoint.host != LOOPBACK
+    port = HostPortCheck(endpoint) if elsewhere else TcpCheck(endpoint)
+    forwarded = book.inside(node.name)
+    return (replace(port, forwarded=True) if forwarded else port, *paths)
+
+
+def port_exports(name: str, book: Book, viewer: str = HOST) -> Mapping[str, str]:
+    """``host``, ``port`` and ``url``."""
+    endpoint = book.endpoint(name, viewer=viewer)
+    return {"host": endpoint.host, "port": str(endpoint.port), "url": endpoint.http}
+
+
+def _filled(word: str, values: Mapping[str, str]) -> str:
+    for mark, value in values.items():
+        word = word.replace(mark, value)
+    return word
+
+
+@dataclass(frozen=True)
+class HostPortCheck(TcpCheck):
+    """The app accepts on the address where its sidecar, in a container, can reach it."""
+
+    def observe(self) -> Observation:
+        """Connect once; an app that listens on loopback alone will never be reached."""
+        seen = super().observe()
+        own = Endpoint(LOOPBACK, self.endpoint.port)
+        if not seen.ok and TcpCheck(own).observe().ok:
+            raise AppFailed(
+                f"the app on this machine listens on {own} only, where its sidecar cannot reach it",
+                expected=f"an app that listens on {self.endpoint}",
+                hint="bind APP_HOST and APP_PORT, or put {host} and {port} into its command",
+            )
+        return seen

@@ -1,0 +1,138 @@
+"""A program of the system under test that has no sidecar."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.deadline import Check
+from harness.errors import ConfigError
+from harness.launch import Build, Launch
+from harness.nodes.base import Plain
+from harness.nodes.command import build_of, command_line, port_checks, port_exports
+from harness.placeholders import placeholders
+from harness.topology import HOST, Book
+
+
+@dataclass(frozen=True, init=False)
+class Process(Plain):
+    """A process without a sidecar: a stand-in for a service of others, a web server, a worker.
+
+    It listens when its command has a ``{port}`` or it is given a fixed one, and finds ``APP_HOST``
+    and ``APP_PORT`` in its environment then. Others refer to it as ``${name.url}``,
+    ``${name.host}`` and ``${name.port}``.
+
+    Args:
+        name: the node's name.
+        command: any command line; ``{port}`` and ``{host}`` stand for where to listen.
+        env: variables; ``${postgres.dsn}`` and the like are filled, and make that node a need.
+        cwd: the working folder, relative to the project's root.
+        needs: nodes that must be ready before it is started.
+        health: a path that answers 2xx when it is ready; its port suffices when None.
+        port: a fixed port.
+        requirements: what pip installs into its image, a file relative to the project's root.
+        image: a ready image to use instead of one built from ``cwd``.
+        on_host: run it on the machine itself also when the rest runs in containers.
+        may_end: whether ending with code 0 is what it is for.
+        hermetic: inherit PATH, HOME, TMPDIR and the locale only.
+    """
+
+    tools = ("app",)
+
+    name: str
+    command: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: Path
+    needs: tuple[str, ...]
+    health: str | None
+    port: int | None
+    requirements: Path | None
+    image: str
+    on_host: bool
+    may_end: bool
+    hermetic: bool
+
+    def __init__(
+        self,
+        name: str,
+        command: str | Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | Path = ".",
+        needs: Sequence[str] = (),
+        health: str | None = None,
+        port: int | None = None,
+        requirements: str | Path | None = None,
+        image: str = "",
+        on_host: bool = False,
+        may_end: bool = False,
+        hermetic: bool = False,
+    ) -> None:
+        words = shlex.split(command) if isinstance(command, str) else list(command)
+        if not words:
+            raise ConfigError(f"process {name!r} has no command", expected="a command line")
+        values = dict(env or {})
+        used = {node for text in values.values() for node, _ in placeholders(text)}
+        given = {
+            "name": name,
+            "command": tuple(words),
+            "env": values,
+            "cwd": Path(cwd),
+            "needs": tuple(dict.fromkeys([*needs, *sorted(used)])),
+            "health": health,
+            "port": port,
+            "requirements": None if requirements is None else Path(requirements),
+            "image": image,
+            "on_host": on_host,
+            "may_end": may_end,
+            "hermetic": hermetic,
+        }
+        for field, value in given.items():
+            object.__setattr__(self, field, value)
+        if health and not self.listens:
+            raise ConfigError(
+                f"process {name!r} has a health path and no port",
+                hint="put {port} into its command, or give it port=",
+            )
+
+    @property
+    def listens(self) -> bool:
+        """Whether it has a port."""
+        return self.port is not None or any("{port}" in word for word in self.command)
+
+    def build(self, root: Path) -> Build | None:
+        """The image to build for a container, None when there is a ready one."""
+        return None if self.image else build_of(root, self.cwd, self.requirements, ())
+
+    def plan(self, book: Book) -> Launch:
+        """The command with its environment."""
+        inside = book.inside(self.name)
+        listen = book.listen(self.name, wanted=self.port) if self.listens else None
+        where = f"env of process {self.name!r}"
+        return Launch(
+            name=self.name,
+            argv=command_line(self.command, listen, inside=inside),
+            env={
+                "PYTHONUNBUFFERED": "1",
+                **({"APP_HOST": listen.host, "APP_PORT": str(listen.port)} if listen else {}),
+                **{key: book.fill(value, where, self.name) for key, value in self.env.items()},
+            },
+            cwd=None if inside else (book.root / self.cwd).resolve(),
+            ports=(listen.port,) if listen else (),
+            grace=3.0,
+            of_system=True,
+            image=self.build(book.root) or self.image,
+            on_host=self.on_host,
+            may_end=self.may_end,
+            inherits=not self.hermetic,
+        )
+
+    def checks(self, book: Book) -> Sequence[Check]:
+        """Its port accepts; its health path answers. Being alive is enough for one without."""
+        return port_checks(self, book, self.health) if self.listens else ()
+
+    def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
+        """``host``, ``port`` and ``url``; nothing when it does not listen."""
+        return port_exports(self.name, book, viewer) if self.listens else {}
