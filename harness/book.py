@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 
 from harness.dapr.lint import check_resources, require_sound
@@ -31,6 +31,9 @@ class StackBook:
         folder: the run's folder.
         reserve: holds a port; takes a wanted number or None.
         gateway: the machine's address as containers see it; None where nodes are processes.
+
+    Attributes:
+        strict: whether warnings about resources are errors.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class StackBook:
         *,
         gateway: str | None = None,
     ) -> None:
+        self.strict = False
         self.topology = topology
         self.tools = tools
         self.root = root
@@ -186,11 +190,41 @@ class StackBook:
 
         return [self._rooted(each.filled(fill_in), viewer) for each in allowed]
 
+    def pubsub(self, name: str, viewer: str) -> Sequence[DaprResource]:
+        """A pub/sub component and the secret stores beside it, whoever they are scoped to.
+
+        Raises:
+            ConfigError: there is no such component.
+        """
+
+        def fill_in(text: str, where: str) -> str:
+            return self.fill(text, where, viewer)
+
+        known = self.pubsubs()
+        chosen = next((each for each in known if each.name == name), None)
+        if chosen is None:
+            names = [each.name for each in known]
+            hint = did_you_mean(name, names)
+            raise ConfigError(f"there is no pub/sub component {name!r}", hint=hint)
+        beside = next(each for each in map(self._checked, self._sets()) if chosen in each)
+        stores = [each for each in beside if each.type.startswith("secretstores.")]
+        return [self._rooted(each.filled(fill_in), viewer) for each in (chosen, *stores)]
+
+    def pubsubs(self) -> Sequence[DaprResource]:
+        """Every pub/sub component, whoever may use it, as its file says it."""
+        found = [each for folders in self._sets() for each in self._checked(folders)]
+        return [each for each in found if each.type.startswith("pubsub.")]
+
+    def _sets(self) -> Iterable[tuple[Path, ...]]:
+        """The folders of the topology, and those of sidecars with folders of their own."""
+        own = [getattr(node, "resources", None) or () for node in self.topology.nodes]
+        return dict.fromkeys([self.topology.resources, *own])
+
     def components(self, kind: str) -> Sequence[DaprResource]:
         """Every component of a type, whoever may use it, as its file says it."""
-        own = [getattr(node, "resources", None) or () for node in self.topology.nodes]
-        sets = dict.fromkeys([self.topology.resources, *own])
-        return [each for folders in sets for each in self._checked(folders) if each.type == kind]
+        return [
+            each for folders in self._sets() for each in self._checked(folders) if each.type == kind
+        ]
 
     def _checked(
         self, folders: tuple[Path, ...], files: tuple[Path, ...] = ()
@@ -199,7 +233,8 @@ class StackBook:
             if (folders, files) not in self._resources:
                 found = read_resources([self.root / path for path in folders])
                 found += [each for file in files for each in read_file(self.root / file)]
-                require_sound(check_resources(found, self._app_ids(), self.variables()))
+                checked = check_resources(found, self._app_ids(), self.variables())
+                require_sound(checked, strict=self.strict)
                 self._resources[folders, files] = found
             return self._resources[folders, files]
 

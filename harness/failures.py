@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from harness.causes import cause_of, refused_hint
 from harness.deadline import Check, Deadline, Observation
 from harness.errors import (
     AppFailed,
@@ -30,11 +31,12 @@ def death(launch: Launch, instance: Instance) -> HarnessError | SystemFailure:
     if _IN_USE.search(tail):
         return PortTaken(f"{launch.name} {how}: a port of it was taken", last=tail)
     kind = AppFailed if launch.of_system else InstanceDied
+    cause = cause_of(tail)
     return kind(
-        f"{launch.name} {how} while the stack needed it",
+        f"{launch.name} {how} while the stack needed it" + (f": {cause}" if cause else ""),
         expected="a process that keeps running",
         last=tail or "it wrote nothing",
-        hint=f"its command line: {' '.join(launch.argv[:4])} ...",
+        hint=refused_hint(tail) or f"its command line: {' '.join(launch.argv[:4])} ...",
     )
 
 

@@ -39,6 +39,7 @@ def topology_of(
     inbox: bool = False,
     tokens: bool = False,
     needed_only: bool = False,
+    beside: Sequence[Node] = (),
 ) -> Topology:
     """The apps of a run file that has been read.
 
@@ -51,14 +52,18 @@ def topology_of(
         inbox: put a recording proxy between each sidecar and its app.
         tokens: have sidecars and apps ask for tokens.
         needed_only: leave out those of the nodes that the file and its resources do not refer to.
+        beside: nodes that come along in any case, and that every sidecar waits for; they take the
+            place of others of the same name.
 
     Raises:
         ConfigError: two apps have one app-id.
     """
     _require_unique(file)
-    kept = list(_referred(file, nodes)) if needed_only else nodes
-    apps = (node for app in file.apps for node in _nodes(app, inbox=inbox, tokens=tokens))
-    return Topology(*kept, *apps)
+    first = tuple(node.name for node in beside)
+    others = [node for node in nodes if node.name not in first]
+    kept = list(_referred(file, others)) if needed_only else others
+    apps = (node for app in file.apps for node in _nodes(app, first, inbox=inbox, tokens=tokens))
+    return Topology(*beside, *kept, *apps)
 
 
 def _require_unique(file: RunFile) -> None:
@@ -72,7 +77,7 @@ def _require_unique(file: RunFile) -> None:
             )
 
 
-def _nodes(app: RunApp, *, inbox: bool, tokens: bool) -> Iterator[Node]:
+def _nodes(app: RunApp, first: tuple[str, ...], *, inbox: bool, tokens: bool) -> Iterator[Node]:
     listens = app.port is not None
     watched = inbox and listens and bool(app.command)
     if app.command:
@@ -91,6 +96,7 @@ def _nodes(app: RunApp, *, inbox: bool, tokens: bool) -> Iterator[Node]:
     yield Sidecar(
         app.app_id,
         f"{app.app_id}-inbox" if watched else heard_at,
+        needs=(*Sidecar.needs, *first),
         env=app.env,
         flags=app.flags,
         token=tokens,

@@ -34,10 +34,10 @@ def lint(
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Find what daprd would refuse, or ignore in silence; exit code 2 if there is something."""
+    settings = Settings.load()
     if paths:
         chosen, apps = paths, app
     else:
-        settings = Settings.load()
         topology = load_topology(settings)
         chosen = [settings.root / each for each in topology.resources]
         names = {node.name for node in topology.nodes}
@@ -54,7 +54,7 @@ def lint(
     errors = sum(each.severity == "error" for each in found)
     told = f"{resources} resources: {errors} errors, {len(found) - errors} warnings"
     err.print(told, highlight=False)
-    if errors or (strict and found):
+    if errors or (found and (strict or settings.strict)):
         raise typer.Exit(2)
 
 

@@ -27,6 +27,7 @@ from harness.runfile import RunFile, read_runfile
 from harness.runtime.base import State
 from harness.settings import Settings
 from harness.stack import Stack
+from harness.standard_services import brought_along, chosen
 from harness.topology import Node
 
 EVERYTHING = sys.maxsize
@@ -42,6 +43,15 @@ def run(
         str | None,
         typer.Option(help="module:attribute: where brokers and databases are taken from."),
     ] = None,
+    beside: Annotated[
+        str,
+        typer.Option(
+            "--with",
+            metavar="NAME[,NAME]",
+            help="Services that the apps expect at their usual ports of localhost: redis, kafka, "
+            "postgres, zipkin. One that runs there already is used.",
+        ),
+    ] = "",
     offline: Annotated[
         bool | None, typer.Option("--offline", help="Never use the network.")
     ] = None,
@@ -53,11 +63,12 @@ def run(
     settings = Settings.load(topology=topology, runtime="processes", offline=offline)
     described = read_runfile(file)
     for line in described.ignored:
-        err.print(line, soft_wrap=True, markup=False)
+        _say(line)
+    along = list(brought_along(chosen(beside), _say))
     registry = opened(settings)
     registry.require_free(name)
     climbing = Climbing()
-    made = topology_of(described, *_infrastructure(settings), needed_only=True)
+    made = topology_of(described, *_infrastructure(settings), needed_only=True, beside=along)
     stack = running(made, settings, progress=Steps(), watch=climbing)
     with registry.starting(name), ExitStack() as cleanup:
         cleanup.callback(stack.close)
@@ -73,6 +84,10 @@ def run(
         failed = _watch(stack, described)
     if failed:
         raise typer.Exit(1)
+
+
+def _say(line: str) -> None:
+    err.print(line, soft_wrap=True, markup=False)
 
 
 def _infrastructure(settings: Settings) -> Iterator[Node]:

@@ -26,6 +26,14 @@ KINDS = (
 )
 
 
+API_VERSIONS = {
+    "Component": ("dapr.io/v1alpha1",),
+    "Configuration": ("dapr.io/v1alpha1",),
+    "Resiliency": ("dapr.io/v1alpha1",),
+    "Subscription": ("dapr.io/v1alpha1", "dapr.io/v2alpha1"),
+}
+
+
 @dataclass(frozen=True)
 class DaprResource:
     """One document of a resource file.
@@ -68,6 +76,13 @@ class DaprResource:
     def scopes(self) -> tuple[str, ...]:
         """The app-ids it is for; empty means all."""
         return tuple(str(each) for each in sequence(self.body.get("scopes")))
+
+    @property
+    def is_read(self) -> bool:
+        """Whether daprd reads it: a kind and an apiVersion that it knows; it ignores the rest."""
+        version = str(self.body.get("apiVersion", ""))
+        known = API_VERSIONS.get(self.kind)
+        return version in known if known else self.kind in KINDS and version.startswith("dapr.io/")
 
     @property
     def text(self) -> str:
@@ -151,12 +166,12 @@ def replaced(earlier: Sequence[DaprResource], later: Sequence[DaprResource]) -> 
 
 
 def for_app(resources: Sequence[DaprResource], app_id: str) -> list[DaprResource]:
-    """What one sidecar may load.
+    """What one sidecar may load: no document that daprd would ignore.
 
     Raises:
         ConfigError: two resources of one kind and name are among them, which daprd refuses.
     """
-    allowed = [each for each in resources if each.allows(app_id)]
+    allowed = [each for each in resources if each.is_read and each.allows(app_id)]
     seen: dict[tuple[str, str], DaprResource] = {}
     for each in allowed:
         first = seen.setdefault((each.kind, each.name), each)
@@ -173,11 +188,15 @@ def read_file(file: Path) -> Iterator[DaprResource]:
     """Every resource of one file.
 
     Raises:
-        ConfigError: it cannot be read, or is not valid YAML; with the line.
+        ConfigError: it cannot be read, or is not valid YAML and speaks of Dapr; with the line.
     """
     try:
         documents = list(_documents(file))
     except yaml.MarkedYAMLError as error:
+        if "dapr.io/" not in read_text(file):
+            # A chart's template, for one: daprd passes over it.
+            yield DaprResource(file, 1, {})
+            return
         mark = error.problem_mark or error.context_mark
         place = f"{file}:{mark.line + 1}" if mark else str(file)
         raise ConfigError(
@@ -189,9 +208,8 @@ def read_file(file: Path) -> Iterator[DaprResource]:
         line = node.start_mark.line + 1
         if body is None:
             continue
-        if not isinstance(body, dict):
-            raise ConfigError(f"{file}:{line}: a resource is a mapping, not {type(body).__name__}")
-        yield DaprResource(file, line, body, dict(_lines(node, "")))
+        found = body if isinstance(body, dict) else {}
+        yield DaprResource(file, line, found, dict(_lines(node, "")))
 
 
 def _documents(file: Path) -> Iterator[tuple[yaml.Node, Any]]:
