@@ -137,13 +137,19 @@ class Attempt:
     def _climb_alone(self, node: Node, instance: Instance, launch: Launch) -> None:
         def guard() -> None:
             if instance.state is State.EXITED:
-                raise death(launch, instance)
+                raise death(launch, instance, self.book.secrets())
 
         deadline = Deadline(self._settings.ready_timeout)
-        for check in node.checks(self.book):
-            seen = poll(check.observe, deadline, guard=guard)
-            if not seen.ok:
-                raise not_ready(launch, check, seen, deadline, instance)
+        rungs = iter(node.checks(self.book))
+        try:
+            for check in rungs:
+                seen = poll(check.observe, deadline, guard=guard)
+                if not seen.ok:
+                    look = (check, seen)
+                    raise not_ready(launch, look, deadline, instance, self.book.secrets())
+        finally:
+            if isinstance(rungs, Generator):
+                rungs.close()
 
     def climb(self, node: Node, instance: Instance) -> None:
         """Wait for each rung of a node, and let it provide what others expect of it."""
