@@ -12,7 +12,7 @@ import typer
 from harness.cli.console import err, out, print_json
 from harness.dapr.finding import Finding
 from harness.dapr.lint import check_resources
-from harness.dapr.resources import DaprResource, read_file, replaced, resource_files
+from harness.dapr.resources import DaprResource, read_found, replaced, resource_files
 from harness.errors import ConfigError
 from harness.loading import load_topology
 from harness.settings import Settings
@@ -66,7 +66,7 @@ def _findings(paths: list[Path], apps: list[str] | None) -> tuple[list[Finding],
         own: list[DaprResource] = []
         for file in _files(path):
             try:
-                own += read_file(file)
+                own += read_found(file)
             except ConfigError as error:
                 place, _, message = error.subject.rpartition(": ")
                 found.append(Finding(place or str(file), f"{message}: {error.last}".rstrip(": ")))

@@ -154,7 +154,7 @@ def read_resources(folders: Sequence[Path]) -> list[DaprResource]:
                 f"the resources folder {folder} does not exist",
                 hint="fix `resources=` of the topology; relative paths start at the project's root",
             )
-        own = [resource for file in resource_files(folder) for resource in read_file(file)]
+        own = [resource for file in resource_files(folder) for resource in read_found(file)]
         found = [*replaced(found, own), *own]
     return found
 
@@ -184,19 +184,32 @@ def for_app(resources: Sequence[DaprResource], app_id: str) -> list[DaprResource
     return allowed
 
 
-def read_file(file: Path) -> Iterator[DaprResource]:
-    """Every resource of one file.
+def read_found(file: Path) -> list[DaprResource]:
+    """Every resource of a file that lies in a folder of resources.
+
+    One that does not speak of Dapr may be whatever it is, a chart's template for one: daprd passes
+    over it, and here it is a document without a kind.
 
     Raises:
         ConfigError: it cannot be read, or is not valid YAML and speaks of Dapr; with the line.
     """
     try:
+        return list(read_file(file))
+    except ConfigError:
+        if "dapr.io/" in read_text(file):
+            raise
+        return [DaprResource(file, 1, {})]
+
+
+def read_file(file: Path) -> Iterator[DaprResource]:
+    """Every resource of one file.
+
+    Raises:
+        ConfigError: it cannot be read, or is not valid YAML; with the line.
+    """
+    try:
         documents = list(_documents(file))
     except yaml.MarkedYAMLError as error:
-        if "dapr.io/" not in read_text(file):
-            # A chart's template, for one: daprd passes over it.
-            yield DaprResource(file, 1, {})
-            return
         mark = error.problem_mark or error.context_mark
         place = f"{file}:{mark.line + 1}" if mark else str(file)
         raise ConfigError(
@@ -208,8 +221,9 @@ def read_file(file: Path) -> Iterator[DaprResource]:
         line = node.start_mark.line + 1
         if body is None:
             continue
-        found = body if isinstance(body, dict) else {}
-        yield DaprResource(file, line, found, dict(_lines(node, "")))
+        if not isinstance(body, dict):
+            raise ConfigError(f"{file}:{line}: a resource is a mapping, not {type(body).__name__}")
+        yield DaprResource(file, line, body, dict(_lines(node, "")))
 
 
 def _documents(file: Path) -> Iterator[tuple[yaml.Node, Any]]:
