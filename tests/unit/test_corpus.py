@@ -18,15 +18,33 @@ UP = "2 apps are up after 1.20 s; Ctrl-C stops all\n"
         (0, UP, False, "unmodified", ""),
         (130, f"hello\n{UP}== APP == done\n", False, "unmodified", ""),
         (0, UP, True, "addresses changed", ""),
-        (0, "1 of 2 apps are up after 1.20 s\n", False, "not up in time", "1 of 2 apps are up after"),
+        (
+            0,
+            "1 of 2 apps are up after 1.20 s\n",
+            False,
+            "not up in time",
+            "1 of 2 apps are up after",
+        ),
         (130, "starting\nwaiting\n", False, "not up in time", "waiting"),
-        (1, f"{UP}shop exited with code 3 while\n", False, "an app failed", "shop exited with code 3 while"),
-        (0, f"{UP}shop was killed by signal 9\n", False, "an app failed", "shop was killed by signal 9"),
+        (
+            1,
+            f"{UP}shop exited with code 3 while\n",
+            False,
+            "an app failed",
+            "shop exited with code 3 while",
+        ),
+        (
+            0,
+            f"{UP}shop was killed by signal 9\n",
+            False,
+            "an app failed",
+            "shop was killed by signal 9",
+        ),
         (0, f"{UP}shop exited with code 0\n", False, "unmodified", ""),
         (2, "error: a.yaml:3: is no port\n", False, "refused", "error: a.yaml:3: is no port"),
         (4, "nothing\nError: broken\n", False, "an app failed", "Error: broken"),
     ],
-)  # fmt: skip
+)
 def test_a_run_is_judged_by_its_end_and_by_what_it_said(
     code: int, said: str, changed: bool, verdict: str, why: str
 ) -> None:
