@@ -62,7 +62,7 @@ class ProcessRuntime(Closing):
         path = environment.get("PATH", os.defpath)
         own = {"PATH": path_without_our_tools(path, self.folder / "path")}
         self._environment = {**environment, **own}
-        self.inherited = {**(environment if whole is None else whole), **own}
+        self._inherited = {**(environment if whole is None else whole), **own}
         try:
             self._control = Control(self.folder, self._exited, self._lost, told)
             give_run_folder(self.folder, self._control.pid)
@@ -128,7 +128,7 @@ class ProcessRuntime(Closing):
             "spawn",
             name=launch.name,
             argv=[program, *launch.argv[1:]],
-            env={**(self.inherited if launch.inherits else self._environment), **launch.env},
+            env={**(self._inherited if launch.inherits else self._environment), **launch.env},
             cwd=str(launch.cwd or folder),
             log=str(instance.log),
             ports=list(launch.ports),
@@ -142,6 +142,11 @@ class ProcessRuntime(Closing):
             code = self._early.pop(answer["pid"], None)
         if code is not None:
             instance.ended(code)
+
+    @property
+    def inherited(self) -> Mapping[str, str]:
+        """What a process that is not hermetic inherits."""
+        return self._inherited
 
     @property
     def owner(self) -> int:
@@ -187,7 +192,7 @@ class ProcessRuntime(Closing):
 
     def _tell_what_is_left_out(self, launch: Launch) -> None:
         """The names, and never the values, at the head of its log."""
-        missing = sorted({*self.inherited} - {*self._environment} - {*launch.env})
+        missing = sorted({*self._inherited} - {*self._environment} - {*launch.env})
         if missing:
             with open_private(self.log(launch.name), "a", encoding="utf-8") as log:
                 log.write(f"dapr-harness: hermetic, so not inherited: {' '.join(missing)}\n")
