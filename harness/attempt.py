@@ -56,7 +56,6 @@ class Attempt:
     Attributes:
         instances: what was started, by the node's name.
         book: what the stack knows, once prepared.
-        abandoned: nodes that are not required, and were not started or not ready in time.
     """
 
     def __init__(
@@ -73,7 +72,8 @@ class Attempt:
         self._needs: dict[str, set[str]] = {}
         self._failures: list[BaseException] = []
         self._awaited: dict[str, set[str]] = {}
-        self.abandoned: set[str] = set()
+        # Nodes that are not required, and were not started or not ready in time.
+        self._abandoned: set[str] = set()
         self._abort = threading.Event()
         self._done = threading.Condition()
         self._left = 0
@@ -210,7 +210,7 @@ class Attempt:
 
     def _is_over(self, name: str) -> bool:
         """Whether a node that may end has, or one that is not required could not be started."""
-        if name in self.abandoned:
+        if name in self._abandoned:
             return True
         instance = self.instances.get(name)
         ended = instance is not None and instance.state is State.EXITED
@@ -252,9 +252,9 @@ class Attempt:
         others = self._awaited.get(name, set()) - {name}
         if all(self._launches[each].required for each in {name, *others}):
             raise error
-        self.abandoned.add(name)
+        self._abandoned.add(name)
         # Told once, of the node that is the reason.
-        if all(self._ready[each].is_set() and each not in self.abandoned for each in others):
+        if all(self._ready[each].is_set() and each not in self._abandoned for each in others):
             self._note("node.warned", name, warning=str(error))
 
     def _await_others(self, node: Node) -> None:

@@ -13,6 +13,7 @@ from harness.endpoint import EVERYWHERE, LOOPBACK, Endpoint
 from harness.errors import ConfigError, did_you_mean
 from harness.placeholders import fill, placeholders
 from harness.provision.authority import Authority, make_authority
+from harness.reading import read_text
 from harness.topology import HOST, NETWORK, Tools, Topology
 
 HOME = PurePosixPath("/harness")
@@ -238,6 +239,6 @@ class StackBook:
             if str(item.get("name")).lower() == "secretsfile":
                 file = secrets_file(resource, start)
                 name = f"secrets/{file.name}"
-                resource.companions[name] = self.fill(file.read_text(), str(file), viewer)
+                resource.companions[name] = self.fill(read_text(file), str(file), viewer)
                 item["value"] = str(self.home(viewer) / name)
         return resource

@@ -54,7 +54,7 @@ class Launch:
         internal: those of the ports that nobody on the host asks for; they are not published.
         volumes: folders that several containers share, by name: where each sees them.
         on_host: runs on the machine itself although others run in containers.
-        may_end: ending with code 0 is no failure: it has done its work.
+        may_end: whether exiting with code 0 is success: the process has done its work.
         required: whether the start of the stack fails with it, and its death ends all waits.
     """
 

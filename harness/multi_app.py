@@ -87,7 +87,7 @@ def _after(file: RunFile, order: Sequence[str]) -> Mapping[str, tuple[str, ...]]
     listening = tuple(f"{app.app_id}-daprd" for app in file.apps if app.port and app.command)
     before = dict(zip(order[1:], order, strict=False))
     found = {app.app_id: () if app.port else listening for app in file.apps}
-    # The order is a chain, and whoever is in it waits for nobody else.
+    # The order is a chain: an app in it waits only for the one before it.
     chain = {app_id: _ready_nodes(file, before.get(app_id)) for app_id in order}
     return {**found, **chain}
 

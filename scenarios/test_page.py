@@ -279,7 +279,7 @@ async def test_nothing_can_be_typed_before_it_is_known_what_is_saved(page: Page)
 async def test_nothing_can_be_typed_before_it_is_known_what_the_next_user_saved(
     page: Page, dapr: AsyncWorld
 ) -> None:
-    """The form is open for one user when the page is told of another."""
+    """The form is enabled for one user when the page switches to another."""
     address = page.get_by_label("Reminders by mail to")
     await expect(address).to_be_enabled(timeout=SOON)
     first = await held(page, "**/contact")

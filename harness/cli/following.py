@@ -41,7 +41,7 @@ class Follower:
         self.failed: set[str] = set()
 
     def hear(self, entry: Entry) -> None:
-        """Note when the stack ends what runs, which is nobody's failure."""
+        """Note when the stack itself stops its nodes, which is not a failure of theirs."""
         if entry.kind in ("start.begun", "stop.begun"):
             self._closing = entry.kind == "stop.begun"
 

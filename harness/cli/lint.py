@@ -53,7 +53,7 @@ def lint(
     for path, below in ((one, each) for one in paths or () for each in _folders_below(one)):
         if below in chosen:
             continue
-        # On top of what was named, as a topology may have it; only what is its own is told.
+        # Read on top of what was named, as in a topology; only its own findings are reported.
         more, _ = _findings([path, below], apps, folder)
         own = [each for each in more if each.place.startswith(f"{below}/")]
         found += [each for each in own if each not in found]

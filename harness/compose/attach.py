@@ -32,13 +32,11 @@ def attached(
     Args:
         topology: what the file was rendered from.
         settings: the project's root, and how long a ladder may take.
-        file: the compose file.
+        file: the compose file, which is there.
 
     Raises:
-        ConfigError: the file is not there, or has drifted from the topology.
+        ConfigError: the file has drifted from the topology.
     """
-    if not file.is_file():
-        raise ConfigError(f"{file} is not there", hint="dapr-harness render compose")
     folder = file.resolve().parent
     Project(topology, settings, folder).require_same()
     known = read_env(folder / SECRETS)

@@ -113,7 +113,9 @@ def without_secrets(text: str, environment: dict[str, str]) -> str:
 
 def healthcheck(node: Node, launch: Launch) -> dict[str, Any] | None:
     """How an engine can see that a service is ready, None where its image has no program for it."""
-    port = launch.ports[0] if launch.ports else 0
+    if not launch.ports:
+        return None
+    port = launch.ports[0]
     dialled = f"bash -c '</dev/tcp/127.0.0.1/{port}'"
     asked = f"exec 3<>/dev/tcp/127.0.0.1/{port}"
     if path := getattr(node, "health", None):
@@ -128,6 +130,6 @@ def healthcheck(node: Node, launch: Launch) -> dict[str, Any] | None:
         # A Python for each look of each service would take a core of a small machine.
         "app": ["CMD", "bash", "-c", asked],
     }
-    if kind not in tests or not launch.ports:
+    if kind not in tests:
         return None
     return {"test": tests[kind], "interval": "2s", "timeout": "3s", "retries": 60}

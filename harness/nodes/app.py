@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +14,16 @@ from harness.endpoint import Endpoint
 from harness.errors import ConfigError
 from harness.launch import Build, Launch
 from harness.nodes.base import Plain
-from harness.nodes.command import build_of, command_line, port_checks, port_exports
+from harness.nodes.command import (
+    build_of,
+    command_line,
+    needs_of,
+    port_checks,
+    port_exports,
+    words_of,
+)
 from harness.nodes.inbox import InboxProxy
 from harness.nodes.sidecar import Sidecar
-from harness.placeholders import placeholders
 from harness.topology import HOST, Book, Node
 
 
@@ -103,7 +108,7 @@ class App(Plain):
         required: bool = True,
         hermetic: bool = False,
     ) -> None:
-        words = shlex.split(command) if isinstance(command, str) else list(command)
+        words = words_of(command)
         if bool(asgi) == bool(words) and not (image and not asgi):
             raise ConfigError(
                 f"app {name!r} must have either asgi= or command=",
@@ -117,14 +122,13 @@ class App(Plain):
                 f"app {name!r}: asgi={asgi!r} names no attribute", expected="module:attribute"
             )
         values = env or {}
-        used = {node for text in values.values() for node, _ in placeholders(text)}
         set_field = object.__setattr__
         set_field(self, "name", name)
         set_field(self, "asgi", asgi)
-        set_field(self, "command", tuple(words))
+        set_field(self, "command", words)
         set_field(self, "env", dict(values))
         set_field(self, "cwd", Path(cwd))
-        set_field(self, "needs", tuple(dict.fromkeys([*needs, *sorted(used)])))
+        set_field(self, "needs", needs_of(needs, values))
         set_field(self, "health", health)
         set_field(self, "port", port)
         set_field(self, "inbox", inbox)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,9 +12,21 @@ from harness.deadline import Check, Observation
 from harness.endpoint import LOOPBACK, Endpoint
 from harness.errors import AppFailed
 from harness.launch import Build
+from harness.placeholders import placeholders
 from harness.ready.http import HttpCheck
 from harness.ready.tcp import TcpCheck
 from harness.topology import HOST, Book, Node
+
+
+def words_of(command: str | Sequence[str]) -> tuple[str, ...]:
+    """A command line as words; a text is split as a shell splits it."""
+    return tuple(shlex.split(command) if isinstance(command, str) else command)
+
+
+def needs_of(needs: Sequence[str], env: Mapping[str, str]) -> tuple[str, ...]:
+    """What was named, then the nodes that variables refer to; each once."""
+    used = {node for text in env.values() for node, _ in placeholders(text)}
+    return tuple(dict.fromkeys([*needs, *sorted(used)]))
 
 
 def command_line(words: Sequence[str], listen: Endpoint | None, *, inside: bool) -> tuple[str, ...]:

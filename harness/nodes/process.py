@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,14 @@ from harness.deadline import Check
 from harness.errors import ConfigError
 from harness.launch import Build, Launch
 from harness.nodes.base import Plain
-from harness.nodes.command import build_of, command_line, port_checks, port_exports
-from harness.placeholders import placeholders
+from harness.nodes.command import (
+    build_of,
+    command_line,
+    needs_of,
+    port_checks,
+    port_exports,
+    words_of,
+)
 from harness.topology import HOST, Book
 
 
@@ -70,17 +75,16 @@ class Process(Plain):
         may_end: bool = False,
         hermetic: bool = False,
     ) -> None:
-        words = shlex.split(command) if isinstance(command, str) else list(command)
+        words = words_of(command)
         if not words:
             raise ConfigError(f"process {name!r} has no command", expected="a command line")
         values = dict(env or {})
-        used = {node for text in values.values() for node, _ in placeholders(text)}
         given = {
             "name": name,
-            "command": tuple(words),
+            "command": words,
             "env": values,
             "cwd": Path(cwd),
-            "needs": tuple(dict.fromkeys([*needs, *sorted(used)])),
+            "needs": needs_of(needs, values),
             "health": health,
             "port": port,
             "requirements": None if requirements is None else Path(requirements),

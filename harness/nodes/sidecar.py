@@ -159,7 +159,7 @@ class Sidecar(Plain):
             # the one of its network.
             env["DAPR_HOST_IP"] = LOOPBACK
             if not self.token:
-                # Inherited, they would have it ask for tokens that nobody here knows.
+                # Inherited ones would make daprd require tokens that its callers do not have.
                 env = {"DAPR_API_TOKEN": "", "APP_API_TOKEN": "", **env}
         if book.topology.mtls:
             env["DAPR_TRUST_ANCHORS"] = book.authority().anchors

@@ -1,1 +1,1 @@
-"""Apps that nobody here wrote: what they do is done here in our own words."""
+"""Apps as users of Dapr write them, rebuilt in our own words."""

@@ -174,7 +174,7 @@ const line = (each) => {
   return row;
 };
 
-// The latest first, each once, whether it was told live or stands in the list.
+// The latest first, each once, whether it was pushed live or read from the list.
 function tell(each) {
   const rows = [...$("news").children];
   if (!rows.some((row) => row.dataset.id === each.event_id)) $("news").prepend(line(each));
@@ -186,7 +186,7 @@ function connect() {
   source.addEventListener("open", () => {
     $("live").textContent = "live";
     $("live").className = "on";
-    // What was made while nobody listened is in the lists: at first, and after each break.
+    // Read what was missed before the connection opened, at first and after each reconnect.
     refresh(readNews);
     refresh(load);
   });
