@@ -32,9 +32,12 @@ class Counter(Actor, Counting, Remindable):
         return total
 
     async def add_later(self, amount: int) -> None:
-        """Add when a reminder fires, once."""
+        """Add when a reminder fires.
+
+        It has no period: daprd 1.18 takes a period of zero as "again at once, without end".
+        """
         moment = timedelta(milliseconds=100)
-        await self.register_reminder("later", str(amount).encode(), moment, timedelta(0))
+        await self.register_reminder(f"add-{amount}", str(amount).encode(), moment)
 
     async def receive_reminder(
         self,
