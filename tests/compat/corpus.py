@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,6 +68,7 @@ def carried_out(
     *,
     seconds: float,
     replaced: Mapping[str, str],
+    options: Sequence[str] = (),
 ) -> Row:
     """Run one run file in a copy of its folder, and end it after that many seconds.
 
@@ -76,12 +77,13 @@ def carried_out(
         name: the run file's path below it.
         seconds: how long it may run once all is up, and how long it may take until then.
         replaced: texts to replace in the YAML files of the copy.
+        options: further options of ``dapr-harness run``.
     """
     with tempfile.TemporaryDirectory(prefix="corpus-") as scratch:
         copy = Path(scratch) / "copy"
         shutil.copytree(folder, copy, symlinks=True)
         changed = _replace(copy, replaced)
-        code, said = _run(copy / name, seconds)
+        code, said = _run(copy / name, seconds, options)
     return judged(name, code, said, changed=changed)
 
 
@@ -100,9 +102,9 @@ def judged(name: str, code: int, said: str, *, changed: bool) -> Row:
     return Row(name, "addresses changed" if changed else "unmodified", "", end)
 
 
-def _run(file: Path, seconds: float) -> tuple[int, str]:
+def _run(file: Path, seconds: float, options: Sequence[str]) -> tuple[int, str]:
     program = Path(sys.executable).with_name("dapr-harness")
-    command = [str(program), "run", "-f", file.name]
+    command = [str(program), "run", "-f", file.name, *options]
     log = file.parent / "corpus.log"
     with log.open("w") as output:
         process = subprocess.Popen(

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from confluent_kafka import ConsumerGroupState as State
 
+from harness.errors import AppFailed
+from harness.ready import kafka
 from harness.ready.kafka import GroupCheck
 
 
@@ -60,3 +62,29 @@ def test_a_topic_that_does_not_exist_yet_is_missing() -> None:
     seen = check(State.STABLE, {("a", 0)}, a=1).observe()
 
     assert (seen.ok, "missing [('b', 0)]" in seen.fact) == (False, True)
+
+
+def test_a_topic_that_stays_missing_fails_the_app_with_the_closest_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its group would never get the partition, so there is nothing to wait for."""
+    made = check(State.STABLE, {("a", 0)}, a=1, bb=1, __consumer_offsets=1)
+    monkeypatch.setattr(kafka, "MISSING", 0.0)
+
+    with pytest.raises(AppFailed, match=r"topic 'b', which does not exist") as raised:
+        made.observe()
+
+    assert "did you mean 'bb'? known: a, bb" in raised.value.hint
+
+
+def test_a_topic_that_appears_in_time_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another app may create it; the time begins anew when it vanishes again."""
+    made = check(State.STABLE, {("a", 0), ("b", 0)}, a=1)
+    made.observe()
+    assert made._missing is not None
+    monkeypatch.setattr(kafka, "MISSING", 0.0)
+
+    made.__dict__["_admin"].list_topics(timeout=1).topics["b"] = SimpleNamespace(partitions={0: 0})
+
+    assert made.observe().ok
+    assert made._missing is None

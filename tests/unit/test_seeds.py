@@ -65,7 +65,7 @@ def test_warnings_fail_when_asked_to(tmp_path: Path) -> None:
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     """Broken YAML is a finding with its line; what is not there is an error of its own."""
-    project(tmp_path, broken_yaml="kind: Component\n  name: x\n")
+    project(tmp_path, broken_yaml="kind: Component\n  name: x\n# of dapr.io/v1alpha1\n")
 
     code, found = run_lint(str(tmp_path))
     missing = CliRunner().invoke(app, ["lint", str(tmp_path / "nothing")])
