@@ -1,4 +1,4 @@
-"""``lint``: Dapr resources against what the pinned Dapr knows."""
+"""``lint``: Dapr resources against what the pinned Dapr, or another version, knows."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.console import err, out, print_json
+from harness.cli.console import Steps, err, out, print_json
 from harness.dapr.finding import Finding
+from harness.dapr.known import Known, known_in, pinned
 from harness.dapr.lint import check_resources
 from harness.dapr.resources import DaprResource, read_file, replaced, resource_files
 from harness.errors import ConfigError
 from harness.loading import load_topology
+from harness.provision.metadata import provide_metadata
+from harness.provision.store import Store
 from harness.settings import Settings
 
 COLOURS = {"error": "red", "warning": "yellow"}
@@ -30,6 +33,10 @@ def lint(
     app: Annotated[
         list[str] | None, typer.Option(help="An app-id that scopes may name; repeatable.")
     ] = None,
+    dapr_version: Annotated[
+        str | None,
+        typer.Option(help="Check against what this version knows; the pinned one if left out."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail as well.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
@@ -42,7 +49,7 @@ def lint(
         chosen = [settings.root / each for each in topology.resources]
         names = {node.name for node in topology.nodes}
         apps = app or sorted(name for name in names if f"{name}-daprd" in names)
-    found, resources = _findings(chosen, apps)
+    found, resources = _findings(chosen, apps, _known(dapr_version))
     if as_json:
         print_json([asdict(each) for each in found])
     for each in [] if as_json else found:
@@ -58,7 +65,7 @@ def lint(
         raise typer.Exit(2)
 
 
-def _findings(paths: list[Path], apps: list[str] | None) -> tuple[list[Finding], int]:
+def _findings(paths: list[Path], apps: list[str] | None, known: Known) -> tuple[list[Finding], int]:
     """Everything that is wrong, by place; and how many resources were read."""
     found: list[Finding] = []
     resources: list[DaprResource] = []
@@ -71,9 +78,16 @@ def _findings(paths: list[Path], apps: list[str] | None) -> tuple[list[Finding],
                 place, _, message = error.subject.rpartition(": ")
                 found.append(Finding(place or str(file), f"{message}: {error.last}".rstrip(": ")))
         resources = [*(replaced(resources, own) if path.is_dir() else resources), *own]
-    found += check_resources(resources, apps, None)
+    found += check_resources(resources, apps, None, known)
     found += _twice(resources)
     return sorted(found, key=_line), len(resources)
+
+
+def _known(version: str | None) -> Known:
+    if version is None:
+        return pinned()
+    settings = Settings.load(dapr_version=version)
+    return known_in(provide_metadata(settings, Store(settings.cache_dir), Steps()))
 
 
 def _files(path: Path) -> list[Path]:

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.console import Climbing, Steps, err, out
+from harness.cli.stacks import DaprVersion
 from harness.cli.state import opened
 from harness.cli.tails import Tail, show
 from harness.deadline import Deadline, ticks
@@ -42,6 +43,7 @@ def run(
         str | None,
         typer.Option(help="module:attribute: where brokers and databases are taken from."),
     ] = None,
+    dapr_version: DaprVersion = None,
     offline: Annotated[
         bool | None, typer.Option("--offline", help="Never use the network.")
     ] = None,
@@ -50,7 +52,9 @@ def run(
 
     What the file or its resources refer to by ${node.key} comes along from the topology.
     """
-    settings = Settings.load(topology=topology, runtime="processes", offline=offline)
+    settings = Settings.load(
+        topology=topology, runtime="processes", offline=offline, dapr_version=dapr_version
+    )
     described = read_runfile(file)
     for line in described.ignored:
         err.print(line, soft_wrap=True, markup=False)
