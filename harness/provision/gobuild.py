@@ -15,7 +15,13 @@ from pathlib import Path
 from harness.errors import Unavailable
 from harness.provision.child import mortal
 from harness.provision.store import require_disk
-from harness.provision.versions import DAPR_BINARIES, DAPR_MODULE_HASHES, GO_FLOOR, parse
+from harness.provision.versions import (
+    DAPR_BINARIES,
+    DAPR_MODULE_HASHES,
+    DAPR_SUBSTITUTES,
+    GO_FLOOR,
+    parse,
+)
 
 MODULE = "github.com/dapr/dapr"
 CONTRIB = "github.com/dapr/components-contrib"
@@ -134,6 +140,10 @@ def _write_module(go: Path, env: Mapping[str, str], work: Path, version: str) ->
     (work / "go.mod").write_text(
         f"module dapr-harness.local/binaries\n\ngo {GO_FLOOR}\n\n"
         f"require {MODULE} v{version}\n\ntool (\n{tools})\n"
+        + "".join(
+            f"\nreplace {path} {old} => {path} {new}\n"
+            for path, old, new in DAPR_SUBSTITUTES.get(version, ())
+        )
     )
     zip_hash, mod_hash = DAPR_MODULE_HASHES.get(version, ("", ""))
     own = f"{MODULE} v{version} {zip_hash}\n{MODULE} v{version}/go.mod {mod_hash}\n"

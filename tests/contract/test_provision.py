@@ -172,7 +172,7 @@ env) echo go1.99.0 ;;
 mod) mkdir -p "$GOMODCACHE/dapr"; echo > "$GOMODCACHE/dapr/go.sum"
      echo "{\\"Dir\\": \\"$GOMODCACHE/dapr\\"}" ;;
 build) while [ "$1" != -o ]; do shift; done
-       mkdir -p "$GOCACHE"; echo "$GOCACHE" > "$2/cache-used"
+       cp go.mod "$2/module-used"; mkdir -p "$GOCACHE"; echo "$GOCACHE" > "$2/cache-used"
        for name in daprd placement scheduler sentry; do echo > "$2/$name"; done ;;
 esac
 """
@@ -207,6 +207,9 @@ def test_versions_that_are_asked_for_lie_side_by_side_and_share_one_build_cache(
     assert not Path(used[0]).exists()
     assert used[1] == used[2] == str(tmp_path / "cache" / "go" / "gocache")
     assert Path(used[1]).is_dir()
+    modules = [(folder / "module-used").read_text() for folder in folders]
+    wanted = "replace github.com/diagridio/go-etcd-cron v0.12.5 => "
+    assert [False, True, True] == [wanted in each for each in modules]
 
 
 def test_offline_with_an_empty_cache_names_the_command(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ metadata:
 - {name: depth, type: number}
 """
 
-SPEC = {name: {} for name in ("type", "version", "metadata", "more")}
+SPEC: dict[str, object] = {name: {} for name in ("type", "version", "metadata", "more")}
 SCHEMA = {
     "type": "object",
     "description": "words",
