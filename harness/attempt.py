@@ -125,7 +125,7 @@ class Attempt:
         def guard() -> None:
             self._guard()
             if instance.exit_expected and instance.state is State.EXITED:
-                raise death(self._launches[node.name], instance)
+                raise death(self._launches[node.name], instance, self.book.secrets())
 
         rungs = iter(checks)
         try:
@@ -151,8 +151,8 @@ class Attempt:
         other = getattr(check, "waits_for", "")
         if other in self._looks and not self._ready[other].is_set():
             name = other
-        check, seen = self._looks[name]
-        return not_ready(self._launches[name], check, seen, deadline, self.instances[name])
+        launch, instance = self._launches[name], self.instances[name]
+        return not_ready(launch, self._looks[name], deadline, instance, self.book.secrets())
 
     def stop_dependents(self) -> None:
         """Stop whatever needs something else, all at once: daprd ends badly without its broker.
@@ -178,7 +178,7 @@ class Attempt:
             if instance.state is State.EXITED and not instance.exit_expected:
                 ended = self._launches[name].may_end and instance.exit_code == 0
                 if not (ended and self._ready[name].is_set()):
-                    raise death(self._launches[name], instance)
+                    raise death(self._launches[name], instance, self.book.secrets())
 
     def _bring_up(self, node: Node) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.deadline import Check, Deadline, Observation
@@ -21,12 +22,21 @@ from harness.runtime.base import Instance
 _IN_USE = re.compile(r"address already in use|EADDRINUSE|Address in use", re.IGNORECASE)
 
 
-def death(launch: Launch, instance: Instance) -> HarnessError | SystemFailure:
+def mask(text: str, secrets: Sequence[str]) -> str:
+    """The text with every known secret replaced."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
+
+
+def death(
+    launch: Launch, instance: Instance, secrets: Sequence[str]
+) -> HarnessError | SystemFailure:
     """What to raise for a process that ended while it was needed."""
     code = instance.exit_code or 0
     how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
     how = f"{how}: {instance.fate}" if instance.fate else how
-    tail = tail_of(instance.log)
+    tail = mask(tail_of(instance.log), secrets)
     if _IN_USE.search(tail):
         return PortTaken(f"{launch.name} {how}: a port of it was taken", last=tail)
     kind = AppFailed if launch.of_system else InstanceDied
@@ -34,19 +44,24 @@ def death(launch: Launch, instance: Instance) -> HarnessError | SystemFailure:
         f"{launch.name} {how} while the stack needed it",
         expected="a process that keeps running",
         last=tail or "it wrote nothing",
-        hint=f"its command line: {' '.join(launch.argv[:4])} ...",
+        hint=mask(f"its command line: {' '.join(launch.argv[:4])} ...", secrets),
     )
 
 
 def not_ready(
-    launch: Launch, check: Check, seen: Observation, deadline: Deadline, instance: Instance
+    launch: Launch,
+    look: tuple[Check, Observation],
+    deadline: Deadline,
+    instance: Instance,
+    secrets: Sequence[str],
 ) -> HarnessError | SystemFailure:
-    """What to raise for a rung that was not reached in time."""
+    """What to raise for a rung that was not reached in time, by the last look at it."""
+    check, seen = look
     kind = AppFailed if launch.of_system else NotReady
     return kind(
         f"{launch.name} did not reach the rung {check.rung!r}",
         expected=(type(check).__doc__ or "").partition("\n")[0],
-        last=f"{seen.fact}\nthe last lines of its log:\n{tail_of(instance.log)}",
+        last=mask(f"{seen.fact}\nthe last lines of its log:\n{tail_of(instance.log)}", secrets),
         budget=deadline.budget,
         hint="look at the log; DAPR_HARNESS_READY_TIMEOUT gives it more time",
     )

@@ -10,7 +10,7 @@ from harness.attempt import Attempt, MakeBook, own_book
 from harness.book import StackBook
 from harness.closing import Closing
 from harness.errors import ConfigError, HarnessError, PortTaken
-from harness.failures import tail_of
+from harness.failures import mask, tail_of
 from harness.journal import Entry, Journal
 from harness.runtime.base import Instance, Runtime
 from harness.settings import Settings
@@ -196,7 +196,8 @@ class Stack(Closing):
         return Attempt(self.topology, self.settings, self.note, self._make_book)
 
     def _tails(self) -> dict[str, str]:
-        return {name: tail_of(each.log, 60) for name, each in self._start.instances.items()}
+        started = self._start.instances.items()
+        return {name: mask(tail_of(each.log, 60), self.book.secrets()) for name, each in started}
 
     def provision(self) -> None:
         """Have every tool before the clock of the start runs; `start` does it if nobody did.

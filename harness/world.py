@@ -22,6 +22,7 @@ from harness.dapr.aclient import AsyncDaprClient
 from harness.dapr.client import DaprClient
 from harness.endpoint import Endpoint
 from harness.errors import ConfigError, did_you_mean
+from harness.failures import mask
 from harness.nodes.receiver import Receiver
 from harness.probe.eventually import aeventually, eventually
 from harness.probe.inbox import Delivery, Inbox, size_of_record
@@ -321,10 +322,3 @@ class AsyncWorld(AsyncClosing):
     def logs(self) -> dict[str, str]:
         """What every node has logged since this world began, secrets masked."""
         return self.sync.logs()
-
-
-def mask(text: str, secrets_known: list[str]) -> str:
-    """The text with every known secret replaced."""
-    for secret in secrets_known:
-        text = text.replace(secret, "***")
-    return text

@@ -19,6 +19,7 @@ from harness.files import write_private
 from harness.images import Images
 from harness.launch import Build
 from harness.provision.images import IMAGES, NAMESPACE, variable
+from harness.reading import read_text
 from harness.rendered import Rendered, text_of
 from harness.settings import Settings
 from harness.topology import Choice, Topology
@@ -109,16 +110,13 @@ def read_env(path: Path) -> dict[str, str]:
     """The variables of a ``.env`` file.
 
     Raises:
-        ConfigError: it is not there.
+        ConfigError: it cannot be read.
     """
     try:
-        rows = path.read_text().splitlines()
-    except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be read",
-            last=str(error),
-            hint="dapr-harness render compose --secrets",
-        ) from None
+        rows = read_text(path).splitlines()
+    except ConfigError as error:
+        error.hint = error.hint or "dapr-harness render compose --secrets"
+        raise
     pairs = (row.split("=", 1) for row in rows if "=" in row and not row.startswith("#"))
     return {name.strip(): value.strip() for name, value in pairs}
 

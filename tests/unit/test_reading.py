@@ -16,6 +16,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from harness import ConfigError, Settings
+from harness.compose.project import read_env
 from harness.dapr.lint import check_resources
 from harness.dapr.resources import for_app, read_file, read_resources
 from harness.loading import load_topology
@@ -57,7 +58,7 @@ def test_what_is_no_file_of_text_is_a_sentence(tmp_path: Path, make: Any, messag
     """Nothing waits for the other end of a pipe, and nothing reads without an end."""
     make(tmp_path / "c.yaml")
 
-    for read in (read_text, lambda path: list(read_file(path))):
+    for read in (read_text, read_env, lambda path: list(read_file(path))):
         with pytest.raises(ConfigError, match=message):
             read(tmp_path / "c.yaml")
     with pytest.raises(ConfigError):

@@ -21,8 +21,9 @@ from harness import (
     TeardownError,
     Topology,
 )
+from harness.launch import Launch
 from harness.runtime.fake import FakeRuntime, Script
-from harness.topology import Node
+from harness.topology import Book, Node
 from harness.world import World
 from tests.support import Fake, ScriptedCheck
 
@@ -212,6 +213,30 @@ def test_what_a_world_shows_of_logs_has_no_secrets(tmp_path: Path) -> None:
             shown = world.logs()
 
     assert {"a": "asked with ***, then *** and ***\n"} == shown
+
+
+class Holder(Fake):
+    """A node that is given a token."""
+
+    def plan(self, book: Book) -> Launch:
+        return Launch(self.name, ("true", book.token("dapr-api")))
+
+
+@pytest.mark.parametrize("code", [None, 3], ids=["not-ready", "exited"])
+def test_the_error_of_a_start_has_no_secrets(
+    tmp_path: Path, code: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither what it quotes of a log and a command line, nor the logs it carries for a report."""
+    monkeypatch.setattr("secrets.token_urlsafe", lambda _: "the-token")
+    script = {"a": Script(exit_code=code, output="asked with the-token\n")}
+    stack, _ = stack_of(tmp_path, Holder("a", rungs=NEVER), scripts=script, ready_timeout=1)
+
+    with pytest.raises((InstanceDied, NotReady)) as caught:
+        stack.start()
+
+    assert "asked with ***" in caught.value.last
+    assert "the-token" not in str(caught.value)
+    assert {"a": "asked with ***"} == caught.value.logs  # type: ignore[attr-defined]  # for a report
 
 
 def exits(stack: Stack, name: str, code: int) -> None:
