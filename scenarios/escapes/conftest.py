@@ -47,7 +47,8 @@ def _judge(
 
 
 def _version(item: pytest.Item) -> str:
-    settings: Settings = item.funcargs["dapr_settings"]  # type: ignore[attr-defined]
+    assert isinstance(item, pytest.Function)
+    settings: Settings = item.funcargs["dapr_settings"]
     return version_in_use(settings)
 
 
