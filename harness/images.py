@@ -80,7 +80,7 @@ class Images:
 
     def path(self, tool: str) -> Path:
         """Where a program lies in its image."""
-        return Path(image(tool).program or tool)
+        return Path(image(tool, self._settings).program or tool)
 
     def version(self, tool: str) -> str:
         """The version in the tag of a tool's image, "" for a digest or a word such as latest."""
@@ -122,7 +122,7 @@ class Images:
 
     def find(self, name: str) -> Found:
         """Where an entry of the table stands."""
-        wanted, entry = chosen(name, self._settings), image(name)
+        wanted, entry = chosen(name, self._settings), image(name, self._settings)
         if wanted:
             here = self.engine.image_id(wanted) is not None
             return Found(name, wanted, "chosen" if here else "missing")
@@ -139,7 +139,7 @@ class Images:
             Unavailable: it cannot be made here.
             LaunchError: a step failed.
         """
-        entry = image(name)
+        entry = image(name, self._settings)
         if not entry.local:
             raise Unavailable(
                 f"the image {name} cannot be built here",

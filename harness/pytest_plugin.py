@@ -5,7 +5,6 @@ Wiring only. Fixtures: ``dapr_topology`` (override it), ``dapr_stack``, ``dapr``
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import time
 from collections.abc import AsyncIterator, Generator, Iterator
@@ -16,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from harness.errors import ConfigError, HarnessError, SystemFailure, Unavailable
+from harness.pytest_options import require_version, runtimes, settings_of, versions
 from harness.pytest_reports import register, section, tell
 from harness.report.folding import folded
 
@@ -40,11 +40,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("dapr", "dapr-harness")
     group.addoption(
         "--dapr-runtime",
-        type=_runtimes,
+        type=runtimes,
         default=[None],
         metavar="NAME[,NAME]",
         help="where the stack runs: auto, processes or containers; the tests run once on each "
         "of several, separated by commas (default: auto)",
+    )
+    group.addoption(
+        "--dapr-version",
+        type=versions,
+        default=[None],
+        metavar="VERSION[,VERSION]",
+        help="the version of Dapr, such as 1.18.2; the tests run once on each of several, "
+        "separated by commas (default: the setting dapr_version)",
     )
     group.addoption(
         "--dapr-attach",
@@ -68,22 +76,40 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     config.stash[FAILED] = False
     config.stash[TIMED] = None
-    if config.getoption("--dapr-attach") and config.getoption("--dapr-runtime") != [None]:
-        raise pytest.UsageError("--dapr-attach uses a stack that runs: leave out --dapr-runtime")
+    config.addinivalue_line(
+        "markers",
+        "dapr_min_version(version): needs that version of Dapr; skipped on an older one",
+    )
+    for option in ("--dapr-runtime", "--dapr-version"):
+        if config.getoption("--dapr-attach") and config.getoption(option) != [None]:
+            raise pytest.UsageError(f"--dapr-attach uses a stack that runs: leave out {option}")
     register(config, lambda line: Lines(config).say(line))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what needs a stack once on each runtime that was asked for."""
-    wanted = metafunc.config.getoption("--dapr-runtime")
-    if "dapr_runtime" in metafunc.fixturenames and len(wanted) > 1:
-        metafunc.parametrize("dapr_runtime", wanted, indirect=True, scope="session")
+    """Run what needs a stack once on each runtime and each version that was asked for."""
+    for fixture in ("dapr_runtime", "dapr_version"):
+        wanted = metafunc.config.getoption(fixture)
+        if fixture in metafunc.fixturenames and len(wanted) > 1:
+            metafunc.parametrize(fixture, wanted, indirect=True, scope="session")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a later Dapr than its stack has."""
+    require_version(item)
 
 
 @pytest.fixture(scope="session")
 def dapr_runtime(request: pytest.FixtureRequest) -> str | None:
     """The runtime that the command line asks for; None leaves it to the settings."""
     wanted: list[str | None] = request.config.getoption("--dapr-runtime")
+    return getattr(request, "param", wanted[0])
+
+
+@pytest.fixture(scope="session")
+def dapr_version(request: pytest.FixtureRequest) -> str | None:
+    """The version of Dapr that the command line asks for; None leaves it to the settings."""
+    wanted: list[str | None] = request.config.getoption("--dapr-version")
     return getattr(request, "param", wanted[0])
 
 
@@ -95,11 +121,11 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> None:
 
 
 @pytest.fixture(scope="session")
-def dapr_settings(pytestconfig: pytest.Config, dapr_runtime: str | None) -> Settings:
+def dapr_settings(
+    pytestconfig: pytest.Config, dapr_runtime: str | None, dapr_version: str | None
+) -> Settings:
     """Settings from the environment, pyproject.toml and the command line."""
-    from harness.settings import Settings
-
-    return Settings.load(start=pytestconfig.rootpath, runtime=dapr_runtime)
+    return settings_of(pytestconfig, dapr_runtime, dapr_version)
 
 
 @pytest.fixture(scope="session")
@@ -236,17 +262,6 @@ def _without_time_limit(config: pytest.Config) -> Iterator[None]:
         yield
     finally:
         config.hook.pytest_timeout_set_timer(item=item, settings=limit)
-
-
-def _runtimes(text: str) -> list[str | None]:
-    from harness.settings import WORDS
-
-    words = text.split(",")
-    for word in words:
-        if word not in WORDS["runtime"]:
-            known = ", ".join(WORDS["runtime"])
-            raise argparse.ArgumentTypeError(f"{word!r} is none of {known}")
-    return list(words)
 
 
 def _attach(report: pytest.TestReport, item: pytest.Item, error: BaseException | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -20,6 +21,8 @@ WORDS = {
     "broker": ("auto", "kafka", "redpanda"),
 }
 """The settings whose value is one of a few words."""
+
+_VERSION = re.compile(r"\d+\.\d+\.\d+(-[0-9a-z.]+)?")
 
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -102,6 +105,25 @@ class Settings:
         return cls(root=root, environment=dict(environ), images=images, **parsed)
 
 
+def dapr_versions(text: str) -> list[str]:
+    """Versions of Dapr from a list separated by commas, each once, in the order given.
+
+    Raises:
+        ConfigError: one of them is not a version.
+    """
+    return list(dict.fromkeys(_version(word.strip()) for word in text.split(",")))
+
+
+def _version(text: str) -> str:
+    if not _VERSION.fullmatch(text):
+        raise ConfigError(
+            f"{text!r} is not a version of Dapr",
+            expected="three numbers such as 1.18.2, without a leading v",
+            hint="fix the setting dapr_version, or --dapr-version",
+        )
+    return text
+
+
 def _here() -> Path:
     try:
         return Path.cwd()
@@ -136,6 +158,8 @@ def _parse(key: str, value: Any, root: Path) -> Any:
         return root / Path(str(value)).expanduser()
     if key in ("offline", "strict"):
         return _boolean(key, value)
+    if key == "dapr_version":
+        return _version(str(value)) if value else ""
     if key in WORDS and value not in WORDS[key]:
         words = ", ".join(WORDS[key])
         raise ConfigError(f"{key} {value!r} is not known", expected=words, hint="fix the setting")

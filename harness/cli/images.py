@@ -10,7 +10,7 @@ from rich.table import Table
 
 from harness.cli.console import Steps, out, print_json
 from harness.errors import HarnessError, Unavailable
-from harness.provision.images import IMAGES
+from harness.provision.images import IMAGES, image
 from harness.settings import Settings
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def build(
             failed = failed or error
         else:
             what = "built" if done else "up to date"
-            out.print(f"{name:<10} {IMAGES[name].local}  {what}", soft_wrap=True)
+            out.print(f"{name:<10} {image(name, settings).local}  {what}", soft_wrap=True)
     if failed is not None:
         raise failed
 

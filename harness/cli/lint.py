@@ -1,4 +1,4 @@
-"""``lint``: Dapr resources against what the pinned Dapr knows."""
+"""``lint``: Dapr resources against what the pinned Dapr, or another version, knows."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.console import err, out, print_json
+from harness.cli.console import Steps, err, out, print_json
 from harness.dapr.finding import Finding
+from harness.dapr.known import Known, known_in, pinned
 from harness.dapr.lint import check_resources
 from harness.dapr.resources import DaprResource, read_found, replaced, resource_files
 from harness.errors import ConfigError
 from harness.loading import load_topology
+from harness.provision.metadata import provide_metadata
+from harness.provision.store import Store
 from harness.settings import Settings
 
 SKIPPED = ("node_modules", "__pycache__", "site-packages")
@@ -35,6 +38,10 @@ def lint(
     app: Annotated[
         list[str] | None, typer.Option(help="An app-id that scopes may name; repeatable.")
     ] = None,
+    dapr_version: Annotated[
+        str | None,
+        typer.Option(help="Check against what this version knows; the pinned one if left out."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail as well.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
@@ -48,12 +55,13 @@ def lint(
         names = {node.name for node in topology.nodes}
         folder = settings.root
         apps = app or sorted(name for name in names if f"{name}-daprd" in names)
-    found, resources = _findings(chosen, apps, folder)
+    known = _known(dapr_version)
+    found, resources = _findings(chosen, apps, folder, known)
     for path, below in ((one, each) for one in paths or () for each in _folders_below(one)):
         if below in chosen:
             continue
         # Read on top of what was named, as in a topology; only its own findings are reported.
-        more, _ = _findings([path, below], apps, folder)
+        more, _ = _findings([path, below], apps, folder, known)
         own = [each for each in more if each.place.startswith(f"{below}/")]
         found += [each for each in own if each not in found]
         resources += sum(1 for file in resource_files(below) for _ in _readable(file))
@@ -79,7 +87,7 @@ def lint(
 
 
 def _findings(
-    paths: list[Path], apps: list[str] | None, folder: Path | None
+    paths: list[Path], apps: list[str] | None, folder: Path | None, known: Known
 ) -> tuple[list[Finding], int]:
     """Everything that is wrong, by place; and how many resources were read."""
     found: list[Finding] = []
@@ -93,7 +101,7 @@ def _findings(
                 place, _, message = error.subject.rpartition(": ")
                 found.append(Finding(place or str(file), f"{message}: {error.last}".rstrip(": ")))
         resources = [*(replaced(resources, own) if path.is_dir() else resources), *own]
-    found += check_resources(resources, apps, None, folder)
+    found += check_resources(resources, apps, None, folder, known)
     found += _twice(resources)
     return sorted(found, key=_line), len(resources)
 
@@ -116,6 +124,13 @@ def _holds_resources(folder: Path) -> bool:
 def _readable(file: Path) -> Iterator[DaprResource]:
     with suppress(ConfigError):
         yield from read_found(file)
+
+
+def _known(version: str | None) -> Known:
+    if version is None:
+        return pinned()
+    settings = Settings.load(dapr_version=version)
+    return known_in(provide_metadata(settings, Store(settings.cache_dir), Steps()))
 
 
 def _files(path: Path) -> list[Path]:

@@ -14,6 +14,7 @@ import typer
 
 from harness.cli.console import Climbing, Steps, err, out
 from harness.cli.following import Follower
+from harness.cli.stacks import DaprVersion
 from harness.cli.state import opened
 from harness.journal import Entry
 from harness.loading import load_topology
@@ -52,6 +53,7 @@ def run(
             "postgres, zipkin. One that runs there already is used.",
         ),
     ] = "",
+    dapr_version: DaprVersion = None,
     offline: Annotated[
         bool | None, typer.Option("--offline", help="Never use the network.")
     ] = None,
@@ -62,7 +64,9 @@ def run(
     otherwise. An app that ends or never listens ends nothing else. What the file or its resources
     refer to by ${node.key} comes along from the topology.
     """
-    settings = Settings.load(topology=topology, runtime="processes", offline=offline)
+    settings = Settings.load(
+        topology=topology, runtime="processes", offline=offline, dapr_version=dapr_version
+    )
     described = read_runfile(file)
     for line in described.ignored:
         _say(line)

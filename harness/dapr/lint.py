@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from harness.dapr.finding import Finding, is_silenced
+from harness.dapr.known import Known, pinned
 from harness.dapr.resources import API_VERSIONS, KINDS, DaprResource, mapping, secrets_file
 from harness.dapr.rules import check_rules
 from harness.dapr.structure import check_structure
@@ -54,19 +53,12 @@ EVERY_COMPONENT = {
 """Fields that the runtime itself reads, whatever the component."""
 
 
-@cache
-def component_types() -> dict[str, dict[str, dict[str, Any]]]:
-    """Every component type of the pinned Dapr, by version, with its fields."""
-    text = files("harness.dapr").joinpath("component_types.json").read_text()
-    table: dict[str, dict[str, dict[str, Any]]] = json.loads(text)
-    return table
-
-
 def check_resources(
     resources: Sequence[DaprResource],
     app_ids: Iterable[str] | None,
     variables: Mapping[str, str] | None,
     folder: Path | None,
+    known: Known | None = None,
 ) -> list[Finding]:
     """Everything wrong with the resources of one topology.
 
@@ -76,7 +68,9 @@ def check_resources(
         variables: the environment that sidecars get, for ``secretstores.local.env``; None when it
             is not known.
         folder: the working folder of sidecars; None when it is not known.
+        known: what the version of Dapr knows; the pinned one if None.
     """
+    known = known or pinned()
     known_apps = None if app_ids is None else list(app_ids)
     findings: list[Finding] = []
     for each in resources:
@@ -85,9 +79,9 @@ def check_resources(
             continue
         findings += _check_frame(each, known_apps)
         findings += check_rules(each, folder)
-        findings += check_structure(each)
+        findings += check_structure(each, known.schemas)
         if each.kind == "Component":
-            findings += _check_component(each)
+            findings += _check_component(each, known.types)
             findings += _check_secrets(each, resources, variables, folder)
     return [each for each in findings if not is_silenced(each)]
 
@@ -149,8 +143,9 @@ def _check_frame(each: DaprResource, app_ids: Sequence[str] | None) -> Iterator[
             yield Finding(place, f"the scope {scope!r} is no app of this topology", hint, "warning")
 
 
-def _check_component(each: DaprResource) -> Iterator[Finding]:
-    table = component_types()
+def _check_component(
+    each: DaprResource, table: Mapping[str, Mapping[str, Mapping[str, Any]]]
+) -> Iterator[Finding]:
     if each.type not in table:
         yield Finding(
             each.at("spec.type"),

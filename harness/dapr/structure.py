@@ -1,15 +1,13 @@
 """A resource's fields against the schema of its kind, which daprd itself does not check.
 
 Outside a cluster daprd reads what it knows and ignores the rest without a word; a value of the
-wrong type makes it leave out the whole resource. The schemas are Dapr's CRDs (tools/crds.py).
+wrong type makes it leave out the whole resource. The schemas are Dapr's CRDs
+(`harness.provision.metadata`).
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from harness.dapr.finding import Finding
@@ -26,19 +24,12 @@ TYPES: Mapping[str, tuple[type, ...]] = {
 }  # fmt: skip
 
 
-def check_structure(each: DaprResource) -> Iterator[Finding]:
+def check_structure(each: DaprResource, schemas: Mapping[str, Any]) -> Iterator[Finding]:
     """Fields that the kind does not have, and values of the wrong type."""
     version = str(each.body.get("apiVersion", "")).rpartition("/")[2]
-    schema = _schemas().get(f"{each.kind}/{version}")
+    schema = schemas.get(f"{each.kind}/{version}")
     if schema is not None:
         yield from _walk(each, each.body, schema, "")
-
-
-@cache
-def _schemas() -> dict[str, Any]:
-    text = files(__package__).joinpath("crds.json").read_text()
-    found: dict[str, Any] = json.loads(text)
-    return found
 
 
 def _walk(

@@ -12,7 +12,14 @@ from harness.errors import LaunchError, Unavailable
 from harness.provision import archive, gobuild
 from harness.provision.progress import Progress, size_of, step
 from harness.provision.store import Store
-from harness.provision.versions import DAPR, DAPR_BINARIES, DAPR_FLOOR, DAPR_RELEASES, parse
+from harness.provision.versions import (
+    DAPR,
+    DAPR_BINARIES,
+    DAPR_FLOOR,
+    DAPR_RELEASES,
+    DAPR_SUBSTITUTES,
+    parse,
+)
 from harness.settings import Settings
 
 
@@ -28,6 +35,18 @@ def provide_dapr(settings: Settings, store: Store, progress: Progress) -> Path:
     version = settings.dapr_version or DAPR
     cached = store.find(f"dapr-{version}")
     return _installed(settings) or cached or _make(settings, store, progress, version)
+
+
+def version_in_use(settings: Settings) -> str:
+    """The version that a stack of these settings runs, without installing anything.
+
+    Raises:
+        LaunchError: the user's own daprd cannot be executed.
+    """
+    if settings.dapr_version or settings.runtime == "containers":
+        return settings.dapr_version or DAPR
+    own = settings.dapr_dir or _installed(settings)
+    return version_of(own / "daprd") if own else DAPR
 
 
 def version_of(daprd: Path) -> str:
@@ -112,15 +131,24 @@ def _make(settings: Settings, store: Store, progress: Progress, version: str) ->
         if reason is None:
             return
         try:
-            with step(
-                progress, f"build Dapr {version} from its Go module", lambda: size_of(target)
-            ):
-                gobuild.build(settings.environment, version, target)
+            with step(progress, _build_of(version), lambda: size_of(target)):
+                gobuild.build(settings.environment, version, target, go_caches(settings, store))
         except Unavailable as error:
             error.add_note(f"before that, the release archive was tried: {reason}")
             raise
 
     return store.make(f"dapr-{version}", build)
+
+
+def _build_of(version: str) -> str:
+    others = DAPR_SUBSTITUTES.get(version, ())
+    told = [f"{path.rpartition('/')[2]} {new} in place of {old}" for path, old, new in others]
+    return ", ".join([f"build Dapr {version} from its Go module", *told])
+
+
+def go_caches(settings: Settings, store: Store) -> Path | None:
+    """Who names a version builds others too; who takes the default is left 7 GB lighter."""
+    return store.root / "go" if settings.dapr_version else None
 
 
 def _from_release(settings: Settings, progress: Progress, version: str, target: Path) -> str | None:

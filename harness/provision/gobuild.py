@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 from harness.errors import Unavailable
 from harness.provision.child import mortal
 from harness.provision.store import require_disk
-from harness.provision.versions import DAPR_BINARIES, DAPR_MODULE_HASHES, GO_FLOOR, parse
+from harness.provision.versions import (
+    DAPR_BINARIES,
+    DAPR_MODULE_HASHES,
+    DAPR_SUBSTITUTES,
+    GO_FLOOR,
+    parse,
+)
 
 MODULE = "github.com/dapr/dapr"
+CONTRIB = "github.com/dapr/components-contrib"
 NEEDED_DISK = 8e9
 """Bytes: 3.7 GB of modules, 2.9 GB of build cache and 0.4 GB of binaries were measured."""
 
@@ -34,11 +43,17 @@ def find_go(environment: Mapping[str, str]) -> tuple[Path, bool] | None:
     return None
 
 
-def build(environment: Mapping[str, str], version: str, target: Path) -> None:
+def build(
+    environment: Mapping[str, str], version: str, target: Path, caches: Path | None = None
+) -> None:
     """Build the four binaries with every component into a folder.
 
     The hash of the dapr module is in our table, and the module's own go.sum pins the rest, so a
     tampered dependency does not build. Checksum verification is never switched off.
+
+    Args:
+        caches: where modules and compiled packages are kept for the next version; removed after
+            the build if None. A user's own Go keeps them where it always does.
 
     Raises:
         Unavailable: no Go, too little disk, the network is missing, or the build failed.
@@ -47,12 +62,12 @@ def build(environment: Mapping[str, str], version: str, target: Path) -> None:
     require_disk(target, NEEDED_DISK, f"building Dapr {version}")
     work = target / "module"
     work.mkdir()
-    env = _go_environment(environment, work, own=own)
+    env = _go_environment(environment, caches or work, own=own)
     try:
         _write_module(go, env, work, version)
         _compile(go, env, work, version, target)
     finally:
-        _clean(go, env, work, own=own)
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def install(environment: Mapping[str, str], package: str, target: Path) -> None:
@@ -70,7 +85,38 @@ def install(environment: Mapping[str, str], package: str, target: Path) -> None:
     try:
         _run(go, env, work, "install", package, what=package)
     finally:
-        _clean(go, env, work, own=own)
+        shutil.rmtree(work, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def modules(
+    environment: Mapping[str, str], version: str, target: Path, caches: Path | None = None
+) -> Iterator[tuple[Path, Path]]:
+    """The sources of Dapr and of its components, as folders that nobody may write to.
+
+    Raises:
+        Unavailable: no Go, or the network is missing.
+    """
+    go, own = _require_go(environment, f"what Dapr {version} knows", "Go")
+    work = target / "module"
+    work.mkdir()
+    env = _go_environment(environment, caches or work, own=own)
+    try:
+        dapr = _download(go, env, work, f"{MODULE}@v{version}")
+        line = re.search(rf"{CONTRIB} (v\S+)", (dapr / "go.mod").read_text())
+        if line is None:
+            raise Unavailable(
+                f"the module of Dapr {version} names no components",
+                expected=f"a line with {CONTRIB} in its go.mod",
+                hint="choose another version",
+            )
+        yield dapr, _download(go, env, work, f"{CONTRIB}@{line[1]}")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _download(go: Path, env: Mapping[str, str], work: Path, module: str) -> Path:
+    return Path(json.loads(_run(go, env, work, "mod", "download", "-json", module))["Dir"])
 
 
 def _require_go(environment: Mapping[str, str], what: str, instead: str) -> tuple[Path, bool]:
@@ -89,24 +135,20 @@ def _require_go(environment: Mapping[str, str], what: str, instead: str) -> tupl
     return found
 
 
-def _clean(go: Path, env: Mapping[str, str], work: Path, *, own: bool) -> None:
-    # Modules are unpacked read-only, which rmtree refuses.
-    if not own:
-        _run(go, env, work, "clean", "-modcache")
-    shutil.rmtree(work, ignore_errors=True)
-
-
 def _write_module(go: Path, env: Mapping[str, str], work: Path, version: str) -> None:
     tools = "".join(f"\t{MODULE}/cmd/{name}\n" for name in DAPR_BINARIES)
     (work / "go.mod").write_text(
         f"module dapr-harness.local/binaries\n\ngo {GO_FLOOR}\n\n"
         f"require {MODULE} v{version}\n\ntool (\n{tools})\n"
+        + "".join(
+            f"\nreplace {path} {old} => {path} {new}\n"
+            for path, old, new in DAPR_SUBSTITUTES.get(version, ())
+        )
     )
     zip_hash, mod_hash = DAPR_MODULE_HASHES.get(version, ("", ""))
     own = f"{MODULE} v{version} {zip_hash}\n{MODULE} v{version}/go.mod {mod_hash}\n"
     (work / "go.sum").write_text(own if zip_hash else "")
-    answer = json.loads(_run(go, env, work, "mod", "download", "-json", f"{MODULE}@v{version}"))
-    upstream = Path(answer["Dir"], "go.sum").read_text()
+    upstream = (_download(go, env, work, f"{MODULE}@v{version}") / "go.sum").read_text()
     (work / "go.sum").write_text((own if zip_hash else "") + upstream)
 
 
@@ -133,14 +175,16 @@ def _run(go: Path, env: Mapping[str, str], work: Path, *arguments: str, what: st
     return done.stdout
 
 
-def _go_environment(environment: Mapping[str, str], work: Path, *, own: bool) -> dict[str, str]:
-    env = {**environment, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false"}
+def _go_environment(environment: Mapping[str, str], caches: Path, *, own: bool) -> dict[str, str]:
+    flags = "-buildvcs=false"
+    env = {**environment, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": flags}
     if not own:
-        # A user without Go gets no Go caches left behind either.
         env |= {
-            "GOPATH": str(work / "gopath"),
-            "GOMODCACHE": str(work / "gopath" / "mod"),
-            "GOCACHE": str(work / "gocache"),
+            "GOPATH": str(caches / "gopath"),
+            "GOMODCACHE": str(caches / "gopath" / "mod"),
+            "GOCACHE": str(caches / "gocache"),
+            # Modules are unpacked read-only otherwise, and nobody but Go can remove them.
+            "GOFLAGS": f"{flags} -modcacherw",
         }
     return env
 

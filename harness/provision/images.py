@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from harness.errors import ConfigError, did_you_mean
-from harness.provision.versions import DAPR, KAFKA, REDIS
+from harness.provision.versions import DAPR, DAPR_BINARIES, KAFKA, REDIS
 from harness.settings import Settings
 
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -35,10 +35,10 @@ class Image:
     needs: str = ""
 
 
-def _dapr(name: str) -> Image:
+def _dapr(name: str, version: str = DAPR) -> Image:
     return Image(
-        f"daprio/{name}:{DAPR}",
-        f"{NAMESPACE}/{name}:{DAPR}",
+        f"daprio/{name}:{version}",
+        f"{NAMESPACE}/{name}:{version}",
         PurePosixPath("/", name),
         # The official image's account may write neither the resolver's file nor the jobs.
         user="0",
@@ -80,14 +80,16 @@ IMAGES: Mapping[str, Image] = {
 """By the name that nodes use. The base is Debian bookworm with Python, made by debootstrap."""
 
 
-def image(name: str) -> Image:
-    """An entry of the table.
+def image(name: str, settings: Settings) -> Image:
+    """An entry of the table; Dapr's are of the version that the settings ask for.
 
     Raises:
         ConfigError: there is none of that name.
     """
     if name not in IMAGES:
         raise ConfigError(f"no image is named {name!r}", hint=did_you_mean(name, list(IMAGES)))
+    if settings.dapr_version and name in DAPR_BINARIES:
+        return _dapr(name, settings.dapr_version)
     return IMAGES[name]
 
 

@@ -165,6 +165,53 @@ def test_a_build_that_cannot_reach_the_proxy_says_so(tmp_path: Path) -> None:
     assert [] == [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
 
 
+GO = """\
+#!/bin/sh
+case "$1" in
+env) echo go1.99.0 ;;
+mod) mkdir -p "$GOMODCACHE/dapr"; echo > "$GOMODCACHE/dapr/go.sum"
+     echo "{\\"Dir\\": \\"$GOMODCACHE/dapr\\"}" ;;
+build) while [ "$1" != -o ]; do shift; done
+       cp go.mod "$2/module-used"; mkdir -p "$GOCACHE"; echo "$GOCACHE" > "$2/cache-used"
+       for name in daprd placement scheduler sentry; do echo > "$2/$name"; done ;;
+esac
+"""
+"""A toolchain that builds in no time and writes down which build cache it used."""
+
+
+def test_versions_that_are_asked_for_lie_side_by_side_and_share_one_build_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the wheel's Go, which has no caches of its own; the default version leaves none."""
+    go = tmp_path / "go"
+    go.write_text(GO)
+    go.chmod(0o755)
+    monkeypatch.setattr(gobuild, "_wheel_go", lambda: go)
+    empty = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+
+    def made(version: str) -> Path:
+        cache = tmp_path / "cache"
+        return provide(
+            Settings.load(
+                tmp_path, empty, cache_dir=cache, release_url="", dapr_version=version or None
+            )
+        )
+
+    default = made("")
+    assert not (tmp_path / "cache" / "go").exists()
+    folders = [default, made("1.18.0"), made("1.18.1")]
+
+    used = [(folder / "cache-used").read_text().strip() for folder in folders]
+    assert [f"dapr-{each}" for each in (DAPR, "1.18.0", "1.18.1")] == [f.name for f in folders]
+    assert not Path(used[0]).exists()
+    assert used[1] == used[2] == str(tmp_path / "cache" / "go" / "gocache")
+    assert Path(used[1]).is_dir()
+    modules = [(folder / "module-used").read_text() for folder in folders]
+    wanted = "replace github.com/diagridio/go-etcd-cron v0.12.5 => "
+    assert [False, True, True] == [wanted in each for each in modules]
+
+
 def test_offline_with_an_empty_cache_names_the_command(tmp_path: Path) -> None:
     """For Dapr and for Kafka."""
     found = settings(tmp_path, offline=True)

@@ -17,11 +17,17 @@ def test_x(): assert [] == [name for name in os.environ if name in {names!r}]
 """
 
 
-@pytest.mark.parametrize(("ci", "code"), [("true", 1), ("", 0)])
-def test_a_skip_that_is_not_named_fails_on_ci(tmp_path: Path, ci: str, code: int) -> None:
-    """And passes elsewhere."""
+@pytest.mark.parametrize(
+    ("ci", "call", "code"),
+    [("true", "skip", 1), ("", "skip", 0), ("true", "xfail", 0)],
+)
+def test_a_skip_that_is_not_named_fails_on_ci(
+    tmp_path: Path, ci: str, call: str, code: int
+) -> None:
+    """And passes elsewhere; an expected failure has run, and is none."""
     (tmp_path / "conftest.py").write_text((ROOT / "conftest.py").read_text())
-    (tmp_path / "test_x.py").write_text("import pytest\ndef test_x(): pytest.skip('no reason')\n")
+    test = f"import pytest\ndef test_x(): pytest.{call}('no reason')\n"
+    (tmp_path / "test_x.py").write_text(test)
 
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(tmp_path)],

@@ -11,8 +11,9 @@ from harness.book import StackBook
 from harness.endpoint import Endpoint
 from harness.launch import Build, Launch
 from harness.provision.apps import app_context, app_files, fingerprint
-from harness.provision.images import IMAGES, chosen, variable
+from harness.provision.images import IMAGES, chosen, image, variable
 from harness.provision.recipes import context_of
+from harness.provision.versions import DAPR_BINARIES
 from harness.topology import Choice
 
 
@@ -149,6 +150,22 @@ def test_every_image_can_be_overridden(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name in IMAGES:
         assert f"mine/{name}@sha256:{'0' * 64}" == chosen(name, settings)
+
+
+def test_only_daprs_images_follow_the_version_of_dapr(tmp_path: Path) -> None:
+    """Pulled or built here; the pinned version where none is asked for."""
+    pinned = Settings.load(tmp_path, {})
+    asked = Settings.load(tmp_path, {}, dapr_version="1.18.1")
+
+    for name in IMAGES:
+        entry = image(name, asked)
+        if name in DAPR_BINARIES:
+            assert (f"daprio/{name}:1.18.1", f"dapr-harness/{name}:1.18.1") == (
+                entry.reference, entry.local,
+            )  # fmt: skip
+        else:
+            assert entry == IMAGES[name]
+        assert image(name, pinned) == IMAGES[name]
 
 
 def test_images_in_pyproject(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import yaml
 
 from harness import ConfigError
 from harness.dapr.finding import Finding
-from harness.dapr.lint import check_resources, component_types, require_sound
+from harness.dapr.known import pinned
+from harness.dapr.lint import check_resources, require_sound
 from harness.dapr.resources import for_app, read_resources
 from tests.projects import COMPONENT
 from tests.support import ROOT, project
@@ -318,8 +319,8 @@ def test_filling_touches_every_string_and_knows_its_line(tmp_path: Path) -> None
 
 
 def test_the_table_of_types_knows_what_dapr_has() -> None:
-    """Generated from Dapr's own sources, see tools/component_types.py."""
-    table = component_types()
+    """Generated from Dapr's own sources, see `harness.provision.metadata`."""
+    table = pinned().types
 
     assert {"v1", "v2"} == set(table["state.postgresql"])
     assert table["pubsub.kafka"]["v1"]["required"] == ["brokers"]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness import ConfigError, Settings
+from harness.settings import dapr_versions
 from tests.support import ROOT, project
 
 
@@ -46,6 +47,7 @@ def test_the_root_is_the_nearest_project(tmp_path: Path) -> None:
         ({"DAPR_HARNESS_OFFLINE": "maybe"}, "expected: true or false"),
         ({"DAPR_HARNESS_READY_TIMEOUT": "soon"}, "expected: a number of seconds"),
         ({"DAPR_HARNESS_RUNTIME": "cloud"}, "runtime 'cloud' is not known"),
+        ({"DAPR_HARNESS_DAPR_VERSION": "v1.18.2"}, "'v1.18.2' is not a version of Dapr"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, environ: dict[str, str], message: str) -> None:
@@ -75,3 +77,12 @@ def test_every_setting_is_documented() -> None:
     names = set(Settings.__dataclass_fields__) - {"root", "environment"}
 
     assert [] == [name for name in sorted(names) if f"DAPR_HARNESS_{name.upper()}" not in text]
+
+
+def test_versions_are_read_from_a_list() -> None:
+    """Each once, in the order given; a word that is no version is named."""
+    assert ["1.18.1", "1.19.0-rc.1"] == dapr_versions("1.18.1, 1.19.0-rc.1,1.18.1")
+
+    for wrong in ("1.18", "latest", "1.18.1,", "1.18.1/../x"):
+        with pytest.raises(ConfigError, match=r"is not a version of Dapr\n.*such as 1\.18\.2"):
+            dapr_versions(wrong)

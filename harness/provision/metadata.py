@@ -1,0 +1,169 @@
+"""What one version of Dapr knows, read from the sources of its modules: its types and schemas."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.errors import Unavailable
+from harness.provision.dapr import go_caches
+from harness.provision.gobuild import modules
+from harness.provision.progress import Progress, step
+from harness.provision.store import Store
+from harness.settings import Settings
+
+TYPES = "component_types.json"
+CRDS = "crds.json"
+
+CATEGORIES = {
+    "bindings": "bindings",
+    "pubsub": "pubsub",
+    "state": "state",
+    "secretstores": "secretstores",
+    "configuration": "configuration",
+    "lock": "lock",
+    "crypto": "crypto",
+    "conversation": "conversation",
+    "middleware_http": "middleware.http",
+}
+
+CHECKED = ("bool", "duration", "number")
+
+
+def _registered(dapr: Path) -> set[str]:
+    """Every type that daprd registers, from the calls that register it."""
+    found = set()
+    for file in (dapr / "cmd" / "daprd" / "components").glob("*.go"):
+        category = next((c for c in CATEGORIES if file.name.startswith(c)), None)
+        if category is None:
+            continue
+        for call in re.finditer(r"Register\w*Component\w*\((.*)\)", file.read_text()):
+            for name in re.findall(r'"([^"]+)"', call.group(1)):
+                found.add(f"{CATEGORIES[category]}.{re.sub(r'/v[0-9]+$', '', name)}")
+    return found
+
+
+def _documented(contrib: Path) -> dict[str, dict[str, Any]]:
+    """Fields by type and version, from the metadata.yaml files."""
+    table: dict[str, dict[str, Any]] = {}
+    for file in sorted(contrib.rglob("metadata.yaml")):
+        # Some of these files have tabs, which Go's parser lets pass and this one does not.
+        raw = yaml.safe_load(file.read_text().replace("\t", " "))
+        if not isinstance(raw, dict) or "type" not in raw:
+            continue
+        name = raw["name"] if raw["type"] != "middleware" else raw["name"].removeprefix("http.")
+        kind = "middleware.http" if raw["type"] == "middleware" else raw["type"]
+        profiles = raw.get("authenticationProfiles") or []
+        groups = []
+        described = list(raw.get("metadata") or [])
+        for profile in [*profiles, *(raw.get("builtinAuthenticationProfiles") or [])]:
+            described += profile.get("metadata") or []
+        for profile in profiles:
+            needed = [f["name"] for f in profile.get("metadata") or [] if f.get("required")]
+            groups.append(sorted(needed))
+        table.setdefault(f"{kind}.{name}", {})[raw.get("version", "v1")] = {
+            "required": sorted(f["name"] for f in raw.get("metadata") or [] if f.get("required")),
+            "profiles": groups if groups and all(groups) else [],
+            "fields": sorted({field["name"] for field in described}),
+            "types": _types(described),
+            "values": _values(described),
+        }
+    return table
+
+
+def _types(fields: list[dict[str, Any]]) -> dict[str, str]:
+    """Of the fields that are no free text."""
+    kinds = {field["name"]: str(field.get("type", "")) for field in fields}
+    return {name: kind for name, kind in sorted(kinds.items()) if kind in CHECKED}
+
+
+def _values(fields: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Of the fields that take certain words only; one of several profiles takes all of theirs."""
+    found: dict[str, set[str]] = {}
+    free = set()
+    for field in fields:
+        allowed = {str(value).lower() for value in field.get("allowedValues") or []}
+        found.setdefault(field["name"], set()).update(allowed)
+        if not allowed:
+            free.add(field["name"])
+    return {name: sorted(words) for name, words in sorted(found.items()) if name not in free}
+
+
+def _plain(schema: Any) -> Any:
+    """The schema as facts only: a `description` that is a text is none of them."""
+    if isinstance(schema, dict):
+        return {
+            name: _plain(value)
+            for name, value in schema.items()
+            if not (name == "description" and isinstance(value, str))
+        }
+    return [_plain(each) for each in schema] if isinstance(schema, list) else schema
+
+
+def _schemas(dapr: Path) -> dict[str, Any]:
+    """By ``<kind>/<version>``."""
+    found = {}
+    for file in sorted((dapr / "charts" / "dapr" / "crds").glob("*.yaml")):
+        body = yaml.safe_load(file.read_text())["spec"]
+        for version in body["versions"]:
+            name = f"{body['names']['kind']}/{version['name']}"
+            found[name] = _plain(version["schema"]["openAPIV3Schema"])
+    return found
+
+
+def _annotations(dapr: Path) -> list[str]:
+    """Their names, from the injector's constants."""
+    source = dapr / "pkg" / "injector" / "annotations" / "annotations.go"
+    return sorted(set(re.findall(r'"(dapr\.io/[a-z0-9-]+)"', source.read_text())))
+
+
+def write_tables(dapr: Path, contrib: Path, target: Path) -> None:
+    """Write both tables, one entry a line. Only facts are taken: type names, versions, field names
+    and types, allowed words, which are required, which sets of fields an authentication profile
+    requires; schemas without their descriptions, and the annotations that the injector knows.
+
+    Args:
+        dapr: the folder of the dapr module.
+        contrib: the folder of the components-contrib module.
+        target: the folder to write to.
+    """
+    types = _documented(contrib)
+    for name in _registered(dapr):
+        types.setdefault(name, {})
+    _write(target / TYPES, types)
+    _write(target / CRDS, {"annotations": _annotations(dapr), **_schemas(dapr)})
+
+
+def _write(file: Path, table: Mapping[str, Any]) -> None:
+    rows = (f"{json.dumps(key)}: {json.dumps(table[key])}" for key in sorted(table))
+    file.write_text("{\n" + ",\n".join(rows) + "\n}\n")
+
+
+def provide_metadata(settings: Settings, store: Store, progress: Progress) -> Path:
+    """A folder with both tables of the version that the settings ask for, made once.
+
+    Raises:
+        Unavailable: its modules cannot be had.
+    """
+    version = settings.dapr_version
+    name = f"dapr-{version}-metadata"
+    if settings.offline and store.find(name) is None:
+        raise Unavailable(
+            f"the metadata of Dapr {version} is not installed and the network is forbidden",
+            last=store.lack(name),
+            hint=f"run `dapr-harness lint --dapr-version {version}` once without --offline",
+        )
+
+    def make(target: Path) -> None:
+        with (
+            step(progress, f"read the metadata of Dapr {version} from its modules", lambda: ""),
+            modules(settings.environment, version, target, go_caches(settings, store)) as found,
+        ):
+            write_tables(*found, target)
+
+    return store.make(name, make)

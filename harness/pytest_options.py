@@ -1,0 +1,90 @@
+"""What the plugin's options say: on which runtimes and versions of Dapr tests run."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.errors import ConfigError
+
+if TYPE_CHECKING:
+    from harness.settings import Settings
+
+
+def runtimes(text: str) -> list[str | None]:
+    """The words of ``--dapr-runtime``.
+
+    Raises:
+        ArgumentTypeError: one of them is no runtime.
+    """
+    from harness.settings import WORDS
+
+    words = text.split(",")
+    for word in words:
+        if word not in WORDS["runtime"]:
+            known = ", ".join(WORDS["runtime"])
+            raise argparse.ArgumentTypeError(f"{word!r} is none of {known}")
+    return list(words)
+
+
+def versions(text: str) -> list[str | None]:
+    """The versions of ``--dapr-version``.
+
+    Raises:
+        ArgumentTypeError: one of them is no version.
+    """
+    from harness.settings import dapr_versions
+
+    try:
+        return list(dapr_versions(text))
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def settings_of(config: pytest.Config, runtime: str | None, version: str | None) -> Settings:
+    """Settings from the environment, pyproject.toml and the options; None means not given."""
+    from harness.settings import Settings
+
+    return Settings.load(start=config.rootpath, runtime=runtime, dapr_version=version)
+
+
+def require_version(item: pytest.Item) -> None:
+    """Skip a test that is marked as needing a later Dapr than its stack has or will have.
+
+    Raises:
+        UsageError: the marker names no version.
+    """
+    from harness.provision.versions import parse
+
+    for marker in item.iter_markers("dapr_min_version"):
+        needed = _least(marker)
+        if parse(version := _version_of(item)) < parse(needed):
+            pytest.skip(f"needs Dapr {needed} or later; this is {version}")
+
+
+def _least(marker: pytest.Mark) -> str:
+    from harness.settings import dapr_versions
+
+    try:
+        (needed,) = dapr_versions(*marker.args)
+    except (ConfigError, TypeError, ValueError) as error:
+        raise pytest.UsageError(f"the marker dapr_min_version takes one version: {error}") from None
+    return needed
+
+
+def _version_of(item: pytest.Item) -> str:
+    """The version of Dapr that a test's stack has or will have."""
+    from harness.provision.dapr import version_in_use
+
+    chosen: dict[str, Any] = item.callspec.params if hasattr(item, "callspec") else {}
+    asked: list[str | None] = item.config.getoption("--dapr-version")
+    runtime: list[str | None] = item.config.getoption("--dapr-runtime")
+    return version_in_use(
+        settings_of(
+            item.config,
+            chosen.get("dapr_runtime", runtime[0]),
+            chosen.get("dapr_version", asked[0]),
+        )
+    )
