@@ -1,6 +1,6 @@
 # Two commands matter: `make demo` and `make test`. Each does all the set-up it needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint bench load soak mutants lock clean
+.PHONY: help demo test unit lint bench escapes load soak mutants lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,6 +9,7 @@ STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.installed-demo
 RUNTIMES ?= processes
 PROFILE ?= smoke
+ESCAPES ?= 1.18.1,1.18.2
 SEED ?= 1
 MUTANTS ?=
 
@@ -45,6 +46,10 @@ lint: $(STAMP) ## Formatting, style, types, layers
 
 bench: $(STAMP) ## Measure both sides in one run; writes bench.json
 	@$(BIN)/python -m tests.bench
+
+escapes: $(STAMP) ## Known bugs of Dapr, shown on a version that has them and gone on one with the fix
+	@$(BIN)/dapr-harness provision --dapr-version $(ESCAPES)
+	@$(BIN)/python -m pytest --dapr-version=$(ESCAPES) scenarios/escapes
 
 load: $(STAMP) ## A load run of the profile PROFILE (smoke), with a report
 	@$(BIN)/dapr-harness provision

@@ -17,7 +17,6 @@ from harness.provision.versions import (
     DAPR_BINARIES,
     DAPR_FLOOR,
     DAPR_RELEASES,
-    DAPR_SUBSTITUTES,
     parse,
 )
 from harness.settings import Settings
@@ -131,19 +130,15 @@ def _make(settings: Settings, store: Store, progress: Progress, version: str) ->
         if reason is None:
             return
         try:
-            with step(progress, _build_of(version), lambda: size_of(target)):
+            with step(
+                progress, f"build Dapr {version} from its Go module", lambda: size_of(target)
+            ):
                 gobuild.build(settings.environment, version, target, go_caches(settings, store))
         except Unavailable as error:
             error.add_note(f"before that, the release archive was tried: {reason}")
             raise
 
     return store.make(f"dapr-{version}", build)
-
-
-def _build_of(version: str) -> str:
-    others = DAPR_SUBSTITUTES.get(version, ())
-    told = [f"{path.rpartition('/')[2]} {new} in place of {old}" for path, old, new in others]
-    return ", ".join([f"build Dapr {version} from its Go module", *told])
 
 
 def go_caches(settings: Settings, store: Store) -> Path | None:

@@ -17,8 +17,8 @@ from harness.provision.child import mortal
 from harness.provision.store import require_disk
 from harness.provision.versions import (
     DAPR_BINARIES,
+    DAPR_BUILT,
     DAPR_MODULE_HASHES,
-    DAPR_SUBSTITUTES,
     GO_FLOOR,
     parse,
 )
@@ -27,6 +27,8 @@ MODULE = "github.com/dapr/dapr"
 CONTRIB = "github.com/dapr/components-contrib"
 NEEDED_DISK = 8e9
 """Bytes: 3.7 GB of modules, 2.9 GB of build cache and 0.4 GB of binaries were measured."""
+REFUSED = re.compile(r"(\S+@v[\w.+-]+): reading (https?://\S+): (4\d\d [A-Z]\w+)")
+"""What go says of a module that the proxy does not serve."""
 
 
 def find_go(environment: Mapping[str, str]) -> tuple[Path, bool] | None:
@@ -116,7 +118,9 @@ def modules(
 
 
 def _download(go: Path, env: Mapping[str, str], work: Path, module: str) -> Path:
-    return Path(json.loads(_run(go, env, work, "mod", "download", "-json", module))["Dir"])
+    what = module.replace(f"{MODULE}@v", "Dapr ")
+    told = _run(go, env, work, "mod", "download", "-json", module, what=what)
+    return Path(json.loads(told)["Dir"])
 
 
 def _require_go(environment: Mapping[str, str], what: str, instead: str) -> tuple[Path, bool]:
@@ -140,10 +144,6 @@ def _write_module(go: Path, env: Mapping[str, str], work: Path, version: str) ->
     (work / "go.mod").write_text(
         f"module dapr-harness.local/binaries\n\ngo {GO_FLOOR}\n\n"
         f"require {MODULE} v{version}\n\ntool (\n{tools})\n"
-        + "".join(
-            f"\nreplace {path} {old} => {path} {new}\n"
-            for path, old, new in DAPR_SUBSTITUTES.get(version, ())
-        )
     )
     zip_hash, mod_hash = DAPR_MODULE_HASHES.get(version, ("", ""))
     own = f"{MODULE} v{version} {zip_hash}\n{MODULE} v{version}/go.mod {mod_hash}\n"
@@ -158,14 +158,15 @@ def _compile(go: Path, env: Mapping[str, str], work: Path, version: str, target:
     # Without a flavour tag daprd panics at start; without the stamp its version reads "edge".
     # -mod=mod: `go mod tidy` wants every dependency's test dependencies, which are not all served.
     flags = ["-mod=mod", "-trimpath", "-tags", "allcomponents", "-ldflags", stamp]
-    _run(go, env, work, "build", *flags, "-o", f"{target}/", *packages)
+    _run(go, env, work, "build", *flags, "-o", f"{target}/", *packages, what=f"Dapr {version}")
 
 
-def _run(go: Path, env: Mapping[str, str], work: Path, *arguments: str, what: str = "Dapr") -> str:
+def _run(go: Path, env: Mapping[str, str], work: Path, *arguments: str, what: str) -> str:
     done = subprocess.run(
         mortal([str(go), *arguments]), cwd=work, env=dict(env), capture_output=True, text=True
     )
     if done.returncode != 0:
+        _require_served(done.stdout + done.stderr, what)
         tail = "\n".join(done.stderr.strip().splitlines()[-12:])
         raise Unavailable(
             f"go {arguments[0]} failed while building {what}",
@@ -173,6 +174,24 @@ def _run(go: Path, env: Mapping[str, str], work: Path, *arguments: str, what: st
             hint=f"check the network and the Go module proxy, or put {what} on PATH",
         )
     return done.stdout
+
+
+def _require_served(output: str, what: str) -> None:
+    """Raise if go has failed because the module proxy refuses a module.
+
+    Raises:
+        Unavailable: the message names the module and what the proxy answered.
+    """
+    refused = REFUSED.search(output)
+    if refused:
+        module, address, answer = refused.groups()
+        served = " and ".join(DAPR_BUILT)
+        raise Unavailable(
+            f"{what} cannot be built here: the Go module proxy refuses {module}",
+            last=f"{answer} for {address}",
+            hint=f"choose a version whose modules are served, as those of Dapr {served} are; "
+            "or bring your own: DAPR_HARNESS_DAPR_DIR names a folder of Dapr's binaries",
+        )
 
 
 def _go_environment(environment: Mapping[str, str], caches: Path, *, own: bool) -> dict[str, str]:

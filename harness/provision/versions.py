@@ -15,9 +15,9 @@ DAPR_FLOOR = "1.18.0"
 DAPR_BINARIES = ("daprd", "placement", "scheduler", "sentry")
 
 DAPR_MODULE_HASHES = {
-    "1.18.1": (
-        "h1:Ra9AE9ekBva6Dqc5nz71aA+I8DEdjllFqyn+Z/mBSow=",
-        "h1:C5x7+qE5pSgOmg+560vqv2OGKGr0SJYNb6rXcBlfVT4=",
+    "1.16.0": (
+        "h1:la2WLZM8Myr2Pq3cyrFjHKWDSPYLzGZCs3p502TwBjI=",
+        "h1:ln/mxvNOeqklaDmic4ppsxmnjl2D/oZGKaJy24IwaEY=",
     ),
     "1.18.2": (
         "h1:yT1BXImaUiYtIKaKVnOBiWVFqQU1ckQaiXkXEO2+Dh0=",
@@ -26,10 +26,8 @@ DAPR_MODULE_HASHES = {
 }
 """go.sum lines of the module itself: its zip, its go.mod. The zip holds the go.sum of the rest."""
 
-_CRON = ("github.com/diagridio/go-etcd-cron", "v0.12.5", "v0.12.6")
-DAPR_SUBSTITUTES = {"1.18.0": (_CRON,), "1.18.1": (_CRON,)}
-"""What a build takes in place of a dependency that the Go module proxy refuses: path, version,
-substitute. This one is a part of the scheduler only."""
+DAPR_BUILT = ("1.18.2", "1.16.0")
+"""Versions that were built from the Go module proxy; it refuses a dependency of many others."""
 
 DAPR_RELEASES = "https://github.com/dapr/dapr/releases/download"
 

@@ -172,23 +172,28 @@ env) echo go1.99.0 ;;
 mod) mkdir -p "$GOMODCACHE/dapr"; echo > "$GOMODCACHE/dapr/go.sum"
      echo "{\\"Dir\\": \\"$GOMODCACHE/dapr\\"}" ;;
 build) while [ "$1" != -o ]; do shift; done
-       cp go.mod "$2/module-used"; mkdir -p "$GOCACHE"; echo "$GOCACHE" > "$2/cache-used"
+       mkdir -p "$GOCACHE"; echo "$GOCACHE" > "$2/cache-used"
        for name in daprd placement scheduler sentry; do echo > "$2/$name"; done ;;
 esac
 """
 """A toolchain that builds in no time and writes down which build cache it used."""
+SMALL_PATH = {"PATH": "/usr/bin:/bin", "HOME": "/nowhere"}
+
+
+def use_go(file: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a script the only Go toolchain, as that of the wheel."""
+    file.write_text(script)
+    file.chmod(0o755)
+    monkeypatch.setattr(gobuild, "_wheel_go", lambda: file)
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
 
 
 def test_versions_that_are_asked_for_lie_side_by_side_and_share_one_build_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the wheel's Go, which has no caches of its own; the default version leaves none."""
-    go = tmp_path / "go"
-    go.write_text(GO)
-    go.chmod(0o755)
-    monkeypatch.setattr(gobuild, "_wheel_go", lambda: go)
-    empty = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    use_go(tmp_path / "go", GO, monkeypatch)
+    empty = {**SMALL_PATH, "HOME": str(tmp_path)}
 
     def made(version: str) -> Path:
         cache = tmp_path / "cache"
@@ -207,9 +212,40 @@ def test_versions_that_are_asked_for_lie_side_by_side_and_share_one_build_cache(
     assert not Path(used[0]).exists()
     assert used[1] == used[2] == str(tmp_path / "cache" / "go" / "gocache")
     assert Path(used[1]).is_dir()
-    modules = [(folder / "module-used").read_text() for folder in folders]
-    wanted = "replace github.com/diagridio/go-etcd-cron v0.12.5 => "
-    assert [False, True, True] == [wanted in each for each in modules]
+
+
+REFUSES = """\
+#!/bin/sh
+case "$1" in
+env) echo go1.99.0 ;;
+mod) mkdir -p "$GOMODCACHE/dapr"; echo > "$GOMODCACHE/dapr/go.sum"
+     echo "{\\"Dir\\": \\"$GOMODCACHE/dapr\\"}" ;;
+build) echo "go: downloading example.org/cron v0.12.5
+a.go:1:2: example.org/cron@v0.12.5: reading https://proxy.test/v0.12.5.zip: 403 Forbidden
+	server response: This module version is not available." >&2; exit 1 ;;
+esac
+"""
+"""What go says when the module proxy does not serve a dependency."""
+
+
+def test_a_version_with_a_dependency_that_the_proxy_refuses_is_not_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message has the module, the answer, and versions that can be had; nothing is kept."""
+    use_go(tmp_path / "go", REFUSES, monkeypatch)
+    found = Settings.load(
+        tmp_path, SMALL_PATH, cache_dir=tmp_path / "cache", release_url="", dapr_version="1.18.1"
+    )
+
+    with pytest.raises(Unavailable) as caught:
+        provide(found)
+
+    told = str(caught.value)
+    assert "Dapr 1.18.1 cannot be built here" in told
+    assert "the Go module proxy refuses example.org/cron@v0.12.5" in told
+    assert "403 Forbidden for https://proxy.test/v0.12.5.zip" in told
+    assert "Dapr 1.18.2 and 1.16.0" in told
+    assert Store(tmp_path / "cache").find("dapr-1.18.1") is None
 
 
 def test_offline_with_an_empty_cache_names_the_command(tmp_path: Path) -> None:
