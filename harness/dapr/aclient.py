@@ -47,7 +47,9 @@ class AsyncDaprClient(AsyncClosing):
         Raises:
             DaprError: daprd answered with an error status.
         """
-        return call.parse(await self._client.send(call.request(self._client)))
+        answer = await self._client.send(call.request(self._client))
+        older = call.instead(answer)
+        return call.parse(answer) if older is None else await self.run(older)
 
     async def publish(
         self,

@@ -6,7 +6,8 @@ Both clients send the same values, so what is true of one is true of the other.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -29,7 +30,11 @@ CLOUD_EVENT = "application/cloudevents+json"
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """One request and how to read its answer."""
+    """One request and how to read its answer.
+
+    Attributes:
+        older_path: where earlier versions of Dapr have it, which answer ``path`` with 404.
+    """
 
     method: str
     path: str
@@ -38,6 +43,13 @@ class Call(Generic[T]):
     headers: Mapping[str, str] = field(default_factory=dict)
     json: Any = None
     content: bytes | None = None
+    older_path: str = ""
+
+    def instead(self, answer: httpx.Response) -> Call[T] | None:
+        """The same call to an earlier Dapr, if the answer says that this is one."""
+        if answer.status_code == HTTPStatus.NOT_FOUND and self.older_path:
+            return replace(self, path=self.older_path, older_path="")
+        return None
 
     def request(self, client: httpx.Client | httpx.AsyncClient) -> httpx.Request:
         """The request for one client."""
@@ -222,17 +234,23 @@ def schedule_job(
     present = {key: value for key, value in body.items() if value is not None}
     # Data are always there, as null if need be: seen on 1.18.2, a job that was posted without any
     # never reaches its app ("google.protobuf.Value: none of the oneof fields is set").
-    return Call("POST", f"/v1.0/jobs/{_part(name)}", _nothing, json={**present, "data": data})
+    return _job("POST", name, _nothing, json={**present, "data": data})
 
 
 def get_job(name: str) -> Call[dict[str, Any]]:
     """A job as the scheduler has it; an unknown one is an error with status 500."""
-    return Call("GET", f"/v1.0/jobs/{_part(name)}", _json)
+    return _job("GET", name, _json)
 
 
 def delete_job(name: str) -> Call[None]:
     """Cancel a job; an unknown one is fine."""
-    return Call("DELETE", f"/v1.0/jobs/{_part(name)}", _nothing)
+    return _job("DELETE", name, _nothing)
+
+
+def _job(method: str, name: str, read: Callable[[httpx.Response], T], json: Any = None) -> Call[T]:
+    """The stable API came with 1.18.0."""
+    older = f"/v1.0-alpha1/jobs/{_part(name)}"
+    return Call(method, f"/v1.0/jobs/{_part(name)}", read, json=json, older_path=older)
 
 
 def get_secret(store: str, name: str, metadata: Mapping[str, str]) -> Call[dict[str, str]]:

@@ -47,7 +47,9 @@ class DaprClient(Closing):
         Raises:
             DaprError: daprd answered with an error status.
         """
-        return call.parse(self._client.send(call.request(self._client)))
+        answer = self._client.send(call.request(self._client))
+        older = call.instead(answer)
+        return call.parse(answer) if older is None else self.run(older)
 
     def publish(
         self,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 app = FastAPI()
 released = asyncio.Event()
 running: list[str] = []
-"""Actors whose timers have begun and not ended."""
+"""Actors whose timers have begun and not ended, and "event" for an event."""
 
 
 @app.get("/dapr/config")
@@ -34,9 +34,18 @@ async def tick(actor: str, timer: str) -> None:
     running.remove(actor)
 
 
+@app.post("/events")
+async def event(request: Request) -> None:
+    """An event; one whose data are ``hold`` takes until it is released."""
+    if (await request.json()).get("data") == "hold":
+        running.append("event")
+        await released.wait()
+        running.remove("event")
+
+
 @app.get("/running")
 def running_now() -> list[str]:
-    """The actors whose timers are at work."""
+    """What is at work."""
     return running
 
 

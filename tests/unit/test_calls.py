@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import inspect
 import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import httpx
@@ -12,6 +15,7 @@ import pytest
 from harness import AsyncDaprClient, DaprClient, DaprError
 from harness.dapr import calls
 from harness.dapr.model import BulkEntry, Metadata, StateItem, StateOperation
+from harness.endpoint import Endpoint
 
 CLIENT = httpx.Client(base_url="http://d")
 
@@ -234,3 +238,49 @@ def test_both_clients_have_the_same_methods() -> None:
         }
 
     assert surface(DaprClient) == surface(AsyncDaprClient)
+
+
+@pytest.fixture
+def old() -> Iterator[tuple[Endpoint, list[str]]]:
+    """A server that has jobs where Dapr before 1.18.0 has them, and what was asked of it."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_DELETE(self) -> None:
+            asked.append(self.path)
+            self.send_response(204 if self.path.startswith("/v1.0-alpha1/jobs/") else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield Endpoint("127.0.0.1", server.server_port), asked
+        server.shutdown()
+        thread.join()
+
+
+async def test_jobs_are_asked_for_where_an_earlier_dapr_has_them(
+    old: tuple[Endpoint, list[str]],
+) -> None:
+    """By both clients, once the stable path is not there."""
+    endpoint, asked = old
+
+    with DaprClient(endpoint) as client:
+        client.delete_job("a b")
+    async with AsyncDaprClient(endpoint) as aclient:
+        await aclient.delete_job("a b")
+
+    assert 2 * ["/v1.0/jobs/a%20b", "/v1.0-alpha1/jobs/a%20b"] == asked
+
+
+def test_what_is_not_there_by_any_path_is_an_error(old: tuple[Endpoint, list[str]]) -> None:
+    """A call without an earlier path is sent once."""
+    endpoint, asked = old
+
+    with DaprClient(endpoint) as client, pytest.raises(DaprError, match="-> 404"):
+        client.delete_state("store", "key")
+
+    assert ["/v1.0/state/store/key"] == asked
