@@ -11,7 +11,7 @@ from harness import World
 from harness.deadline import Deadline, Observation, poll
 
 EVENT = {
-    "specversion": "1.0", "id": "1", "source": "x", "type": "x", "traceparent": 7,
+    "specversion": "1.0", "id": "1", "source": "x", "type": "x", "traceid": 7,
     "datacontenttype": "application/json", "data": {"a": 1},
 }  # fmt: skip
 

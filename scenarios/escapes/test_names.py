@@ -27,10 +27,10 @@ def test_an_actor_may_be_named_like_a_mail_address(clock: World) -> None:
 
 @pytest.mark.escape(fixed_in="1.18.2", shows=SHOWS)
 def test_a_job_may_have_a_pipe_in_its_name(clock: World) -> None:
-    """It is delivered by that name."""
+    """It is delivered by that name, quoted as in every URL."""
     try:
         clock.sidecar("clock").schedule_job("a|b", due="0s", data=1)
     except DaprError as error:
         pytest.fail(f"refused: {error}")
 
-    assert 200 == clock.inbox("clock").next(path="/job/a|b", timeout=60).status
+    assert 200 == clock.inbox("clock").next(path="/job/a%7Cb", timeout=60).status
