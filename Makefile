@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.installed-demo
 RUNTIMES ?= processes
 PROFILE ?= smoke
-ESCAPES ?= 1.18.1,1.18.2
+ESCAPES ?= 1.16.0,1.18.2
 SEED ?= 1
 MUTANTS ?=
 

@@ -242,13 +242,15 @@ def test_both_clients_have_the_same_methods() -> None:
 
 @pytest.fixture
 def old() -> Iterator[tuple[Endpoint, list[str]]]:
-    """A server that has jobs where Dapr before 1.18.0 has them, and what was asked of it."""
+    """A server with jobs where Dapr before 1.18.0 has them, and the job "stable" everywhere; and
+    what was asked of it."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_DELETE(self) -> None:
             asked.append(self.path)
-            self.send_response(204 if self.path.startswith("/v1.0-alpha1/jobs/") else 404)
+            there = self.path.startswith("/v1.0-alpha1/jobs/") or self.path.endswith("/stable")
+            self.send_response(204 if there else 404)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -274,6 +276,16 @@ async def test_jobs_are_asked_for_where_an_earlier_dapr_has_them(
         await aclient.delete_job("a b")
 
     assert 2 * ["/v1.0/jobs/a%20b", "/v1.0-alpha1/jobs/a%20b"] == asked
+
+
+def test_a_stable_job_is_asked_for_once(old: tuple[Endpoint, list[str]]) -> None:
+    """Where the stable path is there, the earlier one is of no interest."""
+    endpoint, asked = old
+
+    with DaprClient(endpoint) as client:
+        client.delete_job("stable")
+
+    assert ["/v1.0/jobs/stable"] == asked
 
 
 def test_what_is_not_there_by_any_path_is_an_error(old: tuple[Endpoint, list[str]]) -> None:
