@@ -105,6 +105,7 @@ def test_a_secret_that_a_sidecar_inherits_is_known_when_resources_are_checked(
     project(tmp_path, r__c_yaml=READS.replace("NAME", name))
     app = App("shop", command="serve", sidecar_env={"OWN": "set"}, hermetic=hermetic)
     book = book_of(tmp_path, app, resources="r")
+    book.strict = True
     has = name == "OWN" or (name == "KEY" and not hermetic)
 
     with nullcontext() if has else pytest.raises(ConfigError, match=f"no variable '{name}'"):
