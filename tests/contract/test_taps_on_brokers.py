@@ -32,7 +32,7 @@ pytestmark = pytest.mark.real
 LONG = 60.0
 """Seconds for what must come, on a machine that is busy."""
 
-APP = HELLO_APP.replace(
+APP = HELLO_APP.replace('"127.0.0.1"', 'os.environ["APP_HOST"]').replace(
     "    def do_OPTIONS(self):",
     """\
     def do_POST(self):
@@ -87,9 +87,13 @@ scopes: [nobody]
 """
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+@pytest.fixture(scope="module", params=["processes", "containers"])
+def stack(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
     """An app in the group of its own component, and two components on one Redis."""
+    if request.param == "containers":
+        request.getfixturevalue("images")
     folder = project(
         tmp_path_factory.mktemp("taps"),
         shop_py=APP,
@@ -109,7 +113,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     topology = Topology(Redis(), shop, resources="components")
     # As `make` exports it: no part of a tap may take it for a placeholder.
     environ = {**os.environ, "MAKEOVERRIDES": "${-*-command-variables-*-}"}
-    with running(topology, Settings.load(folder, environ)) as opened:
+    with running(topology, Settings.load(folder, environ, runtime=request.param)) as opened:
         yield opened
 
 
