@@ -114,7 +114,7 @@ def test_a_secret_that_a_sidecar_inherits_is_known_when_resources_are_checked(
 
 @pytest.mark.parametrize("gateway", ["", "172.17.0.1"], ids=["processes", "containers"])
 def test_what_is_inherited_is_not_a_template(tmp_path: Path, gateway: str) -> None:
-    """`make` exports `MAKEOVERRIDES`, which looks like a placeholder: no node fills or refuses it."""
+    """`make` exports `MAKEOVERRIDES`, which looks like a placeholder; no node minds it."""
     project(tmp_path, r__c_yaml=READS.replace("NAME", "KEY"), r__d_yaml=IN_MEMORY)
     app = App("shop", command="serve", sidecar_env={"OWN": "${shop.url}"})
     book = book_of(tmp_path, app, Process("worker", command="work"), resources="r", gateway=gateway)
