@@ -252,7 +252,7 @@ class StackBook:
             if (folders, files, start) not in self._resources:
                 found = read_resources([self.root / path for path in folders])
                 found += [each for file in files for each in read_file(self.root / file)]
-                checked = check_resources(found, self._app_ids(), self.variables(), start)
+                checked = check_resources(found, self._app_ids(), self._readable(), start)
                 require_sound(checked, strict=self.strict)
                 self._resources[folders, files, start] = found
             return self._resources[folders, files, start]
@@ -262,15 +262,23 @@ class StackBook:
         return [name for name in names if f"{name}-daprd" in names]
 
     def variables(self) -> Mapping[str, str]:
-        """What sidecars get for ``secretstores.local.env``: inherited, or as the topology says."""
+        """What the topology sets for its sidecars, with placeholders, merged.
+
+        What they inherit is not among it: only texts of the topology are templates, and an
+        inherited ``MAKEOVERRIDES`` holds ``${-*-command-variables-*-}``.
+        """
         merged: dict[str, str] = {}
         for node in self.topology.nodes:
-            if node.name.endswith("-daprd") and not getattr(node, "hermetic", True):
-                merged = {**self._inherited, **merged}
             merged |= getattr(node, "sidecar_env", {})
             if node.name.endswith("-daprd"):
                 merged |= getattr(node, "env", {})
         return merged
+
+    def _readable(self) -> Mapping[str, str]:
+        """What sidecars find in their environment, for ``secretstores.local.env``."""
+        sidecars = [node for node in self.topology.nodes if node.name.endswith("-daprd")]
+        inherits = any(not getattr(node, "hermetic", True) for node in sidecars)
+        return {**(self._inherited if inherits else {}), **self.variables()}
 
     def _rooted(self, resource: DaprResource, viewer: str, start: Path) -> DaprResource:
         """A copy whose secrets file, with placeholders filled, lies in its sidecar's folder."""

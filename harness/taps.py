@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Mapping
-from datetime import datetime
 
 from harness.dapr.resources import DaprResource
 from harness.errors import ConfigError
@@ -23,14 +22,13 @@ _lock = threading.Lock()
 """One sidecar and one subscription, also when two worlds of a stack ask at the same time."""
 
 
-def open_tap(stack: Stack, pubsub: str, topic: str, since: datetime, guard: Guard) -> Tap:
+def open_tap(stack: Stack, pubsub: str, topic: str, guard: Guard) -> Tap:
     """A tap on a topic of a pub/sub component.
 
     Args:
         stack: a running one.
         pubsub: the component's name.
         topic: its name on the broker.
-        since: when the test began.
         guard: ends a wait by raising.
 
     Raises:
@@ -53,7 +51,7 @@ def open_tap(stack: Stack, pubsub: str, topic: str, since: datetime, guard: Guar
         key = f"tap:{pubsub}:{topic}"
         if key not in stack.shared:
             stack.shared[key] = Subscription(*_sidecar(stack, pubsub), pubsub, topic)
-    return SubscriptionTap(stack.shared[key], since, guard)
+    return SubscriptionTap(stack.shared[key], guard)
 
 
 def _kafka(brokers: str, topic: str, guard: Guard) -> EventTap:

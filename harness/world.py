@@ -11,7 +11,6 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -59,7 +58,6 @@ class World(Closing):
         self.id = secrets.token_hex(4)
         self.began = time.monotonic()
         self._taps: dict[tuple[str, str], Tap] = {}
-        self.since = datetime.now(UTC)
         self._inboxes: dict[str, Inbox] = {}
         self._clients: list[httpx.Client] = []
         self._sidecars: dict[str, DaprClient] = {}
@@ -117,7 +115,7 @@ class World(Closing):
             if not pubsub and (brokers := self._export("brokers", "")):
                 made: Tap = EventTap(brokers, name, self._offsets.get(name), self._guard)
             else:
-                made = open_tap(self.stack, pubsub, name, self.since, self._guard)
+                made = open_tap(self.stack, pubsub, name, self._guard)
             self._taps[name, pubsub] = made
         return self._taps[name, pubsub]
 

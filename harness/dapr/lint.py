@@ -189,8 +189,14 @@ def _missing(each: DaprResource, name: str) -> Finding:
         each.at("spec.metadata"),
         f"component {each.name!r} ({each.type}) lacks the required field {name!r}",
         f"add it to spec.metadata of {each.name}",
-        "error" if name in REFUSED_WITHOUT.get(each.type, ()) else "warning",
+        _severity(each, name),
     )
+
+
+def _severity(each: DaprResource, field: str) -> str:
+    """How bad it is that a field has no value: whether daprd asks for it."""
+    asked = {name.lower() for name in REFUSED_WITHOUT.get(each.type, ())}
+    return "error" if field.lower() in asked else "warning"
 
 
 def _given(name: str, given: set[str]) -> bool:
@@ -215,14 +221,19 @@ def _check_secrets(
             continue
         place = each.at(f"spec.metadata.{index}")
         what = f"the secret of field {name!r} cannot be resolved"
+        # daprd goes on with an empty value, which most fields may have.
+        severity = _severity(each, name)
         if not store_name:
-            yield Finding(place, f"{what}: no `auth.secretStore` at the top level", "name a store")
+            hint = "name a store"
+            yield Finding(place, f"{what}: no `auth.secretStore` at the top level", hint, severity)
         elif store_name not in stores:
             hint = did_you_mean(store_name, list(stores))
             yield Finding(place, f"{what}: there is no secret store {store_name!r}", hint)
         else:
             store = stores[store_name]
-            yield from _resolve(place, what, reference, store, variables=variables, folder=folder)
+            yield from _resolve(
+                place, what, reference, store, severity, variables=variables, folder=folder
+            )
 
 
 def _resolve(
@@ -230,6 +241,7 @@ def _resolve(
     what: str,
     reference: Mapping[str, Any],
     store: DaprResource,
+    severity: str,
     *,
     variables: Mapping[str, str] | None,
     folder: Path | None,
@@ -237,17 +249,18 @@ def _resolve(
     name, key = str(reference.get("name", "")), str(reference.get("key", ""))
     known = variables is not None
     if store.type == "secretstores.local.env" and known and name not in (variables or {}):
-        yield Finding(place, f"{what}: the sidecar has no variable {name!r}", "set it")
+        message = f"{what}: the sidecar has no variable {name!r}"
+        yield Finding(place, message, "set it", severity)
     if store.type == "secretstores.local.file":
         secrets, problem = _secrets_of(store, folder)
         if problem:
             yield Finding(store.at("spec.metadata"), problem, "fix the secrets file")
         elif name not in secrets:
             hint = did_you_mean(name, sorted(secrets))
-            yield Finding(place, f"{what}: {store.name} has no secret {name!r}", hint)
+            yield Finding(place, f"{what}: {store.name} has no secret {name!r}", hint, severity)
         elif secrets[name] and key not in secrets[name]:
             hint = did_you_mean(key, sorted(secrets[name]))
-            yield Finding(place, f"{what}: secret {name!r} has no key {key!r}", hint)
+            yield Finding(place, f"{what}: secret {name!r} has no key {key!r}", hint, severity)
 
 
 def _secrets_of(store: DaprResource, folder: Path | None) -> tuple[dict[str, set[str]], str]:

@@ -25,6 +25,16 @@ OWN = (
 )
 """Fields that would put the tap into the group of an app, or keep it from a topic."""
 
+IN_ORDER = {
+    "pubsub.aws.snssqs": {"concurrencyMode": "single"},
+    "pubsub.jetstream": {"concurrency": "single"},
+    "pubsub.pulsar": {"maxConcurrentHandlers": "1"},
+    "pubsub.rabbitmq": {"concurrencyMode": "single"},
+    "pubsub.redis": {"concurrency": "1"},
+}
+"""What makes a component hand over one event after the other. By default Redis has ten workers, and
+an event could overtake the marker that shows where a tap begins."""
+
 
 Find = Callable[[str, str], Sequence[DaprResource]]
 
@@ -77,15 +87,17 @@ class TapSidecar(Sidecar):
         body.pop("scopes", None)
         if resource.type.startswith("pubsub."):
             spec = mapping(body["spec"])
+            own = {"consumerID": self.app_id, **IN_ORDER.get(resource.type, {})}
+            left_out = {*OWN, *(name.lower() for name in own)}
             spec["metadata"] = [
-                *(item for item in sequence(spec.get("metadata")) if not _is_own(item)),
-                {"name": "consumerID", "value": self.app_id},
+                *(item for item in sequence(spec.get("metadata")) if _name(item) not in left_out),
+                *({"name": name, "value": value} for name, value in own.items()),
             ]
         return replace(resource, body=body)
 
 
-def _is_own(item: Any) -> bool:
-    return str(mapping(item).get("name", "")).lower() in OWN
+def _name(item: Any) -> str:
+    return str(mapping(item).get("name", "")).lower()
 
 
 def retrying(pubsub: str) -> DaprResource:

@@ -131,6 +131,22 @@ def assigned_partitions(
     return {group: _assigned(future.result(10)) for group, future in asked.items()}
 
 
+def creates_topics(admin: AdminClient) -> bool:
+    """Whether a topic comes into being when a client names it; False too where nobody may ask."""
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import ConfigResource, ResourceType
+
+    try:
+        brokers = admin.list_topics(timeout=ANSWERING).brokers
+        asked = [ConfigResource(ResourceType.BROKER, str(number)) for number in brokers]
+        answers = admin.describe_configs(asked, request_timeout=UNANSWERED)
+        found = [future.result(ANSWERING) for future in answers.values()]
+    except (KafkaException, TimeoutError):
+        return False
+    settings = [each.get("auto.create.topics.enable") for each in found]
+    return any(each is not None and each.value == "true" for each in settings)
+
+
 def _assigned(group: Any) -> set[tuple[str, int]]:
     return {
         (part.topic, part.partition)
@@ -175,7 +191,8 @@ class GroupCheck:
     is the rung that tells whether an event published now will arrive now.
 
     Raises (observe):
-        AppFailed: a topic does not exist, and nobody has created it for `MISSING` seconds.
+        AppFailed: a topic does not exist, nobody has created it for `MISSING` seconds, and the
+            broker does not create it for a subscriber.
     """
 
     brokers: str
@@ -226,7 +243,7 @@ class GroupCheck:
             self._missing = None
             return
         self._missing = self._missing or Deadline(MISSING)
-        if self._missing.passed:
+        if self._missing.passed and not creates_topics(self._admin):
             names = [name for name in known if not name.startswith("__")]
             raise AppFailed(
                 f"group {self.group!r} subscribes to topic {missing[0]!r}, which does not exist",

@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 from harness import ConfigError, InstanceDied, Kafka, Postgres, Redis, Settings, Topology, running
 from harness.cli.commands import app as command
 from harness.ports import free_port
+from harness.ready.kafka import admin_of, creates_topics
 from harness.standard_services import SERVICES, brought_along, chosen
 from tests.support import environment, leftovers, project
 
@@ -50,6 +51,75 @@ spec:
   metadata:
   - {{name: redisHost, value: "localhost:{port}"}}
   - {{name: redisPassword, value: ""}}
+"""
+
+
+TALKING = """\
+version: 1
+common: {{resourcesPath: components}}
+apps:
+- appID: reader
+  appDirPath: .
+  appPort: {port}
+  command: ["{python}", reader.py]
+- appID: writer
+  appDirPath: .
+  command: ["{python}", writer.py]
+"""
+
+READER = """\
+import json
+import os
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        wanted = [{"pubsubname": "bus", "topic": "unmade", "route": "/got"}]
+        self.answer(200, wanted if self.path == "/dapr/subscribe" else [])
+
+    def do_POST(self):
+        got = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.answer(200, {})
+        print("reader got", got["data"], flush=True)
+        threading.Thread(target=server.shutdown).start()
+
+    def answer(self, status, value):
+        body = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+server = ThreadingHTTPServer(("127.0.0.1", int(os.environ["APP_PORT"])), Handler)
+server.serve_forever()
+"""
+
+WRITER = """\
+import os
+import urllib.request
+
+for topic in ("unmade", "unread"):
+    url = f"http://127.0.0.1:{os.environ['DAPR_HTTP_PORT']}/v1.0/publish/bus/{topic}"
+    urllib.request.urlopen(urllib.request.Request(url, b'"hello"', {"content-type": "text/plain"}))
+print("writer has published", flush=True)
+"""
+
+BUS = """\
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {{name: bus}}
+spec:
+  type: pubsub.kafka
+  version: v1
+  metadata:
+  - {{name: brokers, value: "localhost:{port}"}}
+  - {{name: authType, value: none}}
 """
 
 
@@ -112,6 +182,36 @@ def test_a_service_that_runs_already_is_used_and_named(quickstart: Path, port: i
 
 
 @pytest.mark.real
+def test_topics_that_nobody_made_can_be_subscribed_to_and_published_to(
+    quickstart: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a Kafka that is brought along, as on one with automatic topics."""
+    number = free_port()
+
+    def make() -> Kafka:
+        return Kafka(port=number, auto_create=True)
+
+    monkeypatch.setitem(
+        SERVICES, "kafka", dataclasses.replace(SERVICES["kafka"], port=number, make=make)
+    )
+    (quickstart / "components" / "store.yaml").unlink()
+    project(
+        quickstart,
+        dapr_yaml=TALKING.format(python=sys.executable, port=free_port()),
+        reader_py=READER,
+        writer_py=WRITER,
+        components__bus_yaml=BUS.format(port=number),
+    )
+
+    done = run("--with", "kafka")
+
+    assert (0, None) == (done.exit_code, done.exception), done.output
+    assert 'reader got "hello"' in done.output
+    assert "writer has published" in done.output
+    assert [] == leftovers(quickstart)
+
+
+@pytest.mark.real
 @pytest.mark.usefixtures("quickstart")
 def test_a_refused_connection_is_the_first_line(port: int) -> None:
     """Not the twenty-fourth, after the log."""
@@ -156,6 +256,7 @@ def open_ports() -> Iterator[tuple[str, str]]:
 def test_services_are_as_open_as_quickstarts_expect(open_ports: tuple[str, str]) -> None:
     """A topic that nobody has made, and a password that nobody has set."""
     brokers, database = open_ports
+    assert creates_topics(admin_of(brokers))
     sent: list[object] = []
     producer = Producer({"bootstrap.servers": brokers, "log_level": 0})
     producer.produce("unmade", b"1", on_delivery=lambda error, _: sent.append(error))

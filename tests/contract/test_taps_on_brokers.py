@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 
@@ -20,7 +21,9 @@ from harness import (
     World,
     running,
 )
+from harness.dapr.model import BulkEntry
 from harness.errors import InstanceDied
+from harness.probe.marker import TYPE
 from tests.projects import HELLO_APP, IN_MEMORY
 from tests.support import project
 
@@ -29,7 +32,7 @@ pytestmark = pytest.mark.real
 LONG = 60.0
 """Seconds for what must come, on a machine that is busy."""
 
-APP = HELLO_APP.replace(
+APP = HELLO_APP.replace('"127.0.0.1"', 'os.environ["APP_HOST"]').replace(
     "    def do_OPTIONS(self):",
     """\
     def do_POST(self):
@@ -67,7 +70,7 @@ SUBSCRIPTION = """\
 apiVersion: dapr.io/v2alpha1
 kind: Subscription
 metadata: {name: orders}
-spec: {pubsubname: bus, topic: orders, routes: {default: /orders}}
+spec: {pubsubname: bus, topic: orders, routes: {default: /orders}, deadLetterTopic: dead}
 scopes: [shop]
 """
 
@@ -84,9 +87,13 @@ scopes: [nobody]
 """
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+@pytest.fixture(scope="module", params=["processes", "containers"])
+def stack(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
     """An app in the group of its own component, and two components on one Redis."""
+    if request.param == "containers":
+        request.getfixturevalue("images")
     folder = project(
         tmp_path_factory.mktemp("taps"),
         shop_py=APP,
@@ -104,7 +111,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         sidecar_env={"REDIS_PASSWORD": "${redis.password}"},
     )
     topology = Topology(Redis(), shop, resources="components")
-    with running(topology, Settings.load(folder)) as opened:
+    # As `make` exports it: no part of a tap may take it for a placeholder.
+    environ = {**os.environ, "MAKEOVERRIDES": "${-*-command-variables-*-}"}
+    with running(topology, Settings.load(folder, environ, runtime=request.param)) as opened:
         yield opened
 
 
@@ -155,22 +164,61 @@ def test_events_may_be_larger_than_a_message_of_grpc(world: World) -> None:
     assert 6_000_000 == len(tap.next(timeout=LONG).data)
 
 
-async def test_the_tests_that_follow_share_a_subscription_and_begin_where_they_begin(
-    stack: Stack,
-) -> None:
-    """What an earlier test has published is not theirs."""
-    with World(stack) as earlier:
-        earlier.sidecar("shop").publish("bus", "later", "old")
-        assert "old" == earlier.topic("later", "bus").next(timeout=LONG).data
-    subscriptions = [key for key in stack.shared if key.startswith("tap:bus:later")]
+def publish_many(world: World, topic: str, prefix: str) -> set[str]:
+    """A hundred events in one request; returns their data."""
+    sent = [f"{prefix}-{n}" for n in range(100)]
+    entries = [BulkEntry(each, each, "text/plain") for each in sent]
+    world.sidecar("shop").publish_bulk("bus", topic, entries)
+    return {*sent}
 
+
+def test_a_tap_shows_what_is_published_after_it_was_opened_and_nothing_else(
+    stack: Stack, world: World
+) -> None:
+    """Within one second, and though Redis gives a new group everything that a stream holds; the
+    tests that follow share the subscription and begin where they open their own tap."""
+    publish_many(world, "history", "old")
+    first = world.topic("history", "bus")
+    earlier = publish_many(world, "history", "new")
+    with World(stack) as other:
+        second = other.topic("history", "bus")
+        later = publish_many(other, "history", "newer")
+        shown = {each.data for each in second.collect(100, timeout=LONG)}
+
+    # The last one that was published has come, so all have; and no marker is among them.
+    assert later == shown == {each.data for each in second.all()}
+    assert earlier | later == {each.data for each in first.collect(200, timeout=LONG)}
+    assert 200 == len(first.all())
+    assert 1 == len([key for key in stack.shared if key.startswith("tap:bus:history")])
+
+
+async def test_an_asynchronous_test_has_the_same_tap(stack: Stack) -> None:
+    """It begins with the call, too."""
     async with AsyncWorld(World(stack)) as world:
+        await world.sidecar("shop").publish("bus", "later", "old")
         tap = world.topic("later", "bus")
         await world.sidecar("shop").publish("bus", "later", "new")
         assert "new" == (await tap.next(timeout=LONG)).data
         assert ["new"] == [each.data for each in await tap.all()]
 
-    assert 1 == len(subscriptions)
+
+def test_the_marker_of_a_tap_reaches_no_app(stack: Stack) -> None:
+    """daprd drops it, as it has expired; a tap on the dead-letter topic does not show it either."""
+    with World(stack) as world:
+        dead, inbox = world.topic("dead", "bus"), world.inbox("shop")
+        world.topic("orders", "bus")
+        order = world.name("order")
+        world.sidecar("shop").publish("bus", "orders", {"id": order})
+        inbox.next(path="/orders", timeout=LONG, where=lambda each: order in str(each.data))
+        # The marker lies before the order, and what it is answered with is logged and counted.
+        world.eventually(
+            lambda: "dropping expired pub/sub event tap-opened-" in world.logs()["shop-daprd"],
+            timeout=LONG,
+        )
+        world.sidecar("shop").publish("bus", "dead", "barrier")
+
+        dead.nothing_before({"data": "barrier"}, timeout=LONG, where=lambda e: e.data != "barrier")
+        assert [] == inbox.all(type=TYPE)
 
 
 def test_a_tap_that_cannot_be_is_a_sentence_and_spoils_nothing(stack: Stack, world: World) -> None:

@@ -25,6 +25,10 @@ POISONED = HELLO_APP.replace(
         self.end_headers()
 
     def do_OPTIONS(self):""",
+).replace(
+    # In one piece: the event is delivered again while the test asks.
+    'print("asked", self.path, flush=True)',
+    'os.write(1, b"asked " + self.path.encode() + b"\\nagain" * 3 + b"\\n")',
 )
 SUBSCRIPTION = """\
 apiVersion: dapr.io/v2alpha1
@@ -82,7 +86,8 @@ def test_the_junit_file_has_the_logs_and_says_whose_event_is_in_the_way(
     }
     assert cases["test_poison"] == []
     text = "\n".join(cases["test_victim"])
-    assert "--- dapr-harness: log of hello during this test ---\nasked /during" in text
+    log = text.partition("--- dapr-harness: log of hello during this test ---\n")[2]
+    assert "asked /during\nagain\n[the last line repeated 2 more times; " in log
     held = r"group hello has committed nothing of orders\[0\], whose offset 0 is an event "
     assert re.search(held + r"that was written while \S+::test_poison ran: .*'poison': 1", text)
 

@@ -179,27 +179,31 @@ spec:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("more", "message", "optional"),
     [
-        (SECRET, "no `auth.secretStore`"),
-        (SECRET + "auth: {secretStore: stroe}\n" + STORE % "file", "no secret store 'stroe'"),
-        (SECRET + "auth: {secretStore: store}\n" + STORE % "file", "store has no secret 'auth'"),
+        ("", "no `auth.secretStore`", "warning"),
+        ("auth: {secretStore: stroe}\n" + STORE % "file", "no secret store 'stroe'", "error"),
+        ("auth: {secretStore: store}\n" + STORE % "file", "store has no secret 'auth'", "warning"),
         (
-            SECRET + "auth: {secretStore: store}\n" + STORE.replace("s.json", "x.json") % "file",
+            "auth: {secretStore: store}\n" + STORE.replace("s.json", "x.json") % "file",
             "x.json cannot be read",
+            "error",
         ),
-        (SECRET + "auth: {secretStore: store}\n" + STORE % "env", "no variable 'auth'"),
+        ("auth: {secretStore: store}\n" + STORE % "env", "no variable 'auth'", "warning"),
     ],
 )
-def test_a_secret_that_cannot_be_resolved_is_an_error(
-    tmp_path: Path, text: str, message: str
+def test_a_secret_that_cannot_be_resolved_is_an_error_where_daprd_asks_for_the_field(
+    tmp_path: Path, more: str, message: str, optional: str
 ) -> None:
-    """daprd would go on with an empty value."""
+    """With an empty value it goes on, unless there is no such store or the store itself fails."""
     project(tmp_path, r__s_json='{"auht": "x"}')
+    other = SECRET.replace("name: authType", "name: clientID")
 
-    errors = [each for each in findings(tmp_path, text) if each.severity == "error"]
+    asked = findings(tmp_path, SECRET + more)
+    not_asked = findings(tmp_path, other + more)
 
-    assert message in errors[0].message
+    assert ["error"] == [each.severity for each in asked if message in each.message]
+    assert [optional] == [each.severity for each in not_asked if message in each.message]
 
 
 def test_a_secret_that_resolves_is_fine(tmp_path: Path) -> None:

@@ -51,8 +51,8 @@ def test_nothing_is_found_in_what_one_may_choose(folder: str) -> None:
     assert (0, []) == run_lint("components", f"components/{folder}")
 
 
-def test_warnings_fail_when_asked_to(tmp_path: Path) -> None:
-    """And errors always do."""
+def test_warnings_fail_when_asked_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an option or a setting; errors always do."""
     text = (
         "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata: {name: c}\n"
         "spec: {features: [{name: PubSub, enabled: true}]}\n"
@@ -61,6 +61,8 @@ def test_warnings_fail_when_asked_to(tmp_path: Path) -> None:
 
     assert 0 == run_lint(str(tmp_path))[0]
     assert 2 == run_lint(str(tmp_path), "--strict")[0]
+    monkeypatch.setenv("DAPR_HARNESS_STRICT", "true")
+    assert 2 == run_lint(str(tmp_path))[0]
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from harness import (
+    App,
     AppFailed,
     ConfigError,
     InstanceDied,
@@ -25,7 +26,9 @@ from harness.launch import Launch
 from harness.runtime.fake import FakeRuntime, Script
 from harness.topology import Book, Node
 from harness.world import World
-from tests.support import Fake, ScriptedCheck
+from tests.projects import IN_MEMORY
+from tests.support import Fake, ScriptedCheck, project
+from tests.unit.test_secrets_file import Tools
 
 NEVER = (ScriptedCheck("never", after=None),)
 
@@ -55,6 +58,17 @@ def stack_of(
 
     settings = Settings.load(folder, {}, **given)
     return Stack(Topology(*nodes), settings, NoTools(), runtime), made
+
+
+def test_a_strict_start_refuses_what_lint_warns_of(tmp_path: Path) -> None:
+    """Before anything runs."""
+    project(tmp_path, r__c_yaml=IN_MEMORY + "scopes: [nobody]\n")
+    settings = Settings.load(tmp_path, {}, strict=True)
+    topology = Topology(App("a", command="true"), resources="r")
+    stack = Stack(topology, settings, Tools(), lambda: FakeRuntime(tmp_path / "run"))
+
+    with pytest.raises(ConfigError, match="the scope 'nobody' is no app of this topology"):
+        stack.start()
 
 
 def test_a_node_starts_after_what_it_needs(tmp_path: Path) -> None:
@@ -377,6 +391,22 @@ def test_the_others_go_on_without_a_node_that_is_not_required(
 
     assert "started after" in made[0].events
     assert ["app"] * warnings == told
+
+
+def test_a_sidecar_that_gives_its_app_up_before_the_app_does_is_not_told(tmp_path: Path) -> None:
+    """The app is started later than the sidecar, so its time ends later: it is the reason."""
+    stack, _ = stack_of(
+        tmp_path,
+        Fake("late", rungs=(ScriptedCheck(after=6),)),
+        Fake("app", needs=("late",), rungs=NEVER, required=False, of_system=True),
+        Fake("app-daprd", rungs=(ScriptedCheck("app", after=None, waits_for="app"),)),
+        ready_timeout=0.4,
+    )
+
+    with stack:
+        told = [entry.node for entry in stack.journal if entry.kind == "node.warned"]
+
+    assert ["app"] == told
 
 
 def test_a_sidecar_must_reach_what_it_can_reach_without_its_app(tmp_path: Path) -> None:
