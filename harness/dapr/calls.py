@@ -30,11 +30,7 @@ CLOUD_EVENT = "application/cloudevents+json"
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """One request and how to read its answer.
-
-    Attributes:
-        older_path: where earlier versions of Dapr have it, which answer ``path`` with 404.
-    """
+    """One request and how to read its answer; where an earlier Dapr has it, "" if there too."""
 
     method: str
     path: str
@@ -47,9 +43,8 @@ class Call(Generic[T]):
 
     def instead(self, answer: httpx.Response) -> Call[T] | None:
         """The same call to an earlier Dapr, if the answer says that this is one."""
-        if answer.status_code == HTTPStatus.NOT_FOUND and self.older_path:
-            return replace(self, path=self.older_path, older_path="")
-        return None
+        there = answer.status_code != HTTPStatus.NOT_FOUND or not self.older_path
+        return None if there else replace(self, path=self.older_path, older_path="")
 
     def request(self, client: httpx.Client | httpx.AsyncClient) -> httpx.Request:
         """The request for one client."""
@@ -224,13 +219,8 @@ def schedule_job(
     failure_policy: Mapping[str, Any] | None,
 ) -> Call[None]:
     """Schedule a job; without overwrite a second one of the name is refused with 409."""
-    body: dict[str, Any] = {
-        "dueTime": due,
-        "schedule": schedule,
-        "repeats": repeats,
-        "overwrite": overwrite or None,
-        "failurePolicy": failure_policy,
-    }
+    body: dict[str, Any] = {"dueTime": due, "schedule": schedule, "repeats": repeats}
+    body |= {"overwrite": overwrite or None, "failurePolicy": failure_policy}
     present = {key: value for key, value in body.items() if value is not None}
     # Data are always there, as null if need be: seen on 1.18.2, a job that was posted without any
     # never reaches its app ("google.protobuf.Value: none of the oneof fields is set").

@@ -17,8 +17,8 @@ from harness.provision.child import mortal
 from harness.provision.store import require_disk
 from harness.provision.versions import (
     DAPR_BINARIES,
-    DAPR_BUILT,
     DAPR_MODULE_HASHES,
+    DAPR_SERVED,
     GO_FLOOR,
     parse,
 )
@@ -185,7 +185,7 @@ def _require_served(output: str, what: str) -> None:
     refused = REFUSED.search(output)
     if refused:
         module, address, answer = refused.groups()
-        served = " and ".join(DAPR_BUILT)
+        served = " and ".join(DAPR_SERVED)
         raise Unavailable(
             f"{what} cannot be built here: the Go module proxy refuses {module}",
             last=f"{answer} for {address}",

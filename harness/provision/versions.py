@@ -26,8 +26,8 @@ DAPR_MODULE_HASHES = {
 }
 """go.sum lines of the module itself: its zip, its go.mod. The zip holds the go.sum of the rest."""
 
-DAPR_BUILT = ("1.18.2", "1.16.0")
-"""Versions that were built from the Go module proxy; it refuses a dependency of many others."""
+DAPR_SERVED = ("1.18.2", "1.16.0")
+"""Versions that the Go module proxy serves whole; it refuses a dependency of many others."""
 
 DAPR_RELEASES = "https://github.com/dapr/dapr/releases/download"
 

@@ -18,7 +18,8 @@ def test_every_write_is_in_the_histogram_of_latencies(clock: World) -> None:
     for number in range(CALLS):
         clock.sidecar("clock").save_state("statestore", f"key-{number}", number)
     clock.eventually(
-        lambda: CALLS == clock.metric("clock", "dapr_component_state_count", **labels), timeout=60
+        lambda: CALLS == clock.metric("clock", "dapr_component_state_count_total", **labels),
+        timeout=60,
     )
 
     timed = clock.metric("clock", "dapr_component_state_latencies_count", **labels)
