@@ -150,7 +150,7 @@ def test_a_full_state_folder_is_told_before_the_start(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (os.mkfifo, "error: is a named pipe"),
+        (os.mkfifo, "error is a named pipe"),
         (lambda path: path.write_text(BOMB), "holds too many values"),
     ],
     ids=["pipe", "bomb"],
