@@ -1,6 +1,6 @@
 # Two commands matter: `make demo` and `make test`. Each does all the set-up it needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint bench load soak mutants lock clean
+.PHONY: help demo test unit lint bench load soak seeds mutants lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -53,6 +53,10 @@ load: $(STAMP) ## A load run of the profile PROFILE (smoke), with a report
 soak: $(STAMP) ## Kill, stop and keep away every part under load, by the seed SEED (1); a table
 	@$(BIN)/dapr-harness provision
 	@$(BIN)/python -m tests.faults --seed $(SEED)
+
+seeds: $(STAMP) ## The generated requests with 20 seeds, one after the other; stops at the first that fails
+	@for seed in $$(seq 20); do echo "seed $$seed"; $(BIN)/python -m pytest -q -m generated \
+	  --hypothesis-seed=$$seed --dapr-runtime=$(RUNTIMES) scenarios || exit 1; done
 
 mutants: $(STAMP) ## Apply each listed error to a copy and see its tests turn red (MUTANTS="name ...")
 	@$(BIN)/python -m tests.mutants $(MUTANTS)

@@ -96,6 +96,20 @@ async def test_what_the_api_refuses_the_tools_refuse(
     assert [] == (await dapr.app("backend-service").get(f"/api/{user}/tasks")).json()
 
 
+@pytest.mark.parametrize("user", ["..", ".", "a/b", ""])
+async def test_no_tool_takes_a_user_who_cannot_be_one(dapr: AsyncWorld, user: str) -> None:
+    """Such a name leads out of its place in a path, or has none."""
+    arguments = {"task_id": "none", "title": "x", "remind_at": None}
+    async with tools(dapr, user) as tool:
+        described = (await tool.client.list_tools()).tools
+        for each in described:
+            known = {k: v for k, v in arguments.items() if k in each.input_schema["properties"]}
+            result = await tool.client.call_tool(each.name, {"user_id": user, **known})
+
+            assert result.is_error, each.name
+            assert "user_id" in str(result.content), each.name
+
+
 async def test_a_series_and_a_reminder_by_mcp(dapr: AsyncWorld) -> None:
     """The other building blocks do not know the door that a task came in by."""
     user = dapr.name("user")

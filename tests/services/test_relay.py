@@ -70,6 +70,19 @@ def test_calls_of_one_kind_do_not_wait_for_another_that_hangs(dsn: str, sidecar:
         assert set(paths("event", 40)) == {each for each in sidecar.arrived if "event" in each}
 
 
+def test_due_reminders_pass_a_backlog_of_events(dsn: str, sidecar: Recorder) -> None:
+    """All slots of events are taken and 184 wait: the reminders that come last arrive."""
+    sidecar.status = lambda path: None if path.startswith("/event/") else 204
+    add(dsn, "event", *paths("event", 200))
+    with relay(dsn, sidecar.port):
+        eventually(lambda: len(sidecar.arrived) == 16, timeout=LIMIT)
+
+        add(dsn, "reminder", *paths("reminder", 20))
+        eventually(lambda: waiting(dsn) == 200, timeout=LIMIT)
+
+        assert 16 == sum(each.startswith("/event/") for each in sidecar.arrived)
+
+
 def test_calls_of_one_kind_do_not_wait_for_another_that_fails(dsn: str, sidecar: Recorder) -> None:
     """Jobs that are refused again and again rest in between, and events pass them."""
     sidecar.status = lambda path: 500 if path.startswith("/job/") else 204

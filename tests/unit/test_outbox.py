@@ -1,9 +1,11 @@
-"""How long a call of the outbox rests after it has failed."""
+"""How long a call of the outbox rests after it has failed, and which lane it goes in."""
 
 from __future__ import annotations
 
 import pytest
 
+from services.backend_service.events import reminder_due
+from services.backend_service.models import Task
 from services.common.relay import BACK_OFF, LONGEST, pause_after
 
 
@@ -22,3 +24,10 @@ def test_a_pause_doubles_with_every_failure(failures: int) -> None:
 def test_a_pause_has_a_longest(failures: int) -> None:
     """Half an hour into an outage, too."""
     assert LONGEST / 2 <= pause_after(failures) <= LONGEST
+
+
+def test_a_due_reminder_does_not_go_with_the_events() -> None:
+    """A backlog of them would make it late."""
+    task = Task.model_construct(id="t", user_id="u", title="Water", remind_at=None)
+
+    assert "reminder" == reminder_due(task).lane
