@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from harness import App
+from harness.nodes.command import KEPT
 from scenarios.topology import TOPICS, todo
 
 REQUIREMENTS = "services/requirements.txt"
@@ -27,6 +28,7 @@ ECHO = App(
     command=[
         sys.executable, "-m", "uvicorn", "loadtests.echo:app", "--host", "{host}",
         "--port", "{port}", "--no-access-log", "--log-level", "warning",
+        "--timeout-keep-alive", str(KEPT),
     ],
     health="/healthz",
     requirements=REQUIREMENTS,

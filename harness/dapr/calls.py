@@ -287,6 +287,12 @@ def _body_of_daprd(answer: httpx.Response) -> bool:
     return isinstance(body, dict) and str(body.get("errorCode", "")).startswith("ERR_")
 
 
+HUNG_UP = """The app closed the connection without an answer.
+Either it ended, or it closed an idle connection just as daprd used it. Let it keep connections for
+longer than daprd's 90 s, as `App(asgi=...)` does: for uvicorn, `--timeout-keep-alive 120`. See
+docs/apps.md."""
+
+
 def _error(call: str, answer: httpx.Response) -> DaprError:
     body = _body(answer)
     if isinstance(body, dict):
@@ -294,6 +300,8 @@ def _error(call: str, answer: httpx.Response) -> DaprError:
         failed = body.get("failedEntries") or ()
         error = DaprError(call, answer.status_code, str(code), str(message))
         error.failed_entries = {each["entryId"]: each.get("error", "") for each in failed}
+        if code == "ERR_DIRECT_INVOKE" and error.message.endswith("EOF"):
+            error.add_note(HUNG_UP)
         return error
     return DaprError(call, answer.status_code, "", answer.text[:500])
 

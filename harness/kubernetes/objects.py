@@ -12,10 +12,12 @@ from typing import Any
 
 from harness.dapr.lint import check_resources, require_sound
 from harness.dapr.resources import DaprResource, for_app, read_resources
+from harness.endpoint import Endpoint
 from harness.errors import ConfigError
 from harness.kubernetes.resources import LOCAL_STORES, filled, in_cluster, key_of, merged
 from harness.kubernetes.values import Values
 from harness.nodes.app import App
+from harness.nodes.command import asgi_line
 from harness.placeholders import placeholders
 from harness.topology import Topology
 
@@ -198,8 +200,8 @@ def _from_secret(name: str, secret: str, key: str) -> Object:
 
 def _command(app: App) -> list[str]:
     if app.asgi:
-        listen = ["--host", "0.0.0.0", "--port", str(PORT)]  # noqa: S104 - a pod is reached from outside
-        return ["python3", "-m", "uvicorn", app.asgi, *listen]
+        everywhere = Endpoint("0.0.0.0", PORT)  # noqa: S104 - a pod is reached from outside
+        return list(asgi_line("python3", app.asgi, everywhere))
     marks: Mapping[str, str] = {"{port}": str(PORT), "{host}": "0.0.0.0"}  # noqa: S104 - likewise
     words = []
     for word in app.command:

@@ -76,7 +76,7 @@ class Http:
         else:
             self._idle.append(connection)
         if not 200 <= answer.status_code < 300:
-            raise Failed(f"HTTP {answer.status_code}")
+            raise Failed(f"HTTP {answer.status_code}{_reason(text)}")
         return text
 
     def _head(self, verb: str, path: str, length: int, headers: Mapping[str, str]) -> bytes:
@@ -93,6 +93,16 @@ class Http:
         opened = socket.create_connection(self._address, TIMEOUT)
         opened.setsockopt(blocking.IPPROTO_TCP, blocking.TCP_NODELAY, 1)
         return opened
+
+
+def _reason(body: bytes) -> str:
+    """daprd's code, and the end of its message: the cause, which is the same for many requests."""
+    try:
+        said = json.loads(body)
+        cause = str(said["message"]).rpartition(": ")[2]
+        return f" {said['errorCode']}: {cause[:80]}"
+    except (ValueError, TypeError, KeyError):
+        return ""
 
 
 def _is_open(connection: socket.socket) -> bool:

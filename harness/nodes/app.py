@@ -15,6 +15,7 @@ from harness.errors import ConfigError
 from harness.launch import Build, Launch
 from harness.nodes.base import Plain
 from harness.nodes.command import (
+    asgi_line,
     build_of,
     command_line,
     needs_of,
@@ -225,12 +226,10 @@ class App(Plain):
     def _argv(self, book: Book, listen: Endpoint | None) -> tuple[str, ...]:
         if not self.asgi or listen is None:
             return command_line(self.command, listen, inside=book.inside(self.name))
-        options = ["--host", listen.host, "--port", str(listen.port)]
-        # The access log stays: it is what a reader of a failing test looks for first.
         if book.inside(self.name):
-            return ("python3", "-m", "uvicorn", self.asgi, *options)
+            return asgi_line("python3", self.asgi, listen)
         folder = str((book.root / self.cwd).resolve())
-        return (sys.executable, "-m", "uvicorn", self.asgi, *options, "--app-dir", folder)
+        return (*asgi_line(sys.executable, self.asgi, listen), "--app-dir", folder)
 
     def _environment(self, book: Book, listen: Endpoint | None) -> dict[str, str]:
         sidecar = book.topology[f"{self.name}-daprd"].exports(book, self.name)

@@ -17,6 +17,14 @@ from harness.ready.http import HttpCheck
 from harness.ready.tcp import TcpCheck
 from harness.topology import HOST, Book, Node
 
+KEPT = 120
+"""Seconds for which an app keeps an idle connection.
+
+daprd keeps its own to the app for 90 s (Go's default, pkg/runtime/channels of Dapr 1.18.2) and does
+not try again when the app closes one just as it is used: the caller gets 500, ERR_DIRECT_INVOKE,
+"EOF". uvicorn's own 5 s made one of 40 calls fail after a pause of just that length.
+"""
+
 
 def words_of(command: str | Sequence[str]) -> tuple[str, ...]:
     """A command line as words; a text is split as a shell splits it."""
@@ -36,6 +44,15 @@ def command_line(words: Sequence[str], listen: Endpoint | None, *, inside: bool)
         # This machine's interpreter is not in the image; the image's own is.
         values[sys.executable] = "python3"
     return tuple(_filled(word, values) for word in words)
+
+
+def asgi_line(python: str, asgi: str, listen: Endpoint) -> tuple[str, ...]:
+    """uvicorn, with connections that daprd is the first to give up.
+
+    Its access log stays: it is what a reader of a failing test looks for first.
+    """
+    address = ("--host", listen.host, "--port", str(listen.port))
+    return (python, "-m", "uvicorn", asgi, *address, "--timeout-keep-alive", str(KEPT))
 
 
 def build_of(root: Path, cwd: Path, requirements: Path | None, extra: tuple[str, ...]) -> Build:

@@ -96,6 +96,27 @@ print(json.dumps([said, len(opened)]))
     assert [["HTTP 503", "fine"], 1] == found
 
 
+def test_the_failure_of_a_sidecar_has_its_cause() -> None:
+    """Its code, and the last part of the message; anything else is left out."""
+    body = {"errorCode": "ERR_DIRECT_INVOKE", "message": "failed to invoke, id: x, err: EOF"}
+    bodies = [json.dumps(each).encode() for each in (body, ["message"], {"message": "none"})]
+    found = told(
+        SERVER
+        + f"""
+gevent.spawn(serve, [[answer(b"500 No", body) for body in {bodies!r}]])
+http, said = Http(URL), []
+for _ in range(3):
+    try:
+        http.send("GET", "/")
+    except Failed as error:
+        said.append(str(error))
+print(json.dumps(said))
+"""
+    )
+
+    assert ["HTTP 500 ERR_DIRECT_INVOKE: EOF", "HTTP 500", "HTTP 500"] == found
+
+
 HALF = 'b"HTTP/1.1 200 OK\\r\\ncontent-length: 9\\r\\n\\r\\nhalf"'
 
 

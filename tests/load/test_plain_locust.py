@@ -59,13 +59,14 @@ def test_two_processes_without_a_page(up: dict[str, str], tmp_path: Path) -> Non
         assert (row["offered"], 0) == (rows[name]["num_requests"], rows[name]["num_failures"])
 
 
-def test_locusts_own_page(up: dict[str, str]) -> None:
+def test_locusts_own_page(up: dict[str, str], tmp_path: Path) -> None:
     """Started and stopped from there; what it shows are our users' requests."""
-    port = free_port()
+    port, log = free_port(), tmp_path / "locust.log"
     page = f"http://{LOOPBACK}:{port}"
     words = ["--web-host", LOOPBACK, "--web-port", str(port), "--rate", "20"]
     with (
-        subprocess.Popen([*LOCUST, *words], cwd=ROOT, env=up, stderr=subprocess.DEVNULL) as locust,
+        log.open("w") as said,
+        subprocess.Popen([*LOCUST, *words], cwd=ROOT, env=up, stderr=said) as locust,
         httpx.Client(base_url=page, trust_env=False) as client,
     ):
         try:
@@ -78,7 +79,7 @@ def test_locusts_own_page(up: dict[str, str]) -> None:
             assert client.post("/stop").json()["success"]
         finally:
             locust.terminate()
-    assert 0 == locust.returncode
+    assert 0 == locust.returncode, log.read_text()
 
 
 def _answers(client: httpx.Client) -> Observation:

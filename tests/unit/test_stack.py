@@ -379,6 +379,22 @@ def test_the_others_go_on_without_a_node_that_is_not_required(
     assert ["app"] * warnings == told
 
 
+def test_a_sidecar_that_gives_its_app_up_before_the_app_does_is_not_told(tmp_path: Path) -> None:
+    """The app is started later than the sidecar, so its time ends later: it is the reason."""
+    stack, _ = stack_of(
+        tmp_path,
+        Fake("late", rungs=(ScriptedCheck(after=6),)),
+        Fake("app", needs=("late",), rungs=NEVER, required=False, of_system=True),
+        Fake("app-daprd", rungs=(ScriptedCheck("app", after=None, waits_for="app"),)),
+        ready_timeout=0.4,
+    )
+
+    with stack:
+        told = [entry.node for entry in stack.journal if entry.kind == "node.warned"]
+
+    assert ["app"] == told
+
+
 def test_a_sidecar_must_reach_what_it_can_reach_without_its_app(tmp_path: Path) -> None:
     """A rung below that of the app is its own, whatever the app is."""
     stack, _ = stack_of(
