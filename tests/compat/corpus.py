@@ -103,7 +103,9 @@ def judged(name: str, code: int, said: str, *, changed: bool) -> Row:
 
 def _run(file: Path, seconds: float, options: Sequence[str]) -> tuple[int, str]:
     program = Path(sys.executable).with_name("dapr-harness")
-    command = [str(program), "run", "-f", file.name, *options]
+    # A name of its own: another run of this machine may be up under the usual one.
+    named = ["-n", f"corpus-{os.getpid()}"]
+    command = [str(program), "run", "-f", file.name, *named, *options]
     log = file.parent / "corpus.log"
     with log.open("w") as output:
         process = subprocess.Popen(
