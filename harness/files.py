@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import tempfile
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,6 +66,24 @@ def write_home(home: Path, folders: Mapping[str, Path], files: Mapping[str, str]
         target = home / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
+
+
+def nearest(folder: Path) -> Path:
+    """What is there of the way to a folder: itself, or the next one above."""
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def try_writing(folder: Path) -> None:
+    """Write a page into a folder, and leave nothing.
+
+    Raises:
+        OSError: the folder cannot be used, or has no room.
+    """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(4096))
+        file.flush()
 
 
 def write_private(path: Path, text: str) -> None:

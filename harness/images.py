@@ -14,6 +14,7 @@ from typing import IO
 
 from harness.errors import HarnessError, LaunchError, Unavailable
 from harness.launch import Build
+from harness.private import temporary_folder
 from harness.provision.apps import app_context, fingerprint, site_of
 from harness.provision.images import IMAGES, NAMESPACE, Context, chosen, image, variable
 from harness.provision.progress import Progress, Quiet, step
@@ -223,7 +224,7 @@ def packed(context: Context) -> IO[bytes]:
     """The tar archive that an engine builds from; a temporary file, removed when it is closed."""
     import tempfile
 
-    archive = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    archive = tempfile.TemporaryFile(dir=temporary_folder())  # noqa: SIM115 - the caller closes it
     try:
         with tarfile.open(fileobj=archive, mode="w") as tar:
             _add_text(tar, "Dockerfile", context.dockerfile)

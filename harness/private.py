@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,6 +15,20 @@ PASSABLE = 0o711
 """For a folder that an unprivileged node must pass: names in it cannot be listed."""
 
 CLOSED = 0o700
+
+
+def temporary_folder(environment: Mapping[str, str] | None = None) -> Path:
+    """Where temporary files belong, as for a Go program: TMPDIR, or /tmp.
+
+    `tempfile` takes the next folder with room when that one is full, where nothing is found of what
+    a run has left, and fails when none has any.
+
+    Args:
+        environment: where TMPDIR may be set; this process's own when None.
+    """
+    own = os.environ  # noqa: TID251 - as tempfile, which looks there as well
+    found = (own if environment is None else environment).get("TMPDIR")
+    return Path(found or "/tmp").absolute()  # noqa: S108 - the place, and no file in it
 
 
 def private_folder(path: Path, mode: int = CLOSED) -> Path:

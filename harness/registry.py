@@ -16,7 +16,7 @@ import filelock
 import platformdirs
 
 from harness.errors import ConfigError, TeardownError, Unavailable, did_you_mean
-from harness.files import write_private
+from harness.files import nearest, try_writing, write_private
 from harness.reading import read_text
 from harness.runtime.proc import born, wait_gone
 from harness.runtime.tree import send, state_of
@@ -128,6 +128,16 @@ class Registry:
                 hint="set DAPR_HARNESS_STATE_DIR to a folder of yours, on a disk with room",
             ) from None
 
+    def require_usable(self) -> Path:
+        """The folder, in which a state file could be written; it need not be there yet.
+
+        Raises:
+            Unavailable: none could be.
+        """
+        with self._usable():
+            try_writing(nearest(self.folder))
+        return self.folder
+
     def find(self, name: str) -> UpStack | None:
         """The living stack of that name; the state file of a dead one is removed."""
         for each in self:
@@ -177,6 +187,7 @@ class Registry:
         try:
             with self._usable():
                 self.folder.mkdir(parents=True, exist_ok=True)
+                try_writing(self.folder)
                 lock.acquire(timeout=0)
         except filelock.Timeout:
             raise ConfigError(

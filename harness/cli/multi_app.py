@@ -113,7 +113,8 @@ def _say(line: str) -> None:
 def _announce(stack: Stack, file: RunFile) -> None:
     up = [app for app in file.apps if _is_up(stack, app)]
     many = f"{len(up)}" if len(up) == len(file.apps) else f"{len(up)} of {len(file.apps)}"
-    out.print(f"{many} apps are up after {stack.took:.2f} s; Ctrl-C stops all")
+    verb = "app is" if many == "1" else "apps are"
+    out.print(f"{many} {verb} up after {stack.took:.2f} s; Ctrl-C stops all")
     for app in file.apps:
         addresses = " ".join(_addresses(stack, app.app_id))
         note = "" if app in up else " (not ready)"

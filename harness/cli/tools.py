@@ -17,6 +17,7 @@ import typer
 from harness.cli.console import Steps, out, print_json
 from harness.cli.leftovers import find_leftovers
 from harness.errors import HarnessError, Unavailable
+from harness.files import nearest, try_writing
 from harness.loading import load_topology
 from harness.provision.gobuild import NEEDED_DISK, find_go
 from harness.provision.images import IMAGES
@@ -188,9 +189,12 @@ def _how_to_get_dapr(settings: Settings) -> str:
 
 
 def _disk(cache: Path) -> Diagnosis:
-    place = cache
-    while not place.exists():
-        place = place.parent
+    place = nearest(cache)
+    try:
+        try_writing(place)
+    except OSError as error:
+        fact = f"the cache folder {cache} cannot be written ({error.strerror})"
+        return Diagnosis("disk", "warning", fact, "set DAPR_HARNESS_CACHE_DIR to a folder of yours")
     free = shutil.disk_usage(place).free
     fact = f"{free / 1e9:.0f} GB free at {place}"
     if free > NEEDED_DISK:
@@ -227,7 +231,7 @@ def _state(settings: Settings) -> Diagnosis:
     registry = Registry(settings.state_dir)
     damaged = registry.damaged()
     if not damaged:
-        return Diagnosis("state", "ok", str(registry.folder))
+        return _spare("state", lambda: str(registry.require_usable()))
     files = "; ".join(f"{each.subject} ({each.last})" for each in damaged)
     return Diagnosis("state", "warning", files, damaged[0].hint)
 

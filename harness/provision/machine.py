@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from harness.errors import Unavailable
+from harness.files import try_writing
+from harness.private import temporary_folder
 from harness.provision.store import require_disk
 
 RUN_DISK = 0.2e9
@@ -32,11 +33,9 @@ def require_temporary(environment: Mapping[str, str], needed: float = RUN_DISK) 
     Raises:
         Unavailable: TMPDIR cannot be used, or has too little room.
     """
-    folder = Path(environment.get("TMPDIR") or tempfile.gettempdir())
+    folder = temporary_folder(environment)
     try:
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(bytes(4096))
-            file.flush()
+        try_writing(folder)
     except OSError as error:
         raise Unavailable(
             f"the temporary folder {folder} cannot be used",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness.errors import LaunchError, Unavailable
 from harness.files import copy_tree
-from harness.private import PASSABLE, private_folder
+from harness.private import PASSABLE, private_folder, temporary_folder
 from harness.provision.progress import Progress, size_of, step
 from harness.provision.store import Store
 
@@ -80,7 +80,7 @@ def _reachable(install: Path, version: str) -> Path:
     """
     if os.geteuid() != 0 or _open_to_all(install):
         return install
-    public = private_folder(Path(tempfile.gettempdir()) / "dapr-harness-0", PASSABLE)
+    public = private_folder(temporary_folder() / "dapr-harness-0", PASSABLE)
     name = f"postgres-{version}-install"
     copy = Store(public).make(name, lambda target: copy_tree(install, target))
     copy.chmod(0o755)
@@ -93,7 +93,8 @@ def _open_to_all(path: Path) -> bool:
 
 def _initdb(install: Path, target: Path) -> None:
     """Run initdb in a folder that its account can reach, then move the result into the cache."""
-    with tempfile.TemporaryDirectory(prefix="dapr-harness-initdb-") as work:
+    place = temporary_folder()
+    with tempfile.TemporaryDirectory(prefix="dapr-harness-initdb-", dir=place) as work:
         data = Path(work) / "data"
         data.mkdir()
         account: str | None = None

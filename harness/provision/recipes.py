@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import LaunchError, Unavailable
+from harness.private import temporary_folder
 from harness.provision.images import IMAGES, Context
 from harness.provision.kafka import JVM, LOGGING
 from harness.provision.versions import DAPR_BINARIES
@@ -196,7 +197,8 @@ def debian_root(environment: Mapping[str, str]) -> Iterator[Path]:
             "the base image is made by debootstrap, which is not installed",
             hint="apt-get install debootstrap, or set DAPR_HARNESS_IMAGE_APP to a Python image",
         )
-    with tempfile.TemporaryDirectory(prefix="dapr-harness-base-") as work:
+    place = temporary_folder()
+    with tempfile.TemporaryDirectory(prefix="dapr-harness-base-", dir=place) as work:
         root = Path(work) / "root"
         command = [program, "--variant=minbase", "--include=python3,ca-certificates", SUITE]
         done = subprocess.run([*command, str(root), *_mirror()], capture_output=True, text=True)

@@ -15,6 +15,7 @@ import platformdirs
 
 from harness.deadline import Deadline, Observation, poll
 from harness.errors import Unavailable
+from harness.files import nearest
 from harness.provision.holder import Holder, holder_of, sign
 from harness.provision.progress import Progress, Quiet
 from harness.provision.seal import damage, seal
@@ -27,6 +28,7 @@ STOPPED_WAIT = 20.0
 
 REFUSALS = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST,
+    errno.EFBIG,
 )  # fmt: skip
 
 
@@ -88,7 +90,7 @@ class Store:
                 if not self.find(name):
                     self._build(target, build)
         except OSError as error:
-            if error.errno not in REFUSALS:
+            if error.errno not in REFUSALS and self.root.is_dir():
                 raise
             raise Unavailable(
                 f"the cache folder {self.root} cannot be written",
@@ -210,8 +212,7 @@ def require_disk(
     Raises:
         Unavailable: there is less.
     """
-    while not folder.exists():
-        folder = folder.parent
+    folder = nearest(folder)
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise Unavailable(

@@ -6,12 +6,11 @@ import contextlib
 import os
 import secrets
 import shutil
-import tempfile
 import time
 from pathlib import Path
 
 from harness.deadline import Deadline, Observation, poll
-from harness.private import CLOSED, PASSABLE, open_private, private_folder
+from harness.private import CLOSED, PASSABLE, open_private, private_folder, temporary_folder
 from harness.runtime.proc import born
 from harness.runtime.segments import release_segments
 
@@ -85,4 +84,4 @@ def _is_dead(folder: Path) -> bool:
 
 
 def _base() -> Path:
-    return Path(tempfile.gettempdir()) / f"dapr-harness-{os.getuid()}"
+    return temporary_folder() / f"dapr-harness-{os.getuid()}"

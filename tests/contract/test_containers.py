@@ -7,6 +7,7 @@ import random
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -85,7 +86,7 @@ def answers(port: int) -> bool:
 
 
 def test_an_exit_is_told_when_its_log_is_whole(containers: ContainerRuntime) -> None:
-    """From the first line to the last, both streams, and then the code.
+    """From the first line to the last, both streams, and then the code; for its owner alone.
 
     The engine reads the streams by themselves: each keeps its order, one may overtake the other.
     """
@@ -99,6 +100,7 @@ def test_an_exit_is_told_when_its_log_is_whole(containers: ContainerRuntime) -> 
     assert 1 == lines.count("last")
     lines.remove("last")
     assert ["first", *map(str, range(1, 20001))] == lines
+    assert "-rw-------" == stat.filemode(instance.log.stat().st_mode)
 
 
 def test_a_restart_keeps_ports_and_data_and_repeats_no_log(containers: ContainerRuntime) -> None:

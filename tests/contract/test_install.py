@@ -63,12 +63,14 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def install(folder: Path, *python: str) -> subprocess.CompletedProcess[str]:
-    """Run the installer there, without a network and without uv on PATH."""
+def install(
+    folder: Path, *python: str, path: str = "/usr/bin:/bin"
+) -> subprocess.CompletedProcess[str]:
+    """Run the installer there, without a network; without uv on PATH, as long as none is given."""
     return subprocess.run(
         [*python, str(INSTALL), "venv", "lock.txt", "2 kB, no time at all"],
         cwd=folder, capture_output=True, text=True,
-        env={"PATH": "/usr/bin:/bin", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder)},
+        env={"PATH": path, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder)},
     )  # fmt: skip
 
 
@@ -85,6 +87,32 @@ def test_a_lock_file_and_the_checkout_are_installed(checkout: Path) -> None:
     assert "2 kB, no time at all" in done.stdout
     assert "venv: ready after" in done.stdout
     assert "green\n" == seen.stdout, seen.stderr
+
+
+RECORDING = """#!/bin/sh
+echo "$@" >> {log}
+[ "$1 $2" != "pip install" ] || exit {code}
+"""
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_uv_goes_first_where_it_is_on_path(checkout: Path, works: bool) -> None:
+    """And pip installs everything when it fails; a stand-in for uv notes its arguments."""
+    uv = checkout / "bin" / "uv"
+    uv.parent.mkdir()
+    uv.write_text(RECORDING.format(log=checkout / "asked.txt", code=int(not works)))
+    uv.chmod(0o755)
+
+    done = install(checkout, sys.executable, path=f"{uv.parent}:/usr/bin:/bin")
+    asked = (checkout / "asked.txt").read_text().splitlines()
+
+    assert 0 == done.returncode, done.stdout
+    assert f"venv --quiet --seed --python {sys.executable} venv" == asked[0]
+    assert "pip install --quiet --python venv/bin/python --require-hashes -r lock.txt" == asked[1]
+    assert ("pip install" in asked[-1] and asked[-1].endswith("-e .")) is works
+    assert "packages of lock.txt with uv" in done.stdout
+    assert ("packages of lock.txt with pip" in done.stdout) is not works
+    assert (checkout / "venv" / "bin" / "python").exists() is not works
 
 
 def test_a_package_that_is_not_what_was_locked_is_refused(checkout: Path) -> None:

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -341,7 +340,7 @@ def test_a_supervisor_that_cannot_be_started_leaves_no_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor hides why."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(sys, "executable", "/no/such/python")
 
     with pytest.raises(FileNotFoundError, match="/no/such/python"):
@@ -354,7 +353,7 @@ def test_leases_that_cannot_be_trusted_are_told_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A supervisor could only die of them."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(ports, "LEASES", tmp_path / "leases")
     (tmp_path / "leases").symlink_to(tmp_path)
 

@@ -17,6 +17,67 @@ def test_x(): assert [] == [name for name in os.environ if name in {names!r}]
 """
 
 
+PROVISION = """
+from pathlib import Path
+from harness.errors import Unavailable
+
+def provide(settings, progress, *, helm):
+    Path("provided.txt").write_text(f"helm: {helm}")
+    if Path("refuse.txt").exists():
+        raise Unavailable("no Go")
+"""
+"""A stand-in for tests/provision.py, which would build for minutes."""
+
+SUITE = """
+import pytest
+from pathlib import Path
+
+@pytest.fixture
+def helm(): pass
+
+@pytest.mark.real
+def test_chart(helm): assert "helm: True" == Path("provided.txt").read_text()
+
+@pytest.mark.real
+def test_stack(): assert "helm: False" == Path("provided.txt").read_text()
+
+def test_unit(): assert not Path("provided.txt").exists()
+"""
+
+
+def provisioned(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run some of a suite that has this conftest.py."""
+    (folder / "tests").mkdir(exist_ok=True)
+    (folder / "conftest.py").write_text((ROOT / "conftest.py").read_text())
+    (folder / "tests" / "__init__.py").write_text("")
+    (folder / "tests" / "provision.py").write_text(PROVISION)
+    (folder / "test_x.py").write_text(SUITE)
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-vrA", *arguments],
+        cwd=folder, env={"PATH": "/usr/bin"}, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["test_chart", "test_stack", "test_unit"])
+def test_what_the_chosen_tests_need_is_provided_before_the_first(tmp_path: Path, name: str) -> None:
+    """With Helm for a test of the chart, without it for others; nothing where none is real."""
+    done = provisioned(tmp_path, f"test_x.py::{name}")
+
+    assert 0 == done.returncode, done.stdout
+    assert "1 passed" in done.stdout
+
+
+def test_what_cannot_be_provided_ends_the_suite_before_the_first_test(tmp_path: Path) -> None:
+    """With the reason, and the exit code of a prerequisite."""
+    (tmp_path / "refuse.txt").write_text("")
+
+    done = provisioned(tmp_path)
+
+    assert 3 == done.returncode, done.stdout
+    assert "what the tests need cannot be installed: no Go" in done.stdout + done.stderr
+    assert "passed" not in done.stdout
+
+
 @pytest.mark.parametrize(
     ("ci", "call", "code"),
     [("true", "skip", 1), ("", "skip", 0), ("true", "xfail", 0)],

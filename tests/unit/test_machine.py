@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import App, Settings, Topology, Unavailable
-from harness.provision.machine import require_processes, require_temporary
+from harness.provision.machine import THREADS_EACH, require_processes, require_temporary
 from harness.run import running
 from tests.support import ROOT, project
 
@@ -78,6 +78,23 @@ def test_a_temporary_folder_that_cannot_be_used(tmp_path: Path, kind: str) -> No
     with pytest.raises(Unavailable, match=rf"(?s){folder}.*TMPDIR to a folder"):
         require_temporary({"TMPDIR": str(folder)}, 1e18 if kind == "full" else 1)
     assert tmp_path == require_temporary({"TMPDIR": str(tmp_path)}, 1)
+
+
+def test_a_start_asks_for_processes_of_all_its_nodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An app has a sidecar, whose placement and scheduler are nodes as well; nothing is made."""
+    room = str(3 * THREADS_EACH)
+    project(tmp_path, group__pids_max=room, group__pids_current="0")
+    monkeypatch.setattr("harness.provision.machine._cgroups", lambda: [tmp_path / "group"])
+    tmp = tmp_path / "tmp"
+    tmp.mkdir()
+    environ = {"TMPDIR": str(tmp), "DAPR_HARNESS_RUNTIME": "processes"}
+
+    with pytest.raises(Unavailable, match="too few processes are allowed for 4 nodes"):
+        running(Topology(App("a", command="true")), Settings.load(tmp_path, environ))
+
+    assert [] == list(tmp.iterdir())
 
 
 def test_a_start_asks_for_it(tmp_path: Path) -> None:

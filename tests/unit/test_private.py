@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -94,7 +93,7 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     target.mkdir()
     for uid in {0, os.getuid()}:
         (tmp_path / f"dapr-harness-{uid}").symlink_to(target)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     return target
 
 
@@ -122,7 +121,7 @@ def test_a_run_folder_lets_an_unprivileged_node_pass_and_nobody_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only root has such nodes."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     passable = 0o711 if os.geteuid() == 0 else 0o700
 
     folder = make_run_folder()
@@ -137,7 +136,7 @@ def test_a_folder_that_never_got_an_owner_is_dead_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its maker was killed between the two; a new one is being made."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     living, old, new = (make_run_folder() for _ in range(3))
     for each in (old, new):
         (each / "owner").unlink()

@@ -248,8 +248,9 @@ def test_a_cache_that_cannot_be_used(tmp_path: Path) -> None:
     """A prerequisite, with the variable that names another one."""
     project(tmp_path, cache_txt="x")
 
-    with pytest.raises(Unavailable, match=r"(?s)cannot be written.*DAPR_HARNESS_CACHE_DIR"):
-        Store(tmp_path / "cache.txt").make("tool", _tool)
+    for folder in (tmp_path / "cache.txt", Path("/proc/nowhere/cache")):
+        with pytest.raises(Unavailable, match=r"(?s)cannot be written.*DAPR_HARNESS_CACHE_DIR"):
+            Store(folder).make("tool", _tool)
 
 
 def test_a_wheel_is_checked_by_what_pip_wrote_down(
