@@ -82,6 +82,7 @@ class Attempt:
         """Plan every node before anything runs, so that a wrong description starts nothing."""
         self._runtime = runtime
         self.book = self._make_book(self._topology, tools, self._settings.root, runtime)
+        self.book.strict = self._settings.strict
         for node in self._topology.nodes:
             self.book.plan_for(node.name)
             self._launches[node.name] = node.plan(self.book)
@@ -124,6 +125,46 @@ class Attempt:
                 thread.join()
         if self._failures:
             raise min(self._failures, key=rank)
+
+    def add(self, node: Node) -> Instance:
+        """Start a node that the topology does not have, and wait until it is ready.
+
+        The stack does not depend on it: its end ends no wait, and a failed start leaves nothing.
+
+        Raises:
+            HarnessError: it did not get ready; it has been ended.
+        """
+        known = self.book.topology
+        self.book.topology = Topology(
+            *known.nodes, node, resources=known.resources, mtls=known.mtls
+        )
+        self.book.plan_for(node.name)
+        launch = self._launches[node.name] = node.plan(self.book)
+        instance = self._runtime.start(launch)
+        try:
+            self._climb_alone(node, instance, launch)
+        except BaseException:
+            instance.stop(0)
+            raise
+        instance.mark_running()
+        return instance
+
+    def _climb_alone(self, node: Node, instance: Instance, launch: Launch) -> None:
+        def guard() -> None:
+            if instance.state is State.EXITED:
+                raise death(launch, instance, self.book.secrets())
+
+        deadline = Deadline(self._settings.ready_timeout)
+        rungs = iter(node.checks(self.book))
+        try:
+            for check in rungs:
+                seen = poll(check.observe, deadline, guard=guard)
+                if not seen.ok:
+                    look = (check, seen)
+                    raise not_ready(launch, look, deadline, instance, self.book.secrets())
+        finally:
+            if isinstance(rungs, Generator):
+                rungs.close()
 
     def climb(self, node: Node, instance: Instance) -> None:
         """Wait for each rung of a node, and let it provide what others expect of it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 
 from harness.dapr.lint import check_resources, require_sound
@@ -33,6 +33,9 @@ class StackBook:
         reserve: holds a port; takes a wanted number or None.
         gateway: the machine's address as containers see it; None where nodes are processes.
         inherited: what sidecars inherit from this machine's environment.
+
+    Attributes:
+        strict: whether warnings about resources are errors.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class StackBook:
         inherited: Mapping[str, str] | None = None,
     ) -> None:
         self._inherited = dict(inherited or {})
+        self.strict = False
         self.topology = topology
         self.tools = tools
         self.root = root
@@ -184,7 +188,7 @@ class StackBook:
         own = getattr(sidecar, "resources", None)
         folders = self.topology.resources if own is None else own
         start = self.root / getattr(sidecar, "cwd", Path())
-        checked = self._checked(folders, getattr(sidecar, "configurations", ()), start)
+        checked = self._checked(folders, start, getattr(sidecar, "configurations", ()))
         allowed = for_app(checked, app_id)
 
         def fill_in(text: str, where: str) -> str:
@@ -192,27 +196,64 @@ class StackBook:
 
         return [self._rooted(each.filled(fill_in), viewer, start) for each in allowed]
 
-    def components(self, kind: str) -> Sequence[DaprResource]:
-        """Every component of a type, whoever may use it, as its file says it."""
+    def pubsub(self, name: str, viewer: str) -> Sequence[DaprResource]:
+        """A pub/sub component and the secret stores beside it, whoever they are scoped to.
+
+        Raises:
+            ConfigError: there is no such component.
+        """
+
+        def fill_in(text: str, where: str) -> str:
+            return self.fill(text, where, viewer)
+
+        known = self.pubsubs()
+        chosen = next((each for each in known if each.name == name), None)
+        if chosen is None:
+            names = [each.name for each in known]
+            hint = did_you_mean(name, names)
+            raise ConfigError(f"there is no pub/sub component {name!r}", hint=hint)
+        beside, start = next(
+            (found, start)
+            for folders, start in self._sets()
+            if chosen in (found := self._checked(folders, start))
+        )
+        stores = [each for each in beside if each.type.startswith("secretstores.")]
+        return [self._rooted(each.filled(fill_in), viewer, start) for each in (chosen, *stores)]
+
+    def pubsubs(self) -> Sequence[DaprResource]:
+        """Every pub/sub component, whoever may use it, as its file says it."""
+        found = [each for folders, start in self._sets() for each in self._checked(folders, start)]
+        return [each for each in found if each.type.startswith("pubsub.")]
+
+    def _sets(self) -> Iterable[tuple[tuple[Path, ...], Path]]:
+        """The folders of the topology and of sidecars with folders of their own, each with the
+        working folder of those sidecars."""
         own = [
-            (getattr(node, "resources", None) or (), self.root / getattr(node, "cwd", Path()))
+            (
+                tuple(getattr(node, "resources", None) or ()),
+                self.root / getattr(node, "cwd", Path()),
+            )
             for node in self.topology.nodes
             if node.name.endswith("-daprd")
         ]
-        sets = dict.fromkeys([(self.topology.resources, self.root), *own])
-        found = [each for folders, start in sets for each in self._checked(folders, (), start)]
+        return dict.fromkeys([(self.topology.resources, self.root), *own])
+
+    def components(self, kind: str) -> Sequence[DaprResource]:
+        """Every component of a type, whoever may use it, as its file says it."""
+        found = [each for folders, start in self._sets() for each in self._checked(folders, start)]
         # Several sidecars may read one folder.
         places = {each.at(): each for each in found if each.type == kind}
         return list(places.values())
 
     def _checked(
-        self, folders: tuple[Path, ...], files: tuple[Path, ...], start: Path
+        self, folders: tuple[Path, ...], start: Path, files: tuple[Path, ...] = ()
     ) -> list[DaprResource]:
         with self._lock:
             if (folders, files, start) not in self._resources:
                 found = read_resources([self.root / path for path in folders])
                 found += [each for file in files for each in read_file(self.root / file)]
-                require_sound(check_resources(found, self._app_ids(), self.variables(), start))
+                checked = check_resources(found, self._app_ids(), self._readable(), start)
+                require_sound(checked, strict=self.strict)
                 self._resources[folders, files, start] = found
             return self._resources[folders, files, start]
 
@@ -221,15 +262,23 @@ class StackBook:
         return [name for name in names if f"{name}-daprd" in names]
 
     def variables(self) -> Mapping[str, str]:
-        """What sidecars get for ``secretstores.local.env``: inherited, or as the topology says."""
+        """What the topology sets for its sidecars, with placeholders, merged.
+
+        What they inherit is not among it: only texts of the topology are templates, and an
+        inherited ``MAKEOVERRIDES`` holds ``${-*-command-variables-*-}``.
+        """
         merged: dict[str, str] = {}
         for node in self.topology.nodes:
-            if node.name.endswith("-daprd") and not getattr(node, "hermetic", True):
-                merged = {**self._inherited, **merged}
             merged |= getattr(node, "sidecar_env", {})
             if node.name.endswith("-daprd"):
                 merged |= getattr(node, "env", {})
         return merged
+
+    def _readable(self) -> Mapping[str, str]:
+        """What sidecars find in their environment, for ``secretstores.local.env``."""
+        sidecars = [node for node in self.topology.nodes if node.name.endswith("-daprd")]
+        inherits = any(not getattr(node, "hermetic", True) for node in sidecars)
+        return {**(self._inherited if inherits else {}), **self.variables()}
 
     def _rooted(self, resource: DaprResource, viewer: str, start: Path) -> DaprResource:
         """A copy whose secrets file, with placeholders filled, lies in its sidecar's folder."""

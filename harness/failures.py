@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.causes import cause_of, refused_hint
 from harness.deadline import Check, Deadline, Observation
 from harness.errors import (
     AppFailed,
@@ -40,11 +41,13 @@ def death(
     if _IN_USE.search(tail):
         return PortTaken(f"{launch.name} {how}: a port of it was taken", last=tail)
     kind = AppFailed if launch.of_system else InstanceDied
+    cause = cause_of(tail)
     return kind(
-        f"{launch.name} {how} while the stack needed it",
+        f"{launch.name} {how} while the stack needed it" + (f": {cause}" if cause else ""),
         expected="a process that keeps running",
         last=tail or "it wrote nothing",
-        hint=mask(f"its command line: {' '.join(launch.argv[:4])} ...", secrets),
+        hint=refused_hint(tail)
+        or mask(f"its command line: {' '.join(launch.argv[:4])} ...", secrets),
     )
 
 

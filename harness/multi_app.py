@@ -48,6 +48,7 @@ def topology_of(
     order: Sequence[str] = (),
     needed_only: bool = False,
     required: bool = True,
+    beside: Sequence[Node] = (),
 ) -> Topology:
     """The same of a file that was read already.
 
@@ -59,18 +60,22 @@ def topology_of(
         order: app-ids that are started one after the other.
         needed_only: leave out those of the nodes that the file and its resources do not refer to.
         required: whether the start fails with an app that fails or is not ready in time.
+        beside: nodes that come along in any case, and that every sidecar waits for; they take the
+            place of others of the same name.
 
     Raises:
         ConfigError: two apps have one app-id, or the order cannot be kept.
     """
     _require_unique(file)
+    first = tuple(node.name for node in beside)
+    others = [node for node in nodes if node.name not in first]
+    kept = list(_referred(file, others)) if needed_only else others
     after = _after(file, order)
-    kept = list(_referred(file, nodes)) if needed_only else nodes
     made = (
-        _nodes(app, after[app.app_id], inbox=inbox, tokens=tokens, required=required)
+        _nodes(app, after[app.app_id], first, inbox=inbox, tokens=tokens, required=required)
         for app in file.apps
     )
-    return Topology(*kept, *(node for each in made for node in each))
+    return Topology(*beside, *kept, *(node for each in made for node in each))
 
 
 def _after(file: RunFile, order: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
@@ -112,7 +117,13 @@ def _require_unique(file: RunFile) -> None:
 
 
 def _nodes(
-    app: RunApp, after: tuple[str, ...], *, inbox: bool, tokens: bool, required: bool
+    app: RunApp,
+    after: tuple[str, ...],
+    first: tuple[str, ...],
+    *,
+    inbox: bool,
+    tokens: bool,
+    required: bool,
 ) -> Iterator[Node]:
     listens = app.port is not None
     watched = inbox and listens and bool(app.command)
@@ -134,6 +145,7 @@ def _nodes(
     yield Sidecar(
         app.app_id,
         f"{app.app_id}-inbox" if watched else heard_at,
+        needs=(*Sidecar.needs, *first),
         env=app.env,
         flags=app.flags,
         token=tokens,

@@ -16,6 +16,8 @@ import pytest
 import pytest_asyncio
 
 from harness.errors import ConfigError, HarnessError, SystemFailure, Unavailable
+from harness.pytest_reports import register, section, tell
+from harness.report.folding import folded
 
 if TYPE_CHECKING:
     from harness.journal import Entry
@@ -57,6 +59,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Nothing has failed yet.
 
@@ -67,6 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[TIMED] = None
     if config.getoption("--dapr-attach") and config.getoption("--dapr-runtime") != [None]:
         raise pytest.UsageError("--dapr-attach uses a stack that runs: leave out --dapr-runtime")
+    register(config, lambda line: Lines(config).say(line))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -147,7 +151,7 @@ def dapr_sync(dapr_stack: Stack, request: pytest.FixtureRequest) -> Iterator[Wor
     """A world of the test's own, for synchronous tests."""
     from harness.world import World
 
-    with World(dapr_stack) as world:
+    with World(dapr_stack, request.node.nodeid) as world:
         request.node.stash[WORLD] = world
         yield world
 
@@ -157,7 +161,7 @@ async def dapr(dapr_stack: Stack, request: pytest.FixtureRequest) -> AsyncIterat
     """A world of the test's own, for asynchronous tests."""
     from harness.world import AsyncWorld, World
 
-    world = World(dapr_stack)
+    world = World(dapr_stack, request.node.nodeid)
     request.node.stash[WORLD] = world
     async with AsyncWorld(world) as opened:
         yield opened
@@ -250,9 +254,20 @@ def _attach(report: pytest.TestReport, item: pytest.Item, error: BaseException |
     logs: dict[str, str] = getattr(error, "logs", {})
     if world is not None and report.when == "call":
         logs = world.logs()
+        if left := _backlog(world):
+            report.sections.append((section("events of other tests"), left))
     for name, text in logs.items():
-        cut = text if len(text) <= LOG_LIMIT else f"[...]\n{text[-LOG_LIMIT:]}"
-        report.sections.append((f"log of {name} during this test", cut))
+        short = folded(text)
+        cut = short if len(short) <= LOG_LIMIT else f"[...]\n{short[-LOG_LIMIT:]}"
+        report.sections.append((section(f"log of {name} during this test"), cut))
+
+
+def _backlog(world: World) -> str:
+    """What other tests left behind; a broker that the test has ended has nothing to say."""
+    try:
+        return world.backlog()
+    except Exception as error:  # noqa: BLE001 - the report of the failure itself matters more
+        return f"not known: {type(error).__name__}: {error}"
 
 
 def _keep(stack: Stack, config: pytest.Config) -> None:
@@ -262,11 +277,15 @@ def _keep(stack: Stack, config: pytest.Config) -> None:
     settings = Settings.load(start=config.rootpath)
     name = f"pytest-{stack.folder.name}"
     up = Registry(settings.state_dir).adopt(stack, name)
-    lines = Lines(config)
-    lines.say(f"the stack is left up as {name!r}, because a test failed and --dapr-keep was given")
-    for node in up.nodes:
-        lines.say(f"  {node.name}: {' '.join(f'{k}={v}' for k, v in node.endpoints.items())}")
-    lines.say(f"look: dapr-harness status --name {name}; end it: dapr-harness down --name {name}")
+    addresses = (
+        f"  {n.name}: {' '.join(f'{k}={v}' for k, v in n.endpoints.items())}" for n in up.nodes
+    )
+    lines = [
+        f"the stack is left up as {name!r}, because a test failed and --dapr-keep was given",
+        *addresses,
+        f"look: dapr-harness status --name {name}; end it: dapr-harness down --name {name}",
+    ]
+    tell(config, lines, Lines(config).say)
 
 
 class Lines:

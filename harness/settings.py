@@ -42,6 +42,7 @@ class Settings:
         cache_dir: where tools are kept; the platform's user cache folder when None.
         state_dir: where running stacks are written down.
         offline: never use the network.
+        strict: refuse resources for warnings too, where daprd would start.
         ready_timeout: seconds that a node may take to climb its ladder.
         lock_timeout: seconds to wait for another process that installs the same tool.
     """
@@ -59,6 +60,7 @@ class Settings:
     cache_dir: Path | None = None
     state_dir: Path | None = None
     offline: bool = False
+    strict: bool = False
     ready_timeout: float = 60.0
     lock_timeout: float = math.inf
 
@@ -132,7 +134,7 @@ def _known(key: str, known: set[str], shown: str) -> str:
 def _parse(key: str, value: Any, root: Path) -> Any:
     if key in ("dapr_dir", "java", "cache_dir", "state_dir"):
         return root / Path(str(value)).expanduser()
-    if key == "offline":
+    if key in ("offline", "strict"):
         return _boolean(key, value)
     if key in WORDS and value not in WORDS[key]:
         words = ", ".join(WORDS[key])

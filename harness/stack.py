@@ -14,7 +14,7 @@ from harness.failures import mask, tail_of
 from harness.journal import Entry, Journal
 from harness.runtime.base import Instance, Runtime
 from harness.settings import Settings
-from harness.topology import Tools, Topology
+from harness.topology import Node, Tools, Topology
 
 ATTEMPTS = 3
 
@@ -129,6 +129,20 @@ class Stack(Closing):
         self.note("restart.begun", name)
         self.instances[name].restart(grace)  # type: ignore[attr-defined]  # checked by the runtime
         self.await_ready(name)
+
+    def add(self, node: Node) -> Instance:
+        """Start a node beside the topology's own, which do not depend on it; it ends with them.
+
+        Raises:
+            ConfigError: the stack is attached, and somebody else's.
+            HarnessError: it did not get ready; it has been ended, and the stack goes on.
+        """
+        if self._running.borrowed:
+            raise ConfigError(
+                f"{node.name} cannot be started beside a stack that is attached",
+                hint="run the test on a stack of its own, without --dapr-attach",
+            )
+        return self._start.add(node)
 
     def await_ready(self, name: str) -> None:
         """Wait until a node has climbed its ladder again."""

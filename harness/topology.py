@@ -129,7 +129,7 @@ class Book(Protocol):
         ...
 
     def variables(self) -> Mapping[str, str]:
-        """What sidecars get for ``secretstores.local.env``, as the topology says it."""
+        """What the topology sets for its sidecars, with placeholders; nothing that is inherited."""
         ...
 
 

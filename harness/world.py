@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import httpx
 
@@ -24,18 +24,22 @@ from harness.endpoint import Endpoint
 from harness.errors import ConfigError, did_you_mean
 from harness.failures import mask
 from harness.nodes.receiver import Receiver
+from harness.probe.asynchronous import AsyncInbox, AsyncStream
+from harness.probe.backlog import Began, backlog
 from harness.probe.eventually import aeventually, eventually
-from harness.probe.inbox import Delivery, Inbox, size_of_record
+from harness.probe.inbox import Inbox, size_of_record
 from harness.probe.metrics import total
 from harness.probe.spans import Span, spans_of
-from harness.probe.stream import Stream
 from harness.probe.table import Table
 from harness.probe.tap import Event, EventTap
 from harness.ready.kafka import admin_of, end_offsets
 from harness.stack import Stack
+from harness.taps import Tap, open_tap
 
 T = TypeVar("T")
 ISOLATION = "names"
+WORLDS = "worlds"
+"""Of what the worlds of a stack share: who began when."""
 
 
 class World(Closing):
@@ -43,22 +47,25 @@ class World(Closing):
 
     Args:
         stack: a started stack.
+        test: whose world it is, for messages to later tests.
 
     Attributes:
         id: eight characters that no other world has.
     """
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, test: str = "a test without a name") -> None:
         self.stack = stack
         self.id = secrets.token_hex(4)
         self.began = time.monotonic()
-        self._taps: dict[str, EventTap] = {}
+        self._taps: dict[tuple[str, str], Tap] = {}
         self._inboxes: dict[str, Inbox] = {}
         self._clients: list[httpx.Client] = []
         self._sidecars: dict[str, DaprClient] = {}
         self._guard = stack.check_alive
         self._logs = {path: path.stat().st_size for path in self._log_files()}
         self._offsets = self._offsets_now()
+        self._worlds: list[Began] = stack.shared.setdefault(WORLDS, [])
+        self._worlds.append((test, self._offsets))
         self._records = self._sizes()
 
     def close(self) -> None:
@@ -69,7 +76,7 @@ class World(Closing):
         """
         inboxes, self._inboxes = self._inboxes, {}
         heal = [each.heal for each in inboxes.values() if each.spoilt]
-        opened: list[httpx.Client | DaprClient | EventTap] = [*self._clients]
+        opened: list[httpx.Client | DaprClient | Tap] = [*self._clients]
         opened += [*self._sidecars.values(), *self._taps.values()]
         do_all([*heal, *(each.close for each in opened)])
 
@@ -89,15 +96,28 @@ class World(Closing):
             self._sidecars[app] = DaprClient(*self.sidecar_address(app))
         return self._sidecars[app]
 
-    def topic(self, name: str) -> EventTap:
+    def topic(self, name: str, pubsub: str = "") -> Tap:
         """A tap that begins where the topic ended when this world began, declared or not.
 
-        Its first question raises ConfigError when the broker has no such topic.
+        On Kafka it reads the topic itself. On any other pub/sub it is a subscription of the
+        harness's own, which shows what is published after this call; see docs/taps.md.
+
+        Args:
+            name: the topic.
+            pubsub: the pub/sub component; the topology's own broker of Kafka's protocol if "".
+
+        Raises:
+            ConfigError: there is no such component, or one that nobody else can subscribe to. On
+                Kafka, the first question raises it when the broker has no such topic.
+            ProbeError: the subscription was refused.
         """
-        if name not in self._taps:
-            brokers = self._export("brokers")
-            self._taps[name] = EventTap(brokers, name, self._offsets.get(name), self._guard)
-        return self._taps[name]
+        if (name, pubsub) not in self._taps:
+            if not pubsub and (brokers := self._export("brokers", "")):
+                made: Tap = EventTap(brokers, name, self._offsets.get(name), self._guard)
+            else:
+                made = open_tap(self.stack, pubsub, name, self._guard)
+            self._taps[name, pubsub] = made
+        return self._taps[name, pubsub]
 
     def inbox(self, app: str) -> Inbox:
         """What daprd delivers to the app, or a receiver has got, from this world's beginning on.
@@ -160,6 +180,11 @@ class World(Closing):
                 found[path.stem] = mask(text, self.stack.book.secrets())
         return found
 
+    def backlog(self) -> str:
+        """The events of other tests that hold up a consumer group, in words; "" without any."""
+        brokers = self._export("brokers", "")
+        return backlog(brokers, self._worlds) if brokers else ""
+
     def app_url(self, name: str) -> str:
         """The base URL of an app."""
         self._require(name)
@@ -210,49 +235,6 @@ class World(Closing):
         return end_offsets(self.stack.shared[brokers], topics, others=True)
 
 
-class AsyncStream(Generic[T]):
-    """An asynchronous face of a tap or an inbox: waits in a thread, so the loop stays free."""
-
-    def __init__(self, stream: Stream[T]) -> None:
-        self._stream = stream
-
-    async def next(self, *, timeout: float | None = None, **wanted: Any) -> T:
-        """The first item that matches and was not returned before; waits for it."""
-        return await asyncio.to_thread(self._stream.next, timeout=timeout, **wanted)
-
-    async def collect(self, count: int, *, timeout: float | None = None, **wanted: Any) -> list[T]:
-        """The next ``count`` items that match, in order."""
-        collect = self._stream.collect
-        return await asyncio.to_thread(collect, count, timeout=timeout, **wanted)
-
-    async def nothing_before(
-        self, barrier: dict[str, Any], *, timeout: float | None = None, **unwanted: Any
-    ) -> T:
-        """Wait for a barrier, and fail if anything unwanted came before it."""
-        wait = self._stream.nothing_before
-        return await asyncio.to_thread(wait, barrier, timeout=timeout, **unwanted)
-
-    async def all(self, **wanted: Any) -> list[T]:
-        """Every item so far that matches."""
-        return await asyncio.to_thread(self._stream.all, **wanted)
-
-
-class AsyncInbox(AsyncStream[Delivery]):
-    """An asynchronous face of an inbox."""
-
-    def __init__(self, inbox: Inbox) -> None:
-        super().__init__(inbox)
-        self._inbox = inbox
-
-    async def spoil(self, path: str, **how: Any) -> None:
-        """Answer the next deliveries with an error, see `Inbox.spoil`."""
-        await asyncio.to_thread(self._inbox.spoil, path, **how)
-
-    async def heal(self) -> None:
-        """Forget every rule."""
-        await asyncio.to_thread(self._inbox.heal)
-
-
 class AsyncWorld(AsyncClosing):
     """What an asynchronous test uses; fixture ``dapr``.
 
@@ -291,9 +273,9 @@ class AsyncWorld(AsyncClosing):
             self._sidecars[app] = AsyncDaprClient(*self.sync.sidecar_address(app))
         return self._sidecars[app]
 
-    def topic(self, name: str) -> AsyncStream[Event]:
-        """A tap that begins where the topic ended when this world began."""
-        return AsyncStream(self.sync.topic(name))
+    def topic(self, name: str, pubsub: str = "") -> AsyncStream[Event]:
+        """A tap that begins where the topic ended when this world began, see `World.topic`."""
+        return AsyncStream(self.sync.topic(name, pubsub))
 
     def inbox(self, app: str) -> AsyncInbox:
         """What daprd delivers to the app from this world's beginning on."""

@@ -14,8 +14,7 @@ import typer
 from harness.cli.console import err, out, print_json
 from harness.dapr.finding import Finding
 from harness.dapr.lint import check_resources
-from harness.dapr.resources import DaprResource, read_file, replaced, resource_files
-from harness.dapr.rules import is_daprs
+from harness.dapr.resources import DaprResource, read_found, replaced, resource_files
 from harness.errors import ConfigError
 from harness.loading import load_topology
 from harness.settings import Settings
@@ -40,10 +39,10 @@ def lint(
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Find what daprd would refuse, or ignore in silence; exit code 2 if there is something."""
+    settings = Settings.load()
     if paths:
         chosen, apps, folder = paths, app, None
     else:
-        settings = Settings.load()
         topology = load_topology(settings)
         chosen = [settings.root / each for each in topology.resources]
         names = {node.name for node in topology.nodes}
@@ -75,7 +74,7 @@ def lint(
     errors = sum(each.severity == "error" for each in found)
     told = f"{resources} resources: {errors} errors, {len(found) - errors} warnings"
     err.print(told, highlight=False)
-    if errors or (strict and found):
+    if errors or (found and (strict or settings.strict)):
         raise typer.Exit(2)
 
 
@@ -89,7 +88,7 @@ def _findings(
         own: list[DaprResource] = []
         for file in _files(path):
             try:
-                own += read_file(file)
+                own += read_found(file)
             except ConfigError as error:
                 place, _, message = error.subject.rpartition(": ")
                 found.append(Finding(place or str(file), f"{message}: {error.last}".rstrip(": ")))
@@ -111,12 +110,12 @@ def _folders_below(path: Path) -> Iterator[Path]:
 
 def _holds_resources(folder: Path) -> bool:
     """Whether a file of it is of Dapr's API; a folder of others' YAML is none of our business."""
-    return any(is_daprs(each) for file in resource_files(folder) for each in _readable(file))
+    return any(each.is_read for file in resource_files(folder) for each in _readable(file))
 
 
 def _readable(file: Path) -> Iterator[DaprResource]:
     with suppress(ConfigError):
-        yield from read_file(file)
+        yield from read_found(file)
 
 
 def _files(path: Path) -> list[Path]:

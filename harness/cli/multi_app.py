@@ -26,6 +26,7 @@ from harness.runfile import RunApp, RunFile, read_runfile
 from harness.runtime.base import State
 from harness.settings import Settings
 from harness.stack import Stack
+from harness.standard_services import brought_along, chosen
 from harness.topology import Node
 
 
@@ -42,6 +43,15 @@ def run(
         str | None,
         typer.Option(help="module:attribute: where brokers and databases are taken from."),
     ] = None,
+    beside: Annotated[
+        str,
+        typer.Option(
+            "--with",
+            metavar="NAME[,NAME]",
+            help="Services that the apps expect at their usual ports of localhost: redis, kafka, "
+            "postgres, zipkin. One that runs there already is used.",
+        ),
+    ] = "",
     offline: Annotated[
         bool | None, typer.Option("--offline", help="Never use the network.")
     ] = None,
@@ -55,7 +65,8 @@ def run(
     settings = Settings.load(topology=topology, runtime="processes", offline=offline)
     described = read_runfile(file)
     for line in described.ignored:
-        err.print(line, soft_wrap=True, markup=False)
+        _say(line)
+    along = list(brought_along(chosen(beside), _say))
     registry = opened(settings)
     registry.require_free(name)
     made = topology_of(
@@ -64,6 +75,7 @@ def run(
         order=[word.strip() for word in order.split(",") if word.strip()],
         needed_only=True,
         required=False,
+        beside=along,
     )
     climbing, recording = Climbing(), threading.Lock()
 
@@ -90,10 +102,15 @@ def run(
         raise typer.Exit(1)
 
 
+def _say(line: str) -> None:
+    err.print(line, soft_wrap=True, markup=False)
+
+
 def _announce(stack: Stack, file: RunFile) -> None:
     up = [app for app in file.apps if _is_up(stack, app)]
     many = f"{len(up)}" if len(up) == len(file.apps) else f"{len(up)} of {len(file.apps)}"
-    out.print(f"{many} apps are up after {stack.took:.2f} s; Ctrl-C stops all")
+    verb = "app is" if many == "1" else "apps are"
+    out.print(f"{many} {verb} up after {stack.took:.2f} s; Ctrl-C stops all")
     for app in file.apps:
         addresses = " ".join(_addresses(stack, app.app_id))
         note = "" if app in up else " (not ready)"

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import ConfigError
+from harness.reading import read_text
+
+SILENCED = re.compile(r"#\s*dapr-harness:\s*ignore\b")
 
 
 @dataclass(frozen=True)
@@ -13,7 +20,7 @@ class Finding:
         place: ``file:line``.
         message: what is wrong.
         hint: what to do.
-        severity: ``error`` (daprd fails or the resource has no effect) or ``warning``.
+        severity: ``error`` (daprd refuses it, or cannot use it) or ``warning``.
     """
 
     place: str
@@ -23,3 +30,16 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+
+
+def is_silenced(finding: Finding) -> bool:
+    """Whether its line, or the line above, has the comment ``# dapr-harness: ignore``."""
+    file, _, number = finding.place.rpartition(":")
+    if not number.isdigit() or not Path(file).is_file():
+        return False
+    try:
+        lines = read_text(Path(file)).splitlines()
+    except ConfigError:
+        return False
+    last = int(number)
+    return any(SILENCED.search(line) for line in lines[max(0, last - 2) : last])

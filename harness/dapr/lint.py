@@ -9,9 +9,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from harness.dapr.finding import Finding
-from harness.dapr.resources import KINDS, DaprResource, mapping, secrets_file
-from harness.dapr.rules import check_rules, is_daprs
+from harness.dapr.finding import Finding, is_silenced
+from harness.dapr.resources import API_VERSIONS, KINDS, DaprResource, mapping, secrets_file
+from harness.dapr.rules import check_rules
 from harness.dapr.structure import check_structure
 from harness.dapr.values import check_values
 from harness.errors import ConfigError, closest, did_you_mean
@@ -27,6 +27,15 @@ ALTERNATIVES = {
 LENIENT = {"bindings.smtp": ("host",)}
 """Types whose metadata.yaml calls more required than the code does: the rest may be given with
 each request."""
+
+REFUSED_WITHOUT: Mapping[str, tuple[str, ...]] = {
+    "bindings.cron": ("schedule",),
+    "bindings.localstorage": ("rootPath",),
+    "pubsub.kafka": ("brokers", "authType"),
+    "secretstores.local.file": ("secretsFile",),
+}
+"""Fields without which daprd ends; others that a metadata.yaml calls required are not asked for by
+some components, such as ``fileName`` of ``bindings.localstorage``."""
 
 RETRY = tuple(
     f"backOff{part}"
@@ -71,9 +80,8 @@ def check_resources(
     known_apps = None if app_ids is None else list(app_ids)
     findings: list[Finding] = []
     for each in resources:
-        if each.body.get("apiVersion") and not is_daprs(each):
-            message = f"{each.kind} of {each.body['apiVersion']} is no resource of Dapr"
-            findings.append(Finding(each.at("kind"), message, "keep it elsewhere", "warning"))
+        if not each.is_read:
+            findings.append(_ignored(each))
             continue
         findings += _check_frame(each, known_apps)
         findings += check_rules(each, folder)
@@ -81,16 +89,20 @@ def check_resources(
         if each.kind == "Component":
             findings += _check_component(each)
             findings += _check_secrets(each, resources, variables, folder)
-    return findings
+    return [each for each in findings if not is_silenced(each)]
 
 
-def require_sound(findings: Sequence[Finding]) -> None:
+def require_sound(findings: Sequence[Finding], *, strict: bool = False) -> None:
     """Raise if there are errors.
+
+    Args:
+        findings: of `check_resources`.
+        strict: raise for warnings too.
 
     Raises:
         ConfigError: the first one; the message lists the others too.
     """
-    errors = [each for each in findings if each.severity == "error"]
+    errors = [each for each in findings if strict or each.severity == "error"]
     if errors:
         first, *rest = errors
         raise ConfigError(
@@ -100,11 +112,26 @@ def require_sound(findings: Sequence[Finding]) -> None:
         )
 
 
-def _check_frame(each: DaprResource, app_ids: Sequence[str] | None) -> Iterator[Finding]:
-    if each.kind not in KINDS:
-        yield Finding(
-            each.at("kind"), f"unknown kind {each.kind!r}", did_you_mean(each.kind, KINDS)
+def _ignored(each: DaprResource) -> Finding:
+    """A document that daprd passes over: a Deployment in the same folder, or a misspelled kind."""
+    version = str(each.body.get("apiVersion", ""))
+    ours = version.startswith("dapr.io/")
+    if each.kind in KINDS and (ours or not version):
+        hint = f"use {API_VERSIONS.get(each.kind, ('dapr.io/v1alpha1',))[-1]}"
+        message = f"{each.kind} of {version or 'no apiVersion'}; daprd ignores it"
+        return Finding(each.at("apiVersion"), message, hint, "warning")
+    if ours:
+        message, hint = (
+            f"unknown kind {each.kind!r}; daprd ignores it",
+            did_you_mean(each.kind, KINDS),
         )
+        return Finding(each.at("kind"), message, hint, "warning")
+    what = f"{each.kind or 'a document'} of {version or 'no apiVersion'}"
+    message = f"{what} is no resource of Dapr; daprd ignores it"
+    return Finding(each.at("kind"), message, "keep it elsewhere", "warning")
+
+
+def _check_frame(each: DaprResource, app_ids: Sequence[str] | None) -> Iterator[Finding]:
     if not each.name:
         yield Finding(each.at("metadata"), f"{each.kind} without metadata.name")
     for key in ("scopes", "auth"):
@@ -113,6 +140,7 @@ def _check_frame(each: DaprResource, app_ids: Sequence[str] | None) -> Iterator[
                 each.at(f"spec.{key}"),
                 f"`{key}` inside `spec` is ignored by daprd",
                 "move it to the top level",
+                "warning",
             )
     for index, scope in enumerate(each.scopes):
         if app_ids is not None and scope not in app_ids:
@@ -166,7 +194,14 @@ def _missing(each: DaprResource, name: str) -> Finding:
         each.at("spec.metadata"),
         f"component {each.name!r} ({each.type}) lacks the required field {name!r}",
         f"add it to spec.metadata of {each.name}",
+        _severity(each, name),
     )
+
+
+def _severity(each: DaprResource, field: str) -> str:
+    """How bad it is that a field has no value: whether daprd asks for it."""
+    asked = {name.lower() for name in REFUSED_WITHOUT.get(each.type, ())}
+    return "error" if field.lower() in asked else "warning"
 
 
 def _given(name: str, given: set[str]) -> bool:
@@ -191,14 +226,19 @@ def _check_secrets(
             continue
         place = each.at(f"spec.metadata.{index}")
         what = f"the secret of field {name!r} cannot be resolved"
+        # daprd goes on with an empty value, which most fields may have.
+        severity = _severity(each, name)
         if not store_name:
-            yield Finding(place, f"{what}: no `auth.secretStore` at the top level", "name a store")
+            hint = "name a store"
+            yield Finding(place, f"{what}: no `auth.secretStore` at the top level", hint, severity)
         elif store_name not in stores:
             hint = did_you_mean(store_name, list(stores))
             yield Finding(place, f"{what}: there is no secret store {store_name!r}", hint)
         else:
             store = stores[store_name]
-            yield from _resolve(place, what, reference, store, variables=variables, folder=folder)
+            yield from _resolve(
+                place, what, reference, store, severity, variables=variables, folder=folder
+            )
 
 
 def _resolve(
@@ -206,6 +246,7 @@ def _resolve(
     what: str,
     reference: Mapping[str, Any],
     store: DaprResource,
+    severity: str,
     *,
     variables: Mapping[str, str] | None,
     folder: Path | None,
@@ -213,17 +254,18 @@ def _resolve(
     name, key = str(reference.get("name", "")), str(reference.get("key", ""))
     known = variables is not None
     if store.type == "secretstores.local.env" and known and name not in (variables or {}):
-        yield Finding(place, f"{what}: the sidecar has no variable {name!r}", "set it")
+        message = f"{what}: the sidecar has no variable {name!r}"
+        yield Finding(place, message, "set it", severity)
     if store.type == "secretstores.local.file":
         secrets, problem = _secrets_of(store, folder)
         if problem:
             yield Finding(store.at("spec.metadata"), problem, "fix the secrets file")
         elif name not in secrets:
             hint = did_you_mean(name, sorted(secrets))
-            yield Finding(place, f"{what}: {store.name} has no secret {name!r}", hint)
+            yield Finding(place, f"{what}: {store.name} has no secret {name!r}", hint, severity)
         elif secrets[name] and key not in secrets[name]:
             hint = did_you_mean(key, sorted(secrets[name]))
-            yield Finding(place, f"{what}: secret {name!r} has no key {key!r}", hint)
+            yield Finding(place, f"{what}: secret {name!r} has no key {key!r}", hint, severity)
 
 
 def _secrets_of(store: DaprResource, folder: Path | None) -> tuple[dict[str, set[str]], str]:

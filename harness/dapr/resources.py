@@ -26,6 +26,14 @@ KINDS = (
 )
 
 
+API_VERSIONS = {
+    "Component": ("dapr.io/v1alpha1",),
+    "Configuration": ("dapr.io/v1alpha1",),
+    "Resiliency": ("dapr.io/v1alpha1",),
+    "Subscription": ("dapr.io/v1alpha1", "dapr.io/v2alpha1"),
+}
+
+
 @dataclass(frozen=True)
 class DaprResource:
     """One document of a resource file.
@@ -68,6 +76,13 @@ class DaprResource:
     def scopes(self) -> tuple[str, ...]:
         """The app-ids it is for; empty means all."""
         return tuple(str(each) for each in sequence(self.body.get("scopes")))
+
+    @property
+    def is_read(self) -> bool:
+        """Whether daprd reads it: a kind and an apiVersion that it knows; it ignores the rest."""
+        version = str(self.body.get("apiVersion", ""))
+        known = API_VERSIONS.get(self.kind)
+        return version in known if known else self.kind in KINDS and version.startswith("dapr.io/")
 
     @property
     def text(self) -> str:
@@ -154,7 +169,7 @@ def read_resources(folders: Sequence[Path]) -> list[DaprResource]:
                 f"the resources folder {folder} does not exist",
                 hint="fix `resources=` of the topology; relative paths start at the project's root",
             )
-        own = [resource for file in resource_files(folder) for resource in read_file(file)]
+        own = [resource for file in resource_files(folder) for resource in read_found(file)]
         found = [*replaced(found, own), *own]
     return found
 
@@ -166,12 +181,12 @@ def replaced(earlier: Sequence[DaprResource], later: Sequence[DaprResource]) -> 
 
 
 def for_app(resources: Sequence[DaprResource], app_id: str) -> list[DaprResource]:
-    """What one sidecar may load.
+    """What one sidecar may load: no document that daprd would ignore.
 
     Raises:
         ConfigError: two resources of one kind and name are among them, which daprd refuses.
     """
-    allowed = [each for each in resources if each.allows(app_id)]
+    allowed = [each for each in resources if each.is_read and each.allows(app_id)]
     seen: dict[tuple[str, str], DaprResource] = {}
     for each in allowed:
         first = seen.setdefault((each.kind, each.name), each)
@@ -182,6 +197,23 @@ def for_app(resources: Sequence[DaprResource], app_id: str) -> list[DaprResource
                 hint="rename one, or give them scopes that do not overlap",
             )
     return allowed
+
+
+def read_found(file: Path) -> list[DaprResource]:
+    """Every resource of a file that lies in a folder of resources.
+
+    One that does not speak of Dapr may be whatever it is, a chart's template for one: daprd passes
+    over it, and here it is a document without a kind.
+
+    Raises:
+        ConfigError: it cannot be read, or is not valid YAML and speaks of Dapr; with the line.
+    """
+    try:
+        return list(read_file(file))
+    except ConfigError:
+        if "dapr.io/" in read_text(file):
+            raise
+        return [DaprResource(file, 1, {})]
 
 
 def read_file(file: Path) -> Iterator[DaprResource]:

@@ -19,18 +19,6 @@ FEATURES = (
 )
 """The names of pkg/config/configuration.go; others are listed in the metadata and do nothing."""
 
-API_VERSIONS = {
-    "Component": ("dapr.io/v1alpha1",),
-    "Configuration": ("dapr.io/v1alpha1",),
-    "Resiliency": ("dapr.io/v1alpha1",),
-    "Subscription": ("dapr.io/v1alpha1", "dapr.io/v2alpha1"),
-}
-
-
-def is_daprs(each: DaprResource) -> bool:
-    """Whether it is of Dapr's API, and not a Deployment in the same folder."""
-    return str(each.body.get("apiVersion", "")).startswith("dapr.io/")
-
 
 def check_rules(each: DaprResource, folder: Path | None) -> Iterator[Finding]:
     """Everything that a rule of its type or kind finds.
@@ -39,11 +27,6 @@ def check_rules(each: DaprResource, folder: Path | None) -> Iterator[Finding]:
         each: the resource.
         folder: daprd's working folder; None when it is not known.
     """
-    known = API_VERSIONS.get(each.kind)
-    version = str(each.body.get("apiVersion", ""))
-    if known and version not in known:
-        place = each.at("apiVersion")
-        yield Finding(place, f"{each.kind} of {version or 'no apiVersion'}", f"use {known[-1]}")
     if each.kind == "Configuration":
         yield from _features(each)
     if each.kind == "Subscription":

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import psutil
 
-from harness.ready.kafka import UNANSWERED, admin_of, end_offsets
+from harness.ready.kafka import admin_of, committed_offsets, end_offsets
 
 Samples = dict[str, list[tuple[float, float, int]]]
 """By node: when (``time.monotonic``), percent of a core, bytes of memory."""
@@ -111,17 +111,12 @@ class ConsumerLag(Looking):
 
     def look(self, at: float) -> None:
         """At each group; a broker that does not answer is told elsewhere."""
-        from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
+        from confluent_kafka import KafkaException
 
         if self._admin is None:
             return
         with contextlib.suppress(KafkaException, TimeoutError):
-            listed = self._admin.list_consumer_groups(request_timeout=UNANSWERED).result(10).valid
-            for group in sorted(each.group_id for each in listed):
-                asked = [ConsumerGroupTopicPartitions(group)]
-                offsets = self._admin.list_consumer_group_offsets(asked, request_timeout=UNANSWERED)
-                parts = offsets[group].result(10)
-                read = {(p.topic, p.partition): p.offset for p in parts.topic_partitions}
+            for group, read in committed_offsets(self._admin).items():
                 ends = end_offsets(self._admin, sorted({topic for topic, _ in read}))
                 behind = sum(
                     max(ends[topic][number] - max(offset, 0), 0)

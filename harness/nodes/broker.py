@@ -28,10 +28,8 @@ class KafkaProtocol(Plain, ABC):
         partitions: the default number of partitions.
         name: the node's name, its kind in lower case by default; it exports ``<name>.brokers``.
         port: a fixed port for clients on this machine.
-
-    Attributes:
         auto_create: whether a topic that a client names comes into being; off, so that a
-            misspelled name is an error, unless nobody is there to create topics.
+            misspelled name is an error. Always on where nobody is there to create topics.
     """
 
     default_name: ClassVar[str]
@@ -48,11 +46,12 @@ class KafkaProtocol(Plain, ABC):
         partitions: int = 1,
         name: str = "",
         port: int | None = None,
+        auto_create: bool = False,
     ) -> None:
         object.__setattr__(self, "name", name or self.default_name)
         object.__setattr__(self, "port", port)
         object.__setattr__(self, "topics", tuple(_topic(each, partitions) for each in topics))
-        object.__setattr__(self, "auto_create", False)
+        object.__setattr__(self, "auto_create", auto_create)
 
     @property
     def most_partitions(self) -> int:
@@ -62,8 +61,18 @@ class KafkaProtocol(Plain, ABC):
     def settle(self, choice: Choice) -> Node:
         """With automatic topics where the system must do without the harness."""
         made = copy.copy(self)
-        object.__setattr__(made, "auto_create", choice.alone)
+        object.__setattr__(made, "auto_create", self.auto_create or choice.alone)
         return made
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """Those of Kafka's that say whether and how topics come into being by themselves."""
+        if not self.auto_create:
+            return {}
+        return {
+            "auto.create.topics.enable": "true",
+            "num.partitions": str(self.most_partitions),
+        }
 
     @abstractmethod
     def plan(self, book: Book) -> Launch:
@@ -124,7 +133,8 @@ class Broker(KafkaProtocol):
         wanted = fitting if choice.broker == "auto" else choice.broker
         kind = {"kafka": Kafka, "redpanda": Redpanda}[wanted]
         topics = [f"{name}:{count}" for name, count in self.topics]
-        return kind(topics, name=self.name, port=self.port).settle(choice)
+        made = kind(topics, name=self.name, port=self.port, auto_create=self.auto_create)
+        return made.settle(choice)
 
     def plan(self, book: Book) -> Launch:
         """Never asked: `settle` has put another node in its place."""

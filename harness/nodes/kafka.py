@@ -30,12 +30,7 @@ class Kafka(KafkaProtocol):
         listeners = Listeners(
             bind.host, str(book.endpoint(self.name)), controller.port, network=str(told)
         )
-        rows = settings_of(listeners, KAFKA_DATA)
-        if self.auto_create:
-            rows |= {
-                "auto.create.topics.enable": "true",
-                "num.partitions": str(self.most_partitions),
-            }
+        rows = settings_of(listeners, KAFKA_DATA) | self.properties
         return Launch(
             name=self.name,
             argv=(),
@@ -52,13 +47,14 @@ class Kafka(KafkaProtocol):
         client, controller = book.listen(self.name), book.listen(self.name, "controller")
         kafka, home = book.tools.path("kafka"), book.home(self.name)
         listeners = Listeners(client.host, str(client), controller.port)
+        rows = settings_of(listeners, home / "data") | self.properties
         command = broker_command(book.tools.path("java"), kafka, home / "server.properties")
         return Launch(
             name=self.name,
             argv=tuple(command),
             ports=(client.port, controller.port),
             folders={"data": kafka / "data"},
-            files={"server.properties": properties(listeners, home / "data")},
+            files={"server.properties": properties(rows)},
             end_signal=signal.SIGKILL,
             grace=10.0,
         )

@@ -33,6 +33,8 @@ MAPPED = {"dynamic_shared_memory_type": "mmap"}
 """Shared memory in files of the data folder, which go with it; those in /dev/shm outlive a server
 that was killed. What the manual says against it (writes to the disk) does not weigh here."""
 
+TRUST = "host all all 127.0.0.1/32 trust\n"
+
 TABLE = "metadataTableName"
 
 
@@ -48,6 +50,8 @@ class Postgres(Plain):
             price: ``synchronous_commit: "off"`` loses the last commits that were acknowledged (up
             to 0.6 s of them) when the server or any one of its processes is killed, and
             ``full_page_writes: "off"`` may leave a page half written then.
+        trust: take any password, so that apps with one of their own can connect. Every account of
+            the machine can use the server then.
     """
 
     tools = ("postgres",)
@@ -56,6 +60,7 @@ class Postgres(Plain):
     name: str = "postgres"
     port: int | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
+    trust: bool = False
 
     def plan(self, book: Book) -> Launch:
         """The server on a copy of a prepared data folder; in a container, on the image's own."""
@@ -74,6 +79,7 @@ class Postgres(Plain):
                 "POSTGRES_USER": SUPERUSER,
                 "POSTGRES_PASSWORD": book.token(self.name),
                 "POSTGRES_DB": self.databases[0],
+                **({"POSTGRES_HOST_AUTH_METHOD": "trust"} if self.trust else {}),
             },
             image="postgres",
             ports=(int(options["port"]),),
@@ -83,13 +89,16 @@ class Postgres(Plain):
     def _process(self, book: Book, options: Mapping[str, str]) -> Launch:
         # A socket's path must fit into 107 bytes, which a long TMPDIR does not leave.
         own = {"unix_socket_directories": "", **MAPPED}
-        flags = _flags(own | dict(options))
         home = book.home(self.name)
+        if self.trust:
+            own["hba_file"] = str(home / "trust.conf")
+        flags = _flags(own | dict(options))
         return Launch(
             name=self.name,
             argv=(str(book.tools.path("postgres")), "-D", str(home / "data"), *flags),
             ports=(int(options["port"]),),
             folders={"data": book.tools.path("postgres-data")},
+            files={"trust.conf": TRUST} if self.trust else {},
             unprivileged=True,
             # SIGTERM would wait until every client has gone.
             stop_signal=signal.SIGINT,

@@ -37,6 +37,7 @@ class Receiver(Plain):
         name: the node's name; it exports ``<name>.url``, ``.host``, ``.port`` and ``.smtp`` (a
             port).
         mail: whether mails are taken, which needs aiosmtpd.
+        port: a fixed port of the HTTP server.
     """
 
     tools = ("app",)
@@ -44,6 +45,7 @@ class Receiver(Plain):
 
     name: str = "receiver"
     mail: bool = True
+    port: int | None = None
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -56,7 +58,7 @@ class Receiver(Plain):
         Raises:
             Unavailable: mails are wanted and aiosmtpd is not installed.
         """
-        listen, inside = book.listen(self.name), book.inside(self.name)
+        listen, inside = book.listen(self.name, wanted=self.port), book.inside(self.name)
         smtp = book.listen(self.name, "smtp") if self.mail else None
         home, python = book.home(self.name), "python3" if inside else sys.executable
         program = (home if inside else FOLDER) / PROGRAMS[0]

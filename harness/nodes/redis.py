@@ -18,18 +18,21 @@ KEEPING = {"save": '""', "appendonly": "yes", "appendfsync": "no"}
 
 @dataclass(frozen=True)
 class Redis(Plain):
-    """A server with a password of this stack.
+    """A server with a password of this stack, or without one.
 
     Args:
         name: the node's name; it exports ``<name>.address`` (``host:port``), ``.host``, ``.port``,
             ``.password`` and ``.url``.
         port: a fixed port.
+        password: whether it asks for one. Without it, as the Redis of ``dapr init``, every account
+            of the machine can use it.
     """
 
     tools = ("redis",)
 
     name: str = "redis"
     port: int | None = None
+    password: bool = True
 
     def plan(self, book: Book) -> Launch:
         """The server, with its data in the node's folder; in a container, in the image's own."""
@@ -37,7 +40,7 @@ class Redis(Plain):
         options = {
             "bind": listen.host,
             "port": str(listen.port),
-            "requirepass": book.token(self.name),
+            **({"requirepass": self._secret(book)} if self.password else {}),
             **KEEPING,
         }
         plan = self._container if book.inside(self.name) else self._process
@@ -60,15 +63,19 @@ class Redis(Plain):
 
     def checks(self, book: Book) -> Sequence[Check]:
         """It answers."""
-        return (RedisCheck(book.endpoint(self.name), book.token(self.name)),)
+        return (RedisCheck(book.endpoint(self.name), self._secret(book)),)
 
     def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
         """Connection values for apps and components."""
-        endpoint, password = book.endpoint(self.name, viewer=viewer), book.token(self.name)
+        endpoint, password = book.endpoint(self.name, viewer=viewer), self._secret(book)
+        user = f":{password}@" if password else ""
         return {
             "address": str(endpoint),
             "host": endpoint.host,
             "port": str(endpoint.port),
             "password": password,
-            "url": f"redis://:{password}@{endpoint}/0",
+            "url": f"redis://{user}{endpoint}/0",
         }
+
+    def _secret(self, book: Book) -> str:
+        return book.token(self.name) if self.password else ""

@@ -79,7 +79,7 @@ class Sidecar(Plain):
     def plan(self, book: Book) -> Launch:
         """daprd with only this app's resources, listening where its callers are and no further."""
         home = book.home(self.name)
-        resources = book.resources(self.app_id, self.name)
+        resources = self.loaded(book, self.name)
         files = {
             f"resources/{index:02}-{each.kind.lower()}-{each.name}.yaml": each.text
             for index, each in enumerate(resources)
@@ -110,6 +110,10 @@ class Sidecar(Plain):
             volumes={NAMES: str(book.shared(NAMES, self.name))},
         )
 
+    def loaded(self, book: Book, viewer: str) -> Sequence[Resource]:
+        """The resources that it reads, with placeholders filled for a viewer."""
+        return book.resources(self.app_id, viewer)
+
     def checks(self, book: Book) -> Iterator[Check]:
         """Each rung says more than the one below."""
         token = self._token(book, "dapr-api")
@@ -123,7 +127,7 @@ class Sidecar(Plain):
             asked = False
         app = book.endpoint(self.app_id) if asked else None
         heard = self.app_id if self.app_node else ""
-        resources = book.resources(self.app_id, HOST)
+        resources = self.loaded(book, HOST)
         subscriptions = SubscriptionsCheck(
             client, app, self._token(book, "app-api"), _declared_topics(resources)
         )

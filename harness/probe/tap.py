@@ -221,30 +221,57 @@ def _partitions(consumer: Consumer, topic: str) -> list[int]:
     return sorted(known[topic].partitions) if topic in known else []
 
 
+def record_at(brokers: str, topic: str, partition: int, offset: int) -> Event | None:
+    """One record, None when it cannot be read."""
+    from confluent_kafka import Consumer, TopicPartition
+
+    settings = {"bootstrap.servers": brokers, "group.id": "dapr-harness-tap", "log_level": 0}
+    consumer = Consumer({**settings, "enable.auto.commit": False})
+    try:
+        consumer.assign([TopicPartition(topic, partition, offset)])
+        found = consumer.consume(1, timeout=ANSWERING)
+        return read_event(found[0]) if found and found[0].error() is None else None
+    finally:
+        consumer.close()
+
+
 def read_event(message: Message) -> Event:
     """Read one record; whatever is no CloudEvent becomes an event with empty attributes."""
-    raw = message.value() or b""
+    key = message.key()
+    _, stamp = message.timestamp()
+    return event_of(
+        message.value() or b"",
+        message.topic() or "",
+        message.partition() or 0,
+        message.offset() or 0,
+        datetime.fromtimestamp(stamp / 1000, UTC),
+        key=None if key is None else _text(key),
+        headers={name: _text(value) for name, value in dict(message.headers() or ()).items()},
+    )
+
+
+def event_of(
+    raw: bytes, topic: str, partition: int, offset: int, time: datetime, **more: Any
+) -> Event:
+    """An event from the bytes that the broker keeps, and where they were found."""
     text = raw.decode("utf-8", "replace")
     try:
         body: Any = json.loads(text)
     except ValueError:
         body = text
     envelope = body if isinstance(body, dict) and "specversion" in body else {}
-    key = message.key()
-    _, stamp = message.timestamp()
     return Event(
-        topic=message.topic() or "",
-        partition=message.partition() or 0,
-        offset=message.offset() or 0,
-        time=datetime.fromtimestamp(stamp / 1000, UTC),
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        time=time,
         id=str(envelope.get("id", "")),
         type=str(envelope.get("type", "")),
         source=str(envelope.get("source", "")),
         subject=str(envelope.get("subject", "")),
         data=envelope.get("data") if envelope else body,
-        key=None if key is None else _text(key),
         envelope=envelope,
-        headers={name: _text(value) for name, value in dict(message.headers() or ()).items()},
+        **more,
     )
 
 

@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -131,9 +131,9 @@ def settings_of(listeners: Listeners, data: PurePath) -> dict[str, str]:
     }
 
 
-def properties(listeners: Listeners, data: PurePath) -> str:
-    """The same as the text of ``server.properties``."""
-    return "".join(f"{key}={value}\n" for key, value in settings_of(listeners, data).items())
+def properties(rows: Mapping[str, str]) -> str:
+    """Properties as the text of ``server.properties``."""
+    return "".join(f"{key}={value}\n" for key, value in rows.items())
 
 
 LOGGING = """\
@@ -205,7 +205,7 @@ def _prepare(target: Path, jars: Path, java: Path, major: int) -> None:
     client, controller = free_port(), free_port()
     config = target / "server.properties"
     listeners = Listeners(LOOPBACK, f"{LOOPBACK}:{client}", controller)
-    config.write_text(properties(listeners, target / "data"))
+    config.write_text(properties(settings_of(listeners, target / "data")))
     _format(java, target, config)
     record = [f"-XX:AOTCacheOutput={target / 'kafka.aot'}"] if major >= AOT_FLOOR else []
     log = target / "prepare.log"

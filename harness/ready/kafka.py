@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from harness.deadline import Observation
+from harness.deadline import Deadline, Observation
+from harness.errors import AppFailed, did_you_mean
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 ANSWERING = 2.0
 """Seconds that one look at a group waits for the broker."""
+
+MISSING = 5.0
+"""Seconds in which another part of the system may still create a topic with a subscriber."""
 
 UNANSWERED = 3600.0
 """Seconds after which librdkafka itself gives up an admin request: the most it allows.
@@ -97,6 +101,60 @@ def end_offsets(
     return found
 
 
+def committed_offsets(admin: AdminClient) -> dict[str, dict[tuple[str, int], int]]:
+    """The next offset that each consumer group will read, by topic and partition.
+
+    Raises:
+        KafkaException, TimeoutError: the broker does not answer.
+    """
+    from confluent_kafka import ConsumerGroupTopicPartitions
+
+    listed = admin.list_consumer_groups(request_timeout=UNANSWERED).result(10).valid
+    found = {}
+    for group in sorted(each.group_id for each in listed):
+        asked = [ConsumerGroupTopicPartitions(group)]
+        offsets = admin.list_consumer_group_offsets(asked, request_timeout=UNANSWERED)
+        parts = offsets[group].result(10).topic_partitions
+        found[group] = {(each.topic, each.partition): each.offset for each in parts}
+    return found
+
+
+def assigned_partitions(
+    admin: AdminClient, groups: Sequence[str]
+) -> dict[str, set[tuple[str, int]]]:
+    """The topics and partitions that the members of each group read.
+
+    Raises:
+        KafkaException, TimeoutError: the broker does not answer.
+    """
+    asked = admin.describe_consumer_groups(list(groups), request_timeout=UNANSWERED)
+    return {group: _assigned(future.result(10)) for group, future in asked.items()}
+
+
+def creates_topics(admin: AdminClient) -> bool:
+    """Whether a topic comes into being when a client names it; False too where nobody may ask."""
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import ConfigResource, ResourceType
+
+    try:
+        brokers = admin.list_topics(timeout=ANSWERING).brokers
+        asked = [ConfigResource(ResourceType.BROKER, str(number)) for number in brokers]
+        answers = admin.describe_configs(asked, request_timeout=UNANSWERED)
+        found = [future.result(ANSWERING) for future in answers.values()]
+    except (KafkaException, TimeoutError):
+        return False
+    settings = [each.get("auto.create.topics.enable") for each in found]
+    return any(each is not None and each.value == "true" for each in settings)
+
+
+def _assigned(group: Any) -> set[tuple[str, int]]:
+    return {
+        (part.topic, part.partition)
+        for member in group.members
+        for part in (member.assignment.topic_partitions if member.assignment else ())
+    }
+
+
 @dataclass
 class TopicsCheck:
     """Every partition of the topics has a leader that answers.
@@ -131,12 +189,17 @@ class GroupCheck:
 
     Metadata of a sidecar shows a subscription some 600 ms before its group can deliver, so this
     is the rung that tells whether an event published now will arrive now.
+
+    Raises (observe):
+        AppFailed: a topic does not exist, nobody has created it for `MISSING` seconds, and the
+            broker does not create it for a subscriber.
     """
 
     brokers: str
     group: str
     topics: Sequence[str]
     rung: str = "group"
+    _missing: Deadline | None = field(default=None, init=False, repr=False)
 
     @cached_property
     def _admin(self) -> AdminClient:
@@ -155,11 +218,7 @@ class GroupCheck:
         except (KafkaException, TimeoutError) as error:
             fact = str(error) or f"no answer within {ANSWERING:g} s"
             return Observation(False, f"group {self.group}: {fact}")
-        held = {
-            (part.topic, part.partition)
-            for member in group.members
-            for part in (member.assignment.topic_partitions if member.assignment else ())
-        }
+        held = _assigned(group)
         missing = sorted(wanted - held)
         stable = group.state == ConsumerGroupState.STABLE
         return Observation(
@@ -170,8 +229,25 @@ class GroupCheck:
 
     def _partitions(self) -> set[tuple[str, int]]:
         topics = self._admin.list_topics(timeout=ANSWERING).topics
+        self._require(topics)
         return {
             (topic, partition)
             for topic in self.topics
             for partition in (topics[topic].partitions if topic in topics else {0: None})
         }
+
+    def _require(self, known: Mapping[str, Any]) -> None:
+        """Give up on a topic that stays missing: the group never gets its partitions."""
+        missing = sorted(topic for topic in self.topics if topic not in known)
+        if not missing:
+            self._missing = None
+            return
+        self._missing = self._missing or Deadline(MISSING)
+        if self._missing.passed and not creates_topics(self._admin):
+            names = [name for name in known if not name.startswith("__")]
+            raise AppFailed(
+                f"group {self.group!r} subscribes to topic {missing[0]!r}, which does not exist",
+                last=f"missing at {self.brokers}: {', '.join(missing)}",
+                budget=MISSING,
+                hint=f"{did_you_mean(missing[0], names)}; Kafka(topics=[...]) creates topics",
+            )

@@ -11,7 +11,7 @@ from harness.endpoint import Endpoint
 
 @dataclass(frozen=True)
 class RedisCheck:
-    """The server takes the password and answers ``PING``.
+    """The server takes the password, where there is one, and answers ``PING``.
 
     Inline commands of the protocol: https://redis.io/docs/latest/develop/reference/protocol-spec/
     """
@@ -24,7 +24,8 @@ class RedisCheck:
         """Connect and ask once."""
         try:
             with socket.create_connection((self.endpoint.host, self.endpoint.port), 1) as opened:
-                opened.sendall(f"AUTH {self.password}\r\nPING\r\nQUIT\r\n".encode())
+                auth = f"AUTH {self.password}\r\n" if self.password else ""
+                opened.sendall(f"{auth}PING\r\nQUIT\r\n".encode())
                 with opened.makefile("r", encoding="utf-8") as answers:
                     said = [line.strip() for line in answers]
         except OSError as error:

@@ -16,7 +16,18 @@ from rich.console import Console
 from rich.table import Table
 
 from harness import Settings
-from tests.bench import chain, delivery, jobs, load, observer, orphans, outbox, reminders, start
+from tests.bench import (
+    chain,
+    delivery,
+    jobs,
+    load,
+    observer,
+    orphans,
+    outbox,
+    reminders,
+    small_apps,
+    start,
+)
 from tests.bench.numbers import Bound, Figures, Measure
 from tests.engine import engine_obstacle
 
@@ -26,6 +37,7 @@ WIDTH = 150
 Bench = Callable[[Settings], Figures]
 EVERYWHERE: dict[str, Bench] = {
     "B1 start of the reference stack, processes": start.on_processes,
+    "start of small apps": small_apps.small_apps,
     "R8 orphans, processes": orphans.of_processes,
     "B8 publish to deliver": delivery.delivery,
     "load, a minute of latency": load.latency,

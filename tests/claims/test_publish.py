@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from harness import World
-from harness.probe.tap import Event
+from harness.probe.tap import Event, EventTap
 
 pytestmark = pytest.mark.real
 
@@ -37,6 +37,19 @@ def test_success_is_204(daprd: httpx.Client, dapr_sync: World) -> None:
     assert [204, 204] == [
         daprd.post(PATH, json=body).status_code, daprd.put(PATH, json=body).status_code,
     ]  # fmt: skip
+
+
+def test_a_tap_named_by_its_component_reads_the_partitions_from_the_call_on(
+    daprd: httpx.Client, dapr_sync: World
+) -> None:
+    """The component is Kafka's, so no sidecar of the harness subscribes."""
+    body = {"m": dapr_sync.id}
+    assert 204 == daprd.post(PATH, json={**body, "n": "before"}).status_code
+    topic = dapr_sync.topic(TOPIC, pubsub="pubsub")
+    assert 204 == daprd.post(PATH, json={**body, "n": "after"}).status_code
+
+    assert isinstance(topic, EventTap)
+    assert "after" == topic.next(where=lambda each: dapr_sync.id in str(each.data)).data["n"]
 
 
 def test_plain_data_are_wrapped_with_daprs_own_type(daprd: httpx.Client, dapr_sync: World) -> None:

@@ -1,6 +1,6 @@
 """Try every multi-app run file below a folder, and print how each fared.
 
-    python -m tests.compat FOLDER [--seconds 20] [--replace FILE.toml]
+    python -m tests.compat FOLDER [--seconds 20] [--with redis,...] [--replace FILE.toml]
 
 The exit code is 1 when one of them does not run.
 """
@@ -24,18 +24,19 @@ def main(
     folder: Annotated[Path, typer.Argument(exists=True, file_okay=False)],
     *,
     seconds: Annotated[float, typer.Option(help="how long each may run once it is up")] = 20,
+    services: Annotated[str, typer.Option("--with", help="services at their usual ports")] = "",
     replace: Annotated[
         Path | None, typer.Option(help='TOML: [replace] "localhost:6379" = "127.0.0.1:7000"')
     ] = None,
 ) -> None:
     """Run each run file in a copy of its folder for a bounded time."""
-    replaced = read_replacements(replace)
+    replaced, options = read_replacements(replace), ["--with", services] if services else []
     table = Table("run file", "verdict", "why")
     rows = []
     for path in run_files(folder):
         name = str(path.relative_to(folder))
         out.print(f"{name} ...", style="dim")
-        row = carried_out(folder, name, seconds=seconds, replaced=replaced)
+        row = carried_out(folder, name, seconds=seconds, replaced=replaced, options=options)
         rows.append(row)
         table.add_row(row.file, row.verdict, row.why)
     out.print(table)

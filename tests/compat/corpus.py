@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,6 +68,7 @@ def carried_out(
     *,
     seconds: float,
     replaced: Mapping[str, str],
+    options: Sequence[str] = (),
 ) -> Row:
     """Run one run file in a copy of its folder, and end it after that many seconds.
 
@@ -76,12 +77,13 @@ def carried_out(
         name: the run file's path below it.
         seconds: how long it may run once all is up, and how long it may take until then.
         replaced: texts to replace in the YAML files of the copy.
+        options: further options of ``dapr-harness run``.
     """
     with tempfile.TemporaryDirectory(prefix="corpus-") as scratch:
         copy = Path(scratch) / "copy"
         shutil.copytree(folder, copy, symlinks=True)
         changed = _replace(copy, replaced)
-        code, said = _run(copy / name, seconds)
+        code, said = _run(copy / name, seconds, options)
     return judged(name, code, said, changed=changed)
 
 
@@ -93,16 +95,18 @@ def judged(name: str, code: int, said: str, *, changed: bool) -> Row:
     end = said[-SAID:]
     if code == 2:
         return Row(name, "refused", _first_error(said), end)
-    if line or code not in (0, 130):
+    if line or code not in (0, 130, 143):
         return Row(name, "an app failed", line or _first_error(said), end)
     if not up or (up[2] and up[1] != up[2]):
         return Row(name, "not up in time", up.group() if up else _first_error(said), end)
     return Row(name, "addresses changed" if changed else "unmodified", "", end)
 
 
-def _run(file: Path, seconds: float) -> tuple[int, str]:
+def _run(file: Path, seconds: float, options: Sequence[str]) -> tuple[int, str]:
     program = Path(sys.executable).with_name("dapr-harness")
-    command = [str(program), "run", "-f", file.name]
+    # A name of its own: another run of this machine may be up under the usual one.
+    named = ["-n", f"corpus-{os.getpid()}"]
+    command = [str(program), "run", "-f", file.name, *named, *options]
     log = file.parent / "corpus.log"
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -117,8 +121,8 @@ def _run(file: Path, seconds: float) -> tuple[int, str]:
 
     poll(up, Deadline(seconds))
     poll(ended, Deadline(seconds))
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
+    # Not SIGINT: a shell's background jobs, and what they start, ignore it.
+    process.terminate()
     return process.wait(120), log.read_text(errors="replace")
 
 

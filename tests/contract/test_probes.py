@@ -27,6 +27,7 @@ from harness import (
     World,
     running,
 )
+from harness.probe.tap import EventTap
 from harness.ready.kafka import admin_of
 from tests.support import project
 
@@ -163,6 +164,7 @@ def test_a_barrier_proves_nothing_while_another_partition_is_unread(
 ) -> None:
     """It says so, and what is unread is found once it can be read."""
     topic = world.topic("t")
+    assert isinstance(topic, EventTap)
     assert [] == topic.seen
     other = [TopicPartition("t", 1)]
     topic._opened().pause(other)
@@ -262,6 +264,7 @@ async def test_an_inbox_that_cannot_be_healed_is_told_and_every_client_is_closed
         own.sidecar("echo")._client,
     ]
     topic = world.topic("t")
+    assert isinstance(topic, EventTap)
     topic.all()
     world.inbox("echo").spoil("/events")
     stack.instances["echo-inbox"].kill()  # type: ignore[attr-defined]  # a process can be killed

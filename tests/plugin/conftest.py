@@ -26,6 +26,11 @@ def dapr_topology():
     return Topology(App("hello", command=[sys.executable, "hello.py", "{port}"]))
 """
 
+WITHOUT = [
+    word for name in ("cacheprovider", "schemathesis", "locust") for word in ("-p", f"no:{name}")
+]
+"""Plugins of the development environment that take seconds to import, in each worker too."""
+
 Run = Callable[..., pytest.RunResult]
 
 
@@ -43,7 +48,7 @@ def inner(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
         for key, value in more.items():
             if os.environ.get(key) != value:
                 monkeypatch.setenv(key, value)
-        return pytester.runpytest_subprocess("-p", "no:cacheprovider", *arguments)
+        return pytester.runpytest_subprocess(*WITHOUT, *arguments)
 
     return run
 

@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from harness import App, Sidecar, Topology
+from harness import App, ConfigError, Process, Sidecar, Topology
 from harness.book import StackBook
 from harness.endpoint import Endpoint
+from harness.nodes.tap import TapSidecar
 from harness.runtime import own_tools
 from harness.runtime.own_tools import path_without_our_tools
-from tests.unit.test_stack import NoTools
+from harness.topology import HOST, Node
+from tests.projects import IN_MEMORY
+from tests.support import project
+from tests.unit.test_secrets_file import Tools
+
+BY_MAKE = "${-*-command-variables-*-}"
+"""GNU make's own value of MAKEOVERRIDES."""
+
+READS = """\
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: env}
+spec: {type: secretstores.local.env, version: v1}
+---
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: state}
+spec:
+  type: state.in-memory
+  version: v1
+  metadata: [{name: keyPrefix, secretKeyRef: {name: NAME, key: NAME}}]
+auth: {secretStore: env}
+"""
 
 
 def program(folder: Path) -> Path:
@@ -57,26 +82,53 @@ def test_a_path_on_which_nothing_of_ours_is_first_stays_as_it_is(
     assert not (tmp_path / "made").exists()
 
 
-def book_of(folder: Path, *apps: App) -> StackBook:
-    """A book of a stack that is started where KEY and OWN are set."""
-    inherited = {"KEY": "inherited", "OWN": "inherited"}
+def book_of(folder: Path, *nodes: Node, resources: str = "", gateway: str = "") -> StackBook:
+    """A book of a stack that is started where KEY and OWN are set, and by make."""
+    inherited = {"KEY": "inherited", "OWN": "inherited", "MAKEOVERRIDES": BY_MAKE}
     return StackBook(
-        Topology(*apps),
-        NoTools(),
+        Topology(*nodes, resources=resources or ()),
+        Tools(),
         folder,
         folder,
         lambda wanted: Endpoint("127.0.0.1", wanted or 1),
+        gateway=gateway or None,
         inherited=inherited,
     )
 
 
-def test_a_secret_of_the_environment_is_known_when_resources_are_checked(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["KEY", "OWN", "NOT_SET"])
+@pytest.mark.parametrize("hermetic", [False, True])
+def test_a_secret_that_a_sidecar_inherits_is_known_when_resources_are_checked(
+    tmp_path: Path, name: str, hermetic: bool
+) -> None:
     """`secretstores.local.env` reads what daprd inherits, and daprd is the judge."""
-    app = App("shop", command="serve", sidecar_env={"OWN": "set"})
-    closed = App("shop", command="serve", sidecar_env={"OWN": "set"}, hermetic=True)
+    project(tmp_path, r__c_yaml=READS.replace("NAME", name))
+    app = App("shop", command="serve", sidecar_env={"OWN": "set"}, hermetic=hermetic)
+    book = book_of(tmp_path, app, resources="r")
+    book.strict = True
+    has = name == "OWN" or (name == "KEY" and not hermetic)
 
-    assert {"KEY": "inherited", "OWN": "set"} == book_of(tmp_path, app).variables()
-    assert {"OWN": "set"} == book_of(tmp_path, closed).variables()
+    with nullcontext() if has else pytest.raises(ConfigError, match=f"no variable '{name}'"):
+        assert 2 == len(book.resources("shop", HOST))
+
+
+@pytest.mark.parametrize("gateway", ["", "172.17.0.1"], ids=["processes", "containers"])
+def test_what_is_inherited_is_not_a_template(tmp_path: Path, gateway: str) -> None:
+    """`make` exports `MAKEOVERRIDES`, which looks like a placeholder; no node minds it."""
+    project(tmp_path, r__c_yaml=READS.replace("NAME", "KEY"), r__d_yaml=IN_MEMORY)
+    app = App("shop", command="serve", sidecar_env={"OWN": "${shop.url}"})
+    book = book_of(tmp_path, app, Process("worker", command="work"), resources="r", gateway=gateway)
+    book.topology = Topology(
+        *book.topology.nodes,
+        TapSidecar("tap", pubsub="pubsub", find=book.pubsub),
+        resources=book.topology.resources,
+    )
+    planned = {name: book.topology[name].plan(book) for name in ("shop", "worker", "tap-daprd")}
+
+    # The runtime adds what is inherited, below these.
+    assert all(launch.inherits for launch in planned.values())
+    assert not [each for each in planned.values() if BY_MAKE in str(each)]
+    assert re.match(r"http://\S+:1$", planned["tap-daprd"].env["OWN"])
 
 
 def test_a_hermetic_app_has_a_hermetic_sidecar() -> None:

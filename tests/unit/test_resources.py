@@ -44,7 +44,6 @@ def test_our_own_components_are_sound() -> None:
         ("version: v1", "version: v9", 7, "no version 'v9'"),
         ("name: brokers", "name: broker", 8, "lacks the required field 'brokers'"),
         ("name: authType", "name: clientId", 8, "lacks the required field 'authType'"),
-        ("kind: Component", "kind: Componet", 2, "unknown kind 'Componet'"),
     ],
 )
 def test_a_mistake_is_found_with_its_line(
@@ -68,13 +67,80 @@ def test_an_unknown_field_is_a_warning_with_a_suggestion(tmp_path: Path) -> None
     assert "did you mean 'initialOffset'" in found.hint
 
 
-def test_scopes_inside_spec_are_an_error(tmp_path: Path) -> None:
+FOREIGN = {
+    "a misspelled kind": KAFKA.replace("kind: Component", "kind: Componet"),
+    "an apiVersion that Dapr does not have": KAFKA.replace("v1alpha1", "v1"),
+    "a Deployment": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\n",
+    "a compose file": "services: {redis: {image: redis}}\n",
+    "a list": "- a\n- b\n",
+    "a template of a chart": "{{ if .Values.x }}\na: [1\n{{ end }}\n",
+}
+
+
+@pytest.mark.parametrize("text", FOREIGN.values(), ids=FOREIGN)
+def test_what_daprd_ignores_is_a_warning_and_not_given_to_a_sidecar(
+    tmp_path: Path, text: str
+) -> None:
+    """Whatever lies in the folder beside the resources, also twice."""
+    (found,) = findings(tmp_path, text)
+    project(tmp_path, r__d_yaml=text)
+
+    assert ("warning", True) == (found.severity, found.place.startswith(f"{tmp_path}/r/c.yaml:"))
+    assert [] == for_app(read_resources([tmp_path / "r"]), "app")
+
+
+@pytest.mark.parametrize(
+    ("component", "field", "severity"),
+    [
+        ("bindings.localstorage", "rootPath", "error"),
+        ("bindings.localstorage", "fileName", "warning"),
+        ("pubsub.kafka", "brokers", "error"),
+    ],
+)
+def test_a_missing_field_is_an_error_where_daprd_asks_for_it(
+    tmp_path: Path, component: str, field: str, severity: str
+) -> None:
+    """metadata.yaml calls more of them required."""
+    text = COMPONENT[: COMPONENT.index("  type:")] + f"  type: {component}\n  version: v1\n"
+    found = {each.message: each.severity for each in findings(tmp_path, text)}
+
+    message = f"component 'pubsub' ({component}) lacks the required field {field!r}"
+    assert severity == found[message]
+
+
+@pytest.mark.parametrize(
+    "mark", ["version: v9 # dapr-harness: ignore", "# dapr-harness: ignore, see #1\n  version: v9"]
+)
+def test_a_comment_silences_what_is_found_on_its_line_or_the_next(
+    tmp_path: Path, mark: str
+) -> None:
+    """And nothing else."""
+    text = KAFKA.replace("version: v1", mark, 1)
+
+    assert [] == findings(tmp_path, text)
+    assert ["unknown type"] == [
+        "unknown type" for each in findings(tmp_path, text.replace("pubsub.kafka", "pubsub.x", 1))
+        if "unknown type" in each.message
+    ]  # fmt: skip
+
+
+def test_strict_makes_warnings_errors(tmp_path: Path) -> None:
+    """A setting, for those who want it; daprd would start."""
+    found = findings(tmp_path, KAFKA + "scopes: [ap]\n")
+
+    require_sound(found)
+    with pytest.raises(ConfigError, match="no app of this topology"):
+        require_sound(found, strict=True)
+
+
+def test_scopes_inside_spec_are_a_warning(tmp_path: Path) -> None:
     """There they have no effect, and the resource applies to every app."""
     text = KAFKA.replace("spec:\n", "spec:\n  scopes: [app]\n")
 
     (found,) = findings(tmp_path, text)
 
     assert "`scopes` inside `spec` is ignored" in found.message
+    assert "warning" == found.severity
 
 
 def test_a_scope_that_names_no_app_is_a_warning(tmp_path: Path) -> None:
@@ -112,27 +178,31 @@ spec:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("more", "message", "optional"),
     [
-        (SECRET, "no `auth.secretStore`"),
-        (SECRET + "auth: {secretStore: stroe}\n" + STORE % "file", "no secret store 'stroe'"),
-        (SECRET + "auth: {secretStore: store}\n" + STORE % "file", "store has no secret 'auth'"),
+        ("", "no `auth.secretStore`", "warning"),
+        ("auth: {secretStore: stroe}\n" + STORE % "file", "no secret store 'stroe'", "error"),
+        ("auth: {secretStore: store}\n" + STORE % "file", "store has no secret 'auth'", "warning"),
         (
-            SECRET + "auth: {secretStore: store}\n" + STORE.replace("s.json", "x.json") % "file",
+            "auth: {secretStore: store}\n" + STORE.replace("s.json", "x.json") % "file",
             "x.json cannot be read",
+            "error",
         ),
-        (SECRET + "auth: {secretStore: store}\n" + STORE % "env", "no variable 'auth'"),
+        ("auth: {secretStore: store}\n" + STORE % "env", "no variable 'auth'", "warning"),
     ],
 )
-def test_a_secret_that_cannot_be_resolved_is_an_error(
-    tmp_path: Path, text: str, message: str
+def test_a_secret_that_cannot_be_resolved_is_an_error_where_daprd_asks_for_the_field(
+    tmp_path: Path, more: str, message: str, optional: str
 ) -> None:
-    """daprd would go on with an empty value."""
+    """With an empty value it goes on, unless there is no such store or the store itself fails."""
     project(tmp_path, r__s_json='{"auht": "x"}')
+    other = SECRET.replace("name: authType", "name: clientID")
 
-    errors = [each for each in findings(tmp_path, text) if each.severity == "error"]
+    asked = findings(tmp_path, SECRET + more)
+    not_asked = findings(tmp_path, other + more)
 
-    assert message in errors[0].message
+    assert ["error"] == [each.severity for each in asked if message in each.message]
+    assert [optional] == [each.severity for each in not_asked if message in each.message]
 
 
 def test_a_secret_that_resolves_is_fine(tmp_path: Path) -> None:

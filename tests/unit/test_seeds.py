@@ -51,8 +51,8 @@ def test_nothing_is_found_in_what_one_may_choose(folder: str) -> None:
     assert (0, []) == run_lint("components", f"components/{folder}")
 
 
-def test_warnings_fail_when_asked_to(tmp_path: Path) -> None:
-    """And errors always do."""
+def test_warnings_fail_when_asked_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an option or a setting; errors always do."""
     text = (
         "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata: {name: c}\n"
         "spec: {features: [{name: PubSub, enabled: true}]}\n"
@@ -61,11 +61,13 @@ def test_warnings_fail_when_asked_to(tmp_path: Path) -> None:
 
     assert 0 == run_lint(str(tmp_path))[0]
     assert 2 == run_lint(str(tmp_path), "--strict")[0]
+    monkeypatch.setenv("DAPR_HARNESS_STRICT", "true")
+    assert 2 == run_lint(str(tmp_path))[0]
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     """Broken YAML is a finding with its line; what is not there is an error of its own."""
-    project(tmp_path, broken_yaml="kind: Component\n  name: x\n")
+    project(tmp_path, broken_yaml="kind: Component\n  name: x\n# of dapr.io/v1alpha1\n")
 
     code, found = run_lint(str(tmp_path))
     missing = CliRunner().invoke(app, ["lint", str(tmp_path / "nothing")])

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from harness import (
+    App,
     AppFailed,
     ConfigError,
     InstanceDied,
@@ -25,7 +26,9 @@ from harness.launch import Launch
 from harness.runtime.fake import FakeRuntime, Script
 from harness.topology import Book, Node
 from harness.world import World
-from tests.support import Fake, ScriptedCheck
+from tests.projects import IN_MEMORY
+from tests.support import Fake, ScriptedCheck, project
+from tests.unit.test_secrets_file import Tools
 
 NEVER = (ScriptedCheck("never", after=None),)
 
@@ -55,6 +58,17 @@ def stack_of(
 
     settings = Settings.load(folder, {}, **given)
     return Stack(Topology(*nodes), settings, NoTools(), runtime), made
+
+
+def test_a_strict_start_refuses_what_lint_warns_of(tmp_path: Path) -> None:
+    """Before anything runs."""
+    project(tmp_path, r__c_yaml=IN_MEMORY + "scopes: [nobody]\n")
+    settings = Settings.load(tmp_path, {}, strict=True)
+    topology = Topology(App("a", command="true"), resources="r")
+    stack = Stack(topology, settings, Tools(), lambda: FakeRuntime(tmp_path / "run"))
+
+    with pytest.raises(ConfigError, match="the scope 'nobody' is no app of this topology"):
+        stack.start()
 
 
 def test_a_node_starts_after_what_it_needs(tmp_path: Path) -> None:

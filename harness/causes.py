@@ -1,0 +1,36 @@
+"""The reason why a process ended, found among the last lines of its log."""
+
+from __future__ import annotations
+
+import re
+
+USUAL = {"5432": "postgres", "6379": "redis", "9092": "kafka", "9411": "zipkin"}
+"""What `dapr-harness run --with` brings along, by port."""
+
+_FATAL = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
+_ERROR = re.compile(r'level=error msg="((?:[^"\\]|\\.)*)"')
+_RAISED = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception): .+$", re.MULTILINE)
+_REFUSED = re.compile(
+    r"(?:localhost|127\.0\.0\.1|\[::1\]):(\d+)\b.*connection refused"
+    r"|connection refused.*(?:localhost|127\.0\.0\.1|\[::1\]):(\d+)\b",
+    re.IGNORECASE,
+)
+
+
+def cause_of(log: str) -> str:
+    """daprd's own last word, or the exception that a Python program ended with; else ""."""
+    for pattern in (_FATAL, _RAISED, _ERROR):
+        found = pattern.findall(log)
+        if found:
+            return " ".join(str(found[-1]).replace('\\"', '"').replace("\\n", " ").split())
+    return ""
+
+
+def refused_hint(log: str) -> str:
+    """What to do about a refused connection to this machine, "" when there is none."""
+    found = _REFUSED.findall(log)
+    port = next((each for each in found[-1] if each), "") if found else ""
+    if port not in USUAL:
+        return f"nothing listens at port {port} of this machine; start it first" if port else ""
+    name = USUAL[port]
+    return f"no {name} listens at port {port}; `dapr-harness run --with {name}` starts one"

@@ -1,0 +1,120 @@
+"""A sidecar of the harness's own, which subscribes for tests."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness.dapr.client import DaprClient
+from harness.dapr.resources import DaprResource, mapping, sequence
+from harness.deadline import Check
+from harness.errors import ConfigError
+from harness.nodes.sidecar import Sidecar
+from harness.topology import Book, Node, Resource
+
+OWN = (
+    "consumerid",
+    "consumergroup",
+    "publishingscopes",
+    "subscriptionscopes",
+    "protectedtopics",
+    "allowedtopics",
+)
+"""Fields that would put the tap into the group of an app, or keep it from a topic."""
+
+IN_ORDER = {
+    "pubsub.aws.snssqs": {"concurrencyMode": "single"},
+    "pubsub.jetstream": {"concurrency": "single"},
+    "pubsub.pulsar": {"maxConcurrentHandlers": "1"},
+    "pubsub.rabbitmq": {"concurrencyMode": "single"},
+    "pubsub.redis": {"concurrency": "1"},
+}
+"""What makes a component hand over one event after the other. By default Redis has ten workers, and
+an event could overtake the marker that shows where a tap begins."""
+
+
+Find = Callable[[str, str], Sequence[DaprResource]]
+
+
+def _nothing(name: str, viewer: str) -> Sequence[DaprResource]:
+    raise ConfigError(f"nobody has said where the pub/sub component {name!r} is")
+
+
+@dataclass(frozen=True)
+class TapSidecar(Sidecar):
+    """A sidecar with one pub/sub component, in a consumer group of its own.
+
+    Attributes:
+        app_id: nobody else's, also where several stacks share one broker.
+        pubsub: the component's name.
+        find: the component of a name and the secret stores beside it, for a viewer.
+    """
+
+    needs: tuple[str, ...] = ()
+    pubsub: str = ""
+    find: Find = _nothing
+
+    def implies(self, mtls: bool) -> tuple[Node, ...]:
+        """Nothing: it hosts no actors and no jobs."""
+        return ()
+
+    def loaded(self, book: Book, viewer: str) -> Sequence[Resource]:
+        """The component, the secret stores beside it, and a policy of its own."""
+        component, *stores = self.find(self.pubsub, viewer)
+        return [self._own(component), *(self._own(each) for each in stores), retrying(self.pubsub)]
+
+    def _ladder(self, book: Book, client: DaprClient) -> Sequence[Check]:
+        kept = ("port", "outbound", "identity", "components")
+        return [each for each in super()._ladder(book, client) if each.rung in kept]
+
+    def _flags(self, book: Book) -> dict[str, str]:
+        theirs = ("placement-host-address", "scheduler-host-address", "enable-mtls")
+        # Or daprd sends no event larger than 4 MiB, and ends the stream instead.
+        flags = super()._flags(book) | {"max-body-size": "1Gi"}
+        return {key: value for key, value in flags.items() if key not in theirs}
+
+    def _environment(self, book: Book) -> dict[str, str]:
+        """What the secret stores of other sidecars read from their environment."""
+        where = f"env of {self.name}"
+        given = {k: book.fill(v, where, self.name) for k, v in book.variables().items()}
+        return given | super()._environment(book)
+
+    def _own(self, resource: DaprResource) -> DaprResource:
+        body = copy.deepcopy(resource.body)
+        body.pop("scopes", None)
+        if resource.type.startswith("pubsub."):
+            spec = mapping(body["spec"])
+            own = {"consumerID": self.app_id, **IN_ORDER.get(resource.type, {})}
+            left_out = {*OWN, *(name.lower() for name in own)}
+            spec["metadata"] = [
+                *(item for item in sequence(spec.get("metadata")) if _name(item) not in left_out),
+                *({"name": name, "value": value} for name, value in own.items()),
+            ]
+        return replace(resource, body=body)
+
+
+def _name(item: Any) -> str:
+    return str(mapping(item).get("name", "")).lower()
+
+
+def retrying(pubsub: str) -> DaprResource:
+    """A policy that delivers again until the tap has taken an event.
+
+    daprd 1.18.2 subscribes at the broker before it knows the stream (`pkg/api/grpc/subscribe.go`):
+    what comes in between finds "no streamer subscribed", and without a policy it is lost, or held
+    back for the minute of Redis' processingTimeout.
+    """
+    again: Mapping[str, object] = {"policy": "constant", "duration": "20ms", "maxRetries": -1}
+    body = {
+        "apiVersion": "dapr.io/v1alpha1",
+        "kind": "Resiliency",
+        "metadata": {"name": "tap"},
+        "spec": {
+            "policies": {"retries": {"again": again}},
+            "targets": {"components": {pubsub: {"inbound": {"retry": "again"}}}},
+        },
+    }
+    return DaprResource(Path("tap.yaml"), 1, body)

@@ -1,0 +1,102 @@
+"""Events that were written before a test began and still hold up a consumer group."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.deadline import Deadline, Observation, poll
+from harness.probe.tap import record_at
+from harness.ready.kafka import admin_of, assigned_partitions, committed_offsets
+
+COMMITTED = 2.5
+"""Seconds in which a group that is not held up commits: sidecars do it once a second."""
+
+Began = tuple[str, Mapping[str, Mapping[int, int]]]
+"""A test and where each partition ended when it began, by topic."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A position that a consumer group has not got past.
+
+    Attributes:
+        offset: of its next event; where the partition ended at the first test when it has
+            committed nothing there.
+    """
+
+    group: str
+    topic: str
+    partition: int
+    offset: int
+    committed: bool = True
+
+
+def held_up(
+    committed: Mapping[str, Mapping[tuple[str, int], int]],
+    assigned: Mapping[str, Collection[tuple[str, int]]],
+    worlds: Sequence[Began],
+) -> list[Held]:
+    """The groups whose next event is older than the last test.
+
+    Args:
+        committed: the next offset to read, by group, topic and partition.
+        assigned: what the members of each group read now.
+        worlds: all tests so far, in the order in which they began.
+    """
+    found = []
+    for group, parts in sorted(assigned.items()):
+        for topic, partition in sorted(parts):
+            offset = committed.get(group, {}).get((topic, partition), -1)
+            known = offset >= 0
+            # Nothing committed: it has handled nothing since it joined, before the first test.
+            offset = offset if known else _end(worlds[0], topic, partition)
+            if offset < _end(worlds[-1], topic, partition):
+                found.append(Held(group, topic, partition, offset, known))
+    return found
+
+
+def _end(world: Began, topic: str, partition: int) -> int:
+    return world[1].get(topic, {}).get(partition, 0)
+
+
+def written_during(held: Held, worlds: Sequence[Began]) -> str:
+    """The test during which the event was written; "" when it was before all of them.
+
+    Args:
+        held: the position.
+        worlds: all tests so far, in the order in which they began.
+    """
+    before = [each for each in worlds if _end(each, held.topic, held.partition) <= held.offset]
+    return before[-1][0] if before else ""
+
+
+def backlog(brokers: str, worlds: Sequence[Began]) -> str:
+    """What other tests have left to the groups of a broker, in words; "" when there is nothing.
+
+    Args:
+        brokers: the bootstrap address.
+        worlds: all tests so far; the last one is the test that asks.
+    """
+    admin, found = admin_of(brokers), list[Held]()
+
+    def look() -> Observation:
+        committed = committed_offsets(admin)
+        found[:] = held_up(committed, assigned_partitions(admin, list(committed)), worlds)
+        return Observation(not found)
+
+    poll(look, Deadline(COMMITTED), interval=0.2)
+    return "\n".join(_told(each, brokers, worlds) for each in found)
+
+
+def _told(held: Held, brokers: str, worlds: Sequence[Began]) -> str:
+    test = written_during(held, worlds)
+    when = f"while {test} ran" if test else "before the first test"
+    record = record_at(brokers, held.topic, held.partition, held.offset)
+    place = f"{held.topic}[{held.partition}]"
+    how = (
+        f"is held up at {place} offset {held.offset} by an event"
+        if held.committed
+        else f"has committed nothing of {place}, whose offset {held.offset} is an event"
+    )
+    return f"group {held.group} {how} that was written {when}: {record or 'it cannot be read'}"

@@ -1,0 +1,210 @@
+"""A streaming subscription of a sidecar, and the tap that shows one test's part of it."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from harness.closing import Closing
+from harness.deadline import Deadline, Observation, poll
+from harness.errors import ProbeError, Unavailable
+from harness.probe import marker
+from harness.probe.stream import Stream
+from harness.probe.tap import Event, event_of
+from harness.probe.waiting import Guard, unguarded
+
+SUBSCRIBING = 30.0
+"""Seconds in which a sidecar must have subscribed at its broker."""
+
+MARKED = 60.0
+"""Seconds in which a marker must come, behind whatever history the broker has."""
+
+AGAIN = 5.0
+"""Seconds after which another marker is sent: a group that has only joined a topic misses what was
+published before."""
+
+OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0))
+"""Events may be larger than gRPC's 4 MB, and a proxy has nothing to do on this machine."""
+
+
+class Subscription:
+    """Everything that comes to one topic, from its start until the sidecar ends.
+
+    Attributes:
+        events: in the order of delivery, without markers.
+
+    Args:
+        address: of the sidecar's gRPC API.
+        token: of its API, "" for none.
+        pubsub: the component.
+        topic: its name on the broker.
+
+    Raises:
+        Unavailable: the Python SDK, whose stubs it needs, is not installed.
+        ProbeError: the sidecar or its broker has refused.
+    """
+
+    def __init__(self, address: str, token: str, pubsub: str, topic: str) -> None:
+        self.subject = f"topic {topic} of {pubsub}"
+        self.events: list[Event] = []
+        self._markers: dict[str, int] = {}
+        self._pubsub = pubsub
+        self._topic = topic
+        self._failure = ""
+        self._ready = threading.Event()
+        self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._headers = (("dapr-api-token", token),) if token else ()
+        self._channel, self._stub = self._connect(address)
+        self._call = self._subscribe()
+        threading.Thread(target=self._run, daemon=True, name=self.subject).start()
+        if not self._ready.wait(SUBSCRIBING):
+            self._channel.close()
+            self._failure = f"no answer within {SUBSCRIBING:g} s"
+        self.require()
+
+    def require(self) -> None:
+        """Raise if it has ended.
+
+        Raises:
+            ProbeError: with what the sidecar has said.
+        """
+        if self._failure:
+            raise ProbeError(
+                f"{self.subject}: the subscription of the harness has ended",
+                last=self._failure,
+                hint="look at the log of the tap's sidecar, tap-...-daprd",
+            )
+
+    def here(self, guard: Guard = unguarded) -> int:
+        """How many events came before this moment: publish a marker, and wait until it comes.
+
+        What is published after this call follows the marker, where the broker keeps the order of
+        a topic; what was published before, at any time and by anybody, precedes it.
+
+        Raises:
+            ProbeError: the marker was refused, or did not come.
+        """
+        mark, again = marker.new_id(), Deadline(0)
+
+        def look() -> Observation:
+            nonlocal again
+            self.require()
+            if again.passed and mark not in self._markers:
+                self._publish(mark)
+                again = Deadline(AGAIN)
+            return Observation(mark in self._markers)
+
+        if not poll(look, Deadline(MARKED), guard=guard).ok:
+            raise ProbeError(
+                f"{self.subject}: nothing that the harness publishes comes back",
+                expected=f"the event {mark}, which shows where this tap begins",
+                last=f"{len(self.events)} other events since the subscription was opened",
+                budget=MARKED,
+                hint="does the broker route what is published under this name to this name?",
+            )
+        return self._markers[mark]
+
+    def _publish(self, mark: str) -> None:
+        request = self._protocol.PublishEventRequest(
+            pubsub_name=self._pubsub,
+            topic=self._topic,
+            data=marker.marker(mark),
+            data_content_type=marker.CONTENT_TYPE,
+        )
+        try:
+            self._stub.PublishEvent(request, metadata=self._headers, timeout=MARKED)
+        except Exception as error:
+            raise ProbeError(
+                f"{self.subject}: the event that shows where a tap begins cannot be published",
+                last=_told(error),
+                hint="look at the log of the tap's sidecar, tap-...-daprd",
+            ) from error
+
+    def _connect(self, address: str) -> tuple[Any, Any]:
+        try:
+            import grpc
+            from dapr.proto.runtime.v1 import dapr_pb2_grpc, pubsub_pb2
+        except ImportError as error:
+            raise Unavailable(
+                f"{self.subject}: taps on other brokers than Kafka need Dapr's SDK for its stubs",
+                last=str(error),
+                hint="pip install 'dapr-harness[taps]'",
+            ) from None
+        self._protocol: Any = pubsub_pb2
+        channel = grpc.insecure_channel(address, options=OPTIONS)
+        return channel, dapr_pb2_grpc.DaprStub(channel)  # type: ignore[no-untyped-call]  # generated
+
+    def _subscribe(self) -> Any:
+        first = self._protocol.SubscribeTopicEventsRequestInitialAlpha1(
+            # The bytes as the broker has them, whatever they are.
+            pubsub_name=self._pubsub, topic=self._topic, metadata={"rawPayload": "true"}
+        )  # fmt: skip
+        self._requests.put(self._protocol.SubscribeTopicEventsRequestAlpha1(initial_request=first))
+        requests = iter(self._requests.get, None)
+        return self._stub.SubscribeTopicEventsAlpha1(requests, metadata=self._headers)
+
+    def _run(self) -> None:
+        try:
+            for answer in self._call:
+                if answer.HasField("event_message"):
+                    self._take(answer.event_message)
+                self._ready.set()
+            self._failure = "the sidecar has ended the stream"
+        except Exception as error:  # noqa: BLE001 - told by whoever waits
+            self._failure = _told(error)
+        finally:
+            self._ready.set()
+            self._requests.put(None)
+            self._channel.close()
+
+    def _take(self, message: Any) -> None:
+        number = len(self.events)
+        event = event_of(message.data, self._topic, 0, number, datetime.now(UTC))
+        if marker.is_marker(event.envelope):
+            # A broker may deliver one twice; the first time is where it lies.
+            self._markers.setdefault(event.id, number)
+        else:
+            self.events.append(event)
+        done = self._protocol.SubscribeTopicEventsRequestProcessedAlpha1(id=message.id)
+        request = self._protocol.SubscribeTopicEventsRequestAlpha1(event_processed=done)
+        self._requests.put(request)
+
+
+class SubscriptionTap(Closing, Stream[Event]):
+    """One test's part of a subscription, in the order of delivery: what was published after this.
+
+    Attributes of its events: ``partition`` is 0, ``offset`` counts what the subscription has got,
+    ``time`` is when it came.
+
+    Args:
+        subscription: shared by all tests of a stack.
+        guard: ends a wait by raising.
+
+    Raises:
+        ProbeError: where it begins cannot be found out.
+    """
+
+    def __init__(self, subscription: Subscription, guard: Guard = unguarded) -> None:
+        super().__init__(subscription.subject, self._read, guard=guard)
+        self._subscription = subscription
+        self._next = subscription.here(guard)
+
+    def close(self) -> None:
+        """Nothing: the subscription stays for the tests that follow."""
+
+    def _read(self) -> Iterator[Event]:
+        self._subscription.require()
+        events = self._subscription.events
+        while self._next < len(events):
+            self._next += 1
+            yield events[self._next - 1]
+
+
+def _told(error: Exception) -> str:
+    """A gRPC error's status and details; it prints itself on many lines."""
+    if hasattr(error, "code") and hasattr(error, "details"):
+        return f"{error.code().name}: {error.details()}"
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,117 @@
+"""Services at their usual ports, for apps whose files say ``localhost:6379`` and the like."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from harness.deadline import Observation
+from harness.endpoint import LOOPBACK, Endpoint
+from harness.errors import ConfigError, did_you_mean
+from harness.nodes.kafka import Kafka
+from harness.nodes.postgres import Postgres
+from harness.nodes.receiver import Receiver
+from harness.nodes.redis import Redis
+from harness.ready.http import HttpCheck
+from harness.ready.kafka import BrokerCheck
+from harness.ready.redis import RedisCheck
+from harness.runtime.proc import owner_of
+from harness.topology import Node
+
+ANSWERING = 2.0
+"""Seconds in which what listens at a port must show what it is."""
+
+SSL_REQUEST = bytes([0, 0, 0, 8, 4, 210, 22, 47])
+"""A server of PostgreSQL answers it with one byte, S or N (protocol, message formats)."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service that apps expect at a port.
+
+    Attributes:
+        make: the node that has it, as open as an app without any settings expects it.
+        answers: whether what listens at the port is such a service.
+    """
+
+    port: int
+    make: Callable[[], Node]
+    answers: Callable[[Endpoint], Observation]
+
+
+def _postgres(endpoint: Endpoint) -> Observation:
+    try:
+        with socket.create_connection((endpoint.host, endpoint.port), ANSWERING) as opened:
+            opened.sendall(SSL_REQUEST)
+            said = opened.recv(1)
+    except OSError as error:
+        return Observation(False, str(error))
+    return Observation(said in (b"S", b"N"), f"it answered {said!r}")
+
+
+SERVICES = {
+    "redis": Service(
+        6379, lambda: Redis(port=6379, password=False), lambda at: RedisCheck(at, "").observe()
+    ),
+    "kafka": Service(
+        9092, lambda: Kafka(port=9092, auto_create=True), lambda at: BrokerCheck(str(at)).observe()
+    ),
+    "postgres": Service(5432, lambda: Postgres(port=5432, trust=True), _postgres),
+    "zipkin": Service(
+        9411,
+        lambda: Receiver("zipkin", mail=False, port=9411),
+        lambda at: HttpCheck(f"{at.http}/health").observe(),
+    ),
+}
+
+
+def chosen(text: str) -> list[str]:
+    """The names of a list such as ``redis,kafka``, each once.
+
+    Raises:
+        ConfigError: one is no service.
+    """
+    names = dict.fromkeys(word.strip() for word in text.split(",") if word.strip())
+    for name in names:
+        if name not in SERVICES:
+            raise ConfigError(
+                f"--with {name}: there is no such service", hint=did_you_mean(name, [*SERVICES])
+            )
+    return list(names)
+
+
+def brought_along(names: Sequence[str], say: Callable[[str], None]) -> Iterator[Node]:
+    """A node for each service whose port is free; one that is there already is used.
+
+    Args:
+        names: of services.
+        say: is told about what is used.
+
+    Raises:
+        ConfigError: something else has the port; the message names it.
+    """
+    for name in names:
+        service = SERVICES[name]
+        endpoint = Endpoint(LOOPBACK, service.port)
+        if not _listens(endpoint):
+            yield service.make()
+            continue
+        holder = owner_of(service.port) or f"port {service.port} is taken"
+        seen = service.answers(endpoint)
+        if not seen.ok:
+            raise ConfigError(
+                f"--with {name}: {holder}, and it does not answer as {name} does",
+                expected=f"a free port {service.port}, or {name} without a password there",
+                last=seen.fact,
+                hint=f"stop that process, or leave out --with {name}",
+            )
+        say(f"{name}: the one that runs at {endpoint} is used ({holder})")
+
+
+def _listens(endpoint: Endpoint) -> bool:
+    try:
+        socket.create_connection((endpoint.host, endpoint.port), ANSWERING).close()
+    except OSError:
+        return False
+    return True

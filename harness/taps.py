@@ -1,0 +1,92 @@
+"""Taps on any pub/sub component: which kind, and the sidecar that subscribes for them."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Mapping
+
+from harness.dapr.resources import DaprResource
+from harness.errors import ConfigError
+from harness.nodes.tap import TapSidecar
+from harness.probe.subscription import Subscription, SubscriptionTap
+from harness.probe.tap import EventTap
+from harness.probe.waiting import Guard
+from harness.ready.kafka import admin_of, end_offsets
+from harness.stack import Stack
+from harness.topology import HOST
+
+Tap = EventTap | SubscriptionTap
+
+_lock = threading.Lock()
+"""One sidecar and one subscription, also when two worlds of a stack ask at the same time."""
+
+
+def open_tap(stack: Stack, pubsub: str, topic: str, guard: Guard) -> Tap:
+    """A tap on a topic of a pub/sub component.
+
+    Args:
+        stack: a running one.
+        pubsub: the component's name.
+        topic: its name on the broker.
+        guard: ends a wait by raising.
+
+    Raises:
+        ConfigError: there is no such component, or a tap on it cannot be.
+        ProbeError: the subscription was refused.
+        HarnessError: the sidecar of the taps did not get ready; the stack goes on.
+    """
+    if not pubsub:
+        known = sorted({each.name for each in stack.book.pubsubs()})
+        raise ConfigError(
+            f"topic {topic!r}: the topology has no broker of Kafka's protocol",
+            hint=f"say pubsub=...; known: {', '.join(known) or 'none'}",
+        )
+    component = stack.book.pubsub(pubsub, HOST)[0]
+    values = {name.lower(): str(item.get("value", "")) for name, item in component.fields().items()}
+    if component.type == "pubsub.kafka" and values.get("authtype", "none") == "none":
+        return _kafka(values["brokers"], topic, guard)
+    _require_tappable(component, topic)
+    with _lock:
+        key = f"tap:{pubsub}:{topic}"
+        if key not in stack.shared:
+            stack.shared[key] = Subscription(*_sidecar(stack, pubsub), pubsub, topic)
+    return SubscriptionTap(stack.shared[key], guard)
+
+
+def _kafka(brokers: str, topic: str, guard: Guard) -> EventTap:
+    """On a broker that may not be the topology's own: from its end, now."""
+    ends: Mapping[str, Mapping[int, int]] = end_offsets(admin_of(brokers), [topic])
+    return EventTap(brokers, topic, ends.get(topic), guard)
+
+
+def _require_tappable(component: DaprResource, topic: str) -> None:
+    if component.type == "pubsub.in-memory":
+        raise ConfigError(
+            f"topic {topic!r} of {component.name!r} cannot be tapped",
+            expected="a pub/sub component with a broker",
+            last="pubsub.in-memory keeps its events within one sidecar",
+            hint='use App(..., inbox=True) and dapr.inbox("..."), which shows deliveries',
+        )
+    if component.type.startswith("pubsub.mqtt") and (
+        {"+", "#"} & {*topic} or topic.startswith("$share/")
+    ):
+        raise ConfigError(
+            f"topic {topic!r} of {component.name!r} is a pattern",
+            expected="the name of one topic",
+            last="daprd finds a stream by the name of the topic that an event came on",
+            hint="tap each topic by its name",
+        )
+
+
+def _sidecar(stack: Stack, pubsub: str) -> tuple[str, str]:
+    """Address and token of the sidecar that subscribes to a component, started at first need."""
+    key = f"tap:{pubsub}"
+    if key not in stack.shared:
+        # A number of its own at each try: what has failed to start lends its ports to nobody.
+        node = TapSidecar(f"tap-{secrets.token_hex(4)}", pubsub=pubsub, find=stack.book.pubsub)
+        stack.add(node)
+        token = node.exports(stack.book)["token"]
+        stack.shared[key] = (str(stack.book.endpoint(node.name, "grpc")), token)
+    address, token = stack.shared[key]
+    return address, token
