@@ -25,12 +25,17 @@ class Interrupted(SystemExit):
 TOGETHER = 0.5
 """Seconds in which a second one is the first again: wrappers pass on what the terminal sent too."""
 
+AGAIN = 0.005
+"""Seconds after which an interrupt that could not be raised is tried again."""
+
 _came: list[float] = []
 _settled: list[bool] = []
 
 
 def catch() -> None:
     """From here on a signal raises `Interrupted`."""
+    sys.unraisablehook = _unraisable
+    signal.signal(signal.SIGALRM, _raise)
     for number in SIGNALS:
         # A job in the background of a script is started with SIGINT ignored, and stays so; what
         # nohup starts ignores SIGHUP.
@@ -53,7 +58,7 @@ def say(line: str) -> None:
         os.write(2, f"{line}\n".encode())
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
+def _interrupt(number: int, frame: FrameType | None) -> None:
     _came.append(time.monotonic())
     if _came[-1] - _came[0] > TOGETHER:
         _end_at_once()
@@ -61,7 +66,35 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
         return
     if _supervised():
         say("interrupted: ending what was started (once more ends it the hard way)")
-    raise Interrupted(INTERRUPTED)
+    _raise(number, frame)
+
+
+def _raise(_number: int, frame: FrameType | None) -> None:
+    if _importing(frame):
+        signal.setitimer(signal.ITIMER_REAL, AGAIN)
+    else:
+        raise Interrupted(INTERRUPTED)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Whether Python's import system is at work, and not the module that it imports.
+
+    It takes its lock before the `try` that gives it back (`_get_module_lock` in 3.11): an exception
+    in between leaves it taken, and every other thread that imports something waits for ever.
+    """
+    while frame is not None and frame.f_code.co_name != "<module>":
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _unraisable(told: sys.UnraisableHookArgs) -> None:
+    """An interrupt that came in a finalizer or a callback, where exceptions are dropped."""
+    if isinstance(told.exc_value, Interrupted):
+        signal.setitimer(signal.ITIMER_REAL, AGAIN)
+    else:
+        sys.__unraisablehook__(told)
 
 
 def _supervised() -> bool:
@@ -72,7 +105,7 @@ def _supervised() -> bool:
 
 def _end_at_once() -> None:
     """The clean-up of the first signal hangs, or takes too long for somebody."""
-    for number in SIGNALS:
+    for number in (*SIGNALS, signal.SIGALRM):
         signal.signal(number, signal.SIG_IGN)
     if tree := sys.modules.get("harness.runtime.tree"):
         tree.abandon_all()

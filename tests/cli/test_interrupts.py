@@ -1,0 +1,78 @@
+"""Where in a program a signal may come: it is never lost, and leaves no lock taken."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support import CLI, environment
+
+HEAD = """
+import os, signal, sys, threading
+from harness.cli import interrupts
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+interrupts.catch()
+"""
+
+IN_AN_IMPORT = """
+def within(frame, event, _):
+    # The first line after the lock of all imports was taken.
+    if event == "line" and frame.f_lineno > frame.f_code.co_firstlineno + 6:
+        sys.settrace(None)
+        interrupt()
+    return within
+
+def found(frame, event, _):
+    return within if frame.f_code.co_name == "_get_module_lock" else None
+
+sys.settrace(found)
+try:
+    import colorsys
+    signal.pause()
+except interrupts.Interrupted:
+    other = threading.Thread(target=__import__, args=["stringprep"], daemon=True)
+    other.start()
+    other.join(10)
+    print("stuck" if other.is_alive() else "interrupted")
+"""
+
+IN_A_FINALIZER = """
+class Late:
+    def __del__(self):
+        interrupt()
+
+try:
+    late = Late()
+    del late
+    signal.pause()
+except interrupts.Interrupted:
+    print("interrupted")
+"""
+
+IN_A_MODULE = """
+try:
+    exec(compile("interrupt()", "m.py", "exec"), {"interrupt": interrupt})
+    print("lost")
+except interrupts.Interrupted:
+    print("interrupted")
+"""
+
+
+@pytest.mark.parametrize(
+    "program",
+    [IN_AN_IMPORT, IN_A_FINALIZER, IN_A_MODULE],
+    ids=["in an import", "in a finalizer", "in a module that is imported"],
+)
+def test_a_signal_interrupts_wherever_it_comes(tmp_path: Path, program: str) -> None:
+    """Once, and other threads go on."""
+    done = subprocess.run(
+        [CLI[0], "-c", HEAD + program],
+        env=environment(tmp_path), capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+    assert "interrupted\n" == done.stdout, done.stderr
