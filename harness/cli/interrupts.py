@@ -50,6 +50,13 @@ def settle() -> None:
     is not; all that is left takes milliseconds, unless something hangs.
     """
     _settled.append(True)
+    forget()
+
+
+def forget() -> None:
+    """An interrupt that waits for an import is too late: at Python's end its timer would kill."""
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def say(line: str) -> None:
@@ -70,6 +77,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _raise(_number: int, frame: FrameType | None) -> None:
+    if _settled:
+        return
     if _importing(frame):
         signal.setitimer(signal.ITIMER_REAL, AGAIN)
     else:

@@ -22,6 +22,7 @@ def main() -> None:
     except SystemExit as ended:
         # Typer ends the process at a closed pipe, with a code that means something else here.
         code = ended.code if isinstance(ended.code, int) else 1
+    interrupts.forget()
     sys.exit(streams.finish(code))
 
 

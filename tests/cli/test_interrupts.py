@@ -62,11 +62,17 @@ except interrupts.Interrupted:
     print("interrupted")
 """
 
+AT_THE_END = """
+signal.setitimer(signal.ITIMER_REAL, 0.01)
+interrupts.forget()
+print("interrupted" if signal.sigtimedwait([signal.SIGALRM], 0.1) is None else "alarmed")
+"""
+
 
 @pytest.mark.parametrize(
     "program",
-    [IN_AN_IMPORT, IN_A_FINALIZER, IN_A_MODULE],
-    ids=["in an import", "in a finalizer", "in a module that is imported"],
+    [IN_AN_IMPORT, IN_A_FINALIZER, IN_A_MODULE, AT_THE_END],
+    ids=["in an import", "in a finalizer", "in a module that is imported", "at the end"],
 )
 def test_a_signal_interrupts_wherever_it_comes(tmp_path: Path, program: str) -> None:
     """Once, and other threads go on."""
