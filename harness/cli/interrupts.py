@@ -54,7 +54,7 @@ def settle() -> None:
 
 
 def forget() -> None:
-    """An interrupt that waits for an import is too late: at Python's end its timer would kill."""
+    """Drop an interrupt that still waits for an import: its timer would kill Python at exit."""
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
     signal.setitimer(signal.ITIMER_REAL, 0)
 
@@ -86,10 +86,10 @@ def _raise(_number: int, frame: FrameType | None) -> None:
 
 
 def _importing(frame: FrameType | None) -> bool:
-    """Whether Python's import system is at work, and not the module that it imports.
+    """Whether the import system itself is running, rather than the module that it imports.
 
-    It takes its lock before the `try` that gives it back (`_get_module_lock` in 3.11): an exception
-    in between leaves it taken, and every other thread that imports something waits for ever.
+    It acquires its lock before the `try` that releases it (`_get_module_lock` in 3.11): an
+    exception in between leaves it locked, and every other thread that imports something hangs.
     """
     while frame is not None and frame.f_code.co_name != "<module>":
         if frame.f_code.co_filename.startswith("<frozen importlib"):
