@@ -28,6 +28,9 @@ TOGETHER = 0.5
 AGAIN = 0.005
 """Seconds after which an interrupt that could not be raised is tried again."""
 
+IMPORTS = 2.0
+"""Seconds for which an interrupt waits for the end of an import; a module may hang, too."""
+
 _came: list[float] = []
 _settled: list[bool] = []
 
@@ -59,6 +62,15 @@ def forget() -> None:
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
+def caused(error: BaseException | None) -> bool:
+    """Whether an error was raised from an interrupt, in the place of it."""
+    while error is not None:
+        if isinstance(error, Interrupted):
+            return True
+        error = error.__cause__
+    return False
+
+
 def say(line: str) -> None:
     """Tell on standard error past its buffer: a signal may come while that is written."""
     with contextlib.suppress(OSError):
@@ -77,23 +89,27 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _raise(_number: int, frame: FrameType | None) -> None:
-    if _settled:
+    if _settled or not _came:
         return
-    if _importing(frame):
+    if _importing(frame, modules=time.monotonic() - _came[0] < IMPORTS):
         signal.setitimer(signal.ITIMER_REAL, AGAIN)
     else:
         raise Interrupted(INTERRUPTED)
 
 
-def _importing(frame: FrameType | None) -> bool:
-    """Whether the import system itself is running, rather than the module that it imports.
+def _importing(frame: FrameType | None, *, modules: bool) -> bool:
+    """Whether something is being imported: by the import system itself, or a module's own code.
 
-    It acquires its lock before the `try` that releases it (`_get_module_lock` in 3.11): an
-    exception in between leaves it locked, and every other thread that imports something hangs.
+    The import system acquires its lock before the `try` that releases it (`_get_module_lock` in
+    3.11): an exception in between leaves it locked, and every other thread that imports something
+    hangs. Modules catch what optional imports raise, and Python replaces what `__set_name__`
+    raises by a RuntimeError (before 3.12).
     """
-    while frame is not None and frame.f_code.co_name != "<module>":
+    while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return True
+        if frame.f_code.co_name == "<module>" and not modules:
+            return False
         frame = frame.f_back
     return False
 

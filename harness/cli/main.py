@@ -16,7 +16,9 @@ def main() -> None:
         from harness.cli.commands import run
 
         code = run()
-    except interrupts.Interrupted:
+    except (interrupts.Interrupted, Exception) as error:
+        if not interrupts.caused(error):
+            raise
         streams.say("interrupted; everything that was started has been ended")
         code = interrupts.INTERRUPTED
     except SystemExit as ended:
