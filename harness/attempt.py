@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -34,6 +35,17 @@ def own_book(topology: Topology, tools: Tools, root: Path, runtime: Runtime) -> 
         gateway=runtime.gateway,
         inherited=runtime.inherited,
     )
+
+
+@contextmanager
+def _rungs(checks: Iterable[Check]) -> Iterator[Iterator[Check]]:
+    """The rungs of a ladder; a generator's clients are closed however the climb ends."""
+    rungs = iter(checks)
+    try:
+        yield rungs
+    finally:
+        if isinstance(rungs, Generator):
+            rungs.close()
 
 
 class _Stopped(Exception):
@@ -155,16 +167,12 @@ class Attempt:
                 raise death(launch, instance, self.book.secrets())
 
         deadline = Deadline(self._settings.ready_timeout)
-        rungs = iter(node.checks(self.book))
-        try:
+        with _rungs(node.checks(self.book)) as rungs:
             for check in rungs:
                 seen = poll(check.observe, deadline, guard=guard)
                 if not seen.ok:
                     look = (check, seen)
                     raise not_ready(launch, look, deadline, instance, self.book.secrets())
-        finally:
-            if isinstance(rungs, Generator):
-                rungs.close()
 
     def climb(self, node: Node, instance: Instance) -> None:
         """Wait for each rung of a node, and let it provide what others expect of it."""
@@ -190,8 +198,7 @@ class Attempt:
             if any(map(self._is_over, awaited)):
                 raise _Ended
 
-        rungs = iter(checks)
-        try:
+        with _rungs(checks) as rungs:
             for check in rungs:
                 # A sidecar's rungs above that of its app cannot be reached without the app either.
                 awaited |= {getattr(check, "waits_for", "") or node.name}
@@ -207,9 +214,6 @@ class Attempt:
                 self._note("rung.reached", node.name, rung=check.rung, fact=seen.fact)
                 if seen.warning:
                     self._note("node.warned", node.name, warning=seen.warning)
-        finally:
-            if isinstance(rungs, Generator):
-                rungs.close()
 
     def _not_ready(self, name: str, deadline: Deadline) -> Exception:
         """A rung that waits for a node that is not ready itself is that node's failure."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 
 from harness.dapr.lint import check_resources, require_sound
@@ -189,12 +189,7 @@ class StackBook:
         folders = self.topology.resources if own is None else own
         start = self.root / getattr(sidecar, "cwd", Path())
         checked = self._checked(folders, start, getattr(sidecar, "configurations", ()))
-        allowed = for_app(checked, app_id)
-
-        def fill_in(text: str, where: str) -> str:
-            return self.fill(text, where, viewer)
-
-        return [self._rooted(each.filled(fill_in), viewer, start) for each in allowed]
+        return self._filled(for_app(checked, app_id), viewer, start)
 
     def pubsub(self, name: str, viewer: str) -> Sequence[DaprResource]:
         """A pub/sub component and the secret stores beside it, whoever they are scoped to.
@@ -202,28 +197,18 @@ class StackBook:
         Raises:
             ConfigError: there is no such component.
         """
-
-        def fill_in(text: str, where: str) -> str:
-            return self.fill(text, where, viewer)
-
-        known = self.pubsubs()
-        chosen = next((each for each in known if each.name == name), None)
-        if chosen is None:
-            names = [each.name for each in known]
-            hint = did_you_mean(name, names)
-            raise ConfigError(f"there is no pub/sub component {name!r}", hint=hint)
-        beside, start = next(
-            (found, start)
-            for folders, start in self._sets()
-            if chosen in (found := self._checked(folders, start))
-        )
-        stores = [each for each in beside if each.type.startswith("secretstores.")]
-        return [self._rooted(each.filled(fill_in), viewer, start) for each in (chosen, *stores)]
+        for folders, start in self._sets():
+            beside = self._checked(folders, start)
+            chosen = [each for each in _pubsubs(beside) if each.name == name]
+            if chosen:
+                stores = [each for each in beside if each.type.startswith("secretstores.")]
+                return self._filled([chosen[0], *stores], viewer, start)
+        hint = did_you_mean(name, [each.name for each in self.pubsubs()])
+        raise ConfigError(f"there is no pub/sub component {name!r}", hint=hint)
 
     def pubsubs(self) -> Sequence[DaprResource]:
         """Every pub/sub component, whoever may use it, as its file says it."""
-        found = [each for folders, start in self._sets() for each in self._checked(folders, start)]
-        return [each for each in found if each.type.startswith("pubsub.")]
+        return _pubsubs(self._everything())
 
     def _sets(self) -> Iterable[tuple[tuple[Path, ...], Path]]:
         """The folders of the topology and of sidecars with folders of their own, each with the
@@ -240,10 +225,21 @@ class StackBook:
 
     def components(self, kind: str) -> Sequence[DaprResource]:
         """Every component of a type, whoever may use it, as its file says it."""
-        found = [each for folders, start in self._sets() for each in self._checked(folders, start)]
         # Several sidecars may read one folder.
-        places = {each.at(): each for each in found if each.type == kind}
+        places = {each.at(): each for each in self._everything() if each.type == kind}
         return list(places.values())
+
+    def _everything(self) -> Iterator[DaprResource]:
+        for folders, start in self._sets():
+            yield from self._checked(folders, start)
+
+    def _filled(
+        self, resources: Iterable[DaprResource], viewer: str, start: Path
+    ) -> list[DaprResource]:
+        def fill_in(text: str, where: str) -> str:
+            return self.fill(text, where, viewer)
+
+        return [self._rooted(each.filled(fill_in), viewer, start) for each in resources]
 
     def _checked(
         self, folders: tuple[Path, ...], start: Path, files: tuple[Path, ...] = ()
@@ -291,3 +287,7 @@ class StackBook:
                 resource.companions[name] = self.fill(read_text(file), str(file), viewer)
                 item["value"] = str(self.home(viewer) / name)
         return resource
+
+
+def _pubsubs(resources: Iterable[DaprResource]) -> list[DaprResource]:
+    return [each for each in resources if each.type.startswith("pubsub.")]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-USUAL = {"5432": "postgres", "6379": "redis", "9092": "kafka", "9411": "zipkin"}
-"""What `dapr-harness run --with` brings along, by port."""
+USUAL = {"kafka": 9092, "postgres": 5432, "redis": 6379, "zipkin": 9411}
+"""What `dapr-harness run --with` brings along, and the port of each."""
 
 _FATAL = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
 _ERROR = re.compile(r'level=error msg="((?:[^"\\]|\\.)*)"')
@@ -30,7 +30,7 @@ def refused_hint(log: str) -> str:
     """What to do about a refused connection to this machine, "" when there is none."""
     found = _REFUSED.findall(log)
     port = next((each for each in found[-1] if each), "") if found else ""
-    if port not in USUAL:
+    name = next((name for name, usual in USUAL.items() if port == str(usual)), "")
+    if not name:
         return f"nothing listens at port {port} of this machine; start it first" if port else ""
-    name = USUAL[port]
     return f"no {name} listens at port {port}; `dapr-harness run --with {name}` starts one"

@@ -134,7 +134,7 @@ class Stack(Closing):
         """Start a node beside the topology's own, which do not depend on it; it ends with them.
 
         Raises:
-            ConfigError: the stack is attached, and somebody else's.
+            ConfigError: the stack is attached; this process does not own it.
             HarnessError: it did not get ready; it has been ended, and the stack goes on.
         """
         if self._running.borrowed:

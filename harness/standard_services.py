@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from harness.causes import USUAL
 from harness.deadline import Observation
 from harness.endpoint import LOOPBACK, Endpoint
 from harness.errors import ConfigError, did_you_mean
@@ -16,6 +17,7 @@ from harness.nodes.redis import Redis
 from harness.ready.http import HttpCheck
 from harness.ready.kafka import BrokerCheck
 from harness.ready.redis import RedisCheck
+from harness.ready.tcp import TcpCheck
 from harness.runtime.proc import owner_of
 from harness.topology import Node
 
@@ -52,15 +54,21 @@ def _postgres(endpoint: Endpoint) -> Observation:
 
 SERVICES = {
     "redis": Service(
-        6379, lambda: Redis(port=6379, password=False), lambda at: RedisCheck(at, "").observe()
+        USUAL["redis"],
+        lambda: Redis(port=USUAL["redis"], password=False),
+        lambda at: RedisCheck(at, "").observe(),
     ),
     "kafka": Service(
-        9092, lambda: Kafka(port=9092, auto_create=True), lambda at: BrokerCheck(str(at)).observe()
+        USUAL["kafka"],
+        lambda: Kafka(port=USUAL["kafka"], auto_create=True),
+        lambda at: BrokerCheck(str(at)).observe(),
     ),
-    "postgres": Service(5432, lambda: Postgres(port=5432, trust=True), _postgres),
+    "postgres": Service(
+        USUAL["postgres"], lambda: Postgres(port=USUAL["postgres"], trust=True), _postgres
+    ),
     "zipkin": Service(
-        9411,
-        lambda: Receiver("zipkin", mail=False, port=9411),
+        USUAL["zipkin"],
+        lambda: Receiver("zipkin", mail=False, port=USUAL["zipkin"]),
         lambda at: HttpCheck(f"{at.http}/health").observe(),
     ),
 }
@@ -94,7 +102,7 @@ def brought_along(names: Sequence[str], say: Callable[[str], None]) -> Iterator[
     for name in names:
         service = SERVICES[name]
         endpoint = Endpoint(LOOPBACK, service.port)
-        if not _listens(endpoint):
+        if not TcpCheck(endpoint).observe().ok:
             yield service.make()
             continue
         holder = owner_of(service.port) or f"port {service.port} is taken"
@@ -107,11 +115,3 @@ def brought_along(names: Sequence[str], say: Callable[[str], None]) -> Iterator[
                 hint=f"stop that process, or leave out --with {name}",
             )
         say(f"{name}: the one that runs at {endpoint} is used ({holder})")
-
-
-def _listens(endpoint: Endpoint) -> bool:
-    try:
-        socket.create_connection((endpoint.host, endpoint.port), ANSWERING).close()
-    except OSError:
-        return False
-    return True

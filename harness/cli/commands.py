@@ -7,7 +7,7 @@ import errno
 
 import typer
 
-from harness.cli import images, render, stacks, streams, tools
+from harness.cli import images, interrupts, render, stacks, streams, tools
 from harness.cli.console import err
 from harness.cli.demo import demo
 from harness.cli.lint import lint
@@ -59,26 +59,31 @@ def run() -> int:
     """Run the command of the command line; return its exit code."""
     try:
         code = app(standalone_mode=False)
-    except (HarnessError, SystemFailure) as error:
+    except Exception as error:
+        if interrupts.caused(error):
+            raise
+        return _failed(error)
+    return code if isinstance(code, int) else 0
+
+
+def _failed(error: Exception) -> int:
+    """Tell what has ended a command; raise it again when it is an error of ours."""
+    if isinstance(error, (HarnessError, SystemFailure)):
         lines = [f"[red]error:[/] {_escaped(str(error))}"]
         lines += [_escaped(note) for note in getattr(error, "__notes__", [])]
         with contextlib.suppress(OSError):
             err.print("\n".join(lines), soft_wrap=True)
         return error.exit_code
-    except OSError as error:
+    if isinstance(error, OSError):
         return _refused(error)
-    except RuntimeError as error:
-        if "start new thread" not in str(error):
-            raise
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
         return _refused(BlockingIOError(errno.EAGAIN, str(error)))
-    except Exception as error:
-        # A usage error is click's, and typer brings a click of its own from some version on: it
-        # is recognised by what it can do.
-        if not hasattr(error, "show"):
-            raise
-        error.show()
-        return 2
-    return code if isinstance(code, int) else 0
+    # A usage error is click's, and typer brings a click of its own from some version on: it is
+    # recognised by what it can do.
+    if not hasattr(error, "show"):
+        raise error
+    error.show()
+    return 2
 
 
 def _refused(error: OSError) -> int:

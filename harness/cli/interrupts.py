@@ -25,12 +25,20 @@ class Interrupted(SystemExit):
 TOGETHER = 0.5
 """Seconds in which a second one is the first again: wrappers pass on what the terminal sent too."""
 
+AGAIN = 0.005
+"""Seconds after which an interrupt that could not be raised is tried again."""
+
+IMPORTS = 2.0
+"""Seconds for which an interrupt waits for the end of an import; a module may hang, too."""
+
 _came: list[float] = []
 _settled: list[bool] = []
 
 
 def catch() -> None:
     """From here on a signal raises `Interrupted`."""
+    sys.unraisablehook = _unraisable
+    signal.signal(signal.SIGALRM, _raise)
     for number in SIGNALS:
         # A job in the background of a script is started with SIGINT ignored, and stays so; what
         # nohup starts ignores SIGHUP.
@@ -45,6 +53,22 @@ def settle() -> None:
     is not; all that is left takes milliseconds, unless something hangs.
     """
     _settled.append(True)
+    forget()
+
+
+def forget() -> None:
+    """Drop an interrupt that still waits for an import: its timer would kill Python at exit."""
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def caused(error: BaseException | None) -> bool:
+    """Whether an error was raised from an interrupt, in the place of it."""
+    while error is not None:
+        if isinstance(error, Interrupted):
+            return True
+        error = error.__cause__
+    return False
 
 
 def say(line: str) -> None:
@@ -53,7 +77,7 @@ def say(line: str) -> None:
         os.write(2, f"{line}\n".encode())
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
+def _interrupt(number: int, frame: FrameType | None) -> None:
     _came.append(time.monotonic())
     if _came[-1] - _came[0] > TOGETHER:
         _end_at_once()
@@ -61,7 +85,41 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
         return
     if _supervised():
         say("interrupted: ending what was started (once more ends it the hard way)")
-    raise Interrupted(INTERRUPTED)
+    _raise(number, frame)
+
+
+def _raise(_number: int, frame: FrameType | None) -> None:
+    if _settled or not _came:
+        return
+    if _importing(frame, modules=time.monotonic() - _came[0] < IMPORTS):
+        signal.setitimer(signal.ITIMER_REAL, AGAIN)
+    else:
+        raise Interrupted(INTERRUPTED)
+
+
+def _importing(frame: FrameType | None, *, modules: bool) -> bool:
+    """Whether something is being imported: by the import system itself, or a module's own code.
+
+    The import system acquires its lock before the `try` that releases it (`_get_module_lock` in
+    3.11): an exception in between leaves it locked, and every other thread that imports something
+    hangs. Modules catch what optional imports raise, and Python replaces what `__set_name__`
+    raises by a RuntimeError (before 3.12).
+    """
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        if frame.f_code.co_name == "<module>" and not modules:
+            return False
+        frame = frame.f_back
+    return False
+
+
+def _unraisable(told: sys.UnraisableHookArgs) -> None:
+    """An interrupt that came in a finalizer or a callback, where exceptions are dropped."""
+    if isinstance(told.exc_value, Interrupted):
+        signal.setitimer(signal.ITIMER_REAL, AGAIN)
+    else:
+        sys.__unraisablehook__(told)
 
 
 def _supervised() -> bool:
@@ -72,7 +130,7 @@ def _supervised() -> bool:
 
 def _end_at_once() -> None:
     """The clean-up of the first signal hangs, or takes too long for somebody."""
-    for number in SIGNALS:
+    for number in (*SIGNALS, signal.SIGALRM):
         signal.signal(number, signal.SIG_IGN)
     if tree := sys.modules.get("harness.runtime.tree"):
         tree.abandon_all()

@@ -16,12 +16,15 @@ def main() -> None:
         from harness.cli.commands import run
 
         code = run()
-    except interrupts.Interrupted:
+    except (interrupts.Interrupted, Exception) as error:
+        if not interrupts.caused(error):
+            raise
         streams.say("interrupted; everything that was started has been ended")
         code = interrupts.INTERRUPTED
     except SystemExit as ended:
         # Typer ends the process at a closed pipe, with a code that means something else here.
         code = ended.code if isinstance(ended.code, int) else 1
+    interrupts.forget()
     sys.exit(streams.finish(code))
 
 

@@ -295,9 +295,9 @@ def _body_of_daprd(answer: httpx.Response) -> bool:
     return isinstance(body, dict) and str(body.get("errorCode", "")).startswith("ERR_")
 
 
-HUNG_UP = """The app closed the connection without an answer.
-Either it ended, or it closed an idle connection just as daprd used it. Let it keep connections for
-longer than daprd's 90 s, as `App(asgi=...)` does: for uvicorn, `--timeout-keep-alive 120`. See
+HUNG_UP = """The app closed the connection without answering.
+Either it exited, or it closed an idle connection just as daprd used it. Let it keep those longer
+than daprd's 90 s, as `App(asgi=...)` does: for uvicorn, `--timeout-keep-alive 120`. See
 docs/apps.md."""
 
 

@@ -115,13 +115,10 @@ def _ignored(each: DaprResource) -> Finding:
         message = f"{each.kind} of {version or 'no apiVersion'}; daprd ignores it"
         return Finding(each.at("apiVersion"), message, hint, "warning")
     if ours:
-        message, hint = (
-            f"unknown kind {each.kind!r}; daprd ignores it",
-            did_you_mean(each.kind, KINDS),
-        )
-        return Finding(each.at("kind"), message, hint, "warning")
+        message = f"unknown kind {each.kind!r}; daprd ignores it"
+        return Finding(each.at("kind"), message, did_you_mean(each.kind, KINDS), "warning")
     what = f"{each.kind or 'a document'} of {version or 'no apiVersion'}"
-    message = f"{what} is no resource of Dapr; daprd ignores it"
+    message = f"{what} is not a Dapr resource; daprd ignores it"
     return Finding(each.at("kind"), message, "keep it elsewhere", "warning")
 
 

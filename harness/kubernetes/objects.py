@@ -6,7 +6,7 @@ value. Annotations are those of Dapr's injector (pkg/injector/annotations of Dap
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from harness.errors import ConfigError
 from harness.kubernetes.resources import LOCAL_STORES, filled, in_cluster, key_of, merged
 from harness.kubernetes.values import Values
 from harness.nodes.app import App
-from harness.nodes.command import asgi_line
+from harness.nodes.command import asgi_line, command_line
 from harness.placeholders import placeholders
 from harness.topology import Topology
 
@@ -199,16 +199,10 @@ def _from_secret(name: str, secret: str, key: str) -> Object:
 
 
 def _command(app: App) -> list[str]:
+    everywhere = Endpoint("0.0.0.0", PORT)  # noqa: S104 - a pod is reached from outside
     if app.asgi:
-        everywhere = Endpoint("0.0.0.0", PORT)  # noqa: S104 - a pod is reached from outside
         return list(asgi_line("python3", app.asgi, everywhere))
-    marks: Mapping[str, str] = {"{port}": str(PORT), "{host}": "0.0.0.0"}  # noqa: S104 - likewise
-    words = []
-    for word in app.command:
-        for mark, value in marks.items():
-            word = word.replace(mark, value)
-        words.append(word)
-    return words
+    return list(command_line(app.command, everywhere, inside=True))
 
 
 def _probe(app: App, period: int) -> Object:

@@ -29,7 +29,7 @@ class KafkaProtocol(Plain, ABC):
         name: the node's name, its kind in lower case by default; it exports ``<name>.brokers``.
         port: a fixed port for clients on this machine.
         auto_create: whether a topic that a client names comes into being; off, so that a
-            misspelled name is an error. Always on where nobody is there to create topics.
+            misspelled name is an error. Always on where the harness does not create topics.
     """
 
     default_name: ClassVar[str]

@@ -40,7 +40,7 @@ Find = Callable[[str, str], Sequence[DaprResource]]
 
 
 def _nothing(name: str, viewer: str) -> Sequence[DaprResource]:
-    raise ConfigError(f"nobody has said where the pub/sub component {name!r} is")
+    raise ConfigError(f"find= is missing: it looks up the pub/sub component {name!r}")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class TapSidecar(Sidecar):
     """A sidecar with one pub/sub component, in a consumer group of its own.
 
     Attributes:
-        app_id: nobody else's, also where several stacks share one broker.
+        app_id: unique, even where several stacks share one broker.
         pubsub: the component's name.
         find: the component of a name and the secret stores beside it, for a viewer.
     """

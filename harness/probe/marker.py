@@ -12,7 +12,7 @@ CONTENT_TYPE = "application/cloudevents+json"
 
 
 def new_id() -> str:
-    """The id of a marker that nobody else has."""
+    """A unique id for a marker."""
     return f"tap-opened-{secrets.token_hex(8)}"
 
 

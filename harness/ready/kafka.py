@@ -132,7 +132,7 @@ def assigned_partitions(
 
 
 def creates_topics(admin: AdminClient) -> bool:
-    """Whether a topic comes into being when a client names it; False too where nobody may ask."""
+    """Whether the broker creates a topic when a client names it; False too if it refuses to say."""
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import ConfigResource, ResourceType
 
@@ -191,8 +191,8 @@ class GroupCheck:
     is the rung that tells whether an event published now will arrive now.
 
     Raises (observe):
-        AppFailed: a topic does not exist, nobody has created it for `MISSING` seconds, and the
-            broker does not create it for a subscriber.
+        AppFailed: a topic still does not exist after `MISSING` seconds, and the broker does not
+            create topics for subscribers.
     """
 
     brokers: str

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -58,10 +59,10 @@ def test_a_call_on_a_connection_that_the_app_closes_is_lost(world: World) -> Non
 def test_an_asgi_app_keeps_an_idle_connection(world: World) -> None:
     """For longer than uvicorn's own five seconds."""
     served = world.app("served").base_url
-    with socket.create_connection((served.host, served.port or 80), timeout=10) as kept:
-        kept.sendall(b"GET /healthz HTTP/1.1\r\nhost: app\r\n\r\n")
-        assert kept.recv(65_536).startswith(b"HTTP/1.1 200")
-        kept.settimeout(7)
+    with closing(HTTPConnection(served.host, served.port, timeout=10)) as kept:
+        kept.request("GET", "/healthz")
+        assert kept.getresponse().read()
+        kept.sock.settimeout(7)
 
         with pytest.raises(TimeoutError):
-            kept.recv(1)
+            kept.sock.recv(1)

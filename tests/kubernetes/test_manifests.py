@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -226,6 +227,15 @@ def test_a_worker_has_neither_port_nor_service(tmp_path: Path) -> None:
     assert not [o for o in objects if o["kind"] == "Service"]
     for each in objects:
         validate(each)
+
+
+def test_a_command_runs_by_the_python_of_its_image(tmp_path: Path) -> None:
+    """Not by the path of this machine's, which no image has."""
+    app = App("shop", command=[sys.executable, "shop.py", "{host}", "{port}"])
+    deployment = the(rendered(Topology(app), tmp_path), "Deployment", "shop")
+
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert ["python3", "shop.py", "0.0.0.0", "8000"] == container["command"]
 
 
 def test_every_annotation_of_the_seeds_exists() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -32,6 +33,11 @@ NAMES = {
     "job schedule", "job due-time error", "page creates a task", "floor",
     "raw Kafka acknowledged", "raw Kafka to consumer", "asyncio timer",
 }  # fmt: skip
+
+
+def with_ours(folder: Path) -> str:
+    """Where a project's modules are found, and this project itself: not as it is installed."""
+    return os.pathsep.join([str(ROOT), str(folder)])
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -122,7 +128,7 @@ def own(tmp_path: Path) -> Path:
 
 def in_own(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """The command line, there."""
-    environment_ = {**environment(folder), "PYTHONPATH": str(folder)}
+    environment_ = {**environment(folder), "PYTHONPATH": with_ours(folder)}
     command = [*CLI, "load", *words, "--topology", "own:tiny", "--runtime", "processes"]
     return subprocess.run(command, cwd=folder, env=environment_, capture_output=True, text=True)
 
@@ -166,7 +172,7 @@ def test_a_class_named_publish_is_a_class_like_any_other(own: Path) -> None:
 def test_nothing_outlives_a_load_that_is_killed(own: Path) -> None:
     """Locust with its workers, the null server, the stack: all end with it."""
     command = [*CLI, "load", "long", "--processes", "2", "--topology", "own:tiny"]
-    variables = {**environment(own), "PYTHONPATH": str(own)}
+    variables = {**environment(own), "PYTHONPATH": with_ours(own)}
     with subprocess.Popen(command, cwd=own, env=variables, stderr=subprocess.DEVNULL) as load:
 
         def begun() -> Observation:
