@@ -130,10 +130,10 @@ def _make(settings: Settings, store: Store, progress: Progress, version: str) ->
         if reason is None:
             return
         try:
-            with step(
-                progress, f"build Dapr {version} from its Go module", lambda: size_of(target)
-            ):
-                gobuild.build(settings.environment, version, target, go_caches(settings, store))
+            counted = gobuild.Counted()
+            caches = go_caches(settings, store)
+            with step(progress, f"build Dapr {version} from its Go module", lambda: str(counted)):
+                gobuild.build(settings.environment, version, target, caches, counted)
         except Unavailable as error:
             error.add_note(f"before that, the release archive was tried: {reason}")
             raise

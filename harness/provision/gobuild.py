@@ -8,9 +8,11 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import IO
 
 from harness.errors import Unavailable
 from harness.provision.child import mortal
@@ -31,6 +33,22 @@ REFUSED = re.compile(r"(\S+@v[\w.+-]+): reading (https?://\S+): (4\d\d [A-Z]\w+)
 """What go says of a module that the proxy does not serve."""
 
 
+class Counted:
+    """How far go is: the modules it has downloaded and the packages it has compiled."""
+
+    def __init__(self) -> None:
+        self.modules = self.packages = 0
+
+    def take(self, line: str) -> None:
+        """One line of what `go build -v` prints on standard error."""
+        self.modules += line.startswith("go: downloading ")
+        self.packages += " " not in line
+
+    def __str__(self) -> str:
+        found = {"modules": self.modules, "packages": self.packages}
+        return ", ".join(f"{number} {name}" for name, number in found.items() if number)
+
+
 def find_go(environment: Mapping[str, str]) -> tuple[Path, bool] | None:
     """A Go toolchain that is new enough, and whether it is the user's own.
 
@@ -46,7 +64,11 @@ def find_go(environment: Mapping[str, str]) -> tuple[Path, bool] | None:
 
 
 def build(
-    environment: Mapping[str, str], version: str, target: Path, caches: Path | None = None
+    environment: Mapping[str, str],
+    version: str,
+    target: Path,
+    caches: Path | None,
+    counted: Counted,
 ) -> None:
     """Build the four binaries with every component into a folder.
 
@@ -56,6 +78,7 @@ def build(
     Args:
         caches: where modules and compiled packages are kept for the next version; removed after
             the build if None. A user's own Go keeps them where it always does.
+        counted: grows while the build runs.
 
     Raises:
         Unavailable: no Go, too little disk, the network is missing, or the build failed.
@@ -67,7 +90,7 @@ def build(
     env = _go_environment(environment, caches or work, own=own)
     try:
         _write_module(go, env, work, version)
-        _compile(go, env, work, version, target)
+        _compile(go, env, work, version, target, counted=counted)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -152,28 +175,65 @@ def _write_module(go: Path, env: Mapping[str, str], work: Path, version: str) ->
     (work / "go.sum").write_text((own if zip_hash else "") + upstream)
 
 
-def _compile(go: Path, env: Mapping[str, str], work: Path, version: str, target: Path) -> None:
+def _compile(
+    go: Path, env: Mapping[str, str], work: Path, version: str, target: Path, *, counted: Counted
+) -> None:
     stamp = f"-s -w -X {MODULE}/pkg/buildinfo.version={version}"
     packages = [f"{MODULE}/cmd/{name}" for name in DAPR_BINARIES]
     # Without a flavour tag daprd panics at start; without the stamp its version reads "edge".
     # -mod=mod: `go mod tidy` wants every dependency's test dependencies, which are not all served.
-    flags = ["-mod=mod", "-trimpath", "-tags", "allcomponents", "-ldflags", stamp]
-    _run(go, env, work, "build", *flags, "-o", f"{target}/", *packages, what=f"Dapr {version}")
+    flags = ["-v", "-mod=mod", "-trimpath", "-tags", "allcomponents", "-ldflags", stamp]
+    command = ["build", *flags, "-o", f"{target}/", *packages]
+    _run(go, env, work, *command, what=f"Dapr {version}", counted=counted)
 
 
-def _run(go: Path, env: Mapping[str, str], work: Path, *arguments: str, what: str) -> str:
-    done = subprocess.run(
-        mortal([str(go), *arguments]), cwd=work, env=dict(env), capture_output=True, text=True
-    )
-    if done.returncode != 0:
-        _require_served(done.stdout + done.stderr, what)
-        tail = "\n".join(done.stderr.strip().splitlines()[-12:])
+def _run(
+    go: Path,
+    env: Mapping[str, str],
+    work: Path,
+    *arguments: str,
+    what: str,
+    counted: Counted | None = None,
+) -> str:
+    """What go prints on standard output."""
+    with tempfile.TemporaryFile("w+") as printed:
+        counted = counted or Counted()
+        code, lines = _followed(go, env, work, arguments, printed=printed, counted=counted)
+        printed.seek(0)
+        stdout = printed.read()
+    if code != 0:
+        _require_served(stdout + "".join(lines), what)
         raise Unavailable(
             f"go {arguments[0]} failed while building {what}",
-            last=tail or done.stdout[-500:],
+            last="".join(lines[-12:]).strip() or stdout[-500:],
             hint=f"check the network and the Go module proxy, or put {what} on PATH",
         )
-    return done.stdout
+    return stdout
+
+
+def _followed(
+    go: Path,
+    env: Mapping[str, str],
+    work: Path,
+    arguments: Sequence[str],
+    *,
+    printed: IO[str],
+    counted: Counted,
+) -> tuple[int, list[str]]:
+    """Run go; its exit code, and the lines of its standard error."""
+    lines = []
+    with subprocess.Popen(
+        mortal([str(go), *arguments]),
+        cwd=work, env=dict(env), stdout=printed, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            for line in process.stderr or ():
+                lines.append(line)
+                counted.take(line)
+        except BaseException:
+            process.kill()
+            raise
+    return process.returncode, lines
 
 
 def _require_served(output: str, what: str) -> None:

@@ -188,6 +188,33 @@ def use_go(file: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
 
 
+def test_a_build_reports_the_packages_that_it_has_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the modules that it has downloaded; what else go prints is neither."""
+    said = "printf 'go: downloading a v1\\ngo: added b v2\\na/b\\na/c\\na\\n# a\\n' >&2\n"
+    use_go(tmp_path / "go", GO.replace("build) ", f"build) {said}"), monkeypatch)
+    usual = {**SMALL_PATH, "HOME": str(tmp_path)}
+    found = Settings.load(tmp_path, usual, cache_dir=tmp_path / "cache", release_url="")
+    told = Told()
+
+    provide_dapr(found, Store(found.cache_dir), told)
+
+    (fact,) = (fact for what, fact in told.ended if what.startswith("build Dapr"))
+    assert fact.startswith("1 modules, 3 packages, ")
+
+
+class Told(Quiet):
+    """What a person would be told of the steps that ended."""
+
+    def __init__(self) -> None:
+        self.ended: list[tuple[str, str]] = []
+
+    def end(self, what: str, fact: str) -> None:
+        """Keep it."""
+        self.ended.append((what, fact))
+
+
 def test_versions_that_are_asked_for_lie_side_by_side_and_share_one_build_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
