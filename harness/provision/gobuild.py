@@ -89,7 +89,8 @@ def build(
     work.mkdir()
     env = _go_environment(environment, caches or work, own=own)
     try:
-        _write_module(go, env, work, version)
+        named = _write_module(go, env, work, version)
+        env["GOTOOLCHAIN"] = _toolchain(_go_version(go), named)
         _compile(go, env, work, version, target, counted=counted)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -162,17 +163,35 @@ def _require_go(environment: Mapping[str, str], what: str, instead: str) -> tupl
     return found
 
 
-def _write_module(go: Path, env: Mapping[str, str], work: Path, version: str) -> None:
-    tools = "".join(f"\t{MODULE}/cmd/{name}\n" for name in DAPR_BINARIES)
-    (work / "go.mod").write_text(
-        f"module dapr-harness.local/binaries\n\ngo {GO_FLOOR}\n\n"
-        f"require {MODULE} v{version}\n\ntool (\n{tools})\n"
-    )
+def _write_module(go: Path, env: Mapping[str, str], work: Path, version: str) -> str:
+    """A module that requires Dapr's; the version of Go that Dapr's module names."""
     zip_hash, mod_hash = DAPR_MODULE_HASHES.get(version, ("", ""))
     own = f"{MODULE} v{version} {zip_hash}\n{MODULE} v{version}/go.mod {mod_hash}\n"
+    (work / "go.mod").write_text(_requiring(version, GO_FLOOR))
     (work / "go.sum").write_text(own if zip_hash else "")
-    upstream = (_download(go, env, work, f"{MODULE}@v{version}") / "go.sum").read_text()
-    (work / "go.sum").write_text((own if zip_hash else "") + upstream)
+    dapr = _download(go, env, work, f"{MODULE}@v{version}")
+    named = re.search(r"^go (\S+)", (dapr / "go.mod").read_text(), re.MULTILINE)
+    found = named[1] if named else GO_FLOOR
+    (work / "go.mod").write_text(_requiring(version, found))
+    (work / "go.sum").write_text((own if zip_hash else "") + (dapr / "go.sum").read_text())
+    return found
+
+
+def _requiring(version: str, go: str) -> str:
+    tools = "".join(f"\t{MODULE}/cmd/{name}\n" for name in DAPR_BINARIES)
+    return (
+        f"module dapr-harness.local/binaries\n\ngo {go}\n\n"
+        f"require {MODULE} v{version}\n\ntool (\n{tools})\n"
+    )
+
+
+def _toolchain(here: str, named: str) -> str:
+    """The Go that builds a module: this one, or the one that the module names if this is newer.
+
+    Seen: a dependency of Dapr 1.16.0, whose module names Go 1.24.6, cannot be assembled by Go 1.26.
+    Go fetches the other toolchain from the module proxy, and checks it like any module.
+    """
+    return "local" if parse(here)[:2] <= parse(named)[:2] else f"go{named}"
 
 
 def _compile(
