@@ -110,7 +110,7 @@ class ContainerRuntime(Closing):
         return self._watch.processes.reserve(wanted)
 
     def prepare(self, launches: Sequence[Launch]) -> None:
-        """Make the shared volumes, and begin to make what holds each pod's network namespace.
+        """Create the shared volumes, and begin to create each pod's holder of the namespace.
 
         Apps, inboxes and sidecars come and go; the namespace stays, as with a pod's pause container
         in Kubernetes. Only the pod's first member waits for the holder.
