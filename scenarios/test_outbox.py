@@ -156,7 +156,7 @@ async def test_a_call_whose_time_is_over_is_given_up(dapr: AsyncWorld) -> None:
 
 
 async def test_a_long_outage_does_not_overflow_the_pause(dapr: AsyncWorld) -> None:
-    """The pause doubles to its longest; after 5,000 attempts it is still that, and one more."""
+    """The back-off doubles up to its maximum, and stays there after 5,000 attempts."""
     key = dapr.name("long")
 
     with outbox_row(dapr, key, attempts=5000):
