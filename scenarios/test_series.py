@@ -52,7 +52,7 @@ async def has_job(dapr: AsyncWorld, task_id: str) -> bool:
 
 
 async def test_a_completed_daily_task_appears_again_for_the_next_day(dapr: AsyncWorld) -> None:
-    """With its texts, its reminder as long before, and its series; and it can be completed too."""
+    """With its texts, its series and its reminder at the same interval; it can be completed too."""
     remind = TOMORROW - timedelta(hours=1)
     first = await new_task(
         dapr, dapr.name("user"), title="Water the plants", description="All of them",

@@ -2,8 +2,8 @@
 
     python tools/component_types.py <folder of the dapr module> <folder of components-contrib>
 
-Both folders lie in the Go module cache after a build. Only facts are taken: type names, versions,
-field names and types, allowed words, which are required, and which sets of fields an
+Both folders are in the Go module cache after a build. Only facts are extracted: type names,
+versions, field names and types, allowed values, required fields, and the field sets that an
 authentication profile requires.
 """
 
@@ -50,7 +50,7 @@ def documented(contrib: Path) -> dict[str, dict[str, Any]]:
     """Fields by type and version, from the metadata.yaml files."""
     table: dict[str, dict[str, Any]] = {}
     for file in sorted(contrib.rglob("metadata.yaml")):
-        # Some of these files have tabs, which Go's parser lets pass and this one does not.
+        # Some of these files contain tabs, which Go's parser accepts and this one does not.
         raw = yaml.safe_load(file.read_text().replace("\t", " "))
         if not isinstance(raw, dict) or "type" not in raw:
             continue
@@ -75,13 +75,13 @@ def documented(contrib: Path) -> dict[str, dict[str, Any]]:
 
 
 def _types(fields: list[dict[str, Any]]) -> dict[str, str]:
-    """Of the fields that are no free text."""
+    """The types of fields that are not free text."""
     kinds = {field["name"]: str(field.get("type", "")) for field in fields}
     return {name: kind for name, kind in sorted(kinds.items()) if kind in CHECKED}
 
 
 def _values(fields: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """Of the fields that take certain words only; one of several profiles takes all of theirs."""
+    """The values of fields that accept only some; for several profiles, those of all of them."""
     found: dict[str, set[str]] = {}
     free = set()
     for field in fields:

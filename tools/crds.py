@@ -3,7 +3,7 @@ the annotations that its injector knows.
 
     python tools/crds.py <folder of the dapr module>
 
-The folder lies in the Go module cache after a build.
+The folder is in the Go module cache after a build.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TARGET = Path(__file__).parent.parent / "harness" / "dapr" / "crds.json"
 
 
 def plain(schema: Any) -> Any:
-    """The schema as facts only: a `description` that is a text is none of them."""
+    """The schema without its descriptions, which are texts named `description`."""
     if isinstance(schema, dict):
         return {
             name: plain(value)
@@ -31,7 +31,7 @@ def plain(schema: Any) -> Any:
 
 
 def schemas(dapr: Path) -> dict[str, Any]:
-    """By ``<kind>/<version>``."""
+    """The schemas, by ``<kind>/<version>``."""
     found = {}
     for file in sorted((dapr / "charts" / "dapr" / "crds").glob("*.yaml")):
         body = yaml.safe_load(file.read_text())["spec"]
@@ -48,7 +48,7 @@ def annotations(dapr: Path) -> list[str]:
 
 
 def main() -> None:
-    """Write the file, one schema a line."""
+    """Write the file, one schema per line."""
     dapr = Path(sys.argv[1])
     table = {"annotations": annotations(dapr), **schemas(dapr)}
     rows = [
