@@ -50,7 +50,7 @@ load: $(STAMP) ## Run the load profile PROFILE (smoke) and write a report
 	@$(BIN)/dapr-harness provision
 	@$(BIN)/dapr-harness load $(PROFILE)
 
-soak: $(STAMP) ## Kill, stop and disconnect every part under load, with the seed SEED (1); print a table
+soak: $(STAMP) ## Kill, stop and take down every part under load, with the seed SEED (1); print a table
 	@$(BIN)/dapr-harness provision
 	@$(BIN)/python -m tests.faults --seed $(SEED)
 
