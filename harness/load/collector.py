@@ -128,7 +128,7 @@ class Collector:
             "acknowledged": dict(self.acknowledged),
             "cpu": self.cpu,
         }
-        self.__init__()  # type: ignore[misc]  # type: ignore[misc]  # reset
+        self.__init__()  # type: ignore[misc]  # reset
         return taken
 
     def absorb(self, taken: dict[str, Any]) -> None:
