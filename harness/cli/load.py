@@ -156,7 +156,7 @@ def _compared(
         return None
     said = {"with": earlier["began"], "changes": [], "problem": ""}
     if not result["valid"]:
-        return {**said, "problem": "not compared: this run is void"}
+        return {**said, "problem": "not compared: this run is invalid"}
     said["changes"] = [
         {**asdict(each), "verdict": each.verdict} for each in compare(earlier, result)
     ]

@@ -78,7 +78,7 @@ def require_comparable(then: Mapping[str, Any], profile: Mapping[str, Any]) -> N
                 last=str(profile[key]),
             )
     if not then["valid"]:
-        raise ConfigError("the earlier run is void: its figures say nothing")
+        raise ConfigError("the earlier run is invalid: do not use its figures")
 
 
 def compare(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:

@@ -179,11 +179,11 @@ def verdict(result: Mapping[str, Any]) -> tuple[int, str]:
     if result["died"]:
         return 4, f"The run was cut short: {result['died'].splitlines()[0]}"
     broken = [each["name"] for each in result["thresholds"] if not each["met"]]
-    void = [each["name"] for each in result["validity"] if not each["met"]]
-    said = f"void ({_some(void)}): its figures say nothing" if void else "valid"
+    invalid = [each["name"] for each in result["validity"] if not each["met"]]
+    said = f"invalid ({_some(invalid)}): do not use its figures" if invalid else "valid"
     if broken:
         return 1, f"Budgets were not kept: {_some(broken)}. The run is {said}."
-    if void:
+    if invalid:
         return 4, f"The run is {said}."
     return 0, "The run is valid and has kept its budgets."
 
