@@ -1,4 +1,4 @@
-# Two commands matter: `make demo` and `make test`. Each does all the set-up it needs.
+# The two main commands are `make demo` and `make test`. Each does all the set-up it needs.
 .DEFAULT_GOAL := help
 .PHONY: help demo test unit lint bench escapes load soak seeds mutants lock clean
 
@@ -16,7 +16,7 @@ MUTANTS ?=
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
-# What the demo needs is installed in a third of the time of what development needs.
+# The demo's packages install in a third of the time that the development packages need.
 $(DEMO_STAMP): requirements.lock pyproject.toml tools/install.py
 	@$(PYTHON) tools/install.py $(VENV) requirements.lock "550 MB on disk, a minute or less"
 	@touch $@
@@ -25,7 +25,7 @@ $(STAMP): requirements-dev.lock pyproject.toml tools/install.py
 	@$(PYTHON) tools/install.py $(VENV) requirements-dev.lock "1 GB on disk, one to two minutes"
 	@touch $@ $(DEMO_STAMP)
 
-demo: $(DEMO_STAMP) ## Start the reference system, play three stories on it, stop it
+demo: $(DEMO_STAMP) ## Start the reference system, run three stories on it, stop it
 	@$(BIN)/dapr-harness demo
 
 test: $(STAMP) ## Everything; on both runtimes with RUNTIMES=processes,containers
@@ -35,7 +35,7 @@ ifneq (,$(findstring containers,$(RUNTIMES)))
 endif
 	@$(BIN)/python -m pytest --dapr-runtime=$(RUNTIMES)
 
-unit: $(STAMP) ## The part without real processes, in seconds
+unit: $(STAMP) ## The tests without real processes, in seconds
 	@$(BIN)/python -m pytest -m "not real" tests
 
 lint: $(STAMP) ## Formatting, style, types, layers
@@ -44,33 +44,33 @@ lint: $(STAMP) ## Formatting, style, types, layers
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(STAMP) ## Measure both sides in one run; writes bench.json
+bench: $(STAMP) ## Measure both sides in one run; write bench.json
 	@$(BIN)/python -m tests.bench
 
-escapes: $(STAMP) ## Known bugs of Dapr, shown on a version that has them and gone on one with the fix
+escapes: $(STAMP) ## Show known bugs of Dapr on versions that have them, as expected failures
 	@$(BIN)/dapr-harness provision --dapr-version $(ESCAPES)
 	@$(BIN)/python -m pytest --dapr-version=$(ESCAPES) scenarios/escapes
 
-load: $(STAMP) ## A load run of the profile PROFILE (smoke), with a report
+load: $(STAMP) ## Run the load profile PROFILE (smoke) and write a report
 	@$(BIN)/dapr-harness provision
 	@$(BIN)/dapr-harness load $(PROFILE)
 
-soak: $(STAMP) ## Kill, stop and keep away every part under load, by the seed SEED (1); a table
+soak: $(STAMP) ## Kill, stop and take down every part under load, with the seed SEED (1); print a table
 	@$(BIN)/dapr-harness provision
 	@$(BIN)/python -m tests.faults --seed $(SEED)
 
-seeds: $(STAMP) ## The generated requests with 20 seeds, one after the other; stops at the first that fails
+seeds: $(STAMP) ## Send the generated requests with 20 seeds, one after the other; stop at the first failure
 	@for seed in $$(seq 20); do echo "seed $$seed"; $(BIN)/python -m pytest -q -m generated \
 	  --hypothesis-seed=$$seed --dapr-runtime=$(RUNTIMES) scenarios || exit 1; done
 
-mutants: $(STAMP) ## Apply each listed error to a copy and see its tests turn red (MUTANTS="name ...")
+mutants: $(STAMP) ## Apply each listed error to a copy and check that its tests fail (MUTANTS="name ...")
 	@$(BIN)/python -m tests.mutants $(MUTANTS)
 
 LOCK := uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 --quiet \
   --no-emit-index-url --no-emit-find-links --no-emit-package dapr-harness \
   --custom-compile-command "make lock"
 
-lock: ## Renew both lock files (needs uv)
+lock: ## Update both lock files (needs uv)
 	$(LOCK) --extra dev -o requirements-dev.lock
 	$(LOCK) --extra processes --extra build --extra demo --extra checkout \
 	  -c requirements-dev.lock -o requirements.lock

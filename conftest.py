@@ -61,13 +61,16 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A test that did not run proved nothing."""
     report = yield
-    expected = hasattr(report, "wasxfail")  # it ran, and failed as it should
+    # An escape that fails as it must: it ran.
+    expected = hasattr(report, "wasxfail") and item.get_closest_marker("escape")
     if (
         report.skipped
         and not expected
         and os.environ.get("CI")
         and item.name.split("[")[0] not in NAMED_SKIPS
     ):
+        # With it, pytest prints a failure and ends with exit code 0.
+        vars(report).pop("wasxfail", None)
         report.outcome = "failed"
         report.longrepr = f"skipped on CI without being named in conftest.py: {report.longrepr}"
     return report

@@ -1,6 +1,6 @@
-"""dapr-harness: a real Dapr system on one machine, started, tested, observed and explained.
+"""dapr-harness: starts, tests, observes and explains a real Dapr system on one machine.
 
-Names are loaded when first used, so that ``import harness`` costs next to nothing.
+Names are imported on first use, so that ``import harness`` costs almost nothing.
 """
 
 from __future__ import annotations

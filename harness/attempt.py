@@ -1,4 +1,4 @@
-"""One attempt to start a topology: every node in a thread of its own, each up its ladder."""
+"""One attempt to start a topology: each node has a thread and passes its readiness checks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MakeBook = Callable[[Topology, Tools, Path, Runtime], StackBook]
 
 
 def own_book(topology: Topology, tools: Tools, root: Path, runtime: Runtime) -> StackBook:
-    """A book whose ports the runtime reserves."""
+    """A book whose ports are reserved by the runtime."""
     folder, reserve = runtime.folder, runtime.reserve
     return StackBook(
         topology,
@@ -39,7 +39,7 @@ def own_book(topology: Topology, tools: Tools, root: Path, runtime: Runtime) -> 
 
 @contextmanager
 def _rungs(checks: Iterable[Check]) -> Iterator[Iterator[Check]]:
-    """The rungs of a ladder; a generator's clients are closed however the climb ends."""
+    """The readiness checks of a node; a generator's clients are closed however the wait ends."""
     rungs = iter(checks)
     try:
         yield rungs
@@ -49,11 +49,11 @@ def _rungs(checks: Iterable[Check]) -> Iterator[Iterator[Check]]:
 
 
 class _Stopped(Exception):
-    """Somebody else's failure ended this wait."""
+    """Another node's failure ended this wait."""
 
 
 class _Ended(Exception):
-    """What this wait is for has ended, and may have."""
+    """The node that this wait is for has exited, and was allowed to."""
 
 
 class Attempt:
@@ -61,13 +61,13 @@ class Attempt:
 
     Args:
         topology: what to start.
-        settings: the project's root and the budget of a ladder.
+        settings: the project's root, and the time within which a node must become ready.
         note: records an entry: kind, node, facts.
-        make_book: makes what the stack knows while it is planned.
+        make_book: creates the book that the nodes are planned with.
 
     Attributes:
-        instances: what was started, by the node's name.
-        book: what the stack knows, once prepared.
+        instances: the started instances, by node name.
+        book: available once the attempt is prepared.
     """
 
     def __init__(
@@ -84,14 +84,14 @@ class Attempt:
         self._needs: dict[str, set[str]] = {}
         self._failures: list[BaseException] = []
         self._awaited: dict[str, set[str]] = {}
-        # Nodes that are not required, and were not started or not ready in time.
+        # Optional nodes that were not started, or were not ready in time.
         self._abandoned: set[str] = set()
         self._abort = threading.Event()
         self._done = threading.Condition()
         self._left = 0
 
     def prepare(self, runtime: Runtime, tools: Tools) -> None:
-        """Plan every node before anything runs, so that a wrong description starts nothing."""
+        """Plan every node before anything runs, so that an invalid description starts nothing."""
         self._runtime = runtime
         self.book = self._make_book(self._topology, tools, self._settings.root, runtime)
         self.book.strict = self._settings.strict
@@ -110,7 +110,7 @@ class Attempt:
         runtime.prepare(list(self._launches.values()))
 
     def unpublished(self) -> dict[str, tuple[int, ...]]:
-        """The ports that stay inside a container, by node."""
+        """The ports that are not published outside their container, by node."""
         return {
             name: launch.internal
             for name, launch in self._launches.items()
@@ -118,7 +118,7 @@ class Attempt:
         }
 
     def run(self) -> None:
-        """Start all nodes, each in a thread; raise the most telling failure."""
+        """Start all nodes, each in its own thread; raise the most informative error."""
         nodes = self._topology.nodes
         self._left = len(nodes)
         threads = [
@@ -139,12 +139,13 @@ class Attempt:
             raise min(self._failures, key=rank)
 
     def add(self, node: Node) -> Instance:
-        """Start a node that the topology does not have, and wait until it is ready.
+        """Start a node that is not part of the topology, and wait until it is ready.
 
-        The stack does not depend on it: its end ends no wait, and a failed start leaves nothing.
+        The stack does not depend on it: its exit ends no wait, and a failed start leaves nothing
+            behind.
 
         Raises:
-            HarnessError: it did not get ready; it has been ended.
+            HarnessError: it did not become ready, and has been stopped.
         """
         known = self.book.topology
         self.book.topology = Topology(
@@ -175,7 +176,7 @@ class Attempt:
                     raise not_ready(launch, look, deadline, instance, self.book.secrets())
 
     def climb(self, node: Node, instance: Instance) -> None:
-        """Wait for each rung of a node, and let it provide what others expect of it."""
+        """Wait for each readiness check of a node, then provide what other nodes expect of it."""
         deadline = Deadline(self._settings.ready_timeout)
         try:
             self._climb(node, instance, node.checks(self.book), deadline)
@@ -200,7 +201,7 @@ class Attempt:
 
         with _rungs(checks) as rungs:
             for check in rungs:
-                # A sidecar's rungs above that of its app cannot be reached without the app either.
+                # A sidecar's checks that follow its app's cannot pass without the app either.
                 awaited |= {getattr(check, "waits_for", "") or node.name}
 
                 def look(check: Check = check) -> Observation:
@@ -216,7 +217,7 @@ class Attempt:
                     self._note("node.warned", node.name, warning=seen.warning)
 
     def _not_ready(self, name: str, deadline: Deadline) -> Exception:
-        """A rung that waits for a node that is not ready itself is that node's failure."""
+        """If a check waits for another node that is not ready, the failure is that node's."""
         check, _ = self._looks[name]
         other = getattr(check, "waits_for", "")
         if other in self._looks and not self._ready[other].is_set():
@@ -225,10 +226,10 @@ class Attempt:
         return not_ready(launch, self._looks[name], deadline, instance, self.book.secrets())
 
     def stop_dependents(self) -> None:
-        """Stop whatever needs something else, all at once: daprd ends badly without its broker.
+        """Stop all nodes that depend on others, in parallel: daprd stops badly without its broker.
 
         Raises:
-            TeardownError: one of them did not end; all of them have been asked.
+            TeardownError: one of them did not stop; all of them have been asked to.
         """
         dependents = [
             instance for name, instance in self.instances.items() if self._needs.get(name)
@@ -238,11 +239,11 @@ class Attempt:
         do_all(future.result for future in stopping)
 
     def check_alive(self) -> None:
-        """Look at every node once.
+        """Check every node once.
 
         Raises:
-            InstanceDied: one has ended that nobody here has ended.
-            AppFailed: an app has.
+            InstanceDied: a node has exited that the harness did not stop.
+            AppFailed: an app has exited.
         """
         for name, instance in list(self.instances.items()):
             ended = instance.state is State.EXITED and not instance.exit_expected
@@ -254,7 +255,7 @@ class Attempt:
         return not launch.required or (launch.may_end and code == 0)
 
     def _is_over(self, name: str) -> bool:
-        """Whether a node that may end has, or one that is not required could not be started."""
+        """Whether a node that may exit has exited, or an optional one could not be started."""
         if name in self._abandoned:
             return True
         instance = self.instances.get(name)
@@ -277,7 +278,7 @@ class Attempt:
             pass
         except _Ended:
             self._ready[node.name].set()
-        except BaseException as error:  # noqa: BLE001 - carried to the thread that waits
+        except BaseException as error:  # noqa: BLE001 - passed on to the thread that waits
             self._failures.append(error)
             self._abort.set()
         finally:
@@ -293,12 +294,12 @@ class Attempt:
             raise _Ended from None
 
     def _require(self, name: str, error: Exception) -> None:
-        """Raise the error, or go on without the node: it, or one that it waits for, may fail."""
+        """Raise the error, or continue if the node, or one that it waits for, may fail."""
         others = self._awaited.get(name, set()) - {name}
         if all(self._launches[each].required for each in {name, *others}):
             raise error
         self._abandoned.add(name)
-        # Told once, of the node that is the reason.
+        # Reported once, for the node that is the cause.
         if all(self._ready[each].is_set() and each not in self._abandoned for each in others):
             self._note("node.warned", name, warning=str(error))
 

@@ -17,7 +17,7 @@ from harness.reading import read_text
 from harness.topology import HOST, NETWORK, Tools, Topology
 
 HOME = PurePosixPath("/harness")
-"""A container's own folder, where the launch's files and folders lie."""
+"""The folder inside a container that receives the launch's files and folders."""
 
 SHARED = PurePosixPath("/harness-shared")
 
@@ -26,12 +26,12 @@ class StackBook:
     """Addresses, folders, tokens and resources of one stack; implements `Book`.
 
     Args:
-        topology: what the stack is made of.
-        tools: where the programs are.
-        root: the project's folder, from which relative paths start.
+        topology: the nodes of the stack.
+        tools: locates the programs.
+        root: the project's folder, the base of relative paths.
         folder: the run's folder.
-        reserve: holds a port; takes a wanted number or None.
-        gateway: the machine's address as containers see it; None where nodes are processes.
+        reserve: reserves a port; accepts a specific number or None.
+        gateway: the machine's address as seen from containers; None if nodes run as processes.
         inherited: what sidecars inherit from this machine's environment.
 
     Attributes:
@@ -66,12 +66,12 @@ class StackBook:
         self._planning = ""
 
     def plan_for(self, node: str) -> None:
-        """From now on, record which nodes the placeholders of this one refer to."""
+        """Start to record which nodes the placeholders of this node refer to."""
         self._planning = node
         self.used.setdefault(node, set())
 
     def inside(self, node: str) -> bool:
-        """Whether the node runs in a container, and so has a loopback of its own."""
+        """Whether the node runs in a container, and therefore has its own loopback."""
         if self._gateway is None or node == HOST:
             return False
         return node == NETWORK or not self.topology[node].on_host
@@ -79,14 +79,14 @@ class StackBook:
     def endpoint(
         self, node: str, port: str = "main", *, viewer: str = HOST, wanted: int | None = None
     ) -> Endpoint:
-        """The address of one of a node's ports, reserved when first asked for."""
+        """The address of one of a node's ports, reserved on first use."""
         return Endpoint(self._host(node, viewer), self._port(node, port, wanted))
 
     def listen(self, node: str, port: str = "main", *, wanted: int | None = None) -> Endpoint:
         """The same port with the address that the node must bind.
 
-        In a container that is every interface of the container. What runs on the machine itself
-        binds one address only: loopback, or the gateway where containers must reach it.
+        In a container, this is all interfaces of the container. A node on the machine itself binds
+        only one address: loopback, or the gateway if containers must reach it.
         """
         host = EVERYWHERE if self.inside(node) else self._host(node, HOST)
         return Endpoint(host, self._port(node, port, wanted))
@@ -97,7 +97,7 @@ class StackBook:
             return {key: Endpoint(self._host(key[0], HOST), n) for key, n in self._ports.items()}
 
     def folder(self, node: str) -> Path:
-        """The node's own folder on the machine, which dies with the stack."""
+        """The node's own folder on the machine; removed with the stack."""
         folder = self._folder / "nodes" / node
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
@@ -117,7 +117,7 @@ class StackBook:
             return self._ports[node, port]
 
     def _fixed(self, node: str, port: str) -> int | None:
-        """The port that the topology says, whoever asks first."""
+        """The port that the topology specifies, whoever asks first."""
         if node not in self.topology:
             return None
         found = self.topology[node]
@@ -128,8 +128,8 @@ class StackBook:
         if self._gateway is None:
             return LOOPBACK
         if not self.inside(node):
-            # Where the engine runs in a machine of its own, containers know ours by a name only,
-            # which leads to our loopback.
+            # If the engine runs in a virtual machine, containers can refer to this machine only by
+            # a name, which leads to its loopback.
             named = not self._gateway[0].isdigit()
             return LOOPBACK if named and not self.inside(viewer) else self._gateway
         pod = self._pod(node)
@@ -145,7 +145,7 @@ class StackBook:
             return self._tokens.setdefault(purpose, secrets.token_urlsafe(24))
 
     def authority(self) -> Authority:
-        """The stack's own certificate authority, made when first asked for.
+        """The stack's own certificate authority, created on first use.
 
         Raises:
             Unavailable: trustme is not installed.
@@ -160,10 +160,10 @@ class StackBook:
             return list(self._tokens.values())
 
     def fill(self, text: str, where: str, viewer: str = HOST) -> str:
-        """Replace ``${node.key}`` by what that node exports to a viewer.
+        """Replace ``${node.key}`` with the value that the node exports to a viewer.
 
         Raises:
-            ConfigError: the placeholder names nothing.
+            ConfigError: the placeholder does not refer to anything.
         """
         exports: dict[str, Mapping[str, str]] = {}
         for name, _ in placeholders(text):
@@ -181,7 +181,7 @@ class StackBook:
         """The resources whose scopes allow this app, with placeholders filled for a viewer.
 
         Raises:
-            ConfigError: a file is not valid YAML, or a resource is wrong; with file and line.
+            ConfigError: a file is not valid YAML, or a resource is invalid; with file and line.
         """
         node = f"{app_id}-daprd"
         sidecar = next((each for each in self.topology.nodes if each.name == node), None)
@@ -192,7 +192,7 @@ class StackBook:
         return self._filled(for_app(checked, app_id), viewer, start)
 
     def pubsub(self, name: str, viewer: str) -> Sequence[DaprResource]:
-        """A pub/sub component and the secret stores beside it, whoever they are scoped to.
+        """A pub/sub component and the secret stores next to it, regardless of their scopes.
 
         Raises:
             ConfigError: there is no such component.
@@ -207,12 +207,12 @@ class StackBook:
         raise ConfigError(f"there is no pub/sub component {name!r}", hint=hint)
 
     def pubsubs(self) -> Sequence[DaprResource]:
-        """Every pub/sub component, whoever may use it, as its file says it."""
+        """Every pub/sub component, regardless of scopes, as written in its file."""
         return _pubsubs(self._everything())
 
     def _sets(self) -> Iterable[tuple[tuple[Path, ...], Path]]:
-        """The folders of the topology and of sidecars with folders of their own, each with the
-        working folder of those sidecars."""
+        """The folders of the topology and of each sidecar that has its own, each with its sidecars'
+        working folder."""
         own = [
             (
                 tuple(getattr(node, "resources", None) or ()),
@@ -224,7 +224,7 @@ class StackBook:
         return dict.fromkeys([(self.topology.resources, self.root), *own])
 
     def components(self, kind: str) -> Sequence[DaprResource]:
-        """Every component of a type, whoever may use it, as its file says it."""
+        """Every component of a type, regardless of scopes, as written in its file."""
         # Several sidecars may read one folder.
         places = {each.at(): each for each in self._everything() if each.type == kind}
         return list(places.values())
@@ -260,8 +260,8 @@ class StackBook:
     def variables(self) -> Mapping[str, str]:
         """What the topology sets for its sidecars, with placeholders, merged.
 
-        What they inherit is not among it: only texts of the topology are templates, and an
-        inherited ``MAKEOVERRIDES`` holds ``${-*-command-variables-*-}``.
+        Inherited variables are not included: only texts of the topology are templates, and an
+        inherited ``MAKEOVERRIDES`` contains ``${-*-command-variables-*-}``.
         """
         merged: dict[str, str] = {}
         for node in self.topology.nodes:
@@ -271,13 +271,13 @@ class StackBook:
         return merged
 
     def _readable(self) -> Mapping[str, str]:
-        """What sidecars find in their environment, for ``secretstores.local.env``."""
+        """The environment of the sidecars, for ``secretstores.local.env``."""
         sidecars = [node for node in self.topology.nodes if node.name.endswith("-daprd")]
         inherits = any(not getattr(node, "hermetic", True) for node in sidecars)
         return {**(self._inherited if inherits else {}), **self.variables()}
 
     def _rooted(self, resource: DaprResource, viewer: str, start: Path) -> DaprResource:
-        """A copy whose secrets file, with placeholders filled, lies in its sidecar's folder."""
+        """A copy whose secrets file, with placeholders filled, is in its sidecar's folder."""
         if resource.type != "secretstores.local.file" or viewer == HOST:
             return resource
         for item in resource.body["spec"]["metadata"]:

@@ -1,11 +1,11 @@
-"""The reason why a process ended, found among the last lines of its log."""
+"""Finds the reason why a process exited in the last lines of its log."""
 
 from __future__ import annotations
 
 import re
 
 USUAL = {"kafka": 9092, "postgres": 5432, "redis": 6379, "zipkin": 9411}
-"""What `dapr-harness run --with` brings along, and the port of each."""
+"""The services that `dapr-harness run --with` can add, and the port of each."""
 
 _FATAL = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
 _ERROR = re.compile(r'level=error msg="((?:[^"\\]|\\.)*)"')
@@ -18,7 +18,7 @@ _REFUSED = re.compile(
 
 
 def cause_of(log: str) -> str:
-    """daprd's own last word, or the exception that a Python program ended with; else ""."""
+    """daprd's own final message, or the exception that ended a Python program; otherwise ""."""
     for pattern in (_FATAL, _RAISED, _ERROR):
         found = pattern.findall(log)
         if found:

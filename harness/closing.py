@@ -1,4 +1,4 @@
-"""Things that are closed by leaving a ``with`` statement."""
+"""Objects that are closed when a ``with`` block is left."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Self
 
 
 def do_all(steps: Iterable[Callable[[], object]]) -> None:
-    """Take every step, also when one before it has failed.
+    """Run every step, even if an earlier one failed.
 
     Raises:
-        Exception: what a step has raised; the first of several, which names the others.
+        Exception: the error of a step; if there are several, the first one, with the others as
+            notes.
     """
     failed: list[Exception] = []
     for step in steps:
@@ -23,7 +24,7 @@ def do_all(steps: Iterable[Callable[[], object]]) -> None:
 
 
 def raise_first(failed: list[Exception]) -> None:
-    """Raise the first of some errors, with the others as its notes."""
+    """Raise the first of several errors, with the others as its notes."""
     if failed:
         for other in failed[1:]:
             failed[0].add_note(f"and also: {type(other).__name__}: {other}")
@@ -31,11 +32,11 @@ def raise_first(failed: list[Exception]) -> None:
 
 
 class Closing(ABC):
-    """Leaving closes; closing twice is fine."""
+    """A context manager that closes on exit; closing twice is allowed."""
 
     @abstractmethod
     def close(self) -> None:
-        """Give back what is held."""
+        """Release what the object holds."""
 
     def __enter__(self) -> Self:
         return self
@@ -45,11 +46,11 @@ class Closing(ABC):
 
 
 class AsyncClosing(ABC):
-    """The asynchronous twin of `Closing`."""
+    """The asynchronous counterpart of `Closing`."""
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Give back what is held."""
+        """Release what the object holds."""
 
     async def __aenter__(self) -> Self:
         return self

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 INTERVAL = 0.01
-"""Seconds between two looks; Dapr's own integration framework polls at 10 ms too."""
+"""Seconds between two polls; Dapr's own integration framework polls every 10 ms too."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What one look at something showed: whether it is as wanted, and the fact in words.
+    """The result of one poll: whether the condition is met, and the observed fact in words.
 
     Attributes:
-        warning: what whoever started it should know although it is as wanted.
+        warning: a problem to report to the user although the condition is met.
     """
 
     ok: bool
@@ -28,17 +28,17 @@ class Observation:
 class Check(Protocol):
     """A readiness condition that can describe itself.
 
-    ``observe`` never raises for "not yet"; it raises a ``HarnessError`` or ``SystemFailure``
-    only for facts that waiting cannot change.
+    ``observe`` never raises because something is not ready yet; it raises a ``HarnessError`` or
+    ``SystemFailure`` only for facts that waiting cannot change.
     """
 
     @property
     def rung(self) -> str:
-        """The name of the rung, as shown in time-outs and in the waterfall."""
+        """The name of the check, as shown in time-outs and in the waterfall."""
         ...
 
     def observe(self) -> Observation:
-        """Look once."""
+        """Poll once."""
         ...
 
 
@@ -73,7 +73,7 @@ def ticks(deadline: Deadline, interval: float = INTERVAL) -> Iterator[None]:
 
 
 async def aticks(deadline: Deadline, interval: float = INTERVAL) -> AsyncIterator[None]:
-    """The asynchronous twin of `ticks`."""
+    """The asynchronous counterpart of `ticks`."""
     while not deadline.passed:
         yield
         await asyncio.sleep(min(interval, deadline.remaining))
@@ -87,11 +87,11 @@ def poll(
     guard: Callable[[], None] = lambda: None,
     interval: float = INTERVAL,
 ) -> Observation:
-    """Look until the observation is ok or the deadline has passed; return the last one.
+    """Poll until the observation is ok or the deadline has passed; return the last observation.
 
     Args:
         look: called at least once.
-        guard: called before each look; raises to end the wait at once (a dead child, a stop).
+        guard: called before each poll; raises to end the wait at once (a dead child, a stop).
     """
     seen = Observation(False, "never looked")
     for _ in ticks(deadline, interval):

@@ -10,7 +10,7 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 - bound inside containers only, never on th
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A host and a port, as seen by whoever asked the runtime for it."""
+    """A host and a port, as seen by the viewer that asked the runtime for it."""
 
     host: str
     port: int

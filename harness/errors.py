@@ -1,20 +1,20 @@
-"""The error tree: whose fault it was, what was expected, what was seen last, what to do next.
+"""The error classes: what failed, what was expected, the last fact seen, and what to do next.
 
 ::
 
-    HarnessError                 ours: pytest shows ERROR          exit code 4
-    |-- ConfigError              the description is wrong          2
-    |-- Unavailable              a prerequisite cannot be had      3
+    HarnessError                 the harness: pytest shows ERROR   exit code 4
+    |-- ConfigError              the description is invalid        2
+    |-- Unavailable              a prerequisite is missing         3
     |-- LaunchError              a process could not be started    4
-    |   `-- PortTaken            somebody else listens there       4
-    |-- NotReady                 a rung was not reached in time    4
-    |-- InstanceDied             a process ended while needed      4
+    |   `-- PortTaken            the port is already in use        4
+    |-- NotReady                 a readiness check timed out       4
+    |-- InstanceDied             a process exited while needed     4
     |-- FaultError               a fault could not be injected     4
     |-- ProbeError               a probe could not observe         4
     `-- TeardownError            something could not be removed    4
     SystemFailure(AssertionError)  the system under test: FAILED   1
-    |-- AppFailed                the app did not come up
-    `-- ProbeTimeout             the system did not do it, and this is what it did instead
+    |-- AppFailed                the app did not start
+    `-- ProbeTimeout             an expected event did not happen; shows what happened instead
     DaprError                    daprd answered with an error status (raised by the clients)
 """
 
@@ -25,7 +25,7 @@ from difflib import get_close_matches
 
 
 class _Told:
-    """A message made of the facts a reader needs, in the order in which they are needed."""
+    """A message that contains the facts a reader needs, in the order in which they are needed."""
 
     def __init__(
         self,
@@ -54,45 +54,45 @@ class _Told:
 
 
 class HarnessError(_Told, Exception):
-    """Something of ours went wrong, not the system under test."""
+    """The harness failed, not the system under test."""
 
     exit_code = 4
 
 
 class ConfigError(HarnessError):
-    """A topology, a setting or a resource file is wrong; nothing was started."""
+    """A topology, a setting or a resource file is invalid; nothing was started."""
 
     exit_code = 2
 
 
 class Unavailable(HarnessError):
-    """A prerequisite (a binary, a runtime, the network, disk space) cannot be had."""
+    """A prerequisite (a binary, a runtime, the network, disk space) is missing."""
 
     exit_code = 3
 
 
 class LaunchError(HarnessError):
-    """A process could not be started: not found, not executable, or ended at once."""
+    """A process could not be started: not found, not executable, or it exited at once."""
 
 
 class PortTaken(LaunchError):
-    """A port that a node must listen on belongs to somebody else."""
+    """A port that a node must listen on is already in use."""
 
 
 class NotReady(HarnessError):
-    """A rung of the readiness ladder was not reached within its budget."""
+    """A readiness check did not pass within its budget."""
 
 
 class InstanceDied(HarnessError):
-    """A process ended while the stack needed it."""
+    """A process exited while the stack needed it."""
 
 
 class FaultError(HarnessError):
-    """A fault could not be injected, or did not bite."""
+    """A fault could not be injected, or had no effect."""
 
 
 class ProbeError(HarnessError):
-    """A probe could not observe what it watches."""
+    """A probe could not observe its target."""
 
 
 class TeardownError(HarnessError):
@@ -100,13 +100,13 @@ class TeardownError(HarnessError):
 
 
 class SystemFailure(_Told, AssertionError):
-    """The system under test did wrong; pytest shows FAILED."""
+    """The system under test failed; pytest shows FAILED."""
 
     exit_code = 1
 
 
 class AppFailed(SystemFailure):
-    """An app ended, never listened, or answered Dapr's questions with garbage."""
+    """An app exited, never listened, or gave daprd an invalid response."""
 
 
 class ProbeTimeout(SystemFailure):
@@ -114,13 +114,14 @@ class ProbeTimeout(SystemFailure):
 
 
 class DaprError(Exception):
-    """daprd answered a call with an error.
+    """daprd responded to a call with an error.
 
     Attributes:
         status: the HTTP status.
-        error_code: Dapr's ``errorCode``, empty when the answer was not Dapr's JSON.
+        error_code: Dapr's ``errorCode``; empty if the response was not Dapr's JSON.
         call: method and path of the call.
-        failed_entries: of a bulk publish: why, by the ids of the entries that were not published.
+        failed_entries: for a bulk publish, the reasons by id of the entries that were not
+            published.
     """
 
     def __init__(self, call: str, status: int, error_code: str, message: str) -> None:
@@ -139,6 +140,6 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
 
 
 def closest(word: str, known: Sequence[str]) -> str:
-    """A hint that names the closest known word, "" when none is close."""
+    """A hint that names the closest known word; "" if none is close."""
     close = get_close_matches(word, known, n=1)
     return f"did you mean {close[0]!r}?" if close else ""

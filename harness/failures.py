@@ -1,4 +1,4 @@
-"""What a failed start is told as."""
+"""How a failed start is reported."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def mask(text: str, secrets: Sequence[str]) -> str:
 def death(
     launch: Launch, instance: Instance, secrets: Sequence[str]
 ) -> HarnessError | SystemFailure:
-    """What to raise for a process that ended while it was needed."""
+    """The error to raise for a process that exited while it was needed."""
     code = instance.exit_code or 0
     how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
     how = f"{how}: {instance.fate}" if instance.fate else how
@@ -58,7 +58,7 @@ def not_ready(
     instance: Instance,
     secrets: Sequence[str],
 ) -> HarnessError | SystemFailure:
-    """What to raise for a rung that was not reached in time, by the last look at it."""
+    """The error to raise for a check that did not pass in time, with the last observation."""
     check, seen = look
     kind = AppFailed if launch.of_system else NotReady
     return kind(
@@ -71,7 +71,7 @@ def not_ready(
 
 
 def tail_of(log: Path, lines: int = 25) -> str:
-    """The last lines of a log file, "" when there is none."""
+    """The last lines of a log file; "" if there is none."""
     try:
         return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
     except OSError:
@@ -79,6 +79,6 @@ def tail_of(log: Path, lines: int = 25) -> str:
 
 
 def rank(error: BaseException) -> int:
-    """The most telling failure first: a taken port, a death, a refusal, then a mere time-out."""
+    """Sorts the most informative failure first: taken port, death, refusal, then time-out."""
     order = (PortTaken, AppFailed, InstanceDied, ConfigError, NotReady, HarnessError)
     return next((i for i, kind in enumerate(order) if isinstance(error, kind)), len(order))

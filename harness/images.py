@@ -25,17 +25,17 @@ from harness.settings import Settings
 from harness.topology import Node
 
 RECIPE = "dapr-harness.recipe"
-"""The label that holds the fingerprint of what a local image was made of."""
+"""The label that contains the fingerprint of a local image's inputs."""
 
 Reference = str
 
 
 @dataclass(frozen=True)
 class Found:
-    """Where an entry of the table stands on this engine.
+    """The status of a table entry on this engine.
 
     Attributes:
-        reference: what a stack would use.
+        reference: the image that a stack would use.
         origin: ``chosen`` by the user, ``here``, ``built`` here, or ``missing``.
     """
 
@@ -49,8 +49,8 @@ class Images:
 
     Args:
         settings: the user's choices, and whether the network may be used.
-        progress: told about everything slow.
-        engine: connected when first needed if None.
+        progress: informed about everything slow.
+        engine: connected on first use if None.
     """
 
     def __init__(
@@ -72,32 +72,32 @@ class Images:
         """The engine.
 
         Raises:
-            Unavailable: none answers.
+            Unavailable: no engine responds.
         """
-        # A lock of its own: pulls ask for it from their threads while `reference` waits for them.
+        # A separate lock: pulls use the engine from their threads while `reference` waits for them.
         with self._connecting:
             self._engine = self._engine or Engine()
             return self._engine
 
     def path(self, tool: str) -> Path:
-        """Where a program lies in its image."""
+        """The path of a program in its image."""
         return Path(image(tool, self._settings).program or tool)
 
     def version(self, tool: str) -> str:
-        """The version in the tag of a tool's image, "" for a digest or a word such as latest."""
+        """The version in the tag of a tool's image; "" for a digest or a tag such as latest."""
         found = re.search(r":v?(\d+\.\d+\.\d+[^:@/]*)$", self.reference(tool))
         return found.group(1) if found else ""
 
     def user(self, what: str | Build) -> str:
-        """The account that an image must run as, "" for its own."""
+        """The account that an image must run as; "" for the image's own."""
         entry = IMAGES.get(what) if isinstance(what, str) else None
         return entry.user if entry else ""
 
     def reference(self, what: str | Build) -> Reference:
-        """The image for what a launch names: an entry, a reference of the user's, or a build.
+        """The image for what a launch names: an entry, a reference from the user, or a build.
 
         Raises:
-            Unavailable: it cannot be had.
+            Unavailable: it cannot be obtained.
             LaunchError: it cannot be built.
         """
         with self._lock:
@@ -106,10 +106,10 @@ class Images:
             return self._references[what]
 
     def provide(self, nodes: Sequence[Node], root: Path) -> None:
-        """Have every image that these nodes run in; missing ones are pulled side by side.
+        """Provide every image that these nodes run in; missing ones are pulled in parallel.
 
         Raises:
-            Unavailable: one cannot be had; the message names it, its override and the way to
+            Unavailable: an image cannot be obtained; the message names it, its override and how to
                 build it.
             LaunchError: an app's image cannot be built, or one is for another processor.
         """
@@ -122,7 +122,7 @@ class Images:
                 self.reference(build)
 
     def find(self, name: str) -> Found:
-        """Where an entry of the table stands."""
+        """The status of a table entry."""
         wanted, entry = chosen(name, self._settings), image(name, self._settings)
         if wanted:
             here = self.engine.image_id(wanted) is not None
@@ -134,10 +134,10 @@ class Images:
         return Found(name, entry.reference, "missing")
 
     def build(self, name: str) -> bool:
-        """Make an entry's local image; whether anything had to be done.
+        """Build an entry's local image; returns whether anything had to be done.
 
         Raises:
-            Unavailable: it cannot be made here.
+            Unavailable: it cannot be built here.
             LaunchError: a step failed.
         """
         entry = image(name, self._settings)
@@ -221,7 +221,7 @@ class Images:
 
 
 def packed(context: Context) -> IO[bytes]:
-    """The tar archive that an engine builds from; a temporary file, removed when it is closed."""
+    """The tar archive that an engine builds from: a temporary file that is removed when closed."""
     import tempfile
 
     archive = tempfile.TemporaryFile(dir=temporary_folder())  # noqa: SIM115 - the caller closes it
@@ -240,7 +240,7 @@ def packed(context: Context) -> IO[bytes]:
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Owned by root, and without caches of another Python."""
+    """Owned by root, and without caches of other Python versions."""
     if member.name.endswith("/__pycache__") or member.name.endswith(".pyc"):
         return None
     member.uid = member.gid = 0

@@ -15,13 +15,13 @@ from harness.private import open_private
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing that happened.
+    """One recorded event.
 
     Attributes:
         at: seconds of ``time.monotonic``, comparable between processes of one machine.
         kind: a past participle with its object, such as ``rung.reached``.
-        node: the node it happened to, or "".
-        facts: what else is known.
+        node: the node it happened to; "" if none.
+        facts: further details.
     """
 
     at: float
@@ -31,7 +31,7 @@ class Entry:
 
 
 class Journal:
-    """Entries in the order in which they were noted; safe to use from several threads."""
+    """Entries in the order in which they were recorded; thread-safe."""
 
     def __init__(self) -> None:
         self._path: Path | None = None
@@ -43,7 +43,7 @@ class Journal:
             return iter(list(self._entries))
 
     def write_to(self, path: Path | None) -> None:
-        """From now on, write each entry as a JSON line too; None stops that."""
+        """Also write each new entry as a JSON line; None stops this."""
         self._path = path
 
     def note(self, kind: str, node: str = "", **facts: Any) -> Entry:

@@ -32,30 +32,30 @@ class Launch:
     Attributes:
         name: the node's name, unique in its stack.
         argv: program and arguments; the program is a path or found on PATH. In a container it
-            is the command given to the image's entry point, the image's own when empty.
-        env: variables added to what it inherits.
-        inherits: whether a process inherits the whole environment of the harness; a small one
-            (PATH, HOME, locale) if not. A container inherits neither.
-        cwd: the working folder; the node's own folder when left out.
+            is the command given to the image's entry point; if empty, the image's own.
+        env: variables added to the inherited ones.
+        inherits: whether a process inherits the whole environment of the harness; if not, a few
+            variables (PATH, HOME, locale). A container inherits neither.
+        cwd: the working folder; the node's own folder by default.
         ports: the reserved ports this process will bind, released just before exec.
         folders: prepared folders to copy into the node's folder first, by relative name.
         files: text files to write into the node's folder first, by relative name.
         unprivileged: start as an ordinary user when the harness runs as root
             (PostgreSQL refuses to run as root).
-        stop_signal: asks the process to end in good order.
-        end_signal: ends it when the whole run ends and its data go with it; the stop signal when
-            None. SIGKILL for what would only spend time on closing its books.
+        stop_signal: asks the process for an orderly shutdown.
+        end_signal: ends it when the whole run ends and its data are removed; the stop signal if
+            None. SIGKILL for a process whose orderly shutdown would only take time.
         grace: seconds between that signal and SIGKILL when stopped.
-        of_system: the process belongs to the system under test, so its death is a failure
-            of the system and not of the harness.
-        image: what it runs in when it runs in a container: an entry of the table of images, a
-            reference of the user's, or a build.
-        pod: launches of one pod share a network namespace; "" for one of its own.
-        internal: those of the ports that nobody on the host asks for; they are not published.
-        volumes: folders that several containers share, by name: where each sees them.
-        on_host: runs on the machine itself although others run in containers.
-        may_end: whether exiting with code 0 is success: the process has done its work.
-        required: whether the start of the stack fails with it, and its death ends all waits.
+        of_system: whether the process belongs to the system under test, so that its death is a
+            failure of the system and not of the harness.
+        image: the image it runs in as a container: an entry of the table of images, a reference
+            from the user, or a build.
+        pod: launches in one pod share a network namespace; "" for a separate one.
+        internal: those ports that nobody on the host connects to; they are not published.
+        volumes: folders that several containers share, by name, and where each one mounts them.
+        on_host: whether it runs on the machine itself even if others run in containers.
+        may_end: whether an exit with code 0 is success: the process has finished its work.
+        required: whether its failure fails the start of the stack, and its death ends all waits.
     """
 
     name: str

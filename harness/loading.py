@@ -1,4 +1,4 @@
-"""Finding the topology that the settings name."""
+"""Finds the topology that the settings name."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from harness.topology import Topology
 def load_topology(settings: Settings) -> Topology:
     """Import ``module:attribute`` with the project's root on the path.
 
-    What the module prints goes to standard error: standard output is the command's own.
+    Output of the module goes to standard error, because standard output belongs to the command.
 
     Raises:
-        ConfigError: it cannot be imported, or is no topology.
+        ConfigError: it cannot be imported, or is not a topology.
     """
     module_name, _, attribute = settings.topology.partition(":")
     if not module_name or not attribute:
@@ -47,7 +47,7 @@ def _imported(name: str, settings: Settings) -> ModuleType:
         with contextlib.redirect_stdout(sys.stderr):
             return importlib.import_module(name)
     except SystemExit as error:
-        if type(error) is not SystemExit:  # a signal's, and not sys.exit() in the module
+        if type(error) is not SystemExit:  # from a signal, and not from sys.exit() in the module
             raise
         raise _broken(name, settings, error) from None
     except Exception as error:
@@ -55,7 +55,7 @@ def _imported(name: str, settings: Settings) -> ModuleType:
 
 
 def _broken(name: str, settings: Settings, error: BaseException) -> ConfigError:
-    # The frames of the import itself say nothing; a syntax error has its place in its text.
+    # The frames of the import itself are not helpful; a syntax error contains its own location.
     own = [each for each in traceback.extract_tb(error.__traceback__) if "importlib" not in
            each.filename and each.filename != __file__]  # fmt: skip
     place = f" at {own[-1].filename}:{own[-1].lineno}" if own else ""

@@ -8,15 +8,15 @@ from collections.abc import Mapping
 import httpx
 
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Loading the CA bundle costs 17 ms per client, and nothing here speaks TLS. This context trusts
-no authority, so a TLS address is refused and not believed."""
+"""Loading the CA bundle costs 17 ms per client, and nothing here uses TLS. This context trusts no
+authority, so a TLS address is rejected rather than trusted."""
 
 
 def client(base_url: str = "", *, timeout: float = 15.0, token: str = "") -> httpx.Client:
-    """A synchronous client that no proxy variable leads astray.
+    """A synchronous client that ignores proxy variables.
 
     Args:
-        token: sent as ``dapr-api-token`` when not empty.
+        token: sent as ``dapr-api-token`` if not empty.
     """
     return httpx.Client(
         base_url=base_url, headers=_headers(token), timeout=timeout, trust_env=False, verify=_NO_TLS
@@ -24,7 +24,7 @@ def client(base_url: str = "", *, timeout: float = 15.0, token: str = "") -> htt
 
 
 def aclient(base_url: str = "", *, timeout: float = 15.0, token: str = "") -> httpx.AsyncClient:
-    """The asynchronous twin of `client`."""
+    """The asynchronous counterpart of `client`."""
     return httpx.AsyncClient(
         base_url=base_url, headers=_headers(token), timeout=timeout, trust_env=False, verify=_NO_TLS
     )
@@ -34,10 +34,10 @@ def ask(
     method: str, url: str, *, json: object = None, headers: Mapping[str, str] | None = None,
     timeout: float = 5.0,
 ) -> httpx.Response:  # fmt: skip
-    """One request on a connection of its own.
+    """Send one request on a separate connection.
 
     Raises:
-        httpx.HTTPError: no answer came.
+        httpx.HTTPError: there was no response.
     """
     with client(timeout=timeout) as once:
         return once.request(method, url, json=json, headers=dict(headers or {}))

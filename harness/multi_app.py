@@ -22,19 +22,19 @@ def multi_app(
 ) -> Topology:
     """The apps of a run file, each with its sidecar, as ``dapr run -f`` starts them.
 
-    Apps without an ``appPort``, which only call, are started when all those with one are ready.
+    Apps without an ``appPort``, which only make calls, start when all those with one are ready.
 
     Args:
         path: the run file.
-        nodes: what the apps need besides: brokers, databases.
+        nodes: what else the apps need: brokers, databases.
         inbox: put a recording proxy between each sidecar and its app.
-        tokens: have sidecars and apps ask for tokens; the CLI has none unless ``env`` says some.
-        order: app-ids that are started one after the other instead, each when the one before it
-            is ready.
+        tokens: make sidecars and apps require tokens; the CLI uses none unless ``env`` sets them.
+        order: app-ids that start one after the other instead, each when the one before it is
+            ready.
 
     Raises:
-        ConfigError: the file is wrong, with the line; two apps have one app-id; or the order names
-            an app that the file does not have, or one twice.
+        ConfigError: the file is invalid, with the line; two apps have the same app-id; or the
+            order names an unknown app, or an app twice.
     """
     file = read_runfile(Path(path))
     return topology_of(file, *nodes, inbox=inbox, tokens=tokens, order=order)
@@ -50,21 +50,21 @@ def topology_of(
     required: bool = True,
     beside: Sequence[Node] = (),
 ) -> Topology:
-    """The same of a file that was read already.
+    """The same, for a file that has already been read.
 
     Args:
         file: the run file.
-        nodes: what the apps need besides: brokers, databases.
+        nodes: what else the apps need: brokers, databases.
         inbox: put a recording proxy between each sidecar and its app.
-        tokens: have sidecars and apps ask for tokens.
-        order: app-ids that are started one after the other.
-        needed_only: leave out those of the nodes that the file and its resources do not refer to.
-        required: whether the start fails with an app that fails or is not ready in time.
-        beside: nodes that come along in any case, and that every sidecar waits for; they take the
-            place of others of the same name.
+        tokens: make sidecars and apps require tokens.
+        order: app-ids that start one after the other.
+        needed_only: leave out nodes that neither the file nor its resources refer to.
+        required: whether the start fails if an app fails or is not ready in time.
+        beside: nodes that are always added and that every sidecar waits for; they replace others
+            of the same name.
 
     Raises:
-        ConfigError: two apps have one app-id, or the order cannot be kept.
+        ConfigError: two apps have the same app-id, or the order is impossible.
     """
     _require_unique(file)
     first = tuple(node.name for node in beside)
@@ -79,7 +79,7 @@ def topology_of(
 
 
 def _after(file: RunFile, order: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
-    """What each app is started after, by app-id: nodes that must be ready."""
+    """The nodes that must be ready before each app starts, by app-id."""
     ids = [app.app_id for app in file.apps]
     for app_id in order:
         if app_id not in ids or list(order).count(app_id) > 1:
@@ -92,13 +92,13 @@ def _after(file: RunFile, order: Sequence[str]) -> Mapping[str, tuple[str, ...]]
     listening = tuple(f"{app.app_id}-daprd" for app in file.apps if app.port and app.command)
     before = dict(zip(order[1:], order, strict=False))
     found = {app.app_id: () if app.port else listening for app in file.apps}
-    # The order is a chain: an app in it waits only for the one before it.
+    # The order is a chain: an app in it waits only for the previous one.
     chain = {app_id: _ready_nodes(file, before.get(app_id)) for app_id in order}
     return {**found, **chain}
 
 
 def _ready_nodes(file: RunFile, app_id: str | None) -> tuple[str, ...]:
-    """The nodes that are ready when an app is; none for no app."""
+    """The nodes that are ready when an app is ready; none if there is no app."""
     found = (app for app in file.apps if app.app_id == app_id)
     return next(
         ((f"{app.app_id}-daprd", *([app.app_id] if app.command else [])) for app in found), ()
@@ -152,21 +152,21 @@ def _nodes(
         ports=app.ports,
         pod=app.app_id if app.command else "",
         resources=app.resources,
-        # As `dapr run -f` has it; with `dapr run` it is the shell's.
+        # As in `dapr run -f`; with `dapr run`, it is the shell's.
         cwd=app.folder,
         configurations=(app.configuration,) if app.configuration else (),
     )
 
 
 def _program(app: RunApp) -> str:
-    """A program beside the app is meant from its folder, as a shell there would."""
+    """A program next to the app is resolved from the app's folder, as a shell there would do."""
     word = app.command[0]
     beside = app.folder / word
     return str(beside) if "/" in word and beside.is_file() else word
 
 
 def _referred(file: RunFile, nodes: Sequence[Node]) -> Iterator[Node]:
-    """Nodes that the file or its resources name in placeholders, and what those need."""
+    """Nodes to which placeholders in the file or its resources refer, and their dependencies."""
     by_name = {node.name: node for node in nodes}
     wanted = {name for text in _texts(file) for name, _ in placeholders(text)} & {*by_name}
     while more := {need for name in wanted for need in by_name[name].needs} - wanted:

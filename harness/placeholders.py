@@ -1,4 +1,4 @@
-"""``${node.key}`` in the texts of a topology."""
+"""``${node.key}`` placeholders in the texts of a topology."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 
 
 def placeholders(text: str) -> Iterator[tuple[str, str]]:
-    """The ``(node, key)`` pairs that a text refers to by ``${node.key}``."""
+    """The ``(node, key)`` pairs of the ``${node.key}`` placeholders in a text."""
     for match in _PLACEHOLDER.finditer(text):
         node, _, key = match.group(1).partition(".")
         yield node.strip(), key.strip()
 
 
 def fill(text: str, exports: Mapping[str, Mapping[str, str]], where: str) -> str:
-    """Replace each ``${node.key}`` of a text.
+    """Replace each ``${node.key}`` in a text.
 
     Raises:
-        ConfigError: a placeholder names no node or no key of it.
+        ConfigError: a placeholder names an unknown node or key.
     """
 
     def value(match: re.Match[str]) -> str:

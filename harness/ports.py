@@ -1,4 +1,4 @@
-"""The one way to a free port, for the supervisor of a stack and for everybody else."""
+"""The only way to get a free port, for the supervisor of a stack and for everything else."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from harness.closing import Closing
 from harness.private import private_folder
 
 LOOPBACK = "127.0.0.1"
-"""harness.endpoint has it too, and dataclasses, which would double the start of a supervisor."""
+"""Also in harness.endpoint, whose import of dataclasses would double a supervisor's start time."""
 
 FLOOR = 10240
 LEASES = Path(f"/tmp/dapr-harness-ports-{os.getuid()}")  # noqa: S108 - checked by private_folder
-"""One for all stacks of a user, whatever their TMPDIR. Another user's stacks are kept apart by the
-bound sockets alone: files that several users lock in /tmp are refused by fs.protected_regular."""
+"""One folder for all stacks of a user, whatever their TMPDIR. Only the bound sockets keep stacks of
+other users apart: fs.protected_regular forbids files that several users lock in /tmp."""
 
 
 class Ports(Closing):
     """Ports held by a bound socket, and leased across processes by a locked file.
 
-    A lease lasts until this is closed, or its process has ended. One that was given to somebody
-    else is shared, so that a stack which is told that number can have it.
+    A lease lasts until this object is closed or its process exits. A lease that was given to
+    another process is shared, so that a stack that receives that number can use it.
 
     Raises:
-        Unavailable: the folder of the leases is not this user's own.
+        Unavailable: the folder of the leases does not belong to this user.
     """
 
     def __init__(self) -> None:
@@ -40,13 +40,13 @@ class Ports(Closing):
         folder = private_folder(LEASES)
         self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._ceiling = _ephemeral_floor()
-        self._next = random.randrange(FLOOR, self._ceiling)  # noqa: S311 - no secret
+        self._next = random.randrange(FLOOR, self._ceiling)  # noqa: S311 - not a secret
 
     def reserve(self, wanted: int | None = None) -> int:
-        """Hold a port; any one below the ephemeral range when none is wanted.
+        """Reserve a port; if none is wanted, any port below the ephemeral range.
 
         Raises:
-            OSError: the wanted one is taken, or there is no other.
+            OSError: the wanted port is taken, or no other is free.
         """
         if wanted is not None:
             self._take(wanted, chosen=True)
@@ -59,23 +59,23 @@ class Ports(Closing):
         raise OSError(errno.EADDRINUSE, "no free port is left below the ephemeral range")
 
     def release(self, ports: Iterable[int]) -> None:
-        """Let others bind what was held; the leases stay."""
+        """Let others bind the ports; the leases remain."""
         for port in ports:
             if port in self._held:
                 self._held.pop(port).close()
 
     def give(self) -> int:
-        """A port that is not held and shall be listened on by somebody else."""
+        """A port that is not held, for another process to listen on."""
         while True:
             port = self.reserve()
             self.release([port])
-            # Between the two kinds of lock there is a moment with none.
+            # Switching between the two kinds of lock leaves a moment without a lock.
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(self._leases[port], fcntl.LOCK_SH | fcntl.LOCK_NB)
                 return port
 
     def close(self) -> None:
-        """Give everything back."""
+        """Release everything."""
         self.release(list(self._held))
         for descriptor in self._leases.values():
             os.close(descriptor)
@@ -101,10 +101,10 @@ _lock_of_ours = threading.Lock()
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that this process never gives again, for somebody else to listen on.
+    """A port of 127.0.0.1 for another listener; this process never returns it again.
 
     Raises:
-        Unavailable: the folder of the leases is not this user's own.
+        Unavailable: the folder of the leases does not belong to this user.
     """
     with _lock_of_ours:
         if not _ours:
@@ -130,13 +130,13 @@ def _lock(lease: int, port: int, *, shared: bool) -> None:
 
 
 def _bound(port: int, *, reuse: bool) -> socket.socket:
-    """A socket that keeps a port on loopback from others.
+    """A socket that reserves a port on loopback.
 
-    First bound on all interfaces for a moment, so that a listener on any of them is noticed.
+    It is first bound on all interfaces for a moment, to detect a listener on any of them.
 
     Args:
         port: the port.
-        reuse: take it although connections of its last listener have not faded away yet.
+        reuse: take the port even if connections of its last listener have not fully closed yet.
     """
     with socket.socket() as everywhere:
         everywhere.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
@@ -145,7 +145,7 @@ def _bound(port: int, *, reuse: bool) -> socket.socket:
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
         found.bind((LOOPBACK, port))
-        # Or others that ask for reuse, as most servers do, could listen while this is held.
+        # Otherwise sockets that also allow reuse, as most servers do, could listen on it meanwhile.
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, False)
     except OSError:
         found.close()

@@ -1,4 +1,4 @@
-"""Folders and files of one user alone, at places where others can make theirs first."""
+"""Folders and files that belong to one user, in places where others could create theirs first."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from typing import IO, Any
 from harness.errors import Unavailable
 
 PASSABLE = 0o711
-"""For a folder that an unprivileged node must pass: names in it cannot be listed."""
+"""For a folder that an unprivileged node must traverse: the names in it cannot be listed."""
 
 CLOSED = 0o700
 
 
 def temporary_folder(environment: Mapping[str, str] | None = None) -> Path:
-    """Where temporary files belong, as for a Go program: TMPDIR, or /tmp.
+    """The folder for temporary files, as for a Go program: TMPDIR, or /tmp.
 
-    `tempfile` takes the next folder with room when that one is full, where nothing is found of what
-    a run has left, and fails when none has any.
+    If that folder is full, `tempfile` uses the next one with room, where nothing finds what a run
+    has left behind, and it fails if none has room.
 
     Args:
-        environment: where TMPDIR may be set; this process's own when None.
+        environment: where TMPDIR may be set; this process's own if None.
     """
     own = os.environ  # noqa: TID251 - as tempfile, which looks there as well
     found = (own if environment is None else environment).get("TMPDIR")
-    return Path(found or "/tmp").absolute()  # noqa: S108 - the place, and no file in it
+    return Path(found or "/tmp").absolute()  # noqa: S108 - the folder, not a file in it
 
 
 def private_folder(path: Path, mode: int = CLOSED) -> Path:
-    """Make a folder, or check that the one that is there is a folder of this user's own.
+    """Create a folder, or check that an existing one belongs to this user.
 
     Raises:
-        Unavailable: it is a link or a file, it is somebody else's, or others can write in it.
+        Unavailable: it is a link or a file, belongs to another user, or is writable by others.
     """
     try:
         path.mkdir(mode=mode)
@@ -51,7 +51,7 @@ def private_folder(path: Path, mode: int = CLOSED) -> Path:
         found = os.fstat(opened)
         if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise _refused(path, _described(found))
-        # mkdir's mode is what the umask leaves of it.
+        # mkdir's mode is subject to the umask.
         os.fchmod(opened, mode)
     finally:
         os.close(opened)
@@ -59,7 +59,7 @@ def private_folder(path: Path, mode: int = CLOSED) -> Path:
 
 
 def open_private(path: Path | str, mode: str, **options: Any) -> IO[Any]:
-    """`open`, for a file that only its owner may read; a link is not followed."""
+    """`open`, for a file that only its owner may read; links are not followed."""
     return open(path, mode, opener=_opener, **options)
 
 

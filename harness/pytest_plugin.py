@@ -1,6 +1,7 @@
 """The pytest plugin: a stack per session, a world per test, the logs of a failing test.
 
-Wiring only. Fixtures: ``dapr_topology`` (override it), ``dapr_stack``, ``dapr``, ``dapr_sync``.
+It contains only the wiring. Fixtures: ``dapr_topology`` (override it), ``dapr_stack``, ``dapr``,
+``dapr_sync``.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ WORLD: pytest.StashKey[World] = pytest.StashKey()
 FAILED: pytest.StashKey[bool] = pytest.StashKey()
 TIMED: pytest.StashKey[tuple[pytest.Item, object] | None] = pytest.StashKey()
 LOG_LIMIT = 20_000
-"""Characters of each log that a report shows."""
+"""The number of characters of each log that a report shows."""
 EVERY = 30.0
-"""Seconds between two lines of progress."""
+"""Seconds between two progress lines."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -69,7 +70,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Nothing has failed yet.
+    """Reset the state: nothing has failed yet.
 
     Raises:
         UsageError: options exclude each other.
@@ -87,7 +88,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what needs a stack once on each runtime and each version that was asked for."""
+    """Run tests that need a stack once on each requested runtime and version of Dapr."""
     for fixture in ("dapr_runtime", "dapr_version"):
         wanted = metafunc.config.getoption(fixture)
         if fixture in metafunc.fixturenames and len(wanted) > 1:
@@ -95,27 +96,27 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what needs a later Dapr than its stack has."""
+    """Skip tests that need a later Dapr than their stack has."""
     require_version(item)
 
 
 @pytest.fixture(scope="session")
 def dapr_runtime(request: pytest.FixtureRequest) -> str | None:
-    """The runtime that the command line asks for; None leaves it to the settings."""
+    """The runtime from the command line; None leaves it to the settings."""
     wanted: list[str | None] = request.config.getoption("--dapr-runtime")
     return getattr(request, "param", wanted[0])
 
 
 @pytest.fixture(scope="session")
 def dapr_version(request: pytest.FixtureRequest) -> str | None:
-    """The version of Dapr that the command line asks for; None leaves it to the settings."""
+    """The version of Dapr that the command line requests; None leaves it to the settings."""
     wanted: list[str | None] = request.config.getoption("--dapr-version")
     return getattr(request, "param", wanted[0])
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> None:
-    """Run a coroutine test that uses ``dapr`` by pytest-asyncio, also in its strict mode."""
+    """Run a coroutine test that uses ``dapr`` with pytest-asyncio, also in its strict mode."""
     if inspect.iscoroutinefunction(obj) and "dapr" in inspect.signature(obj).parameters:
         pytest.mark.asyncio(obj)
 
@@ -150,7 +151,7 @@ def dapr_stack(
     lines = Lines(pytestconfig)
     made = _stack(dapr_topology, dapr_settings, pytestconfig, lines)
     if not pytestconfig.getoption("--dapr-attach"):
-        # The first time it may build for minutes, which no test's limit allows for.
+        # The first start may build for minutes, which no test's time limit allows for.
         with _without_time_limit(pytestconfig):
             made.provision()
     with made as stack:
@@ -162,19 +163,19 @@ def dapr_stack(
 
 @pytest.hookimpl(tryfirst=True, optionalhook=True)
 def pytest_timeout_set_timer(item: pytest.Item, settings: object) -> None:
-    """Note whose clock pytest-timeout starts, and with what."""
+    """Remember the test for which pytest-timeout starts its timer, and the settings."""
     item.config.stash[TIMED] = (item, settings)
 
 
 @pytest.hookimpl(tryfirst=True, optionalhook=True)
 def pytest_timeout_cancel_timer(item: pytest.Item) -> None:
-    """Note that it is stopped."""
+    """Remember that the timer is stopped."""
     item.config.stash[TIMED] = None
 
 
 @pytest.fixture
 def dapr_sync(dapr_stack: Stack, request: pytest.FixtureRequest) -> Iterator[World]:
-    """A world of the test's own, for synchronous tests."""
+    """The test's own world, for synchronous tests."""
     from harness.world import World
 
     with World(dapr_stack, request.node.nodeid) as world:
@@ -184,7 +185,7 @@ def dapr_sync(dapr_stack: Stack, request: pytest.FixtureRequest) -> Iterator[Wor
 
 @pytest_asyncio.fixture
 async def dapr(dapr_stack: Stack, request: pytest.FixtureRequest) -> AsyncIterator[AsyncWorld]:
-    """A world of the test's own, for asynchronous tests."""
+    """The test's own world, for asynchronous tests."""
     from harness.world import AsyncWorld, World
 
     world = World(dapr_stack, request.node.nodeid)
@@ -197,17 +198,17 @@ async def dapr(dapr_stack: Stack, request: pytest.FixtureRequest) -> AsyncIterat
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Attach logs to a failure, and tell our faults from those of the system under test."""
+    """Attach logs to a failure, and distinguish the harness's failures from the system's."""
     report = yield
     error = call.excinfo.value if call.excinfo else None
     if report.failed:
         item.config.stash[FAILED] = True
         _attach(report, item, error)
     if report.when == "setup" and isinstance(error, SystemFailure | HarnessError):
-        # The message says it all; the traceback would lead through the harness only.
+        # The message is complete; the traceback would only show the harness.
         report.longrepr = "\n".join([str(error), *getattr(error, "__notes__", [])])
         if isinstance(error, SystemFailure):
-            # pytest calls every failure of a set-up an ERROR. This one is the system's.
+            # pytest reports every set-up failure as an ERROR. This one is the system's.
             report.when = "call"
     return report
 
@@ -232,7 +233,7 @@ def _stack(topology: Topology, settings: Settings, config: pytest.Config, lines:
 
 
 def _not_a_file(given: str, settings: Settings) -> ConfigError:
-    """What to do instead, also for the name of a stack that is up."""
+    """The error with the next step, also if the argument is the name of a running stack."""
     from harness.registry import Registry
 
     up = [each.name for each in Registry(settings.state_dir) if each.alive]
@@ -251,7 +252,7 @@ def _not_a_file(given: str, settings: Settings) -> ConfigError:
 
 @contextmanager
 def _without_time_limit(config: pytest.Config) -> Iterator[None]:
-    """Stop the clock of the test that is being set up; it starts anew afterwards."""
+    """Stop the timer of the test that is being set up; restart it afterwards."""
     timed = config.stash[TIMED]
     if timed is None:
         yield
@@ -278,7 +279,7 @@ def _attach(report: pytest.TestReport, item: pytest.Item, error: BaseException |
 
 
 def _backlog(world: World) -> str:
-    """What other tests left behind; a broker that the test has ended has nothing to say."""
+    """What other tests left behind; nothing if the test has stopped the broker."""
     try:
         return world.backlog()
     except Exception as error:  # noqa: BLE001 - the report of the failure itself matters more
@@ -304,7 +305,7 @@ def _keep(stack: Stack, config: pytest.Config) -> None:
 
 
 class Lines:
-    """Provisioning, shown as plain lines past pytest's capture."""
+    """Shows provisioning as plain lines, bypassing pytest's capture."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._began: dict[str, float] = {}
@@ -325,17 +326,17 @@ class Lines:
             self.say(f"warning: {entry.node}: {entry.facts['warning']}")
 
     def begin(self, what: str) -> None:
-        """Something slow begins."""
+        """A slow step begins."""
         self._began[what] = self._told[what] = time.monotonic()
         self.say(f"{what} ...")
 
     def advance(self, what: str, fact: str) -> None:
-        """It is still going on: a line every half a minute."""
+        """The step is still running: print a line every half minute."""
         if time.monotonic() - self._told[what] > EVERY:
             self._told[what] = time.monotonic()
             elapsed = f"{time.monotonic() - self._began[what]:.0f} s"
             self.say(f"{what}: {', '.join(filter(None, [elapsed, fact]))} ...")
 
     def end(self, what: str, fact: str) -> None:
-        """It is done."""
+        """The step is done."""
         self.say(f"{what}: {fact}")

@@ -1,4 +1,4 @@
-"""What CI keeps of a test run: logs in the JUnit file, and what the workers of xdist left up."""
+"""What CI keeps of a test run: logs in the JUnit file, and stacks that xdist workers left up."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import pytest
 from _pytest.junitxml import LogXML, bin_xml_escape, xml_key
 
 SECTION = "dapr-harness: "
-"""How the sections of a report begin that this plugin has added."""
+"""The prefix of report sections that this plugin adds."""
 
 KEPT = "dapr_harness_kept"
-"""The key under which a worker of xdist tells what it has left up."""
+"""The key under which an xdist worker reports the stacks it has left running."""
 
 
 def section(title: str) -> str:
-    """The name of a section of this plugin's own."""
+    """The name of one of this plugin's sections."""
     return SECTION + title
 
 
 class JunitLogs:
     """Writes this plugin's sections into the JUnit file as ``system-out``.
 
-    pytest itself writes there only what a test has printed, and only with ``junit_logging``.
+    pytest itself writes only a test's own output there, and only with ``junit_logging``.
     """
 
     def __init__(self, xml: LogXML) -> None:
@@ -32,7 +32,7 @@ class JunitLogs:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Before pytest's own part, which closes the test case at its teardown."""
+        """Runs before pytest's own hook, which closes the test case at its teardown."""
         own = [each for each in report.sections if each[0].startswith(SECTION)]
         if report.failed and own:
             written = ET.Element("system-out")
@@ -42,20 +42,20 @@ class JunitLogs:
 
 
 class WorkersKept:
-    """Prints what each worker of xdist has left up; a worker has no terminal of its own."""
+    """Prints what each xdist worker has left running; a worker has no terminal."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
-        """A worker has ended; one that crashed has told nothing, and its stack ended with it."""
+        """A worker has ended; a crashed one has reported nothing, and its stack ended with it."""
         for line in getattr(node, "workeroutput", {}).get(KEPT, ()):
             self._say(f"{node.gateway.id}: {line}")
 
 
 def tell(config: pytest.Config, lines: list[str], say: Callable[[str], None]) -> None:
-    """Print lines at the end of a session; a worker of xdist hands them to the controller."""
+    """Print lines at the end of a session; an xdist worker passes them to the controller."""
     output: dict[str, Any] | None = getattr(config, "workeroutput", None)
     if output is not None:
         output.setdefault(KEPT, []).extend(lines)
@@ -65,7 +65,7 @@ def tell(config: pytest.Config, lines: list[str], say: Callable[[str], None]) ->
 
 
 def register(config: pytest.Config, say: Callable[[str], None]) -> None:
-    """Hook both in; needs pytest's own JUnit plugin to be configured."""
+    """Register both; requires pytest's own JUnit plugin to be configured."""
     xml = config.stash.get(xml_key, None)
     if xml is not None:
         config.pluginmanager.register(JunitLogs(xml), "dapr-harness-junit")

@@ -1,4 +1,4 @@
-"""Reading what a person has written: a regular file, not too large, as UTF-8."""
+"""Reads user-written files: regular files of limited size, as UTF-8."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.errors import ConfigError
 
 LONGEST = 1_000_000
-"""Bytes of a file that is read; Kubernetes takes objects of 1.5 MB at most."""
+"""The maximum size in bytes; Kubernetes accepts objects of at most 1.5 MB."""
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -22,7 +22,7 @@ def read_text(file: Path) -> str:
     """The text of a file.
 
     Raises:
-        ConfigError: it is not there, cannot be read, is too large, or is no text.
+        ConfigError: it does not exist, cannot be read, is too large, or is not text.
     """
     data = _bytes(file)
     if len(data) > LONGEST:
@@ -40,7 +40,7 @@ def read_text(file: Path) -> str:
 
 def _bytes(file: Path) -> bytes:
     try:
-        # Without O_NONBLOCK, opening a named pipe would wait for somebody who writes.
+        # Without O_NONBLOCK, opening a named pipe would wait for a writer.
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             mode = os.fstat(descriptor).st_mode

@@ -1,4 +1,4 @@
-"""The stacks that are up, found through state files."""
+"""The running stacks, found through state files."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from harness.runtime.tree import send, state_of
 from harness.stack import Stack
 
 ENDING = 30.0
-"""Seconds that a supervisor may take to end a stack; it kills what has not ended after one."""
+"""Seconds that a supervisor may take to end a stack; it kills remaining processes after one."""
 
 
 @dataclass(frozen=True)
 class UpNode:
-    """One node of a stack that is up.
+    """One node of a running stack.
 
     Attributes:
         pid: its process.
@@ -47,12 +47,12 @@ class UpStack:
     """A stack that outlives the process that started it.
 
     Attributes:
-        supervisor: the process that ends it on SIGTERM.
+        supervisor: the process that ends the stack on SIGTERM.
         born: the supervisor's start time, so that a reused pid is not mistaken for it.
         since: when it was ready, in seconds since the epoch.
-        token: of its sidecars' APIs; the file is readable by its owner only.
+        token: the token of its sidecars' APIs; only the owner can read the file.
         runtime: where it runs.
-        booted: when it was ready, in seconds since the machine was started: clocks are set.
+        booted: when it was ready, in seconds since the machine booted, because clocks may be set.
     """
 
     name: str
@@ -67,28 +67,28 @@ class UpStack:
 
     @property
     def up_for(self) -> float:
-        """Seconds since it was ready, whatever was done to the clock; never negative."""
+        """Seconds since it was ready, unaffected by clock changes; never negative."""
         since = since_boot() - self.booted if self.booted else time.time() - self.since
         return max(0.0, since)
 
     @property
     def alive(self) -> bool:
-        """Whether its supervisor still is the process that it was."""
+        """Whether its supervisor is still the same process."""
         return born(self.supervisor) == self.born
 
 
 class Registry:
-    """State files, one per stack that is up.
+    """State files, one per running stack.
 
     Args:
-        folder: where they lie; the platform's user state folder when None.
+        folder: where they are; the platform's user state folder if None.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or platformdirs.user_state_path("dapr-harness", appauthor=False)
 
     def file(self, name: str) -> Path:
-        """The state file of a stack of that name."""
+        """The state file of the stack with this name."""
         return self.folder / f"{name}.json"
 
     def __iter__(self) -> Iterator[UpStack]:
@@ -97,7 +97,7 @@ class Registry:
                 yield _read(file)
 
     def damaged(self) -> list[ConfigError]:
-        """What is wrong with the state files that cannot be read; the others are not affected."""
+        """One error for each state file that cannot be read; the others are not affected."""
         found = []
         for file in self._files():
             try:
@@ -112,15 +112,15 @@ class Registry:
 
     @contextlib.contextmanager
     def _usable(self) -> Iterator[None]:
-        """Tell what the machine says of the state folder.
+        """Turn errors of the operating system about the state folder into ours.
 
         Raises:
-            Unavailable: it cannot be used.
+            Unavailable: it is unusable.
         """
         try:
             yield
         except filelock.Timeout:
-            raise  # an OSError too, and no fault of the folder
+            raise  # also an OSError, but not about the folder
         except OSError as error:
             raise Unavailable(
                 f"the state folder {self.folder} cannot be used",
@@ -129,17 +129,17 @@ class Registry:
             ) from None
 
     def require_usable(self) -> Path:
-        """The folder, in which a state file could be written; it need not be there yet.
+        """The folder in which a state file could be written; it need not exist yet.
 
         Raises:
-            Unavailable: none could be.
+            Unavailable: none could be written.
         """
         with self._usable():
             try_writing(nearest(self.folder))
         return self.folder
 
     def find(self, name: str) -> UpStack | None:
-        """The living stack of that name; the state file of a dead one is removed."""
+        """The running stack with this name; the state file of a dead one is removed."""
         for each in self:
             if each.name == name:
                 if each.alive:
@@ -148,7 +148,7 @@ class Registry:
         return None
 
     def require(self, name: str) -> UpStack:
-        """The living stack of that name.
+        """The running stack with this name.
 
         Raises:
             ConfigError: there is none.
@@ -166,7 +166,7 @@ class Registry:
         """Check that a name can be used.
 
         Raises:
-            ConfigError: it is malformed, or a stack of that name is up.
+            ConfigError: it is malformed, or a stack with this name is running.
         """
         if not re.fullmatch(r"[\w-]+", name):
             raise ConfigError(f"{name!r} cannot be a stack's name", expected="letters, digits, - _")
@@ -178,10 +178,10 @@ class Registry:
 
     @contextlib.contextmanager
     def starting(self, name: str) -> Iterator[None]:
-        """Keep the name while a stack starts and until it is written down.
+        """Reserve the name while a stack starts, until its state file is written.
 
         Raises:
-            ConfigError: somebody else is starting a stack of that name, or it is up.
+            ConfigError: another process is starting a stack with this name, or one is running.
         """
         lock = filelock.FileLock(self.folder / f"{name}.lock")
         try:
@@ -201,17 +201,17 @@ class Registry:
             lock.release()
 
     def adopt(self, stack: Stack, name: str) -> UpStack:
-        """Write a stack down and let it outlive this process."""
+        """Write a state file for a stack, and let the stack outlive this process."""
         found = self.record(stack, name)
         stack.detach((self.file(name),))
         return found
 
     def record(self, stack: Stack, name: str) -> UpStack:
-        """Write a stack down."""
+        """Write a state file for a stack."""
         endpoints = stack.addresses()
         nodes = [
             UpNode(each.name, each.pid, endpoints.get(each.name, {}), str(each.log))
-            # More may be started meanwhile.
+            # More nodes may be started later.
             for each in list(stack.instances.values())
         ]
         folder, token = str(stack.folder), stack.book.token("dapr-api")
@@ -227,12 +227,12 @@ class Registry:
         """End a stack and wait until it is gone.
 
         Raises:
-            ConfigError: there is none of that name.
+            ConfigError: there is no stack with this name.
             TeardownError: it did not end.
         """
         found = self.require(name)
         os.kill(found.supervisor, signal.SIGTERM)
-        # It may have been stopped, by whomever.
+        # Someone may have stopped it.
         send(found.supervisor, signal.SIGCONT)
         if not wait_gone(found.supervisor, ENDING):
             raise TeardownError(
@@ -257,10 +257,10 @@ class Registry:
 
 
 def _read(file: Path) -> UpStack:
-    """A state file.
+    """Read a state file.
 
     Raises:
-        ConfigError: it does not say what one says.
+        ConfigError: its contents are invalid.
     """
     try:
         raw = json.loads(read_text(file))
@@ -278,10 +278,10 @@ def _read(file: Path) -> UpStack:
 
 
 def since_boot() -> float:
-    """Seconds since the machine was started, sleep included where the system counts it."""
+    """Seconds since the machine booted, including sleep where the system counts it."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and was not waited for does not."""
+    """Whether a process is running; a zombie is not."""
     return not wait_gone(pid, 0)

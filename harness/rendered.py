@@ -1,7 +1,7 @@
-"""Files that are rendered from a topology and kept in a folder: written, compared, removed.
+"""Files that are rendered from a topology into a folder: written, compared, removed.
 
-What a rendering has made is listed in its folder with checksums. Nothing that the list does not
-name, or that was changed since, is ever removed or overwritten: the folder is the user's.
+Each rendering lists its files with checksums in the folder. Files that are not in the list, or that
+have changed since, are never removed or overwritten: the folder belongs to the user.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import NamedTuple
 from harness.errors import ConfigError
 
 LIST = ".rendered.sha256"
-"""What was rendered into this folder; ``sha256sum -c`` reads it."""
+"""The list of files rendered into this folder; ``sha256sum -c`` can read it."""
 
 
 class Written(NamedTuple):
-    """What a rendering did to its folder.
+    """The result of a rendering.
 
     Attributes:
-        files: every file of it.
-        kept: files of an earlier rendering that were changed since, and so were not removed.
+        files: every rendered file.
+        kept: files of an earlier rendering that have changed since, and so were not removed.
     """
 
     files: Sequence[Path]
@@ -35,8 +35,8 @@ class Rendered(ABC):
     """A folder of rendered files.
 
     Args:
-        folder: where they lie.
-        command: what renders them, for messages.
+        folder: where they are.
+        command: the command that renders them, for messages.
     """
 
     def __init__(self, folder: Path, command: str) -> None:
@@ -45,20 +45,20 @@ class Rendered(ABC):
 
     @abstractmethod
     def rendered(self) -> dict[str, str]:
-        """The files as they should be, by name."""
+        """The expected contents of the files, by name."""
 
     def strangers(self, files: Mapping[str, str]) -> list[str]:
-        """Names of files that nobody rendered, at places where the system would load them."""
+        """Names of files that were not rendered, in places where the system would load them."""
         return []
 
     def write(self, *, force: bool = False) -> Written:
-        """Write every file, and remove what an earlier rendering had and this one does not.
+        """Write every file, and remove files of an earlier rendering that are no longer part of it.
 
         Args:
-            force: overwrite files that are not ours, or that were changed since.
+            force: overwrite files that were not rendered, or that have changed since.
 
         Raises:
-            ConfigError: such a file is in the way; nothing has been written.
+            ConfigError: such a file exists; nothing has been written.
         """
         files = self.rendered()
         if not force:
@@ -76,10 +76,10 @@ class Rendered(ABC):
         return Written([self.folder / name for name in files], kept)
 
     def require_same(self) -> None:
-        """Check that the files are what would be rendered.
+        """Check that the files match what would be rendered.
 
         Raises:
-            ConfigError: one has drifted from the topology; the message names each.
+            ConfigError: a file differs from the topology; the message names each.
         """
         files = self.rendered()
         wrong = [name for name, text in files.items() if text_of(self.folder / name) != text]
@@ -93,7 +93,7 @@ class Rendered(ABC):
             )
 
     def _require_ours(self, files: Mapping[str, str]) -> None:
-        """Check that only what a rendering made, and nobody has changed, would be overwritten."""
+        """Check that only rendered and unchanged files would be overwritten."""
         known = self._listed()
         foreign = [
             name
@@ -114,21 +114,21 @@ class Rendered(ABC):
         return True
 
     def _obsolete(self, files: Mapping[str, str]) -> dict[Path, str]:
-        """Files of an earlier rendering that are still there and not of this one; checksums."""
+        """Existing files of an earlier rendering that are not part of this one, with checksums."""
         names = {name: digest for name, digest in self._listed().items() if name not in files}
         found = {self._inside(name): digest for name, digest in names.items()}
         return {p: digest for p, digest in found.items() if p.is_file() and not p.is_symlink()}
 
     def _listed(self) -> dict[str, str]:
-        """Checksums by name of what the last rendering made."""
+        """Checksums of the files of the last rendering, by name."""
         rows = (row.partition("  ") for row in text_of(self.folder / LIST).splitlines())
         return {name: digest for digest, _, name in rows if name}
 
     def _inside(self, name: str) -> Path:
-        """The path of a file, which must lie in the folder even where that holds links.
+        """The path of a file, which must be inside the folder even if that contains links.
 
         Raises:
-            ConfigError: it does not.
+            ConfigError: it is outside.
         """
         path = self.folder / name
         if not path.parent.resolve().is_relative_to(self.folder):
@@ -144,12 +144,12 @@ class Rendered(ABC):
         for parent in path.parents:
             if parent == self.folder:
                 break
-            with contextlib.suppress(OSError):  # others have files in it
+            with contextlib.suppress(OSError):  # the folder contains other files
                 parent.rmdir()
 
 
 def text_of(path: Path) -> str:
-    """What a file holds, "" when it is not there; what is no text holds nothing we have made."""
+    """The contents of a file; "" if it does not exist or is not text, and so was not rendered."""
     return path.read_bytes().decode(errors="replace") if path.is_file() else ""
 
 

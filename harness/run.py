@@ -1,4 +1,4 @@
-"""The short way from a topology to a running stack."""
+"""A shortcut from a topology to a running stack."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def running(
     Args:
         topology: what to run.
         settings: loaded from the environment and pyproject.toml when None.
-        progress: told about provisioning.
-        watch: told about the start, entry by entry.
-        given: single settings that win over both.
+        progress: informed about provisioning.
+        watch: informed about the start, entry by entry.
+        given: individual settings that override both.
 
     Raises:
         ConfigError: the topology does not fit the runtime.
-        Unavailable: the containers runtime is wanted and no engine answers; or the machine has too
-            little to spare.
+        Unavailable: the containers runtime is requested and no engine responds; or the machine
+            has too few resources.
     """
     settings = settings or Settings.load(**given)
     runtime = choose_runtime(topology, settings)
@@ -59,10 +59,10 @@ def running(
 
 
 def choose_runtime(topology: Topology, settings: Settings) -> str:
-    """The user's choice; for ``auto`` processes, unless only containers can run it.
+    """The user's choice; for ``auto``, processes, unless only containers can run it.
 
-    Processes cannot when the topology names what has no process (Redpanda, an app that is an
-    image), or when what they need cannot be had and a container engine answers.
+    Processes are not possible if the topology contains a node without a process (Redpanda, an app
+    given as an image), or if their tools are not available and a container engine responds.
     """
     if settings.runtime != "auto":
         return settings.runtime
@@ -96,7 +96,7 @@ def _images(settings: Settings, progress: Progress | None) -> Images:
             hint="pip install 'dapr-harness[containers]'",
         ) from None
     images = Images(settings, progress)
-    _ = images.engine  # no engine is told now, and not after minutes of provisioning
+    _ = images.engine  # reports a missing engine now, not after minutes of provisioning
     return images
 
 

@@ -1,8 +1,8 @@
 """Dapr's multi-app run file (``dapr run -f dapr.yaml``), read into values.
 
-Fields, precedence and the meaning of relative paths are those of version 1, see
+Fields, precedence and the meaning of relative paths follow version 1, see
 https://docs.dapr.io/developing-applications/local-development/multi-app-dapr-run/multi-app-template/:
-an app's own field before what lies in its ``.dapr`` folder, before ``common``.
+an app's own field comes before the contents of its ``.dapr`` folder, and those before ``common``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PORT, _WORDS, _PATHS = "a number up to 65535", "a list of words", "a list of pa
 _MAP = "a mapping of names to texts"
 _TYPES: Mapping[str, tuple[type, ...]] = {_NUMBER: (int,), _TEXT: (str, int), _SWITCH: (bool,)}
 ANY_PORT = (0, -1)
-"""What the Dapr CLI takes for: whichever is free."""
+"""The values for which the Dapr CLI uses any free port."""
 
 _PORTS = {
     "daprHTTPPort": "http",
@@ -46,7 +46,7 @@ _FLAGS: Mapping[str, tuple[str, str]] = {
     "appHealthThreshold": (_NUMBER, "app-health-threshold"),
     "daprMaxBodySize": (_TEXT, "max-body-size"),
     "daprReadBufferSize": (_TEXT, "read-buffer-size"),
-    # As the CLI's source has them.
+    # As in the CLI's source.
     "maxBodySize": (_TEXT, "max-body-size"),
     "readBufferSize": (_TEXT, "read-buffer-size"),
     # The spellings before 1.14 and 1.16.
@@ -83,19 +83,19 @@ _REFUSED = {"unixDomainSocket": "the harness talks to sidecars by TCP, which thi
 
 @dataclass(frozen=True)
 class RunApp:
-    """One app of a run file.
+    """One app in a run file.
 
     Attributes:
         folder: where its command runs.
         command: what to run; empty for a sidecar without an app.
-        port: where the app listens, None when it does not.
+        port: where the app listens; None if it does not.
         env: for the app and its sidecar.
         resources: folders of its sidecar's resources.
         configuration: the file of its sidecar's Configuration.
-        ports: of its sidecar, by ``http``, ``grpc``, ``internal`` and ``metrics``.
-        flags: of its sidecar.
+        ports: the sidecar's ports, by ``http``, ``grpc``, ``internal`` and ``metrics``.
+        flags: the sidecar's flags.
         app_log: ``file``, ``console`` or ``fileAndConsole``.
-        daprd_log: likewise.
+        daprd_log: the same values.
     """
 
     app_id: str
@@ -128,8 +128,8 @@ def read_runfile(path: Path) -> RunFile:
     """Read and check a run file.
 
     Raises:
-        ConfigError: it is not there, not of version 1, or a field is unknown or wrong; with the
-            line.
+        ConfigError: it does not exist, is not version 1, or a field is unknown or invalid; with
+            the line.
     """
     if not path.exists():
         raise ConfigError(f"{path} is not there", hint="name a run file: -f dapr.yaml")
@@ -169,7 +169,7 @@ class _Reader:
             if merged.get(name) is not None
         }
         if merged.get("appSSL"):
-            # daprd has the flag no more; it was short for this.
+            # daprd no longer has this flag; it was an abbreviation.
             flags["app-protocol"] = f"{flags.get('app-protocol', 'http')}s"
         return RunApp(
             app_id=str(own.get("appID") or folder.name),
@@ -188,7 +188,7 @@ class _Reader:
     def _resources(
         self, own: Mapping[str, Any], common: Mapping[str, Any], folder: Path, at: str
     ) -> tuple[Path, ...]:
-        """As the CLI has it: the app's own, those of its ``.dapr`` folder, then common ones."""
+        """As in the CLI: the app's own, those of its ``.dapr`` folder, then the common ones."""
         kept = folder / ".dapr" / "resources"
         return (
             tuple(self._paths(own, folder, at))
@@ -263,7 +263,7 @@ def _is(value: Any, kind: str) -> bool:
         rows = value if isinstance(value, list) else [value]
         return all(isinstance(row, dict) and all(map(_scalar, row.values())) for row in rows)
     if kind in (_WORDS, _PATHS):
-        # The documentation shows one text with commas for paths, too.
+        # The documentation also shows a single string with commas for paths.
         return isinstance(value, list | str if kind == _PATHS else list) and all(
             map(_scalar, value)
         )
@@ -291,5 +291,5 @@ def _env(values: Mapping[str, Any]) -> dict[str, str]:
 
 def _pairs(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in row.items():
-        # YAML's true is the text `true` of the file.
+        # YAML's true is the text `true` in the file.
         yield str(name), str(value).lower() if isinstance(value, bool) else str(value)

@@ -20,7 +20,7 @@ WORDS = {
     "runtime": ("auto", "processes", "containers"),
     "broker": ("auto", "kafka", "redpanda"),
 }
-"""The settings whose value is one of a few words."""
+"""The settings that accept only a few values."""
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+(-[0-9a-z.]+)?")
 
@@ -29,24 +29,24 @@ INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that can be set from outside; see ``docs/settings.md`` for one row each.
+    """Everything that can be configured from outside; ``docs/settings.md`` has one row for each.
 
     Attributes:
-        root: the project's folder: where pyproject.toml lies, else the working folder.
-        environment: the environment as it was when the settings were loaded.
+        root: the project's folder: the one with pyproject.toml, otherwise the working folder.
+        environment: a snapshot of the environment when the settings were loaded.
         topology: ``module:attribute`` of the topology that the CLI uses.
         runtime: ``auto``, ``processes`` or ``containers``.
-        broker: ``auto``, ``kafka`` or ``redpanda``: what a `Broker` of the topology becomes.
-        images: references by the name of the table's entry, instead of the table's own.
-        dapr_dir: a folder that holds daprd, placement, scheduler and sentry.
+        broker: ``auto``, ``kafka`` or ``redpanda``: what a `Broker` in the topology becomes.
+        images: image references by table entry, which replace the table's own.
+        dapr_dir: a folder that contains daprd, placement, scheduler and sentry.
         dapr_version: the version of Dapr to provision.
-        release_url: where Dapr's release archives are; "" leaves that step out.
-        java: a java executable.
-        cache_dir: where tools are kept; the platform's user cache folder when None.
-        state_dir: where running stacks are written down.
+        release_url: where Dapr's release archives are; "" skips that step.
+        java: a Java executable.
+        cache_dir: where tools are stored; the platform's user cache folder if None.
+        state_dir: where running stacks are registered.
         offline: never use the network.
-        strict: refuse resources for warnings too, where daprd would start.
-        ready_timeout: seconds that a node may take to climb its ladder.
+        strict: reject resources for warnings too, where daprd would start.
+        ready_timeout: seconds within which a node must become ready.
         lock_timeout: seconds to wait for another process that installs the same tool.
     """
 
@@ -76,15 +76,15 @@ class Settings:
     def load(
         cls, start: Path | None = None, environ: Mapping[str, str] | None = None, **given: Any
     ) -> Settings:
-        """Merge what was given, the environment, and ``[tool.dapr-harness]``, in that order.
+        """Merge the given values, the environment, and ``[tool.dapr-harness]``, in that order.
 
         Args:
-            start: where to look for pyproject.toml, upwards; the working folder when None.
-            environ: the environment; the process's own when None.
-            given: values that win over both, None meaning not given.
+            start: where to look for pyproject.toml, upwards; the working folder if None.
+            environ: the environment; the process's own if None.
+            given: values that override both; None means not given.
 
         Raises:
-            ConfigError: a setting is unknown or its value has the wrong shape.
+            ConfigError: a setting is unknown or its value has the wrong type.
         """
         environ = os.environ if environ is None else environ
         root, table = _pyproject(start or _here())

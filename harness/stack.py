@@ -1,4 +1,4 @@
-"""A topology made real, in order, and unmade."""
+"""Starts and stops a topology in order."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ ATTEMPTS = 3
 class Stack(Closing):
     """A running system.
 
-    Use it as a context manager: entering starts every node and returns when each has climbed its
-    ladder; leaving ends everything. Closing twice is fine.
+    Use it as a context manager: entering starts every node and returns when all of them are ready;
+    leaving stops everything. Closing twice is allowed.
 
     Args:
         topology: what to run.
-        settings: where the project is and how long a ladder may take.
-        tools: where the programs are.
-        runtime: makes the runtime; called again when a start is repeated with other ports.
-        watch: called with each entry of the journal as it is noted, from several threads.
-        book: makes what the stack knows; other than usual where ports are given.
+        settings: where the project is, and how long a node may take to become ready.
+        tools: locates the programs.
+        runtime: creates the runtime; called again if a start is repeated with other ports.
+        watch: called with each journal entry as it is recorded, from several threads.
+        book: creates the book; replaced if the ports are given from outside.
 
     Attributes:
-        journal: what happened.
-        shared: clients that the worlds of this stack share, dropped when it stops.
+        journal: the record of what happened.
+        shared: clients that the worlds of this stack share; removed when it stops.
     """
 
     def __init__(
@@ -81,12 +81,12 @@ class Stack(Closing):
 
     @property
     def instances(self) -> Mapping[str, Instance]:
-        """What runs, by the node's name."""
+        """The running instances, by node name."""
         return self._start.instances
 
     @property
     def took(self) -> float:
-        """Seconds that the last start took, provisioning not counted."""
+        """Seconds that the last start took, without provisioning."""
         at = {entry.kind: entry.at for entry in self.journal}
         return at.get("start.ended", 0.0) - at.get("start.begun", 0.0)
 
@@ -97,10 +97,10 @@ class Stack(Closing):
         return self._runtime
 
     def start(self) -> None:
-        """Start every node; on failure everything is ended before the error is raised.
+        """Start every node; on failure, everything is stopped before the error is raised.
 
         Raises:
-            HarnessError: the description is wrong, a tool is missing, or a node failed.
+            HarnessError: the description is invalid, a tool is missing, or a node failed.
             AppFailed: an app of the system under test failed.
         """
         self.provision()
@@ -109,33 +109,33 @@ class Stack(Closing):
                 self._attempt()
                 return
             except PortTaken as error:
-                # Somebody outside our leases took a port between release and bind.
+                # A process outside our leases took a port between release and bind.
                 self.close()
                 if attempt == ATTEMPTS or self._wanted_by_user(error):
                     raise
                 self.note("start.repeated", reason=error.subject)
             except BaseException as error:
-                # Evidence first: closing removes the run's folder, and the logs with it.
+                # Collect evidence first: closing removes the run's folder, and the logs with it.
                 error.logs = self._tails()  # type: ignore[attr-defined]  # read by the plugin
                 self._close_after(error)
                 raise
 
     def restart(self, name: str, grace: float | None = None) -> None:
-        """Restart one node with the same ports and data, and wait until its ladder is climbed.
+        """Restart one node with the same ports and data, and wait until it is ready.
 
         Raises:
-            NotReady: a rung was not reached in time.
+            NotReady: a check did not pass in time.
         """
         self.note("restart.begun", name)
         self.instances[name].restart(grace)  # type: ignore[attr-defined]  # checked by the runtime
         self.await_ready(name)
 
     def add(self, node: Node) -> Instance:
-        """Start a node beside the topology's own, which do not depend on it; it ends with them.
+        """Start an extra node, on which the topology's nodes do not depend; it ends with the stack.
 
         Raises:
             ConfigError: the stack is attached; this process does not own it.
-            HarnessError: it did not get ready; it has been ended, and the stack goes on.
+            HarnessError: it did not become ready; it was stopped, and the stack keeps running.
         """
         if self._running.borrowed:
             raise ConfigError(
@@ -145,24 +145,24 @@ class Stack(Closing):
         return self._start.add(node)
 
     def await_ready(self, name: str) -> None:
-        """Wait until a node has climbed its ladder again."""
+        """Wait until a node is ready again."""
         self._start.climb(self.topology[name], self.instances[name])
 
     def check_alive(self) -> None:
-        """Raise the death of a node that nobody here has stopped or killed; every probe asks.
+        """Raise the death of a node that was not stopped or killed here; every probe calls this.
 
         Raises:
-            InstanceDied: a node has ended.
-            AppFailed: an app has ended.
+            InstanceDied: a node has exited.
+            AppFailed: an app has exited.
         """
         self._start.check_alive()
 
     def note(self, kind: str, node: str = "", **facts: object) -> None:
-        """Record something in the journal and tell the watcher."""
+        """Record an entry in the journal and inform the watcher."""
         self._watch(self.journal.note(kind, node, **facts))
 
     def addresses(self) -> dict[str, dict[str, str]]:
-        """What this machine can connect to, by node and port."""
+        """The addresses that this machine can connect to, by node and port."""
         found: dict[str, dict[str, str]] = {}
         hidden = self._start.unpublished()
         for (node, port), endpoint in self.book.endpoints().items():
@@ -172,7 +172,7 @@ class Stack(Closing):
 
     @property
     def owner(self) -> int:
-        """The process that ends the stack when it gets SIGTERM."""
+        """The process that ends the stack on SIGTERM."""
         return self._running.owner
 
     def detach(self, leftovers: tuple[Path, ...] = ()) -> None:
@@ -181,10 +181,10 @@ class Stack(Closing):
         self._detached = True
 
     def close(self) -> None:
-        """End everything: the apps and their sidecars first, then what they depend on.
+        """Stop everything: the apps and their sidecars first, then what they depend on.
 
         Raises:
-            TeardownError: something could not be ended or removed.
+            TeardownError: something could not be stopped or removed.
         """
         if self._runtime is None or self._detached:
             return
@@ -194,13 +194,13 @@ class Stack(Closing):
             if not self._runtime.borrowed:
                 self._start.stop_dependents()
         finally:
-            self.journal.write_to(None)  # its folder goes
+            self.journal.write_to(None)  # the journal's folder is removed
             self._runtime.close()
             self._runtime = None
             self.note("stop.ended")
 
     def _close_after(self, error: BaseException) -> None:
-        """Close, and add what goes wrong to the error that is the reason."""
+        """Close, and add any errors as notes to the error that caused it."""
         try:
             self.close()
         except HarnessError as more:
@@ -214,10 +214,10 @@ class Stack(Closing):
         return {name: mask(tail_of(each.log, 60), self.book.secrets()) for name, each in started}
 
     def provision(self) -> None:
-        """Have every tool before the clock of the start runs; `start` does it if nobody did.
+        """Provision every tool before the start is timed; `start` calls this if nobody else did.
 
         Raises:
-            Unavailable: a tool cannot be had.
+            Unavailable: a tool is not available.
         """
         self.note("provision.begun")
         self._tools.provide(self.topology.nodes, self.settings.root)

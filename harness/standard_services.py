@@ -1,4 +1,4 @@
-"""Services at their usual ports, for apps whose files say ``localhost:6379`` and the like."""
+"""Services at their usual ports, for apps whose files contain ``localhost:6379`` and the like."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from harness.runtime.proc import owner_of
 from harness.topology import Node
 
 ANSWERING = 2.0
-"""Seconds in which what listens at a port must show what it is."""
+"""Seconds within which a listener must identify itself."""
 
 SSL_REQUEST = bytes([0, 0, 0, 8, 4, 210, 22, 47])
-"""A server of PostgreSQL answers it with one byte, S or N (protocol, message formats)."""
+"""A PostgreSQL server responds with one byte, S or N (protocol, message formats)."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Service:
     """A service that apps expect at a port.
 
     Attributes:
-        make: the node that has it, as open as an app without any settings expects it.
-        answers: whether what listens at the port is such a service.
+        make: the node that provides it, as open as an app without any settings expects it.
+        answers: whether the listener at the port is such a service.
     """
 
     port: int
@@ -78,7 +78,7 @@ def chosen(text: str) -> list[str]:
     """The names of a list such as ``redis,kafka``, each once.
 
     Raises:
-        ConfigError: one is no service.
+        ConfigError: a name is not a service.
     """
     names = dict.fromkeys(word.strip() for word in text.split(",") if word.strip())
     for name in names:
@@ -90,14 +90,14 @@ def chosen(text: str) -> list[str]:
 
 
 def brought_along(names: Sequence[str], say: Callable[[str], None]) -> Iterator[Node]:
-    """A node for each service whose port is free; one that is there already is used.
+    """A node for each service whose port is free; a service that is already running is used.
 
     Args:
         names: of services.
-        say: is told about what is used.
+        say: informed about services that are used.
 
     Raises:
-        ConfigError: something else has the port; the message names it.
+        ConfigError: something else uses the port; the message names it.
     """
     for name in names:
         service = SERVICES[name]

@@ -1,4 +1,4 @@
-"""Taps on any pub/sub component: which kind, and the sidecar that subscribes for them."""
+"""Taps on any pub/sub component: selects the kind, and the sidecar that subscribes for them."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from harness.topology import HOST
 Tap = EventTap | SubscriptionTap
 
 _lock = threading.Lock()
-"""One sidecar and one subscription, also when two worlds of a stack ask at the same time."""
+"""Ensures one sidecar and one subscription, even if two worlds of a stack ask at once."""
 
 
 def open_tap(stack: Stack, pubsub: str, topic: str, guard: Guard) -> Tap:
     """A tap on a topic of a pub/sub component.
 
     Args:
-        stack: a running one.
+        stack: a running stack.
         pubsub: the component's name.
-        topic: its name on the broker.
+        topic: the topic's name on the broker.
         guard: ends a wait by raising.
 
     Raises:
-        ConfigError: there is no such component, or a tap on it cannot be.
-        ProbeError: the subscription was refused.
-        HarnessError: the sidecar of the taps did not get ready; the stack goes on.
+        ConfigError: there is no such component, or it does not support taps.
+        ProbeError: the subscription was rejected.
+        HarnessError: the sidecar of the taps did not become ready; the stack keeps running.
     """
     if not pubsub:
         known = sorted({each.name for each in stack.book.pubsubs()})
@@ -55,7 +55,7 @@ def open_tap(stack: Stack, pubsub: str, topic: str, guard: Guard) -> Tap:
 
 
 def _kafka(brokers: str, topic: str, guard: Guard) -> EventTap:
-    """On a broker that may not be the topology's own: from its end, now."""
+    """A tap on a broker that may not be the topology's own: it starts at the current end."""
     ends: Mapping[str, Mapping[int, int]] = end_offsets(admin_of(brokers), [topic])
     return EventTap(brokers, topic, ends.get(topic), guard)
 
@@ -80,10 +80,10 @@ def _require_tappable(component: DaprResource, topic: str) -> None:
 
 
 def _sidecar(stack: Stack, pubsub: str) -> tuple[str, str]:
-    """Address and token of the sidecar that subscribes to a component, started at first need."""
+    """Address and token of the sidecar that subscribes to a component; started on first use."""
     key = f"tap:{pubsub}"
     if key not in stack.shared:
-        # A number of its own at each try: what has failed to start lends its ports to nobody.
+        # Each attempt uses a new number: a node that failed to start does not pass its ports on.
         node = TapSidecar(f"tap-{secrets.token_hex(4)}", pubsub=pubsub, find=stack.book.pubsub)
         stack.add(node)
         token = node.exports(stack.book)["token"]

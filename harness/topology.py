@@ -1,4 +1,4 @@
-"""A system described: nodes, what they need, and the resources they share. No I/O happens here."""
+"""The description of a system: nodes, dependencies and shared resources. No I/O happens here."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from harness.launch import Launch
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 HOST = ""
-"""The viewer of an address that is no node: the machine itself."""
+"""The viewer of an address that is not a node: the machine itself."""
 
 NETWORK = "*"
 """The viewer of an address that is any other node of the stack."""
 
 
 class Tools(Protocol):
-    """What nodes are made of, on one runtime: programs, or images."""
+    """The programs or images that nodes run, on one runtime."""
 
     def provide(self, nodes: Sequence[Node], root: Path) -> None:
-        """Have everything that these nodes are made of, before anything starts.
+        """Provision everything that these nodes need, before anything starts.
 
         Raises:
-            Unavailable: something cannot be had.
+            Unavailable: something cannot be provisioned.
         """
         ...
 
     def path(self, tool: str) -> Path:
         """The path of a program such as ``daprd``, ``kafka`` or ``postgres``.
 
-        In a container it is the path inside the image.
+        In a container, this is the path inside the image.
         """
         ...
 
     def version(self, tool: str) -> str:
-        """The version that a running tool must report, "" when nobody has promised one."""
+        """The version that a running tool must report; "" if any version is accepted."""
         ...
 
 
@@ -52,12 +52,12 @@ class Authority(Protocol):
 
     @property
     def anchors(self) -> str:
-        """The root, which everybody trusts."""
+        """The root certificate, which everyone trusts."""
         ...
 
     @property
     def certificate(self) -> str:
-        """The issuer's, which sentry signs with."""
+        """The issuer's certificate, with which sentry signs."""
         ...
 
     @property
@@ -67,20 +67,20 @@ class Authority(Protocol):
 
 
 class Book(Protocol):
-    """What one stack knows while it is planned: addresses, folders, tools and tokens."""
+    """What is known about a stack while it is planned: addresses, folders, tools and tokens."""
 
     topology: Topology
     tools: Tools
     root: Path
 
     def inside(self, node: str) -> bool:
-        """Whether the node runs in a container, and so has a loopback of its own."""
+        """Whether the node runs in a container, and therefore has its own loopback."""
         ...
 
     def endpoint(
         self, node: str, port: str = "main", *, viewer: str = HOST, wanted: int | None = None
     ) -> Endpoint:
-        """The address of one of a node's ports, reserved when first asked for.
+        """The address of one of a node's ports, reserved on first use.
 
         The number is the same for every viewer; the host is not.
 
@@ -97,7 +97,7 @@ class Book(Protocol):
         ...
 
     def home(self, node: str) -> PurePath:
-        """The node's own folder, which dies with the stack, as the node itself sees it."""
+        """The node's own folder, as the node sees it; removed with the stack."""
         ...
 
     def shared(self, name: str, node: str) -> PurePath:
@@ -109,14 +109,14 @@ class Book(Protocol):
         ...
 
     def authority(self) -> Authority:
-        """The stack's own certificate authority, made when first asked for."""
+        """The stack's own certificate authority, created on first use."""
         ...
 
     def fill(self, text: str, where: str, viewer: str = HOST) -> str:
-        """Replace ``${node.key}`` by what that node exports to a viewer.
+        """Replace ``${node.key}`` with the value that the node exports to a viewer.
 
         Raises:
-            ConfigError: the placeholder names nothing; the message names ``where``.
+            ConfigError: the placeholder does not refer to anything; the message contains ``where``.
         """
         ...
 
@@ -125,11 +125,11 @@ class Book(Protocol):
         ...
 
     def components(self, kind: str) -> Sequence[Resource]:
-        """Every component of a type, whoever may use it, as its file says it."""
+        """Every component of a type, regardless of scopes, as written in its file."""
         ...
 
     def variables(self) -> Mapping[str, str]:
-        """What the topology sets for its sidecars, with placeholders; nothing that is inherited."""
+        """The variables that the topology sets for its sidecars, with placeholders."""
         ...
 
 
@@ -148,7 +148,7 @@ class Resource(Protocol):
 
     @property
     def type(self) -> str:
-        """A component's ``spec.type``, "" for other kinds."""
+        """A component's ``spec.type``; "" for other kinds."""
         ...
 
     @property
@@ -158,7 +158,7 @@ class Resource(Protocol):
 
     @property
     def companions(self) -> Mapping[str, str]:
-        """Files of the node's own folder that the YAML refers to, by relative name."""
+        """Files in the node's own folder that the YAML refers to, by relative name."""
         ...
 
     def fields(self) -> Mapping[str, Mapping[str, object]]:
@@ -168,12 +168,12 @@ class Resource(Protocol):
 
 @dataclass(frozen=True)
 class Choice:
-    """What is known when a topology is about to be made real.
+    """What is known when a topology is about to be started.
 
     Attributes:
         runtime: ``processes`` or ``containers``.
-        broker: the user's word for it, ``auto`` when there is none.
-        alone: whether it must do without the harness, which creates topics otherwise.
+        broker: the user's setting; ``auto`` if there is none.
+        alone: whether the system runs without the harness, which otherwise creates topics.
     """
 
     runtime: str
@@ -191,12 +191,12 @@ class Node(Protocol):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Names of nodes that must be ready before this one is started."""
+        """Names of nodes that must be ready before this one starts."""
         ...
 
     @property
     def tools(self) -> tuple[str, ...]:
-        """The tools it is made of, provisioned before anything starts."""
+        """The tools it needs, provisioned before anything starts."""
         ...
 
     @property
@@ -206,12 +206,12 @@ class Node(Protocol):
 
     @property
     def on_host(self) -> bool:
-        """Whether it runs on the machine itself when others run in containers."""
+        """Whether it runs on the machine itself when other nodes run in containers."""
         ...
 
     @property
     def only_inside(self) -> bool:
-        """Whether it runs in containers only."""
+        """Whether it can run only in containers."""
         ...
 
     def settle(self, choice: Choice) -> Node:
@@ -219,27 +219,27 @@ class Node(Protocol):
         ...
 
     def implies(self, mtls: bool) -> tuple[Node, ...]:
-        """Nodes that come along unless the topology has one of the same name."""
+        """Nodes that are added unless the topology has one with the same name."""
         ...
 
     def plan(self, book: Book) -> Launch:
-        """What to start."""
+        """What to launch."""
         ...
 
     def awaits(self, book: Book) -> Iterable[Check]:
-        """Rungs of others that must be reached before it is started, though they are not ready."""
+        """Checks of other nodes that must pass before it starts, even if they are not ready."""
         ...
 
     def checks(self, book: Book) -> Iterable[Check]:
-        """The rungs, lowest first; a generator may hold what they share and close it."""
+        """The readiness checks, in order; a generator may hold shared clients and close them."""
         ...
 
     def provide(self, book: Book) -> None:
-        """Make what others expect of this node (topics, databases) once its checks passed."""
+        """Create what other nodes expect of it (topics, databases) once its checks have passed."""
         ...
 
     def confirms(self, book: Book) -> Iterable[Check]:
-        """Rungs that show that what was provided can be used."""
+        """Checks which show that what was provided can be used."""
         ...
 
     def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
@@ -252,13 +252,13 @@ class Topology:
     """A validated description of one system.
 
     Args:
-        nodes: what runs; nodes that they imply (sidecars, control plane) are added.
-        resources: folders of Dapr YAML, relative to the project's root; a resource takes the
-            place of one of the same kind and name in an earlier folder.
-        mtls: whether sidecars and control plane prove who they are, by certificates of a sentry.
+        nodes: the nodes to run; implied nodes (sidecars, control plane) are added.
+        resources: folders of Dapr YAML, relative to the project's root; a resource replaces one
+            of the same kind and name from an earlier folder.
+        mtls: whether sidecars and control plane use certificates from a sentry to authenticate.
 
     Raises:
-        ConfigError: a name is used twice or malformed, a need is unknown, or needs form a cycle.
+        ConfigError: a name is duplicate or malformed, a dependency is unknown or circular.
     """
 
     nodes: tuple[Node, ...]
@@ -290,7 +290,7 @@ class Topology:
         return any(node.name == name for node in self.nodes)
 
     def settled(self, choice: Choice) -> Topology:
-        """The same topology with every open choice made."""
+        """The same topology with every choice resolved."""
         made = copy.copy(self)
         object.__setattr__(made, "nodes", tuple(node.settle(choice) for node in self.nodes))
         _validate(made.nodes)
@@ -329,7 +329,7 @@ def _validate(nodes: Sequence[Node]) -> None:
 
 
 def _with_implied(nodes: Sequence[Node], mtls: bool) -> Iterator[Node]:
-    """The nodes and, once each, those they imply; an explicit node wins over an implied one."""
+    """The nodes and, once each, the nodes they imply; explicit nodes replace implied ones."""
     explicit = {node.name: node for node in nodes}
     added: set[str] = set()
     for node in nodes:

@@ -1,8 +1,8 @@
-"""A test's own world on a running stack.
+"""A test's own view of a running stack.
 
-The isolation level of this module is *names*: ids of the test's own, and probes that begin now,
-so that tests on one stack do not see each other. Stronger levels (clean, world, stack) make a
-world in other ways and hand out the same object.
+This module isolates tests by *name*: each test has unique ids, and probes that start when the test
+starts, so that tests on one stack do not see each other. Stronger levels (clean, world, stack)
+create a world in other ways and return the same object.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ from harness.taps import Tap, open_tap
 T = TypeVar("T")
 ISOLATION = "names"
 WORLDS = "worlds"
-"""Of what the worlds of a stack share: who began when."""
+"""The key under which the worlds of a stack share who began when."""
 
 
 class World(Closing):
-    """What a synchronous test uses; fixture ``dapr_sync``.
+    """The object that a synchronous test uses; fixture ``dapr_sync``.
 
     Args:
         stack: a started stack.
-        test: whose world it is, for messages to later tests.
+        test: the test that uses this world, for messages in later tests.
 
     Attributes:
-        id: eight characters that no other world has.
+        id: eight characters that are unique to this world.
     """
 
     def __init__(self, stack: Stack, test: str = "a test without a name") -> None:
@@ -72,7 +72,8 @@ class World(Closing):
         """Close clients and taps. Closing twice is fine.
 
         Raises:
-            ProbeError: an inbox could not be healed; everything is closed all the same.
+            ProbeError: the faults of an inbox could not be cleared; everything is closed
+                nevertheless.
         """
         inboxes, self._inboxes = self._inboxes, {}
         heal = [each.heal for each in inboxes.values() if each.spoilt]
@@ -81,35 +82,36 @@ class World(Closing):
         do_all([*heal, *(each.close for each in opened)])
 
     def name(self, prefix: str) -> str:
-        """A name that is this world's own: ``<prefix>-<id of the world>``."""
+        """A name that is unique to this world: ``<prefix>-<id of the world>``."""
         return f"{prefix}-{self.id}"
 
     def app(self, name: str) -> httpx.Client:
-        """An HTTP client of the app itself, past its sidecar."""
+        """An HTTP client that calls the app directly, without its sidecar."""
         client = loopback.client(self.app_url(name))
         self._clients.append(client)
         return client
 
     def sidecar(self, app: str) -> DaprClient:
-        """A client of the app's sidecar, as the app would use it."""
+        """A client of the app's sidecar, like the one the app would use."""
         if app not in self._sidecars:
             self._sidecars[app] = DaprClient(*self.sidecar_address(app))
         return self._sidecars[app]
 
     def topic(self, name: str, pubsub: str = "") -> Tap:
-        """A tap that begins where the topic ended when this world began, declared or not.
+        """A tap that starts where the topic ended when this world began, even if it is undeclared.
 
-        On Kafka it reads the topic itself. On any other pub/sub it is a subscription of the
-        harness's own, which shows what is published after this call; see docs/taps.md.
+        On Kafka, it reads the topic itself. On any other pub/sub, it uses a subscription of the
+        harness, which shows the events published after this call; see docs/taps.md.
 
         Args:
             name: the topic.
-            pubsub: the pub/sub component; the topology's own broker of Kafka's protocol if "".
+            pubsub: the pub/sub component; if "", the topology's own broker, which speaks Kafka's
+                protocol.
 
         Raises:
-            ConfigError: there is no such component, or one that nobody else can subscribe to. On
-                Kafka, the first question raises it when the broker has no such topic.
-            ProbeError: the subscription was refused.
+            ConfigError: the component does not exist, or nobody else can subscribe to it. On Kafka,
+                the first read raises it if the broker has no such topic.
+            ProbeError: the subscription was rejected.
         """
         if (name, pubsub) not in self._taps:
             if not pubsub and (brokers := self._export("brokers", "")):
@@ -120,7 +122,7 @@ class World(Closing):
         return self._taps[name, pubsub]
 
     def inbox(self, app: str) -> Inbox:
-        """What daprd delivers to the app, or a receiver has got, from this world's beginning on.
+        """What daprd delivered to the app, or a receiver received, since this world began.
 
         Raises:
             ConfigError: the app has no inbox in the topology.
@@ -136,7 +138,7 @@ class World(Closing):
         return self._inboxes[app]
 
     def trace(self, trace_id: str) -> list[Span]:
-        """The spans of a trace that have come to a receiver so far, the earliest first.
+        """The spans of a trace that a receiver has received so far, the earliest first.
 
         Args:
             trace_id: 32 hexadecimal digits, the second part of a ``traceparent``.
@@ -155,17 +157,17 @@ class World(Closing):
 
         Args:
             name: such as ``dapr_http_server_request_count``.
-            labels: what a sample must say; 0 when none does.
+            labels: the labels that a sample must have; the sum is 0 if none has them.
         """
         self._require(f"{app}-daprd")
         self._guard()
         return total(self.stack.book.endpoint(f"{app}-daprd", "metrics"), name, labels)
 
     def eventually(self, ask: Callable[[], T], *, timeout: float = 10.0) -> T:
-        """Ask again until it neither raises AssertionError nor answers False.
+        """Retry until the call raises no AssertionError and does not return False.
 
         Raises:
-            InstanceDied, AppFailed: a node has ended in the meantime.
+            InstanceDied, AppFailed: a node has exited in the meantime.
         """
         return eventually(ask, timeout=timeout, guard=self._guard)
 
@@ -181,7 +183,7 @@ class World(Closing):
         return found
 
     def backlog(self) -> str:
-        """The events of other tests that hold up a consumer group, in words; "" without any."""
+        """The events of other tests that hold up a consumer group, in words; "" if none do."""
         brokers = self._export("brokers", "")
         return backlog(brokers, self._worlds) if brokers else ""
 
@@ -191,7 +193,7 @@ class World(Closing):
         return self.stack.book.endpoint(name).http
 
     def sidecar_address(self, app: str) -> tuple[Endpoint, str]:
-        """Where an app's sidecar listens, and the token it asks for."""
+        """The address on which an app's sidecar listens, and the token it requires."""
         self._require(f"{app}-daprd")
         exports = self.stack.topology[f"{app}-daprd"].exports(self.stack.book)
         return self.stack.book.endpoint(f"{app}-daprd", "http"), exports["token"]
@@ -229,17 +231,17 @@ class World(Closing):
         brokers = self._export("brokers", "")
         if not brokers:
             return {}
-        # Connecting takes longer than asking: one client for all worlds of a stack.
+        # Connecting takes longer than a query, so all worlds of a stack share one client.
         if brokers not in self.stack.shared:
             self.stack.shared[brokers] = admin_of(brokers)
         return end_offsets(self.stack.shared[brokers], topics, others=True)
 
 
 class AsyncWorld(AsyncClosing):
-    """What an asynchronous test uses; fixture ``dapr``.
+    """The object that an asynchronous test uses; fixture ``dapr``.
 
     Args:
-        world: the same world for synchronous use, reachable as ``.sync``.
+        world: the same world for synchronous use, available as ``.sync``.
     """
 
     def __init__(self, world: World) -> None:
@@ -258,27 +260,27 @@ class AsyncWorld(AsyncClosing):
         do_all([self.sync.close, lambda: raise_first(failed)])
 
     def name(self, prefix: str) -> str:
-        """A name that is this world's own."""
+        """A name that is unique to this world."""
         return self.sync.name(prefix)
 
     def app(self, name: str) -> httpx.AsyncClient:
-        """An HTTP client of the app itself, past its sidecar."""
+        """An HTTP client that calls the app directly, without its sidecar."""
         client = loopback.aclient(self.sync.app_url(name))
         self._clients.append(client)
         return client
 
     def sidecar(self, app: str) -> AsyncDaprClient:
-        """A client of the app's sidecar, as the app would use it."""
+        """A client of the app's sidecar, like the one the app would use."""
         if app not in self._sidecars:
             self._sidecars[app] = AsyncDaprClient(*self.sync.sidecar_address(app))
         return self._sidecars[app]
 
     def topic(self, name: str, pubsub: str = "") -> AsyncStream[Event]:
-        """A tap that begins where the topic ended when this world began, see `World.topic`."""
+        """A tap that starts where the topic ended when this world began, see `World.topic`."""
         return AsyncStream(self.sync.topic(name, pubsub))
 
     def inbox(self, app: str) -> AsyncInbox:
-        """What daprd delivers to the app from this world's beginning on."""
+        """What daprd delivered to the app since this world began."""
         return AsyncInbox(self.sync.inbox(app))
 
     def table(self, name: str) -> Table:
@@ -286,11 +288,11 @@ class AsyncWorld(AsyncClosing):
         return self.sync.table(name)
 
     def trace(self, trace_id: str) -> list[Span]:
-        """The spans of a trace that have come to a receiver so far, see `World.trace`."""
+        """The spans of a trace that a receiver has received so far, see `World.trace`."""
         return self.sync.trace(trace_id)
 
     def metric(self, app: str, name: str, **labels: str) -> float:
-        """What the app's sidecar has counted since it started, see `World.metric`."""
+        """The value that the app's sidecar has counted since it started, see `World.metric`."""
         return self.sync.metric(app, name, **labels)
 
     @overload
@@ -298,7 +300,7 @@ class AsyncWorld(AsyncClosing):
     @overload
     async def eventually(self, ask: Callable[[], T], *, timeout: float = ...) -> T: ...
     async def eventually(self, ask: Callable[[], Any], *, timeout: float = 10.0) -> Any:
-        """Ask again until it neither raises AssertionError nor answers False."""
+        """Retry until the call raises no AssertionError and does not return False."""
         return await aeventually(ask, timeout=timeout, guard=self.stack.check_alive)
 
     def logs(self) -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""Load on the reference system: users, profiles, the sink that sees what arrives."""
+"""Load on the reference system: users, profiles, and the sink that records arrivals."""

@@ -1,4 +1,4 @@
-"""An app that is called: plain ASGI, which costs what a small Python service costs at least."""
+"""An app to call: plain ASGI, with the minimum cost of a small Python service."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PATHS = ("/echo", "/healthz")
 
 
 async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """A kilobyte for each call, and 404 for what sidecars ask."""
+    """A kilobyte for each call, and 404 for requests from sidecars."""
     if scope["type"] == "lifespan":
         while (await receive())["type"] != "lifespan.shutdown":
             await send({"type": "lifespan.startup.complete"})

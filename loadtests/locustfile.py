@@ -1,4 +1,4 @@
-"""What is asked of the reference system under load: `dapr-harness load`, or plain Locust.
+"""The load on the reference system: `dapr-harness load`, or plain Locust.
 
 dapr-harness up --topology loadtests.topology:load
 locust -f loadtests/locustfile.py            # with its page
@@ -17,7 +17,7 @@ from harness.load.users import Arrival
 
 
 class Publish(dapr_users.Publish):
-    """Events that the sink gets; the acknowledgement is measured here."""
+    """Events that the sink receives; the acknowledgement is measured here."""
 
     app, topic, name = "backend-service", "load", "publish"
 
@@ -26,14 +26,14 @@ if find_spec("dapr") is not None:
     from harness.load import grpc_users
 
     class PublishGrpc(grpc_users.PublishGrpc):
-        """The same events by gRPC."""
+        """The same events over gRPC."""
 
         app, topic, name = "backend-service", "load", "publish by gRPC"
         arrived = "publish to handler"
 
 
 class Invoke(dapr_users.Invoke):
-    """A kilobyte of an app, by two sidecars and directly."""
+    """A kilobyte from an app, through two sidecars and directly."""
 
     app, callee, path = "frontend", "load-echo", "/echo"
 
@@ -51,13 +51,13 @@ class Transact(dapr_users.Transact):
 
 
 class Schedule(dapr_users.Schedule):
-    """Jobs of the sink."""
+    """Jobs for the sink."""
 
     app = "load-sink"
 
 
 class Notify(dapr_users.Publish):
-    """Events that become rows of the notification service."""
+    """Events that become rows in the notification service."""
 
     app, topic, name = "backend-service", "task-events", "publish a notification"
     event_type = "com.taskmanager.task.created"
@@ -65,21 +65,21 @@ class Notify(dapr_users.Publish):
     arrived = "publish to row"
 
     def data(self, arrival: Arrival) -> dict[str, Any]:
-        """A task that nobody has."""
+        """A task that does not exist."""
         return {"task_id": str(uuid.uuid4()), "user_id": "load", "title": arrival.id}
 
 
 class CreateTask(dapr_users.AppUser):
-    """The page's way to a task: its service, two sidecars, the backend, its database."""
+    """The page's path to a task: its service, two sidecars, the backend, its database."""
 
     app, name = "frontend", "page creates a task"
 
     def fire(self, arrival: Arrival) -> None:
-        """One task."""
+        """Create one task."""
         self.http.send("POST", "/api/load/tasks", {"title": arrival.id})
 
 
 if find_targets().null:
 
     class Floor(dapr_users.Floor):
-        """What the generator itself costs, at the same moments as everything else."""
+        """The cost of the generator itself, at the same times as everything else."""

@@ -1,9 +1,9 @@
-"""An app that notes when events and jobs reach it: a program that stamps before it parses.
+"""An app that records when events and jobs arrive: a program that stamps before it parses.
 
     python -m loadtests.sink app|watched|actors HOST PORT
 
-The moment is that at which the first bytes of a request are read. An ASGI app is called 0.9 ms
-later (p50): uvicorn has parsed the request by then, in Python, and made a task for it. A subscriber
+The time is taken when the first bytes of a request are read. An ASGI app is called 0.9 ms later
+(p50): by then uvicorn has parsed the request, in Python, and created a task for it. A subscriber
 written in Go is called when its server has parsed the head, which takes microseconds.
 """
 
@@ -21,19 +21,19 @@ import h11
 Row = list[Any]
 
 PAGE = 20_000
-"""Rows that one answer holds."""
+"""The maximum number of rows in one response."""
 
 
 class Sink:
-    """Subscribes to a topic, and is a host of actors.
+    """Subscribes to a topic, or hosts actors.
 
     Args:
-        topic: which, if any.
-        actors: their type, if there are any.
+        topic: the topic, if any.
+        actors: the actor type, if any.
 
     Attributes:
-        received: kind, lane, number, due, sent, entered; for jobs and reminders due and entered are
-            of the wall clock.
+        received: kind, lane, number, due, sent, entered; for jobs and reminders, due and entered
+            are wall-clock times.
     """
 
     def __init__(self, topic: str = "", actors: str = "") -> None:
@@ -45,7 +45,7 @@ class Sink:
         self.received: list[Row] = []
 
     def take(self, target: str, body: bytes, entered: float, wall: float) -> tuple[int, bytes]:
-        """Note one request that began at a moment of two clocks; status and body of its answer."""
+        """Record one request that began at a time of two clocks; return its status and body."""
         found = urlsplit(target)
         if found.path == "/load":
             data = json.loads(body)["data"]
@@ -75,7 +75,7 @@ class Connection(asyncio.Protocol):
     """One connection to a sink.
 
     Args:
-        sink: which.
+        sink: the sink.
     """
 
     def __init__(self, sink: Sink) -> None:
@@ -85,18 +85,18 @@ class Connection(asyncio.Protocol):
         self._target, self._body = "", b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way back."""
+        """Store the transport."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Stamp the first bytes of a request, and only then read them."""
+        """Take the time of a request's first bytes, and only then parse them."""
         self._began = self._began or (time.monotonic(), time.time())
         self._http.receive_data(data)
         try:
             self._read()
         except (h11.RemoteProtocolError, ValueError, KeyError, TypeError):
-            # Nothing of what sidecars send; a connection that is closed is a failed delivery.
+            # Sidecars send nothing like this; closing the connection makes the delivery fail.
             self._transport.close()
 
     def _read(self) -> None:
@@ -114,7 +114,7 @@ class Connection(asyncio.Protocol):
                 return
 
     def _answer(self) -> None:
-        # What came with the bytes of the request before it began when they were read.
+        # A request whose first bytes came with the previous request began when they were read.
         began, self._began = self._began or (time.monotonic(), time.time()), None
         status, body = self._sink.take(self._target, self._body, *began)
         headers = [("content-type", "application/json"), ("content-length", str(len(body)))]
@@ -128,11 +128,11 @@ class Connection(asyncio.Protocol):
 
 
 SINKS = {"app": Sink("load"), "watched": Sink("load-watched"), "actors": Sink(actors="Probe")}
-"""A subscriber; another, for behind an inbox; a host of actors, whose reminders it notes."""
+"""A subscriber; one for behind an inbox; and a host of actors, whose reminders it records."""
 
 
 async def serve(name: str, host: str, port: int) -> None:
-    """Until ended."""
+    """Serve until stopped."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(SINKS[name]), host, port, backlog=1024)
     await server.serve_forever()

@@ -1,4 +1,4 @@
-"""The reference system without inboxes, and sinks beside it."""
+"""The reference system without inboxes, with additional sinks."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ REQUIREMENTS = "services/requirements.txt"
 
 
 def sink(name: str, kind: str, *, inbox: bool = False) -> App:
-    """An app that notes when something reaches it.
+    """An app that records arrivals.
 
     Args:
-        name: the app's.
-        kind: which of `loadtests.sink`.
-        inbox: record what its sidecar delivers.
+        name: the app's name.
+        kind: the kind of sink, see `loadtests.sink`.
+        inbox: record the deliveries of its sidecar.
     """
     command = [sys.executable, "-m", "loadtests.sink", kind, "{host}", "{port}"]
     return App(name, command=command, health="/healthz", requirements=REQUIREMENTS, inbox=inbox)
@@ -33,7 +33,7 @@ ECHO = App(
     health="/healthz",
     requirements=REQUIREMENTS,
 )  # fmt: skip
-"""An app that is called, by two sidecars and directly."""
+"""An app that is called through two sidecars and directly."""
 
 SINK = sink("load-sink", "app")
 RAW = "load-raw:3"

@@ -1,1 +1,1 @@
-"""Black-box stories against a running stack."""
+"""Black-box tests against a running stack."""

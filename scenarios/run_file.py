@@ -1,4 +1,4 @@
-"""The reference system as ``dapr.yaml`` describes it, with inboxes for the scenarios."""
+"""The reference system as described by ``dapr.yaml``, with inboxes for the scenarios."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a service says to a request that it cannot take: a problem, and never how it is built."""
+"""Responses to invalid requests: problem details that reveal nothing about the implementation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BODIES: dict[str, dict[str, Any]] = {
 async def test_a_bad_body_is_refused_and_nothing_is_stored(
     dapr: AsyncWorld, body: dict[str, Any]
 ) -> None:
-    """422, with the place of each error, without the input and without a trace of Python."""
+    """422, with the location of each error, without the input and without a Python traceback."""
     backend, path = dapr.app("backend-service"), f"/api/{dapr.name('user')}/tasks"
 
     answer = await backend.post(path, json=body)
@@ -47,7 +47,7 @@ async def test_a_bad_body_is_refused_and_nothing_is_stored(
 
 
 async def test_a_body_that_is_no_json(dapr: AsyncWorld) -> None:
-    """422 as well; it is told where it breaks off."""
+    """Also 422, with the position of the error."""
     answer = await dapr.app("backend-service").post(
         f"/api/{dapr.name('user')}/tasks",
         content='{"title": ',
@@ -60,7 +60,7 @@ async def test_a_body_that_is_no_json(dapr: AsyncWorld) -> None:
 
 @pytest.mark.parametrize("verb", ["get", "put", "delete", "post"])
 async def test_another_users_task_is_not_there(dapr: AsyncWorld, verb: str) -> None:
-    """An unknown user has no tasks, and cannot touch another one's."""
+    """An unknown user has no tasks, and cannot change another user's."""
     task = await new_task(dapr, dapr.name("user"))
     backend, stranger = dapr.app("backend-service"), dapr.name("stranger")
     path = f"/api/{stranger}/tasks/{task['id']}" + ("/complete" if verb == "post" else "")
@@ -75,7 +75,7 @@ async def test_another_users_task_is_not_there(dapr: AsyncWorld, verb: str) -> N
 
 
 async def test_a_path_and_a_verb_that_do_not_exist(dapr: AsyncWorld) -> None:
-    """Problems as well, also on the other services."""
+    """Problem details too, also from the other services."""
     for app in ("backend-service", "notification-service", "recurring-task-service"):
         missing = await dapr.app(app).get("/nowhere")
         wrong = await dapr.app(app).delete("/healthz")
@@ -87,7 +87,7 @@ async def test_a_path_and_a_verb_that_do_not_exist(dapr: AsyncWorld) -> None:
 
 
 async def test_a_reminder_of_a_recurring_task_cannot_lose_its_due_time(dapr: AsyncWorld) -> None:
-    """A change that would leave a series without a start conflicts with it and is refused whole."""
+    """A change that would leave a series without a start is a conflict, and nothing is changed."""
     user, backend = dapr.name("user"), dapr.app("backend-service")
     task = await new_task(
         dapr, user, due_at="2030-01-31T09:00:00Z", recurrence={"frequency": "monthly"}
@@ -102,7 +102,7 @@ async def test_a_reminder_of_a_recurring_task_cannot_lose_its_due_time(dapr: Asy
 
 @pytest.mark.parametrize("name", ["%2e", "%2e%2e", "%2e%2e%2e"])
 async def test_a_name_of_dots_alone_is_refused(dapr: AsyncWorld, name: str) -> None:
-    """In a path it would be a step up: his series would end after one task."""
+    """In a path it would be a parent segment: the user's series would end after one task."""
     backend, notifications = dapr.app("backend-service"), dapr.app("notification-service")
 
     answers = [
@@ -117,7 +117,7 @@ async def test_a_name_of_dots_alone_is_refused(dapr: AsyncWorld, name: str) -> N
 
 
 async def test_a_name_with_dots_in_it_is_a_name(dapr: AsyncWorld) -> None:
-    """Its series goes on like any other."""
+    """Its series continues like any other."""
     user = f"..{dapr.name('user')}.x"
     task = await new_task(
         dapr, user, due_at="2030-01-31T09:00:00Z", recurrence={"frequency": "daily"}

@@ -1,4 +1,4 @@
-"""Many events at a time, in and out: raw payloads of a system that knows nothing of Dapr."""
+"""Bulk events, in and out: raw payloads of a system that does not use Dapr."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from harness.dapr.model import BulkEntry
 
 BACKEND, ROUTE, TOPIC = "backend-service", "/events/imports", "task-imports"
 TOO_LARGE = "x" * 1_500_000
-"""More than the 1 MiB that the broker takes, less than the 4 MiB that daprd reads."""
+"""More than the 1 MiB that the broker accepts, less than the 4 MiB that daprd reads."""
 
 
 def foreign(dapr: AsyncWorld, number: int, **task: Any) -> dict[str, Any]:
-    """A task as the other system says it."""
+    """A task in the other system's format."""
     user = dapr.name("user")
     return {"id": f"{dapr.id}-{number}", "user_id": user, "task": {"title": f"n{number}", **task}}
 
 
 async def write(dapr: AsyncWorld, *rows: object) -> None:
-    """As another system does: by Kafka's own protocol, plain JSON, no sidecar."""
+    """Write like another system: with Kafka's own protocol, as plain JSON, without a sidecar."""
     brokers = dapr.stack.topology["broker"].exports(dapr.stack.book)["brokers"]
 
     def produce() -> None:
@@ -45,7 +45,7 @@ async def titles(dapr: AsyncWorld) -> list[str]:
 
 
 async def test_foreign_tasks_come_many_at_a_time(dapr: AsyncWorld) -> None:
-    """In fewer calls than there are, in their order, and each is a task with its event."""
+    """In fewer calls than tasks, in order, and each becomes a task with its event."""
     await write(dapr, *(foreign(dapr, number) for number in range(20)))
 
     async def all_there() -> None:
@@ -54,7 +54,7 @@ async def test_foreign_tasks_come_many_at_a_time(dapr: AsyncWorld) -> None:
     await dapr.eventually(all_there, timeout=60)
 
     async def answered() -> None:
-        # The tasks can be seen before the call that made them has ended.
+        # The tasks are visible before the call that created them has ended.
         calls = await dapr.inbox(BACKEND).all(where=lambda each: each.path.startswith(f"{ROUTE}/"))
         assert 0 < len([each for each in calls if each.status == 200]) < 20
 
@@ -66,7 +66,7 @@ async def test_foreign_tasks_come_many_at_a_time(dapr: AsyncWorld) -> None:
 
 
 async def test_a_foreign_task_that_comes_twice_is_one(dapr: AsyncWorld) -> None:
-    """Written twice, and its first delivery without an acknowledgement."""
+    """It is written twice, and its first delivery is not acknowledged."""
     await dapr.inbox(BACKEND).spoil(ROUTE, times=1, after=True)
 
     await write(dapr, foreign(dapr, 1), foreign(dapr, 1), foreign(dapr, 2))
@@ -89,7 +89,7 @@ async def test_a_foreign_task_that_comes_twice_is_one(dapr: AsyncWorld) -> None:
 async def test_what_is_no_task_is_a_dead_letter_and_the_rest_goes_on(
     dapr: AsyncWorld, wrong: str
 ) -> None:
-    """One status for each entry: the others of the same call are made."""
+    """There is one status for each entry: the other tasks in the same call are created."""
     text = wrong.replace("ID", dapr.id)
     await write(dapr, foreign(dapr, 1), text, foreign(dapr, 2))
 
@@ -106,7 +106,7 @@ async def test_what_is_no_task_is_a_dead_letter_and_the_rest_goes_on(
 
 
 async def test_several_events_are_published_in_one_request(dapr: AsyncWorld) -> None:
-    """Each with a key and a content type of its own."""
+    """Each has its own key and content type."""
     entries = [
         BulkEntry(f"{number}", {"m": dapr.id, "n": number}, metadata={"partitionKey": dapr.id})
         for number in range(10)
@@ -121,7 +121,7 @@ async def test_several_events_are_published_in_one_request(dapr: AsyncWorld) -> 
 
 
 async def test_a_bulk_publish_that_fails_in_part_names_what_failed(dapr: AsyncWorld) -> None:
-    """The entry that the broker does not take; the others are there."""
+    """Only the entry that the broker rejects fails; the others are published."""
     entries = [
         BulkEntry("small", {"m": dapr.id, "n": 1}),
         BulkEntry("large", {"m": dapr.id, "n": 2, "text": TOO_LARGE}),
@@ -140,7 +140,7 @@ async def test_a_bulk_publish_that_fails_in_part_names_what_failed(dapr: AsyncWo
 
 
 async def test_a_raw_payload_is_written_as_it_is(dapr: AsyncWorld) -> None:
-    """For a reader that knows nothing of CloudEvents."""
+    """For a reader that does not use CloudEvents."""
     said = {"m": dapr.id}
 
     await dapr.sidecar(BACKEND).publish(
@@ -152,7 +152,7 @@ async def test_a_raw_payload_is_written_as_it_is(dapr: AsyncWorld) -> None:
 
 
 async def test_a_reminder_does_not_expire(dapr: AsyncWorld) -> None:
-    """However late it is delivered, it is delivered."""
+    """It is delivered, however late."""
     soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
     answer = await dapr.app(BACKEND).post(
         f"/api/{dapr.name('user')}/tasks", json={"title": "Soon", "remind_at": soon}
@@ -164,7 +164,7 @@ async def test_a_reminder_does_not_expire(dapr: AsyncWorld) -> None:
 
 
 async def test_an_event_is_not_delivered_after_its_time(dapr: AsyncWorld) -> None:
-    """Looked at when the sidecar gets it from the broker; what comes after it is delivered."""
+    """The sidecar checks this when it receives the event; later events are delivered."""
     sidecar = dapr.sidecar("notification-service")
     event = {
         "specversion": "1.0",

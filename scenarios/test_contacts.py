@@ -1,4 +1,4 @@
-"""Besides on the page: a mail for a reminder, a webhook for every notification."""
+"""Notifications outside the page: a mail for a reminder, a webhook for every notification."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ RECEIVER = "receiver"
 
 
 async def contact(dapr: AsyncWorld, user: str, **values: Any) -> None:
-    """Say where a user is told."""
+    """Set where a user is notified."""
     answer = await dapr.app("notification-service").put(f"/api/{user}/contact", json=values)
     assert 200 == answer.status_code, answer.text
 
 
 async def add(dapr: AsyncWorld, user: str, title: str, **fields: str) -> str:
-    """Add a task; its id."""
+    """Add a task and return its id."""
     answer = await dapr.app("backend-service").post(
         f"/api/{user}/tasks", json={"title": title, **fields}
     )
@@ -30,12 +30,12 @@ async def add(dapr: AsyncWorld, user: str, title: str, **fields: str) -> str:
 
 
 def soon() -> str:
-    """A moment from now."""
+    """A time shortly after now."""
     return (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
 
 
 async def test_a_reminder_comes_by_mail(dapr: AsyncWorld) -> None:
-    """To the user's address, from ours; what the user wrote is text and no markup."""
+    """To the user's address, from ours; the user's input is text and not markup."""
     user = dapr.name("ada")
     address = f"{user}@example.org"
     await contact(dapr, user, email=address)
@@ -67,7 +67,7 @@ async def test_a_line_break_in_a_title_makes_no_header(dapr: AsyncWorld) -> None
 
 
 async def test_the_mails_of_two_users_do_not_mix(dapr: AsyncWorld) -> None:
-    """The binding keeps what an earlier request said, so each one says everything."""
+    """The binding keeps fields of earlier requests, so each request sets all of them."""
     users = [dapr.name(name) for name in ("ann", "bob", "cem")]
     await asyncio.gather(*(contact(dapr, each, email=f"{each}@example.org") for each in users))
 
@@ -82,7 +82,7 @@ async def test_the_mails_of_two_users_do_not_mix(dapr: AsyncWorld) -> None:
 
 
 async def test_every_notification_is_a_webhook(dapr: AsyncWorld) -> None:
-    """In the order of the events, with the event's id for who gets one twice."""
+    """In the order of the events, with the event's id to recognize a repetition."""
     user, backend = dapr.name("ada"), dapr.app("backend-service")
     await contact(dapr, user, webhook=True)
 
@@ -99,7 +99,7 @@ async def test_every_notification_is_a_webhook(dapr: AsyncWorld) -> None:
 
 
 async def test_a_webhook_that_is_refused_is_made_again(dapr: AsyncWorld) -> None:
-    """By the outbox: nothing that was acknowledged is lost, and the order is kept."""
+    """The outbox does this: no acknowledged call is lost, and the order is kept."""
     user, receiver = dapr.name("ada"), dapr.inbox(RECEIVER)
     await contact(dapr, user, webhook=True)
     await receiver.spoil(f"/webhooks/{user}", times=3, status=503)
@@ -117,7 +117,7 @@ async def test_a_webhook_that_is_refused_is_made_again(dapr: AsyncWorld) -> None
 
 
 async def test_who_has_said_nothing_is_told_on_the_page_only(dapr: AsyncWorld) -> None:
-    """Nothing leaves the system for a user who did not ask for it."""
+    """Nothing leaves the system for a user who did not opt in."""
     quiet, loud = dapr.name("quiet"), dapr.name("loud")
     await contact(dapr, loud, webhook=True)
 
@@ -134,7 +134,7 @@ async def test_who_has_said_nothing_is_told_on_the_page_only(dapr: AsyncWorld) -
     "email", ["no address", "a@b;c@d", "a@b\r\nBcc: c@d", "", "a" * 250 + "@example.org"]
 )
 async def test_what_is_no_address_is_refused(dapr: AsyncWorld, email: str) -> None:
-    """Two addresses in one are none."""
+    """Two addresses in one field are invalid."""
     answer = await dapr.app("notification-service").put(
         f"/api/{dapr.name('ada')}/contact", json={"email": email}
     )
@@ -143,7 +143,7 @@ async def test_what_is_no_address_is_refused(dapr: AsyncWorld, email: str) -> No
 
 
 async def test_a_contact_can_be_taken_back(dapr: AsyncWorld) -> None:
-    """The last word counts."""
+    """The last setting applies."""
     user, service = dapr.name("ada"), dapr.app("notification-service")
     await contact(dapr, user, email="ada@example.org", webhook=True)
 

@@ -1,4 +1,4 @@
-"""Conversations live in Dapr state: they survive, they expire, and a stale writer is refused."""
+"""Conversations are stored in Dapr state: they survive, expire, and reject a stale writer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REPLY = {"messages": [*HELLO["messages"], {"role": "assistant", "text": "Hi", "a
 
 
 def path(dapr: AsyncWorld) -> str:
-    """A conversation of this test's own."""
+    """A conversation of this test."""
     return f"/api/{dapr.name('user')}/conversations/{dapr.name('talk')}"
 
 
@@ -46,7 +46,7 @@ async def test_a_conversation_is_read_as_it_was_saved(dapr: AsyncWorld) -> None:
 async def test_users_do_not_share_a_conversation(
     dapr: AsyncWorld, theirs: tuple[str, str], mine: tuple[str, str]
 ) -> None:
-    """Whatever their names and those of their conversations are made of."""
+    """Whatever characters their names and conversation ids contain."""
     backend, user = dapr.app("backend-service"), dapr.name("user")
     other, own = (
         f"/api/{name.replace('USER', user)}/conversations/{talk}" for name, talk in (theirs, mine)
@@ -62,7 +62,7 @@ async def test_users_do_not_share_a_conversation(
 
 
 async def test_a_stale_etag_is_refused_and_changes_nothing(dapr: AsyncWorld) -> None:
-    """Of two writers that read the same version, the second is told."""
+    """If two writers read the same version, the second one is rejected."""
     backend, talk = dapr.app("backend-service"), path(dapr)
     await backend.put(talk, json=HELLO)
     etag = (await backend.get(talk)).headers["etag"]
@@ -101,7 +101,7 @@ async def test_a_conversation_survives_a_restart_of_its_sidecar(dapr: AsyncWorld
 
 
 async def test_state_expires_when_its_time_is_up(dapr: AsyncWorld) -> None:
-    """Of two keys, the one with a TTL of a second goes and the other stays."""
+    """Of two keys, the one with a TTL of a second expires and the other remains."""
     sidecar, brief, lasting = (
         dapr.sidecar("backend-service"),
         dapr.name("brief"),
@@ -122,7 +122,7 @@ async def test_state_expires_when_its_time_is_up(dapr: AsyncWorld) -> None:
 
 
 async def test_daprs_own_word_for_a_stale_etag_is_409(dapr: AsyncWorld) -> None:
-    """The sidecar answers 409 ERR_STATE_SAVE; the client carries both."""
+    """The sidecar responds with 409 ERR_STATE_SAVE; the client's error contains both."""
     sidecar, key = dapr.sidecar("backend-service"), dapr.name("key")
     await sidecar.save_state("statestore", key, 1)
     etag = (await sidecar.get_state("statestore", key)).etag
@@ -136,7 +136,7 @@ async def test_daprs_own_word_for_a_stale_etag_is_409(dapr: AsyncWorld) -> None:
 
 
 async def test_ten_writers_at_once_lose_no_message(dapr: AsyncWorld) -> None:
-    """Each appends by etag and tries again: all messages are there, once, also the very first."""
+    """Each appends with an etag and retries: every message is stored once, including the first."""
     path = f"/api/{dapr.name('user')}/conversations/c/messages"
     backend = dapr.app("backend-service")
 

@@ -1,6 +1,6 @@
-"""What a page of somebody else, or a path that was made up, reaches by the page's service: nothing.
+"""A foreign page, or a crafted path, reaches nothing through the page's service.
 
-Bytes on a socket, because every HTTP client tidies paths up before it sends them.
+The tests write bytes to a socket, because every HTTP client normalizes paths before it sends them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from scenarios.test_task_events import new_task
 
 JSON = {"content-type": "application/json", **AS_PAGE}
 UP = 7
-"""Steps from /v1.0/invoke/backend-service/method/api/USER/tasks to the root of the sidecar."""
+"""Levels from /v1.0/invoke/backend-service/method/api/USER/tasks to the root of the sidecar."""
 
 STEPS = {
     "as is": "../",
@@ -35,7 +35,7 @@ STEPS = {
 async def send(
     dapr: AsyncWorld, method: str, path: str, body: str = "", **headers: str
 ) -> tuple[int, str]:
-    """Status and body of a request to the page's service, its path as it is."""
+    """Status and body of a request to the page's service, with its path unchanged."""
     where = dapr.stack.book.endpoint("frontend")
     fields = {"host": str(where), "connection": "close", "content-length": str(len(body.encode()))}
     lines = [f"{name}: {value}" for name, value in {**fields, **headers}.items()]
@@ -57,7 +57,7 @@ async def send(
 async def test_a_path_does_not_lead_out_of_its_operation(
     dapr: AsyncWorld, start: str, step: str
 ) -> None:
-    """Not to the sidecar's own API, and not to other routes of a service."""
+    """Neither to the sidecar's own API nor to other routes of a service."""
     user = dapr.name("user")
     for up in range(1, UP + 2):
         path = f"/api/{user}/{start}{step * up}"
@@ -70,7 +70,7 @@ async def test_a_path_does_not_lead_out_of_its_operation(
 
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
 async def test_a_notification_cannot_be_forged(dapr: AsyncWorld, step: str) -> None:
-    """By publishing, by another service's own route for events, and by an import."""
+    """By publishing, through another service's own route for events, or by an import."""
     user = dapr.name("user")
     event = {
         "specversion": "1.0", "id": dapr.name("event"), "source": "s",
@@ -115,7 +115,7 @@ async def test_the_sidecar_cannot_be_ended(dapr: AsyncWorld, step: str) -> None:
 
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
 async def test_another_users_series_cannot_be_read(dapr: AsyncWorld, step: str) -> None:
-    """Nor his tasks, by a path that begins with one's own name."""
+    """Nor the user's tasks, with a path that begins with one's own name."""
     secret, due = dapr.name("secret"), TOMORROW.isoformat()
     task = await new_task(dapr, dapr.name("victim"), title=secret, due_at=due, recurrence=DAILY)
     user = dapr.name("user")
@@ -155,7 +155,7 @@ CHANGES: list[tuple[str, str, dict[str, Any]]] = [
     ids=["no preflight", "another site", "another port", "sandboxed", "as browsers say", "rebound"],
 )
 async def test_a_foreign_page_changes_nothing(dapr: AsyncWorld, headers: dict[str, str]) -> None:
-    """Each change that the page itself may ask for; everything is as it was afterwards."""
+    """Tries each change that the page itself may request; afterwards everything is unchanged."""
     user, page = dapr.name("user"), dapr.app("frontend")
     task = await new_task(dapr, user, title="Mine")
 
@@ -183,7 +183,7 @@ async def test_a_foreign_page_changes_nothing(dapr: AsyncWorld, headers: dict[st
 async def test_a_foreign_page_reads_nothing(
     dapr: AsyncWorld, path: str, headers: dict[str, str]
 ) -> None:
-    """Neither what there is nor what comes."""
+    """Neither existing data nor new notifications."""
     status, answer = await send(dapr, "GET", path.format(user=dapr.name("user")), **headers)
 
     assert 403 == status, answer

@@ -1,4 +1,4 @@
-"""What a browser reaches: the page, the API through two sidecars, and live notifications."""
+"""Everything that a browser can reach: the page, the API, and live notifications."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import pytest
 from harness import AsyncWorld
 
 AS_PAGE = {"x-requested-with": "page"}
-"""A change without a body needs it, or an Origin."""
+"""A change without a body needs this header, or an Origin."""
 
 
 @asynccontextmanager
 async def listening(dapr: AsyncWorld, user: str) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
-    """The notifications that a page of a user is told, from now on."""
+    """The notifications pushed to a user's page, from now on."""
     async with dapr.app("frontend").stream("GET", f"/live/{user}", timeout=20) as answer:
         lines = answer.aiter_lines()
 
@@ -32,7 +32,7 @@ async def listening(dapr: AsyncWorld, user: str) -> AsyncIterator[AsyncIterator[
                     yield json.loads(value)
 
         async for line in lines:
-            # Whoever has heard this misses nothing from here on.
+            # A page that has received this misses nothing from here on.
             if line == "event: open":
                 break
         yield told()
@@ -40,7 +40,7 @@ async def listening(dapr: AsyncWorld, user: str) -> AsyncIterator[AsyncIterator[
 
 @pytest.mark.parametrize("user", ["a%5Cb", "%2E%2E", "a%7Cb"])
 async def test_a_name_is_refused_with_the_services_own_status(dapr: AsyncWorld, user: str) -> None:
-    """Also where the frontend refuses it before the service has seen it."""
+    """Even if the frontend rejects it before the service sees it."""
     page = dapr.app("frontend")
     page.headers.update(AS_PAGE)
 
@@ -52,7 +52,7 @@ async def test_a_name_is_refused_with_the_services_own_status(dapr: AsyncWorld, 
 
 
 async def test_the_api_is_the_backends_own(dapr: AsyncWorld) -> None:
-    """Status, body, version and problem come through two sidecars as they are."""
+    """Status, body, version and problem details pass through two sidecars unchanged."""
     user, page = dapr.name("user"), dapr.app("frontend")
     page.headers.update(AS_PAGE)
 
@@ -74,7 +74,7 @@ async def test_the_api_is_the_backends_own(dapr: AsyncWorld) -> None:
 
 
 async def test_a_user_with_a_name_that_needs_encoding(dapr: AsyncWorld) -> None:
-    """Blanks, plus signs and letters of other alphabets arrive as they were."""
+    """Spaces, plus signs and letters of other alphabets arrive unchanged."""
     name = f"{dapr.name('user')} für ☃ + 1"
     path = httpx.URL("http://x").copy_with(path=f"/api/{name}/tasks").raw_path.decode()
 
@@ -84,7 +84,7 @@ async def test_a_user_with_a_name_that_needs_encoding(dapr: AsyncWorld) -> None:
 
 
 async def test_a_notification_is_told_as_it_is_made(dapr: AsyncWorld) -> None:
-    """To every page of its user, in order, once; to nobody else's."""
+    """To every page of its user, in order, once; and to nobody else's."""
     user, other, page = dapr.name("user"), dapr.name("other"), dapr.app("frontend")
     async with listening(dapr, user) as one, listening(dapr, user) as two:
         await page.post(f"/api/{other}/tasks", json={"title": "not for them"})
@@ -100,7 +100,7 @@ async def test_a_notification_is_told_as_it_is_made(dapr: AsyncWorld) -> None:
 
 
 async def test_a_notification_delivered_twice_is_told_once(dapr: AsyncWorld) -> None:
-    """The second delivery makes no notification, so no page hears of it."""
+    """The second delivery creates no notification, so nothing is pushed."""
     user, inbox = dapr.name("user"), dapr.inbox("notification-service")
     await inbox.spoil("/events/task", contains=user, times=1, after=True)
     updates = dapr.topic("task-updates")
@@ -117,7 +117,7 @@ async def test_a_notification_delivered_twice_is_told_once(dapr: AsyncWorld) -> 
 
 
 async def test_a_page_that_has_gone_is_forgotten(dapr: AsyncWorld) -> None:
-    """Its notifications are in the list when it comes again."""
+    """Its notifications are in the list when it reconnects."""
     user, page = dapr.name("user"), dapr.app("frontend")
     async with listening(dapr, user):
         pass
@@ -133,7 +133,7 @@ async def test_a_page_that_has_gone_is_forgotten(dapr: AsyncWorld) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/page.js", "/style.css"])
 async def test_the_page_is_served(dapr: AsyncWorld, path: str) -> None:
-    """With its parts; nothing comes from anywhere else."""
+    """With all its files; nothing is loaded from another origin."""
     answer = await dapr.app("frontend").get(path)
 
     assert 200 == answer.status_code
@@ -142,7 +142,7 @@ async def test_the_page_is_served(dapr: AsyncWorld, path: str) -> None:
 
 
 async def test_what_is_not_a_notification_is_dropped(dapr: AsyncWorld) -> None:
-    """Garbage on the topic stops nothing."""
+    """Invalid messages on the topic stop nothing."""
     user, inbox = dapr.name("user"), dapr.inbox("frontend")
     garbage = {"specversion": "1.0", "id": dapr.name("event"), "source": "s", "type": "t",
                "data": "no object"}  # fmt: skip

@@ -9,7 +9,7 @@ from harness import AsyncWorld, DaprError
 
 
 async def test_an_app_is_reached_through_another_ones_sidecar(dapr: AsyncWorld) -> None:
-    """Verb, path, body and status go through as they are."""
+    """Method, path, body and status pass through unchanged."""
     user, sidecar = dapr.name("user"), dapr.sidecar("notification-service")
 
     made = await sidecar.invoke(
@@ -25,7 +25,7 @@ async def test_an_app_is_reached_through_another_ones_sidecar(dapr: AsyncWorld) 
 
 
 async def test_an_unknown_app_is_an_error_of_dapr(dapr: AsyncWorld) -> None:
-    """The client raises what daprd itself says, with its code."""
+    """The client raises daprd's own error, with its code."""
     with pytest.raises(DaprError) as caught:
         await dapr.sidecar("notification-service").invoke("nobody", "x", verb="GET")
 
@@ -33,7 +33,7 @@ async def test_an_unknown_app_is_an_error_of_dapr(dapr: AsyncWorld) -> None:
 
 
 async def test_a_sidecar_asks_for_its_token(dapr: AsyncWorld) -> None:
-    """Health is open to all, everything else is not."""
+    """Health needs no token, everything else does."""
     base = dapr.sidecar("backend-service").endpoint.http
     async with httpx.AsyncClient(base_url=base) as stranger:
         health = await stranger.get("/v1.0/healthz")

@@ -1,4 +1,4 @@
-"""An MCP client does what a user of the API does: same code, same events."""
+"""An MCP client uses the same operations as the API: same code, same events."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ TOOLS = {
 
 
 class Tools:
-    """The tools of the backend, for one user."""
+    """The backend's tools, for one user."""
 
     def __init__(self, client: Client, user: str) -> None:
         self.client = client
         self._user = user
 
     async def __call__(self, name: str, **arguments: Any) -> Any:
-        """What a tool answers; a refusal raises AssertionError."""
+        """The result of a tool; a rejection raises AssertionError."""
         result = await self.client.call_tool(name, {"user_id": self._user, **arguments})
         assert not result.is_error, result.content
         answer = result.structured_content
@@ -42,7 +42,7 @@ async def tools(dapr: AsyncWorld, user: str) -> AsyncIterator[Tools]:
 
 
 async def test_a_task_lives_through_mcp_as_through_the_api(dapr: AsyncWorld) -> None:
-    """Added, changed, reminded of, completed, deleted: seen in the API and in the events."""
+    """Created, changed, reminded, completed, deleted: visible in the API and in the events."""
     user, backend, topic = dapr.name("user"), dapr.app("backend-service"), dapr.topic("task-events")
     later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     async with tools(dapr, user) as tool:
@@ -64,7 +64,7 @@ async def test_a_task_lives_through_mcp_as_through_the_api(dapr: AsyncWorld) -> 
 
 
 async def test_the_tools_are_described(dapr: AsyncWorld) -> None:
-    """What a model needs to know to use them."""
+    """With everything that a model needs to know to use them."""
     async with tools(dapr, dapr.name("user")) as tool:
         found = (await tool.client.list_tools()).tools
 
@@ -86,7 +86,7 @@ async def test_the_tools_are_described(dapr: AsyncWorld) -> None:
 async def test_what_the_api_refuses_the_tools_refuse(
     dapr: AsyncWorld, name: str, arguments: dict[str, Any], says: str
 ) -> None:
-    """As an error of the tool that says what is wrong; nothing is stored."""
+    """As a tool error that explains the problem; nothing is stored."""
     user = dapr.name("user")
     async with tools(dapr, user) as tool:
         result = await tool.client.call_tool(name, {"user_id": user, **arguments})
@@ -98,7 +98,7 @@ async def test_what_the_api_refuses_the_tools_refuse(
 
 @pytest.mark.parametrize("user", ["..", ".", "a/b", ""])
 async def test_no_tool_takes_a_user_who_cannot_be_one(dapr: AsyncWorld, user: str) -> None:
-    """Such a name leads out of its place in a path, or has none."""
+    """Such a name would change the path, or is not a path segment."""
     arguments = {"task_id": "none", "title": "x", "remind_at": None}
     async with tools(dapr, user) as tool:
         described = (await tool.client.list_tools()).tools
@@ -111,7 +111,7 @@ async def test_no_tool_takes_a_user_who_cannot_be_one(dapr: AsyncWorld, user: st
 
 
 async def test_a_series_and_a_reminder_by_mcp(dapr: AsyncWorld) -> None:
-    """The other building blocks do not know the door that a task came in by."""
+    """The other building blocks do not depend on how a task was created."""
     user = dapr.name("user")
     async with tools(dapr, user) as tool:
         arguments = {"due_at": TOMORROW.isoformat(), "recurrence": DAILY}

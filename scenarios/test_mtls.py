@@ -1,4 +1,4 @@
-"""With mTLS every sidecar proves who it is, and the backend is called by those it knows."""
+"""With mTLS every sidecar is authenticated, and the backend accepts only known callers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def dapr_sync(stack: Stack) -> Iterator[World]:
 
 
 def test_the_page_may_call_the_backend(dapr_sync: World) -> None:
-    """And the rest goes on as without: event, notification."""
+    """Everything else works as without mTLS: event, notification."""
     user = dapr_sync.name("ada")
 
     answer = dapr_sync.app("frontend").post(f"/api/{user}/tasks", json={"title": "Secured"})
@@ -68,7 +68,7 @@ def test_a_completed_task_of_a_series_is_followed_by_the_next(dapr_sync: World) 
 def test_a_call_that_nobody_has_allowed_is_refused(
     dapr_sync: World, caller: str, verb: str, path: str
 ) -> None:
-    """By the callee's sidecar, which knows the caller by its certificate; no service is asked."""
+    """The callee's sidecar rejects it, by the caller's certificate; the service is not called."""
     with pytest.raises(DaprError) as refused:
         dapr_sync.sidecar(caller).invoke(BACKEND, path, verb=verb)
 
@@ -77,7 +77,7 @@ def test_a_call_that_nobody_has_allowed_is_refused(
 
 
 def test_without_mtls_nobody_is_known(dapr_settings: Settings) -> None:
-    """The same rules refuse the page too: without a certificate there is no caller to allow."""
+    """The same rules reject the page too: without a certificate, no caller can be allowed."""
     with (
         running(todo(resources=SECURED), dapr_settings) as stack,
         World(stack) as dapr,

@@ -1,6 +1,6 @@
-"""Services on this machine, where a debugger can hold them, with everything else in containers.
+"""Services on this machine, where a debugger can attach, with everything else in containers.
 
-On the processes runtime the same stories are told; there everything is on this machine anyway.
+The same tests run on the processes runtime, where everything is on this machine anyway.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def dapr_sync(stack: Stack) -> Iterator[World]:
 
 @pytest.mark.parametrize("app", APPS)
 def test_a_service_is_a_process_of_this_machine(dapr_sync: World, app: str) -> None:
-    """Of this user's Python, in the project's folder: what a debugger attaches to."""
+    """With this user's Python, in the project's folder: a debugger can attach to it."""
     process = Path("/proc") / str(dapr_sync.stack.instances[app].pid)
 
     assert b"uvicorn" in (process / "cmdline").read_bytes()
@@ -45,7 +45,7 @@ def test_a_service_is_a_process_of_this_machine(dapr_sync: World, app: str) -> N
 
 @pytest.mark.parametrize("app", APPS)
 def test_a_service_listens_on_one_address_only(dapr_sync: World, app: str) -> None:
-    """Where its sidecar reaches it: never on every interface."""
+    """Only where its sidecar can reach it: never on every interface."""
     endpoint = dapr_sync.stack.book.endpoint(app)
 
     listening = _listeners(endpoint.port)
@@ -54,7 +54,7 @@ def test_a_service_listens_on_one_address_only(dapr_sync: World, app: str) -> No
 
 
 def test_an_event_goes_from_one_service_to_the_other(dapr_sync: World) -> None:
-    """Service, sidecar, broker, sidecar, inbox, service: in and out of the containers."""
+    """Service, sidecar, broker, sidecar, inbox, service: into and out of the containers."""
     user = dapr_sync.name("ada")
 
     answer = dapr_sync.app("backend-service").post(f"/api/{user}/tasks", json={"title": "Debug"})
@@ -67,7 +67,7 @@ def test_an_event_goes_from_one_service_to_the_other(dapr_sync: World) -> None:
 
 
 def test_a_service_is_invoked_through_the_sidecars(dapr_sync: World) -> None:
-    """The other way in: its sidecar calls it from its container."""
+    """In the other direction: its sidecar calls it from its container."""
     answer = dapr_sync.sidecar("notification-service").invoke(
         "backend-service", "healthz", verb="GET"
     )
@@ -76,7 +76,7 @@ def test_a_service_is_invoked_through_the_sidecars(dapr_sync: World) -> None:
 
 
 def test_a_service_can_be_restarted_alone(dapr_sync: World) -> None:
-    """As one does after a change; its sidecar stays and goes on."""
+    """As after a code change; its sidecar keeps running."""
     user = dapr_sync.name("ada")
 
     dapr_sync.stack.restart("notification-service")
@@ -86,7 +86,7 @@ def test_a_service_can_be_restarted_alone(dapr_sync: World) -> None:
 
 
 def _listeners(port: int) -> list[str]:
-    """The addresses on which a port of this machine is listened on."""
+    """The addresses on which a port of this machine has listeners."""
     found = []
     for row in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         words = row.split()

@@ -1,4 +1,4 @@
-"""Each service describes itself, with examples that it takes itself."""
+"""Each service's OpenAPI description, whose examples the service itself accepts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness import AsyncWorld
 async def test_the_description_has_the_api_and_not_daprs_calls(
     dapr: AsyncWorld, app: str, paths: set[str]
 ) -> None:
-    """What daprd calls is not for users."""
+    """Routes called by daprd are not for users."""
     described = (await dapr.app(app).get("/openapi.json")).json()
 
     assert paths <= set(described["paths"])
@@ -26,7 +26,7 @@ async def test_the_description_has_the_api_and_not_daprs_calls(
 
 
 async def test_the_example_of_a_task_is_accepted(dapr: AsyncWorld) -> None:
-    """As it stands in the description; and its time keeps its instant."""
+    """Unchanged from the description; and its time remains the same instant."""
     backend, user = dapr.app("backend-service"), dapr.name("user")
     described = (await backend.get("/openapi.json")).json()
     (example,) = described["components"]["schemas"]["NewTask"]["examples"]

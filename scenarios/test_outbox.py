@@ -1,4 +1,4 @@
-"""A task committed is an event delivered, whatever is away in between."""
+"""A committed task is a delivered event, whatever is unavailable in between."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHANGES = 8
 
 @contextmanager
 def paused(dapr: AsyncWorld, node: str) -> Iterator[None]:
-    """A node that does not answer for as long as inside."""
+    """A node that does not respond for the duration of the ``with`` block."""
     instance = dapr.stack.instances[node]
     instance.pause()  # type: ignore[attr-defined]  # every runtime can pause
     try:
@@ -30,7 +30,7 @@ def paused(dapr: AsyncWorld, node: str) -> Iterator[None]:
 
 @contextmanager
 def database(dapr: AsyncWorld) -> Iterator[psycopg.Connection]:
-    """The services' database; each statement is a transaction unless it stands in one."""
+    """The services' database; each statement is a transaction unless it is inside one."""
     dsn = dapr.stack.topology["postgres"].exports(dapr.stack.book)["dsn"]
     with psycopg.connect(dsn, autocommit=True) as connection:
         yield connection
@@ -46,7 +46,7 @@ def blocks_somebody(connection: psycopg.Connection) -> bool:
 async def test_what_is_accepted_while_something_is_away_is_told_afterwards(
     dapr: AsyncWorld, node: str
 ) -> None:
-    """The API answers at once without its sidecar or the broker; the events come in order."""
+    """The API responds at once without its sidecar or the broker; the events follow in order."""
     user = dapr.name("user")
     topic = dapr.topic("task-events")
     with paused(dapr, node):
@@ -64,7 +64,7 @@ async def test_what_is_accepted_while_something_is_away_is_told_afterwards(
 
 
 async def test_what_was_in_flight_when_all_was_killed_is_told(dapr: AsyncWorld) -> None:
-    """kill -9 of backend and sidecar: nobody has the calls that were being made but the outbox."""
+    """kill -9 of backend and sidecar: only the outbox still has the calls that were in flight."""
     user, topic = dapr.name("user"), dapr.topic("task-events")
     nodes = ("backend-service", "backend-service-daprd")
     backend, daprd = (dapr.stack.instances[name] for name in nodes)
@@ -75,13 +75,13 @@ async def test_what_was_in_flight_when_all_was_killed_is_told(dapr: AsyncWorld) 
         await dapr.eventually(lambda: relay_has_looked(connection, committed), timeout=30)
     for instance in (backend, daprd):
         await asyncio.to_thread(instance.kill)  # type: ignore[attr-defined]  # see above
-    # One after the other: a sidecar asks its app once what it subscribes to.
+    # One after the other: a sidecar requests its app's subscriptions only once.
     await asyncio.to_thread(backend.restart)  # type: ignore[attr-defined]  # see above
     await dapr.eventually(lambda: serves(dapr, nodes[0]), timeout=60)
     await asyncio.to_thread(dapr.stack.restart, nodes[1])
 
     async def all_told() -> None:
-        # At least once: what was told and not yet crossed off is told again.
+        # At least once: calls that were made but not yet removed are repeated.
         events = await topic.all(where=lambda each: each.data["user_id"] == user)
         assert made == {event.data["task_id"] for event in events}
 
@@ -89,7 +89,7 @@ async def test_what_was_in_flight_when_all_was_killed_is_told(dapr: AsyncWorld) 
 
 
 async def serves(dapr: AsyncWorld, app: str) -> bool:
-    """Whether an app answers."""
+    """Whether an app responds."""
     try:
         return (await dapr.app(app).get("/healthz")).is_success
     except httpx.HTTPError:
@@ -107,7 +107,7 @@ def relay_has_looked(connection: psycopg.Connection, since: tuple[Any, ...] | No
 
 
 async def test_a_scheduler_that_is_away_holds_up_no_event(dapr: AsyncWorld) -> None:
-    """More jobs pile up than are called at a time; events are told, and the jobs afterwards."""
+    """More jobs pile up than are scheduled at a time; events are published, the jobs afterwards."""
     user, topic, tasks = dapr.name("user"), dapr.topic("task-events"), 40
     remind_at = "2199-01-01T00:00:00Z"
     with paused(dapr, "scheduler"):
@@ -129,7 +129,7 @@ def jobs_waiting(dapr: AsyncWorld) -> set[str]:
 
 
 async def test_one_poison_call_holds_up_its_own_task_only(dapr: AsyncWorld) -> None:
-    """An event that the broker refuses (too large) waits; other tasks' events do not."""
+    """An event that the broker rejects (too large) waits; other tasks' events do not."""
     user, topic = dapr.name("user"), dapr.topic("task-events")
     stuck = await new_task(dapr, user, title="stuck")
     await topic.next(subject=stuck["id"])
@@ -141,7 +141,7 @@ async def test_one_poison_call_holds_up_its_own_task_only(dapr: AsyncWorld) -> N
 
 
 async def test_a_call_whose_time_is_over_is_given_up(dapr: AsyncWorld) -> None:
-    """It was tried, could not be made, and nobody needs it any more; one in its time stays."""
+    """It was tried, failed, and nobody needs it any more; a call that has not expired stays."""
     over, lasting = dapr.name("over"), dapr.name("lasting")
 
     def only_the_lasting_one() -> None:
@@ -156,7 +156,7 @@ async def test_a_call_whose_time_is_over_is_given_up(dapr: AsyncWorld) -> None:
 
 
 async def test_a_long_outage_does_not_overflow_the_pause(dapr: AsyncWorld) -> None:
-    """The pause doubles to its longest; after 5,000 attempts it is still that, and one more."""
+    """The back-off doubles up to its maximum, and stays there after 5,000 attempts."""
     key = dapr.name("long")
 
     with outbox_row(dapr, key, attempts=5000):
@@ -168,7 +168,7 @@ async def test_a_long_outage_does_not_overflow_the_pause(dapr: AsyncWorld) -> No
 def outbox_row(
     dapr: AsyncWorld, key: str, expires_in: str | None = None, *, attempts: int = 0
 ) -> Iterator[None]:
-    """A call in the backend's outbox that can never be made, for as long as inside."""
+    """A call in the backend's outbox that always fails, for the duration of the ``with`` block."""
     insert = (
         "INSERT INTO outbox_backend_service (key, method, path, params, body, content_type, "
         "attempts, expires_at) VALUES (%s, 'POST', '/v1.0/publish/nowhere/t', '{}', 'null', "
@@ -183,7 +183,7 @@ def outbox_row(
 
 
 async def test_the_outbox_is_empty_when_all_is_told(dapr: AsyncWorld) -> None:
-    """Nothing is kept that was told."""
+    """Calls that were made are not kept."""
     user, topic = dapr.name("user"), dapr.topic("task-events")
     task = await new_task(dapr, user)
     await topic.next(subject=task["id"])
@@ -195,7 +195,7 @@ async def test_the_outbox_is_empty_when_all_is_told(dapr: AsyncWorld) -> None:
 
 
 async def test_two_edits_at_once_are_told_apart(dapr: AsyncWorld) -> None:
-    """With If-Match on both, one of ten edits of the same version wins; the others get 412."""
+    """With If-Match on all, one of ten edits of the same version wins; the others get 412."""
     user, backend = dapr.name("user"), dapr.app("backend-service")
     task = await new_task(dapr, user)
     path = f"/api/{user}/tasks/{task['id']}"
@@ -221,7 +221,7 @@ async def test_two_edits_at_once_are_told_apart(dapr: AsyncWorld) -> None:
 
 
 async def test_a_change_waits_for_one_that_is_being_made(dapr: AsyncWorld) -> None:
-    """It is made to what the other has left, not to what was there before."""
+    """It applies to the state that the other change has left, not to the state before it."""
     user, backend = dapr.name("user"), dapr.app("backend-service")
     task = await new_task(dapr, user)
     with database(dapr) as connection, connection.transaction():

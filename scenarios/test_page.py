@@ -21,7 +21,7 @@ SOON = 20_000
 
 @pytest_asyncio.fixture
 async def page(dapr: AsyncWorld) -> AsyncIterator[Page]:
-    """The page of a user of the test's own, open and live; its scripts may have no error."""
+    """A user's page, open and live; its scripts must not cause errors."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no Chromium is installed; tools/browser installs Debian's")
@@ -42,7 +42,7 @@ async def page(dapr: AsyncWorld) -> AsyncIterator[Page]:
 
 
 async def add(page: Page, title: str, **fields: str) -> None:
-    """Add a task by the form."""
+    """Add a task with the form."""
     form = page.locator("#new-task")
     await form.get_by_label("Title").fill(title)
     for label, value in fields.items():
@@ -51,13 +51,13 @@ async def add(page: Page, title: str, **fields: str) -> None:
 
 
 async def keep(page: Page, name: str) -> None:
-    """Keep a picture of the page."""
+    """Save a screenshot of the page."""
     ARTEFACTS.mkdir(exist_ok=True)
     await page.screenshot(path=ARTEFACTS / f"{name}.png", full_page=True)
 
 
 async def test_a_daily_task_is_done_and_tomorrows_appears(page: Page) -> None:
-    """Added, told live, completed; the next one is there without a reload."""
+    """Added, notified, completed; the next one appears without a reload."""
     await page.locator("#new-task").get_by_label("Repeats").select_option("daily")
     await add(page, "Water the plants", Due="2030-01-31T09:00")
     item = page.locator("#tasks li")
@@ -75,7 +75,7 @@ async def test_a_daily_task_is_done_and_tomorrows_appears(page: Page) -> None:
 
 
 async def test_a_reminder_arrives_live(page: Page) -> None:
-    """Due in two seconds: the page shows it without being asked."""
+    """Due in two seconds: the page shows it without a reload."""
     soon = datetime.now(UTC) + timedelta(seconds=2)
     zone = await page.evaluate("new Date().getTimezoneOffset()")
     local = soon - timedelta(minutes=zone)
@@ -86,7 +86,7 @@ async def test_a_reminder_arrives_live(page: Page) -> None:
 
 
 async def test_edit_find_and_delete(page: Page) -> None:
-    """Every button of a task does what it says."""
+    """Every button of a task works."""
     await add(page, "Buy milk")
     await add(page, "Read a book")
     await expect(page.locator("#tasks li")).to_have_count(2)
@@ -107,7 +107,7 @@ async def test_edit_find_and_delete(page: Page) -> None:
 
 
 async def test_somebody_elses_change_is_not_overwritten(page: Page, dapr: AsyncWorld) -> None:
-    """The edit is refused with the reason, and the other one's change is shown."""
+    """The edit is rejected with the reason, and the other user's change is shown."""
     await add(page, "Ours")
     await page.get_by_role("button", name="Edit: Ours").click()
     user = dapr.name("user")
@@ -123,7 +123,7 @@ async def test_somebody_elses_change_is_not_overwritten(page: Page, dapr: AsyncW
 
 
 async def test_by_keyboard_alone(page: Page) -> None:
-    """From the title on with Tab, Enter and letters; the focus comes back for the next task."""
+    """From the title on with Tab, Enter and letters; the focus returns for the next task."""
     await page.locator("#new-task").get_by_label("Title").focus()
     await page.keyboard.type("No mouse")
     await page.keyboard.press("Enter")
@@ -139,7 +139,7 @@ async def test_by_keyboard_alone(page: Page) -> None:
 
 
 async def test_a_conversation_is_kept(page: Page) -> None:
-    """What was said is there after a reload."""
+    """The messages are still there after a reload."""
     await page.get_by_label("Say").fill("What is next?")
     await page.get_by_role("button", name="Send").click()
     await expect(page.locator("#talk li")).to_have_text(["What is next?"])
@@ -150,7 +150,7 @@ async def test_a_conversation_is_kept(page: Page) -> None:
 
 
 async def test_on_a_phone_nothing_is_cut_off(page: Page) -> None:
-    """Nothing is wider than the screen, also with a title without a blank."""
+    """Nothing is wider than the screen, even with a title without spaces."""
     await page.set_viewport_size({"width": 360, "height": 740})
     await add(page, "x" * 200)
     await expect(page.locator("#tasks li")).to_have_count(1)
@@ -170,7 +170,7 @@ async def test_what_is_typed_is_text(page: Page) -> None:
 
 
 async def test_a_refusal_is_shown(page: Page) -> None:
-    """A task of a series without a due time: the service's own words, and the form is kept."""
+    """A task of a series without a due time: the service's own message, and the form is kept."""
     await page.locator("#new-task").get_by_label("Repeats").select_option("daily")
     await add(page, "Without a start")
 
@@ -180,7 +180,7 @@ async def test_a_refusal_is_shown(page: Page) -> None:
 
 
 async def test_the_focus_stays_when_news_arrive(page: Page, dapr: AsyncWorld) -> None:
-    """A notification draws the list anew; who is on a button by keyboard is still on it."""
+    """A notification redraws the list; a button that had the keyboard focus keeps it."""
     await add(page, "Hold on")
     button = page.get_by_role("button", name="Delete: Hold on")
     await button.focus()
@@ -193,7 +193,7 @@ async def test_the_focus_stays_when_news_arrive(page: Page, dapr: AsyncWorld) ->
 
 
 async def test_a_reminder_comes_by_mail_too(page: Page, dapr: AsyncWorld) -> None:
-    """Said on the page, kept over a reload, and then done."""
+    """It is set on the page, survives a reload, and the mail is sent."""
     address = f"{dapr.name('user')}@example.org"
     await page.get_by_label("Reminders by mail to").fill(address)
     await page.get_by_label("all by webhook").check()
@@ -214,13 +214,13 @@ async def test_a_reminder_comes_by_mail_too(page: Page, dapr: AsyncWorld) -> Non
 
 
 async def test_an_older_list_does_not_take_a_newer_ones_place(page: Page) -> None:
-    """The answer to the first question comes last: what was added meanwhile stays."""
+    """The response to the first request comes last: tasks added meanwhile stay."""
     first = await held(page, "**/tasks")
     await page.reload()
     await first.asked()
     await add(page, "Newer")
     await expect(page.locator("#tasks li")).to_have_count(1, timeout=SOON)
-    # Seen at once: the list is read again, and right again, when the notification comes.
+    # Checked at once: when the notification comes, the list is read again and is correct again.
     await page.locator("#tasks").evaluate(
         "list => new MutationObserver(() => {"
         " if (!list.children.length) list.dataset.emptied = true; })"
@@ -234,7 +234,7 @@ async def test_an_older_list_does_not_take_a_newer_ones_place(page: Page) -> Non
 
 
 async def test_an_older_conversation_does_not_take_a_newer_ones_place(page: Page) -> None:
-    """What was said before the first answer came stays on the page."""
+    """Messages sent before the first response arrived stay on the page."""
     first = await held(page, "**/conversations/page")
     await page.reload()
     await first.asked()
@@ -247,7 +247,7 @@ async def test_an_older_conversation_does_not_take_a_newer_ones_place(page: Page
 
 
 async def test_what_is_told_live_stays_when_an_older_list_of_news_comes(page: Page) -> None:
-    """The list was read before the notification was made."""
+    """The list was read before the notification was created."""
     first = await held(page, "**/notifications")
     await page.reload()
     await first.asked()
@@ -261,7 +261,7 @@ async def test_what_is_told_live_stays_when_an_older_list_of_news_comes(page: Pa
 
 
 async def test_nothing_can_be_typed_before_it_is_known_what_is_saved(page: Page) -> None:
-    """A late answer would take the place of what was typed, and be saved."""
+    """A late response would replace the user's input, and be saved."""
     script, first = await held(page, "**/page.js"), await held(page, "**/contact")
     await page.reload(wait_until="commit")
     await script.asked()
@@ -293,7 +293,7 @@ async def test_nothing_can_be_typed_before_it_is_known_what_the_next_user_saved(
 
 
 class Held:
-    """The first question of a kind; its answer is fetched at once and handed over later."""
+    """Holds the first request of a kind; its response is fetched at once and delivered later."""
 
     def __init__(self) -> None:
         self._route: Route | None = None
@@ -301,7 +301,7 @@ class Held:
         self._fetched = asyncio.Event()
 
     async def take(self, route: Route) -> None:
-        """Answer all but the first as ever."""
+        """Forward all requests but the first as usual."""
         if self._route is not None or route.request.method != "GET":
             await route.continue_()
             return
@@ -310,24 +310,24 @@ class Held:
         self._fetched.set()
 
     async def asked(self) -> None:
-        """Return when the service has answered it."""
+        """Return when the service has responded to it."""
         await asyncio.wait_for(self._fetched.wait(), SOON / 1000)
 
     async def release(self) -> None:
-        """Hand the answer to the page."""
+        """Deliver the response to the page."""
         assert self._route is not None
         await self._route.fulfill(response=self._old)
 
 
 async def held(page: Page, pattern: str) -> Held:
-    """Hold the first question that the pattern fits."""
+    """Hold the first request that matches the pattern."""
     first = Held()
     await page.route(pattern, first.take)
     return first
 
 
 async def say(page: Page, words: str) -> None:
-    """Say something, and wait until the page shows it: a round trip later."""
+    """Send a message, and wait until the page shows it: a round trip later."""
     await page.get_by_label("Say").fill(words)
     await page.get_by_role("button", name="Send").click()
     await expect(page.locator("#talk li").filter(has_text=words)).to_have_count(1, timeout=SOON)

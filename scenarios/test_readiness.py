@@ -1,4 +1,4 @@
-"""Ready means that an event published now arrives now."""
+"""Ready means that an event published now is delivered now."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ APP = "notification-service"
 
 
 def partitions_of(brokers: str, group: str) -> tuple[str, set[tuple[str, int]]]:
-    """State and assigned partitions of a group, asked past the harness."""
+    """State and assigned partitions of a group, queried without the harness."""
     admin = AdminClient({"bootstrap.servers": brokers})
     found = admin.describe_consumer_groups([group])[group].result()
     held = {(p.topic, p.partition) for m in found.members for p in m.assignment.topic_partitions}
@@ -25,7 +25,7 @@ def partitions_of(brokers: str, group: str) -> tuple[str, set[tuple[str, int]]]:
 async def test_a_restarted_subscriber_holds_its_partitions_when_it_is_called_ready(
     dapr: AsyncWorld,
 ) -> None:
-    """The broker agrees at once, five times in a row."""
+    """The broker confirms it at once, five times in a row."""
     brokers = dapr.stack.topology["broker"].exports(dapr.stack.book)["brokers"]
     wanted = {(topic, n) for topic in TOPICS for n in range(3)}
 
@@ -50,7 +50,7 @@ async def test_a_ready_sidecar_knows_everything_that_was_declared(dapr: AsyncWor
         ("task-events", "/events/task"),
         ("reminders", "/events/reminder"),
         ("dead-letters", "/events/dead-letter"),
-        # The last part of a route is drawn, so that nobody else knows it.
+        # The last part of a route is random, so that nobody else knows it.
     } == {
         (each.topic, path.rpartition("/")[0]) for each in seen.subscriptions for path in each.routes
     }
@@ -59,7 +59,7 @@ async def test_a_ready_sidecar_knows_everything_that_was_declared(dapr: AsyncWor
 
 
 async def test_the_ladder_of_a_sidecar_was_climbed_in_order(dapr: AsyncWorld) -> None:
-    """The journal has every rung, each after the one below."""
+    """The journal has every check, each after the previous one."""
     rungs = [
         entry.facts["rung"]
         for entry in dapr.stack.journal

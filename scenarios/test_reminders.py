@@ -1,4 +1,4 @@
-"""A reminder is a Dapr job: on time, moved, cancelled, safe in a restart; and sent without one."""
+"""A reminder is a Dapr job: on time, movable, cancellable, safe in a restart; sent even without."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ DUE = "com.taskmanager.reminder.due"
 
 
 def in_seconds(seconds: float) -> str:
-    """A moment to come, as the API takes it."""
+    """A future time, in the API's format."""
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
 def moment(event: Any) -> datetime:
-    """When the reminder was due, by the event's own word."""
+    """When the reminder was due, according to the event."""
     return datetime.fromisoformat(event.data["remind_at"])
 
 
@@ -39,14 +39,14 @@ async def test_a_reminder_fires_on_time_and_is_notified(dapr: AsyncWorld) -> Non
     row = dapr.table("notifications").row(event_id=event.id)
 
     assert datetime.fromisoformat(remind_at) == moment(event)
-    # Record times are cut to milliseconds.
+    # Record times are truncated to milliseconds.
     assert event.time >= moment(event) - timedelta(milliseconds=1)
     assert (user, "Call mum") == (event.data["user_id"], event.data["title"])
     assert (user, DUE, "Reminder: Call mum") == (row["user_id"], row["kind"], row["message"])
 
 
 async def test_a_moved_reminder_fires_at_its_new_time(dapr: AsyncWorld) -> None:
-    """Moved from an hour ahead to soon: the event of this task is the one of the new time."""
+    """Moved from an hour ahead to soon: this task's event is the one for the new time."""
     user = dapr.name("user")
     task = await new_task(dapr, user, remind_at=in_seconds(3600))
     sooner = in_seconds(1)
@@ -60,7 +60,7 @@ async def test_a_moved_reminder_fires_at_its_new_time(dapr: AsyncWorld) -> None:
 
 
 async def test_a_reminder_in_the_past_fires_at_once(dapr: AsyncWorld) -> None:
-    """Overdue is due."""
+    """An overdue reminder is due."""
     user = dapr.name("user")
 
     task = await new_task(dapr, user, remind_at=in_seconds(-3600))
@@ -84,7 +84,7 @@ async def test_a_reminder_survives_a_restart_of_the_scheduler(dapr: AsyncWorld) 
 
 
 async def fire(dapr: AsyncWorld, task: dict[str, Any]) -> httpx.Response:
-    """What the sidecar does when the job of a task is due."""
+    """The request that the sidecar sends when a task's job is due."""
     return await dapr.app("backend-service").post(
         f"/job/reminder-task-{task['id']}",
         json={},
@@ -93,12 +93,12 @@ async def fire(dapr: AsyncWorld, task: dict[str, Any]) -> httpx.Response:
 
 
 def was_sent(dapr: AsyncWorld, task: dict[str, Any]) -> bool:
-    """Whether the reminder of a task was sent: noted in the same commit as its event."""
+    """Whether a task's reminder was sent: recorded in the same commit as its event."""
     return dapr.table("tasks").row(id=task["id"])["reminded_for"] is not None
 
 
 async def test_a_job_that_fires_too_early_sends_nothing(dapr: AsyncWorld) -> None:
-    """The reminder was moved, and the job of its old time has fired all the same."""
+    """The reminder was moved, but the job for its old time has still fired."""
     task = await new_task(dapr, dapr.name("user"), remind_at=in_seconds(3600))
 
     answer = await fire(dapr, task)
@@ -107,7 +107,7 @@ async def test_a_job_that_fires_too_early_sends_nothing(dapr: AsyncWorld) -> Non
 
 
 async def test_a_job_that_fires_for_a_completed_task_sends_nothing(dapr: AsyncWorld) -> None:
-    """The reminder is due, and nobody needs it."""
+    """The reminder is due, but no longer needed."""
     user = dapr.name("user")
     task = await new_task(dapr, user, remind_at=in_seconds(3600))
     await dapr.app("backend-service").post(f"/api/{user}/tasks/{task['id']}/complete")
@@ -121,7 +121,7 @@ async def test_a_job_that_fires_for_a_completed_task_sends_nothing(dapr: AsyncWo
 
 @pytest.mark.parametrize("how", ["complete", "delete", "clear"])
 async def test_the_job_of_a_cancelled_reminder_is_deleted(dapr: AsyncWorld, how: str) -> None:
-    """It is due in an hour, so it is not gone by itself."""
+    """It is due in an hour, so it has not disappeared by itself."""
     user, backend = dapr.name("user"), dapr.app("backend-service")
     task = await new_task(dapr, user, remind_at=in_seconds(3600))
     path = f"/api/{user}/tasks/{task['id']}"
@@ -145,7 +145,7 @@ async def test_the_job_of_a_cancelled_reminder_is_deleted(dapr: AsyncWorld, how:
 
 
 async def test_a_job_that_fails_is_tried_again_without_end(dapr: AsyncWorld) -> None:
-    """The scheduler's own default is three times, then never."""
+    """The scheduler's own default is three retries, then none."""
     task = await new_task(dapr, dapr.name("user"), remind_at=in_seconds(3600))
 
     async def job() -> dict[str, Any]:
@@ -158,7 +158,7 @@ async def test_a_job_that_fails_is_tried_again_without_end(dapr: AsyncWorld) -> 
 
 
 async def test_an_overdue_reminder_is_sent_without_its_job(dapr: AsyncWorld) -> None:
-    """Its job is lost: the backend finds it; and the job, found again, does not send it twice."""
+    """Its job is lost: the backend finds it; if the job fires later, it is not sent twice."""
     task = await new_task(dapr, dapr.name("user"), remind_at=in_seconds(3600))
     overdue = "UPDATE tasks SET remind_at = now() - interval '1 min' WHERE id = %s"
     with database(dapr) as connection:
@@ -181,7 +181,7 @@ def being_changed(dapr: AsyncWorld, task: dict[str, Any]) -> Iterator[psycopg.Co
     with database(dapr) as connection:
         connection.execute(due, [task["id"]])
         connection.autocommit = False
-        # On a machine that stands still for seconds in between, the sweep has sent it already.
+        # If the machine stalls for seconds in between, the sweep has already sent it.
         while connection.execute(lock, [task["id"]]).fetchone() != (None,):
             connection.execute(due, [task["id"]])
             connection.commit()
@@ -190,7 +190,7 @@ def being_changed(dapr: AsyncWorld, task: dict[str, Any]) -> Iterator[psycopg.Co
 
 
 async def test_a_job_waits_for_a_completion_that_is_being_made(dapr: AsyncWorld) -> None:
-    """It does not remind of what is completed when it comes to it."""
+    """It sends no reminder for a task that is completed by the time it runs."""
     task = await new_task(dapr, dapr.name("user"), remind_at=in_seconds(3600))
     with being_changed(dapr, task) as connection:
         firing = asyncio.create_task(fire(dapr, task))
@@ -203,7 +203,7 @@ async def test_a_job_waits_for_a_completion_that_is_being_made(dapr: AsyncWorld)
 
 
 async def test_a_task_that_is_being_changed_holds_up_no_overdue_reminder(dapr: AsyncWorld) -> None:
-    """It is passed over, and not reminded of when it is completed afterwards."""
+    """It is skipped, and no reminder is sent if it is then completed."""
     user = dapr.name("user")
     changing, other = [await new_task(dapr, user, remind_at=in_seconds(3600)) for _ in range(2)]
     with being_changed(dapr, changing) as connection, database(dapr) as another:

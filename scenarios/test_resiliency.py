@@ -1,4 +1,4 @@
-"""The policies act: attempts are counted where they arrive, and the breaker is seen in metrics."""
+"""The policies take effect: attempts are counted on arrival, and metrics show the breaker."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from harness import AsyncWorld, DaprError
 
 SERVICE = "recurring-task-service"
 ATTEMPTS = 4
-"""The first and the three retries of the policy ``again``."""
+"""The first attempt and the three retries of the policy ``again``."""
 
 
 def completed(dapr: AsyncWorld) -> dict[str, Any]:
-    """A completed task that nobody has: processing it does nothing, however often."""
+    """A completed task that does not exist: processing it has no effect, however often."""
     return {
         "id": dapr.name("task"),
         "user_id": dapr.name("user"),
@@ -22,7 +22,7 @@ def completed(dapr: AsyncWorld) -> dict[str, Any]:
 
 
 async def process(dapr: AsyncWorld, task: dict[str, Any]) -> int:
-    """The status of an invocation, daprd's own refusal included."""
+    """The status of an invocation, including daprd's own rejections."""
     try:
         answer = await dapr.sidecar("backend-service").invoke(
             SERVICE, "process-completion", json=task
@@ -33,7 +33,7 @@ async def process(dapr: AsyncWorld, task: dict[str, Any]) -> int:
 
 
 async def test_an_invocation_that_fails_is_tried_again(dapr: AsyncWorld) -> None:
-    """Twice refused, the third attempt succeeds: the caller sees one success."""
+    """After two failures, the third attempt succeeds: the caller sees one success."""
     inbox, task = dapr.inbox(SERVICE), completed(dapr)
     await inbox.spoil("/process-completion", contains=task["id"], times=2)
 
@@ -47,7 +47,7 @@ async def test_an_invocation_that_fails_is_tried_again(dapr: AsyncWorld) -> None
 
 
 async def test_the_breaker_opens_keeps_calls_away_and_closes_again(dapr: AsyncWorld) -> None:
-    """Five failures in a row: the next calls do not arrive, until one after a rest succeeds."""
+    """After five consecutive failures, calls no longer arrive until one after a pause succeeds."""
     inbox, task = dapr.inbox(SERVICE), completed(dapr)
     await inbox.spoil("/process-completion", contains=task["id"], times=100)
 
@@ -67,7 +67,7 @@ async def test_the_breaker_opens_keeps_calls_away_and_closes_again(dapr: AsyncWo
 
 
 def breaker(dapr: AsyncWorld, status: str) -> float:
-    """How often the caller's sidecar has seen a state of the breaker."""
+    """How often the caller's sidecar has recorded a state of the breaker."""
     return dapr.metric(
         "backend-service",
         "dapr_resiliency_activations_total",
@@ -77,7 +77,7 @@ def breaker(dapr: AsyncWorld, status: str) -> float:
 
 
 async def test_an_answer_that_will_not_change_is_not_asked_for_again(dapr: AsyncWorld) -> None:
-    """422 is no reason to try again: the policy names the status codes that are."""
+    """422 is not retried: the policy lists the status codes that are."""
     inbox, wrong = dapr.inbox(SERVICE), {"id": dapr.name("task")}
 
     status = await process(dapr, wrong)

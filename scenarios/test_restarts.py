@@ -1,4 +1,4 @@
-"""Services come and go; acknowledged events stay."""
+"""Services stop and start; acknowledged events remain."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TASKS = 60
 
 
 async def test_a_restart_of_the_subscriber_loses_nothing(dapr: AsyncWorld) -> None:
-    """Tasks are made all along while the notification service restarts: one notification each."""
+    """Tasks are created while the notification service restarts: one notification each."""
     user, half = dapr.name("user"), asyncio.Event()
 
     async def stream() -> set[str]:
@@ -39,7 +39,7 @@ async def test_a_restart_of_the_subscriber_loses_nothing(dapr: AsyncWorld) -> No
 
 
 async def test_a_killed_sidecar_of_the_subscriber_loses_nothing(dapr: AsyncWorld) -> None:
-    """kill -9 of daprd with events in flight: they are delivered again, and notified once."""
+    """kill -9 of daprd with events in flight: they are redelivered, and notified once."""
     user = dapr.name("user")
     daprd = dapr.stack.instances["notification-service-daprd"]
 

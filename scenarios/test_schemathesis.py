@@ -1,4 +1,4 @@
-"""What a service's description allows and forbids, sent through two sidecars by Schemathesis."""
+"""Requests that a service's description allows or forbids, sent through two sidecars."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ EXAMPLES = 10
 UNSPEAKABLE = re.compile(r"%|\\x|\\u|[\x00-\x1f\x7f]")
 CALM = hypothesis_settings(
     max_examples=EXAMPLES,
-    # Shrinking would run into the test's time limit, which hides what was found.
+    # Shrinking would exceed the test's time limit, which would hide the finding.
     phases=[Phase.explicit, Phase.generate],
     deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-"""Each run has another seed, or that of `--hypothesis-seed`; where CI is set always the same."""
+"""Each run has another seed, or that of `--hypothesis-seed`; if CI is set, always the same."""
 ACCEPTED = ["2xx", "404", "409", "412"]
-"""For data that a description allows: done, or not there, or not in this state or version."""
+"""For valid data: success, not found, or a conflict with the state or version."""
 TASK = "/api/{user_id}/tasks/{task_id}"
 PASSED_ON = (
     "^/api/{user_id}/(tasks|tasks/{task_id}|tasks/{task_id}/complete|"
     "conversations/{conversation_id}/messages|notifications|contact)$"
 )
-"""What the page's service passes on to the others."""
+"""The operations that the page's service forwards to the others."""
 
 
 def schema_of(dapr: World, app: str, by: str = "") -> OpenApiSchema:
     """A service's description; it is called by invocation, never directly.
 
     Args:
-        app: who is described.
-        by: another app, which passes on what it is asked.
+        app: the described service.
+        by: another app, which forwards the requests.
     """
     described = dapr.app(app).get("/openapi.json").raise_for_status().json()
     if by:
@@ -64,9 +64,9 @@ def schema_of(dapr: World, app: str, by: str = "") -> OpenApiSchema:
 
 
 def _way(dapr: World, app: str, by: str) -> tuple[str, dict[str, str]]:
-    """Where an app is called, and with what: by an app that may call all that is described."""
+    """The URL and headers for calling an app, from an app that may call all operations."""
     if app == "recurring-task-service":
-        # As its sidecar passes on the backend's calls, without the breaker that stands before it.
+        # As its sidecar forwards the backend's calls, but without the breaker in front of it.
         token = dapr.stack.book.token("app-api")
         return dapr.app_url(app), {"dapr-api-token": token, "dapr-caller-app-id": "backend-service"}
     endpoint, token = dapr.sidecar_address("frontend" if by else "recurring-task-service")
@@ -75,26 +75,26 @@ def _way(dapr: World, app: str, by: str) -> tuple[str, dict[str, str]]:
 
 
 def operations(schema: OpenApiSchema) -> Iterator[Any]:
-    """Every operation of a description."""
+    """Every operation in a description."""
     for found in schema.get_all_operations():
         assert isinstance(found, Ok), found
         yield found.ok()
 
 
 def call(case: Case[Any]) -> Response:
-    """One request; the answer must be as described, and no failure of the service."""
+    """Send one request; the response must match the description, and must not be a server error."""
     answer = case.call()
     if (
         answer.status_code == httpx.codes.INTERNAL_SERVER_ERROR
         and b"ERR_DIRECT_INVOKE" in answer.content
     ):
-        # daprd 1.18.2 does not pass on a path with a control character or a percent sign in it.
-        # No description allows one.
+        # daprd 1.18.2 does not forward paths with a control character or a percent sign. No
+        # description allows them.
         assert UNSPEAKABLE.search(str(case.path_parameters)), case.as_curl_command()
         return answer
-    # 503 is described, and still nothing that a calm system may say.
+    # 503 is described, but must not occur in an undisturbed system.
     assert answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR, (case.as_curl_command(), answer)
-    # Data that the description allows are accepted, and data that it forbids are not.
+    # Valid data is accepted, and invalid data is not.
     case.validate_response(answer)
     return answer
 
@@ -112,7 +112,7 @@ def call(case: Case[Any]) -> Response:
 def test_every_answer_is_as_described(
     dapr_sync: World, app: str, by: str, mode: GenerationMode
 ) -> None:
-    """Data that the description allows, and data that it forbids: no 5xx, and the schema holds."""
+    """For valid and for invalid data: no 5xx, and the response matches the schema."""
     tried = 0
     for operation in operations(schema_of(dapr_sync, app, by)):
 
@@ -126,19 +126,19 @@ def test_every_answer_is_as_described(
         try:
             one()
         except Unsatisfiable:
-            # Nothing can be wrong with an operation that takes nothing.
+            # An operation without parameters cannot get invalid data.
             assert mode is GenerationMode.NEGATIVE
     assert tried >= EXAMPLES
 
 
 def fits(change: Any, task: dict[str, Any]) -> bool:
-    """Whether a task can be changed like that: a series needs a time from which it recurs."""
+    """Whether a task can be changed like this: a series needs a time from which it recurs."""
     after = {**task, **change}
     return after["recurrence"] is None or after["due_at"] is not None
 
 
 def plain(task: Any, names: Any) -> dict[str, Any]:
-    """What a task says of itself, times as instants; a recurrence is completed by the service."""
+    """A task's own fields, times as instants; the service completes a recurrence."""
     kept = {name: task[name] for name in names if name != "recurrence"}
     times = {name for name in kept if name.endswith("_at") and kept[name] is not None}
     return {**kept, **{name: datetime.fromisoformat(kept[name]) for name in times}}
@@ -149,7 +149,7 @@ def plain(task: Any, names: Any) -> dict[str, Any]:
 def test_every_task_lives_a_whole_life_and_each_change_is_one_event(
     dapr_sync: World, by: str
 ) -> None:
-    """Whatever is described: made, read, changed, completed, deleted, and then it is gone."""
+    """For any valid data: created, read, changed, completed, deleted, and then gone."""
     topic, schema = dapr_sync.topic("task-events"), schema_of(dapr_sync, "backend-service", by)
     create, update = schema["/api/{user_id}/tasks"]["POST"], schema[TASK]["PUT"]
     user = dapr_sync.name("user")
@@ -191,7 +191,7 @@ def test_every_task_lives_a_whole_life_and_each_change_is_one_event(
     last = dapr_sync.app("backend-service").post(f"/api/{user}/tasks", json={"title": "last"})
     topic.next(subject=last.json()["id"])
 
-    # A completed task of a series has had a next one, unless it was deleted before.
+    # A completed task of a series has had a next occurrence, unless it was deleted before.
     told: dict[str, list[str]] = {task: [] for task in expected}
     for event in topic.all(where=lambda each: each.data["task_id"] in told):
         told[event.data["task_id"]].append(event.type)

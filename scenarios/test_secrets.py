@@ -1,4 +1,4 @@
-"""Credentials are the sidecar's own: no file, no API, no log and no status tells them."""
+"""Credentials stay in the sidecar: no file, API, log or status reveals them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COMPONENTS = Path(__file__).parent.parent / "components"
 
 
 async def test_a_component_connects_by_a_secret(dapr: AsyncWorld) -> None:
-    """The state store works, and its file holds a reference only."""
+    """The state store works, and its file contains only a reference."""
     path = f"/api/{dapr.name('user')}/conversations/c"
     saved = await dapr.app("backend-service").put(path, json={"messages": []})
 
@@ -36,7 +36,7 @@ async def test_an_app_may_not_read_what_its_components_use(dapr: AsyncWorld, nam
 
 
 async def test_no_secret_is_told(dapr: AsyncWorld) -> None:
-    """Not by the metadata, not by a log of any node, not by an answer or an event."""
+    """Not in the metadata, a log of any node, a response or an event."""
     postgres = dapr.stack.topology["postgres"].exports(dapr.stack.book)
     topic = dapr.topic("task-events")
     task = await new_task(dapr, dapr.name("user"))
@@ -55,7 +55,7 @@ async def test_no_secret_is_told(dapr: AsyncWorld) -> None:
 
 @pytest.fixture(scope="module")
 def of_files(dapr_settings: Settings) -> Iterator[Stack]:
-    """The application with a file of secrets instead of variables."""
+    """The application with a secrets file instead of variables."""
     folders = ("components", "components/secrets-file")
     with running(todo(resources=folders), dapr_settings) as started:
         yield started
@@ -63,7 +63,7 @@ def of_files(dapr_settings: Settings) -> Iterator[Stack]:
 
 @pytest.mark.own_stack
 def test_a_file_of_secrets_does_as_well(of_files: Stack) -> None:
-    """The state store connects by a key of a secret; the repository's file holds no password."""
+    """The state store connects with a nested secret; the repository's file contains no password."""
     with World(of_files) as dapr:
         path = f"/api/{dapr.name('user')}/conversations/c"
         saved = dapr.app("backend-service").put(path, json={"messages": []})
@@ -104,7 +104,7 @@ def stores(dapr_settings: Settings, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.mark.own_stack
 def test_a_file_of_secrets_is_flat_unless_it_is_said(stores: World) -> None:
-    """Levels become one name with colons; `multiValued` keeps the object."""
+    """Levels are joined into one name with colons; `multiValued` keeps the object."""
     sidecar = stores.sidecar("bare")
 
     assert {"database:url": "here"} == sidecar.get_secret("flat", "database:url")
@@ -116,7 +116,7 @@ def test_a_file_of_secrets_is_flat_unless_it_is_said(stores: World) -> None:
 
 @pytest.mark.own_stack
 def test_a_namespace_does_not_matter_here(stores: World) -> None:
-    """Without NAMESPACE a component of any namespace is loaded."""
+    """Without NAMESPACE, a component in any namespace is loaded."""
     loaded = {each.name for each in stores.sidecar("bare").metadata().components}
 
     assert {"flat", "nested"} == loaded

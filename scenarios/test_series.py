@@ -1,4 +1,4 @@
-"""A completed task of a series becomes its next occurrence: once, whatever is delivered twice."""
+"""A completed task of a series gets one next occurrence, even after repeated deliveries."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def complete(dapr: AsyncWorld, task: dict[str, Any]) -> dict[str, Any]:
 
 
 async def follower_of(dapr: AsyncWorld, task: dict[str, Any]) -> dict[str, Any]:
-    """The next occurrence, once it is there."""
+    """The next occurrence, once it exists."""
 
     async def made() -> dict[str, Any]:
         tasks = await tasks_of(dapr, task["user_id"])
@@ -52,7 +52,7 @@ async def has_job(dapr: AsyncWorld, task_id: str) -> bool:
 
 
 async def test_a_completed_daily_task_appears_again_for_the_next_day(dapr: AsyncWorld) -> None:
-    """With its texts, its reminder as long before, and its series; and it can be completed too."""
+    """With its texts, its series and its reminder at the same interval; it can be completed too."""
     remind = TOMORROW - timedelta(hours=1)
     first = await new_task(
         dapr, dapr.name("user"), title="Water the plants", description="All of them",
@@ -78,7 +78,7 @@ async def test_a_completed_daily_task_appears_again_for_the_next_day(dapr: Async
 
 
 async def test_a_completion_that_is_delivered_again_makes_nothing_more(dapr: AsyncWorld) -> None:
-    """The next occurrence was made, the acknowledgement was lost: delivered twice, made once."""
+    """The next occurrence was created, the acknowledgement lost: delivered twice, created once."""
     inbox, user = dapr.inbox("recurring-task-service"), dapr.name("user")
     await inbox.spoil("/events/completed", contains=user, times=1, after=True)
     task = await new_task(dapr, user, due_at=TOMORROW.isoformat(), recurrence=DAILY)
@@ -92,7 +92,7 @@ async def test_a_completion_that_is_delivered_again_makes_nothing_more(dapr: Asy
 
 
 async def test_only_completions_reach_the_service(dapr: AsyncWorld) -> None:
-    """The subscription's rule routes; what no rule matches is dropped by the sidecar."""
+    """The subscription's rule routes; the sidecar drops events that match no rule."""
     inbox, user = dapr.inbox("recurring-task-service"), dapr.name("user")
     task = await new_task(dapr, user)
     await complete(dapr, task)
@@ -103,7 +103,7 @@ async def test_only_completions_reach_the_service(dapr: AsyncWorld) -> None:
 
 
 async def test_a_task_without_a_series_has_no_next_occurrence(dapr: AsyncWorld) -> None:
-    """The completion is acknowledged, and nothing is made."""
+    """The completion is acknowledged, and nothing is created."""
     inbox, user = dapr.inbox("recurring-task-service"), dapr.name("user")
     task = await new_task(dapr, user, due_at=TOMORROW.isoformat())
 
@@ -116,7 +116,7 @@ async def test_a_task_without_a_series_has_no_next_occurrence(dapr: AsyncWorld) 
 
 @pytest.mark.parametrize("end", [{"count": 1}, {"until": TOMORROW.isoformat()}])
 async def test_a_series_that_is_over_makes_nothing(dapr: AsyncWorld, end: dict[str, Any]) -> None:
-    """It is noted, so that the safety net does not ask for ever."""
+    """This is recorded, so that the safety net does not retry forever."""
     inbox, user = dapr.inbox("recurring-task-service"), dapr.name("user")
     task = await new_task(dapr, user, due_at=TOMORROW.isoformat(), recurrence={**DAILY, **end})
 
@@ -130,7 +130,7 @@ async def test_a_series_that_is_over_makes_nothing(dapr: AsyncWorld, end: dict[s
 
 
 async def test_a_deleted_task_has_no_next_occurrence(dapr: AsyncWorld) -> None:
-    """Deleted before the completion was processed: acknowledged, not tried for ever."""
+    """Deleted before the completion was processed: acknowledged, and not retried forever."""
     inbox, user = dapr.inbox("recurring-task-service"), dapr.name("user")
     await inbox.spoil("/events/completed", contains=user, times=2)
     task = await new_task(dapr, user, due_at=TOMORROW.isoformat(), recurrence=DAILY)
@@ -145,7 +145,7 @@ async def test_a_deleted_task_has_no_next_occurrence(dapr: AsyncWorld) -> None:
 
 
 async def test_a_completion_can_be_processed_by_invocation(dapr: AsyncWorld) -> None:
-    """``POST /process-completion`` says what the event would have done; the event finds it done."""
+    """``POST /process-completion`` does the event's work; the event then finds it done."""
     user, sidecar = dapr.name("user"), dapr.sidecar("backend-service")
     task = await new_task(dapr, user, due_at=TOMORROW.isoformat(), recurrence=DAILY)
     done = await complete(dapr, task)
@@ -177,7 +177,7 @@ async def test_the_safety_net_repairs_what_no_event_has_done(dapr: AsyncWorld) -
 
 
 async def test_only_sidecars_make_next_occurrences(dapr: AsyncWorld) -> None:
-    """Neither the backend's part of it nor the service's answers anybody else."""
+    """Neither the backend's route nor the service's responds to other callers."""
     user = dapr.name("user")
     body = {"due_at": TOMORROW.isoformat()}
 
@@ -204,7 +204,7 @@ async def test_only_sidecars_make_next_occurrences(dapr: AsyncWorld) -> None:
 async def test_a_series_that_makes_no_sense_is_refused(
     dapr: AsyncWorld, recurrence: dict[str, Any]
 ) -> None:
-    """422, with the field; and so is one without a time to start from."""
+    """422, with the field; also for a series without a time to start from."""
     backend, path = dapr.app("backend-service"), f"/api/{dapr.name('user')}/tasks"
     body = {"title": "x", "due_at": TOMORROW.isoformat(), "recurrence": recurrence}
 

@@ -1,4 +1,4 @@
-"""Redis instead of PostgreSQL by one file, and what one can ask of which store."""
+"""Redis instead of PostgreSQL with one file, and what each store supports."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def dapr(stack: Stack) -> AsyncIterator[AsyncWorld]:
 
 
 async def test_one_file_has_changed_the_store(dapr: AsyncWorld) -> None:
-    """Under the same name, so that no service notices."""
+    """It has the same name, so no service notices."""
     metadata = await dapr.sidecar(BACKEND).metadata()
 
     types = {each.name: each.type for each in metadata.components}
@@ -44,7 +44,7 @@ async def test_one_file_has_changed_the_store(dapr: AsyncWorld) -> None:
 
 
 async def test_ten_writers_at_once_lose_no_message_in_redis(dapr: AsyncWorld) -> None:
-    """Each appends by etag and tries again."""
+    """Each appends with an etag and retries."""
     path = f"/api/{dapr.name('user')}/conversations/c"
     backend = dapr.app(BACKEND)
 
@@ -61,7 +61,7 @@ async def test_ten_writers_at_once_lose_no_message_in_redis(dapr: AsyncWorld) ->
 
 
 async def test_a_conversation_survives_the_death_of_redis(dapr: AsyncWorld) -> None:
-    """What was acknowledged was written."""
+    """Acknowledged data was written."""
     path = f"/api/{dapr.name('user')}/conversations/c"
     backend = dapr.app(BACKEND)
     said = {"messages": [{"role": "user", "text": "Remember this", "at": None}]}
@@ -79,7 +79,7 @@ async def test_a_conversation_survives_the_death_of_redis(dapr: AsyncWorld) -> N
 
 @each_store
 async def test_a_stale_etag_is_409(dapr: AsyncWorld, store: str) -> None:
-    """Whatever the store; the value is the first writer's."""
+    """For every store; the value is the first writer's."""
     sidecar, key = dapr.sidecar(BACKEND), dapr.name("key")
     await sidecar.save_state(store, key, 1)
     etag = (await sidecar.get_state(store, key)).etag
@@ -94,7 +94,7 @@ async def test_a_stale_etag_is_409(dapr: AsyncWorld, store: str) -> None:
 
 @each_store
 async def test_several_keys_at_once(dapr: AsyncWorld, store: str) -> None:
-    """In the order asked for; a missing one does not exist."""
+    """In the requested order; a missing one does not exist."""
     sidecar = dapr.sidecar(BACKEND)
     one, none, two = dapr.name("one"), dapr.name("none"), dapr.name("two")
     await sidecar.save_state(store, one, {"n": 1})
@@ -123,7 +123,7 @@ async def test_a_transaction_is_all(dapr: AsyncWorld, store: str) -> None:
 
 @each_store
 async def test_a_transaction_with_a_stale_etag_is_refused(dapr: AsyncWorld, store: str) -> None:
-    """PostgreSQL does nothing of it. Redis knows no way back: the rest of it is done."""
+    """PostgreSQL executes none of it. Redis has no rollback: the other operations are executed."""
     sidecar, other, key = dapr.sidecar(BACKEND), dapr.name("other"), dapr.name("key")
     await sidecar.save_state(store, key, 1)
     etag = (await sidecar.get_state(store, key)).etag
@@ -154,7 +154,7 @@ async def test_a_key_expires(dapr: AsyncWorld, store: str) -> None:
 
 
 async def test_a_private_key_is_of_one_app_and_a_shared_one_of_all(dapr: AsyncWorld) -> None:
-    """The prefix decides: the app-id by default, the component's name where it says so."""
+    """The prefix decides: the app-id by default, the component's name if configured."""
     mine, theirs, key = dapr.sidecar(BACKEND), dapr.sidecar(OTHER), dapr.name("key")
     for store in ("statestore", "shared"):
         await mine.save_state(store, key, store)
@@ -166,7 +166,7 @@ async def test_a_private_key_is_of_one_app_and_a_shared_one_of_all(dapr: AsyncWo
 
 
 async def test_a_store_that_can_is_queried(dapr: AsyncWorld) -> None:
-    """Filter, order and page, on values that are kept as JSON."""
+    """Filter, order and page, on values that are stored as JSON."""
     sidecar, list_id = dapr.sidecar(BACKEND), dapr.name("list")
     for rank, state in enumerate(("open", "done", "open", "open")):
         value = {"list": list_id, "state": state, "rank": rank}

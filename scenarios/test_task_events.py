@@ -1,4 +1,4 @@
-"""A task changes, an event flows, a notification appears: once each, in order, for its owner."""
+"""A task change becomes an event and a notification: once each, in order, for its owner."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STORY = ["created", "updated", "completed", "deleted"]
 
 
 async def new_task(dapr: AsyncWorld, user: str, **fields: Any) -> dict[str, Any]:
-    """A task made through the backend's own API."""
+    """Create a task through the backend's API."""
     answer = await dapr.app("backend-service").post(
         f"/api/{user}/tasks", json={"title": "Buy milk", **fields}
     )
@@ -25,14 +25,14 @@ async def new_task(dapr: AsyncWorld, user: str, **fields: Any) -> dict[str, Any]
 
 
 async def notifications(dapr: AsyncWorld, user: str) -> list[dict[str, Any]]:
-    """What the notification service shows a user."""
+    """The notifications that the service returns for a user."""
     answer = await dapr.app("notification-service").get(f"/api/{user}/notifications")
     rows: list[dict[str, Any]] = answer.raise_for_status().json()
     return rows
 
 
 def task_event(dapr: AsyncWorld, event_id: str, **data: Any) -> dict[str, Any]:
-    """A CloudEvent as the backend would make it."""
+    """A CloudEvent in the backend's format."""
     return {
         "specversion": "1.0",
         "id": event_id,
@@ -64,7 +64,7 @@ async def test_every_change_of_a_task_is_an_event_in_order(dapr: AsyncWorld) -> 
 
 
 async def test_every_event_becomes_one_notification_of_its_owner(dapr: AsyncWorld) -> None:
-    """Four changes are four notifications, worded for a person; another user sees none."""
+    """Four changes are four readable notifications; another user sees none."""
     user, other, backend = dapr.name("user"), dapr.name("other"), dapr.app("backend-service")
     task = await new_task(dapr, user)
     path = f"/api/{user}/tasks/{task['id']}"
@@ -90,7 +90,7 @@ async def test_every_event_becomes_one_notification_of_its_owner(dapr: AsyncWorl
 
 
 async def test_completing_twice_is_one_event(dapr: AsyncWorld) -> None:
-    """A second completion tells nothing: the deletion comes right after the first one."""
+    """A second completion publishes nothing: the deletion directly follows the first one."""
     user, backend = dapr.name("user"), dapr.app("backend-service")
     task = await new_task(dapr, user)
     path = f"/api/{user}/tasks/{task['id']}"
@@ -107,14 +107,14 @@ async def test_completing_twice_is_one_event(dapr: AsyncWorld) -> None:
 
 
 async def route_of(dapr: AsyncWorld, topic: str) -> str:
-    """Where the notification service's sidecar delivers a topic, which it alone knows."""
+    """The route at which the notification service's sidecar delivers a topic; only it knows it."""
     metadata = await dapr.sidecar("notification-service").metadata()
     (route,) = (each.routes[0] for each in metadata.subscriptions if each.topic == topic)
     return route
 
 
 async def test_an_event_that_is_published_twice_is_notified_once(dapr: AsyncWorld) -> None:
-    """At-least-once on the broker, exactly once for the user."""
+    """At least once on the broker, exactly once for the user."""
     event = task_event(dapr, dapr.name("event"))
     sidecar, inbox = dapr.sidecar("backend-service"), dapr.inbox("notification-service")
 
@@ -144,7 +144,7 @@ async def test_two_deliveries_at_the_same_moment_are_one_notification(dapr: Asyn
 
 
 async def test_only_the_sidecar_may_deliver(dapr: AsyncWorld) -> None:
-    """A delivery without the app's token is refused and leaves nothing."""
+    """A delivery without the app's token is rejected and leaves nothing."""
     event, route = task_event(dapr, dapr.name("event")), await route_of(dapr, "task-events")
 
     answer = await dapr.app("notification-service").post(route, json=event)
@@ -170,7 +170,7 @@ async def test_a_handler_that_fails_twice_gets_the_event_until_it_succeeds(
 
 
 async def test_a_lost_acknowledgement_does_not_notify_twice(dapr: AsyncWorld) -> None:
-    """The handler did its work, the answer was lost: delivered again, notified once."""
+    """The handler did its work, the response was lost: delivered again, notified once."""
     inbox, user = dapr.inbox("notification-service"), dapr.name("user")
     await inbox.spoil("/events/task", contains=user, times=1, after=True)
 
@@ -197,7 +197,7 @@ NOT_OURS: dict[str, dict[str, Any]] = {
 async def test_an_event_that_is_not_one_of_ours_is_a_dead_letter(
     dapr: AsyncWorld, other: dict[str, Any]
 ) -> None:
-    """Garbage blocks no partition: it is dropped, goes to the dead-letter topic, and is shown."""
+    """Invalid events block no partition: they are dropped, become dead letters, and are shown."""
     event = task_event(dapr, dapr.name("event")) | other
     inbox = dapr.inbox("notification-service")
 

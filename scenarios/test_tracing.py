@@ -1,4 +1,4 @@
-"""One request of the page is one trace, through every service to the notification's handler."""
+"""A request of the page is one trace, through every service to the notification's handler."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LATE = 20.0
 
 @pytest.fixture(scope="module")
 def stack(dapr_settings: Settings) -> Iterator[Stack]:
-    """The application with a collector of traces."""
+    """The application with a trace collector."""
     with running(todo(resources=TRACED), dapr_settings) as started:
         yield started
 
@@ -54,7 +54,7 @@ def test_a_trace_goes_from_the_page_to_the_notification_and_back(dapr_sync: Worl
 
 
 def whole_chain(dapr: World, trace: str, root: str) -> list[tuple[str, str, str]]:
-    """From a span of our own down to the last, each the only child of the one before."""
+    """From our own span down to the last, each the only child of the previous one."""
     below = {each.parent: each for each in dapr.trace(trace)}
     chain: list[Span] = []
     while (span := below.get(chain[-1].id if chain else root)) is not None:
@@ -81,7 +81,7 @@ def test_a_delivery_has_the_trace_of_its_publication(dapr_sync: World) -> None:
 
 
 def test_a_sidecar_logs_what_it_is_asked(dapr_sync: World) -> None:
-    """API logging: the calls, and no health checks."""
+    """API logging: the calls, but no health checks."""
     user = dapr_sync.name("ada")
 
     dapr_sync.app("frontend").get(f"/api/{user}/tasks")

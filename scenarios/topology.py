@@ -23,16 +23,16 @@ def todo(
     """The whole application.
 
     Args:
-        resources: folders of Dapr YAML; what lies in folders below components/ is for choosing.
-        redis: have a Redis as well, for a component that refers to it.
-        mtls: have sidecars and control plane prove who they are.
-        on_host: run the services on this machine also when the rest runs in containers, as one
-            does with a debugger.
-        inbox: record what sidecars deliver, which costs each delivery a millisecond.
-        topics: of the broker.
-        more: nodes besides.
+        resources: folders of Dapr YAML; the subfolders of components/ are variants.
+        redis: add a Redis, for a component that refers to it.
+        mtls: have sidecars and control plane authenticate.
+        on_host: run the services on this machine even if the rest runs in containers, as with a
+            debugger.
+        inbox: record deliveries of sidecars, which costs each delivery a millisecond.
+        topics: the broker's topics.
+        more: additional nodes.
     """
-    # What components refer to by secretKeyRef.
+    # Secrets to which components refer by secretKeyRef.
     secrets = {"STATE_STORE_DSN": "${postgres.dsn}"}
     if redis:
         secrets["REDIS_PASSWORD"] = "${redis.password}"

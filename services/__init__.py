@@ -1,1 +1,1 @@
-"""The reference apps: a todo system on Dapr. They know nothing of the harness."""
+"""The reference apps: a todo system on Dapr. They have no knowledge of the harness."""

@@ -2,7 +2,7 @@
 
     python tools/component_types.py <folder of the dapr module> <folder of components-contrib>
 
-Both folders lie in the Go module cache after a build.
+Both folders are in the Go module cache after a build.
 """
 
 from __future__ import annotations

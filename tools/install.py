@@ -1,6 +1,6 @@
 """Install a lock file and this checkout: `python3 tools/install.py .venv requirements.lock`.
 
-With uv where there is one, else with pip. The standard library only: nothing is installed yet.
+It uses uv if available, otherwise pip. Standard library only, because nothing is installed yet.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pathlib import Path
 
 PYTHON_FLOOR = (3, 11)
 PIP_FLOOR = (22, 3)
-"""From here on pip can install into another environment (`--python`)."""
+"""The first version of pip that can install into another environment (`--python`)."""
 
 LINES = 20
-"""After so many packages another line of progress, where no line can be rewritten."""
+"""The number of packages between two progress lines, where a line cannot be updated."""
 
 NO_INSTALLER = """\
 error: this Python can make no environment: it has neither ensurepip nor a pip >= 22.3, and there \
@@ -29,25 +29,25 @@ is no uv
 
 
 def say(text: str, end: str = "\n") -> None:
-    """Tell a person."""
+    """Write a message to the user."""
     sys.stdout.write(text + end)
     sys.stdout.flush()
 
 
 def find_uv() -> list[str] | None:
-    """The command of uv: on PATH, or of this Python."""
+    """The command for uv: on PATH, or in this Python."""
     if on_path := shutil.which("uv"):
         return [on_path]
     return [sys.executable, "-m", "uv"] if find_spec("uv") else None
 
 
 def packages(lock: Path) -> int:
-    """How many a lock file has; the markers of other platforms are not looked at."""
+    """The number of packages in a lock file; markers for other platforms are not evaluated."""
     return len(re.findall(r"^[A-Za-z0-9]\S*==", lock.read_text(), re.MULTILINE))
 
 
 def run(command: Sequence[str]) -> Iterator[str]:
-    """The lines of a command.
+    """Yield the output lines of a command.
 
     Raises:
         CalledProcessError: it failed; its last lines are in `output`.
@@ -66,7 +66,7 @@ def run(command: Sequence[str]) -> Iterator[str]:
 
 
 def with_uv(uv: Sequence[str], folder: Path, lock: Path) -> None:
-    """Everything by uv, which shows no progress where there is no terminal, and needs none."""
+    """Install everything with uv, which shows no progress without a terminal, and needs none."""
     python = str(folder / "bin" / "python")
     if not Path(python).exists():
         list(run([*uv, "venv", "--quiet", "--seed", "--python", sys.executable, str(folder)]))
@@ -83,14 +83,14 @@ def with_pip(folder: Path, lock: Path) -> None:
         list(run([sys.executable, "-m", "venv", *([] if own else ["--without-pip"]), str(folder)]))
     pip = [python, "-m", "pip"] if own else [sys.executable, "-m", "pip", "--python", python]
     pip += ["--disable-pip-version-check"]
-    # The lock names everything, so nothing is resolved; bytecode is made when it is first needed.
+    # The lock file names everything, so nothing is resolved; bytecode is compiled on first use.
     install = [*pip, "install", "--no-compile", "--no-deps", "--progress-bar", "off"]
     show(packages(lock), run([*install, "--require-hashes", "-r", str(lock)]))
     list(run([*install, "--no-build-isolation", "-e", "."]))
 
 
 def show(total: int, lines: Iterator[str]) -> None:
-    """Tell how far pip is."""
+    """Show pip's progress."""
     count, terminal = 0, sys.stdout.isatty()
     for line in lines:
         if line.startswith(("Collecting ", "Requirement already satisfied")):
@@ -104,7 +104,7 @@ def show(total: int, lines: Iterator[str]) -> None:
 
 
 def can_pip() -> bool:
-    """Whether this Python can make an environment with pip."""
+    """Whether this Python can create an environment with pip."""
     if find_spec("ensurepip"):
         return True
     if not find_spec("pip"):
@@ -116,7 +116,7 @@ def can_pip() -> bool:
 
 
 def ways(folder: Path, lock: Path) -> Iterator[tuple[str, Callable[[], None]]]:
-    """How it can be installed here, the fastest first."""
+    """The ways to install here, the fastest first."""
     if (uv := find_uv()) is not None:
         yield "uv", lambda: with_uv(uv, folder, lock)
     if can_pip():
@@ -124,10 +124,10 @@ def ways(folder: Path, lock: Path) -> Iterator[tuple[str, Callable[[], None]]]:
 
 
 def main(folder: Path, lock: Path, expected: str) -> int:
-    """Install; the exit code.
+    """Install; return the exit code.
 
     Args:
-        expected: what to tell of time and size, such as "260 MB, about half a minute".
+        expected: the size and time to announce, such as "260 MB, about half a minute".
     """
     if sys.version_info < PYTHON_FLOOR:
         seen = f"{sys.version_info[0]}.{sys.version_info[1]}"

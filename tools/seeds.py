@@ -8,11 +8,11 @@ import yaml
 
 DOCS = Path(__file__).parent.parent / "docs"
 HEAD = """\
-# What the seed documents say of Dapr, and what is true
+# What the seed documents say about Dapr, and what is true
 
-Of Dapr 1.18.2. S0 to S4 are the documents, with line numbers. Each row names the test that shows
-it, or the source in which it was read where a cluster or the Dapr CLI would be needed. Rendered
-from `seeds.yaml` by `python tools/seeds.py`.
+This applies to Dapr 1.18.2. S0 to S4 are the documents, with line numbers. Each row names the test
+that proves it. Rows that would need a cluster or the Dapr CLI name the source code instead. This
+page is rendered from `seeds.yaml` by `python tools/seeds.py`.
 """
 
 

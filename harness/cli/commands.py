@@ -1,4 +1,4 @@
-"""The commands, and what a failure looks like."""
+"""The commands, and how failures are reported."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ CAUSES = (
     errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR,
     errno.EIO, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN,
 )  # fmt: skip
-"""Errors that a machine has, and not the harness: too little room, no permission."""
+"""Errors of the machine, not of the harness: too little space, no permission."""
 
 TOO_FEW = "too few processes are allowed (see `ulimit -u`, and `dapr-harness doctor`)"
 
@@ -67,7 +67,7 @@ def run() -> int:
 
 
 def _failed(error: Exception) -> int:
-    """Tell what has ended a command; raise it again when it is an error of ours."""
+    """Report the error that ended a command; re-raise it if it is a bug in the harness."""
     if isinstance(error, (HarnessError, SystemFailure)):
         lines = [f"[red]error:[/] {_escaped(str(error))}"]
         lines += [_escaped(note) for note in getattr(error, "__notes__", [])]
@@ -78,8 +78,8 @@ def _failed(error: Exception) -> int:
         return _refused(error)
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
         return _refused(BlockingIOError(errno.EAGAIN, str(error)))
-    # A usage error is click's, and typer brings a click of its own from some version on: it is
-    # recognised by what it can do.
+    # A usage error comes from click, and typer includes its own click from some version on: it is
+    # recognised by its methods.
     if not hasattr(error, "show"):
         raise error
     error.show()
@@ -87,9 +87,9 @@ def _failed(error: Exception) -> int:
 
 
 def _refused(error: OSError) -> int:
-    """Tell what the machine has refused; anything else is an error of ours, with its traceback."""
+    """Report an error of the machine; anything else is our bug, with its traceback."""
     if streams.lost():
-        return streams.NOT_WRITTEN  # told at the end
+        return streams.NOT_WRITTEN  # reported at the end
     if error.errno not in CAUSES:
         raise error
     place = f"{error.filename} cannot be used" if error.filename else "the machine has no more"

@@ -1,4 +1,4 @@
-"""Showing things to a person at a terminal, and in plain lines where there is none."""
+"""Shows output on a terminal, or as plain lines if there is none."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from rich.table import Table
 from harness.journal import Entry
 
 EVERY = 30.0
-"""Seconds between two plain lines of progress."""
+"""Seconds between two plain progress lines."""
 
 
 class _Console(Console):
-    """Rich's, which would end the process at a closed pipe; the command's end sees to that."""
+    """Rich's console would end the process at a closed pipe; the command's end handles that."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError(errno.EPIPE, "nobody reads any more")
@@ -38,7 +38,7 @@ def print_json(value: Any) -> None:
 
 
 class Steps:
-    """Provisioning: a line that is rewritten on a terminal, plain lines elsewhere."""
+    """Provisioning: one updated line on a terminal, plain lines elsewhere."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -47,7 +47,7 @@ class Steps:
         self._status: Any = None
 
     def begin(self, what: str) -> None:
-        """Something slow begins."""
+        """A slow step begins."""
         with self._lock:
             self._began[what] = self._told[what] = time.monotonic()
             if err.is_terminal:
@@ -57,7 +57,7 @@ class Steps:
                 err.print(f"{what} ...")
 
     def advance(self, what: str, fact: str) -> None:
-        """It is still going on; in plain lines every half a minute."""
+        """The step is still running; as plain lines, every half minute."""
         with self._lock:
             if what not in self._began:
                 return
@@ -69,7 +69,7 @@ class Steps:
                 err.print(f"{what}: {elapsed:.0f} s, {fact} ...".replace(",  ...", " ..."))
 
     def end(self, what: str, fact: str) -> None:
-        """It is done."""
+        """The step is done."""
         with self._lock:
             self._began.pop(what, None)
             if self._status is not None and not self._began:
@@ -79,7 +79,7 @@ class Steps:
 
 
 class Climbing:
-    """A start as it happens: a live table on a terminal, a line per ready node elsewhere."""
+    """The progress of a start: a live table on a terminal, a line per ready node elsewhere."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -89,7 +89,7 @@ class Climbing:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show while inside."""
+        """Show it inside the ``with`` block."""
         if not err.is_terminal:
             yield
             return
@@ -101,7 +101,7 @@ class Climbing:
                 self._live = None
 
     def __call__(self, entry: Entry) -> None:
-        """Receive an entry of the journal."""
+        """Receive a journal entry."""
         with self._lock:
             if entry.kind == "start.begun":
                 self._began = entry.at

@@ -1,4 +1,4 @@
-"""``demo``: the reference system, three stories on it, and what was measured."""
+"""``demo``: the reference system, three stories on it, and the measured figures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from harness.settings import Settings
 from harness.world import World
 
 EVENTS = 40
-"""How many events the latency figure is made of."""
+"""The number of events for the latency figure."""
 
 Figures = dict[str, str]
 
@@ -34,14 +34,14 @@ def demo(
         bool | None, typer.Option("--offline", help="Never use the network.")
     ] = None,
 ) -> None:
-    """Start the todo application, play three stories on it, show what was measured, stop it."""
+    """Start the todo application, run three stories on it, show the measured figures, stop it."""
     settings = replace(
         Settings.load(offline=offline), root=_reference(), topology="scenarios.topology:reference"
     )
     climbing, began = Climbing(), time.monotonic()
     stack = running(load_topology(settings), settings, progress=Steps(), watch=climbing)
     figures: Figures = {}
-    stack.provision()  # shows itself, and a terminal has one live display at a time
+    stack.provision()  # it shows its own progress, and a terminal can have only one live display
     with climbing.shown():
         stack.start()
     try:
@@ -73,7 +73,7 @@ def _play(
 
 
 def events_flow(world: World, figures: Figures) -> str:
-    """A task is created; the notification service hears of it."""
+    """A task is created, and the notification service receives its event."""
     user, backend = world.name("ada"), world.app("backend-service")
     inbox, delays = world.inbox("notification-service"), []
     for number in range(EVENTS):
@@ -88,7 +88,7 @@ def events_flow(world: World, figures: Figures) -> str:
 
 
 def state_survives(world: World, figures: Figures) -> str:
-    """A conversation outlives a restart of its sidecar, and a stale writer is refused."""
+    """A conversation survives a restart of its sidecar, and a stale writer is rejected."""
     talk = f"/api/{world.name('ada')}/conversations/c1"
     backend = world.app("backend-service")
     hello = {"messages": [{"role": "user", "text": "Hello", "at": None}]}
@@ -106,7 +106,7 @@ def state_survives(world: World, figures: Figures) -> str:
 
 
 def reminder_fires(world: World, figures: Figures) -> str:
-    """A reminder fires when it is due, and is notified."""
+    """A reminder fires when it is due, and becomes a notification."""
     user = world.name("ada")
     due = datetime.now(UTC) + timedelta(seconds=1)
     body = {"title": "Call mum", "remind_at": due.isoformat()}
@@ -133,7 +133,7 @@ def _made(answer: Any) -> dict[str, Any]:
 
 
 def _reference() -> Path:
-    """The folder of the reference system: beside the package in the repository, in it elsewhere."""
+    """The reference system's folder: next to the package in the repository, else inside it."""
     package = Path(harness.__file__).parent
     for folder in (package.parent, package / "reference"):
         if (folder / "scenarios" / "topology.py").is_file():

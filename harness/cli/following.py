@@ -1,4 +1,4 @@
-"""What the apps of a run file print, from the first line on, and how they end."""
+"""The output of a run file's apps from the first line on, and how the apps exit."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from harness.runtime.base import State
 from harness.stack import Stack
 
 EVERYTHING = 2**31
-"""How many last lines are all of them."""
+"""Larger than any number of last lines."""
 
 
 class Follower:
-    """Shows the logs of a stack while it starts and afterwards, in a thread of its own.
+    """Shows the logs of a stack during its start and afterwards, in a separate thread.
 
     Args:
-        stack: what runs, or is about to.
-        file: which apps it runs, and whose logs belong on the console.
+        stack: a running stack, or one that is about to start.
+        file: the run file, which determines the apps and whose logs appear on the console.
 
     Attributes:
-        failed: the apps that ended with another code than 0, or could not be started.
+        failed: the apps that exited with a code other than 0, or could not be started.
     """
 
     def __init__(self, stack: Stack, file: RunFile) -> None:
@@ -41,13 +41,13 @@ class Follower:
         self.failed: set[str] = set()
 
     def hear(self, entry: Entry) -> None:
-        """Note when the stack itself stops its nodes, which is not a failure of theirs."""
+        """Notice when the stack itself stops its nodes, which is not their failure."""
         if entry.kind in ("start.begun", "stop.begun"):
             self._closing = entry.kind == "stop.begun"
 
     @contextmanager
     def following(self) -> Iterator[None]:
-        """Follow while inside; what was printed until the end is shown."""
+        """Follow inside the ``with`` block; everything printed until its end is shown."""
         thread = threading.Thread(target=self._follow, name="follower", daemon=True)
         thread.start()
         try:
@@ -58,9 +58,9 @@ class Follower:
             self._look()
 
     def wait(self) -> None:
-        """Until no app runs any more; for ever where there is none.
+        """Wait until no app is running; forever if there is none.
 
-        Called when the start is over: what is not there by now will not come.
+        Call this when the start is over: apps that are not running by then will not start.
         """
         missing = {*self._apps} - {*self._stack.instances}
         self.failed |= missing
@@ -70,7 +70,7 @@ class Follower:
                 return
 
     def running(self) -> Sequence[str]:
-        """The apps that have not ended."""
+        """The apps that have not exited."""
         return [app for app in self._apps if app not in self._ended]
 
     def _follow(self) -> None:
@@ -85,11 +85,11 @@ class Follower:
         for name in self._nodes:
             if name in instances:
                 log = instances[name].log
-                # A start that is repeated with other ports has a folder of its own.
+                # A start that is repeated with other ports has another folder.
                 if name not in self._tails or self._tails[name].path != log:
                     self._tails[name] = Tail(name, log, EVERYTHING)
         show(list(self._tails.values()), self._nodes)
-        # Its last lines first, then its end.
+        # Its last lines first, then its exit.
         for name in self.running():
             if name in ended and not self._closing:
                 self._ended.add(name)

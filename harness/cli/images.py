@@ -1,4 +1,4 @@
-"""``images``: what containers run in, and making it without a registry."""
+"""``images``: the images for containers, and building them without a registry."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ app = typer.Typer(
 
 @app.command("list")
 def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show every image of the table, and whether this engine has it."""
+    """Show every image in the table, and whether this engine has it."""
     images = _images(Settings.load())
     found = [images.find(name) for name in IMAGES]
     if as_json:
@@ -54,7 +54,7 @@ def build(
         bool | None, typer.Option("--offline", help="Never use the network.")
     ] = None,
 ) -> None:
-    """Make every image that can be made from what is provisioned, without a registry."""
+    """Build every image that can be built from provisioned tools, without a registry."""
     settings = Settings.load(offline=offline)
     images = _images(settings)
     failed: HarnessError | None = None
@@ -64,7 +64,7 @@ def build(
         try:
             done = images.build(name)
         except HarnessError as error:
-            # The rest goes on: one image that cannot be made is no reason to lack the others.
+            # Continue: if one image cannot be built, the others are still useful.
             out.print(f"{name:<10} could not be built: {error.subject}", soft_wrap=True)
             failed = failed or error
         else:

@@ -1,4 +1,4 @@
-"""Signals that end a command: the first in good order, a second at once."""
+"""Signals that end a command: the first with an orderly shutdown, a second one at once."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class Interrupted(SystemExit):
-    """One of the signals came.
+    """One of the signals was received.
 
-    Not KeyboardInterrupt: CPython remembers one that passed through `exec` of a string, as
-    dataclasses do it while they are imported, and then dies by SIGINT at its end although the
-    exception was handled (unhandled_keyboard_interrupt in Python/pythonrun.c).
+    This is not a KeyboardInterrupt: if one passes through `exec` of a string, as used by
+        dataclasses during their import, CPython remembers it and dies of SIGINT at its end although
+        the exception was handled (unhandled_keyboard_interrupt in Python/pythonrun.c).
     """
 
 
 TOGETHER = 0.5
-"""Seconds in which a second one is the first again: wrappers pass on what the terminal sent too."""
+"""Seconds in which a second signal counts as the first: wrappers forward the terminal's signals."""
 
 AGAIN = 0.005
-"""Seconds after which an interrupt that could not be raised is tried again."""
+"""Seconds after which an interrupt that could not be raised is retried."""
 
 IMPORTS = 2.0
-"""Seconds for which an interrupt waits for the end of an import; a module may hang, too."""
+"""Seconds that an interrupt waits for the end of an import; a module may also hang."""
 
 _came: list[float] = []
 _settled: list[bool] = []
 
 
 def catch() -> None:
-    """From here on a signal raises `Interrupted`."""
+    """From now on, a signal raises `Interrupted`."""
     sys.unraisablehook = _unraisable
     signal.signal(signal.SIGALRM, _raise)
     for number in SIGNALS:
-        # A job in the background of a script is started with SIGINT ignored, and stays so; what
-        # nohup starts ignores SIGHUP.
+        # A script starts background jobs with SIGINT ignored, and it stays ignored; nohup ignores
+        # SIGHUP.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
 
 
 def settle() -> None:
-    """From here on the stack will be up, and the first signal is ignored.
+    """From now on, the stack will stay up, and the first signal is ignored.
 
-    An interrupt between letting it go and the exit would tell that everything was ended while it
-    is not; all that is left takes milliseconds, unless something hangs.
+    An interrupt between detaching the stack and the exit would report that everything was ended
+    although it was not. The remaining work takes milliseconds, unless something hangs.
     """
     _settled.append(True)
     forget()
@@ -63,7 +63,7 @@ def forget() -> None:
 
 
 def caused(error: BaseException | None) -> bool:
-    """Whether an error was raised from an interrupt, in the place of it."""
+    """Whether an interrupt was replaced by this error."""
     while error is not None:
         if isinstance(error, Interrupted):
             return True
@@ -72,7 +72,7 @@ def caused(error: BaseException | None) -> bool:
 
 
 def say(line: str) -> None:
-    """Tell on standard error past its buffer: a signal may come while that is written."""
+    """Write to standard error without its buffer, because a signal may come during a write."""
     with contextlib.suppress(OSError):
         os.write(2, f"{line}\n".encode())
 
@@ -98,12 +98,12 @@ def _raise(_number: int, frame: FrameType | None) -> None:
 
 
 def _importing(frame: FrameType | None, *, modules: bool) -> bool:
-    """Whether something is being imported: by the import system itself, or a module's own code.
+    """Whether an import is in progress: in the import system itself, or in a module's own code.
 
     The import system acquires its lock before the `try` that releases it (`_get_module_lock` in
-    3.11): an exception in between leaves it locked, and every other thread that imports something
-    hangs. Modules catch what optional imports raise, and Python replaces what `__set_name__`
-    raises by a RuntimeError (before 3.12).
+    3.11). An exception in between leaves the lock held, and every other thread that imports
+    something hangs. Modules catch the errors of optional imports, and Python replaces errors from
+    `__set_name__` by a RuntimeError (before 3.12).
     """
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
@@ -115,7 +115,7 @@ def _importing(frame: FrameType | None, *, modules: bool) -> bool:
 
 
 def _unraisable(told: sys.UnraisableHookArgs) -> None:
-    """An interrupt that came in a finalizer or a callback, where exceptions are dropped."""
+    """An interrupt in a finalizer or a callback, where exceptions are dropped."""
     if isinstance(told.exc_value, Interrupted):
         signal.setitimer(signal.ITIMER_REAL, AGAIN)
     else:
@@ -123,13 +123,13 @@ def _unraisable(told: sys.UnraisableHookArgs) -> None:
 
 
 def _supervised() -> bool:
-    # Looked up: importing it takes longer than a signal may wait.
+    # Looked up, because importing it takes longer than a signal may wait.
     tree = sys.modules.get("harness.runtime.tree")
     return tree is not None and bool(tree.supervisors - tree.detached)
 
 
 def _end_at_once() -> None:
-    """The clean-up of the first signal hangs, or takes too long for somebody."""
+    """The clean-up after the first signal hangs, or takes too long for the user."""
     for number in (*SIGNALS, signal.SIGALRM):
         signal.signal(number, signal.SIG_IGN)
     if tree := sys.modules.get("harness.runtime.tree"):

@@ -1,4 +1,4 @@
-"""What dead runs have left, and what an engine says of living ones."""
+"""What dead runs have left behind, and what an engine reports about running ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.settings import Settings
 
 @dataclass(frozen=True)
 class Leftovers:
-    """What belongs to runs whose owner is gone.
+    """Everything that belongs to runs whose owner is gone.
 
     Attributes:
         stacks: names of state files.
@@ -31,19 +31,19 @@ class Leftovers:
         return bool(self.stacks or self.folders or self.runs)
 
     def describe(self) -> str:
-        """In one line."""
+        """A one-line description."""
         counts = (len(self.stacks), len(self.folders), len(self.runs))
         return f"{counts[0]} state files, {counts[1]} folders, {counts[2]} runs with containers"
 
 
 def find_leftovers(registry: Registry) -> Leftovers:
-    """Look for them; an engine is asked where one answers."""
+    """Find them; the engine is queried if one responds."""
     stacks = [each.name for each in registry if not each.alive]
     return Leftovers(stacks, dead_run_folders(), _dead_runs())
 
 
 def clear_stale(settings: Settings, *, as_json: bool) -> None:
-    """Remove what dead runs have left; nothing of a living one.
+    """Remove everything that dead runs have left behind, and nothing of a running one.
 
     Raises:
         TeardownError: something could not be removed.
@@ -69,7 +69,7 @@ def clear_stale(settings: Settings, *, as_json: bool) -> None:
 
 
 def container_states(found: UpStack) -> dict[str, str]:
-    """What the engine says of each node of a stack in containers; empty for processes."""
+    """The engine's state for each node of a stack in containers; empty for processes."""
     if found.runtime != "containers":
         return {}
     from harness.runtime.containers.engine import Engine

@@ -1,4 +1,4 @@
-"""``lint``: Dapr resources against what the pinned Dapr, or another version, knows."""
+"""``lint``: checks Dapr resources against the pinned Dapr, or another version."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from harness.provision.store import Store
 from harness.settings import Settings
 
 SKIPPED = ("node_modules", "__pycache__", "site-packages")
-"""Folders that are full of other people's YAML."""
+"""Folders that contain other people's YAML."""
 
 COLOURS = {"error": "red", "warning": "yellow"}
 
@@ -45,7 +45,7 @@ def lint(
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail as well.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
-    """Find what daprd would refuse, or ignore in silence; exit code 2 if there is something."""
+    """Find what daprd would reject or silently ignore; the exit code is 2 if anything is found."""
     settings = Settings.load()
     if paths:
         chosen, apps, folder = paths, app, None
@@ -60,7 +60,8 @@ def lint(
     for path, below in ((one, each) for one in paths or () for each in _folders_below(one)):
         if below in chosen:
             continue
-        # Read on top of what was named, as in a topology; only its own findings are reported.
+        # Read in addition to the given folders, as in a topology; only its own findings are
+        # reported.
         more, _ = _findings([path, below], apps, folder, known)
         own = [each for each in more if each.place.startswith(f"{below}/")]
         found += [each for each in own if each not in found]
@@ -89,7 +90,7 @@ def lint(
 def _findings(
     paths: list[Path], apps: list[str] | None, folder: Path | None, known: Known
 ) -> tuple[list[Finding], int]:
-    """Everything that is wrong, by place; and how many resources were read."""
+    """All findings, by place, and the number of resources that were read."""
     found: list[Finding] = []
     resources: list[DaprResource] = []
     for path in paths:
@@ -107,7 +108,7 @@ def _findings(
 
 
 def _folders_below(path: Path) -> Iterator[Path]:
-    """Those that hold resources; tools' own and hidden ones, but ``.dapr``, are left out."""
+    """Subfolders with resources; tools' folders and hidden ones except ``.dapr`` are skipped."""
     for child in sorted(path.iterdir()) if path.is_dir() else ():
         hidden = child.name in SKIPPED or (child.name[0] == "." and child.name != ".dapr")
         if child.is_dir() and not child.is_symlink() and not hidden:
@@ -117,7 +118,7 @@ def _folders_below(path: Path) -> Iterator[Path]:
 
 
 def _holds_resources(folder: Path) -> bool:
-    """Whether a file of it is of Dapr's API; a folder of others' YAML is none of our business."""
+    """Whether one of its files is for Dapr's API; folders of other YAML are ignored."""
     return any(each.is_read for file in resource_files(folder) for each in _readable(file))
 
 
@@ -140,7 +141,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _twice(resources: list[DaprResource]) -> list[Finding]:
-    """Resources of one kind and name that one sidecar would load together."""
+    """Resources of the same kind and name that one sidecar would load together."""
     found = []
     for first, second in combinations(resources, 2):
         if (first.kind, first.name) == (second.kind, second.name) and _overlap(first, second):

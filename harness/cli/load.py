@@ -46,8 +46,8 @@ def load(
 ) -> None:
     """Start the stack, send a profile's load, and write a report; exit by its budgets.
 
-    Exit codes: 0 fine, 1 a budget was not kept, 4 the stack or the generator died, or the run is
-    void.
+    Exit codes: 0 success, 1 a budget was exceeded, 4 the stack or the generator died, or the run
+    is invalid.
     """
     try:
         from harness.load.budgets import read_budgets
@@ -149,14 +149,14 @@ def _overhead(each: Mapping[str, Any]) -> str:
 def _compared(
     earlier: Mapping[str, Any] | None, result: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-    """With an earlier run, if there is one: its changes, or why there are none."""
+    """The changes since an earlier run, if there is one, or why there are none."""
     from harness.load.compare import compare
 
     if earlier is None:
         return None
     said = {"with": earlier["began"], "changes": [], "problem": ""}
     if not result["valid"]:
-        return {**said, "problem": "not compared: this run is void"}
+        return {**said, "problem": "not compared: this run is invalid"}
     said["changes"] = [
         {**asdict(each), "verdict": each.verdict} for each in compare(earlier, result)
     ]

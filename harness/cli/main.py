@@ -1,4 +1,4 @@
-"""The entry point: it can be interrupted from its first line on."""
+"""The entry point, which can be interrupted from its first line on."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from harness.cli import interrupts, streams
 
 
 def main() -> None:
-    """Run a command; end with the exit code that its outcome deserves."""
+    """Run a command, and exit with the code for its outcome."""
     streams.prepare()
     interrupts.catch()
     try:
-        # Half a second of imports, in which a signal may come as well.
+        # Imports take half a second, during which a signal may come.
         from harness.cli.commands import run
 
         code = run()
@@ -22,7 +22,7 @@ def main() -> None:
         streams.say("interrupted; everything that was started has been ended")
         code = interrupts.INTERRUPTED
     except SystemExit as ended:
-        # Typer ends the process at a closed pipe, with a code that means something else here.
+        # Typer ends the process at a closed pipe, with a code that has another meaning here.
         code = ended.code if isinstance(ended.code, int) else 1
     interrupts.forget()
     sys.exit(streams.finish(code))

@@ -58,11 +58,11 @@ def run(
         bool | None, typer.Option("--offline", help="Never use the network.")
     ] = None,
 ) -> None:
-    """Start the apps of a multi-app run file, each with its sidecar, and stay until Ctrl-C.
+    """Start the apps of a multi-app run file, each with its sidecar, and run until Ctrl-C.
 
-    Apps without an appPort are started when all those with one are ready, unless --order says
-    otherwise. An app that ends or never listens ends nothing else. What the file or its resources
-    refer to by ${node.key} comes along from the topology.
+    Apps without an appPort start when all those with one are ready, unless --order says otherwise.
+    An app that exits or never listens stops nothing else. Nodes to which the file or its resources
+    refer with ${node.key} are added from the topology.
     """
     settings = Settings.load(
         topology=topology, runtime="processes", offline=offline, dapr_version=dapr_version
@@ -87,7 +87,7 @@ def run(
         climbing(entry)
         follower.hear(entry)
         if entry.kind == "node.started":
-            # So that `status` and `logs` know it from the first process on.
+            # So that `status` and `logs` know it from its first process on.
             with recording:
                 registry.record(stack, name)
 
@@ -122,7 +122,7 @@ def _announce(stack: Stack, file: RunFile) -> None:
 
 
 def _is_up(stack: Stack, app: RunApp) -> bool:
-    """Whether it is ready, or has ended well; a sidecar alone is up when the stack is."""
+    """Whether it is ready, or has exited successfully; a sidecar alone is up when the stack is."""
     instance = stack.instances.get(app.app_id)
     if not app.command:
         return True
@@ -131,7 +131,7 @@ def _is_up(stack: Stack, app: RunApp) -> bool:
 
 
 def _infrastructure(settings: Settings) -> Iterator[Node]:
-    """What the project's topology has beside its apps."""
+    """The nodes of the project's topology that are not apps."""
     if settings.topology:
         for node in load_topology(settings).nodes:
             if not isinstance(node, App | Sidecar | InboxProxy):
@@ -146,7 +146,7 @@ def _addresses(stack: Stack, app_id: str) -> Iterator[str]:
 
 
 def _keep_logs(stack: Stack, file: RunFile, when: str) -> None:
-    """Copy what goes to files to where the Dapr CLI has it: ``.dapr/logs`` of each app."""
+    """Copy the log files to where the Dapr CLI writes them: ``.dapr/logs`` of each app."""
     for app in file.apps:
         pairs = [("daprd", f"{app.app_id}-daprd", app.daprd_log)]
         pairs += [("app", app.app_id, app.app_log)] if app.command else []

@@ -1,4 +1,4 @@
-"""``render``: the topology in another system's words."""
+"""``render``: the topology in the format of another system."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def k8s(
 ) -> None:
     """Render Kubernetes manifests and a Helm chart of the apps and their Dapr resources.
 
-    Brokers and databases are the cluster's own: where they are is a value of the chart.
+    The cluster provides brokers and databases: their addresses are values of the chart.
     """
     settings = Settings.load(topology=topology)
     project = KubernetesProject(

@@ -59,9 +59,9 @@ def up(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Start a topology and leave it up.
+    """Start a topology and leave it running.
 
-    Look around with curl, `dapr-harness status` and `dapr-harness logs -f`; end it with
+    Inspect it with curl, `dapr-harness status` and `dapr-harness logs -f`; stop it with
     `dapr-harness down`.
     """
     settings = Settings.load(
@@ -77,7 +77,7 @@ def up(
     stack = running(load_topology(settings), settings, progress=Steps(), watch=climbing)
     with registry.starting(name), ExitStack() as cleanup:
         cleanup.callback(stack.close)
-        stack.provision()  # shows itself, and a terminal has one live display at a time
+        stack.provision()  # shows its own progress; only one live display is possible
         with climbing.shown():
             stack.start()
         if not attach:
@@ -97,7 +97,7 @@ def down(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """End a stack and everything it started."""
+    """Stop a stack and everything it started."""
     if stale:
         clear_stale(Settings.load(), as_json=as_json)
         return
@@ -116,7 +116,7 @@ def status(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what is up: nodes, states, addresses."""
+    """Show the running stacks: nodes, states, addresses."""
     registry = opened(Settings.load())
     found = [registry.require(name)] if name else [each for each in registry if each.alive]
     rows = [_status_of(each) for each in found]
@@ -131,7 +131,7 @@ def status(
             title_justify="left",
         )
         for column in ("node", "state", "pid", "addresses"):
-            table.add_column(column, overflow="fold")  # an address cut short is of no use
+            table.add_column(column, overflow="fold")  # a truncated address would be useless
         for node in row["nodes"]:
             colour = "green" if node["state"] in ("running", "healthy") else "red"
             ports = "  ".join(f"{port} {address}" for port, address in node["endpoints"].items())
@@ -144,7 +144,7 @@ def status(
 
 
 def token(name: Name = "default") -> None:
-    """Print the token that the sidecars of a stack ask for (header `dapr-api-token`)."""
+    """Print the token that the sidecars of a stack require (header `dapr-api-token`)."""
     out.print(opened(Settings.load()).require(name).token)
 
 
@@ -156,7 +156,7 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
     lines: Annotated[int, typer.Option(help="How many last lines of each log to begin with.")] = 50,
 ) -> None:
-    """Show what the nodes of a stack have logged."""
+    """Show the logs of the nodes of a stack."""
     found = opened(Settings.load()).require(name)
     tails = [_tail(node, lines) for node in _chosen(found, nodes or [])]
     show(tails)

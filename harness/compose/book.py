@@ -10,7 +10,7 @@ from harness.endpoint import Endpoint
 from harness.topology import Node, Tools, Topology
 
 GATEWAY = "host-gateway"
-"""Where the machine is, for containers; nothing of a compose project runs on it."""
+"""The machine's name inside containers; no part of a compose project runs on it."""
 
 PORTS: Mapping[tuple[str, str], int] = {
     ("kafka", "main"): 19092,
@@ -40,11 +40,11 @@ PORTS: Mapping[tuple[str, str], int] = {
     ("app", "main"): 8001,
     ("app", "smtp"): 1025,
 }
-"""By tool and port; the next free number where several nodes have the same."""
+"""By tool and port; the next free number if several nodes have the same tool."""
 
 
 def secret_name(purpose: str) -> str:
-    """The variable of a stack's token: ``dapr-api`` is ``DAPR_API_TOKEN``."""
+    """The variable for a stack's token: ``dapr-api`` is ``DAPR_API_TOKEN``."""
     kind = "TOKEN" if purpose.endswith("-api") else "PASSWORD"
     return f"{purpose.upper().replace('-', '_')}_{kind}"
 
@@ -53,11 +53,11 @@ class ComposeBook(StackBook):
     """Addresses that are the same in every rendering of a topology.
 
     Args:
-        topology: what the file describes.
-        tools: where programs lie in their images.
+        topology: the topology that the file describes.
+        tools: locates programs in their images.
         root: the project's folder.
         folder: a folder of the run.
-        token: the secret of a variable; a mark for it where none is given.
+        token: returns the secret for a variable; a placeholder if there is none.
     """
 
     def __init__(
@@ -72,8 +72,8 @@ class ComposeBook(StackBook):
         self._secret = token
 
     def token(self, purpose: str) -> str:
-        """The variable's value, or its mark."""
-        # Kept, so that what was given out is masked where logs are shown.
+        """The variable's value, or its placeholder."""
+        # Remembered, so that it is masked where logs are shown.
         with self._lock:
             return self._tokens.setdefault(purpose, self._secret(secret_name(purpose)))
 

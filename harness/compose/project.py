@@ -1,4 +1,4 @@
-"""A compose project in its folder: written, compared, given its secrets."""
+"""A compose project in its folder: writing, comparing, adding secrets."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Project(Rendered):
     """The compose project of a topology.
 
     Args:
-        topology: what it describes.
+        topology: the topology it describes.
         settings: the project's root, and the user's images.
-        folder: where it lies.
+        folder: where it is.
     """
 
     def __init__(self, topology: Topology, settings: Settings, folder: Path) -> None:
@@ -44,35 +44,35 @@ class Project(Rendered):
         super().__init__(folder, "dapr-harness render compose")
 
     def rendered(self) -> dict[str, str]:
-        """The files as they should be, by name."""
+        """The expected contents of the files, by name."""
         return render(self._topology, self._images, self._settings.root, self.folder)
 
     def write_secrets(self) -> Path:
         """Write the file with fresh secrets, and with the images that this engine has.
 
-        It is readable by its owner only, and no part of the repository. Secrets that are there
-        already are kept: the database of a running project was made with them. So is the project's
-        name, or that there is none: another one would be another project.
+        Only its owner can read it, and it is not part of the repository. Existing secrets are kept,
+        because the database of a running project was created with them. The project's name, or its
+        absence, is kept too, because another name would mean another project.
         """
         path = self.folder / SECRETS
         known = read_env(path) if path.is_file() else {NAME: self._name()}
         rows = {name: known.get(name) or _secret() for name in secrets_of(self.rendered())}
         rows |= {NAME: known[NAME]} if NAME in known else {}
         rows |= self._own_images()
-        # What others have written into it stays.
+        # Lines that others have written are kept.
         kept = [line for line in text_of(path).splitlines() if not _is_ours(line, rows)]
         text = "".join(f"{line}\n" for line in [*kept, *(f"{n}={v}" for n, v in rows.items())])
         write_private(path, text)
         return path
 
     def _name(self) -> str:
-        """A name of this folder's own. Compose's default is the folder's last part, so that all
-        projects of a machine in folders called ``compose`` would share containers and volumes."""
+        """A unique name for this folder. Compose's default is the folder's last part, so that all
+        projects in folders called ``compose`` would share containers and volumes."""
         plain = re.sub(r"[^a-z0-9]+", "-", self._settings.root.name.lower()).strip("-") or "project"
         return f"{plain}-{hashlib.sha256(bytes(self.folder.resolve())).hexdigest()[:8]}"
 
     def _own_images(self) -> Mapping[str, str]:
-        """Images that are not the table's: the user's, and those made here."""
+        """Images that are not the table's: the user's, and locally built ones."""
         try:
             _ = self._images.engine
         except Unavailable:
@@ -87,7 +87,7 @@ class Project(Rendered):
         return rows | self._apps() if built else rows
 
     def _apps(self) -> dict[str, str]:
-        """The apps' image, built the way that needs no registry and no pip inside."""
+        """The apps' image, built in the way that needs neither a registry nor pip inside."""
         settled = self._topology.settled(Choice("containers", "kafka"))
         builds = [
             node.build(self._settings.root) for node in settled.nodes if hasattr(node, "build")
@@ -98,7 +98,7 @@ class Project(Rendered):
         return {APPS: self._images.reference(with_packages(first, settled.nodes))}
 
     def strangers(self, files: Mapping[str, str]) -> list[str]:
-        """Files that a sidecar or a database would read, as their folders are mounted whole."""
+        """Files that a sidecar or a database would read, because whole folders are mounted."""
         mounted = {self.folder / PurePosixPath(name).parts[0] for name in files if "/" in name}
         found = (path for folder in sorted(mounted) for path in folder.rglob("*") if path.is_file())
         known = {*files, *self._listed()}
@@ -122,7 +122,7 @@ def read_env(path: Path) -> dict[str, str]:
 
 
 def _is_ours(line: str, rows: Iterable[str]) -> bool:
-    """Whether a line of the file is one that is written anew, or names an image made here."""
+    """Whether a line of the file is one that is rewritten, or names a locally built image."""
     name, _, value = line.partition("=")
     return name.strip() in rows or value.strip().startswith(f"{NAMESPACE}/")
 

@@ -1,8 +1,8 @@
-"""Rendering a topology as a compose project.
+"""Renders a topology as a compose project.
 
-A rendered file is the launches of the containers runtime, written down: the same images, command
-lines, pods and resources. Only two things differ, because a file is read by people and committed:
-ports are the well-known ones, and secrets are variables.
+A rendered file contains the launches of the containers runtime: the same images, command lines,
+    pods and resources. There are only two differences, because people read and commit the file:
+    ports are the well-known ones, and secrets are variables.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ DOCKERFILE = "app.Dockerfile"
 EXAMPLE = ".env.example"
 SETUP = "setup.sql"
 APPS = "DAPR_HARNESS_IMAGE_APPS"
-"""The variable of the image that every app of the project runs in."""
+"""The variable for the image that every app of the project runs in."""
 
 
 def render(topology: Topology, tools: Tools, root: Path, folder: Path) -> dict[str, str]:
-    """The files of a compose project, by their name in its folder.
+    """The files of a compose project, by their names in its folder.
 
-    Kafka is the broker where the topology leaves it open, with an override file for Redpanda.
+    Kafka is the broker if the topology does not choose, with an override file for Redpanda.
 
     Args:
         topology: what to render.
-        tools: the images, for where programs lie in them.
+        tools: the images, which determine the paths of programs in them.
         root: the project's folder.
-        folder: where the files will lie; paths in them are relative to it.
+        folder: the folder for the files; paths in them are relative to it.
 
     Raises:
-        ConfigError: an app runs on the host, mTLS is wanted, or the topology is wrong.
+        ConfigError: an app runs on the host, mTLS is requested, or the topology is invalid.
     """
     for node in topology.nodes:
         if node.on_host:
@@ -77,18 +77,18 @@ def render(topology: Topology, tools: Tools, root: Path, folder: Path) -> dict[s
 
 
 def secrets_of(files: Mapping[str, str]) -> list[str]:
-    """The variables that a rendered project asks for."""
+    """The variables that a rendered project requires."""
     return sorted(set(re.findall(r"\$\{([A-Z0-9_]+):\?", files[FILE])))
 
 
 def with_packages(build: Build, nodes: Iterable[Node]) -> Build:
-    """The apps' image of a project, in which programs of ours run too."""
+    """The apps' image of a project, in which programs of the harness run too."""
     needed = {package for node in nodes for package in getattr(node, "packages", ())}
     return replace(build, extra=tuple(sorted({*build.extra, *needed})))
 
 
 class _Project:
-    """Launches, as services."""
+    """Renders launches as services."""
 
     def __init__(self, topology: Topology, tools: Tools, root: Path, folder: Path) -> None:
         self._root = root
@@ -106,7 +106,7 @@ class _Project:
         self.services = self._services()
 
     def files(self) -> dict[str, str]:
-        """The compose file and what lies beside it."""
+        """The compose file and the files next to it."""
         parts = [text.service(n, body, self.comments[n]) for n, body in self.services.items()]
         names = {volume for each in self._launches.values() for volume in each.volumes}
         volumes = yaml.safe_dump({"volumes": {name: {} for name in sorted(names)}})
@@ -169,10 +169,10 @@ class _Project:
         return source
 
     def _build_of(self, launch: Launch) -> Build | None:
-        """The build of a launch; a program of ours runs in the apps', which has what it imports.
+        """The build of a launch; harness programs run in the apps' image, which has what they need.
 
         Raises:
-            ConfigError: there is such a program, and no app that is built.
+            ConfigError: there is such a program, but no app that is built.
         """
         if isinstance(launch.image, Build):
             return launch.image
@@ -188,11 +188,11 @@ class _Project:
         return built[0]
 
     def _mounts(self, name: str, launch: Launch, environment: dict[str, str]) -> list[str]:
-        """Files beside the compose file, mounted where the launch has them copied."""
+        """Files next to the compose file, mounted where the launch would have them copied."""
         mounts = []
         for file, content in launch.files.items():
             if file.endswith(".py"):
-                # One by one: the folder around them is where they write.
+                # Individually, because the service writes to the folder around them.
                 where = self._program(name, file, content)
                 mounts.append(f"{where}:{HOME}/{file}:ro")
             else:
@@ -201,14 +201,14 @@ class _Project:
         return [*mounts, *([f"./{name}:{HOME}:ro"] if folder else [])]
 
     def _program(self, name: str, file: str, content: str) -> str:
-        """Where a program of ours lies: in this repository already, beside the file elsewhere."""
+        """The path of a harness program: in this repository, or otherwise next to the file."""
         for found in self._root.glob(f"harness/*/{file}"):
             return os.path.relpath(found, self._folder)
         self._beside[f"{name}/{file}"] = content
         return f"./{name}/{file}"
 
     def _setup(self, name: str) -> list[str]:
-        """What the harness would have made in a database, where the official image looks for it."""
+        """What the harness would create in a database, in the official image's folder for it."""
         setup = getattr(self._nodes[name], "setup", None)
         statements: list[str] = setup(self._book) if setup else []
         if not statements:

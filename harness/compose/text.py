@@ -1,4 +1,4 @@
-"""The words of a rendered compose project: comments, images, healthchecks, variables."""
+"""The text of a rendered compose project: comments, images, health checks, variables."""
 
 from __future__ import annotations
 
@@ -50,52 +50,52 @@ COMMENTS = {
 
 
 def service(name: str, body: Mapping[str, Any], comment: str) -> str:
-    """One service of the file, under its comment."""
+    """One service of the file, with its comment."""
     text = yaml.safe_dump({name: body}, sort_keys=False, width=1000)
     rows = [f"# {comment}", *text.splitlines()] if comment else text.splitlines()
     return "".join(f"  {row}\n" if row else "\n" for row in rows)
 
 
 def comment_of(launch: Launch) -> str:
-    """What a reader of the file should know about a service."""
+    """The comment on a service, for readers of the file."""
     if isinstance(launch.image, Build):
         return ""
     return COMMENTS.get(launch.image if launch.pod or launch.image != "app" else "receiver", "")
 
 
 def image_of(name: str) -> str:
-    """An entry of the table, or the variable that overrides it; a user's own image as it is."""
+    """An entry of the table, or the variable that overrides it; a user's own image unchanged."""
     if name not in IMAGES:
         return name
     reference = IMAGES[name].reference
     if name == "app":
-        # Not the rendering machine's Python: the file must not depend on who rendered it.
+        # Not the rendering machine's Python: the file must not depend on the renderer.
         reference = reference.replace(PYTHON, APP_PYTHON)
     return f"${{{variable(name)}:-{reference}}}"
 
 
 APP_PYTHON = "3.11"
-"""The lowest Python that the reference services run on."""
+"""The lowest version of Python for the reference services."""
 
 
 def user_of(launch: Launch) -> str:
-    """The account that an image must run as, "" for its own."""
+    """The account that an image must run as; "" for the image's own."""
     entry = IMAGES.get(launch.image) if isinstance(launch.image, str) else None
     return entry.user if entry else ""
 
 
 def variables(text: str) -> str:
-    """A value with its secrets as compose variables, and other dollars kept."""
+    """A value with its secrets as compose variables, and other dollar signs escaped."""
     escaped = text.replace("$", "$$")
     return _MARK.sub(r"${\1:?see .env.example}", escaped)
 
 
 def without_secrets(text: str, environment: dict[str, str]) -> str:
-    """A resource whose secret values come from the sidecar's environment instead.
+    """A resource whose secret values are read from the sidecar's environment instead.
 
     Args:
         text: the resource.
-        environment: the sidecar's; receives what the resource refers to.
+        environment: the sidecar's; receives the variables that the resource refers to.
     """
     if not _MARK.search(text):
         return text
@@ -112,7 +112,7 @@ def without_secrets(text: str, environment: dict[str, str]) -> str:
 
 
 def healthcheck(node: Node, launch: Launch) -> dict[str, Any] | None:
-    """How an engine can see that a service is ready, None where its image has no program for it."""
+    """How an engine can check that a service is ready; None if its image has no program for it."""
     if not launch.ports:
         return None
     port = launch.ports[0]
@@ -127,7 +127,7 @@ def healthcheck(node: Node, launch: Launch) -> dict[str, Any] | None:
         "kafka": ["CMD-SHELL", dialled],
         "postgres": ["CMD-SHELL", dialled],
         "redpanda": ["CMD-SHELL", ready.format(launch.ports[3] if kind == "redpanda" else 0)],
-        # A Python for each look of each service would take a core of a small machine.
+        # Starting Python for each check of each service would take one core of a small machine.
         "app": ["CMD", "bash", "-c", asked],
     }
     if kind not in tests:

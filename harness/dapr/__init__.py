@@ -1,1 +1,1 @@
-"""HOW to talk to Dapr: clients, the health ladder, and resources."""
+"""HOW to talk to Dapr: clients, readiness checks, and resources."""

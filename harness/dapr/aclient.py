@@ -1,4 +1,4 @@
-"""The asynchronous twin of `harness.dapr.client`."""
+"""The asynchronous counterpart of `harness.dapr.client`."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class AsyncDaprClient(AsyncClosing):
 
     Args:
         endpoint: the sidecar's HTTP address.
-        token: sent as ``dapr-api-token`` when not empty.
-        timeout: seconds for each call; a scheduler that is gone blocks its API for 30 s.
+        token: sent as ``dapr-api-token`` if not empty.
+        timeout: seconds for each call; if no scheduler is available, its API blocks for 30 s.
     """
 
     def __init__(self, endpoint: Endpoint, token: str = "", *, timeout: float = 15.0) -> None:
@@ -38,14 +38,14 @@ class AsyncDaprClient(AsyncClosing):
         self._client = loopback.aclient(endpoint.http, timeout=timeout, token=token)
 
     async def aclose(self) -> None:
-        """Close the connections. Closing twice is fine."""
+        """Close the connections. Closing twice is allowed."""
         await self._client.aclose()
 
     async def run(self, call: calls.Call[T]) -> T:
         """Send one call.
 
         Raises:
-            DaprError: daprd answered with an error status.
+            DaprError: daprd responded with an error status.
         """
         answer = await self._client.send(call.request(self._client))
         older = call.instead(answer)
@@ -60,7 +60,7 @@ class AsyncDaprClient(AsyncClosing):
         content_type: str = "application/json",
         metadata: Mapping[str, str] | None = None,
     ) -> None:
-        """Publish data; daprd wraps them in a CloudEvent unless they are one already."""
+        """Publish data; daprd wraps it in a CloudEvent unless it is one already."""
         return await self.run(
             calls.publish(pubsub, topic, data, content_type=content_type, metadata=metadata or {})
         )
@@ -73,7 +73,7 @@ class AsyncDaprClient(AsyncClosing):
         *,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
-        """Publish a CloudEvent as it is (structured mode)."""
+        """Publish a CloudEvent unchanged (structured mode)."""
         return await self.run(
             calls.publish(
                 pubsub, topic, dict(event), content_type=calls.CLOUD_EVENT, metadata=metadata or {}
@@ -87,7 +87,7 @@ class AsyncDaprClient(AsyncClosing):
     async def get_state(
         self, store: str, key: str, metadata: Mapping[str, str] | None = None
     ) -> StateItem:
-        """Read one key; a missing one gives an item that does not exist."""
+        """Read one key; a missing key returns an item that does not exist."""
         return await self.run(calls.get_state(store, key, metadata or {}))
 
     async def save_state(
@@ -100,27 +100,27 @@ class AsyncDaprClient(AsyncClosing):
         concurrency: Concurrency | None = None,
         ttl: int | None = None,
     ) -> None:
-        """Write one key; with an etag only if that is still current (else status 409)."""
+        """Write one key; with an etag, only if it is still current (otherwise status 409)."""
         return await self.run(
             calls.save_state(store, key, value, etag=etag, concurrency=concurrency, ttl=ttl)
         )
 
     async def delete_state(self, store: str, key: str, *, etag: str | None = None) -> None:
-        """Delete one key; with an etag only if that is still current (else status 409)."""
+        """Delete one key; with an etag, only if it is still current (otherwise status 409)."""
         return await self.run(calls.delete_state(store, key, etag=etag))
 
     async def get_bulk_state(self, store: str, keys: Sequence[str]) -> list[StateItem]:
-        """Read several keys, one item per key in the order asked for."""
+        """Read several keys; returns one item per key, in the requested order."""
         return await self.run(calls.get_bulk_state(store, keys))
 
     async def transact_state(self, store: str, operations: Sequence[StateOperation]) -> None:
-        """All of the operations or none; a stale etag is status 500 here."""
+        """Execute all of the operations or none; a stale etag returns status 500 here."""
         return await self.run(calls.transact_state(store, operations))
 
     async def query_state(
         self, store: str, query: Mapping[str, Any], metadata: Mapping[str, str] | None = None
     ) -> StatePage:
-        """What a filter finds (alpha); a store that cannot query is status 500."""
+        """Query by a filter (alpha); a store that does not support queries returns status 500."""
         return await self.run(calls.query_state(store, query, metadata or {}))
 
     async def invoke(
@@ -134,7 +134,7 @@ class AsyncDaprClient(AsyncClosing):
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """Call another app; its answer is passed through whatever its status."""
+        """Call another app; its response is passed through, whatever its status."""
         return await self.run(
             calls.invoke(
                 app_id,
@@ -161,7 +161,7 @@ class AsyncDaprClient(AsyncClosing):
         """Schedule a job; ``due``: RFC 3339 or a duration, ``schedule``: six-field cron, @every.
 
         ``failure_policy`` is Dapr's: ``{"drop": {}}``, or ``{"constant": {"interval": "1s",
-        "maxRetries": 3}}``, which is what a job without one gets.
+        "maxRetries": 3}}``, which is the default for a job.
         """
         return await self.run(
             calls.schedule_job(
@@ -176,11 +176,11 @@ class AsyncDaprClient(AsyncClosing):
         )
 
     async def get_job(self, name: str) -> dict[str, Any]:
-        """A job as the scheduler has it; an unknown one is status 500."""
+        """A job as the scheduler stores it; an unknown one returns status 500."""
         return await self.run(calls.get_job(name))
 
     async def delete_job(self, name: str) -> None:
-        """Cancel a job; an unknown one is fine."""
+        """Cancel a job; an unknown one is not an error."""
         return await self.run(calls.delete_job(name))
 
     async def get_secret(
@@ -204,9 +204,9 @@ class AsyncDaprClient(AsyncClosing):
         return await self.run(calls.invoke_binding(name, operation, data, metadata or {}))
 
     async def metadata(self) -> Metadata:
-        """What the sidecar knows of itself."""
+        """The sidecar's own metadata."""
         return await self.run(calls.metadata())
 
     async def health(self, *, outbound: bool = False) -> None:
-        """Return when the sidecar says that it is ready, raise its error otherwise."""
+        """Return if the sidecar reports that it is ready, otherwise raise its error."""
         return await self.run(calls.health(outbound=outbound))

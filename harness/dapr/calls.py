@@ -1,6 +1,6 @@
 """Every call of Dapr's HTTP API as a value: built and parsed here, sent by a client.
 
-Both clients send the same values, so what is true of one is true of the other.
+Both clients send the same values, so what applies to one applies to the other.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CLOUD_EVENT = "application/cloudevents+json"
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """One request and how to read its answer; where an earlier Dapr has it, "" if there too."""
+    """One request and how to read its response; its path in an earlier Dapr, "" if the same."""
 
     method: str
     path: str
@@ -56,7 +56,7 @@ class Call(Generic[T]):
         )
 
     def parse(self, answer: httpx.Response) -> T:
-        """Read the answer.
+        """Read the response.
 
         Raises:
             DaprError: the status is not 2xx.
@@ -74,7 +74,7 @@ def publish(
     content_type: str,
     metadata: Mapping[str, str],
 ) -> Call[None]:
-    """Publish one event. Metadata travel as query parameters: headers are ignored by daprd."""
+    """Publish one event. Metadata is sent as query parameters, because daprd ignores headers."""
     raw = data if isinstance(data, bytes) else None
     return Call(
         "POST",
@@ -102,7 +102,7 @@ def publish_bulk(pubsub: str, topic: str, entries: Sequence[BulkEntry]) -> Call[
 
 
 def get_state(store: str, key: str, metadata: Mapping[str, str]) -> Call[StateItem]:
-    """Read one key; a missing one gives an item that does not exist."""
+    """Read one key; a missing key returns an item that does not exist."""
 
     def read(answer: httpx.Response) -> StateItem:
         found = {
@@ -130,7 +130,7 @@ def save_state(
     item: dict[str, Any] = {"key": key, "value": value}
     if etag is not None:
         item["etag"] = etag
-    # Said explicitly: what last-write does with a stale etag is each store's own choice.
+    # Set explicitly: how last-write treats a stale etag differs between stores.
     if concurrency is not None or etag is not None:
         item["options"] = {"concurrency": concurrency or "first-write"}
     if ttl is not None:
@@ -139,7 +139,7 @@ def save_state(
 
 
 def delete_state(store: str, key: str, *, etag: str | None) -> Call[None]:
-    """Delete one key; a missing one is fine."""
+    """Delete one key; a missing one is not an error."""
     headers = {"if-match": etag} if etag is not None else {}
     params = {"concurrency": "first-write"} if etag is not None else {}
     path = f"/v1.0/state/{_part(store)}/{_part(key)}"
@@ -147,7 +147,7 @@ def delete_state(store: str, key: str, *, etag: str | None) -> Call[None]:
 
 
 def get_bulk_state(store: str, keys: Sequence[str]) -> Call[list[StateItem]]:
-    """Read several keys; the answer has one item per key, in the order asked for."""
+    """Read several keys; the response has one item per key, in the requested order."""
 
     def read(answer: httpx.Response) -> list[StateItem]:
         rows = {row["key"]: row for row in (answer.json() if answer.content else [])}
@@ -165,7 +165,7 @@ def get_bulk_state(store: str, keys: Sequence[str]) -> Call[list[StateItem]]:
 
 
 def transact_state(store: str, operations: Sequence[StateOperation]) -> Call[None]:
-    """All of the operations or none."""
+    """Execute all of the operations or none."""
     return Call(
         "POST",
         f"/v1.0/state/{_part(store)}/transaction",
@@ -177,7 +177,7 @@ def transact_state(store: str, operations: Sequence[StateOperation]) -> Call[Non
 def query_state(
     store: str, query: Mapping[str, Any], metadata: Mapping[str, str]
 ) -> Call[StatePage]:
-    """What a filter finds; an empty answer is 204."""
+    """Query by a filter; an empty result is 204."""
 
     def read(answer: httpx.Response) -> StatePage:
         body = _json(answer)
@@ -199,7 +199,7 @@ def invoke(
     params: Mapping[str, str],
     headers: Mapping[str, str],
 ) -> Call[httpx.Response]:
-    """Call another app; its answer is passed through, errors of the app included."""
+    """Call another app; its response is passed through, including errors of the app."""
 
     def read(answer: httpx.Response) -> httpx.Response:
         return answer
@@ -218,22 +218,22 @@ def schedule_job(
     overwrite: bool,
     failure_policy: Mapping[str, Any] | None,
 ) -> Call[None]:
-    """Schedule a job; without overwrite a second one of the name is refused with 409."""
+    """Schedule a job; without overwrite, a second job of that name is rejected with 409."""
     body: dict[str, Any] = {"dueTime": due, "schedule": schedule, "repeats": repeats}
     body |= {"overwrite": overwrite or None, "failurePolicy": failure_policy}
     present = {key: value for key, value in body.items() if value is not None}
-    # Data are always there, as null if need be: seen on 1.18.2, a job that was posted without any
-    # never reaches its app ("google.protobuf.Value: none of the oneof fields is set").
+    # Data is always present, if necessary as null: in 1.18.2, a job that was posted without data
+    # never reached its app ("google.protobuf.Value: none of the oneof fields is set").
     return _job("POST", name, _nothing, json={**present, "data": data})
 
 
 def get_job(name: str) -> Call[dict[str, Any]]:
-    """A job as the scheduler has it; an unknown one is an error with status 500."""
+    """A job as the scheduler stores it; an unknown one is an error with status 500."""
     return _job("GET", name, _json)
 
 
 def delete_job(name: str) -> Call[None]:
-    """Cancel a job; an unknown one is fine."""
+    """Cancel a job; an unknown one is not an error."""
     return _job("DELETE", name, _nothing)
 
 
@@ -272,17 +272,17 @@ def invoke_binding(
 
 
 def metadata() -> Call[Metadata]:
-    """What the sidecar knows of itself."""
+    """The sidecar's own metadata."""
     return Call("GET", "/v1.0/metadata", lambda answer: Metadata.parse(answer.json()))
 
 
 def health(*, outbound: bool = False) -> Call[None]:
-    """The sidecar's own word; an error while it is not ready."""
+    """The sidecar's own health; an error as long as it is not ready."""
     return Call("GET", "/v1.0/healthz/outbound" if outbound else "/v1.0/healthz", _nothing)
 
 
 class _PassThrough(Call[httpx.Response]):
-    """An invocation: only an error that daprd itself made is raised."""
+    """An invocation: only errors from daprd itself are raised."""
 
     def parse(self, answer: httpx.Response) -> httpx.Response:
         if not answer.is_success and _body_of_daprd(answer):

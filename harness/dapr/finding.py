@@ -1,4 +1,4 @@
-"""One thing wrong with a resource."""
+"""A problem in a resource."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ SILENCED = re.compile(r"#\s*dapr-harness:\s*ignore\b")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing wrong with a resource.
+    """A problem in a resource.
 
     Attributes:
         place: ``file:line``.
-        message: what is wrong.
-        hint: what to do.
-        severity: ``error`` (daprd refuses it, or cannot use it) or ``warning``.
+        message: the problem.
+        hint: the next step.
+        severity: ``error`` (daprd rejects it, or cannot use it) or ``warning``.
     """
 
     place: str

@@ -1,7 +1,7 @@
-"""The rungs of the ladder that only a sidecar can tell about.
+"""The readiness checks that query a sidecar.
 
-healthy is not ready: ``healthz`` is green with a subscription that failed, with components that
-were skipped, and before the scheduler stream is up. Each rung asks for one of these by name.
+Healthy is not ready: ``healthz`` succeeds although a subscription has failed, although components
+were skipped, and before the scheduler stream is up. Each check tests one of these by name.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class HealthCheck:
     """``/v1.0/healthz`` (or its outbound half) answers 204.
 
     Attributes:
-        waits_for: the node whose readiness it awaits, which is to blame when it is not ready.
+        waits_for: the node whose readiness it waits for, and which is to blame if it is not ready.
     """
 
     client: DaprClient
@@ -35,7 +35,7 @@ class HealthCheck:
     waits_for: str = ""
 
     def observe(self) -> Observation:
-        """Ask once; an unready sidecar names its unready parts."""
+        """Send one request; an unready sidecar names its unready parts."""
         return _observed(lambda: self.client.health(outbound=self.outbound), lambda _: (True, "ok"))
 
 
@@ -44,8 +44,8 @@ class MetadataCheck:
     """One fact of ``/v1.0/metadata``.
 
     Attributes:
-        judge: takes the metadata, returns whether they are as wanted and the fact in words.
-        warn: takes metadata that are as wanted, returns what is to be told all the same.
+        judge: takes the metadata, returns whether it meets the condition, and the fact in words.
+        warn: takes metadata that meets the condition, returns a warning to report.
     """
 
     client: DaprClient
@@ -54,7 +54,7 @@ class MetadataCheck:
     warn: Callable[[Metadata], str] = lambda _: ""
 
     def observe(self) -> Observation:
-        """Ask once."""
+        """Send one request."""
         warning = ""
 
         def judge(seen: Metadata) -> tuple[bool, str]:
@@ -81,10 +81,10 @@ def placement_check(client: DaprClient, actor_stores: Sequence[str] = ()) -> Met
     """The sidecar has its placement table.
 
     Args:
-        client: of the sidecar.
-        actor_stores: the components that are to keep the state of actors. An app that hosts actors
-            without one is told: daprd calls its actors, and drops the connection of whoever asks
-            for their state (seen on 1.18.2).
+        client: a client of the sidecar.
+        actor_stores: the actor state stores. An app that hosts actors without one gets a warning:
+            daprd calls its actors, and drops the connection of a caller that requests their state
+            (observed in 1.18.2).
     """
 
     def judge(seen: Metadata) -> tuple[bool, str]:
@@ -115,9 +115,9 @@ def identity_check(client: DaprClient, app_id: str, promised: str = "") -> Metad
     """The sidecar that answers on this port is the one that was started here.
 
     Args:
-        client: of the sidecar.
-        app_id: of its app.
-        promised: the version of Dapr that its image's name promises, "" for none.
+        client: a client of the sidecar.
+        app_id: the id of its app.
+        promised: the version of Dapr in the name of its image; "" if there is none.
     """
 
     def judge(seen: Metadata) -> tuple[bool, str]:
@@ -144,11 +144,11 @@ def identity_check(client: DaprClient, app_id: str, promised: str = "") -> Metad
 class SubscriptionsCheck:
     """Every subscription that the app or a resource declares is in the sidecar's metadata.
 
-    The app is asked ``GET /dapr/subscribe`` as daprd does, once. What daprd can make nothing of
-    it goes on without, and this rung with it: a warning quotes the answer.
+    The app is sent ``GET /dapr/subscribe`` once, as by daprd. If daprd cannot use the response, it
+    continues without it, and so does this check: a warning quotes the response.
 
     Attributes:
-        app: None when daprd does not ask it over HTTP.
+        app: None if daprd does not query it over HTTP.
     """
 
     client: DaprClient
@@ -159,12 +159,12 @@ class SubscriptionsCheck:
 
     @cached_property
     def answer(self) -> Subscribed:
-        """What the app has answered."""
+        """The app's response."""
         return ask_subscriptions(self.app, self.app_token) if self.app else Subscribed()
 
     @property
     def wanted(self) -> set[tuple[str, str]]:
-        """Pubsub and topic of every subscription that must be there."""
+        """Pub/sub component and topic of every required subscription."""
         return {*self.answer.topics, *self.declared}
 
     def observe(self) -> Observation:
@@ -174,7 +174,7 @@ class SubscriptionsCheck:
 
         def judge(seen: Metadata) -> tuple[bool, str]:
             nonlocal asked
-            # Without a pub/sub component daprd does not ask the app.
+            # Without a pub/sub component, daprd does not query the app.
             asked = any(each.type.startswith("pubsub.") for each in seen.components)
             wanted = self.wanted if asked else {*self.declared}
             found = {(each.pubsub, each.topic) for each in seen.subscriptions}

@@ -1,4 +1,4 @@
-"""Checking resources before a sidecar sees them: daprd ignores unknown fields in silence."""
+"""Checks resources before a sidecar reads them, because daprd silently ignores unknown fields."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from harness.errors import ConfigError, closest, did_you_mean
 from harness.reading import read_text
 
 ALTERNATIVES = {
-    # A field of the table may be given by another name or in parts (dapr.md 6.3 and 2.4).
+    # A field in the table may have another name or be given in parts (dapr.md 6.3 and 2.4).
     "connectionString": ("url", "host", "hostaddr"),
     "authType": ("authRequired",),
     "redisHost": ("sentinelMasterName",),
 }
 
 LENIENT = {"bindings.smtp": ("host",)}
-"""Types whose metadata.yaml calls more required than the code does: the rest may be given with
-each request."""
+"""Types whose metadata.yaml lists more required fields than the code requires: the others may be
+given with each request."""
 
 REFUSED_WITHOUT: Mapping[str, tuple[str, ...]] = {
     "bindings.cron": ("schedule",),
@@ -33,15 +33,15 @@ REFUSED_WITHOUT: Mapping[str, tuple[str, ...]] = {
     "pubsub.kafka": ("brokers", "authType"),
     "secretstores.local.file": ("secretsFile",),
 }
-"""Fields without which daprd ends; others that a metadata.yaml calls required are not asked for by
-some components, such as ``fileName`` of ``bindings.localstorage``."""
+"""Fields without which daprd exits. Some components do not require others that a metadata.yaml
+lists as required, such as ``fileName`` of ``bindings.localstorage``."""
 
 RETRY = tuple(
     f"backOff{part}"
     for part in ("Policy", "Duration", "InitialInterval", "RandomizationFactor", "Multiplier",
                  "MaxInterval", "MaxElapsedTime", "MaxRetries")
 )  # fmt: skip
-"""What dapr/kit's retry package reads with its prefix; no metadata.yaml lists it."""
+"""Fields that dapr/kit's retry package reads with its prefix; no metadata.yaml lists them."""
 
 EVERY_COMPONENT = {
     "pubsub": ("consumerID", "publishingScopes", "subscriptionScopes", "allowedTopics",
@@ -50,7 +50,7 @@ EVERY_COMPONENT = {
               "outboxPubsub", "outboxDiscardWhenMissingState"),
     "bindings": ("direction", "route", *RETRY),
 }  # fmt: skip
-"""Fields that the runtime itself reads, whatever the component."""
+"""Fields that the runtime itself reads, for any component."""
 
 
 def check_resources(
@@ -60,15 +60,15 @@ def check_resources(
     folder: Path | None,
     known: Known | None = None,
 ) -> list[Finding]:
-    """Everything wrong with the resources of one topology.
+    """Every problem in the resources of one topology.
 
     Args:
         resources: all of them, placeholders filled or not.
-        app_ids: the apps of the topology, which scopes must name; None when they are not known.
-        variables: the environment that sidecars get, for ``secretstores.local.env``; None when it
-            is not known.
-        folder: the working folder of sidecars; None when it is not known.
-        known: what the version of Dapr knows; the pinned one if None.
+        app_ids: the apps of the topology, to which scopes must refer; None if they are not known.
+        variables: the environment of the sidecars, for ``secretstores.local.env``; None if it is
+            not known.
+        folder: the working folder of the sidecars; None if it is not known.
+        known: the facts of the version of Dapr; None for the pinned version.
     """
     known = known or pinned()
     known_apps = None if app_ids is None else list(app_ids)
@@ -90,11 +90,11 @@ def require_sound(findings: Sequence[Finding], *, strict: bool = False) -> None:
     """Raise if there are errors.
 
     Args:
-        findings: of `check_resources`.
+        findings: the result of `check_resources`.
         strict: raise for warnings too.
 
     Raises:
-        ConfigError: the first one; the message lists the others too.
+        ConfigError: the first error; the message lists the others too.
     """
     errors = [each for each in findings if strict or each.severity == "error"]
     if errors:
@@ -107,7 +107,7 @@ def require_sound(findings: Sequence[Finding], *, strict: bool = False) -> None:
 
 
 def _ignored(each: DaprResource) -> Finding:
-    """A document that daprd passes over: a Deployment in the same folder, or a misspelled kind."""
+    """A document that daprd ignores: a Deployment in the same folder, or a misspelled kind."""
     version = str(each.body.get("apiVersion", ""))
     ours = version.startswith("dapr.io/")
     if each.kind in KINDS and (ours or not version):
@@ -191,7 +191,7 @@ def _missing(each: DaprResource, name: str) -> Finding:
 
 
 def _severity(each: DaprResource, field: str) -> str:
-    """How bad it is that a field has no value: whether daprd asks for it."""
+    """The severity of a field without a value: depends on whether daprd requires it."""
     asked = {name.lower() for name in REFUSED_WITHOUT.get(each.type, ())}
     return "error" if field.lower() in asked else "warning"
 
@@ -218,7 +218,7 @@ def _check_secrets(
             continue
         place = each.at(f"spec.metadata.{index}")
         what = f"the secret of field {name!r} cannot be resolved"
-        # daprd goes on with an empty value, which most fields may have.
+        # daprd continues with an empty value, which most fields may have.
         severity = _severity(each, name)
         if not store_name:
             hint = "name a store"
@@ -261,7 +261,7 @@ def _resolve(
 
 
 def _secrets_of(store: DaprResource, folder: Path | None) -> tuple[dict[str, set[str]], str]:
-    """Names and keys of a local.file store, flattened as daprd does; or what is wrong with it."""
+    """Names and keys of a local.file store, flattened as daprd does; or the problem with it."""
     fields = store.fields()
     file = secrets_file(store, folder)
     try:

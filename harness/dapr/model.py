@@ -1,4 +1,4 @@
-"""What daprd answers, typed. Shapes from Dapr's HTTP API (pkg/api/http of dapr/dapr)."""
+"""daprd's typed responses. Shapes from Dapr's HTTP API (pkg/api/http of dapr/dapr)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class StateItem:
 
     Attributes:
         key: without the store's prefix.
-        value: the JSON value; None when the key does not exist.
-        etag: "" when the key does not exist.
-        metadata: what the store says about it, such as ``ttlExpireTime``.
+        value: the JSON value; None if the key does not exist.
+        etag: "" if the key does not exist.
+        metadata: the store's metadata for it, such as ``ttlExpireTime``.
     """
 
     key: str
@@ -33,11 +33,11 @@ class StateItem:
 
 @dataclass(frozen=True)
 class StatePage:
-    """Part of what a query has found.
+    """One page of a query's results.
 
     Attributes:
-        items: in the order that the query asked for.
-        token: for the page after this one; "" when there may be none.
+        items: in the order that the query requested.
+        token: the token of the next page; "" if there is none.
     """
 
     items: Sequence[StateItem]
@@ -50,8 +50,8 @@ class StateOperation:
 
     Attributes:
         operation: ``upsert`` or ``delete``.
-        etag: the version that must be current, or None.
-        ttl: seconds until an upserted value expires, or None.
+        etag: the version that must be current; None for any.
+        ttl: seconds until an upserted value expires; None for never.
     """
 
     operation: Literal["upsert", "delete"]
@@ -91,11 +91,11 @@ class Component:
 
 @dataclass(frozen=True)
 class Subscription:
-    """A subscription that the sidecar acts on.
+    """An active subscription of the sidecar.
 
     Attributes:
         kind: DECLARATIVE, PROGRAMMATIC or STREAMING.
-        routes: the paths that its rules lead to.
+        routes: the paths to which its rules route.
     """
 
     pubsub: str
@@ -107,13 +107,13 @@ class Subscription:
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a sidecar knows of itself.
+    """A sidecar's own metadata.
 
     Attributes:
-        placement: ``placement: connected`` when it is, as daprd words it.
+        placement: ``placement: connected`` if it is connected, in daprd's wording.
         schedulers: addresses of the scheduler hosts it is connected to.
-        actor_types: what its app hosts; whole once ``placement`` is connected.
-        raw: the whole answer.
+        actor_types: the types that its app hosts; complete once ``placement`` is connected.
+        raw: the whole response.
     """
 
     app_id: str

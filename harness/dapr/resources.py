@@ -13,7 +13,7 @@ from harness.errors import ConfigError
 from harness.reading import read_text
 
 MOST, DEEPEST = 100_000, 100
-"""Values of one document, and levels of it: a file of some lines can stand for billions."""
+"""Maximum number of values and levels in a document: a few lines can expand to billions."""
 
 KINDS = (
     "Component",
@@ -39,11 +39,11 @@ class DaprResource:
     """One document of a resource file.
 
     Attributes:
-        file: where it was read.
+        file: the file it was read from.
         line: the line on which the document starts, counted from 1.
         body: the document.
         lines: the line of each mapping key, by its path such as ``spec.metadata.0.name``.
-        companions: files of the node's own folder that the document refers to, by relative name.
+        companions: files in the node's own folder that the document refers to, by relative name.
     """
 
     file: Path
@@ -64,22 +64,22 @@ class DaprResource:
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The mapping `spec`, empty when it is none."""
+        """The mapping `spec`; empty if it is not a mapping."""
         return mapping(self.body.get("spec"))
 
     @property
     def type(self) -> str:
-        """A component's ``spec.type``, "" for other kinds."""
+        """A component's ``spec.type``; "" for other kinds."""
         return str(self.spec.get("type", "")) if self.kind == "Component" else ""
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """The app-ids it is for; empty means all."""
+        """The app-ids that may load it; empty means all."""
         return tuple(str(each) for each in sequence(self.body.get("scopes")))
 
     @property
     def is_read(self) -> bool:
-        """Whether daprd reads it: a kind and an apiVersion that it knows; it ignores the rest."""
+        """Whether daprd reads it, by kind and apiVersion; it ignores all others."""
         version = str(self.body.get("apiVersion", ""))
         known = API_VERSIONS.get(self.kind)
         return version in known if known else self.kind in KINDS and version.startswith("dapr.io/")
@@ -101,14 +101,14 @@ class DaprResource:
         return {str(item.get("name")): item for item in items if isinstance(item, dict)}
 
     def allows(self, app_id: str) -> bool:
-        """Whether its scopes let this app's sidecar load it."""
+        """Whether its scopes allow this app's sidecar to load it."""
         return not self.scopes or app_id in self.scopes
 
     def filled(self, fill: Callable[[str, str], str]) -> DaprResource:
         """A copy with the placeholders of every string filled.
 
         Args:
-            fill: takes a text and where it stands, returns the text to use.
+            fill: takes a text and its location, returns the text to use.
         """
 
         def walk(value: Any, path: str) -> Any:
@@ -124,17 +124,17 @@ class DaprResource:
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """A value that should be a mapping; an empty one when it is something else."""
+    """A value that should be a mapping; an empty one if it is something else."""
     return value if isinstance(value, dict) else {}
 
 
 def sequence(value: Any) -> list[Any]:
-    """A value that should be a list; an empty one when it is something else."""
+    """A value that should be a list; an empty one if it is something else."""
     return value if isinstance(value, list) else []
 
 
 def resource_files(folder: Path) -> list[Path]:
-    """The files of a folder that daprd reads; like it, passing over folders that are called so."""
+    """The files of a folder that daprd reads; like daprd, it skips folders with such names."""
     found = (path for path in folder.iterdir() if path.suffix.lower() in (".yaml", ".yml"))
     return sorted(path for path in found if path.is_symlink() or not path.is_dir())
 
@@ -144,8 +144,8 @@ def secrets_file(resource: DaprResource, folder: Path | None) -> Path:
 
     Args:
         resource: the store.
-        folder: daprd's working folder, from which it takes a relative path; None when it is not
-            known, and the file may be there or beside the resource.
+        folder: daprd's working folder, the base of relative paths; None if it is not known, and
+            the file may be there or next to the resource.
     """
     fields = {name.lower(): item for name, item in resource.fields().items()}
     name = str(fields.get("secretsfile", {}).get("value", ""))
@@ -155,9 +155,9 @@ def secrets_file(resource: DaprResource, folder: Path | None) -> Path:
 
 
 def read_resources(folders: Sequence[Path]) -> list[DaprResource]:
-    """Every resource of some folders, each read as daprd does: not recursively.
+    """Every resource in some folders, each read as daprd does: not recursively.
 
-    A resource takes the place of one of the same kind and name in an earlier folder.
+    A resource replaces one of the same kind and name from an earlier folder.
 
     Raises:
         ConfigError: a folder is missing, or a file is not valid YAML; with file and line.
@@ -175,16 +175,16 @@ def read_resources(folders: Sequence[Path]) -> list[DaprResource]:
 
 
 def replaced(earlier: Sequence[DaprResource], later: Sequence[DaprResource]) -> list[DaprResource]:
-    """Those of the earlier ones whose place none of the later ones takes."""
+    """The earlier resources that none of the later ones replaces."""
     taken = {(each.kind, each.name) for each in later}
     return [each for each in earlier if (each.kind, each.name) not in taken]
 
 
 def for_app(resources: Sequence[DaprResource], app_id: str) -> list[DaprResource]:
-    """What one sidecar may load: no document that daprd would ignore.
+    """The resources that one sidecar may load, without documents that daprd would ignore.
 
     Raises:
-        ConfigError: two resources of one kind and name are among them, which daprd refuses.
+        ConfigError: two of them have the same kind and name, which daprd rejects.
     """
     allowed = [each for each in resources if each.is_read and each.allows(app_id)]
     seen: dict[tuple[str, str], DaprResource] = {}
@@ -200,13 +200,13 @@ def for_app(resources: Sequence[DaprResource], app_id: str) -> list[DaprResource
 
 
 def read_found(file: Path) -> list[DaprResource]:
-    """Every resource of a file that lies in a folder of resources.
+    """Every resource in a file that is in a resource folder.
 
-    One that does not speak of Dapr may be whatever it is, a chart's template for one: daprd passes
-    over it, and here it is a document without a kind.
+    A file that does not mention Dapr may be anything, for example a chart's template: daprd ignores
+    it, and here it becomes a document without a kind.
 
     Raises:
-        ConfigError: it cannot be read, or is not valid YAML and speaks of Dapr; with the line.
+        ConfigError: it cannot be read, or mentions Dapr and is not valid YAML; with the line.
     """
     try:
         return list(read_file(file))
@@ -217,7 +217,7 @@ def read_found(file: Path) -> list[DaprResource]:
 
 
 def read_file(file: Path) -> Iterator[DaprResource]:
-    """Every resource of one file.
+    """Every resource in one file.
 
     Raises:
         ConfigError: it cannot be read, or is not valid YAML; with the line.
@@ -242,7 +242,7 @@ def read_file(file: Path) -> Iterator[DaprResource]:
 
 
 def _documents(file: Path) -> Iterator[tuple[yaml.Node, Any]]:
-    """Each document as it stands in the file, and as a value."""
+    """Each document as its YAML node and as a value."""
     text = read_text(file)
     try:
         for node in yaml.compose_all(text, Loader=yaml.SafeLoader):
@@ -251,7 +251,7 @@ def _documents(file: Path) -> Iterator[tuple[yaml.Node, Any]]:
     except RecursionError:
         raise _too_deep(str(file)) from None
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        # PyYAML passes on what int(), datetime() and its own tables raise: `on: 2026-13-45`.
+        # PyYAML does not catch errors of int(), datetime() and its own tables: `on: 2026-13-45`.
         raise ConfigError(
             f"{file}: a value cannot be read",
             last=f"{type(error).__name__}: {error}",
@@ -260,10 +260,10 @@ def _documents(file: Path) -> Iterator[tuple[yaml.Node, Any]]:
 
 
 def _size(node: yaml.Node, file: Path, depth: int, known: dict[int, int]) -> int:
-    """How many values a document has, each alias counted as all that it stands for.
+    """The number of values in a document, with each alias counted as all the values it expands to.
 
     Raises:
-        ConfigError: more, or deeper ones, than anybody writes: walking them would not end.
+        ConfigError: there are more values or levels than anyone writes: walking them would not end.
     """
     if id(node) in known:
         return known[id(node)]

@@ -1,4 +1,4 @@
-"""What is known of single types and kinds beyond their fields; facts of Dapr 1.18's source."""
+"""Rules for single types and kinds beyond their fields; facts from Dapr 1.18's source."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ FEATURES = (
     "WorkflowsRemoteActivityReminder",
     "WorkflowHistorySigning",
 )
-"""The names of pkg/config/configuration.go; others are listed in the metadata and do nothing."""
+"""The names in pkg/config/configuration.go; others appear in the metadata and have no effect."""
 
 
 def check_rules(each: DaprResource, folder: Path | None) -> Iterator[Finding]:
-    """Everything that a rule of its type or kind finds.
+    """Everything that the rules of its type or kind find.
 
     Args:
         each: the resource.
-        folder: daprd's working folder; None when it is not known.
+        folder: daprd's working folder; None if it is not known.
     """
     if each.kind == "Configuration":
         yield from _features(each)

@@ -1,7 +1,7 @@
-"""A resource's fields against the schema of its kind, which daprd itself does not check.
+"""Checks a resource's fields against the schema of its kind, which daprd itself does not do.
 
-Outside a cluster daprd reads what it knows and ignores the rest without a word; a value of the
-wrong type makes it leave out the whole resource. The schemas are Dapr's CRDs
+Outside a cluster, daprd reads the fields it knows and silently ignores the rest; a value of the
+wrong type makes it skip the whole resource. The schemas are Dapr's CRDs
 (`harness.provision.metadata`).
 """
 
@@ -15,8 +15,8 @@ from harness.dapr.resources import DaprResource
 from harness.errors import closest
 
 OURS = ("scopes", "auth")
-"""Checked elsewhere: scopes of a Configuration are the harness's, and misplaced ones have a finding
-of their own."""
+"""Checked elsewhere: scopes of a Configuration are an extension of the harness, and misplaced ones
+have their own finding."""
 
 TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,),
@@ -25,7 +25,7 @@ TYPES: Mapping[str, tuple[type, ...]] = {
 
 
 def check_structure(each: DaprResource, schemas: Mapping[str, Any]) -> Iterator[Finding]:
-    """Fields that the kind does not have, and values of the wrong type."""
+    """Unknown fields of the kind, and values of the wrong type."""
     version = str(each.body.get("apiVersion", "")).rpartition("/")[2]
     schema = schemas.get(f"{each.kind}/{version}")
     if schema is not None:

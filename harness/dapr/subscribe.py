@@ -1,8 +1,8 @@
-"""What an app answers to ``GET /dapr/subscribe``, read as daprd 1.18.2 reads it.
+"""An app's response to ``GET /dapr/subscribe``, read as by daprd 1.18.2.
 
-daprd takes the first JSON value of an answer with status 200 into Go structs: keys in any case,
-unknown keys ignored, ``null`` for "not there". An answer that does not fit is logged, as is any
-other status but 404, and daprd goes on without the app's subscriptions; so does the harness.
+daprd decodes the first JSON value of a response with status 200 into Go structs: keys in any case,
+unknown keys ignored, ``null`` for missing. A response that does not fit is logged, as is any status
+other than 200 and 404, and daprd continues without the app's subscriptions; so does the harness.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ _ITEM: dict[str, Any] = {
     "routes": {"rules": [{"match": str, "path": str}], "default": str},
     "bulksubscribe": {"enabled": bool, "maxmessagescount": int, "maxawaitdurationms": int},
 }
-"""The fields by lower-cased name: a type, a list of one shape, an object, ``...`` for any key."""
+"""The fields by name in lower case: a type, a list of one shape, an object, ``...`` for any key."""
 
 _NAMES = {str: "string", bool: "boolean", int: "32-bit integer"}
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """A JSON object as it was written: keys may differ in case only, and then the last counts."""
+    """A JSON object as written: keys may differ only in case, and then the last one counts."""
 
 
 @dataclass(frozen=True)
 class Subscribed:
-    """What daprd makes of an answer.
+    """daprd's interpretation of a response.
 
     Attributes:
-        topics: pubsub and topic of every subscription with a route; daprd drops the others.
-        complaint: why there are none although the app was asked, "" when that is in order.
+        topics: pub/sub and topic of every subscription with a route; daprd drops the others.
+        complaint: why there are none although the app was queried; "" if that is in order.
     """
 
     topics: tuple[tuple[str, str], ...] = ()
@@ -46,10 +46,10 @@ class Subscribed:
 
 
 def ask_subscriptions(app: Endpoint, token: str) -> Subscribed:
-    """Ask an app as daprd does.
+    """Query an app as daprd does.
 
     Raises:
-        httpx.HTTPError: it could not be asked.
+        httpx.HTTPError: it could not be queried.
     """
     headers = {"dapr-api-token": token} if token else {}
     answer = ask("GET", f"{app.http}/dapr/subscribe", headers=headers)
@@ -57,7 +57,7 @@ def ask_subscriptions(app: Endpoint, token: str) -> Subscribed:
 
 
 def read_answer(status: int, body: bytes) -> Subscribed:
-    """Read an answer; what daprd cannot read becomes a complaint that quotes it."""
+    """Read a response; if daprd cannot read it, it becomes a complaint that quotes it."""
     text = body.decode("utf-8", "replace")
     if status == 404:
         return Subscribed()
@@ -88,7 +88,7 @@ def _fit(value: Any, shape: Any, where: str) -> Any:
     """The value with its keys in lower case.
 
     Raises:
-        ValueError: Go could not put it into a field of this shape.
+        ValueError: Go could not decode it into a field of this shape.
     """
     if value is None:
         return None
@@ -106,7 +106,7 @@ def _fit(value: Any, shape: Any, where: str) -> Any:
 def _fields(pairs: _Pairs, shape: dict[Any, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
-        # Both ways, for the two letters beyond ASCII that Go folds into K and S.
+        # Both ways, for the two non-ASCII letters that Go folds into K and S.
         name = key.upper().lower()
         fitted = _fit(value, shape.get(name, shape.get(...)), key) if _known(name, shape) else None
         if fitted is not None:

@@ -1,4 +1,4 @@
-"""Whether the values of a component's fields are such as the component takes."""
+"""Checks whether a component accepts the values of its fields."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.dapr.resources import DaprResource
 from harness.errors import closest
 
 ALSO = {"authType": ("certificate",)}
-"""Words that the code takes and metadata.yaml does not list."""
+"""Values that the code accepts and metadata.yaml does not list."""
 
 _DURATION = re.compile(r"[-+]?(\d+(\.\d*)?(ns|us|µs|ms|s|m|h))+|-?\d+|P[\dYMWDTHS.]+")
 _BOOL = re.compile(r"(?i)y|yes|true|t|on|1|n|no|false|f|off|0|")
@@ -31,11 +31,11 @@ TAKES: Mapping[str, tuple[Callable[[str], object], str]] = {
     "duration": (_DURATION.fullmatch, "a duration such as 500ms, 5s or 1h"),
     "bool": (_BOOL.fullmatch, '"true" or "false"'),
 }
-"""By the type that metadata.yaml names: whether a text is one, and what to say if not."""
+"""By type in metadata.yaml: whether a string is valid, and the message if not."""
 
 
 def check_values(each: DaprResource, table: Mapping[str, Any]) -> Iterator[Finding]:
-    """What stands in a component's fields, placeholders and references left out."""
+    """Check the values of a component's fields, except placeholders and references."""
     kinds = {name.lower(): kind for name, kind in table.get("types", {}).items()}
     words = {name.lower(): allowed for name, allowed in table.get("values", {}).items()}
     for index, (name, item) in enumerate(each.fields().items()):

@@ -1,7 +1,7 @@
-"""A topology as the objects of a cluster: its apps, their resources, their secrets.
+"""A topology as Kubernetes objects: its apps, their resources, their secrets.
 
-Brokers, databases and what else is no app of the system are the cluster's own; where they are is a
-value. Annotations are those of Dapr's injector (pkg/injector/annotations of Dapr 1.18.2).
+Brokers, databases and other nodes that are not apps are provided by the cluster; their addresses
+are values. Annotations are those of Dapr's injector (pkg/injector/annotations of Dapr 1.18.2).
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from harness.placeholders import placeholders
 from harness.topology import Topology
 
 PORT = 8000
-"""Where every app listens: each has a pod of its own."""
+"""The port on which every app listens, because each app has its own pod."""
 
 ACCOUNT = 10001
-"""Nobody's: the number of an account that no image gives a meaning."""
+"""The number of an account that no image uses."""
 
 ANNOTATED = (
     "app-max-concurrency", "app-protocol", "enable-api-logging", "enable-app-health-check",
     "app-health-check-path", "app-health-probe-interval", "app-health-probe-timeout",
     "app-health-threshold", "log-as-json", "log-level", "max-body-size", "read-buffer-size",
 )  # fmt: skip
-"""Flags of daprd that are annotations under the same name."""
+"""Flags of daprd that are annotations of the same name."""
 
 API_TOKEN, APP_TOKEN = "dapr-api-token", "app-api-token"
 Object = dict[str, Any]
@@ -44,11 +44,11 @@ class Objects:
     Args:
         topology: what to render.
         root: the project's folder.
-        name: of the system; the Secret's and the image's.
-        values: what an installation chooses.
+        name: the name of the system, its Secret and its image.
+        values: what an installation can configure.
 
     Raises:
-        ConfigError: a resource is wrong, or an app has no place in a cluster.
+        ConfigError: a resource is invalid, or an app cannot run in a cluster.
     """
 
     def __init__(self, topology: Topology, root: Path, name: str, values: Values) -> None:
@@ -61,7 +61,7 @@ class Objects:
         require_sound(check_resources(self._resources, names, variables, root))
 
     def files(self) -> dict[str, list[Object]]:
-        """Objects by the name of their file: one for each app, one for each resource."""
+        """Objects by file name: one file for each app, one for each resource."""
         found: dict[str, list[Object]] = {}
         stores = [each.name for each in self._resources if each.type in LOCAL_STORES]
         for each in self._resources:
@@ -76,7 +76,7 @@ class Objects:
         return dict(sorted(found.items()))
 
     def secret_keys(self) -> list[str]:
-        """What the Secret of this system must hold."""
+        """The keys that this system's Secret must contain."""
         keys = {key for app in self._apps for key in _secret_env(app)}
         for each in self._resources:
             for item in each.fields().values():
@@ -85,7 +85,7 @@ class Objects:
         return sorted(keys)
 
     def _configurations(self) -> dict[str, list[DaprResource]]:
-        """Configurations by the name that a pod refers to: one of its own where it differs."""
+        """Configurations by the name that a pod refers to; an app has its own if it differs."""
         found = {}
         for app in self._apps:
             if own := self._own_configurations(app):
@@ -93,7 +93,7 @@ class Objects:
         return found
 
     def _configuration(self, app: App) -> str:
-        """The name of an app's Configuration, "" for none."""
+        """The name of an app's Configuration; "" for none."""
         own = self._own_configurations(app)
         if len(own) == 1 and not own[0].scopes:
             return own[0].name
@@ -174,7 +174,7 @@ class Objects:
         return f"{repository}:{self._values.get('image', 'tag', default='latest')}"
 
     def _env(self, app: App) -> Iterator[Object]:
-        """What the harness gives an app; ports of the sidecar come from the injector."""
+        """The variables that the harness sets for an app; the injector sets the sidecar's ports."""
         plain = {"PYTHONUNBUFFERED": "1", "APP_ID": app.name, "APP_HOST": "0.0.0.0"}  # noqa: S104 - a pod is reached from outside
         if app.listens:
             plain["APP_PORT"] = str(PORT)
@@ -213,7 +213,7 @@ def _probe(app: App, period: int) -> Object:
 
 
 def _service(app: App) -> Object:
-    """For who is no app of Dapr's: apps find each other by their sidecars."""
+    """For clients outside Dapr: apps find each other through their sidecars."""
     return {
         "apiVersion": "v1",
         "kind": "Service",

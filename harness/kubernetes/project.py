@@ -1,4 +1,4 @@
-"""Manifests and a chart in their folder: written, compared."""
+"""Manifests and a chart in their folder: writing and comparing."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ class KubernetesProject(Rendered):
     """Manifests and a Helm chart of a topology.
 
     Args:
-        topology: what they describe.
-        settings: the project's root, whose folder's name is the system's unless `name` says other.
-        folder: where they lie.
-        name: of the system.
+        topology: the topology they describe.
+        settings: the project's root; its folder name is the system's name unless `name` is given.
+        folder: where they are.
+        name: the name of the system.
     """
 
     def __init__(self, topology: Topology, settings: Settings, folder: Path, name: str) -> None:
@@ -69,7 +69,7 @@ class KubernetesProject(Rendered):
         super().__init__(folder, "dapr-harness render k8s")
 
     def rendered(self) -> dict[str, str]:
-        """The files as they should be, by name."""
+        """The expected contents of the files, by name."""
         return {**self._manifests(), **self._chart()}
 
     def _manifests(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Dapr resources as a cluster needs them."""
+"""Dapr resources in the form that a cluster needs."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ DEFAULTS: Mapping[str, str] = {
     "smtp": "25",
     "url": "http://{node}",
 }
-"""What a placeholder's key stands for in a cluster, unless the user says otherwise."""
+"""The value of a placeholder's key in a cluster, unless the user configures another."""
 
 _PLACEHOLDER = re.compile(r"\$\{([^}.]+)\.([^}]+)\}")
 
 
 def in_cluster(resource: DaprResource, secret: str, values: Values) -> dict[str, Any]:
-    """One resource, with values for its placeholders and the cluster's secrets for its own.
+    """One resource with its placeholders filled, and with secrets from the cluster.
 
-    Credentials come from the store `kubernetes` that is there without a component: Dapr's operator
-    reads it (pkg/operator/api/components.go), so that no app needs the right to read Secrets.
+    Credentials come from the built-in store `kubernetes`, which needs no component: Dapr's operator
+    reads it (pkg/operator/api/components.go), so that no app needs permission to read Secrets.
 
     Args:
-        resource: anything but a Configuration and a store of local secrets.
-        secret: the name of the Secret that holds what sidecars had in their environment.
+        resource: any resource except a Configuration and a store of local secrets.
+        secret: the name of the Secret with the values that sidecars had in their environment.
         values: where the placeholders' values come from.
     """
     body: dict[str, Any] = filled(copy.deepcopy(resource.body), values)
@@ -46,7 +46,7 @@ def in_cluster(resource: DaprResource, secret: str, values: Values) -> dict[str,
 
 
 def key_of(reference: Mapping[str, Any]) -> str:
-    """A key that a Secret may have: colons, which separate levels of a file, are not allowed."""
+    """A valid key for a Secret: colons, which separate levels in a file, are not allowed."""
     return str(reference["key"]).replace(":", ".")
 
 
@@ -56,12 +56,12 @@ def merged(
     local_stores: Sequence[str],
     values: Values,
 ) -> dict[str, Any]:
-    """One Configuration of several: a pod refers to one, by its name.
+    """Several Configurations merged into one, because a pod refers to one by its name.
 
     Args:
-        name: of the one.
-        configurations: what is put together.
-        local_stores: names of stores whose place the built-in one takes.
+        name: the name of the merged one.
+        configurations: the Configurations to merge.
+        local_stores: names of stores that the built-in one replaces.
         values: where the placeholders' values come from.
     """
     spec: dict[str, Any] = {}
@@ -70,7 +70,7 @@ def merged(
     for scope in (spec.get("secrets") or {}).get("scopes") or []:
         if scope.get("storeName") in local_stores:
             scope["storeName"] = BUILT_IN_STORE
-    # Scopes of a Configuration are the harness's: in a cluster a pod's annotation chooses.
+    # Scopes of a Configuration are an extension of the harness: a pod's annotation replaces them.
     return {
         "apiVersion": "dapr.io/v1alpha1",
         "kind": "Configuration",
@@ -80,7 +80,7 @@ def merged(
 
 
 def filled(value: Any, values: Values) -> Any:
-    """The same with a value for each placeholder."""
+    """The same, with each placeholder replaced."""
     if isinstance(value, dict):
         return {key: filled(each, values) for key, each in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What an installation chooses: a default in plain manifests, a value in a chart."""
+"""Configurable values: a default in plain manifests, a value in a chart."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 
 
 class Values:
-    """What an installation chooses, with defaults; in plain manifests the defaults themselves.
+    """Configurable values with defaults; plain manifests contain the defaults.
 
     Attributes:
-        defaults: what was asked for so far, as ``values.yaml`` has it.
+        defaults: the values requested so far, in the structure of ``values.yaml``.
     """
 
     def __init__(self) -> None:
         self.defaults: dict[str, Any] = {}
 
     def get(self, *path: str, default: str | int) -> Any:
-        """A value to put into an object.
+        """A value for use in an object.
 
         Args:
-            path: where it stands in ``values.yaml``.
-            default: what it is unless the user says otherwise.
+            path: its path in ``values.yaml``.
+            default: its default.
         """
         here = self.defaults
         for name in path[:-1]:
@@ -38,17 +38,17 @@ class Values:
 
     def dump(self, objects: Sequence[Mapping[str, Any]]) -> str:
         """Objects as the documents of one file."""
-        # As JSON and back: the same part at two places would be an anchor and an alias.
+        # To JSON and back: YAML would otherwise use an anchor and an alias for a shared part.
         bodies = [json.loads(json.dumps(each)) for each in objects]
         texts = [yaml.safe_dump(each, sort_keys=False, width=1000) for each in bodies]
         return "---\n".join(texts)
 
 
 class ChartValues(Values):
-    """The same, as expressions of a Helm template."""
+    """The same values as expressions in a Helm template."""
 
     def get(self, *path: str, default: str | int) -> Any:
-        """A mark that `dump` turns into an expression."""
+        """A placeholder that `dump` turns into an expression."""
         super().get(*path, default=default)
         if all(_WORD.fullmatch(name) for name in path):
             expression = f".Values.{'.'.join(path)}"
@@ -58,12 +58,12 @@ class ChartValues(Values):
         return f"@@{expression}{'' if isinstance(default, int) else ' | quote'}@@"
 
     def dump(self, objects: Sequence[Mapping[str, Any]]) -> str:
-        """Objects as a template: a value that stands alone is quoted by Helm itself."""
+        """Objects as a template: Helm itself quotes a value that stands alone."""
         return _MARK.sub(_expression, super().dump(objects))
 
 
 def _expression(match: re.Match[str]) -> str:
     if match["inner"]:
-        # Inside a longer text, which has its quotes already.
+        # Inside a longer string, which already has quotes.
         return f"{{{{ {match['inner'].removesuffix(' | quote')} }}}}"
     return f"{{{{ {match['expression']} }}}}"

@@ -1,5 +1,5 @@
-"""Load whose numbers can be trusted: open-loop users for Locust, HDR histograms, validity.
+"""Load tests with reliable numbers: open-loop users for Locust, HDR histograms, validity.
 
-Locust runs in a process of its own: gevent patches what it is imported into. Nothing here imports
-it but `users`, which a locustfile imports.
+Locust runs in a separate process, because gevent patches the process that imports it. Here, only
+`users` imports it, and only a locustfile imports `users`.
 """

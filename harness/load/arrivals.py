@@ -1,4 +1,4 @@
-"""When requests are due: known before the first one is sent, whatever the system does."""
+"""When requests are due: computed before the first one is sent, independent of the system."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ KINDS = ("constant", "poisson")
 
 @dataclass(frozen=True)
 class Step:
-    """A stretch of a run with one rate.
+    """A part of a run with a constant rate.
 
     Attributes:
         rate: requests per second.
-        seconds: how long.
+        seconds: its duration.
     """
 
     rate: float
@@ -23,18 +23,18 @@ class Step:
 
 
 def arrivals(steps: Sequence[Step], kind: str, seed: str) -> Iterator[float]:
-    """Seconds from the start at which requests are due.
+    """The times at which requests are due, in seconds from the start.
 
     Args:
-        steps: one after the other.
-        kind: ``constant``: evenly spaced; ``poisson``: independent of each other, as users are.
+        steps: consecutive steps.
+        kind: ``constant``: evenly spaced; ``poisson``: independent of each other, like real users.
         seed: the same seed gives the same times.
     """
     draw = random.Random(seed)  # noqa: S311 - a schedule, not a secret
     begun = 0.0
     for step in steps:
         gap = 1.0 / step.rate
-        # Each lane begins at a moment of its own, or lanes would fire in step with each other.
+        # Each lane starts at a different time, so that lanes do not send in lockstep.
         at = draw.random() * gap if kind == "constant" else draw.expovariate(step.rate)
         while at < step.seconds:
             yield begun + at
@@ -43,5 +43,5 @@ def arrivals(steps: Sequence[Step], kind: str, seed: str) -> Iterator[float]:
 
 
 def offered(steps: Sequence[Step]) -> float:
-    """How many requests are due in all, on average, of a rate of one or of what steps say."""
+    """The average total number of due requests, for a rate of one or for the rates of the steps."""
     return sum(step.rate * step.seconds for step in steps)

@@ -1,4 +1,4 @@
-"""What one thing may cost beside another: a file of ratios."""
+"""The budgets file: how much one operation may cost compared with another, as ratios."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from harness.load.overheads import FIGURES
 from harness.load.pairs import FIRST, is_pair, title
 
 Budgets = Mapping[str, Mapping[str, float]]
-"""Ratios that must be kept, by ``name / beside`` and figure."""
+"""The maximum ratios, by ``name / beside`` and figure."""
 
 
 def read_budgets(file: Path) -> Budgets:
-    """The budgets of a file; none when there is no file.
+    """The budgets in a file; none if there is no file.
 
     Args:
-        file: TOML, a table for each pair.
+        file: TOML, with a table for each pair.
 
     Raises:
-        ConfigError: it is no TOML, or has a pair, a figure or a value that cannot be judged.
+        ConfigError: it is not TOML, or contains an unknown pair or figure or an invalid value.
     """
     if not file.is_file():
         return {}

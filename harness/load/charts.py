@@ -1,4 +1,4 @@
-"""Pictures of a run, as SVG that needs nothing else; colours are the page's."""
+"""Charts of a run as self-contained SVG; the page defines the colours."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from dataclasses import dataclass
 
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 24, 34
 WIDTH, HALF, HEIGHT = 720, 400, 240
-"""Of a chart, and of one of two side by side; in units of the page's pixels, about."""
+"""Sizes of a chart and of one of two side by side, in approximate page pixels."""
 
 COLOURS = 8
-"""That the page has, as classes ``c0`` and so on."""
+"""The number of colours on the page, as classes ``c0`` and so on."""
 
 MARKS = 6
-"""Ticks that an axis has at most, about."""
+"""The approximate maximum number of ticks on an axis."""
 
 Points = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class Span:
-    """The time axis that all charts of a run share.
+    """The time axis shared by all charts of a run.
 
     Attributes:
         end: seconds from the first request.
-        warmup: how many of them do not count; they are shaded.
+        warmup: the number of those seconds that do not count; they are shaded.
     """
 
     end: float
@@ -34,7 +34,7 @@ class Span:
 
 
 def percentiles(curves: Mapping[str, Points]) -> str:
-    """Milliseconds by percentile; each nine is as wide as the one before, as HDR plots have it."""
+    """Milliseconds by percentile; each nine has the same width, as in HDR plots."""
     placed = {
         name: [(_nines(percentile), value) for percentile, value in points]
         for name, points in curves.items()
@@ -53,9 +53,9 @@ def over_time(
     dashed: Collection[str] = (),
     width: int = WIDTH,
 ) -> str:
-    """Something by second, on the axis of the run.
+    """A chart of values by second, on the time axis of the run.
 
-    Args:
+    dashed: lines that were not measured.
         dashed: lines that were not measured.
     """
     step = max(_nice(span.end / MARKS), 1)
@@ -116,7 +116,7 @@ def _chart(
 
 
 TITLED = ("polyline", "circle", "rect")
-"""Elements whose text is what is shown when one points at them."""
+"""Elements whose text is shown on hover."""
 
 
 def _element(kind: str, text: str, **attributes: object) -> str:
@@ -143,7 +143,7 @@ def _across(x: float, right: float, width: int) -> float:
 
 
 def _nice(least: float) -> float:
-    """The next of 1, 2, 5, 10, 20 ... and their tenths."""
+    """The next value of 1, 2, 5, 10, 20 ... and their tenths."""
     if least <= 0:
         return 1.0
     base = 10.0 ** math.floor(math.log10(least))
@@ -151,18 +151,18 @@ def _nice(least: float) -> float:
 
 
 class _Scale:
-    """The vertical axis: from zero, or from the lowest value where it is logarithmic."""
+    """The vertical axis: starts at zero, or at the lowest value if it is logarithmic."""
 
     def __init__(self, values: Sequence[float], *, logarithmic: bool) -> None:
         self._log = logarithmic
         self._high = max([*values, 0.001])
         self._low = max(min(values), 0.01) if logarithmic else 0.0
         if logarithmic and self._high < 2 * self._low:
-            # One value alone is no axis.
+            # A single value does not make an axis.
             self._low, self._high = self._low / 2, self._high * 2
 
     def place(self, value: float) -> float:
-        """The y of a value."""
+        """The y coordinate of a value."""
         inner = HEIGHT - TOP - BOTTOM
         if self._log:
             span = math.log10(self._high / self._low)

@@ -1,4 +1,4 @@
-"""What one load process has measured, and how several are put together."""
+"""The measurements of one load process, and how those of several are combined."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from harness.load.ranks import ranked
 
 INTENDED, SERVICE, WAKE, LAG = "intended", "service", "wake", "lag"
 DISTRIBUTIONS = (INTENDED, SERVICE, WAKE, LAG)
-"""From when it was due, from when it was sent, from when its slot was opened, to its reply; and how
+"""The time to the response since the request was due, was sent, and had its slot opened; and how
 late its slot was opened."""
 
 FORMAT = 3
-"""Of what is drained; another version of this module may have another."""
+"""The format of drained data; other versions of this module may use others."""
 
 RECENT = 200
-"""How many last requests the progress of a name is of."""
+"""The number of latest requests that the progress of a name covers."""
 
 UNFINISHED = "not answered when the run ended"
-"""What a request has failed of when nothing is known of it."""
+"""The failure of a request about which nothing else is known."""
 
 Key = tuple[int, str, str]
 Duration = tuple[str, float, float]
-"""Name, when it was due, how long it took; in seconds."""
+"""Name, due time, duration; in seconds."""
 
 Answer = tuple[str, float, float, float, float]
-"""Name, when it was due, opened, sent and answered; in seconds."""
+"""Name, and when it was due, opened, sent and answered; in seconds."""
 
 
 class Collector:
-    """Answers as they came, and counts by second and name.
+    """Responses as they arrived, and counts by second and name.
 
-    Seconds are those of ``time.monotonic``, which processes of one machine share, so that parts of
-    several processes fit together. Histograms are made of it afterwards: a new one takes a tenth of
-    a millisecond and 190 kB, and 50 of them at the turn of each second made every slot behind them
-    5 ms late.
+    Times are those of ``time.monotonic``, which all processes on one machine share, so that the
+    data of several processes can be combined. Histograms are created afterwards: creating one takes
+    a tenth of a millisecond and 190 kB, and creating 50 of them every second made all slots behind
+    them 5 ms late.
     """
 
     def __init__(self) -> None:
@@ -52,30 +52,30 @@ class Collector:
         self._recent: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=RECENT))
 
     def answered(self, name: str, due: float, opened: float, sent: float, done: float) -> None:
-        """One request that was answered well; times of ``time.monotonic``."""
+        """Record a successful request; times are those of ``time.monotonic``."""
         self.counts[int(due), name, "ok"] += 1
         self.answers.append((name, due, opened, sent, done))
         self._recent[name].append(done - due)
 
     def took(self, name: str, due: float, seconds: float) -> None:
-        """One thing that was no request of ours: how long after it was due."""
+        """Record how long after its due time something other than our request happened."""
         self.counts[int(due), name, "ok"] += 1
         self.durations.append((name, due, seconds))
 
     def lane(self, name: str, user: str, ways: Sequence[str], outcome: Any) -> None:
-        """One lane that has begun: whose it is, and what it declares."""
+        """Record a lane that has started: its user class, and what it declares."""
         self.lanes[name] = {"user": user, "ways": list(ways), "outcome": outcome}
 
     def end(self) -> float:
-        """The last moment that anything is known of."""
+        """The latest time of any recorded data."""
         answered = max((done for *_, done in self.answers), default=0.0)
         took = max((due + seconds for _, due, seconds in self.durations), default=0.0)
         return max(answered, took, *(second + 1.0 for second, _, _ in self.counts), 0.0)
 
     def values(self) -> Iterator[tuple[str, str, float, float]]:
-        """Each value: its name, its distribution, when it was due, its seconds.
+        """Each value: its name, its distribution, its due time, its seconds.
 
-        What was not answered took until the end of the run at least, and counts as that.
+        Requests without a response are counted as if they took until the end of the run.
         """
         for name, due, opened, sent, done in self.answers:
             yield name, INTENDED, due, done - due
@@ -89,7 +89,7 @@ class Collector:
             yield name, INTENDED, due, end - due
 
     def close(self) -> None:
-        """Count what was due and of which nothing more will be known."""
+        """Count due requests about which nothing more will be known."""
         for (second, name, kind), count in list(self.counts.items()):
             if kind == "offered":
                 known = self.counts[second, name, "ok"] + self.counts[second, name, "failed"]
@@ -97,26 +97,26 @@ class Collector:
                     self.missed(name, second + 0.999, UNFINISHED)
 
     def due(self, name: str, at: float) -> None:
-        """One request that had to be sent."""
+        """Record a request that had to be sent."""
         self.counts[int(at), name, "offered"] += 1
 
     def failed(self, name: str, due: float, error: str) -> None:
-        """One request that was answered badly."""
+        """Record a request with a bad response."""
         self.counts[int(due), name, "failed"] += 1
         self.errors[int(due), name, error] += 1
 
     def missed(self, name: str, due: float, error: str) -> None:
-        """One request that was refused or not answered: it took to the end of the run at least."""
+        """Record a refused or unanswered request: it took at least until the end of the run."""
         self.failed(name, due, error)
         self.unanswered.append((name, due))
 
     def never(self, name: str, due: float) -> None:
-        """One thing that was no request of ours and did not come: likewise."""
+        """Record an expected result that did not arrive, in the same way."""
         self.counts[int(due), name, "lost"] += 1
         self.unanswered.append((name, due))
 
     def drain(self) -> dict[str, Any]:
-        """Everything so far as plain data; what comes later is in the next one."""
+        """Return all data so far as plain data; later data is in the next call's result."""
         taken = {
             "format": FORMAT,
             "answers": self.answers,
@@ -128,14 +128,14 @@ class Collector:
             "acknowledged": dict(self.acknowledged),
             "cpu": self.cpu,
         }
-        self.__init__()  # type: ignore[misc]  # as new
+        self.__init__()  # type: ignore[misc]  # reset
         return taken
 
     def absorb(self, taken: dict[str, Any]) -> None:
-        """Add what another process has drained.
+        """Add the data that another process has drained.
 
-        What a worker of another version tells cannot be read: it counts as a failure, so that no
-        run is called whole that is not.
+        Data from a worker of another version cannot be read. It counts as a failure, so that an
+        incomplete run is not reported as complete.
         """
         if taken.get("format") != FORMAT:
             self.failed("workers", time.monotonic(), f"format {taken.get('format')}, not {FORMAT}")
@@ -156,7 +156,7 @@ class Collector:
             self.cpu.setdefault(process, []).extend((s, p) for s, p in samples)
 
     def progress(self) -> dict[str, dict[str, float]]:
-        """What each name has come to so far, and how its last requests were."""
+        """The totals of each name so far, and the latencies of its last requests."""
         found = dict[str, dict[str, float]]()
         for (_, name, kind), count in self.counts.items():
             row = found.setdefault(name, {"offered": 0, "ok": 0, "failed": 0, "lost": 0})
@@ -168,5 +168,5 @@ class Collector:
         return found
 
     def used(self, process: str, percent: float) -> None:
-        """What a load process has used of a core in the last second."""
+        """Record the share of a core that a load process used in the last second."""
         self.cpu.setdefault(process, []).append((int(time.monotonic()), percent))

@@ -1,4 +1,4 @@
-"""Two runs of one profile: what got slower, and whether that is more than noise."""
+"""Compares two runs of one profile: what became slower, and whether that is more than noise."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from harness.load.overheads import bounds
 from harness.load.result import COLUMNS
 
 SCHEMA = 2
-"""Of a result; no other can be read."""
+"""The schema of a result; no other can be read."""
 
 ROUNDS = 1000
 FELT = 0.05
-"""A change of less than this share is not told, however certain it is."""
+"""A smaller change than this share is not reported, however certain it is."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One figure, then and now.
+    """One figure, before and now.
 
     Attributes:
-        ratio: now / then, of the medians of the seconds.
-        low: of its interval of 95 %.
-        high: likewise.
+        ratio: now / then, for the medians of the seconds.
+        low: the lower bound of its 95 % interval.
+        high: the upper bound.
     """
 
     name: str
@@ -49,10 +49,10 @@ class Change:
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """A result as `dapr-harness load` has written it.
+    """A result written by `dapr-harness load`.
 
     Raises:
-        ConfigError: it is not there, or is none.
+        ConfigError: it does not exist, or is not a result.
     """
     try:
         found = json.loads(path.read_text())
@@ -67,10 +67,10 @@ def require_comparable(then: Mapping[str, Any], profile: Mapping[str, Any]) -> N
     """Check that a run of this profile can be compared with an earlier result.
 
     Raises:
-        ConfigError: the runs are of different shape, or the earlier one is void.
+        ConfigError: the runs have different profiles, or the earlier one is invalid.
     """
     for key in ("rates", "steps", "arrivals", "lanes", "warmup"):
-        # As JSON: one of them was a file, which knows no tuples.
+        # As JSON, because one of them was read from a file, and JSON has no tuples.
         if json.dumps(then["profile"][key]) != json.dumps(profile[key]):
             raise ConfigError(
                 f"the runs differ in {key}: they cannot be compared",
@@ -78,14 +78,14 @@ def require_comparable(then: Mapping[str, Any], profile: Mapping[str, Any]) -> N
                 last=str(profile[key]),
             )
     if not then["valid"]:
-        raise ConfigError("the earlier run is void: its figures say nothing")
+        raise ConfigError("the earlier run is invalid: do not use its figures")
 
 
 def compare(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
-    """Median and p99 of each name that both have.
+    """Median and p99 of each name that both runs have.
 
     Raises:
-        ConfigError: the runs are of different shape, or the earlier one is void.
+        ConfigError: the runs have different profiles, or the earlier one is invalid.
     """
     require_comparable(then, now["profile"])
     changes = []
@@ -98,7 +98,7 @@ def compare(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
 
 
 def _counted(result: Mapping[str, Any], name: str, figure: str) -> list[float]:
-    """Of each second after the warm-up."""
+    """The figure for each second after the warm-up."""
     column, warmup = COLUMNS.index(figure), result["profile"]["warmup"]
     return [row[column] for row in result["names"][name]["seconds"] if row[0] >= warmup]
 

@@ -31,7 +31,7 @@ class SidecarUser(OpenLoop):
     """A user of one app's sidecar.
 
     Attributes:
-        app: whose.
+        app: the app's name.
     """
 
     abstract = True
@@ -45,10 +45,10 @@ class SidecarUser(OpenLoop):
 
 
 class AppUser(OpenLoop):
-    """A user of one app itself.
+    """A user that calls one app directly.
 
     Attributes:
-        app: which.
+        app: the app's name.
     """
 
     abstract = True
@@ -60,17 +60,17 @@ class AppUser(OpenLoop):
 
 
 class Events(OpenLoop):
-    """What is published, by HTTP or by gRPC: CloudEvents whose data tell when they were due.
+    """Events published by HTTP or by gRPC: CloudEvents whose data contains their due time.
 
     Attributes:
         pubsub: the component.
-        topic: the topic; without one nothing is looked for.
+        topic: the topic; without one, events are not looked for.
         event_type: the events' type.
-        receiver: the app at which events are looked for, by its inbox or its route ``/received``;
-            by default every app that subscribes to the topic.
-        rows: where events become rows, SQL for the events' ids and when each row was made (epoch
-            seconds): they are looked for there instead.
-        arrived: what the time until then is called; "<name> to handler" by default.
+        receiver: the app at which events are looked for, through its inbox or its route
+            ``/received``; by default, every app that subscribes to the topic.
+        rows: if events become rows, SQL for the events' ids and when each row was created (epoch
+            seconds): events are looked for there instead.
+        arrived: the name of the time until then; "<name> to handler" by default.
     """
 
     abstract = True
@@ -92,7 +92,7 @@ class Events(OpenLoop):
         return Outcome(name, "event", self.receiver, self.pubsub, self.topic)
 
     def data(self, arrival: Arrival) -> dict[str, Any]:
-        """What the event carries besides; override it."""
+        """Additional data of the event; override it."""
         return {}
 
     def event(self, arrival: Arrival) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class Publish(Events, SidecarUser):
     abstract = True
 
     def fire(self, arrival: Arrival) -> None:
-        """Publish, and note what was acknowledged."""
+        """Publish, and record acknowledged events."""
         path = f"/v1.0/publish/{quote(self.pubsub)}/{quote(self.topic)}"
         path += f"?metadata.partitionKey={arrival.lane}"
         self.http.send("POST", path, self.event(arrival), {"content-type": CLOUD_EVENT})
@@ -121,12 +121,12 @@ class Publish(Events, SidecarUser):
 
 
 class Invoke(SidecarUser):
-    """Calls an app by two sidecars and directly, in turn: the difference is what Dapr adds.
+    """Calls an app alternately through two sidecars and directly, to measure Dapr's overhead.
 
     Attributes:
-        app: whose sidecar is asked.
+        app: the app whose sidecar is called.
         callee: the app that is called.
-        path: what is called of it, by GET.
+        path: the path that is called, with GET.
     """
 
     abstract = True
@@ -139,7 +139,7 @@ class Invoke(SidecarUser):
         self._direct = Http(find_targets().app(self.callee))
 
     def fire(self, arrival: Arrival) -> None:
-        """One call, by the way whose turn it is."""
+        """Make one call in the way whose turn it is."""
         if arrival.way == self.ways[0]:
             self.http.send("GET", f"/v1.0/invoke/{self.callee}/method{self.path}")
         else:
@@ -147,7 +147,7 @@ class Invoke(SidecarUser):
 
 
 class State(SidecarUser):
-    """Saves a value and reads it, in turn.
+    """Alternately saves and reads a value.
 
     Attributes:
         store: the component.
@@ -158,7 +158,7 @@ class State(SidecarUser):
     ways = ("state save", "state get")
 
     def fire(self, arrival: Arrival) -> None:
-        """One key of a hundred."""
+        """Use one of a hundred keys."""
         path = f"/v1.0/state/{quote(self.store)}"
         key = f"load-{arrival.lane}-{arrival.number % 100}"
         if arrival.way == self.ways[0]:
@@ -179,7 +179,7 @@ class Transact(SidecarUser):
     name = "state transaction"
 
     def fire(self, arrival: Arrival) -> None:
-        """Two upserts."""
+        """Send two upserts."""
         operations = [
             {
                 "operation": "upsert",
@@ -192,11 +192,11 @@ class Transact(SidecarUser):
 
 
 class Schedule(SidecarUser):
-    """Schedules jobs that are due soon, whose data tell when.
+    """Schedules jobs that are due soon and whose data contains their due time.
 
     Attributes:
         ahead: seconds from the request until the job is due.
-        arrived: what the time from when a job was due until its app is asked is called.
+        arrived: the name of the time from a job's due time until its app is called.
     """
 
     abstract = True
@@ -205,11 +205,11 @@ class Schedule(SidecarUser):
     arrived: ClassVar[str] = JOB_FIRED
 
     def outcome(self) -> Outcome:
-        """The app whose sidecar was asked."""
+        """The app whose sidecar schedules the job."""
         return Outcome(self.arrived, "job", self.app)
 
     def fire(self, arrival: Arrival) -> None:
-        """One job."""
+        """Schedule one job."""
         due = datetime.now(UTC) + timedelta(seconds=self.ahead)
         job = {
             "dueTime": due.isoformat().replace("+00:00", "Z"),
@@ -220,7 +220,7 @@ class Schedule(SidecarUser):
 
 
 class Floor(OpenLoop):
-    """Asks a server that does nothing: what the generator itself costs."""
+    """Calls a server that does nothing, to measure the cost of the generator itself."""
 
     abstract = True
     name = FLOOR
@@ -230,12 +230,12 @@ class Floor(OpenLoop):
         super().__init__(environment)
 
     def fire(self, arrival: Arrival) -> None:
-        """One GET."""
+        """Send one GET."""
         self.http.send("GET", "/")
 
 
 def stamp(arrival: Arrival) -> dict[str, Any]:
-    """Whose it is, when it was due and sent; on ``time.monotonic``, which a machine shares."""
+    """Its lane, due time and send time, on ``time.monotonic``, which all processes share."""
     return {
         "lane": arrival.lane,
         "number": arrival.number,

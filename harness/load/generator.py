@@ -1,4 +1,4 @@
-"""The programs of a load run: Locust, and the references beside it; none outlives its budget."""
+"""The programs of a load run: Locust, and the references alongside; none exceeds its budget."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ from harness.provision.child import mortal
 Progress = Callable[[float, Mapping[str, Mapping[str, float]]], None]
 
 GRACE = 60.0
-"""Seconds that Locust may take to start and to end, besides its profile's."""
+"""Seconds that Locust may take to start and stop, in addition to its profile's."""
 
 LAST = 10.0
-"""Seconds from SIGTERM, upon which Locust writes down what it has, to SIGKILL."""
+"""Seconds from SIGTERM, on which Locust saves its data, to SIGKILL."""
 
 SAID = 1500
-"""Characters of a log that are told."""
+"""The number of characters of a log that are shown."""
 
 
 class Generator:
-    """Locust in a process of its own.
+    """Locust in a separate process.
 
     Args:
-        profile: what is sent.
+        profile: the load to send.
         locustfile: the users.
-        folder: for its files.
+        folder: the folder for its files.
         environment: its variables.
-        processes: over how many the load is spread.
-        guard: says why the run must end now, "" while it need not.
-        progress: told each second how far it is.
-        grace: seconds besides those of the profile.
+        processes: the number of processes over which the load is spread.
+        guard: returns why the run must stop now; "" to continue.
+        progress: called each second with the progress.
+        grace: seconds in addition to those of the profile.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class Generator:
         self._grace = grace
 
     def run(self, collector: Collector) -> str:
-        """Run it to its end, and add what it has measured; returns why it was cut short, if it was.
+        """Run it to its end and add its measurements; return why it was cut short, if it was.
 
         Raises:
-            ConfigError: the users could not be run.
+            ConfigError: the users could not be started.
         """
         with self._log.open("w") as log:
             locust = subprocess.Popen(
@@ -92,7 +92,7 @@ class Generator:
 
     def _follow(self, locust: subprocess.Popen[str]) -> str:
         assert locust.stdout is not None
-        # A daemon, which closes it: whoever else holds the pipe open must not hold this process.
+        # A daemon thread closes it: another holder of the pipe must not block this process.
         threading.Thread(target=self._read, args=[locust.stdout], daemon=True).start()
         for _ in ticks(Deadline(self._profile.seconds + self._grace), 0.2):
             if locust.poll() is not None:
@@ -130,18 +130,18 @@ class Generator:
 
 
 def master_words() -> list[str]:
-    """Where Locust's processes meet: by default port 5557 of every interface, for every run."""
+    """Options for the port of Locust's processes: the default is 5557 on every interface."""
     port = str(free_port())
     return ["--master-bind-host", LOOPBACK, "--master-bind-port", port, "--master-port", port]
 
 
 class References:
-    """What the same things cost without Dapr: `harness.load.references`, beside the load.
+    """The same operations without Dapr: `harness.load.references`, alongside the load.
 
     Args:
-        brokers: where.
-        profile: its ``raw_kafka`` says on which topic, and how many a second.
-        folder: for its files.
+        brokers: the bootstrap address.
+        profile: its ``raw_kafka`` contains the topic and the rate per second.
+        folder: the folder for its files.
     """
 
     def __init__(self, brokers: str, profile: Profile, folder: Path) -> None:
@@ -156,15 +156,15 @@ class References:
             )
 
     def begin(self) -> None:
-        """Now that the load does; once."""
+        """Start measuring, together with the load; only once."""
         assert self._process.stdin is not None
         if not self._process.stdin.closed:
-            with contextlib.suppress(BrokenPipeError):  # it has crashed, which `finish` tells
+            with contextlib.suppress(BrokenPipeError):  # it has crashed, which `finish` reports
                 self._process.stdin.write(b"begin\n")
                 self._process.stdin.close()
 
     def finish(self, collector: Collector, patience: float = 30.0) -> Mark:
-        """Wait for its end, add what it has measured, and say whether it is all of it."""
+        """Wait for its end, add its measurements, and report whether they are complete."""
         self._hang_up()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(patience)
@@ -180,7 +180,7 @@ class References:
         return Mark("references", met, fact)
 
     def close(self) -> None:
-        """End it, however far it is."""
+        """Stop it, whatever its progress."""
         self._hang_up()
         end(self._process)
 
@@ -191,7 +191,7 @@ class References:
 
 
 def end(process: subprocess.Popen[str] | subprocess.Popen[bytes], patience: float = LAST) -> None:
-    """End a process: first so that it can write down what it has."""
+    """Stop a process, and first give it the chance to save its data."""
     if process.poll() is None:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):

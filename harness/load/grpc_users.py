@@ -1,4 +1,4 @@
-"""Open-loop users of Dapr's gRPC API; they need the Python SDK for its stubs."""
+"""Open-loop users of Dapr's gRPC API; they need the Python SDK's stubs."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from harness.load.targets import find_targets
 from harness.load.users import Arrival, OpenLoop
 
 UNANSWERED = ("DEADLINE_EXCEEDED", "UNAVAILABLE", "CANCELLED")
-"""Statuses that the client makes itself when no answer has come."""
+"""Statuses that the client itself produces if there is no response."""
 
-# Before the first channel: its calls then wait in greenlets.
+# Before the first channel, so that its calls wait in greenlets.
 grpc_gevent.init_gevent()
 
 
 class PublishGrpc(Events, OpenLoop):
-    """Publishes the same events as `Publish`, by gRPC.
+    """Publishes the same events as `Publish`, over gRPC.
 
     Attributes:
-        app: whose sidecar.
+        app: the app whose sidecar is used.
     """
 
     abstract = True
@@ -41,7 +41,7 @@ class PublishGrpc(Events, OpenLoop):
         self._stub = DaprStub(grpc.insecure_channel(targets.grpc_of(self.app)))
 
     def fire(self, arrival: Arrival) -> None:
-        """Publish, and note what was acknowledged."""
+        """Publish, and record acknowledged events."""
         request = PublishEventRequest(
             pubsub_name=self.pubsub,
             topic=self.topic,

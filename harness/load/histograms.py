@@ -1,4 +1,4 @@
-"""Latencies in HDR histograms of microseconds: no average, no bucket of a millisecond.
+"""Latencies in HDR histograms of microseconds: no averages, no millisecond buckets.
 
 Values are kept with three significant digits from 1 us to 60 s (http://hdrhistogram.org).
 """
@@ -14,17 +14,17 @@ PERCENTILES = (50.0, 75.0, 90.0, 99.0, 99.9, 99.99)
 
 
 def empty() -> HdrHistogram:
-    """A histogram that fits all others."""
+    """An empty histogram that is compatible with all others."""
     return HdrHistogram(LOWEST, HIGHEST, DIGITS)
 
 
 def record(histogram: HdrHistogram, seconds: float) -> None:
-    """Add one value; what is longer than a minute counts as a minute."""
+    """Add one value; values over a minute count as a minute."""
     histogram.record_value(min(max(int(seconds * 1e6), LOWEST), HIGHEST))
 
 
 def histogram_of(values: Iterable[float]) -> HdrHistogram:
-    """Of seconds."""
+    """A histogram of values in seconds."""
     found = empty()
     for value in values:
         record(found, value)
@@ -38,10 +38,10 @@ def encode(histogram: HdrHistogram) -> str:
 
 
 def decode(text: str) -> HdrHistogram:
-    """From text.
+    """A histogram from its text.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not one.
     """
     total = empty()
     total.decode_and_add(text.encode())
@@ -60,7 +60,7 @@ def summary(histogram: HdrHistogram) -> dict[str, float]:
 
 
 def curve(histogram: HdrHistogram) -> list[tuple[float, float]]:
-    """Points of a percentile plot: percentile, and milliseconds there."""
+    """Points of a percentile plot: percentile and milliseconds."""
     points = []
     for step in _steps():
         points.append((step, histogram.get_value_at_percentile(step) / 1000))

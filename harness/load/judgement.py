@@ -1,4 +1,4 @@
-"""What a run is worth, and whether it has kept to its budgets. Pure functions of its figures."""
+"""Evaluates a run: whether it is valid, and within its budgets. Pure functions of its figures."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from harness.load.outcomes import Ledger
 from harness.load.overheads import Overhead
 
 BUSY, LATE, ACHIEVED, MOVED = 80.0, 2.0, 0.99, 0.25
-"""Percent of a core, milliseconds, share, share: beyond these a run says nothing."""
+"""Percent of a core, milliseconds, share, share: beyond these limits, a run is invalid."""
 
 SOME = 4
-"""Names that a headline has room for."""
+"""The maximum number of names in a headline."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """One condition that a run has met or not.
+    """One condition that a run has met or not met.
 
     Attributes:
-        fact: what was seen, with its bound.
+        fact: the observed value and its limit.
     """
 
     name: str
@@ -38,13 +38,13 @@ def validity(
     sent: int,
     noise: tuple[float, float],
 ) -> list[Mark]:
-    """Whether the generator, and the machine, were up to it.
+    """Whether the generator and the machine were fast enough.
 
     Args:
-        cpu: percent of a core by load process, second by second.
+        cpu: percent of a core by load process, for each second.
         lag_p99: milliseconds by which slots were opened late.
-        offered: requests that were due.
-        sent: those of them that were sent.
+        offered: the number of requests that were due.
+        sent: the number of those that were sent.
         noise: the loopback echo before and after, in microseconds.
     """
     busiest = max((statistics.fmean(each) for each in cpu.values() if each), default=0.0)
@@ -68,10 +68,10 @@ def validity(
 def users(wanted: Iterable[str], lanes: Mapping[str, Mapping[str, Any]], log: str = "") -> Mark:
     """Whether every user class of the profile has run.
 
-    Args:
+    wanted: the user classes.
         wanted: the classes.
-        lanes: those that began.
-        log: the last words of Locust.
+        lanes: the lanes that started.
+        log: the end of Locust's log.
     """
     missing = sorted({*wanted} - {each["user"] for each in lanes.values()})
     fact = f"never began: {', '.join(missing)}; {log}" if missing else "all of the profile ran"
@@ -79,7 +79,7 @@ def users(wanted: Iterable[str], lanes: Mapping[str, Mapping[str, Any]], log: st
 
 
 def arrivals_seen(ledgers: Mapping[str, Ledger]) -> list[Mark]:
-    """Whether what was acknowledged could be looked for, and anything of it came."""
+    """Whether acknowledged requests could be looked for, and whether any arrived."""
     marks = []
     for name, each in ledgers.items():
         came = each.acknowledged - each.lost
@@ -91,10 +91,10 @@ def arrivals_seen(ledgers: Mapping[str, Ledger]) -> list[Mark]:
 
 
 def losses(ledgers: Mapping[str, Ledger], twice: float = 0.0) -> list[Mark]:
-    """Nothing acknowledged may be lost, nothing come early, and few things twice.
+    """Nothing acknowledged may be lost or early, and only a few things may arrive twice.
 
     Args:
-        twice: the share of what was acknowledged that may come again.
+        twice: the share of acknowledged requests that may arrive again.
     """
     marks = []
     for name, each in ledgers.items():
@@ -117,7 +117,7 @@ def _named(ledger: Ledger) -> str:
 
 
 def errors(names: Mapping[str, Mapping[str, Any]], allowed: float) -> Mark:
-    """Every request of the profile that was no success counts; references are none of them.
+    """Count every failed request of the profile; references are not included.
 
     Args:
         allowed: the share that may fail.
@@ -130,10 +130,10 @@ def errors(names: Mapping[str, Mapping[str, Any]], allowed: float) -> Mark:
 
 
 def lateness(names: Mapping[str, Mapping[str, Any]], late: Mapping[str, float]) -> list[Mark]:
-    """What each name of the profile may take, in milliseconds from when it was due.
+    """The maximum latencies of each name in the profile, in milliseconds from the due time.
 
     Args:
-        late: the most, by figure: ``p50``, ``p99``, ``max`` and the like.
+        late: the limits, by figure: ``p50``, ``p99``, ``max`` and the like.
     """
     marks = []
     for name, each in names.items():
@@ -149,12 +149,12 @@ def lateness(names: Mapping[str, Mapping[str, Any]], late: Mapping[str, float]) 
 def thresholds(
     budgets: Budgets, overheads: Sequence[Overhead], expected: Collection[str] = ()
 ) -> list[Mark]:
-    """Budgets are ratios: what a name may cost beside another, at p50, p90 and p99.
+    """Check the ratios: the cost of a name compared with another, at p50, p90 and p99.
 
-    One is not kept when the whole interval of the ratio is above it: less may be noise.
+    A budget is exceeded if the ratio's whole interval is above it; less may be noise.
 
     Args:
-        expected: pairs that this run must show: a budget of one that is missing is not kept.
+        expected: pairs that this run must have: a budget fails if its pair is missing.
     """
     marks = []
     found = {f"{each.name} / {each.beside}": each for each in overheads}
@@ -171,19 +171,19 @@ def thresholds(
 
 
 def verdict(result: Mapping[str, Any]) -> tuple[int, str]:
-    """The exit code of a run, and the sentence that says it; the report's headline.
+    """The exit code of a run, and a sentence that explains it: the report's headline.
 
-    0: it is valid and has kept its budgets; 1: a budget was not kept; 4: the stack or the generator
-    died, or the run is void.
+    0: the run is valid and within its budgets; 1: a budget was exceeded; 4: the stack or the
+        generator died, or the run is invalid.
     """
     if result["died"]:
         return 4, f"The run was cut short: {result['died'].splitlines()[0]}"
     broken = [each["name"] for each in result["thresholds"] if not each["met"]]
-    void = [each["name"] for each in result["validity"] if not each["met"]]
-    said = f"void ({_some(void)}): its figures say nothing" if void else "valid"
+    invalid = [each["name"] for each in result["validity"] if not each["met"]]
+    said = f"invalid ({_some(invalid)}): do not use its figures" if invalid else "valid"
     if broken:
         return 1, f"Budgets were not kept: {_some(broken)}. The run is {said}."
-    if void:
+    if invalid:
         return 4, f"The run is {said}."
     return 0, "The run is valid and has kept its budgets."
 
@@ -194,10 +194,10 @@ def _some(names: Sequence[str]) -> str:
 
 
 def knee(rows: Sequence[tuple[float, float]]) -> float | None:
-    """The rate at which the p99 is twice that of the lowest rate; None when it never is.
+    """The rate at which the p99 is twice that of the lowest rate; None if it never is.
 
     Args:
-        rows: requests per second and p99, a step each.
+        rows: requests per second and p99, one row per step.
     """
     if not rows:
         return None

@@ -1,4 +1,4 @@
-"""How quiet this machine is: what a byte to itself and back takes."""
+"""How quiet this machine is: the time of a one-byte loopback round trip."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ ROUNDS, TRIES, PAUSE = 1000, 10, 0.2
 
 
 def loopback_echo() -> float:
-    """The median of a thousand echoes, in microseconds: the least of some tries.
+    """The median of a thousand echoes, in microseconds: the lowest of several attempts.
 
-    A try beside something that begins or ends just now says nothing of the machine, so they are
-    spread over two seconds.
+    An attempt during which another process starts or stops says nothing about the machine, so the
+    attempts are spread over two seconds.
     """
     pause, found = threading.Event(), []
     for _ in range(TRIES):

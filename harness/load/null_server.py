@@ -1,9 +1,9 @@
-"""A server that does nothing: what the generator itself costs. A program of its own.
+"""A server that does nothing, to measure the generator's own cost. A separate program.
 
     python null_server.py HOST:PORT
 
-It answers each HTTP request with 204 as soon as it has read it, and parses no more than it must:
-what is measured against it is the floor under every other figure.
+It responds to each HTTP request with 204 as soon as it has read it, and parses only what it must.
+The latency measured against it is included in every other figure.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class Null(asyncio.Protocol):
         self._read = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way back."""
+        """Store the transport."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer every request that is whole."""
+        """Respond to every complete request."""
         self._read += data
         while (end := self._read.find(END)) >= 0:
             found = LENGTH.search(self._read, 0, end)
@@ -40,12 +40,12 @@ class Null(asyncio.Protocol):
             self.answer()
 
     def answer(self) -> None:
-        """What is said to a request."""
+        """The response to a request."""
         self._transport.write(ANSWER)
 
 
 async def serve(host: str, port: int, protocol: type[Null] = Null) -> None:
-    """Until ended."""
+    """Serve until stopped."""
     server = await asyncio.get_running_loop().create_server(protocol, host, port, backlog=1024)
     await server.serve_forever()
 

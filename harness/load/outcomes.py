@@ -1,4 +1,4 @@
-"""Where acknowledged requests come out, and what became of each of them."""
+"""Where acknowledged requests arrive, and what happened to each of them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from typing import Any
 from harness.load.collector import Collector
 
 NAMED = 20
-"""Lost requests that a report names; the others are counted."""
+"""The number of lost requests that a report lists; the others are only counted."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where the acknowledged requests of a user class come out; users declare it.
+    """Where the acknowledged requests of a user class arrive; declared by the user class.
 
     Attributes:
-        name: of the time until then, in reports.
+        name: the name of the time until then, in reports.
         kind: ``event`` (at a subscriber), ``job`` (at the app), or ``row`` (in a table).
-        app: which app sees it; "" for an event: every app that subscribes to the topic.
-        pubsub: of an event, the component.
-        topic: of an event.
-        query: of a row, SQL for the id of each request and when its row was made (epoch seconds).
+        app: the app that receives it; "" for an event: every app that subscribes to the topic.
+        pubsub: for an event, the component.
+        topic: for an event, the topic.
+        query: for a row, SQL for the id of each request and when its row was created (epoch
+            seconds).
     """
 
     name: str
@@ -36,12 +37,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Came:
-    """One request that came out.
+    """One request that arrived.
 
     Attributes:
-        id: the request's.
-        at: when, on ``time.monotonic``; or of the wall clock, when ``due`` is.
-        due: when it was to come out; None: when the request was due.
+        id: the request's id.
+        at: the time, on ``time.monotonic``, or on the wall clock if ``due`` is.
+        due: the expected time; None: the time at which the request was due.
     """
 
     id: str
@@ -51,15 +52,15 @@ class Came:
 
 @dataclass(frozen=True)
 class Ledger:
-    """What became of the acknowledged requests of one outcome, over the whole run.
+    """What happened to the acknowledged requests of one outcome, over the whole run.
 
     Attributes:
-        acknowledged: requests, the warm-up's included: what is lost there is lost too.
-        lost: those that did not come out.
-        twice: how often one came out again.
-        early: those that came out before they were due.
-        lost_ids: the first `NAMED` of those that were lost.
-        problem: why it cannot be told, "" when it can.
+        acknowledged: the number of requests, including the warm-up: its losses count too.
+        lost: the number that did not arrive.
+        twice: how often one arrived again.
+        early: the number that arrived before they were due.
+        lost_ids: the first `NAMED` of the lost requests.
+        problem: why this cannot be determined; "" if it can.
     """
 
     acknowledged: int
@@ -75,7 +76,7 @@ class Ledger:
 
 
 def lanes_by_outcome(collector: Collector) -> dict[Outcome, list[str]]:
-    """The lanes that have declared where their requests come out."""
+    """The lanes that have declared where their requests arrive."""
     found = defaultdict[Outcome, list[str]](list)
     for lane, declared in collector.lanes.items():
         if declared["outcome"]:
@@ -84,7 +85,7 @@ def lanes_by_outcome(collector: Collector) -> dict[Outcome, list[str]]:
 
 
 def acknowledged_of(collector: Collector, lanes: Iterable[str]) -> dict[str, float]:
-    """When each acknowledged request of some lanes was due, by its id."""
+    """When each acknowledged request of some lanes was due, by id."""
     return {
         f"{lane}-{number}": due for lane in lanes for number, due in collector.acknowledged[lane]
     }
@@ -93,13 +94,13 @@ def acknowledged_of(collector: Collector, lanes: Iterable[str]) -> dict[str, flo
 def settle(
     collector: Collector, name: str, asked: Mapping[str, float], came: Iterable[Came]
 ) -> Ledger:
-    """Match what was acknowledged with what came out, by ids.
+    """Match acknowledged requests with arrivals, by id.
 
     Args:
-        collector: gets the latencies; what was lost has none, and is later than the end of the run.
-        name: of these latencies.
-        asked: when each request was due, by its id.
-        came: everything that came out, in its order; what is not of these requests is left out.
+        collector: receives the latencies; a lost request counts until the end of the run at least.
+        name: the name of these latencies.
+        asked: when each request was due, by id.
+        came: all arrivals in order; those of other requests are ignored.
     """
     seen = defaultdict[str, list[Came]](list)
     for each in came:
@@ -118,7 +119,7 @@ def settle(
 
 
 def at_each(outcome: Outcome, apps: Sequence[str]) -> list[tuple[Outcome, str]]:
-    """One outcome for each app that sees it; several have the app in their names."""
+    """One outcome for each app that receives it; if there are several, names contain the app."""
     if len(apps) == 1:
         return [(outcome, apps[0])]
     return [(replace(outcome, name=f"{outcome.name} at {app}"), app) for app in apps]

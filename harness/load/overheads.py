@@ -1,4 +1,4 @@
-"""What one thing costs beside another that was measured in the same seconds."""
+"""The cost of one operation compared with another that was measured in the same seconds."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 RESAMPLED = 400
-"""How often seconds are drawn anew for an interval."""
+"""How often seconds are resampled for an interval."""
 
 SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 FIGURES = ("mean", *SHARES)
-"""Of which there are ratios."""
+"""The figures for which there are ratios."""
 
 Rounds = Mapping[int, Sequence[float]]
 """Milliseconds by the second in which they were due."""
@@ -23,7 +23,7 @@ Rounds = Mapping[int, Sequence[float]]
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure and its interval of 95 %."""
+    """A figure and its 95 % interval."""
 
     value: float
     low: float
@@ -31,7 +31,7 @@ class Interval:
 
     @property
     def half_width(self) -> float:
-        """Of the interval, as a share of the figure."""
+        """Half the width of the interval, as a share of the figure."""
         return (self.high - self.low) / 2 / self.value
 
     def __str__(self) -> str:
@@ -40,11 +40,11 @@ class Interval:
 
 @dataclass(frozen=True)
 class Overhead:
-    """What ``name`` costs beside ``beside``.
+    """The cost of ``name`` compared with ``beside``.
 
     Attributes:
         mean: the difference of the means, in milliseconds.
-        ratios: of the means (``mean``), and of the percentiles (``p50``, ``p90``, ``p99``).
+        ratios: the ratios of the means (``mean``) and percentiles (``p50``, ``p90``, ``p99``).
     """
 
     name: str
@@ -54,10 +54,10 @@ class Overhead:
 
 
 def overhead(name: str, beside: str, rounds: Mapping[str, Rounds]) -> Overhead | None:
-    """Of two names of a run, None when they have not two seconds in common.
+    """The overhead between two names of a run; None if they have fewer than two seconds in common.
 
-    A second is a round: both sides had the same machine in it. Intervals are of rounds drawn anew
-    (bootstrap, from a fixed seed), the same ones for both sides.
+    A second is a round: both sides had the same machine in it. Intervals are computed from
+        resampled rounds (bootstrap, with a fixed seed), which are the same for both sides.
     """
     common = sorted(rounds.get(name, {}).keys() & rounds.get(beside, {}).keys())
     if len(common) < 2:
@@ -73,7 +73,7 @@ def overhead(name: str, beside: str, rounds: Mapping[str, Rounds]) -> Overhead |
 
 
 class _Side:
-    """The values of one name, in order, and whose round each is."""
+    """The sorted values of one name, and the round of each."""
 
     def __init__(self, rounds: Rounds) -> None:
         ordered = sorted((value, second) for second, values in rounds.items() for value in values)
@@ -82,7 +82,7 @@ class _Side:
         self._sums = {second: (sum(values), len(values)) for second, values in rounds.items()}
 
     def figures(self, weights: Mapping[int, int]) -> dict[str, float]:
-        """Mean and percentiles, of rounds that count so many times each."""
+        """Mean and percentiles, with each round weighted by its count."""
         total = sum(weights[second] * each for second, (each, _) in self._sums.items())
         count = sum(weights[second] * each for second, (_, each) in self._sums.items())
         ranks = list(accumulate(weights[second] for second in self._seconds))
@@ -99,13 +99,13 @@ def _compared(one: _Side, other: _Side, weights: Mapping[int, int]) -> dict[str,
 
 
 def _interval(values: Sequence[float]) -> Interval:
-    """The first is the figure, the others are drawn."""
+    """The first value is the figure, the others are resampled."""
     return Interval(values[0], *bounds(values[1:]))
 
 
 def bounds(drawn: Sequence[float]) -> tuple[float, float]:
-    """Between which 95 % of them lie."""
+    """The bounds between which 95 % of the values lie."""
     ordered = sorted(drawn)
-    # As many are below the one as above the other.
+    # As many values are below the lower bound as above the upper one.
     beyond = int(len(ordered) * 0.025)
     return ordered[beyond], ordered[len(ordered) - 1 - beyond]

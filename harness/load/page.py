@@ -1,4 +1,4 @@
-"""A run as a page: one HTML file that needs nothing else."""
+"""The report of a run: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIRST = (
 """What charts show first."""
 
 SHOWN = 8
-"""Lines that one chart holds, and names that have a chart of their own."""
+"""The maximum number of lines in one chart, and of names that have a separate chart."""
 
 NOMINAL, DUE, ANSWERED, FAILED = "nominal rate", "due", "answered", "failed"
 
@@ -47,7 +47,7 @@ def page(result: Result) -> str:
 
 
 def _span(result: Result) -> Span:
-    """From the first request to the last one that was due, or to where the run was cut short."""
+    """From the first request to the last due request, or to where the run was cut short."""
     profile, names = result["profile"], result["names"]
     planned = sum(step["seconds"] for step in profile["steps"])
     seen = [row[0] + 1 for each in names.values() for row in each["traffic"] if row[1]]
@@ -81,7 +81,7 @@ def _charts(result: Result, span: Span) -> dict[str, Any]:
 
 
 def _ranked(names: Result) -> dict[str, Any]:
-    """The names that are looked at first are first."""
+    """The most important names first."""
     order = {name: number for number, name in enumerate(FIRST)}
     return dict(sorted(names.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
 
@@ -94,7 +94,7 @@ def _latency(row: Result, span: Span) -> dict[str, Points]:
 
 
 def _throughput(sent: Sequence[Result], result: Result, span: Span) -> dict[str, Points]:
-    """What was to come on average, what was drawn from that, and what became of it."""
+    """The average offered load, the drawn load, and what happened to it."""
     totals: dict[int, list[int]] = {}
     for row in sent:
         for second, *counts in row["traffic"]:
@@ -122,7 +122,7 @@ def _nominal(profile: Result) -> Points:
 
 
 def _failures(names: Result, span: Span) -> dict[str, Points]:
-    """Of names that have any, refused and lost ones too, in every second of theirs."""
+    """The failures of names that have any, refused and lost requests included, for each second."""
     found = {}
     for name, row in names.items():
         points = [(s[0], s[3] + s[4]) for s in row["traffic"] if s[0] <= span.end]
@@ -140,13 +140,13 @@ def _column(rows: Sequence[Sequence[float]], number: int) -> Points:
 
 
 def _farthest(lags: Result) -> dict[str, Points]:
-    """The groups that were farthest behind."""
+    """The groups with the largest lag."""
     most = {group: max((behind for _, behind in rows), default=0) for group, rows in lags.items()}
     return {group: lags[group] for group in sorted(most, key=lambda each: -most[each])[:SHOWN]}
 
 
 def _heaviest(processes: Result) -> dict[str, Any]:
-    """The processes that have used most."""
+    """The processes that used the most."""
     used = {
         name: sum(percent for _, percent, _ in each["samples"]) for name, each in processes.items()
     }
@@ -155,7 +155,7 @@ def _heaviest(processes: Result) -> dict[str, Any]:
 
 
 def errors_of(names: Result) -> list[tuple[str, str, int, float]]:
-    """Name, error, how often, and its share of what was due; the most frequent first."""
+    """Name, error, count, and share of the due requests; the most frequent first."""
     rows = [
         (name, error, count, count / row["offered"] if row["offered"] else 1.0)
         for name, row in names.items()
@@ -165,7 +165,7 @@ def errors_of(names: Result) -> list[tuple[str, str, int, float]]:
 
 
 def floor_said(names: Result) -> str:
-    """What the floor is, and what of the table is below it."""
+    """What the floor is, and which rows of the table are below it."""
     if FLOOR not in names or "p50" not in (names[FLOOR].get("intended") or {}):
         return ""
     least = names[FLOOR]["intended"]["p50"]
@@ -185,7 +185,7 @@ def floor_said(names: Result) -> str:
 
 
 def warmup_said(result: Result) -> str:
-    """What no figure counts: one sentence, the same on the page and on the terminal."""
+    """What the figures leave out: one sentence, the same on the page and on the terminal."""
     rows = [row["warmup"] for row in result["names"].values() if row["kind"] == "request"]
     offered, failed = (sum(row[key] for row in rows) for key in ("offered", "failed"))
     return (
@@ -195,11 +195,11 @@ def warmup_said(result: Result) -> str:
 
 
 class _Defaults(dict[str, Any]):
-    """A mapping whose missing keys are nothing, for a template."""
+    """A mapping whose missing keys are empty, for a template."""
 
     @classmethod
     def wrap(cls, value: Any) -> Any:
-        """The same, all the way down."""
+        """Wrap a value recursively."""
         if isinstance(value, Mapping):
             return cls({key: cls.wrap(each) for key, each in value.items()})
         return [cls.wrap(each) for each in value] if isinstance(value, list) else value

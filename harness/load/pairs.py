@@ -1,4 +1,4 @@
-"""What is shown beside what: each pair was measured in the same seconds."""
+"""Which names are compared: both names of a pair are measured in the same seconds."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 ACKNOWLEDGED, DELIVERED, TIMER = "raw Kafka acknowledged", "raw Kafka to consumer", "asyncio timer"
 REFERENCES = (ACKNOWLEDGED, DELIVERED, TIMER)
-"""What `harness.load.references` measures beside the load: no requests of the profile."""
+"""What `harness.load.references` measures alongside the load: not requests of the profile."""
 
 FLOOR = "floor"
 JOB_FIRED = "job due-time error"
 BESIDE = {"event": (ACKNOWLEDGED, DELIVERED), "job": ("", TIMER), "row": ("", "")}
-"""By kind of outcome: what its requests and what its outcome are shown beside."""
+"""By kind of outcome: what its requests and what its outcome are compared with."""
 
 Pair = tuple[str, str]
 FIRST: tuple[Pair, ...] = (
@@ -22,15 +22,15 @@ FIRST: tuple[Pair, ...] = (
     ("publish to handler", DELIVERED),
     (JOB_FIRED, TIMER),
 )
-"""What is shown first."""
+"""The pairs that are shown first."""
 
 
 def pairs_of(lanes: Mapping[str, Mapping[str, Any]], raw: bool) -> list[Pair]:
-    """What a run must be able to show, by what its lanes declare.
+    """The pairs that a run must have, based on what its lanes declare.
 
     Args:
-        lanes: as `Collector.lane` has them.
-        raw: whether there are references beside the load.
+        lanes: in the form of `Collector.lane`.
+        raw: whether there are references alongside the load.
     """
     names = {way for each in lanes.values() for way in each["ways"]}
     found = dict.fromkeys(pair for pair in FIRST if names.issuperset(pair))
@@ -47,11 +47,11 @@ def pairs_of(lanes: Mapping[str, Mapping[str, Any]], raw: bool) -> list[Pair]:
 
 
 def title(pair: Pair) -> str:
-    """As budgets name it."""
+    """The name of a pair in budgets."""
     return " / ".join(pair)
 
 
 def is_pair(name: str, known: Iterable[Pair] = FIRST) -> bool:
-    """Whether a run could show this: of a name of somebody's own, only what it is beside."""
+    """Whether a run could have this pair: for user-defined names, only the reference is checked."""
     one, _, beside = name.rpartition(" / ")
     return (one, beside) in known or (bool(one) and beside in (*REFERENCES, FLOOR))

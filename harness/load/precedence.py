@@ -1,4 +1,4 @@
-"""Whose turn it is on a machine that the system under load shares."""
+"""The priority of the generator on a machine that it shares with the system under load."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
-"""The system's name."""
+"""As the kernel names it."""
 
 
 def take_precedence() -> None:
-    """Where it is allowed, run this process before all ordinary ones as soon as it can run.
+    """Where permitted, run this process before all ordinary ones whenever it can run.
 
-    Or what is measured is who gets the processor. A nice value does not do it: Linux groups
-    processes by session, and weighs them inside of their group only (``sched_autogroup``). Measured
-    with 260 requests a second beside their system on two cores, slots late at p99: 3.5 ms with nice
-    -10, 0.5 ms like this. The kernel leaves a twentieth of each second to the others whatever
-    happens, and a run whose generator is that busy is void.
+    Otherwise, the measurement shows which process gets the processor. A nice value does not help:
+    Linux groups processes by session, and weighs them only within their group
+    (``sched_autogroup``). Measured with 260 requests a second alongside their system on two cores,
+    slots late at p99: 3.5 ms with nice -10, 0.5 ms with this. The kernel always leaves a twentieth
+        of each second to other processes, and a run whose generator is that busy is invalid.
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
@@ -27,8 +27,8 @@ def take_precedence() -> None:
 
 
 def die_with(parent: int) -> None:
-    """Have this process, a fork of its parent, killed when that one ends; on Linux."""
+    """Have this process, a fork of its parent, killed when the parent exits; on Linux."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it has ended before
+        if os.getppid() != parent:  # the parent has already exited
             os._exit(1)

@@ -1,4 +1,4 @@
-"""What a run is: which users, how many requests a second, for how long."""
+"""The profile of a run: which users, how many requests a second, for how long."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from harness.load.arrivals import KINDS, Step, offered
 from harness.load.histograms import PERCENTILES
 
 LONGEST = 900.0
-"""Seconds that a run may take."""
+"""The maximum duration of a run, in seconds."""
 
 MOST = 500_000
-"""Requests that a run may send."""
+"""The maximum number of requests in a run."""
 
 FIELDS = {
     "about": str, "warmup": (int, float), "arrivals": str, "seed": int, "lanes": int,
@@ -26,10 +26,10 @@ FIELDS = {
 
 
 LATENESS = ("mean", *(f"p{each:g}" for each in PERCENTILES), "max")
-"""Figures that can be bounded."""
+"""The figures that can have a limit."""
 
 LATE = {"p99": 500.0, "max": 1500.0}
-"""Milliseconds from when it was due that a request and its outcome may take, if none are given."""
+"""The default limits for a request and its outcome, in milliseconds from the due time."""
 
 
 @dataclass(frozen=True)
@@ -37,21 +37,21 @@ class Profile:
     """A run.
 
     Attributes:
-        name: the file's.
-        about: one sentence for people.
+        name: the file's name.
+        about: a one-sentence description.
         rates: requests per second by user class.
-        steps: what the rates are multiplied by, and for how many seconds.
-        warmup: seconds from the start that do not count.
+        steps: the factors for the rates, and for how many seconds each applies.
+        warmup: seconds from the start that are not counted.
         arrivals: ``constant`` or ``poisson``.
-        seed: of the times at which requests are due.
-        lanes: users of each class, over which its rate is spread.
-        max_in_flight: of each user.
-        errors: the share of requests that may fail before the run has failed.
-        twice: the share of acknowledged requests that may come out more than once.
-        late: milliseconds from when it was due that each name may take, by figure; {} for no bound.
-        raw_kafka: ``topic`` and ``rate`` of events by Kafka's own client, measured beside the load;
-            {} for none.
-        knee: of a ramp, the requests whose p99 is looked at.
+        seed: the seed of the times at which requests are due.
+        lanes: the number of users of each class, over which its rate is spread.
+        max_in_flight: the limit for each user.
+        errors: the share of requests that may fail.
+        twice: the share of acknowledged requests that may arrive more than once.
+        late: limits for each name, in milliseconds from the due time, by figure; {} for none.
+        raw_kafka: ``topic`` and ``rate`` of events from Kafka's own client, measured alongside the
+            load; {} for none.
+        knee: in a ramp, the requests whose p99 is observed.
     """
 
     name: str
@@ -71,21 +71,21 @@ class Profile:
 
     @property
     def seconds(self) -> float:
-        """How long it takes."""
+        """Its duration."""
         return sum(step.seconds for step in self.steps)
 
     @property
     def requests(self) -> float:
-        """How many it sends, on average."""
+        """The average number of requests it sends."""
         beside = float(self.raw_kafka.get("rate", 0)) * self.seconds
         return sum(self.rates.values()) * offered(self.steps) + beside
 
 
 def read_profile(folder: Path, name: str) -> Profile:
-    """A profile by its name.
+    """Read a profile by its name.
 
     Raises:
-        ConfigError: there is none, or a field of it is unknown, wrong or out of bounds.
+        ConfigError: it does not exist, or a field is unknown, invalid or out of bounds.
     """
     known = sorted(path.stem for path in folder.glob("*.toml"))
     file = folder / f"{name}.toml"

@@ -1,4 +1,4 @@
-"""Percentiles of a few values, where a histogram would be too much."""
+"""Percentiles of a few values, for which a histogram would be too much."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 
 def ranked(ordered: Sequence[float], share: float) -> float:
-    """The value that a share of all are not above: the nearest rank, never one in between.
+    """The nearest-rank percentile: never a value between two others.
 
     Args:
-        ordered: values from the lowest to the highest, at least one.
-        share: 0.99 for the p99: of a hundred values the 99th, of ten the last.
+        ordered: at least one value, in ascending order.
+        share: 0.99 for the p99: the 99th of a hundred values, the last of ten.
     """
-    # The smallest rank whose share is enough; floats of 0.99 * 100 are a little above 99.
+    # The smallest sufficient rank; 0.99 * 100 as floats is a little above 99.
     return ordered[max(math.ceil(round(share * len(ordered), 9)) - 1, 0)]

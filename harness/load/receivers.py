@@ -1,4 +1,4 @@
-"""Where a run looks for what was acknowledged: sinks, inboxes, and tables."""
+"""Where a run looks for acknowledged requests: sinks, inboxes and tables."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ from harness.probe.inbox import Delivery, Inbox
 from harness.stack import Stack
 
 DRAIN = 15.0
-"""Seconds for which what was acknowledged may be on its way."""
+"""Seconds for which acknowledged requests may still be on their way."""
 
 DEAD = 3.0
-"""Seconds for which it is looked for when the stack has died."""
+"""Seconds to look for them if the stack has died."""
 
 HINT = "give it inbox=True, or a route /received as loadtests/sink.py has it"
 
 Reader = Callable[[], Iterable[Came]]
-"""Gives what has come out since it was called last."""
+"""Returns what has arrived since the last call."""
 
 
 class Unseen(Exception):
-    """What comes out cannot be seen; its text says why and what to do."""
+    """Arrivals cannot be observed; the text says why and what to do."""
 
 
 class Receivers:
-    """Finds out what became of acknowledged requests.
+    """Determines what happened to acknowledged requests.
 
     Args:
-        stack: the stack, up or dying.
+        stack: the stack, running or dying.
         targets: its addresses.
         offset: the wall clock minus ``time.monotonic``.
         patience: seconds for which requests may still be on their way.
@@ -61,7 +61,7 @@ class Receivers:
         self._subscriptions: dict[str, set[tuple[str, str]]] | None = None
 
     def ledgers(self, collector: Collector) -> dict[str, Ledger]:
-        """What became of each declared outcome, by its name; latencies go to the collector."""
+        """The ledger of each declared outcome, by name; latencies are added to the collector."""
         found: dict[str, Ledger] = {}
         for declared, lanes in lanes_by_outcome(collector).items():
             asked = acknowledged_of(collector, lanes)
@@ -86,7 +86,7 @@ class Receivers:
         return settle(collector, outcome.name, asked, came)
 
     def _apps(self, outcome: Outcome) -> Sequence[str]:
-        """Which apps see an outcome; one without a name for a row."""
+        """The apps that receive an outcome; for a row, one without a name."""
         if outcome.kind == "row":
             return [""]
         if outcome.app:
@@ -136,7 +136,7 @@ class Receivers:
         raise Unseen(f"{app} cannot be looked into; {HINT}")
 
     def _drain(self, reader: Reader, asked: Mapping[str, float]) -> list[Came]:
-        """Everything that comes out until nothing is missing, or patience is at an end."""
+        """Everything that arrives until nothing is missing, or the time is up."""
         came: list[Came] = []
         missing, problem = set(asked), ["never asked"]
 
@@ -158,10 +158,10 @@ class Receivers:
 
 
 class SinkReader:
-    """Of an app that tells what it has noted: ``GET /received?since=N``, rows as `loadtests.sink`.
+    """Reads an app's record: ``GET /received?since=N``, with rows as in `loadtests.sink`.
 
     Args:
-        url: the app's.
+        url: the app's URL.
     """
 
     def __init__(self, url: str) -> None:
@@ -169,7 +169,7 @@ class SinkReader:
         self._count = 0
 
     def __call__(self) -> list[Came]:
-        """The rows that are new."""
+        """The new rows."""
         rows = ask("GET", f"{self._url}/received?since={self._count}").json()
         self._count += len(rows)
         return [
@@ -179,10 +179,10 @@ class SinkReader:
 
 
 class RowReader:
-    """Of a table, in the first database of the stack.
+    """Reads a table in the first database of the stack.
 
     Args:
-        query: SQL for ids, and when each row was made (epoch seconds).
+        query: SQL for ids, and when each row was created (epoch seconds).
         offset: the wall clock minus ``time.monotonic``.
     """
 
@@ -194,7 +194,7 @@ class RowReader:
         self._seen: set[str] = set()
 
     def __call__(self) -> list[Came]:
-        """The rows that are new.
+        """The new rows.
 
         Raises:
             Unseen: they cannot be read.
@@ -212,10 +212,10 @@ class RowReader:
 
 
 class InboxReader:
-    """Of an app behind an inbox: what its sidecar delivered, and the app took with a 2xx.
+    """Reads an app's inbox: deliveries of its sidecar to which the app responded with a 2xx.
 
     Args:
-        inbox: the app's.
+        inbox: the app's inbox.
         offset: the wall clock minus ``time.monotonic``.
     """
 
@@ -225,7 +225,7 @@ class InboxReader:
         self._seen = 0
 
     def __call__(self) -> list[Came]:
-        """The deliveries that are new."""
+        """The new deliveries."""
         every = self._inbox.all()
         new, self._seen = every[self._seen :], len(every)
         return [came for each in new if (came := self._came(each)) is not None]

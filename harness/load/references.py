@@ -1,12 +1,12 @@
-"""What the same things cost without Dapr: a program that runs beside the load.
+"""The cost of the same operations without Dapr: a program that runs alongside the load.
 
     python -m harness.load.references BROKERS TOPIC RATE SECONDS FILE
 
-Events by Kafka's own client to a consumer of Kafka's own, and timers of asyncio: each due at times
-of its own like the load's. What was measured goes to the file as JSON; when anything went wrong, it
-is of what came until then, the last line of standard error says what, and the exit code is 1.
-It gets ready, and begins when a line comes in on standard input: with the load, so that both have
-the same seconds.
+It sends events with Kafka's own client to Kafka's own consumer, and sets asyncio timers. Like the
+load, each is due at times of its own. The measurements go to the file as JSON. After an error, they
+cover the time until then, the last line of standard error describes the error, and the exit code is
+1. The program prepares itself, and starts when it reads a line from standard input: at the same
+time as the load, so that both cover the same seconds.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from harness.load.pairs import ACKNOWLEDGED, DELIVERED, TIMER
 from harness.load.precedence import take_precedence
 
 GROUP = "raw-"
-"""What the consumer group's name begins with."""
+"""The prefix of the consumer group's name."""
 
 ASSIGNED = 30.0
 """Seconds within which the consumer must have its partitions."""
 
 AFTER = 2.0
-"""Seconds for which the last events may be on their way."""
+"""Seconds for which the last events may still be on their way."""
 
 
 def main(brokers: str, topic: str, rate: float, seconds: float, file: Path) -> str:
-    """Until the time is over; what went wrong, "" when nothing did."""
-    take_precedence()  # as the generator does, or the two could not be compared
+    """Run until the time is over; return what went wrong, "" if nothing did."""
+    take_precedence()  # like the generator, otherwise the two could not be compared
     collector = Collector()
     raw = RawKafka(collector, brokers, topic, seconds)
     consuming = threading.Thread(target=raw.guarded, args=[raw.consume])
@@ -61,7 +61,7 @@ def main(brokers: str, topic: str, rate: float, seconds: float, file: Path) -> s
 
 
 class RawKafka:
-    """Events by Kafka's own client, to a consumer of Kafka's own."""
+    """Events from Kafka's own client to Kafka's own consumer."""
 
     def __init__(self, collector: Collector, brokers: str, topic: str, seconds: float) -> None:
         self._collector = collector
@@ -73,20 +73,20 @@ class RawKafka:
         self.error = ""
 
     def guarded(self, work: Callable[..., None], *arguments: float) -> None:
-        """Work in a thread whose error ends the other's work too, and is told."""
+        """Run work in a thread; its error also stops the other thread, and is reported."""
         try:
             work(*arguments)
-        except Exception as error:  # noqa: BLE001 - told, whatever it is
+        except Exception as error:  # noqa: BLE001 - reported, whatever it is
             self.fail(f"{type(error).__name__}: {error}")
 
     def fail(self, error: str) -> None:
-        """Note what went wrong first, and end both threads."""
+        """Record the first error, and stop both threads."""
         self.error = self.error or error
         self._over.set()
         self._assigned.set()
 
     def produce(self, rate: float) -> None:
-        """Each event when it is due, once there is somebody to read it."""
+        """Produce each event when it is due, once the consumer is ready."""
         producer = Producer({"bootstrap.servers": self._brokers, "linger.ms": 0, "acks": "all"})
         polling = threading.Thread(target=self._poll, args=[producer])
         if not self._assigned.wait(ASSIGNED):
@@ -118,7 +118,7 @@ class RawKafka:
             producer.poll(0.05)
 
     def consume(self) -> None:
-        """Until some time after the last event."""
+        """Consume until some time after the last event."""
         consumer = Consumer({
             "bootstrap.servers": self._brokers,
             "group.id": f"{GROUP}{time.monotonic_ns()}",

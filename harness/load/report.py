@@ -1,4 +1,4 @@
-"""A run as JUnit, as an HdrHistogram log, as JSON and as a page, each file whole or not there."""
+"""A run as JUnit, HdrHistogram log, JSON and HTML page; each file is written atomically."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from harness.load.page import page
 
 
 def write_all(result: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Every form of a result, in a folder; each file is there whole or not at all.
+    """Write every form of a result into a folder; each file is written atomically.
 
     Raises:
-        ConfigError: the folder cannot be written.
+        ConfigError: the folder is not writable.
     """
     name = result["profile"]["name"]
     texts = {
@@ -32,14 +32,14 @@ def write_all(result: Mapping[str, Any], folder: Path) -> list[Path]:
         for file, text in texts.items():
             aside = folder / f".{file}.new"
             aside.write_text(text)
-            os.replace(aside, folder / file)  # noqa: PTH105 - the one that replaces at once
+            os.replace(aside, folder / file)  # noqa: PTH105 - replaces atomically
     except OSError as error:
         raise _unwritable(folder, error) from None
     return [folder / file for file in texts]
 
 
 def require_writable(folder: Path) -> None:
-    """Check, before anything is started, that a report can be written.
+    """Check, before anything starts, that a report can be written.
 
     Raises:
         ConfigError: it cannot.
@@ -62,7 +62,7 @@ def _unwritable(folder: Path, error: OSError) -> ConfigError:
 
 
 def junit(result: Mapping[str, Any]) -> str:
-    """Each budget and each mark of validity as a test case, for CI."""
+    """Each budget and each validity mark as a test case, for CI."""
     marks = [*result["validity"], *result["thresholds"]]
     if result["died"]:
         marks.append({"name": "to the end", "met": False, "fact": result["died"]})

@@ -1,7 +1,7 @@
-"""The figures of a run, put together from what its processes have measured.
+"""The figures of a run, computed from the measurements of its processes.
 
-All of one base: seconds count from the first request of the profile, and those of the warm-up count
-in no figure; how many requests it had is said beside them.
+All have one base: seconds count from the first request of the profile, and no figure includes those
+    of the warm-up; the number of requests in the warm-up is reported separately.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from harness.load.pairs import REFERENCES
 from harness.load.ranks import ranked
 
 COLUMNS = ("second", "answered", "mean", "p50", "p90", "p99")
-"""Of the seconds of a name; milliseconds from when it was due."""
+"""The columns for the seconds of a name; milliseconds from the due time."""
 
 TRAFFIC = ("second", "offered", "ok", "failed", "lost")
-"""Of its counts by second."""
+"""The columns for its counts by second."""
 
 
 def figures(collector: Collector, warmup: float) -> dict[str, dict[str, Any]]:
-    """Everything about each name: counts, four distributions, and its seconds.
+    """All figures of each name: counts, four distributions, and its seconds.
 
     Args:
-        collector: of the whole run.
+        collector: the collector of the whole run.
         warmup: seconds from the first request that do not count.
     """
     if not collector.counts:
@@ -55,7 +55,7 @@ def figures(collector: Collector, warmup: float) -> dict[str, dict[str, Any]]:
 
 
 def began(collector: Collector) -> int:
-    """The second in which the profile's first request was due; references begin when they can."""
+    """The second of the profile's first due request; references start whenever they are ready."""
     seconds = [
         second
         for second, name, kind in collector.counts
@@ -65,7 +65,7 @@ def began(collector: Collector) -> int:
 
 
 def kind_of(collector: Collector, name: str) -> str:
-    """``request`` of the profile, ``reference`` beside it, or ``outcome`` of requests."""
+    """``request`` of the profile, ``reference`` alongside it, or ``outcome`` of requests."""
     if name in REFERENCES:
         return "reference"
     counted = {kind for _, each, kind in collector.counts if each == name}
@@ -73,7 +73,7 @@ def kind_of(collector: Collector, name: str) -> str:
 
 
 def _values(collector: Collector) -> dict[tuple[str, str], list[tuple[float, float]]]:
-    """When each was due and its seconds, by name and distribution."""
+    """The due time and seconds of each value, by name and distribution."""
     found = defaultdict[tuple[str, str], list[tuple[float, float]]](list)
     for name, distribution, due, seconds in collector.values():
         found[name, distribution].append((due, seconds))
@@ -98,7 +98,7 @@ def _distributions(values: Mapping[str, Sequence[tuple[float, float]]]) -> dict[
     found: dict[str, Any] = {"histograms": {}}
     for distribution, rows in values.items():
         whole = histogram_of(seconds for _, seconds in rows)
-        # A histogram knows its percentiles to three digits; the mean is exact here.
+        # A histogram's percentiles have three digits; the mean is exact here.
         found[distribution] = summary(whole) | {"mean": 1000 * statistics.fmean(s for _, s in rows)}
         found["histograms"][distribution] = encode(whole)
         if distribution == INTENDED:
@@ -107,7 +107,7 @@ def _distributions(values: Mapping[str, Sequence[tuple[float, float]]]) -> dict[
 
 
 def _seconds(rows: Sequence[tuple[float, float]], zero: int, last: int) -> list[list[float]]:
-    """`COLUMNS` of each second, the warm-up's included; the last one is no whole second."""
+    """`COLUMNS` for each second, including the warm-up; the last second may be incomplete."""
     by_second = defaultdict[int, list[float]](list)
     for due, seconds in rows:
         by_second[int(due)].append(1000 * seconds)
@@ -119,7 +119,7 @@ def _seconds(rows: Sequence[tuple[float, float]], zero: int, last: int) -> list[
 
 
 def second_of(values: Sequence[float]) -> list[float]:
-    """How many, their mean, p50, p90 and p99."""
+    """Count, mean, p50, p90 and p99."""
     ordered = sorted(values)
     ranks = (ranked(ordered, share) for share in (0.5, 0.9, 0.99))
     return [len(ordered), statistics.fmean(ordered), *ranks]
@@ -135,7 +135,7 @@ def _traffic(collector: Collector, name: str, zero: int) -> list[list[int]]:
 
 
 def rounds_of(collector: Collector, warmup: float) -> dict[str, dict[int, list[float]]]:
-    """Milliseconds from when it was due, by name and second, after the warm-up."""
+    """Milliseconds from the due time, by name and second, after the warm-up."""
     first = began(collector) + warmup
     found = defaultdict[str, dict[int, list[float]]](dict)
     for name, distribution, due, seconds in collector.values():
@@ -162,7 +162,7 @@ def since(zero: float, rows: Sequence[Sequence[Any]]) -> list[Any]:
 
 
 def growth(samples: Sequence[tuple[float, float, int]], warmup: float = 0.0) -> float:
-    """By how much a process has grown from the first to the last quarter, as a share."""
+    """The growth of a process from the first to the last quarter, as a share."""
     counted = [rss for at, _, rss in samples if at >= warmup]
     part = max(len(counted) // 4, 1)
     if len(counted) < 2 * part:

@@ -1,4 +1,4 @@
-"""A whole load run: generator, references and sampling side by side, then the figures."""
+"""A whole load run: generator, references and sampling in parallel, then the figures."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ from harness.topology import Topology
 
 
 class LoadRun:
-    """One run of a profile on a stack that is up.
+    """One run of a profile on a running stack.
 
     Args:
         stack: the stack.
-        profile: what is sent.
-        locustfile: the users; they declare where their requests come out.
-        budgets: ratios that must be kept, by ``name / beside``.
-        processes: over how many Locust processes the load is spread.
-        progress: told each second how far it is.
-        grace: seconds that Locust may take besides the profile's.
+        profile: the load to send.
+        locustfile: the users; they declare where their requests arrive.
+        budgets: the maximum ratios, by ``name / beside``.
+        processes: the number of Locust processes over which the load is spread.
+        progress: called each second with the progress.
+        grace: seconds that Locust may take in addition to the profile's.
     """
 
     def __init__(
@@ -76,15 +76,15 @@ class LoadRun:
         self._marks: list[Mark] = []
 
     def run(self) -> dict[str, Any]:
-        """The result, whole or, when the stack died on the way, as far as it came.
+        """The result: complete, or up to the point where the stack died.
 
         Raises:
-            ConfigError: the users could not be run.
+            ConfigError: the users could not be started.
         """
         start, noise = datetime.now(UTC), [loopback_echo()]
         collector = Collector()
         with ExitStack() as opened:
-            # In the run's folder, which the supervisor removes even after a kill -9.
+            # In the run's folder, which the supervisor removes even after kill -9.
             folder = Path(opened.enter_context(
                 tempfile.TemporaryDirectory(prefix="load-", dir=self._stack.folder)
             ))  # fmt: skip
@@ -92,7 +92,7 @@ class LoadRun:
             targets = targets_of(
                 self._stack.addresses(), self._stack.book.token("dapr-api"), null.http
             )
-            # Wall clock minus monotonic: jobs and rows have the one, requests the other.
+            # Wall clock minus monotonic: jobs and rows use the former, requests the latter.
             offset = time.time() - time.monotonic()
             pids = {name: each.pid for name, each in self._stack.instances.items()}
             sampler, lag = Sampler(pids), ConsumerLag(self._brokers())
@@ -121,7 +121,7 @@ class LoadRun:
         return exports[0]["brokers"] if exports else ""
 
     def _generate(self, collector: Collector, folder: Path, variables: Mapping[str, str]) -> str:
-        """Run Locust, and raw Kafka beside it; returns why the run was cut short, if it was."""
+        """Run Locust, with raw Kafka alongside; return why the run was cut short, if it was."""
         raw = (
             References(self._brokers(), self._profile, folder) if self._profile.raw_kafka else None
         )
@@ -212,7 +212,7 @@ class LoadRun:
         }
 
     def _cpu(self, collector: Collector) -> dict[str, list[float]]:
-        """Of the generator, second by second after the warm-up."""
+        """The generator's CPU, second by second after the warm-up."""
         return {
             name: [percent for at, percent in rows if at >= self._profile.warmup]
             for name, rows in generator_cpu(collector).items()
@@ -220,9 +220,10 @@ class LoadRun:
 
 
 def sent(names: Mapping[str, Mapping[str, Any]]) -> tuple[int, int]:
-    """How many requests of the profile were due after the warm-up, and how many of them were sent.
+    """The number of the profile's requests that were due after the warm-up, and of those sent.
 
-    One that was refused for too much in flight was not; neither was one of which nothing is known.
+    Requests that were refused because too many were in flight, or whose fate is unknown, were not
+    sent.
     """
     rows = [each for each in names.values() if each["kind"] == "request"]
     offered = sum(each["offered"] for each in rows)
@@ -236,14 +237,14 @@ def sent(names: Mapping[str, Mapping[str, Any]]) -> tuple[int, int]:
 
 
 def knee_of(names: Mapping[str, Any], profile: Profile) -> dict[str, Any] | None:
-    """Of a ramp: where the p99 has doubled, by the median second of each step."""
+    """The rate of a ramp at which the p99 has doubled, by the median second of each step."""
     if profile.knee not in names:
         return None
     seconds, traffic = names[profile.knee]["seconds"], names[profile.knee]["traffic"]
     rows, begun = [], 0.0
     for step in profile.steps:
         end = begun + step.seconds
-        # What the warm-up takes of the first step does not count.
+        # The part of the first step that belongs to the warm-up does not count.
         low = max(begun, profile.warmup)
         inside = [row[-1] for row in seconds if low <= row[0] < end]
         due = [row[1] for row in traffic if low <= row[0] < end]
@@ -254,7 +255,7 @@ def knee_of(names: Mapping[str, Any], profile: Profile) -> dict[str, Any] | None
 
 
 def require_raw_topic(topology: Topology, profile: Profile) -> None:
-    """Check that raw Kafka can be measured beside the load, where the profile wants it.
+    """Check that raw Kafka can be measured alongside the load, if the profile requires it.
 
     Raises:
         ConfigError: the topology has no broker with that topic.

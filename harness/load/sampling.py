@@ -1,4 +1,4 @@
-"""What a stack does under load, second by second: its processes, and its consumer groups."""
+"""The behaviour of a stack under load, by second: its processes and its consumer groups."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import psutil
 from harness.ready.kafka import admin_of, committed_offsets, end_offsets
 
 Samples = dict[str, list[tuple[float, float, int]]]
-"""By node: when (``time.monotonic``), percent of a core, bytes of memory."""
+"""By node: time (``time.monotonic``), percent of a core, bytes of memory."""
 
 Lags = dict[str, list[tuple[float, int]]]
-"""By consumer group: when (``time.monotonic``), records it has not committed yet."""
+"""By consumer group: time (``time.monotonic``), uncommitted records."""
 
 
 class Looking:
-    """Looks again and again, for as long as it is entered."""
+    """Samples repeatedly inside a ``with`` block."""
 
     period: ClassVar[float] = 1.0
 
@@ -37,7 +37,7 @@ class Looking:
         self._thread.join()
 
     def look(self, at: float) -> None:
-        """Once, at this moment."""
+        """Take one sample at this time."""
         raise NotImplementedError
 
     def _run(self) -> None:
@@ -48,10 +48,10 @@ class Looking:
 
 
 class Sampler(Looking):
-    """What each node uses: its process and those below it, as PostgreSQL's backends are.
+    """The resources of each node's process and its descendants, such as PostgreSQL's backends.
 
     Args:
-        pids: of the stack's processes, by node.
+        pids: the stack's processes, by node.
     """
 
     def __init__(self, pids: Mapping[str, int]) -> None:
@@ -60,14 +60,14 @@ class Sampler(Looking):
         self.samples: Samples = {name: [] for name in pids}
 
     def look(self, at: float) -> None:
-        """At each process."""
+        """Sample each process."""
         known, below = _processes()
         for name, pid in self._pids.items():
             percent, memory = 0.0, 0
             for process in _tree(pid, known, below):
                 with contextlib.suppress(psutil.Error):
                     used = process.memory_info()
-                    # What children share with their parent is there once.
+                    # Memory that children share with their parent is counted once.
                     memory += used.rss if process.pid == pid else used.rss - used.shared
                     percent += process.cpu_percent()
             if memory:
@@ -75,9 +75,9 @@ class Sampler(Looking):
 
 
 def _processes() -> tuple[dict[int, psutil.Process], dict[int, list[int]]]:
-    """All of this machine by pid, and the pids below each."""
+    """All processes of this machine by pid, and the child pids of each."""
     known, below = dict[int, psutil.Process](), defaultdict[int, list[int]](list)
-    # It keeps its objects from one look to the next, which the percentages need.
+    # The objects are kept from one sample to the next, which the percentages require.
     for process in psutil.process_iter(["ppid"]):
         known[process.pid] = process
         below[process.info["ppid"]].append(process.pid)
@@ -94,12 +94,12 @@ def _tree(
 
 
 class ConsumerLag(Looking):
-    """How far each consumer group is behind the end of its topics.
+    """The lag of each consumer group behind the end of its topics.
 
-    Sidecars commit once a second, so what came in within the last one is behind in any case.
+    Sidecars commit once a second, so the records of the last second always count as lag.
 
     Args:
-        brokers: where to ask; "" when there is none.
+        brokers: the bootstrap address; "" if there is none.
     """
 
     period = 2.0
@@ -110,7 +110,7 @@ class ConsumerLag(Looking):
         self.samples: Lags = {}
 
     def look(self, at: float) -> None:
-        """At each group; a broker that does not answer is told elsewhere."""
+        """Sample each group; a broker that does not respond is reported elsewhere."""
         from confluent_kafka import KafkaException
 
         if self._admin is None:

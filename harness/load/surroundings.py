@@ -1,4 +1,4 @@
-"""What stands beside a load run: the floor's server, what came out of the stack, the facts."""
+"""The environment of a load run: the floor's server, the sink's rows, facts about the machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from harness.ready.tcp import TcpCheck
 from harness.stack import Stack
 
 DRAIN = 15.0
-"""Seconds for which what was acknowledged may be on its way to the sink."""
+"""Seconds for which acknowledged requests may still be on their way to the sink."""
 
 Row = list[Any]
 """Kind, lane, number, due, sent, entered."""
@@ -28,7 +28,7 @@ Row = list[Any]
 
 @contextlib.contextmanager
 def null_server() -> Iterator[Endpoint]:
-    """A server that does nothing, on this machine, for as long as inside."""
+    """A server that does nothing, on this machine, for the duration of the ``with`` block."""
     endpoint = Endpoint(LOOPBACK, free_port())
     program = Path(__file__).with_name("null_server.py")
     command = mortal([sys.executable, str(program), str(endpoint)])
@@ -41,7 +41,7 @@ def null_server() -> Iterator[Endpoint]:
 
 
 def rows_of_sink(url: str, expected: int, patience: float = DRAIN) -> list[Row]:
-    """Every row of the sink, once as many are there as are expected, or patience is at an end."""
+    """Every row of the sink, once there are as many as expected, or the time is up."""
     rows: list[Row] = []
 
     def look() -> Observation:
@@ -54,7 +54,7 @@ def rows_of_sink(url: str, expected: int, patience: float = DRAIN) -> list[Row]:
 
 
 def environment(stack: Stack) -> dict[str, Any]:
-    """What a reader must know to compare."""
+    """The facts that a reader needs for a comparison."""
     metadata = {}
     for node in stack.topology.nodes:
         if node.name.endswith("-daprd"):

@@ -1,4 +1,4 @@
-"""Where a load run sends to: told by who started it, or read from a stack that is up."""
+"""Where a load run sends its requests: passed in by its starter, or read from a running stack."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ STACK = "DAPR_LOAD_STACK"
 
 @dataclass(frozen=True)
 class Targets:
-    """Addresses by app, and the token that sidecars ask for.
+    """Addresses by app, and the token that sidecars require.
 
     Attributes:
         apps: base URLs of apps.
         sidecars: base URLs of their sidecars' HTTP APIs.
-        token: of the sidecars.
-        null: the base URL of a null server, "" when there is none.
+        token: the sidecars' token.
+        null: the base URL of a null server; "" if there is none.
         grpc: addresses of the sidecars' gRPC APIs.
     """
 
@@ -60,12 +60,12 @@ class Targets:
         return _of(self.grpc, name, "sidecar")
 
     def text(self) -> str:
-        """For the environment of a load process."""
+        """The text for the environment of a load process."""
         return json.dumps(asdict(self))
 
 
 def targets_of(addresses: Mapping[str, Mapping[str, str]], token: str, null: str = "") -> Targets:
-    """From the addresses of a stack, by node and port."""
+    """The targets for a stack's addresses, by node and port."""
     sidecars = {
         node.removesuffix("-daprd"): f"http://{ports['http']}"
         for node, ports in addresses.items()
@@ -82,10 +82,10 @@ def targets_of(addresses: Mapping[str, Mapping[str, str]], token: str, null: str
 
 @cache
 def find_targets() -> Targets:
-    """What this process was told, or the stack that `dapr-harness up` has left up.
+    """The targets passed to this process, or those of the stack that `dapr-harness up` started.
 
     Raises:
-        ConfigError: neither is there.
+        ConfigError: there is neither.
     """
     settings = Settings.load()
     told = settings.environment.get(VARIABLE)

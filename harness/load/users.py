@@ -1,4 +1,4 @@
-"""Locust users whose requests are due when they are due, whatever the system does.
+"""Locust users whose requests are due at predetermined times, whatever the system does.
 
 A locustfile imports this module::
 
@@ -8,9 +8,9 @@ A locustfile imports this module::
         def fire(self, arrival):
             self.http.send("POST", "/v1.0/publish/pubsub/orders", {"id": arrival.id})
 
-Each user is a lane of ``--rate`` requests per second. Latencies are taken from when a request was
-due; one that a stalled system made wait has waited. Closed-loop users of Locust's own may stand
-beside it: their numbers are Locust's.
+Each user is a lane of ``--rate`` requests per second. Latencies are measured from the time when a
+request was due, so a request that was delayed by a stalled system includes the delay. Locust's own
+closed-loop users can be used alongside; their numbers are Locust's.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ RESULTS = "hdr"
 
 @dataclass(frozen=True)
 class Arrival:
-    """One request that is due.
+    """One due request.
 
     Attributes:
-        lane: whose.
-        number: from 0, in its lane.
-        way: which of a user's ways it takes.
-        due: when, on ``time.monotonic``.
+        lane: its lane.
+        number: its number in the lane, from 0.
+        way: which of the user's ways it uses.
+        due: its due time, on ``time.monotonic``.
     """
 
     lane: str
@@ -71,12 +71,12 @@ class Arrival:
 
 
 class OpenLoop(User):
-    """A lane of requests that are due at times of their own.
+    """A lane of requests with their own due times.
 
     Attributes:
-        name: of its requests, for Locust and in reports; the class's by default.
-        ways: names of two ways that are taken in turn, A B B A, for a paired comparison.
-        url: where it sends to; the host that Locust is given by default.
+        name: the name of its requests, for Locust and in reports; the class's name by default.
+        ways: the names of two ways that alternate, A B B A, for a paired comparison.
+        url: where it sends its requests; by default, the host given to Locust.
         headers: sent with each request.
     """
 
@@ -99,25 +99,25 @@ class OpenLoop(User):
         self.http = Http(url, self.headers)
 
     def outcome(self) -> Outcome | None:
-        """Where what is acknowledged comes out; None: nowhere that can be looked at."""
+        """Where acknowledged requests arrive; None: nowhere that can be observed."""
         return None
 
     def acknowledge(self, arrival: Arrival) -> None:
-        """Note that a request was acknowledged: it must come out where `outcome` says."""
+        """Record an acknowledged request: it must arrive where `outcome` says."""
         collector.acknowledged[arrival.lane].append((arrival.number, arrival.due))
 
     def fire(self, arrival: Arrival) -> None:
-        """Send one request and wait for its answer.
+        """Send one request and wait for the response.
 
         Raises:
-            Failed: the answer is no success.
-            OSError: there was none.
+            Failed: the response is not a success.
+            OSError: there was no response.
         """
         raise NotImplementedError
 
     @task
     def schedule(self) -> None:
-        """Open each slot when it is due; what would be too much in flight is refused."""
+        """Open each slot when it is due; refuse requests if too many are in flight."""
         began, outcome = time.monotonic(), self.outcome()
         ways = dict.fromkeys(self._way(number) for number in range(4))
         declared = asdict(outcome) if outcome else None
@@ -143,8 +143,8 @@ class OpenLoop(User):
 
     @property
     def lane_seed(self) -> str:
-        """What makes this lane's times differ from the others'."""
-        # Workers count their lanes alike; Locust numbers the workers.
+        """The part of the seed that makes this lane's times differ from those of other lanes."""
+        # Workers number their lanes in the same way; Locust numbers the workers.
         worker = getattr(self.environment.runner, "worker_index", 0)
         return f"{type(self).__name__}-{worker}-{self._number}"
 
@@ -160,7 +160,7 @@ class OpenLoop(User):
         except Failed as error:
             collector.failed(arrival.way, arrival.due, str(error))
             self._tell(arrival, time.monotonic() - arrival.due, error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is no answer
+        except Exception as error:  # noqa: BLE001 - in any case, it is not a response
             collector.missed(arrival.way, arrival.due, f"{type(error).__name__}: {error}"[:200])
             self._tell(arrival, time.monotonic() - arrival.due, error)
         else:
@@ -171,7 +171,7 @@ class OpenLoop(User):
             self._in_flight -= 1
 
     def _tell(self, arrival: Arrival, took: float | None, error: Exception | None) -> None:
-        """Locust's own statistics, in its milliseconds; what was not sent has taken no time."""
+        """Update Locust's own statistics, in milliseconds; unsent requests took no time."""
         self.environment.events.request.fire(
             request_type=type(self).__name__,
             name=arrival.way,
@@ -183,7 +183,7 @@ class OpenLoop(User):
 
 
 def steps_of(options: Any, user: str) -> list[Step]:
-    """The rates of one lane of a user class, as the command line has them."""
+    """The rates of one lane of a user class, from the command line."""
     rates = json.loads(options.rates) if options.rates else {}
     rate = float(rates.get(user, options.rate)) / options.lanes
     steps = json.loads(options.steps) if options.steps else [(1, math.inf)]
@@ -206,7 +206,7 @@ def _arguments(parser: Any) -> None:
 
 def _begin(environment: Environment, **_: Any) -> None:
     collector.drain()
-    # What was imported is here to stay: looking through it for garbage makes slots wait.
+    # Imported objects are permanent: garbage collection of them would delay slots.
     gc.collect()
     gc.freeze()
     if not isinstance(environment.runner, MasterRunner):
@@ -221,7 +221,7 @@ def _begin(environment: Environment, **_: Any) -> None:
 
 
 def _end_with_the_last(environment: Environment) -> None:
-    """A run of steps is over when its lanes are."""
+    """A run with steps ends when its lanes end."""
     runner, began = environment.runner, False
     while runner is not None:
         gevent.sleep(0.2)
@@ -232,7 +232,7 @@ def _end_with_the_last(environment: Environment) -> None:
 
 
 def _show_progress() -> None:
-    """One JSON line for each second, for whoever runs this process."""
+    """Write one JSON line each second, for the process that started this one."""
     while True:
         gevent.sleep(1.0)
         sys.stdout.write(json.dumps(collector.progress()) + "\n")
@@ -262,13 +262,14 @@ def _write(environment: Environment, **_: Any) -> None:
         collector.close()
         text = json.dumps({"master": isinstance(runner, MasterRunner), **collector.drain()})
         aside = f"{file}.new"
-        with open(aside, "w") as target:  # noqa: PTH123 - Path.write_text is no atomic write
+        with open(aside, "w") as target:  # noqa: PTH123 - Path.write_text does not write atomically
             target.write(text)
-        os.replace(aside, file)  # noqa: PTH105 - likewise
+        os.replace(aside, file)  # noqa: PTH105 - replaces atomically
 
 
 events.init_command_line_parser.add_listener(_arguments)
-# Workers of --processes are forks of this process; without it they wait for a dead master for ever.
+# Workers of --processes are forks of this process; otherwise they would wait for a dead master
+# forever.
 os.register_at_fork(after_in_child=partial(die_with, os.getpid()))
 events.test_start.add_listener(_begin)
 events.report_to_master.add_listener(_report)

@@ -1,4 +1,4 @@
-"""Where load may go: this machine, unless somebody says otherwise."""
+"""Restricts load to this machine, unless remote targets are allowed explicitly."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from harness.errors import ConfigError
 
 
 def require_local(url: str, *, allow_remote: bool = False) -> str:
-    """The URL, if it leads to this machine.
+    """Return the URL if it points to this machine.
 
     Raises:
-        ConfigError: it leads elsewhere, and nobody has allowed that; or it is no URL.
+        ConfigError: it points elsewhere without permission, or is not a URL.
     """
     host = urlsplit(url).hostname
     if not host:

@@ -30,38 +30,39 @@ from harness.topology import HOST, Book, Node
 
 @dataclass(frozen=True, init=False)
 class App(Plain):
-    """A process that listens on one port, and the sidecar beside it.
+    """A process that listens on one port, with its sidecar.
 
-    The app finds ``APP_HOST``, ``APP_PORT``, ``APP_ID``, ``APP_API_TOKEN``, ``DAPR_HTTP_PORT``,
-    ``DAPR_GRPC_PORT`` and ``DAPR_API_TOKEN`` in its environment.
+    The app's environment contains ``APP_HOST``, ``APP_PORT``, ``APP_ID``, ``APP_API_TOKEN``,
+    ``DAPR_HTTP_PORT``, ``DAPR_GRPC_PORT`` and ``DAPR_API_TOKEN``.
 
-    Like an app of ``dapr run``, it and its sidecar inherit the environment of whoever starts the
-    stack, below these and ``env``. In a container they inherit nothing.
+    As with ``dapr run``, the app and its sidecar inherit the environment of whoever starts the
+    stack; these variables and ``env`` override it. In a container they inherit nothing.
 
     Args:
         name: the app-id.
         asgi: ``module:attribute`` of an ASGI app, served by uvicorn; or
         command: any command line; ``{port}`` stands for the port to listen on.
-        env: variables; ``${postgres.dsn}`` and the like are filled, and make that node a need.
+        env: variables; ``${postgres.dsn}`` and the like are filled, and make that node a
+            dependency.
         cwd: the working folder, relative to the project's root.
-        needs: nodes that must be ready before the app and its sidecar are started. Every broker
-            and database of the topology is one already for the sidecar.
-        health: a path that answers 2xx when the app is ready; its port suffices when None.
+        needs: nodes that must be ready before the app and its sidecar start. The sidecar already
+            depends on every broker and database of the topology.
+        health: a path that returns 2xx when the app is ready; if None, the port suffices.
         port: a fixed port, for a debugger or a browser.
         inbox: put a recording proxy between daprd and the app, for ``dapr.inbox(name)``.
         sidecar_env: variables for daprd.
         sidecar_flags: further daprd flags.
         requirements: what pip installs into its image, a file relative to the project's root.
-        image: a ready image to use instead of one built from ``cwd``; with ``command`` or its own.
-        on_host: run it on the machine itself also when the rest runs in containers, for a
+        image: an existing image instead of one built from ``cwd``; with ``command`` or its own.
+        on_host: run it on the machine itself even if the rest runs in containers, for a
             debugger. It must then listen on ``APP_HOST``; ``{host}`` stands for it in a command.
-        listens: whether it has a port at all; a worker that only calls its sidecar has none.
-        after_sidecar: start it when its sidecar's API answers, as ``dapr run`` does, for an app
-            that calls it at once and does not try again.
-        may_end: whether ending with code 0 is what it is for.
-        required: whether the start fails with it; if not, the others go on without it.
-        hermetic: inherit PATH, HOME, TMPDIR and the locale only, so that runs on two machines are
-            alike; the names of what was left out are the first line of its log.
+        listens: whether it has a port; a worker that only calls its sidecar has none.
+        after_sidecar: start it when its sidecar's API responds, as ``dapr run`` does, for an app
+            that calls the API at once and does not retry.
+        may_end: whether exiting with code 0 is expected.
+        required: whether the start fails if the app does; if not, the others continue without it.
+        hermetic: inherit only PATH, HOME, TMPDIR and the locale, so that runs on two machines are
+            alike; the first line of its log names the variables that were left out.
     """
 
     tools = ("app",)
@@ -146,16 +147,16 @@ class App(Plain):
 
     @property
     def pod(self) -> str:  # type: ignore[override]  # derived, not stored
-        """Its own, shared with its inbox and its sidecar."""
+        """Its own pod, shared with its inbox and its sidecar."""
         return self.name
 
     @property
     def only_inside(self) -> bool:  # type: ignore[override]  # derived, not stored
-        """Whether it is an image and no process."""
+        """Whether it is given as an image, and so cannot run as a process."""
         return not (self.asgi or self.command)
 
     def implies(self, mtls: bool) -> tuple[Node, ...]:
-        """The sidecar and what it implies; the inbox if wanted."""
+        """The sidecar and the nodes that it implies; the inbox if requested."""
         proxy = InboxProxy(self.name, on_host=self.on_host)
         sidecar = Sidecar(
             self.name,
@@ -174,7 +175,7 @@ class App(Plain):
         return f"{self.name}-inbox" if self.inbox else self.name
 
     def build(self, root: Path) -> Build | None:
-        """The image to build for a container, None when there is a ready one."""
+        """The image to build for a container; None if an existing one is used."""
         if self.image:
             return None
         return build_of(root, self.cwd, self.requirements, ("uvicorn",) if self.asgi else ())
@@ -206,7 +207,7 @@ class App(Plain):
         )
 
     def awaits(self, book: Book) -> Iterator[Check]:
-        """Its sidecar's API, if it wants to be started after that."""
+        """Its sidecar's API, if the app must start after it."""
         if self.after_sidecar:
             sidecar = f"{self.name}-daprd"
             token = book.topology[sidecar].exports(book)["token"]
@@ -214,7 +215,7 @@ class App(Plain):
                 yield HealthCheck(client, outbound=True, rung="outbound of its sidecar")
 
     def checks(self, book: Book) -> Sequence[Check]:
-        """Its port accepts; its health path answers. Being alive is enough for one without."""
+        """Its port accepts; its health path responds. Without a port, being alive is enough."""
         if not self.listens:
             return ()
         return port_checks(self, book, self.health)

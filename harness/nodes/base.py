@@ -1,4 +1,4 @@
-"""What most nodes answer when they have nothing to say."""
+"""Default implementations for nodes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.topology import HOST, Book, Choice, Node
 
 
 class Plain:
-    """Defaults of the `Node` protocol; a node overrides what it needs."""
+    """Defaults for the `Node` protocol; a node overrides what it needs."""
 
     needs: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
@@ -19,15 +19,15 @@ class Plain:
     only_inside: bool = False
 
     def settle(self, choice: Choice) -> Node:
-        """Nothing to choose."""
+        """There is nothing to choose."""
         return cast("Node", self)
 
     def implies(self, mtls: bool) -> tuple[Node, ...]:
-        """Nothing comes along."""
+        """It implies no other nodes."""
         return ()
 
     def awaits(self, book: Book) -> Iterable[Check]:
-        """Nobody is waited for but what it needs."""
+        """It waits only for its dependencies."""
         return ()
 
     def checks(self, book: Book) -> Iterable[Check]:
@@ -35,12 +35,12 @@ class Plain:
         return ()
 
     def provide(self, book: Book) -> None:
-        """Nothing to make."""
+        """There is nothing to create."""
 
     def confirms(self, book: Book) -> Iterable[Check]:
         """Nothing was provided."""
         return ()
 
     def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
-        """Nothing for placeholders."""
+        """It exports no values."""
         return {}

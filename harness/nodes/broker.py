@@ -1,4 +1,4 @@
-"""What brokers of Kafka's protocol have in common, and the choice between them."""
+"""The common part of brokers with Kafka's protocol, and the choice between them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class KafkaProtocol(Plain, ABC):
     """A broker with its topics.
 
     Args:
-        topics: names of the topics to create before anything publishes, each with the default
-            number of partitions, or ``name:partitions``.
+        topics: the topics to create before anything is published, each as ``name`` with the
+            default number of partitions, or as ``name:partitions``.
         partitions: the default number of partitions.
-        name: the node's name, its kind in lower case by default; it exports ``<name>.brokers``.
+        name: the node's name, by default its kind in lower case; it exports ``<name>.brokers``.
         port: a fixed port for clients on this machine.
-        auto_create: whether a topic that a client names comes into being; off, so that a
-            misspelled name is an error. Always on where the harness does not create topics.
+        auto_create: whether topics are created when a client uses them; off, so that a misspelled
+            name is an error. Always on where the harness does not create topics.
     """
 
     default_name: ClassVar[str]
@@ -55,18 +55,18 @@ class KafkaProtocol(Plain, ABC):
 
     @property
     def most_partitions(self) -> int:
-        """Of any of its topics; what an automatically created one gets."""
+        """The maximum over all topics; also used for automatically created ones."""
         return max((count for _, count in self.topics), default=1)
 
     def settle(self, choice: Choice) -> Node:
-        """With automatic topics where the system must do without the harness."""
+        """Enables automatic topics if the system must run without the harness."""
         made = copy.copy(self)
         object.__setattr__(made, "auto_create", self.auto_create or choice.alone)
         return made
 
     @property
     def properties(self) -> dict[str, str]:
-        """Those of Kafka's that say whether and how topics come into being by themselves."""
+        """Kafka's properties for the automatic creation of topics."""
         if not self.auto_create:
             return {}
         return {
@@ -76,17 +76,17 @@ class KafkaProtocol(Plain, ABC):
 
     @abstractmethod
     def plan(self, book: Book) -> Launch:
-        """What to start."""
+        """What to launch."""
 
     def checks(self, book: Book) -> Sequence[Check]:
         """It answers a metadata request."""
         return (BrokerCheck(str(book.endpoint(self.name))),)
 
     def provide(self, book: Book) -> None:
-        """Create the topics, so that nobody waits for auto-creation.
+        """Create the topics, so that nothing depends on auto-creation.
 
         Raises:
-            LaunchError: the broker refused one.
+            LaunchError: the broker rejected one.
         """
         from confluent_kafka import KafkaError, KafkaException
         from confluent_kafka.admin import NewTopic
@@ -108,24 +108,23 @@ class KafkaProtocol(Plain, ABC):
         return (TopicsCheck(str(book.endpoint(self.name)), names),)
 
     def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
-        """``brokers``: what a client of that viewer must be told to get an address it can reach."""
+        """``brokers``: the bootstrap address that gives this viewer addresses it can reach."""
         port = "network" if book.inside(viewer) else "main"
         return {"brokers": str(book.endpoint(self.name, port, viewer=viewer))}
 
 
 @dataclass(frozen=True, init=False)
 class Broker(KafkaProtocol):
-    """Kafka or Redpanda, whichever fits: Redpanda in containers, Kafka as a process.
+    """Kafka or Redpanda, depending on the runtime: Redpanda in containers, Kafka as a process.
 
-    The setting ``broker`` (``kafka`` or ``redpanda``) decides instead where it is given; with
-    ``redpanda`` the stack runs in containers. The arguments are those of `Kafka`; it exports
-    ``broker.brokers``.
+    The setting ``broker`` (``kafka`` or ``redpanda``) overrides this; with ``redpanda``, the stack
+    runs in containers. The arguments are those of `Kafka`; it exports ``broker.brokers``.
     """
 
     default_name = "broker"
 
     def settle(self, choice: Choice) -> Node:
-        """The broker that was chosen, under this node's name."""
+        """The chosen broker, under this node's name."""
         from harness.nodes.kafka import Kafka
         from harness.nodes.redpanda import Redpanda
 
@@ -137,7 +136,7 @@ class Broker(KafkaProtocol):
         return made.settle(choice)
 
     def plan(self, book: Book) -> Launch:
-        """Never asked: `settle` has put another node in its place."""
+        """Never called: `settle` has replaced this node."""
         raise ConfigError(
             f"broker {self.name!r} was not settled", hint="use harness.running(topology)"
         )

@@ -1,4 +1,4 @@
-"""A command of the user's, and the port on which it listens."""
+"""A user's command, and the port on which it listens."""
 
 from __future__ import annotations
 
@@ -20,49 +20,50 @@ from harness.topology import HOST, Book, Node
 KEPT = 120
 """Seconds for which an app keeps an idle connection.
 
-daprd keeps its own to the app for 90 s (Go's default, pkg/runtime/channels of Dapr 1.18.2) and does
-not try again when the app closes one just as it is used: the caller gets 500, ERR_DIRECT_INVOKE,
-"EOF". uvicorn's own 5 s made one of 40 calls fail after a pause of just that length.
+daprd keeps its idle connections to the app for 90 s (Go's default, pkg/runtime/channels of Dapr
+1.18.2). It does not retry if the app closes one just as it is used: the caller gets 500,
+ERR_DIRECT_INVOKE, "EOF". With uvicorn's default of 5 s, one in 40 calls failed after a pause of
+that length.
 """
 
 
 def words_of(command: str | Sequence[str]) -> tuple[str, ...]:
-    """A command line as words; a text is split as a shell splits it."""
+    """A command line as words; a string is split as a shell splits it."""
     return tuple(shlex.split(command) if isinstance(command, str) else command)
 
 
 def needs_of(needs: Sequence[str], env: Mapping[str, str]) -> tuple[str, ...]:
-    """What was named, then the nodes that variables refer to; each once."""
+    """The explicit dependencies, then the nodes that variables refer to; each once."""
     used = {node for text in env.values() for node, _ in placeholders(text)}
     return tuple(dict.fromkeys([*needs, *sorted(used)]))
 
 
 def command_line(words: Sequence[str], listen: Endpoint | None, *, inside: bool) -> tuple[str, ...]:
-    """The words with ``{port}`` and ``{host}`` filled, and the interpreter of where it runs."""
+    """The words with ``{port}`` and ``{host}`` filled, and the right interpreter."""
     values = {"{port}": str(listen.port), "{host}": listen.host} if listen else {}
     if inside:
-        # This machine's interpreter is not in the image; the image's own is.
+        # The image contains its own interpreter, not this machine's.
         values[sys.executable] = "python3"
     return tuple(_filled(word, values) for word in words)
 
 
 def asgi_line(python: str, asgi: str, listen: Endpoint) -> tuple[str, ...]:
-    """uvicorn, with connections that daprd is the first to give up.
+    """uvicorn, which keeps idle connections longer than daprd does.
 
-    Its access log stays: it is what a reader of a failing test looks for first.
+    Its access log is enabled, because readers of a failing test look for it first.
     """
     address = ("--host", listen.host, "--port", str(listen.port))
     return (python, "-m", "uvicorn", asgi, *address, "--timeout-keep-alive", str(KEPT))
 
 
 def build_of(root: Path, cwd: Path, requirements: Path | None, extra: tuple[str, ...]) -> Build:
-    """The image of a program: its folder, and what pip installs."""
+    """The image of a program: its folder, and the packages that pip installs."""
     listed = None if requirements is None else root / requirements
     return Build((root / cwd).resolve(), listed, extra)
 
 
 def port_checks(node: Node, book: Book, health: str | None) -> Sequence[Check]:
-    """Its port accepts; its health path answers."""
+    """Its port accepts; its health path responds."""
     endpoint = book.endpoint(node.name)
     paths = (HttpCheck(f"{endpoint.http}{health}", "health"),) if health else ()
     elsewhere = node.on_host and endpoint.host != LOOPBACK
@@ -88,7 +89,7 @@ class HostPortCheck(TcpCheck):
     """The app accepts on the address where its sidecar, in a container, can reach it."""
 
     def observe(self) -> Observation:
-        """Connect once; an app that listens on loopback alone will never be reached."""
+        """Connect once; an app that listens only on loopback will never be reachable."""
         seen = super().observe()
         own = Endpoint(LOOPBACK, self.endpoint.port)
         if not seen.ok and TcpCheck(own).observe().ok:

@@ -15,15 +15,15 @@ from harness.ready.http import HttpCheck
 from harness.topology import HOST, NETWORK, Book
 
 SCHEDULER_ID = "dapr-scheduler-server-0"
-"""Sentry signs for the names of a cluster only: with mTLS no other id is accepted."""
+"""Sentry signs only for the names used in a cluster: with mTLS, no other id is accepted."""
 
 
 @dataclass(frozen=True)
 class Service(Plain):
-    """A service of the control plane: what all of them have in common."""
+    """A service of the control plane: the common part."""
 
     inner: ClassVar[Sequence[str]] = ()
-    """Ports between the API's and those of health and metrics."""
+    """Ports other than those for the API, health and metrics."""
 
     name: str
 
@@ -36,7 +36,7 @@ class Service(Plain):
         health, metrics = listens["health"], listens["metrics"]
         return Launch(
             name=self.name,
-            # pflag without the rewriting of single dashes: every flag needs two.
+            # pflag without support for single dashes: every flag needs two.
             argv=(
                 str(book.tools.path(self.tools[0])),
                 *self.flags(book, listens),
@@ -51,20 +51,20 @@ class Service(Plain):
             image=self.tools[0],
             ports=tuple(each.port for each in listens.values()),
             internal=tuple(each.port for port, each in listens.items() if port != "health"),
-            # The scheduler's own way down can hang in 1.18.2; fixed in 1.18.3.
+            # The scheduler's shutdown can hang in 1.18.2; this is fixed in 1.18.3.
             end_signal=signal.SIGKILL,
         )
 
     def flags(self, book: Book, listens: Mapping[str, Endpoint]) -> Sequence[str]:
-        """Those of its own."""
+        """The service's own flags."""
         raise NotImplementedError
 
     def files(self, book: Book) -> Mapping[str, str]:
-        """What lies in its folder."""
+        """The files in its folder."""
         return {ANCHORS: book.authority().anchors} if book.topology.mtls else {}
 
     def checks(self, book: Book) -> Sequence[Check]:
-        """``/healthz`` is 200, of placement once there is a leader."""
+        """``/healthz`` returns 200; for placement, once there is a leader."""
         return (HttpCheck(f"{book.endpoint(self.name, 'health').http}/healthz", "health"),)
 
     def _tls_flags(self, book: Book) -> Sequence[str]:
@@ -79,7 +79,7 @@ class Service(Plain):
 
 @dataclass(frozen=True)
 class Placement(Service):
-    """The placement service: where actors live. Its store is in memory."""
+    """The placement service, which knows where actors are. Its store is in memory."""
 
     tools = ("placement",)
     inner = ("raft",)
@@ -87,14 +87,14 @@ class Placement(Service):
     name: str = "placement"
 
     def flags(self, book: Book, listens: Mapping[str, Endpoint]) -> Sequence[str]:
-        """One member, which talks to itself."""
+        """A single member, which talks to itself."""
         peers = f"--initial-cluster=p0={LOOPBACK}:{listens['raft'].port}"
         return ("--id=p0", peers, *self._tls_flags(book))
 
 
 @dataclass(frozen=True)
 class Scheduler(Service):
-    """The scheduler service: when jobs fire. Its etcd keeps jobs in the node's folder."""
+    """The scheduler service, which fires jobs. Its etcd stores jobs in the node's folder."""
 
     tools = ("scheduler",)
     inner = ("peer", "client")
@@ -124,9 +124,9 @@ CONFIGURATION = "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata: {n
 
 @dataclass(frozen=True)
 class Sentry(Service):
-    """The sentry service: who is who. It comes along in a topology with ``mtls=True``.
+    """The sentry service, which issues certificates. Added to a topology with ``mtls=True``.
 
-    Outside Kubernetes it believes what a sidecar says of itself (validator ``insecure``).
+    Outside Kubernetes, it accepts the identity that a sidecar claims (validator ``insecure``).
     """
 
     tools = ("sentry",)
@@ -139,7 +139,7 @@ class Sentry(Service):
         return (f"--config={home / 'config.yaml'}", f"--issuer-credentials={home}")
 
     def files(self, book: Book) -> Mapping[str, str]:
-        """A configuration that is not there is fatal, an empty one is not."""
+        """A missing configuration is fatal, an empty one is not."""
         authority = book.authority()
         return {
             "config.yaml": CONFIGURATION,
@@ -149,10 +149,10 @@ class Sentry(Service):
         }
 
     def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
-        """``address``: where certificates are asked for."""
+        """``address``: where certificates are requested."""
         return {"address": str(book.endpoint(self.name, viewer=viewer))}
 
 
 def sentry_address(book: Book, viewer: str) -> str:
-    """Where a node asks for its certificate, which makes sentry a need of it."""
+    """Where a node requests its certificate, which makes sentry a dependency of the node."""
     return book.fill("${sentry.address}", f"mTLS of {viewer}", viewer)

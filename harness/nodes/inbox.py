@@ -25,7 +25,7 @@ class InboxProxy(Plain):
 
     Attributes:
         app: the app's name; this node is ``<app>-inbox`` and starts once the app listens.
-        on_host: where the app is, there is its inbox.
+        on_host: an inbox runs where its app runs.
     """
 
     tools = ("app",)
@@ -37,7 +37,7 @@ class InboxProxy(Plain):
 
     @property
     def pod(self) -> str:  # type: ignore[override]  # derived, not stored
-        """The app's."""
+        """The app's pod."""
         return self.app
 
     @property
@@ -51,7 +51,7 @@ class InboxProxy(Plain):
         return (self.app,)
 
     def plan(self, book: Book) -> Launch:
-        """A Python process of our own; a container gets its two files along."""
+        """A Python program of the harness; a container receives a copy of its two files."""
         listen, home = book.listen(self.name), book.home(self.name)
         app = book.endpoint(self.app, viewer=self.name)
         inside, program = book.inside(self.name), Path(inbox_server.__file__)

@@ -20,7 +20,7 @@ class Kafka(KafkaProtocol):
     tools = ("kafka",)
 
     def plan(self, book: Book) -> Launch:
-        """The broker on a copy of a formatted data folder; in a container, the image's own."""
+        """The broker on a copy of a formatted data folder; in a container, on the image's own."""
         return self._container(book) if book.inside(self.name) else self._process(book)
 
     def _container(self, book: Book) -> Launch:
@@ -34,7 +34,7 @@ class Kafka(KafkaProtocol):
         return Launch(
             name=self.name,
             argv=(),
-            # Properties as variables, the way of the official image; the local one reads them too.
+            # Properties as variables, as in the official image; the local one reads them too.
             env={f"KAFKA_{key.upper().replace('.', '_')}": value for key, value in rows.items()},
             image="kafka",
             ports=(bind.port, network.port, controller.port),

@@ -20,18 +20,19 @@ if TYPE_CHECKING:
     from psycopg.sql import Composed
 
 DEFAULTS = {
-    # The kernel keeps what was written when a process dies; only the machine's own crash loses it.
+    # The kernel keeps what was written when a process dies; only a crash of the machine loses it.
     "fsync": "off",
     "max_connections": "200",
     "shared_buffers": "32MB",
 }
-"""Server parameters. Whatever process is killed, nothing that was acknowledged is lost: so neither
-``synchronous_commit`` nor ``full_page_writes`` is off (a process killed within a write leaves half
-a page). A crash of the machine loses the database, which is a test's."""
+"""Server parameters. If any process is killed, nothing that was acknowledged is lost. Therefore
+neither ``synchronous_commit`` nor ``full_page_writes`` is off (a process that is killed during a
+write leaves half a page). A crash of the machine loses the database, which is acceptable for
+tests."""
 
 MAPPED = {"dynamic_shared_memory_type": "mmap"}
-"""Shared memory in files of the data folder, which go with it; those in /dev/shm outlive a server
-that was killed. What the manual says against it (writes to the disk) does not weigh here."""
+"""Shared memory in files of the data folder, which are removed with it; files in /dev/shm outlive a
+server that was killed. The manual's objection (writes to the disk) does not matter here."""
 
 TRUST = "host all all 127.0.0.1/32 trust\n"
 
@@ -46,12 +47,12 @@ class Postgres(Plain):
         databases: created before anything connects.
         name: the node's name; it exports ``<name>.dsn`` (of the first database), ``.host``,
             ``.port``, ``.user``, ``.password`` and ``.database``.
-        parameters: server parameters by name, over those of the harness. Faster ones have their
-            price: ``synchronous_commit: "off"`` loses the last commits that were acknowledged (up
-            to 0.6 s of them) when the server or any one of its processes is killed, and
-            ``full_page_writes: "off"`` may leave a page half written then.
-        trust: take any password, so that apps with one of their own can connect. Every account of
-            the machine can use the server then.
+        parameters: server parameters by name, which override those of the harness. Faster ones have
+            a price: ``synchronous_commit: "off"`` loses the last acknowledged commits (up to 0.6 s
+                of them) if the server or any of its processes is killed, and ``full_page_writes:
+                "off"`` may then leave a half-written page.
+        trust: accept any password, so that apps with their own can connect. Every account on the
+            machine can then use the server.
     """
 
     tools = ("postgres",)
@@ -100,7 +101,7 @@ class Postgres(Plain):
             folders={"data": book.tools.path("postgres-data")},
             files={"trust.conf": TRUST} if self.trust else {},
             unprivileged=True,
-            # SIGTERM would wait until every client has gone.
+            # SIGTERM would wait until every client has disconnected.
             stop_signal=signal.SIGINT,
         )
 
@@ -127,16 +128,16 @@ class Postgres(Plain):
                 connection.execute(statement)
 
     def setup(self, book: Book) -> list[str]:
-        """What `provide` would do to the first database, for a system that starts without it."""
+        """What `provide` would do in the first database, for a system that starts without it."""
         statements = [_create_database(name) for name in self.databases[1:]]
         return [each.as_string() for each in [*statements, *self._metadata_tables(book)]]
 
     def _metadata_tables(self, book: Book) -> list[Composed]:
-        """The tables in which state stores of this server guard their migrations.
+        """The tables with which this server's state stores guard their migrations.
 
-        Two sidecars that create the table at the same moment can fail for good: `CREATE TABLE IF
-        NOT EXISTS` is no lock, and components-contrib 1.18.3 tries again after SQLSTATE 23505
-        (unique_violation) but not after 42710 (duplicate_object), which was seen here.
+        If two sidecars create the table at the same time, one can fail permanently: `CREATE TABLE
+            IF NOT EXISTS` does not lock, and components-contrib 1.18.3 retries after SQLSTATE 23505
+        (unique_violation) but not after 42710 (duplicate_object), which was observed here.
         """
         from psycopg import sql
 
@@ -148,7 +149,7 @@ class Postgres(Plain):
         return [sql.SQL(create).format(sql.Identifier(*name.split("."))) for name in sorted(names)]
 
     def _is_of(self, component: Resource, book: Book) -> bool:
-        """Whether it refers to this server, itself or by a variable that is its secret."""
+        """Whether it refers to this server, directly or through a variable that is its secret."""
         references = (item.get("secretKeyRef") for item in component.fields().values())
         names = [str(each["name"]) for each in references if isinstance(each, dict)]
         texts = [component.text, *(book.variables().get(name, "") for name in names)]
@@ -169,7 +170,7 @@ class Postgres(Plain):
         }
 
     def _admin(self, book: Book, database: str = "postgres") -> str:
-        """The way in: by the prepared folder's password until this stack's own is set."""
+        """The admin connection: the prepared folder's password until this stack's own is set."""
         password = book.token(self.name)
         if not book.inside(self.name) and not self._own(book).exists():
             password = (book.tools.path("postgres-data").parent / PASSWORD_FILE).read_text()

@@ -23,25 +23,26 @@ from harness.topology import HOST, Book
 
 @dataclass(frozen=True, init=False)
 class Process(Plain):
-    """A process without a sidecar: a stand-in for a service of others, a web server, a worker.
+    """A process without a sidecar: a stand-in for an external service, a web server, a worker.
 
-    It listens when its command has a ``{port}`` or it is given a fixed one, and finds ``APP_HOST``
-    and ``APP_PORT`` in its environment then. Others refer to it as ``${name.url}``,
-    ``${name.host}`` and ``${name.port}``.
+    It listens if its command has a ``{port}`` or it has a fixed one; its environment then contains
+    ``APP_HOST`` and ``APP_PORT``. Other nodes refer to it as ``${name.url}``, ``${name.host}`` and
+    ``${name.port}``.
 
     Args:
         name: the node's name.
-        command: any command line; ``{port}`` and ``{host}`` stand for where to listen.
-        env: variables; ``${postgres.dsn}`` and the like are filled, and make that node a need.
+        command: any command line; ``{port}`` and ``{host}`` stand for the address to listen on.
+        env: variables; ``${postgres.dsn}`` and the like are filled, and make that node a
+            dependency.
         cwd: the working folder, relative to the project's root.
-        needs: nodes that must be ready before it is started.
-        health: a path that answers 2xx when it is ready; its port suffices when None.
+        needs: nodes that must be ready before it starts.
+        health: a path that returns 2xx when it is ready; if None, the port suffices.
         port: a fixed port.
         requirements: what pip installs into its image, a file relative to the project's root.
-        image: a ready image to use instead of one built from ``cwd``.
-        on_host: run it on the machine itself also when the rest runs in containers.
-        may_end: whether ending with code 0 is what it is for.
-        hermetic: inherit PATH, HOME, TMPDIR and the locale only.
+        image: an existing image instead of one built from ``cwd``.
+        on_host: run it on the machine itself even if the rest runs in containers.
+        may_end: whether exiting with code 0 is expected.
+        hermetic: inherit only PATH, HOME, TMPDIR and the locale.
     """
 
     tools = ("app",)
@@ -107,7 +108,7 @@ class Process(Plain):
         return self.port is not None or any("{port}" in word for word in self.command)
 
     def build(self, root: Path) -> Build | None:
-        """The image to build for a container, None when there is a ready one."""
+        """The image to build for a container; None if an existing one is used."""
         return None if self.image else build_of(root, self.cwd, self.requirements, ())
 
     def plan(self, book: Book) -> Launch:
@@ -134,9 +135,9 @@ class Process(Plain):
         )
 
     def checks(self, book: Book) -> Sequence[Check]:
-        """Its port accepts; its health path answers. Being alive is enough for one without."""
+        """Its port accepts; its health path responds. Without a port, being alive is enough."""
         return port_checks(self, book, self.health) if self.listens else ()
 
     def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
-        """``host``, ``port`` and ``url``; nothing when it does not listen."""
+        """``host``, ``port`` and ``url``; nothing if it does not listen."""
         return port_exports(self.name, book, viewer) if self.listens else {}

@@ -1,4 +1,4 @@
-"""What stands for the world outside: it takes webhooks, mails and traces, and records them."""
+"""A stand-in for external systems: accepts and records webhooks, mail and traces."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ PROGRAMS = ("receiver_server.py", "inbox_server.py")
 FOLDER = Path(inbox_server.__file__).parent
 HTTP_PACKAGES = ("h11",)
 MAIL_PACKAGES = ("aiosmtpd", "public", "attr", "attrs")
-"""aiosmtpd, and what it imports: atpublic and attrs."""
+"""aiosmtpd and its dependencies: atpublic and attrs."""
 
 
 @dataclass(frozen=True)
 class Receiver(Plain):
-    """An HTTP server that says 202 to everything, and a mail server that takes everything.
+    """An HTTP server that responds 202 to everything, and a mail server that accepts everything.
 
-    What has come is read by ``dapr.inbox(name)``: requests as daprd made them, and mails as
-    deliveries of the method ``MAIL`` whose data has ``from``, ``to``, ``subject`` and ``text``.
-    Traces that a Configuration sends to ``<url>/api/v2/spans`` (Zipkin's path) are read by
-    ``dapr.trace(id)``.
+    ``dapr.inbox(name)`` reads what arrived: requests as daprd sent them, and mail as deliveries
+    with the method ``MAIL`` whose data has ``from``, ``to``, ``subject`` and ``text``.
+    ``dapr.trace(id)`` reads traces that a Configuration sends to ``<url>/api/v2/spans`` (Zipkin's
+    path).
 
     Args:
         name: the node's name; it exports ``<name>.url``, ``.host``, ``.port`` and ``.smtp`` (a
             port).
-        mail: whether mails are taken, which needs aiosmtpd.
-        port: a fixed port of the HTTP server.
+        mail: whether mail is accepted, which requires aiosmtpd.
+        port: a fixed port for the HTTP server.
     """
 
     tools = ("app",)
@@ -49,14 +49,14 @@ class Receiver(Plain):
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """What pip installs into an image that it runs in."""
+        """What pip installs into the image that it runs in."""
         return ("h11", *(("aiosmtpd",) if self.mail else ()))
 
     def plan(self, book: Book) -> Launch:
-        """A Python process of our own; a container gets its files and what they import along.
+        """A Python program of the harness; a container receives its files and their dependencies.
 
         Raises:
-            Unavailable: mails are wanted and aiosmtpd is not installed.
+            Unavailable: mail is requested and aiosmtpd is not installed.
         """
         listen, inside = book.listen(self.name, wanted=self.port), book.inside(self.name)
         smtp = book.listen(self.name, "smtp") if self.mail else None
@@ -78,7 +78,7 @@ class Receiver(Plain):
         return (TcpCheck(book.endpoint(self.name), forwarded=book.inside(self.name)),)
 
     def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
-        """``url``, ``host`` and ``port`` of its HTTP server, ``smtp``: the port for mails."""
+        """``url``, ``host`` and ``port`` of its HTTP server; ``smtp``: the port for mail."""
         endpoint = book.endpoint(self.name, viewer=viewer)
         values = {"url": endpoint.http, "host": endpoint.host, "port": str(endpoint.port)}
         if self.mail:

@@ -13,19 +13,19 @@ from harness.topology import HOST, Book
 
 CONFIG = "redis.conf"
 KEEPING = {"save": '""', "appendonly": "yes", "appendfsync": "no"}
-"""What is written outlives a kill of the server, not a crash of the machine."""
+"""Written data survives a kill of the server, but not a crash of the machine."""
 
 
 @dataclass(frozen=True)
 class Redis(Plain):
-    """A server with a password of this stack, or without one.
+    """A server with or without a password.
 
     Args:
         name: the node's name; it exports ``<name>.address`` (``host:port``), ``.host``, ``.port``,
             ``.password`` and ``.url``.
         port: a fixed port.
-        password: whether it asks for one. Without it, as the Redis of ``dapr init``, every account
-            of the machine can use it.
+        password: whether it requires one. Without it, as with the Redis of ``dapr init``, every
+            account on the machine can use it.
     """
 
     tools = ("redis",)
@@ -52,7 +52,7 @@ class Redis(Plain):
 
     def _process(self, book: Book, port: int, options: Mapping[str, str]) -> Launch:
         home = book.home(self.name)
-        # A file: what stands in a command line is seen by every account of the machine.
+        # A file, because every account on the machine can see command lines.
         rows = {**options, "dir": f'"{home}"', "daemonize": "no"}
         return Launch(
             name=self.name,

@@ -23,8 +23,9 @@ class Redpanda(KafkaProtocol):
     def plan(self, book: Book) -> Launch:
         """``redpanda start`` with two listeners: one for the machine, one for the network.
 
-        ``--mode dev-container`` creates topics by itself, delays no rebalance and does not sync;
-        it also raises ``fetch_reads_debounce_timeout`` to 10 ms, which every delivery would wait.
+        ``--mode dev-container`` creates topics automatically, does not delay rebalances and does
+        not sync; it also raises ``fetch_reads_debounce_timeout`` to 10 ms, by which every delivery
+        would be delayed.
         """
         bind, network, rpc, admin, schemas, proxy = (book.listen(self.name, p) for p in PORTS)
         told = book.endpoint(self.name, "network", viewer=NETWORK)
@@ -45,7 +46,7 @@ class Redpanda(KafkaProtocol):
                 f"--advertise-pandaproxy-addr={told.host}:{proxy.port}",
                 f"--set=redpanda.admin=[{{address: {admin.host}, port: {admin.port}}}]",
                 "--set=redpanda.fetch_reads_debounce_timeout=1",
-                # Its floor is 6000 ms; a sidecar whose sessionTimeout is lower could not join.
+                # Its minimum is 6000 ms; a sidecar with a lower sessionTimeout could not join.
                 "--set=redpanda.group_min_session_timeout_ms=500",
                 f"--set=redpanda.auto_create_topics_enabled={str(self.auto_create).lower()}",
                 f"--set=redpanda.default_topic_partitions={self.most_partitions}",

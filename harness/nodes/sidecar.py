@@ -1,4 +1,4 @@
-"""A daprd sidecar, and the ladder it climbs."""
+"""A daprd sidecar and its readiness checks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from harness.topology import HOST, Book, Node, Resource
 
 PORTS = ("http", "grpc", "internal", "metrics")
 NAMES = "names"
-"""The folder that all sidecars share: the resolver's file lies in it."""
+"""The folder that all sidecars share, with the resolver's file."""
 
 
 @dataclass(frozen=True)
@@ -36,20 +36,20 @@ class Sidecar(Plain):
     """The sidecar of one app.
 
     Attributes:
-        app_id: the app it stands beside.
-        app_node: the node whose ``main`` port daprd talks to (the app, or its inbox); "" for a
-            sidecar whose app does not listen, or that has none.
-        needs: nodes that must be ready first; its components connect when it starts.
+        app_id: the app that it belongs to.
+        app_node: the node whose ``main`` port daprd calls (the app, or its inbox); "" for a
+            sidecar without an app, or whose app does not listen.
+        needs: nodes that must be ready first, because its components connect when it starts.
         env: variables for daprd, such as those that ``secretstores.local.env`` reads.
         flags: further daprd flags, without the leading dashes.
-        token: whether its API and the app's ask for this stack's tokens.
-        pod: the pod of its app, "" when the app is not beside it in a container.
+        token: whether its API and the app's require this stack's tokens.
+        pod: the pod of its app; "" if the app is not next to it in a container.
         ports: fixed ports, by ``http``, ``grpc``, ``internal`` and ``metrics``.
-        resources: folders of its own Dapr YAML; those of the topology when None.
-        configurations: files of Configurations, besides those in the folders.
-        cwd: daprd's working folder, from which relative paths in its resources start, such as
-            ``secretsFile``; the project's root by default. A container has no such folder.
-        hermetic: inherit only a few variables of the environment of whoever starts the stack.
+        resources: folders of its own Dapr YAML; those of the topology if None.
+        configurations: Configuration files, in addition to those in the folders.
+        cwd: daprd's working folder, the base of relative paths in its resources, such as
+            ``secretsFile``; by default, the project's root. A container has no such folder.
+        hermetic: inherit only a few variables from the environment of whoever starts the stack.
     """
 
     tools = ("daprd",)
@@ -77,7 +77,7 @@ class Sidecar(Plain):
         return (Placement(), Scheduler(), *((Sentry(),) if mtls else ()))
 
     def plan(self, book: Book) -> Launch:
-        """daprd with only this app's resources, listening where its callers are and no further."""
+        """daprd with only this app's resources, listening only where its callers are."""
         home = book.home(self.name)
         resources = self.loaded(book, self.name)
         files = {
@@ -90,7 +90,7 @@ class Sidecar(Plain):
         for index, each in enumerate(resources):
             if each.kind == "Configuration":
                 configs[f"config-{index:02}.yaml"] = each.text
-        # The folder must be there even when it is empty.
+        # The folder must exist even if it is empty.
         files["resources/.keep"] = ""
         flags = {**self._flags(book), "resources-path": str(home / "resources"), **self.flags}
         argv = [f"--{key}={value}" for key, value in flags.items()]
@@ -111,17 +111,17 @@ class Sidecar(Plain):
         )
 
     def loaded(self, book: Book, viewer: str) -> Sequence[Resource]:
-        """The resources that it reads, with placeholders filled for a viewer."""
+        """The resources that it loads, with placeholders filled for a viewer."""
         return book.resources(self.app_id, viewer)
 
     def checks(self, book: Book) -> Iterator[Check]:
-        """Each rung says more than the one below."""
+        """Each check implies more than the previous one."""
         token = self._token(book, "dapr-api")
         with DaprClient(book.endpoint(self.name, "http"), token) as client:
             yield from self._ladder(book, client)
 
     def _ladder(self, book: Book, client: DaprClient) -> Sequence[Check]:
-        # Only an app that speaks HTTP can be asked as daprd asks it.
+        # Only an app that uses HTTP can be queried as daprd does.
         asked = self.app_node and self.flags.get("app-protocol", "http") == "http"
         if "subscribe" in self.flags.get("disable-init-endpoints", "").split(","):
             asked = False
@@ -145,7 +145,7 @@ class Sidecar(Plain):
         )
 
     def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
-        """``http``, ``grpc``: the ports; ``token``: of its API."""
+        """``http``, ``grpc``: the ports; ``token``: the token of its API."""
         return {
             "http": str(book.endpoint(self.name, "http").port),
             "grpc": str(book.endpoint(self.name, "grpc").port),
@@ -159,11 +159,11 @@ class Sidecar(Plain):
         where = f"env of {self.name}"
         env = {key: book.fill(value, where, self.name) for key, value in self.env.items()}
         if not book.inside(self.name):
-            # The sqlite resolver registers this address for the app; in a container daprd finds
-            # the one of its network.
+            # The sqlite resolver registers this address for the app; in a container, daprd
+            # determines the address in its network.
             env["DAPR_HOST_IP"] = LOOPBACK
             if not self.token:
-                # Inherited ones would make daprd require tokens that its callers do not have.
+                # Inherited values would make daprd require tokens that its callers do not have.
                 env = {"DAPR_API_TOKEN": "", "APP_API_TOKEN": "", **env}
         if book.topology.mtls:
             env["DAPR_TRUST_ANCHORS"] = book.authority().anchors
@@ -185,7 +185,7 @@ class Sidecar(Plain):
             "dapr-listen-addresses": http.host,
             "dapr-internal-grpc-listen-address": internal.host,
             "metrics-listen-address": metrics.host,
-            # The default of 5 s would be spent in full by every stop with a busy subscription.
+            # With the default of 5 s, every stop with a busy subscription would take all of it.
             "dapr-graceful-shutdown-seconds": "1",
         }
         if self.app_node:
@@ -200,17 +200,17 @@ class Sidecar(Plain):
         return flags
 
     def _configuration(self, book: Book) -> str:
-        """Name resolution by a file: mDNS fails in VPNs, containers and CI."""
+        """Name resolution with a file, because mDNS fails in VPNs, containers and CI."""
         return configuration_text(str(book.shared(NAMES, self.name) / "names.db"))
 
 
 def configuration_text(names_file: str) -> str:
-    """The Configuration of every sidecar: names are resolved by a SQLite file that all share.
+    """The Configuration of every sidecar: names are resolved with a shared SQLite file.
 
-    An entry is renewed every updateInterval - timeout and good for updateInterval: with 2 s and
+    An entry is renewed every updateInterval - timeout and is valid for updateInterval. With 2 s and
     1 s, calls failed whenever a machine was busy for a second (components-contrib 1.18.3). The
     hourly clean-up of that version deletes the fresh entries instead of the old ones, and each
-    sidecar then ends with "Host registration lost", so it is switched off.
+    sidecar then exits with "Host registration lost", so it is switched off.
     """
     names = {
         "connectionString": names_file,
@@ -246,7 +246,7 @@ class DeliveryCheck:
         self._checks: list[GroupCheck] | None = None
 
     def observe(self) -> Observation:
-        """Ask the broker once per group."""
+        """Query the broker once per group."""
         if self._checks is None:
             self._checks = list(self._plan())
         facts = []
@@ -266,7 +266,7 @@ class DeliveryCheck:
 
 
 def _groups(resources: Sequence[Resource], app_id: str) -> dict[str, tuple[str, str]]:
-    """Brokers and consumer group of every Kafka pubsub, as daprd will use them."""
+    """Brokers and consumer group of every Kafka pub/sub component, as daprd will use them."""
     found = {}
     for each in resources:
         if each.type == "pubsub.kafka":
@@ -277,13 +277,13 @@ def _groups(resources: Sequence[Resource], app_id: str) -> dict[str, tuple[str, 
 
 
 def _fields(resource: Resource) -> dict[str, str]:
-    """A component's plain values by lower-cased name; daprd ignores their case."""
+    """A component's plain values by name in lower case; daprd ignores case."""
     spec = yaml.safe_load(resource.text).get("spec") or {}
     return {str(i.get("name")).lower(): str(i.get("value", "")) for i in spec.get("metadata") or ()}
 
 
 def _actor_stores(resources: Sequence[Resource]) -> list[str]:
-    """The components that say that they keep the state of actors, in any of daprd's words."""
+    """The components that declare themselves as actor state stores, in any spelling of daprd's."""
     yes = ("y", "yes", "true", "t", "on", "1")
     states = [each for each in resources if each.type.startswith("state.")]
     said = {each.name: _fields(each).get("actorstatestore", "").strip() for each in states}

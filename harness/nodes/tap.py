@@ -1,4 +1,4 @@
-"""A sidecar of the harness's own, which subscribes for tests."""
+"""The harness's own sidecar, which subscribes on behalf of tests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OWN = (
     "protectedtopics",
     "allowedtopics",
 )
-"""Fields that would put the tap into the group of an app, or keep it from a topic."""
+"""Fields that would put the tap into an app's consumer group, or keep it from a topic."""
 
 IN_ORDER = {
     "pubsub.aws.snssqs": {"concurrencyMode": "single"},
@@ -32,8 +32,8 @@ IN_ORDER = {
     "pubsub.rabbitmq": {"concurrencyMode": "single"},
     "pubsub.redis": {"concurrency": "1"},
 }
-"""What makes a component hand over one event after the other. By default Redis has ten workers, and
-an event could overtake the marker that shows where a tap begins."""
+"""Settings that make a component deliver one event after the other. By default, Redis has ten
+workers, and an event could overtake the marker that shows where a tap begins."""
 
 
 Find = Callable[[str, str], Sequence[DaprResource]]
@@ -45,12 +45,12 @@ def _nothing(name: str, viewer: str) -> Sequence[DaprResource]:
 
 @dataclass(frozen=True)
 class TapSidecar(Sidecar):
-    """A sidecar with one pub/sub component, in a consumer group of its own.
+    """A sidecar with one pub/sub component, in its own consumer group.
 
     Attributes:
-        app_id: unique, even where several stacks share one broker.
+        app_id: unique, even if several stacks share one broker.
         pubsub: the component's name.
-        find: the component of a name and the secret stores beside it, for a viewer.
+        find: returns the component and the secret stores next to it, for a viewer.
     """
 
     needs: tuple[str, ...] = ()
@@ -58,11 +58,11 @@ class TapSidecar(Sidecar):
     find: Find = _nothing
 
     def implies(self, mtls: bool) -> tuple[Node, ...]:
-        """Nothing: it hosts no actors and no jobs."""
+        """Nothing: it hosts neither actors nor jobs."""
         return ()
 
     def loaded(self, book: Book, viewer: str) -> Sequence[Resource]:
-        """The component, the secret stores beside it, and a policy of its own."""
+        """The component, the secret stores next to it, and its own policy."""
         component, *stores = self.find(self.pubsub, viewer)
         return [self._own(component), *(self._own(each) for each in stores), retrying(self.pubsub)]
 
@@ -72,12 +72,12 @@ class TapSidecar(Sidecar):
 
     def _flags(self, book: Book) -> dict[str, str]:
         theirs = ("placement-host-address", "scheduler-host-address", "enable-mtls")
-        # Or daprd sends no event larger than 4 MiB, and ends the stream instead.
+        # Otherwise daprd sends no event larger than 4 MiB, and ends the stream instead.
         flags = super()._flags(book) | {"max-body-size": "1Gi"}
         return {key: value for key, value in flags.items() if key not in theirs}
 
     def _environment(self, book: Book) -> dict[str, str]:
-        """What the secret stores of other sidecars read from their environment."""
+        """The variables that the secret stores of other sidecars read from their environment."""
         where = f"env of {self.name}"
         given = {k: book.fill(v, where, self.name) for k, v in book.variables().items()}
         return given | super()._environment(book)
@@ -101,11 +101,11 @@ def _name(item: Any) -> str:
 
 
 def retrying(pubsub: str) -> DaprResource:
-    """A policy that delivers again until the tap has taken an event.
+    """A policy that redelivers until the tap has accepted an event.
 
     daprd 1.18.2 subscribes at the broker before it knows the stream (`pkg/api/grpc/subscribe.go`):
-    what comes in between finds "no streamer subscribed", and without a policy it is lost, or held
-    back for the minute of Redis' processingTimeout.
+    an event that arrives in between fails with "no streamer subscribed". Without a policy it is
+    lost, or delayed for the minute of Redis' processingTimeout.
     """
     again: Mapping[str, object] = {"policy": "constant", "duration": "20ms", "maxRetries": -1}
     body = {

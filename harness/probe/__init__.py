@@ -1,1 +1,1 @@
-"""WHAT we observe: event tap, inbox, table probe, eventually, nothing before a barrier."""
+"""WHAT we observe: event tap, inbox, table probe, eventually, nothing_before a barrier."""

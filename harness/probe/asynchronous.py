@@ -1,4 +1,4 @@
-"""Asynchronous faces of the probes."""
+"""Asynchronous versions of the probes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ T = TypeVar("T")
 
 
 class AsyncStream(Generic[T]):
-    """An asynchronous face of a tap or an inbox: waits in a thread, so the loop stays free."""
+    """Asynchronous version of a tap or an inbox: it waits in a thread, so the loop stays free."""
 
     def __init__(self, stream: Stream[T]) -> None:
         self._stream = stream
 
     async def next(self, *, timeout: float | None = None, **wanted: Any) -> T:
-        """The first item that matches and was not returned before; waits for it."""
+        """The first matching item that was not returned before; waits for it."""
         return await asyncio.to_thread(self._stream.next, timeout=timeout, **wanted)
 
     async def collect(self, count: int, *, timeout: float | None = None, **wanted: Any) -> list[T]:
@@ -29,26 +29,26 @@ class AsyncStream(Generic[T]):
     async def nothing_before(
         self, barrier: dict[str, Any], *, timeout: float | None = None, **unwanted: Any
     ) -> T:
-        """Wait for a barrier, and fail if anything unwanted came before it."""
+        """Wait for a barrier, and fail if an unwanted item came before it."""
         wait = self._stream.nothing_before
         return await asyncio.to_thread(wait, barrier, timeout=timeout, **unwanted)
 
     async def all(self, **wanted: Any) -> list[T]:
-        """Every item so far that matches."""
+        """Every matching item so far."""
         return await asyncio.to_thread(self._stream.all, **wanted)
 
 
 class AsyncInbox(AsyncStream[Delivery]):
-    """An asynchronous face of an inbox."""
+    """Asynchronous version of an inbox."""
 
     def __init__(self, inbox: Inbox) -> None:
         super().__init__(inbox)
         self._inbox = inbox
 
     async def spoil(self, path: str, **how: Any) -> None:
-        """Answer the next deliveries with an error, see `Inbox.spoil`."""
+        """Respond to the next deliveries with an error, see `Inbox.spoil`."""
         await asyncio.to_thread(self._inbox.spoil, path, **how)
 
     async def heal(self) -> None:
-        """Forget every rule."""
+        """Remove every rule."""
         await asyncio.to_thread(self._inbox.heal)

@@ -10,19 +10,19 @@ from harness.probe.tap import record_at
 from harness.ready.kafka import admin_of, assigned_partitions, committed_offsets
 
 COMMITTED = 2.5
-"""Seconds in which a group that is not held up commits: sidecars do it once a second."""
+"""Seconds within which a group that is not held up commits: sidecars commit once a second."""
 
 Began = tuple[str, Mapping[str, Mapping[int, int]]]
-"""A test and where each partition ended when it began, by topic."""
+"""A test, and the end of each partition when the test began, by topic."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """A position that a consumer group has not got past.
+    """A position at which a consumer group is held up.
 
     Attributes:
-        offset: of its next event; where the partition ended at the first test when it has
-            committed nothing there.
+        offset: the offset of its next event; if it has committed nothing there, the partition's
+            end when the first test began.
     """
 
     group: str
@@ -41,7 +41,7 @@ def held_up(
 
     Args:
         committed: the next offset to read, by group, topic and partition.
-        assigned: what the members of each group read now.
+        assigned: the partitions that the members of each group currently read.
         worlds: all tests so far, in the order in which they began.
     """
     found = []
@@ -49,7 +49,8 @@ def held_up(
         for topic, partition in sorted(parts):
             offset = committed.get(group, {}).get((topic, partition), -1)
             known = offset >= 0
-            # Nothing committed: it has handled nothing since it joined, before the first test.
+            # Nothing committed: it has handled nothing since it joined, which was before the first
+            # test.
             offset = offset if known else _end(worlds[0], topic, partition)
             if offset < _end(worlds[-1], topic, partition):
                 found.append(Held(group, topic, partition, offset, known))
@@ -61,7 +62,7 @@ def _end(world: Began, topic: str, partition: int) -> int:
 
 
 def written_during(held: Held, worlds: Sequence[Began]) -> str:
-    """The test during which the event was written; "" when it was before all of them.
+    """The test during which the event was written; "" if it was written before all of them.
 
     Args:
         held: the position.
@@ -72,11 +73,11 @@ def written_during(held: Held, worlds: Sequence[Began]) -> str:
 
 
 def backlog(brokers: str, worlds: Sequence[Began]) -> str:
-    """What other tests have left to the groups of a broker, in words; "" when there is nothing.
+    """What other tests have left to a broker's consumer groups, in words; "" if nothing.
 
     Args:
         brokers: the bootstrap address.
-        worlds: all tests so far; the last one is the test that asks.
+        worlds: all tests so far; the last one is the current test.
     """
     admin, found = admin_of(brokers), list[Held]()
 

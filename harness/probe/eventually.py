@@ -1,4 +1,4 @@
-"""Asserting that something becomes true."""
+"""Waits until an assertion holds."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ T = TypeVar("T")
 
 
 def eventually(ask: Callable[[], T], *, timeout: float = 10.0, guard: Guard = unguarded) -> T:
-    """Ask again until it neither raises AssertionError nor answers False; return its answer.
+    """Retry until the call raises no AssertionError and does not return False; return its result.
 
     Args:
-        ask: what must become true.
+        ask: the call that must succeed.
         timeout: seconds.
-        guard: called before each question; ends the wait by raising.
+        guard: called before each attempt; ends the wait by raising.
 
     Raises:
-        AssertionError: the last one, as it was raised.
-        ProbeTimeout: it kept answering False.
+        AssertionError: the last one, unchanged.
+        ProbeTimeout: it kept returning False.
     """
     last: AssertionError | None = None
     for _ in ticks(Deadline(timeout)):
@@ -49,7 +49,7 @@ async def aeventually(ask: Callable[[], T], *, timeout: float = ..., guard: Guar
 async def aeventually(
     ask: Callable[[], Any], *, timeout: float = 10.0, guard: Guard = unguarded
 ) -> Any:
-    """The asynchronous twin of `eventually`; takes plain and coroutine functions."""
+    """The asynchronous counterpart of `eventually`; accepts plain and coroutine functions."""
     last: AssertionError | None = None
     async for _ in aticks(Deadline(timeout)):
         guard()

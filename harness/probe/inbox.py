@@ -1,4 +1,4 @@
-"""The inbox: what daprd delivered to an app, and what the app answered."""
+"""The inbox: what daprd delivered to an app, and how the app responded."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from harness.probe.waiting import Guard, unguarded
 
 @dataclass(frozen=True)
 class Delivery:
-    """One request of daprd to an app.
+    """One request from daprd to an app.
 
     Attributes:
-        at: when daprd asked, on ``time.monotonic``.
-        took: seconds until it had its answer.
-        headers: of the request, names in lower case.
-        event: the CloudEvent's attributes when the body is one, else empty.
+        at: when daprd sent it, on ``time.monotonic``.
+        took: seconds until the response.
+        headers: the request's headers, names in lower case.
+        event: the CloudEvent's attributes if the body is one, otherwise empty.
         data: the event's data, or the decoded body.
-        status: what daprd was told.
-        app_status: what the app said; None when it was not asked.
-        spoiled: ``before`` or ``after`` the app did its work, "" when the inbox kept out.
+        status: the status that daprd received.
+        app_status: the status that the app returned; None if the app was not called.
+        spoiled: ``before`` or ``after`` the app did its work; "" if the inbox did not intervene.
     """
 
     at: float
@@ -51,15 +51,15 @@ class Delivery:
 
 
 class Inbox(Stream[Delivery]):
-    """Deliveries to one app in the order in which they were answered.
+    """Deliveries to one app, in the order of their responses.
 
-    Of two partitions or two topics daprd may deliver either first: `nothing_before` judges what
-    one producer has sent with one partition key.
+    daprd may deliver events of two partitions or two topics in any order. `nothing_before` is
+    therefore reliable for events that one producer sent with the same partition key.
 
     Args:
         app: the app's name, for messages.
         proxy: the recording proxy's address.
-        start: the byte of the record from which on to read.
+        start: the byte of the record at which to start reading.
         guard: ends a wait by raising.
     """
 
@@ -79,31 +79,31 @@ class Inbox(Stream[Delivery]):
         after: bool = False,
         answer: str = "spoiled by the inbox",
     ) -> None:
-        """Answer the next deliveries in the app's place, with an error by default.
+        """Respond to the next deliveries in place of the app, with an error by default.
 
         Args:
-            path: what the request's path begins with, such as ``/events/task``.
+            path: the prefix of the request's path, such as ``/events/task``.
             contains: text that the body must contain, such as a task's id.
             times: how many deliveries.
-            status: the answer daprd gets.
-            after: let the app do its work first: a lost acknowledgement.
-            answer: the body daprd gets; one that begins with a brace is JSON.
+            status: the status that daprd receives.
+            after: let the app do its work first, which simulates a lost acknowledgement.
+            answer: the body that daprd receives; a body that begins with a brace is JSON.
         """
         rule = Rule(path, contains, times, status, after, answer)
         self.spoilt = True
         _ask(self._proxy, "POST", CONTROL, asdict(rule))
 
     def heal(self) -> None:
-        """Forget every rule.
+        """Remove every rule.
 
         Raises:
-            ProbeError: the proxy does not answer.
+            ProbeError: the proxy does not respond.
         """
         _ask(self._proxy, "DELETE", CONTROL)
         self.spoilt = False
 
     def _earlier(self, barrier: int, deadline: Deadline) -> list[Delivery]:
-        """What daprd asked before it asked the barrier; waits for those that have no answer yet."""
+        """Deliveries that daprd sent before the barrier; waits for those without a response."""
         asked = self._seen[barrier].at
 
         def look() -> Observation:
@@ -127,14 +127,14 @@ class Inbox(Stream[Delivery]):
             content = _recorded(self._proxy, self._position).content
             size = len(content)
             for line in content.splitlines(keepends=True):
-                # A line without its end is still being written, or goes on in the next chunk.
+                # A line without its end is still being written, or continues in the next chunk.
                 if line.endswith(b"\n"):
                     self._position += len(line)
                     yield read_delivery(json.loads(line))
 
 
 def size_of_record(proxy: Endpoint) -> int:
-    """The bytes that a proxy has recorded so far."""
+    """The number of bytes that a proxy has recorded so far."""
     return int(_recorded(proxy, sys.maxsize).headers[SIZE])
 
 
@@ -143,10 +143,10 @@ def _recorded(proxy: Endpoint, start: int) -> httpx.Response:
 
 
 def _ask(proxy: Endpoint, method: str, path: str, json: object = None) -> httpx.Response:
-    """Ask the proxy itself.
+    """Send a request to the proxy itself.
 
     Raises:
-        ProbeError: it does not answer.
+        ProbeError: it does not respond.
     """
     try:
         return ask(method, f"{proxy.http}{path}", json=json).raise_for_status()

@@ -1,14 +1,14 @@
-"""The recording proxy between daprd and an app, a program of its own.
+"""The recording proxy between daprd and an app, a separate program.
 
     python inbox_server.py LISTEN_HOST:PORT APP_HOST:PORT RECORD_FILE
 
-It runs in containers too, so it needs h11 and nothing of the harness.
+It also runs in containers, so it needs only h11 and no code of the harness.
 
-Every request that daprd makes goes to the app and back unchanged, and leaves one JSON line with
-what was asked and what was answered. ``GET /__inbox__/record?from=N`` gives the record from byte N
-on, and its size in a header. Rules sent to ``POST /__inbox__/rules`` answer chosen deliveries with
-an error instead: before the app has seen them, or after it has done its work.
-It listens only when the app does: a proxy that accepts for a dead app would make "port open" lie.
+Every request from daprd is forwarded to the app and back unchanged, and leaves one JSON line with
+the request and the response. ``GET /__inbox__/record?from=N`` returns the record from byte N on,
+and its size in a header. Rules sent to ``POST /__inbox__/rules`` respond to chosen deliveries with
+an error instead: before the app has received them, or after it has done its work.
+The proxy listens only while the app listens: otherwise daprd would take the app's port for open.
 """
 
 from __future__ import annotations
@@ -30,32 +30,32 @@ import h11
 CONTROL = "/__inbox__/rules"
 RECORD = "/__inbox__/record"
 SIZE = "inbox-size"
-"""The header that tells how many bytes the record has."""
+"""The header that contains the size of the record in bytes."""
 
 OPEN = "inbox-open"
-"""The header that tells when the oldest delivery without an answer was asked: ``inf`` for none."""
+"""The header with the time of the oldest delivery without a response; ``inf`` if none."""
 
 CHUNK = 8 * 1024 * 1024
-"""Bytes of the record that one answer holds."""
+"""The maximum number of bytes of the record in one response."""
 
 IDLE = 1.0
-"""Seconds for which a connection to the app is kept; servers close theirs after two or more."""
+"""Seconds to keep an idle connection to the app; servers close theirs after two or more."""
 
 BODY_LIMIT = 256 * 1024
-"""Bytes of a body that are recorded; what is forwarded is never cut."""
+"""The maximum number of recorded bytes of a body; forwarded bodies are never truncated."""
 
 
 @dataclass
 class Rule:
-    """Answer some deliveries with an error.
+    """Respond to some deliveries with an error.
 
     Attributes:
-        path: what the request's path begins with.
+        path: the prefix of the request's path.
         contains: text that the body must contain.
         times: how many deliveries are left to spoil.
-        status: the answer.
+        status: the status of the response.
         after: whether the app does its work first (a lost acknowledgement).
-        answer: the body of the answer.
+        answer: the body of the response.
     """
 
     path: str
@@ -66,7 +66,7 @@ class Rule:
     answer: str = "spoiled by the inbox"
 
     def hits(self, path: str, body: bytes) -> bool:
-        """Whether this delivery is to be spoiled; counts it if so."""
+        """Whether this delivery is to be spoiled; if so, it is counted."""
         wanted = path.startswith(self.path) and self.contains.encode() in body
         if wanted and self.times > 0:
             self.times -= 1
@@ -84,7 +84,7 @@ class Answer:
 
 
 class Link:
-    """A connection to the app; a new one for each delivery took longer than the delivery."""
+    """A connection to the app; opening one for each delivery took longer than the delivery."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -93,13 +93,13 @@ class Link:
         self.since = 0.0
 
     def is_open(self) -> bool:
-        """Whether the app has not closed it, and has no reason to do so just now."""
+        """Whether the app has not closed it, and is not about to."""
         closed = self.reader.at_eof() or self.reader.exception() is not None
         return not closed and time.monotonic() - self.since < IDLE
 
 
 class Proxy:
-    """Forwards, records and spoils. Without an app it says 202 to everything itself."""
+    """Forwards, records and spoils. Without an app, it responds 202 to everything itself."""
 
     def __init__(self, app: tuple[str, int] | None, record: Path) -> None:
         self.app = app
@@ -110,13 +110,13 @@ class Proxy:
         self.open: dict[int, float] = {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection of daprd, with as many requests as it likes."""
+        """One connection from daprd, with any number of requests."""
         connection = h11.Connection(h11.SERVER)
         try:
             while await self._exchange(connection, reader, writer):
                 connection.start_next_cycle()
         except (OSError, h11.RemoteProtocolError, h11.LocalProtocolError):
-            pass  # daprd hung up; there is nobody to answer
+            pass  # daprd hung up; there is no one to respond to
         finally:
             writer.close()
 
@@ -220,7 +220,7 @@ class Proxy:
         return Answer(response.status_code, list(response.headers.raw_items()), content)
 
     async def _link(self, app: tuple[str, int]) -> Link:
-        """A connection that was used just now, or a new one."""
+        """A recently used connection, or a new one."""
         while self.idle:
             link = self.idle.pop()
             if link.is_open():
@@ -229,7 +229,7 @@ class Proxy:
         return Link(*await asyncio.open_connection(*app))
 
     def _keep(self, link: Link) -> None:
-        """For the next delivery, or close it where this one has not come to its end."""
+        """Keep the connection for the next delivery, or close it if this one is incomplete."""
         if link.http.our_state is h11.DONE and link.http.their_state is h11.DONE:
             link.http.start_next_cycle()
             link.since = time.monotonic()
@@ -239,12 +239,12 @@ class Proxy:
 
 
 def _private(path: str, flags: int) -> int:
-    """Open for the owner alone: bodies of events and mails are in it."""
+    """Open for the owner only: it contains bodies of events and mail."""
     return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def row_of(method: str, path: str, body: bytes) -> dict[str, Any]:
-    """A line of the record: what was asked just now, and what is said when nobody objects."""
+    """A record line: the current request, and the default response."""
     return {
         "at": time.monotonic(),
         "time": time.time(),
@@ -268,7 +268,7 @@ def _sent_body(connection: h11.Connection, body: bytes) -> bytes:
 async def _read_message(
     connection: h11.Connection, reader: asyncio.StreamReader
 ) -> tuple[h11.Event | None, bytes]:
-    """The head and the whole body of the next message; no head when the peer is done."""
+    """The head and the whole body of the next message; no head if the peer is done."""
     head: h11.Event | None = None
     body = b""
     while True:

@@ -1,4 +1,4 @@
-"""Markers: events of the harness's own that show where in a topic a tap was opened."""
+"""Markers: events from the harness that show where in a topic a tap was opened."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def new_id() -> str:
 
 
 def marker(identity: str) -> bytes:
-    """A CloudEvent that every daprd drops, because it has expired long ago.
+    """A CloudEvent that every daprd drops, because it expired long ago.
 
-    daprd 1.18.2 looks at `expiration` before it chooses a route (`HasExpired`, in
-    `pkg/runtime/subscription`), so no app gets one unless it asks for raw payloads.
+    daprd 1.18.2 checks `expiration` before it chooses a route (`HasExpired`, in
+    `pkg/runtime/subscription`), so no app receives one unless it requests raw payloads.
     """
     body = {
         "specversion": "1.0",
@@ -35,5 +35,5 @@ def marker(identity: str) -> bytes:
 
 
 def is_marker(envelope: Mapping[str, Any]) -> bool:
-    """Whether a CloudEvent is a marker, whoever's."""
+    """Whether a CloudEvent is a marker, from any tap."""
     return envelope.get("type") == TYPE

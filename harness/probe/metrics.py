@@ -1,4 +1,4 @@
-"""What a sidecar counts, by the names of Prometheus."""
+"""A sidecar's metrics, by their Prometheus names."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from harness.loopback import ask
 
 
 def samples(endpoint: Endpoint) -> Iterator[Sample]:
-    """Every sample that a metrics port shows now: its ``name``, ``labels`` and ``value``."""
+    """Every sample that a metrics port returns now: its ``name``, ``labels`` and ``value``."""
     text = ask("GET", f"{endpoint.http}/").raise_for_status().text
     for family in text_string_to_metric_families(text):
         yield from family.samples
 
 
 def total(endpoint: Endpoint, name: str, labels: dict[str, str]) -> float:
-    """The sum of the samples of a name that have these labels; 0 while nothing was counted."""
+    """The sum of a metric's samples that have these labels; 0 as long as nothing was counted."""
     wanted = labels.items()
     return sum(s.value for s in samples(endpoint) if s.name == name and wanted <= s.labels.items())

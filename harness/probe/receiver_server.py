@@ -1,10 +1,10 @@
-"""Receives what a system sends out: HTTP requests and mails. A program of its own.
+"""Receives what a system sends out: HTTP requests and mail. A separate program.
 
     python receiver_server.py HTTP_HOST:PORT SMTP_HOST:PORT|- RECORD_FILE
 
-Every request is answered with 202 and every mail is taken; each leaves one line in the record,
-which is the inbox's, with the same control paths. A mail is a ``MAIL`` to the address of its first
-receiver, and its body is JSON.
+Every request gets the response 202 and every mail is accepted. Each leaves one line in the record,
+which has the same format and control paths as the inbox's. A mail is recorded as a ``MAIL`` to the
+address of its first recipient, and its body is JSON.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
-from inbox_server import (  # type: ignore[import-not-found]  # beside it where it runs
+from inbox_server import (  # type: ignore[import-not-found]  # in the same folder at run time
     Proxy,
     address_of,
     row_of,
@@ -27,13 +27,13 @@ from inbox_server import (  # type: ignore[import-not-found]  # beside it where 
 
 
 class Mails:
-    """Writes each mail into the record; a handler of aiosmtpd."""
+    """Writes each mail to the record; a handler for aiosmtpd."""
 
     def __init__(self, proxy: Proxy) -> None:
         self._proxy = proxy
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd calls it by this name
-        """One mail, with its receivers as SMTP was told them."""
+        """One mail, with its recipients from the SMTP envelope."""
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
         assert isinstance(message, EmailMessage)
         body = message.get_body(("html", "plain"))
@@ -60,7 +60,7 @@ async def main(http: str, smtp: str, record: Path) -> None:
             await servers.enter_async_context(
                 await loop.create_server(lambda: SMTP(mails), *address_of(smtp))
             )
-        # The last one: what looks at this port knows that both are there.
+        # Last: a check of this port then knows that both are there.
         server = await asyncio.start_server(proxy.serve, *address_of(http))
         await server.serve_forever()
 

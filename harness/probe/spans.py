@@ -1,4 +1,4 @@
-"""Traces as sidecars have sent them, in Zipkin's format."""
+"""Traces in Zipkin's format, as sent by sidecars."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from harness.probe.inbox import Delivery
 
 PATH = "/api/v2/spans"
-"""Where a Zipkin collector takes them; https://zipkin.io/zipkin-api/ has the format."""
+"""A Zipkin collector's path for them; https://zipkin.io/zipkin-api/ documents the format."""
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class Span:
     """One step of a trace.
 
     Attributes:
-        service: the app-id whose sidecar has told it.
+        service: the app-id whose sidecar reported it.
         kind: ``SERVER``, ``CLIENT``, ``PRODUCER``, ``CONSUMER`` or "".
-        parent: the id of the span it is part of, "" for the first.
+        parent: the id of the span it is part of; "" for the first.
         began: seconds since the epoch.
         took: seconds.
     """
@@ -37,7 +37,7 @@ class Span:
 
 
 def spans_of(deliveries: Iterable[Delivery], trace: str) -> list[Span]:
-    """Every span of a trace among what a collector was sent, the earliest first."""
+    """Every span of a trace that a collector received, the earliest first."""
     found = [span for each in deliveries if each.path == PATH for span in _read(each)]
     return sorted((span for span in found if span.trace == trace), key=lambda span: span.began)
 

@@ -1,4 +1,4 @@
-"""What tap and inbox have in common: an ordered stream that is read as far as a test needs."""
+"""The common part of tap and inbox: an ordered stream, read as far as a test needs."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from harness.probe.waiting import Guard, explained, unguarded
 
 T = TypeVar("T")
 SHOWN = 12
-"""How many items a failure message lists."""
+"""The number of items that a failure message lists."""
 
 
 class Stream(Generic[T]):
-    """Items in order, pulled from a source that grows.
+    """Ordered items from a growing source.
 
     Args:
         subject: what is observed, for messages.
-        pull: returns what is new since the last call, at once.
+        pull: returns the new items since the last call, without waiting.
         timeout: the default budget of a wait, in seconds.
         guard: ends a wait by raising.
     """
@@ -41,26 +41,26 @@ class Stream(Generic[T]):
 
     @property
     def seen(self) -> Sequence[T]:
-        """Everything that has come so far, in order."""
+        """Everything that has arrived so far, in order."""
         self._refresh()
         return list(self._seen)
 
     def next(self, *, timeout: float | None = None, **wanted: Any) -> T:
-        """The first item that matches and was not returned before; waits for it.
+        """The first matching item that was not returned before; waits for it.
 
         Args:
-            timeout: seconds; the stream's default when None.
+            timeout: seconds; the stream's default if None.
             wanted: fields the item must have, see `matches`.
 
         Raises:
-            ProbeTimeout: it did not come; the message lists what came instead.
+            ProbeTimeout: it did not arrive; the message lists what arrived instead.
         """
         index = self._await(wanted, self._deadline(timeout))
         self._taken.add(index)
         return self._seen[index]
 
     def all(self, **wanted: Any) -> list[T]:
-        """Every item so far that matches, returned before or not."""
+        """Every matching item so far, whether returned before or not."""
         return [item for item in self.seen if matches(item, wanted)]
 
     def collect(self, count: int, *, timeout: float | None = None, **wanted: Any) -> list[T]:
@@ -71,23 +71,23 @@ class Stream(Generic[T]):
     def nothing_before(
         self, barrier: dict[str, Any], *, timeout: float | None = None, **unwanted: Any
     ) -> T:
-        """Wait for a barrier, and fail if anything unwanted came before it.
+        """Wait for a barrier, and fail if an unwanted item came before it.
 
-        Absence cannot be seen by waiting; it can be seen when something that must come later
-        has come. Whatever was there when the barrier came is read before it is judged, and counts
-        as earlier unless it is known to be later.
+        Waiting alone cannot show that something is absent; the arrival of something that must come
+        later can. All items that exist when the barrier arrives are read before the decision, and
+        count as earlier unless they are known to be later.
 
         Args:
             barrier: fields of the item that ends the observation.
             timeout: seconds to wait for the barrier.
-            unwanted: fields of what must not have come.
+            unwanted: fields of the item that must not have come.
 
         Returns:
             The barrier.
 
         Raises:
-            AssertionError: something unwanted came before it.
-            ProbeTimeout: the barrier did not come, or what was there with it cannot be read.
+            AssertionError: an unwanted item came before the barrier.
+            ProbeTimeout: the barrier did not come, or existing items cannot be read.
         """
         deadline = self._deadline(timeout)
         index = self._await(barrier, deadline)
@@ -100,7 +100,7 @@ class Stream(Generic[T]):
         return self._seen[index]
 
     def _earlier(self, barrier: int, deadline: Deadline) -> list[T]:
-        """What came before an item; a source without one order overrides it."""
+        """The items before a given one; overridden by sources without a single order."""
         return self._seen[:barrier]
 
     def _deadline(self, timeout: float | None) -> Deadline:
@@ -138,8 +138,8 @@ class Stream(Generic[T]):
 def matches(item: Any, wanted: dict[str, Any]) -> bool:
     """Whether an item has the wanted fields.
 
-    A mapping matches when it is contained; a callable is asked; ``where`` asks about the whole
-    item; anything else is compared.
+    A mapping matches if it is contained; a callable is called with the value; ``where`` is called
+    with the whole item; anything else is compared.
     """
     for name, value in wanted.items():
         if name == "where":

@@ -1,4 +1,4 @@
-"""A streaming subscription of a sidecar, and the tap that shows one test's part of it."""
+"""A streaming subscription through a sidecar, and the tap that shows one test its part."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from harness.probe.tap import Event, event_of
 from harness.probe.waiting import Guard, unguarded
 
 SUBSCRIBING = 30.0
-"""Seconds in which a sidecar must have subscribed at its broker."""
+"""Seconds within which a sidecar must have subscribed at its broker."""
 
 MARKED = 60.0
-"""Seconds in which a marker must come, behind whatever history the broker has."""
+"""Seconds within which a marker must arrive, after all history of the broker."""
 
 AGAIN = 5.0
-"""Seconds after which another marker is sent: a group that has only joined a topic misses what was
+"""Seconds after which another marker is sent: a group that has just joined a topic misses events
 published before."""
 
 OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0))
-"""Events may be larger than gRPC's 4 MB, and a proxy has nothing to do on this machine."""
+"""Events may exceed gRPC's default of 4 MB, and connections on this machine must bypass proxies."""
 
 
 class Subscription:
-    """Everything that comes to one topic, from its start until the sidecar ends.
+    """All events of one topic, from the start of the subscription until the sidecar ends.
 
     Attributes:
         events: in the order of delivery, without markers.
 
     Args:
-        address: of the sidecar's gRPC API.
-        token: of its API, "" for none.
+        address: the sidecar's gRPC API.
+        token: the API's token; "" for none.
         pubsub: the component.
-        topic: its name on the broker.
+        topic: the topic's name on the broker.
 
     Raises:
         Unavailable: the Python SDK, whose stubs it needs, is not installed.
-        ProbeError: the sidecar or its broker has refused.
+        ProbeError: the sidecar or its broker rejected it.
     """
 
     def __init__(self, address: str, token: str, pubsub: str, topic: str) -> None:
@@ -66,10 +66,10 @@ class Subscription:
         self.require()
 
     def require(self) -> None:
-        """Raise if it has ended.
+        """Raise if the subscription has ended.
 
         Raises:
-            ProbeError: with what the sidecar has said.
+            ProbeError: with the sidecar's message.
         """
         if self._failure:
             raise ProbeError(
@@ -79,13 +79,13 @@ class Subscription:
             )
 
     def here(self, guard: Guard = unguarded) -> int:
-        """How many events came before this moment: publish a marker, and wait until it comes.
+        """The number of events before now: publishes a marker, and waits until it arrives.
 
-        What is published after this call follows the marker, where the broker keeps the order of
-        a topic; what was published before, at any time and by anybody, precedes it.
+        Events published after this call follow the marker, if the broker keeps the order of a
+        topic. Events published before, at any time and by anyone, precede it.
 
         Raises:
-            ProbeError: the marker was refused, or did not come.
+            ProbeError: the marker was rejected, or did not arrive.
         """
         mark, again = marker.new_id(), Deadline(0)
 
@@ -139,7 +139,7 @@ class Subscription:
 
     def _subscribe(self) -> Any:
         first = self._protocol.SubscribeTopicEventsRequestInitialAlpha1(
-            # The bytes as the broker has them, whatever they are.
+            # The bytes as stored by the broker, whatever they are.
             pubsub_name=self._pubsub, topic=self._topic, metadata={"rawPayload": "true"}
         )  # fmt: skip
         self._requests.put(self._protocol.SubscribeTopicEventsRequestAlpha1(initial_request=first))
@@ -153,7 +153,7 @@ class Subscription:
                     self._take(answer.event_message)
                 self._ready.set()
             self._failure = "the sidecar has ended the stream"
-        except Exception as error:  # noqa: BLE001 - told by whoever waits
+        except Exception as error:  # noqa: BLE001 - reported by the waiting thread
             self._failure = _told(error)
         finally:
             self._ready.set()
@@ -164,7 +164,7 @@ class Subscription:
         number = len(self.events)
         event = event_of(message.data, self._topic, 0, number, datetime.now(UTC))
         if marker.is_marker(event.envelope):
-            # A broker may deliver one twice; the first time is where it lies.
+            # A broker may deliver an event twice; the first time determines its position.
             self._markers.setdefault(event.id, number)
         else:
             self.events.append(event)
@@ -174,17 +174,17 @@ class Subscription:
 
 
 class SubscriptionTap(Closing, Stream[Event]):
-    """One test's part of a subscription, in the order of delivery: what was published after this.
+    """One test's part of a subscription: events published after this, in order of delivery.
 
-    Attributes of its events: ``partition`` is 0, ``offset`` counts what the subscription has got,
-    ``time`` is when it came.
+    In its events, ``partition`` is 0, ``offset`` counts the events the subscription has received,
+    and ``time`` is the time of arrival.
 
     Args:
         subscription: shared by all tests of a stack.
         guard: ends a wait by raising.
 
     Raises:
-        ProbeError: where it begins cannot be found out.
+        ProbeError: its starting point cannot be determined.
     """
 
     def __init__(self, subscription: Subscription, guard: Guard = unguarded) -> None:
@@ -193,7 +193,7 @@ class SubscriptionTap(Closing, Stream[Event]):
         self._next = subscription.here(guard)
 
     def close(self) -> None:
-        """Nothing: the subscription stays for the tests that follow."""
+        """Do nothing: the subscription remains for later tests."""
 
     def _read(self) -> Iterator[Event]:
         self._subscription.require()
@@ -204,7 +204,7 @@ class SubscriptionTap(Closing, Stream[Event]):
 
 
 def _told(error: Exception) -> str:
-    """A gRPC error's status and details; it prints itself on many lines."""
+    """A gRPC error's status and details, because its own text has many lines."""
     if hasattr(error, "code") and hasattr(error, "details"):
         return f"{error.code().name}: {error.details()}"
     return f"{type(error).__name__}: {error}"

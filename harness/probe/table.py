@@ -13,7 +13,7 @@ class Table:
     """One table of a PostgreSQL database.
 
     Args:
-        dsn: a libpq connection string; nothing of it is ever shown.
+        dsn: a libpq connection string; no part of it is ever shown.
         name: the table's name, with its schema if it has one.
         guard: ends a wait by raising.
     """
@@ -41,14 +41,14 @@ class Table:
             return connection.execute(query, where).fetchall()
 
     def count(self, **where: Any) -> int:
-        """How many rows have these values."""
+        """The number of rows with these values."""
         return len(self.rows(**where))
 
     def row(self, *, timeout: float = 10.0, **where: Any) -> dict[str, Any]:
         """The one row with these values; waits for it.
 
         Raises:
-            ProbeTimeout: there is none, or more than one.
+            ProbeTimeout: there is none, or there is more than one.
         """
         found: list[dict[str, Any]] = []
 

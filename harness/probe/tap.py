@@ -1,4 +1,4 @@
-"""The event tap: reads a topic beside its subscribers, from a known offset."""
+"""The event tap: reads a topic alongside its subscribers, from a known offset."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ Offsets = Mapping[int, int]
 """The next offset to read, by partition; Kafka's -1 stands for the end when the tap opens."""
 
 ANSWERING = 10.0
-"""Seconds in which a broker must answer a question."""
+"""Seconds within which a broker must respond."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """A record of a topic, read as a CloudEvent where it is one.
+    """A record of a topic, read as a CloudEvent if it is one.
 
     Attributes:
-        data: the event's data, or the whole value when it is no CloudEvent.
-        key: the record's key, which decides its partition.
+        data: the event's data, or the whole value if it is not a CloudEvent.
+        key: the record's key, which determines its partition.
         time: when the producer sent it (the broker's record time).
-        envelope: all attributes of the CloudEvent, empty when it is none.
+        envelope: all attributes of the CloudEvent; empty if it is not one.
         headers: the record's headers.
     """
 
@@ -51,19 +51,19 @@ class Event:
 
 
 class EventTap(Closing, Stream[Event]):
-    """Events of one topic in the order in which they are read; order holds per partition.
+    """Events of one topic in the order in which they are read; ordered per partition.
 
-    It assigns partitions to itself and joins no group, so nobody's delivery changes.
+    It assigns partitions to itself and joins no group, so it does not affect other consumers.
 
     Args:
         brokers: the bootstrap address.
-        topic: its name on the broker.
-        start: where to begin in each partition; at the beginning of those not named.
+        topic: the topic's name on the broker.
+        start: the offset to start from in each partition; the beginning for those not named.
         guard: ends a wait by raising.
 
-    Raises (whatever reads it):
+    Raises (on any read):
         ConfigError: the broker has no such topic.
-        ProbeError: the broker does not answer, or the topic cannot be read any further.
+        ProbeError: the broker does not respond, or the topic cannot be read any further.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class EventTap(Closing, Stream[Event]):
         self._failure: ProbeError | None = None
 
     def close(self) -> None:
-        """Leave the broker. Closing twice is fine."""
+        """Disconnect from the broker. Closing twice is allowed."""
         if self._consumer is not None:
             self._consumer.close()
             self._consumer = None
@@ -86,7 +86,7 @@ class EventTap(Closing, Stream[Event]):
     def _read(self) -> Iterator[Event]:
         consumer = self._opened()
         while True:
-            # 5 ms is how long the client library looks for what has arrived already.
+            # The client library takes up to 5 ms to check for records that have already arrived.
             messages = consumer.consume(100, timeout=0.005)
             if not messages:
                 return
@@ -95,7 +95,7 @@ class EventTap(Closing, Stream[Event]):
                     yield read_event(message)
 
     def _is_record(self, message: Message) -> bool:
-        """Whether it is one, and not the notice that a partition was read to its end."""
+        """Whether it is a record, and not the notice that a partition was read to its end."""
         from confluent_kafka import KafkaError
 
         error, partition, offset = message.error(), message.partition(), message.offset()
@@ -109,9 +109,9 @@ class EventTap(Closing, Stream[Event]):
         return False
 
     def _earlier(self, barrier: int, deadline: Deadline) -> list[Event]:
-        """What was written when the barrier was seen, but for what follows it in its partition.
+        """Records that existed when the barrier was seen, except those after it in its partition.
 
-        Partitions have no order among each other: what lies in another one may be earlier.
+        Partitions have no mutual order: a record in another one may be earlier.
         """
         ends = self._ends()
 
@@ -140,7 +140,7 @@ class EventTap(Closing, Stream[Event]):
         return self._next.get(partition, -1) < end
 
     def _ends(self) -> dict[int, int]:
-        """The end of every partition now."""
+        """The current end of every partition."""
         from confluent_kafka import KafkaException, TopicPartition
 
         consumer = self._opened()
@@ -171,7 +171,7 @@ class EventTap(Closing, Stream[Event]):
                     "group.id": "dapr-harness-tap",
                     "enable.auto.commit": False,
                     "enable.partition.eof": True,
-                    # Records that are gone are told, and not skipped.
+                    # Records that have been deleted are reported, not skipped.
                     "auto.offset.reset": "error",
                     "fetch.wait.max.ms": 10,
                     "log_level": 0,
@@ -216,13 +216,13 @@ class EventTap(Closing, Stream[Event]):
 
 
 def _partitions(consumer: Consumer, topic: str) -> list[int]:
-    """The numbers of a topic's partitions, none when there is no such topic."""
+    """The numbers of a topic's partitions; none if the topic does not exist."""
     known = consumer.list_topics(timeout=ANSWERING).topics
     return sorted(known[topic].partitions) if topic in known else []
 
 
 def record_at(brokers: str, topic: str, partition: int, offset: int) -> Event | None:
-    """One record, None when it cannot be read."""
+    """One record; None if it cannot be read."""
     from confluent_kafka import Consumer, TopicPartition
 
     settings = {"bootstrap.servers": brokers, "group.id": "dapr-harness-tap", "log_level": 0}
@@ -236,7 +236,7 @@ def record_at(brokers: str, topic: str, partition: int, offset: int) -> Event | 
 
 
 def read_event(message: Message) -> Event:
-    """Read one record; whatever is no CloudEvent becomes an event with empty attributes."""
+    """Read one record; a value that is not a CloudEvent becomes an event with empty attributes."""
     key = message.key()
     _, stamp = message.timestamp()
     return event_of(
@@ -253,7 +253,7 @@ def read_event(message: Message) -> Event:
 def event_of(
     raw: bytes, topic: str, partition: int, offset: int, time: datetime, **more: Any
 ) -> Event:
-    """An event from the bytes that the broker keeps, and where they were found."""
+    """An event from the bytes stored by the broker, and its position."""
     text = raw.decode("utf-8", "replace")
     try:
         body: Any = json.loads(text)

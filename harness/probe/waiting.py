@@ -1,4 +1,4 @@
-"""Waiting while the system lives: an unexpected exit ends a wait at once and explains it."""
+"""Waiting that checks the system: an unexpected exit ends a wait at once and explains it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from harness.deadline import Deadline, aticks, ticks
 from harness.errors import ConfigError
 
 Guard = Callable[[], None]
-"""Raises when a node of the stack has ended that should run."""
+"""Raises if a required node of the stack has exited."""
 
 NOTICED = 0.5
-"""Seconds in which an exit is noticed; a broken connection to that process is seen earlier."""
+"""Seconds within which an exit is noticed; a broken connection is noticed earlier."""
 
 
 def unguarded() -> None:
@@ -21,7 +21,7 @@ def unguarded() -> None:
 
 @contextmanager
 def explained(guard: Guard) -> Iterator[None]:
-    """Raise what the guard says in place of an error that an exit has caused."""
+    """Raise the guard's error in place of an error that an exit has caused."""
     try:
         yield
     except (AssertionError, ConfigError):
@@ -35,7 +35,7 @@ def explained(guard: Guard) -> Iterator[None]:
 
 @asynccontextmanager
 async def aexplained(guard: Guard) -> AsyncIterator[None]:
-    """The asynchronous twin of `explained`."""
+    """The asynchronous counterpart of `explained`."""
     try:
         yield
     except (AssertionError, ConfigError):

@@ -1,4 +1,4 @@
-"""What an app's image is built from: its folder, and its dependencies in a layer of their own."""
+"""The build context of an app's image: its folder, with its dependencies in a separate layer."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def app_context(build: Build, base: str, site: Path) -> Context:
     Args:
         build: what to build.
         base: the reference of the image to build on.
-        site: the folder with its dependencies.
+        site: the folder with the dependencies.
     """
     lines = [
         f"FROM {base}",
-        # Dependencies first: this layer stays the same while the app changes.
+        # Dependencies first: this layer does not change while the app changes.
         f"COPY site {SITE}",
         f"ENV PYTHONPATH={SITE} PYTHONUNBUFFERED=1",
         f"RUN python3 -m compileall -q {SITE} || true",
@@ -45,10 +45,10 @@ def app_context(build: Build, base: str, site: Path) -> Context:
 
 
 def app_files(folder: Path) -> Iterator[Path]:
-    """The files of an app: what ``.dockerignore`` lets through, hidden files and caches never.
+    """The files of an app: those that ``.dockerignore`` allows, but no hidden files or caches.
 
     Raises:
-        ConfigError: the folder is not there.
+        ConfigError: the folder does not exist.
     """
     if not folder.is_dir():
         raise ConfigError(f"the app's folder {folder} is not there", hint="fix cwd=")
@@ -66,7 +66,7 @@ def app_files(folder: Path) -> Iterator[Path]:
 
 
 def fingerprint(context: Context) -> str:
-    """What an image depends on, as sixteen characters."""
+    """A sixteen-character fingerprint of an image's inputs."""
     digest = hashlib.sha256(context.dockerfile.encode())
     for name, text in sorted(context.texts.items()):
         digest.update(f"{name}\n{text}\n".encode())
@@ -82,18 +82,18 @@ def fingerprint(context: Context) -> str:
 def site_of(
     build: Build, python: str, settings: Settings, store: Store, progress: Progress
 ) -> Path:
-    """A folder with the app's dependencies as wheels for the image's Python, made once.
+    """A folder with the app's dependencies as wheels for the image's Python, created once.
 
-    pip runs here and not in the build: a container may not trust the way to the index, and neither
-    an index address nor a password can end up in a layer then.
+    pip runs here and not in the build: a container may not trust the connection to the index, and
+        this way neither an index address nor a password can end up in a layer.
 
     Args:
         python: the image's Python, such as ``3.11``.
-        settings: pip's own are in its environment.
+        settings: their environment contains pip's own settings.
 
     Raises:
-        ConfigError: the requirements file is not there.
-        Unavailable: something has no wheel for that Python, or the index cannot be reached.
+        ConfigError: the requirements file does not exist.
+        Unavailable: a package has no wheel for that Python, or the index is unreachable.
     """
     text = _requirements(build)
     name = f"site-{python}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"

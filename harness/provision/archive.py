@@ -15,21 +15,21 @@ from harness.errors import Unavailable
 from harness.provision.versions import DAPR_BINARIES
 
 _TIMEOUT = httpx.Timeout(30.0, connect=2.0)
-"""A machine without a way out should notice within seconds, and build instead."""
+"""A machine without network access should notice within seconds, and build instead."""
 
 
 def fetch_release(base: str, version: str, target: Path) -> None:
     """Download and unpack the four binaries of one release.
 
     Args:
-        base: the URL under which ``v<version>/<binary>_<os>_<arch>.tar.gz`` and its
-            ``.sha256`` lie (the asset names of Dapr's release page).
+        base: the URL that contains ``v<version>/<binary>_<os>_<arch>.tar.gz`` and its
+            ``.sha256`` (the asset names of Dapr's release page).
         version: without the leading v.
         target: the folder to fill.
 
     Raises:
-        Unavailable: the release cannot be reached, or an archive's sha256 differs. The two are
-            told apart by `Corrupted`.
+        Unavailable: the release is unreachable, or an archive's sha256 differs; the latter is a
+            `Corrupted`.
     """
     with httpx.Client(timeout=_TIMEOUT, follow_redirects=True) as client:
         for binary in DAPR_BINARIES:
@@ -42,7 +42,7 @@ def fetch_release(base: str, version: str, target: Path) -> None:
 
 
 class Corrupted(Unavailable):
-    """An archive arrived whose sha256 is not the published one; nothing of it is used."""
+    """An archive's sha256 differs from the published one; nothing of it is used."""
 
 
 def _platform() -> str:
@@ -89,7 +89,7 @@ def _verify(archive: Path, published: str, url: str) -> None:
 
 
 def _unpack(archive: Path, binary: str, target: Path) -> None:
-    # Not by tar.extract: before Python 3.11.4 it takes no filter, so that a link could lead away.
+    # Not with tar.extract: before Python 3.11.4 it has no filter, so a link could point outside.
     with tarfile.open(archive) as tar, (target / binary).open("wb") as output:
         content = tar.extractfile(binary) if binary in tar.getnames() else None
         if content is None:

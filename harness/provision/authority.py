@@ -1,4 +1,4 @@
-"""A certificate authority of a stack's own, for mTLS."""
+"""A stack's own certificate authority, for mTLS."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from harness.errors import Unavailable
 
 @dataclass(frozen=True)
 class Authority:
-    """What sentry signs with, and what everybody trusts.
+    """What sentry signs with, and what everyone trusts.
 
     Attributes:
         anchors: the root certificate, as PEM.
@@ -23,7 +23,7 @@ class Authority:
 
 
 def make_authority() -> Authority:
-    """A fresh root and an issuer below it; the root's key is forgotten at once.
+    """Create a root and an issuer signed by it; the root's key is discarded at once.
 
     Raises:
         Unavailable: trustme is not installed.

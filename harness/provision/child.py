@@ -1,4 +1,4 @@
-"""Children that do not outlive us."""
+"""Child processes that do not outlive their parent."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _BEQUEATH = (
 def mortal(command: Sequence[str]) -> list[str]:
     """The command, started so that it is killed when the thread that started it ends.
 
-    Provisioning has no supervisor yet, and without this a ``kill -9`` of it would leave a broker
-    or a build of minutes behind. The death signal (prctl, PR_SET_PDEATHSIG) is set by a bare
-    interpreter that then becomes the command. Linux only; elsewhere the command is unchanged.
+    Provisioning has no supervisor yet; otherwise a ``kill -9`` would leave a broker or a build of
+    several minutes behind. A bare interpreter sets the death signal (prctl, PR_SET_PDEATHSIG) and
+    then becomes the command. This works on Linux only; elsewhere the command is unchanged.
     """
     if not sys.platform.startswith("linux"):
         return list(command)

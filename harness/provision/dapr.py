@@ -1,4 +1,4 @@
-"""Finding or making Dapr's four binaries."""
+"""Finds or builds Dapr's four binaries."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from harness.settings import Settings
 
 
 def provide_dapr(settings: Settings, store: Store, progress: Progress) -> Path:
-    """The folder of the binaries: the user's, an installed one, the cache, a release, a build.
+    """The folder of the binaries: the user's, an installed one, the cache, a release, or a build.
 
     Raises:
-        Unavailable: none of these can be had; the message says why for each.
+        Unavailable: none of these is available; the message gives the reason for each.
         LaunchError: the user's own daprd cannot be executed.
     """
     if settings.dapr_dir is not None:
@@ -49,7 +49,7 @@ def version_in_use(settings: Settings) -> str:
 
 
 def version_of(daprd: Path) -> str:
-    """What ``daprd --version`` prints.
+    """The output of ``daprd --version``.
 
     Raises:
         LaunchError: it cannot be executed or prints no version.
@@ -102,7 +102,7 @@ def _fits(seen: str, wanted: str) -> bool:
 
 
 def _installed(settings: Settings) -> Path | None:
-    """Dapr's own install folder or a folder of PATH, when whole and of a version that fits."""
+    """Dapr's own install folder or a folder on PATH, if complete and of a matching version."""
     places = [Path(settings.environment.get("HOME", "/")) / ".dapr" / "bin"]
     on_path = shutil.which("daprd", path=settings.environment.get("PATH"))
     if on_path:
@@ -130,10 +130,10 @@ def _make(settings: Settings, store: Store, progress: Progress, version: str) ->
         if reason is None:
             return
         try:
-            with step(
-                progress, f"build Dapr {version} from its Go module", lambda: size_of(target)
-            ):
-                gobuild.build(settings.environment, version, target, go_caches(settings, store))
+            counted = gobuild.Counted()
+            caches = go_caches(settings, store)
+            with step(progress, f"build Dapr {version} from its Go module", lambda: str(counted)):
+                gobuild.build(settings.environment, version, target, caches, counted)
         except Unavailable as error:
             error.add_note(f"before that, the release archive was tried: {reason}")
             raise
@@ -147,10 +147,10 @@ def go_caches(settings: Settings, store: Store) -> Path | None:
 
 
 def _from_release(settings: Settings, progress: Progress, version: str, target: Path) -> str | None:
-    """None when the release was fetched, else the reason why not.
+    """None if the release was downloaded, otherwise the reason why not.
 
     Raises:
-        archive.Corrupted: an archive is not what was published; no other source is tried then.
+        archive.Corrupted: an archive differs from the published one; no other source is tried.
     """
     base = DAPR_RELEASES if settings.release_url is None else settings.release_url
     if not base:

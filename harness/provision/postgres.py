@@ -20,7 +20,7 @@ from harness.provision.store import Store
 SUPERUSER = "postgres"
 
 PASSWORD_FILE = "password"  # noqa: S105 - the name of a file
-"""The file beside the prepared data that holds its first password; a stack sets one of its own."""
+"""The file next to the prepared data that contains its first password; each stack sets its own."""
 
 
 def provide_postgres(store: Store, progress: Progress) -> Path:
@@ -41,13 +41,13 @@ def provide_postgres(store: Store, progress: Progress) -> Path:
 
 
 def postgres_binary() -> Path:
-    """The server's executable, at a place that an unprivileged account can reach."""
+    """The server's executable, in a place that an unprivileged account can reach."""
     install = _install()
     return _reachable(install, _version(install)) / "bin" / "postgres"
 
 
 def postgres_wheel() -> Path:
-    """The installation as it lies in its wheel, with its libraries beside the package."""
+    """The installation inside its wheel, with its libraries next to the package."""
     return _install()
 
 
@@ -60,7 +60,7 @@ def _install() -> Path:
             hint="pip install 'dapr-harness[processes]'",
         )
     folder = Path(spec.origin).parent
-    # Several majors may lie side by side; the newest has its number in its name.
+    # Several major versions may be installed; the newest has its number in its name.
     candidates = [path for path in folder.glob("pginstall*") if (path / "bin/postgres").is_file()]
     return max(candidates, key=lambda path: (len(path.name), path.name))
 
@@ -73,10 +73,10 @@ def _version(install: Path) -> str:
 
 
 def _reachable(install: Path, version: str) -> Path:
-    """The installation itself, or a copy where the way to it is closed to other accounts.
+    """The installation itself, or a copy if other accounts cannot reach it.
 
-    PostgreSQL refuses to run as root, and root's files may lie below a folder such as /root
-    that only root can pass.
+    PostgreSQL refuses to run as root, and root's files may be below a folder such as /root that
+    only root can traverse.
     """
     if os.geteuid() != 0 or _open_to_all(install):
         return install
@@ -92,7 +92,7 @@ def _open_to_all(path: Path) -> bool:
 
 
 def _initdb(install: Path, target: Path) -> None:
-    """Run initdb in a folder that its account can reach, then move the result into the cache."""
+    """Run initdb in a folder that its account can reach, then move the result to the cache."""
     place = temporary_folder()
     with tempfile.TemporaryDirectory(prefix="dapr-harness-initdb-", dir=place) as work:
         data = Path(work) / "data"
@@ -117,5 +117,5 @@ def _initdb(install: Path, target: Path) -> None:
         )
         if done.returncode != 0:
             raise LaunchError("initdb failed", last=done.stderr[-1500:])
-        # With its owner: a start then copies and need not change the owner of 1,000 files.
+        # With its owner: a start then copies, and need not change the owner of 1,000 files.
         copy_tree(data, target / "data")

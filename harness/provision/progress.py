@@ -1,4 +1,4 @@
-"""Telling a person how far provisioning is."""
+"""Reports the progress of provisioning."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ from pathlib import Path
 from typing import Protocol
 
 LEAST_PAUSE = 0.5
-"""Seconds between two looks at how far a step is."""
+"""Seconds between two checks of a step's progress."""
 
 
 class Progress(Protocol):
-    """Receives what provisioning does; the CLI shows it, tests record it."""
+    """Receives the steps of provisioning; the CLI shows them, tests record them."""
 
     def begin(self, what: str) -> None:
-        """Something that may take longer than two seconds begins."""
+        """A step that may take longer than two seconds begins."""
         ...
 
     def advance(self, what: str, fact: str) -> None:
-        """It is still going on; the fact is a size or a step."""
+        """The step is still running; the fact is a size or a substep."""
         ...
 
     def end(self, what: str, fact: str) -> None:
-        """It is done."""
+        """The step is done."""
         ...
 
 
 class Quiet:
-    """Says nothing."""
+    """Reports nothing."""
 
     def begin(self, what: str) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def advance(self, what: str, fact: str) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def end(self, what: str, fact: str) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
 
 @contextlib.contextmanager
 def step(progress: Progress, what: str, fact: Callable[[], str]) -> Iterator[None]:
     """Report the start, the growth, and the end of one step.
 
-    The growth twice a second at most, and so that looking takes a twentieth of the time at most:
-    the size of a build of gigabytes is that of a hundred thousand files.
+    The growth is reported at most twice a second, and checking it takes at most a twentieth of the
+    time: the size of a build of gigabytes is that of a hundred thousand files.
     """
     began = time.monotonic()
     done = threading.Event()
@@ -71,7 +71,7 @@ def step(progress: Progress, what: str, fact: Callable[[], str]) -> Iterator[Non
 
 
 def size_of(folder: Path) -> str:
-    """The size of a folder that may be growing, for people."""
+    """The size of a possibly growing folder, in readable form."""
     total = 0
     with contextlib.suppress(OSError):
         for path in folder.rglob("*"):

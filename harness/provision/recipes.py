@@ -1,4 +1,4 @@
-"""How each image is made on a machine that reaches no registry."""
+"""How each image is built on a machine that cannot reach a registry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.provision.versions import DAPR_BINARIES
 
 SUITE = "bookworm"
 BASE = IMAGES["app"].local
-"""Everything that is not one static binary stands on it."""
+"""The base of every image that is not a single static binary."""
 
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
@@ -25,11 +25,11 @@ ProgramPath = Callable[[str], Path]
 
 
 def context_of(name: str, path: ProgramPath) -> Context:
-    """What an image of the table is built from.
+    """The build context of an image in the table.
 
     Args:
-        name: an entry that can be made here; not the base.
-        path: where a provisioned tool lies.
+        name: an entry that can be built here; not the base.
+        path: the path of a provisioned tool.
     """
     if name in DAPR_BINARIES:
         return _binary(name, path(name))
@@ -155,7 +155,7 @@ POSTGRES_PREPARE = " && ".join(
 
 
 def _postgres(path: ProgramPath) -> Context:
-    # By its name in the wheel, where its libraries lie beside it.
+    # By its name in the wheel, because its libraries are next to it.
     install = path("postgres-wheel")
     libraries = install.parent.with_name(f"{install.parent.name}.libs")
     lines = [
@@ -185,10 +185,10 @@ def _redis(path: ProgramPath) -> Context:
 
 @contextmanager
 def debian_root(environment: Mapping[str, str]) -> Iterator[Path]:
-    """A root file system of Debian with Python, for as long as inside.
+    """A root file system of Debian with Python, for the duration of the ``with`` block.
 
     Raises:
-        Unavailable: debootstrap is not there, or this is not root.
+        Unavailable: debootstrap is not installed, or this is not root.
         LaunchError: it failed.
     """
     program = shutil.which("debootstrap", path=_with_sbin(environment.get("PATH", "")))
@@ -218,7 +218,7 @@ def _with_sbin(path: str) -> str:
 
 
 def _mirror() -> list[str]:
-    """The mirror that apt of this machine uses; debootstrap's own default where there is no apt."""
+    """The mirror that this machine's apt uses; debootstrap's default if there is no apt."""
     form = ["--format", "$(SITE) $(RELEASE) $(COMPONENT)", "Created-By: Packages"]
     try:
         done = subprocess.run(["apt-get", "indextargets", *form], capture_output=True, text=True)

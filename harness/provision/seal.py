@@ -1,4 +1,4 @@
-"""What an installed folder held when it was made: sizes and checksums, to see damage by."""
+"""A record of an installed folder's contents: sizes and checksums, to detect damage."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 SEAL = ".installed.json"
-"""In the folder: size, time in nanoseconds and sha256 of each file, the target of each link."""
+"""A file in the folder: size, time in nanoseconds and sha256 of each file, target of each link."""
 
 
 def seal(folder: Path) -> None:
-    """Write down what a folder holds now."""
+    """Record the current contents of a folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         rows = dict(zip(files, pool.map(_row, files), strict=True))
@@ -23,18 +23,18 @@ def seal(folder: Path) -> None:
 
 
 def damage(folder: Path, *, thorough: bool = False) -> list[str]:
-    """What is not as it was installed, a sentence for each file; files that were added are fine.
+    """The differences from the installed state, one sentence per file; added files are ignored.
 
     Args:
-        folder: made with a seal, or before there were any: then nothing is known.
-        thorough: read every file; else only those whose time has changed.
+        folder: a sealed folder; for one from before there were seals, nothing is known.
+        thorough: read every file; otherwise only those whose time has changed.
     """
     if not (folder / SEAL).is_file():
         return []
     try:
         rows: dict[str, list[Any]] = json.loads((folder / SEAL).read_text())
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            # Sizes and times are looked at faster than threads are started.
+            # Checking sizes and times is faster than starting threads.
             each = pool.map if thorough else map
             found = each(lambda name: _judged(f"{folder}/{name}", rows[name], thorough), rows)
             return [
@@ -45,7 +45,7 @@ def damage(folder: Path, *, thorough: bool = False) -> list[str]:
 
 
 def sealed_folder(path: Path) -> Path | None:
-    """The installed folder that a path lies in; None when it has no seal."""
+    """The installed folder that contains a path; None if it has no seal."""
     return next((each for each in (path, *path.parents) if (each / SEAL).is_file()), None)
 
 
@@ -57,7 +57,7 @@ def _row(path: Path) -> list[Any]:
 
 
 def _judged(path: str, row: list[Any], thorough: bool) -> str:
-    """What is wrong with a file, "" for nothing."""
+    """The problem with a file; "" if there is none."""
     try:
         if len(row) == 1:
             target = os.readlink(path)  # noqa: PTH115 - for thousands of files, and compared as text

@@ -1,4 +1,4 @@
-"""The cache of tools: one writer at a time, written aside and renamed, sealed with checksums."""
+"""The cache of tools: one writer at a time, written separately and renamed, with checksums."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from harness.provision.progress import Progress, Quiet
 from harness.provision.seal import damage, seal
 
 QUIET_WAIT = 2.0
-"""Seconds that a lock is waited for before this is told."""
+"""Seconds to wait for a lock before this is reported."""
 
 STOPPED_WAIT = 20.0
-"""Seconds that a stopped process is waited for: it may never go on."""
+"""Seconds to wait for a stopped process, which may never continue."""
 
 REFUSALS = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST,
@@ -33,14 +33,13 @@ REFUSALS = (
 
 
 class Store:
-    """Folders of tools by name; a folder that is there is whole.
+    """Folders of tools by name; an existing folder is complete.
 
     Args:
-        root: the cache's folder; the platform's user cache folder when None.
-        progress: told about waiting, and about what is made again.
-        patience: seconds to wait for another process that makes the same folder.
-        thorough: whether every byte is looked at before a folder is used, and not only sizes and
-            times.
+        root: the cache's folder; the platform's user cache folder if None.
+        progress: informed about waiting, and about what is rebuilt.
+        patience: seconds to wait for another process that builds the same folder.
+        thorough: whether every byte is checked before a folder is used, not only sizes and times.
     """
 
     def __init__(
@@ -58,26 +57,26 @@ class Store:
         self._known: dict[str, list[str]] = {}
 
     def find(self, name: str) -> Path | None:
-        """The folder of that name, None when it has not been made or is damaged."""
+        """The folder of that name; None if it does not exist or is damaged."""
         folder = self.root / name
         return folder if folder.is_dir() and not self._damage(name) else None
 
     def lack(self, name: str) -> str:
-        """Why `find` finds nothing, in words."""
+        """The reason why `find` finds nothing."""
         if wrong := self._damage(name):
             return f"{self.root / name} is damaged: {shortened(wrong)}"
         return f"nothing at {self.root / name}"
 
     def make(self, name: str, build: Callable[[Path], None]) -> Path:
-        """The folder of that name, built first when it is missing or damaged.
+        """The folder of that name, built first if it is missing or damaged.
 
         Args:
             name: includes every version that the content depends on.
-            build: fills an empty folder beside the final place. If it fails or is killed, the
-                final place stays untouched; if another process was faster, it is not called.
+            build: fills an empty folder next to the final location. If it fails or is killed, the
+                final location is untouched; if another process was faster, it is not called.
 
         Raises:
-            Unavailable: the cache cannot be written, or another process has been making the same
+            Unavailable: the cache is not writable, or another process has been building the same
                 folder for too long.
         """
         target = self.root / name
@@ -86,7 +85,7 @@ class Store:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with self._locked(name):
-                self._known.pop(name, None)  # another process may have made it meanwhile
+                self._known.pop(name, None)  # another process may have built it meanwhile
                 if not self.find(name):
                     self._build(target, build)
         except OSError as error:
@@ -100,19 +99,19 @@ class Store:
         return target
 
     def remove(self, name: str) -> None:
-        """Have a folder made anew when it is asked for next: what it depends on was."""
+        """Have a folder rebuilt on its next use, because something it depends on was rebuilt."""
         if (self.root / name).is_dir():
             with self._locked(name):
                 self._discard(self.root / name)
 
     def _damage(self, name: str) -> list[str]:
-        """What is wrong with a folder; looked at once."""
+        """The damage of a folder; checked once."""
         if name not in self._known and (self.root / name).is_dir():
             self._known[name] = damage(self.root / name, thorough=self._thorough)
         return self._known.get(name, [])
 
     def _build(self, target: Path, build: Callable[[Path], None]) -> None:
-        # The lock is ours, so whatever lies aside belongs to a builder that was killed.
+        # We hold the lock, so any temporary folder belongs to a builder that was killed.
         for leftover in self.root.glob(f".{target.name}-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         if wrong := self._damage(target.name):
@@ -128,7 +127,7 @@ class Store:
             shutil.rmtree(aside, ignore_errors=True)
 
     def _discard(self, folder: Path) -> None:
-        """Take a folder away at once, whatever it takes to delete it."""
+        """Move a folder out of the way at once, however long its deletion takes."""
         if folder.is_dir():
             aside = self.root / f".{folder.name}-{secrets.token_hex(4)}"
             folder.rename(aside)
@@ -137,10 +136,10 @@ class Store:
 
     @contextlib.contextmanager
     def _locked(self, name: str) -> Iterator[None]:
-        """Be the only one who makes that folder.
+        """Hold the exclusive lock for building that folder.
 
         Raises:
-            Unavailable: somebody else is, for too long, or was stopped while at it.
+            Unavailable: another process holds it for too long, or was stopped while holding it.
         """
         lock = filelock.FileLock(self.root / f"{name}.lock")
         owner = self.root / f"{name}.owner"
@@ -190,7 +189,7 @@ class Store:
 
 
 def shortened(wrong: list[str]) -> str:
-    """The first of many findings, and how many more there are."""
+    """The first of many findings, and the number of others."""
     more = f", and {len(wrong) - 3} files more" if len(wrong) > 3 else ""
     return "; ".join(wrong[:3]) + more
 
@@ -204,13 +203,13 @@ def require_disk(
     """Check the free disk before a build.
 
     Args:
-        folder: where it will be written; its nearest existing parent is asked.
+        folder: the folder to write to; its nearest existing parent is checked.
         needed: bytes.
         purpose: for the message.
         elsewhere: how to use another disk, for the message.
 
     Raises:
-        Unavailable: there is less.
+        Unavailable: there is less space.
     """
     folder = nearest(folder)
     free = shutil.disk_usage(folder).free

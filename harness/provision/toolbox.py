@@ -1,4 +1,4 @@
-"""Every tool by its name, provisioned when first asked for."""
+"""Every tool by its name, provisioned on first use."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from harness.topology import Node
 
 
 class Toolbox:
-    """Finds or makes the programs that the processes runtime needs.
+    """Finds or builds the programs that the processes runtime needs.
 
     Tools: ``daprd``, ``placement``, ``scheduler``, ``sentry``, ``java``, ``kafka`` (a folder),
     ``postgres`` (the executable), ``postgres-data`` (a prepared data folder), ``redis``.
 
     Args:
         settings: where to look, and whether the network may be used.
-        progress: told about everything slow.
-        thorough: whether every byte of what is installed is looked at before it is used.
+        progress: informed about everything slow.
+        thorough: whether every byte of an installed tool is checked before it is used.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Toolbox:
         """The path of a tool.
 
         Raises:
-            Unavailable: it cannot be had; the message says what to install.
+            Unavailable: it is not available; the message says what to install.
             ConfigError: there is no tool of that name.
         """
         makers: dict[str, tuple[str, Callable[[], Path]]] = {
@@ -75,26 +75,28 @@ class Toolbox:
             return self._found[tool]
 
     def provide(self, nodes: Sequence[Node], root: Path) -> None:
-        """Have everything that these nodes are made of.
+        """Provision everything that these nodes need.
 
-        Quick ones first, so that a missing Java is not told after minutes of building Dapr.
+        Quick ones come first, so that a missing Java is not reported after minutes of building
+        Dapr.
 
         Raises:
-            Unavailable: a tool cannot be had, or runs in containers only.
+            Unavailable: a tool is not available, or a node runs only in containers.
         """
         wanted = {part for node in nodes for tool in node.tools for part in _parts(tool)}
         for part in sorted(wanted, key=lambda part: (part in DAPR_BINARIES, part)):
             self.path(part)
 
     def version(self, tool: str) -> str:
-        """None is promised: a binary was asked for its version when it was provisioned."""
+        """No version is required: a binary's version was checked when it was provisioned."""
         return ""
 
     def require_obtainable(self, nodes: Sequence[Node]) -> None:
         """Check what can be checked without installing anything.
 
         Raises:
-            Unavailable: a wheel is missing, or something is not here and the network is forbidden.
+            Unavailable: a wheel is missing, or a tool is not installed and the network is
+                forbidden.
         """
         wanted = {part for node in nodes for tool in node.tools for part in _parts(tool)}
         for part in sorted(wanted & {"java", "postgres", "redis"}):
@@ -116,14 +118,14 @@ class Toolbox:
 
 
 def _parts(tool: str) -> tuple[str, ...]:
-    """The programs and folders that a node's tool is made of."""
+    """The programs and folders that make up a node's tool."""
     if tool == "redpanda":
         raise Unavailable(
             "Redpanda runs in containers only",
             hint="use the containers runtime, or the broker `kafka`",
         )
     parts = {
-        # An app runs on this Python.
+        # An app runs with this Python.
         "app": (),
         "kafka": ("java", "kafka"),
         "postgres": ("postgres", "postgres-data"),

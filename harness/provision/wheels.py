@@ -1,4 +1,4 @@
-"""Programs that come in wheels, against the checksums that pip has of them."""
+"""Programs from wheels, checked against pip's checksums."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, PackagePath, files
 
 
 def damage_of_wheel(name: str) -> list[str]:
-    """Files of an installed package that are not what its RECORD says; empty if not installed."""
+    """Files of an installed package that differ from its RECORD; empty if not installed."""
     try:
         listed = files(name) or []
     except PackageNotFoundError:
@@ -17,9 +17,9 @@ def damage_of_wheel(name: str) -> list[str]:
 
 
 def _judged(file: PackagePath) -> str:
-    """What is wrong with a file, "" for nothing."""
+    """The problem with a file; "" if there is none."""
     if file.hash is None or file.hash.mode != "sha256":
-        return ""  # RECORD itself, and what was compiled at installation
+        return ""  # RECORD itself, and files that were compiled at installation
     try:
         with open(file.locate(), "rb") as stream:  # noqa: PTH123 - no Path before Python 3.13
             digest = hashlib.file_digest(stream, "sha256").digest()

@@ -1,4 +1,4 @@
-"""A URL that answers."""
+"""A URL that responds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class HttpCheck:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def observe(self) -> Observation:
-        """Ask once."""
+        """Send one request."""
         try:
             answer = ask("GET", self.url, headers=self.headers, timeout=2.0)
         except httpx.HTTPError as error:

@@ -1,4 +1,4 @@
-"""A broker that answers, and a consumer group that has its partitions."""
+"""A broker that responds, and a consumer group that has its partitions."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 
 ANSWERING = 2.0
-"""Seconds that one look at a group waits for the broker."""
+"""Seconds that one check of a group waits for the broker."""
 
 MISSING = 5.0
-"""Seconds in which another part of the system may still create a topic with a subscriber."""
+"""Seconds within which another part of the system may still create a subscribed topic."""
 
 UNANSWERED = 3600.0
-"""Seconds after which librdkafka itself gives up an admin request: the most it allows.
+"""Seconds after which librdkafka itself gives up an admin request: the maximum it allows.
 
-When the answer to a request that it has given up comes after all, it aborts the process
-(librdkafka issue 4605, seen with 2.16.0). So it never gives up; who asked does, by waiting for the
-future with a limit.
+If the response to an abandoned request arrives later, librdkafka aborts the process (issue 4605,
+observed with 2.16.0). It therefore never gives up; instead, the caller waits for the future with a
+limit.
 """
 
 
 def admin_of(brokers: str) -> AdminClient:
-    """An admin client that does not write to stderr while the broker is not there yet."""
+    """An admin client that does not write to stderr while the broker is not available yet."""
     from confluent_kafka.admin import AdminClient
 
     return AdminClient(
@@ -55,7 +55,7 @@ class BrokerCheck:
         return admin_of(self.brokers)
 
     def observe(self) -> Observation:
-        """Ask once; waits up to a second for the answer."""
+        """Send one request; wait up to a second for the response."""
         from confluent_kafka import KafkaException
 
         try:
@@ -68,18 +68,18 @@ class BrokerCheck:
 def end_offsets(
     admin: AdminClient, topics: Sequence[str], *, others: bool = False
 ) -> dict[str, dict[int, int]]:
-    """The end of each partition of some topics: where a tap "from now" begins.
+    """The end of each partition of some topics, where a tap "from now" begins.
 
-    Topics that do not exist are left out.
+    Topics that do not exist are omitted.
 
     Args:
         admin: asks the broker.
         topics: their names.
-        others: add all other topics that there are but the broker's own; a partition of theirs
-            that does not answer is given as Kafka's OFFSET_END.
+        others: add all other topics except the broker's internal ones; if one of their partitions
+            does not respond, its offset is Kafka's OFFSET_END.
 
     Raises:
-        KafkaException: a partition has no leader yet, or the broker does not answer.
+        KafkaException: a partition has no leader yet, or the broker does not respond.
     """
     from confluent_kafka import OFFSET_END, KafkaException, TopicPartition
     from confluent_kafka.admin import OffsetSpec
@@ -105,7 +105,7 @@ def committed_offsets(admin: AdminClient) -> dict[str, dict[tuple[str, int], int
     """The next offset that each consumer group will read, by topic and partition.
 
     Raises:
-        KafkaException, TimeoutError: the broker does not answer.
+        KafkaException, TimeoutError: the broker does not respond.
     """
     from confluent_kafka import ConsumerGroupTopicPartitions
 
@@ -125,14 +125,14 @@ def assigned_partitions(
     """The topics and partitions that the members of each group read.
 
     Raises:
-        KafkaException, TimeoutError: the broker does not answer.
+        KafkaException, TimeoutError: the broker does not respond.
     """
     asked = admin.describe_consumer_groups(list(groups), request_timeout=UNANSWERED)
     return {group: _assigned(future.result(10)) for group, future in asked.items()}
 
 
 def creates_topics(admin: AdminClient) -> bool:
-    """Whether the broker creates a topic when a client names it; False too if it refuses to say."""
+    """Whether the broker creates topics that a client uses; False if it does not disclose that."""
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import ConfigResource, ResourceType
 
@@ -159,8 +159,8 @@ def _assigned(group: Any) -> set[tuple[str, int]]:
 class TopicsCheck:
     """Every partition of the topics has a leader that answers.
 
-    A topic exists as soon as the controller has written it down; for some milliseconds after that
-    its partitions answer NOT_LEADER_FOR_PARTITION.
+    A topic exists as soon as the controller has recorded it; for some milliseconds after that, its
+    partitions respond with NOT_LEADER_FOR_PARTITION.
     """
 
     brokers: str
@@ -172,7 +172,7 @@ class TopicsCheck:
         return admin_of(self.brokers)
 
     def observe(self) -> Observation:
-        """Ask each partition for its end once."""
+        """Query the end of each partition once."""
         from confluent_kafka import KafkaException
 
         try:
@@ -187,8 +187,8 @@ class TopicsCheck:
 class GroupCheck:
     """The consumer group is Stable, and its members hold every partition of its topics.
 
-    Metadata of a sidecar shows a subscription some 600 ms before its group can deliver, so this
-    is the rung that tells whether an event published now will arrive now.
+    A sidecar's metadata shows a subscription about 600 ms before its group can deliver, so this
+    check is the one that shows whether an event published now will be delivered now.
 
     Raises (observe):
         AppFailed: a topic still does not exist after `MISSING` seconds, and the broker does not
@@ -237,7 +237,7 @@ class GroupCheck:
         }
 
     def _require(self, known: Mapping[str, Any]) -> None:
-        """Give up on a topic that stays missing: the group never gets its partitions."""
+        """Give up on a topic that remains missing: the group would never get its partitions."""
         missing = sorted(topic for topic in self.topics if topic not in known)
         if not missing:
             self._missing = None

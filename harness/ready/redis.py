@@ -1,4 +1,4 @@
-"""A Redis server that answers."""
+"""A Redis server that responds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RedisCheck:
     rung: str = "ping"
 
     def observe(self) -> Observation:
-        """Connect and ask once."""
+        """Connect and send one command."""
         try:
             with socket.create_connection((self.endpoint.host, self.endpoint.port), 1) as opened:
                 auth = f"AUTH {self.password}\r\n" if self.password else ""

@@ -1,4 +1,4 @@
-"""A database that answers."""
+"""A database that responds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SqlCheck:
     rung: str = "sql"
 
     def observe(self) -> Observation:
-        """Connect and ask once."""
+        """Connect and send one query."""
         import psycopg
 
         try:

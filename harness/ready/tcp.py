@@ -1,4 +1,4 @@
-"""A port that accepts."""
+"""A port that accepts connections."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.deadline import Observation
 from harness.endpoint import Endpoint
 
 HELD = 0.05
-"""Seconds in which a forwarder hangs up on whoever it cannot forward."""
+"""Seconds within which a forwarder closes a connection that it cannot forward."""
 
 NOBODY = (
     "the engine's forwarder accepts and finds nobody: nothing listens in the container yet, or "
@@ -24,7 +24,7 @@ class TcpCheck:
 
     Attributes:
         forwarded: a forwarder (docker-proxy, an ssh bridge) accepts for a dead app and hangs up
-            when it notices, so a connection counts once it has lasted for a moment.
+            when it notices, so a connection counts only after it has lasted for a moment.
     """
 
     endpoint: Endpoint

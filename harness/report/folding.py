@@ -1,4 +1,4 @@
-"""A log made shorter: what a program repeats is shown once."""
+"""Shortens a log: repeated lines are shown once."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import re
 from collections.abc import Iterator, Sequence
 
 LONGEST = 80
-"""Lines of the longest block that is looked for: a traceback of Python has some 60."""
+"""The maximum length of a repeated block in lines: a Python traceback has about 60."""
 
 _CHANGING = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
     r"|\b\d\d:\d\d:\d\d(?:[.,]\d+)?"
     r"|(?<=127\.0\.0\.1:)\d+"
 )
-"""What differs from one repetition to the next: times, and the ports of clients."""
+"""What may differ between repetitions: times, and the ports of clients."""
 
 
 def folded(text: str) -> str:
     """The text with each repeated line, or block of lines, shown once and counted.
 
-    Lines count as equal when they differ only in times and in ports of 127.0.0.1.
+    Lines are equal if they differ only in times and in ports of 127.0.0.1.
     """
     return "\n".join(_fold(text.splitlines()))
 
@@ -37,9 +37,9 @@ def _fold(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _repeated(keys: Sequence[str], at: int) -> tuple[int, int]:
-    """The shortest block that begins here and is repeated at once, and how often it is there."""
+    """The shortest block that starts here and repeats immediately, and how often it occurs."""
     for size in range(1, min(LONGEST, (len(keys) - at) // 2) + 1):
-        # The first line alone rules out nearly every size.
+        # The first line alone excludes nearly every size.
         if keys[at] == keys[at + size]:
             block = keys[at : at + size]
             times = 1

@@ -1,4 +1,4 @@
-"""Where the time of a start went: one row per node, one mark per rung."""
+"""Shows where a start spent its time: one row per node, one mark per check."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from harness.journal import Entry
 
 @dataclass
 class Climb:
-    """How one node came up; times in seconds since the start began.
+    """How one node became ready; times in seconds since the start began.
 
     Attributes:
-        rungs: name and time of each rung, in order.
-        ready: when its last rung and whatever it provides were done; None if never.
+        rungs: name and time of each check, in order.
+        ready: when its last check and whatever it provides were done; None if never.
     """
 
     node: str
@@ -24,7 +24,7 @@ class Climb:
 
 
 def climbs(entries: Iterable[Entry]) -> list[Climb]:
-    """The climbs of the last start in a journal, in the order in which nodes were started."""
+    """The climbs of the last start in a journal, in the order in which nodes started."""
     began, found = 0.0, dict[str, Climb]()
     for entry in entries:
         if entry.kind == "start.begun":
@@ -41,7 +41,7 @@ def climbs(entries: Iterable[Entry]) -> list[Climb]:
 
 
 def draw(rows: Iterable[Climb], width: int = 48) -> list[str]:
-    """The waterfall as lines of text: ``=`` while climbing, a digit where a rung was reached."""
+    """The waterfall as lines of text: ``=`` while waiting, a digit where a check passed."""
     rows = list(rows)
     ends = [row.ready or max([row.started, *(at for _, at in row.rungs)]) for row in rows]
     total = max(ends, default=0.0) or 1.0

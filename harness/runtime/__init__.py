@@ -1,1 +1,1 @@
-"""WHERE things run: one contract, one file per runtime. Knows nothing of Dapr."""
+"""WHERE things run: one contract, one file per runtime. It has no knowledge of Dapr."""

@@ -1,4 +1,4 @@
-"""What a runtime can do, and what a running thing can have done to it."""
+"""What a runtime can do, and what can be done to a running instance."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.launch import Launch
 
 
 class State(Enum):
-    """The life of an instance."""
+    """The state of an instance."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -20,11 +20,11 @@ class State(Enum):
 
 
 class Life:
-    """The states of an instance, the same for every runtime.
+    """The life cycle of an instance, the same for every runtime.
 
     Attributes:
-        fate: why it ended, as far as somebody knows more than its exit code.
-        exit_expected: whether somebody here ended it, or has said that it will end.
+        fate: why it exited, if more than its exit code is known.
+        exit_expected: whether it was stopped here, or its exit was announced.
     """
 
     def __init__(self, launch: Launch) -> None:
@@ -41,7 +41,7 @@ class Life:
 
     @property
     def state(self) -> State:
-        """Starting, running (its ladder was climbed) or exited."""
+        """Starting, running (its checks have passed) or exited."""
         if self._exit_code is not None:
             return State.EXITED
         return State.RUNNING if self._ready else State.STARTING
@@ -52,16 +52,16 @@ class Life:
         return self._exit_code
 
     def mark_running(self) -> None:
-        """Say that its ladder was climbed."""
+        """Record that its readiness checks have passed."""
         self._ready = True
 
     def expect_exit(self) -> None:
-        """Say that this life of it ends on purpose: no wait is ended by that."""
+        """Announce a deliberate exit, which then ends no wait."""
         self.exit_expected = True
 
 
 class Instance(Protocol):
-    """A launch that was executed."""
+    """An executed launch."""
 
     @property
     def name(self) -> str:
@@ -70,12 +70,12 @@ class Instance(Protocol):
 
     @property
     def pid(self) -> int:
-        """The process id on the host, 0 when there is none."""
+        """The process id on the host; 0 if there is none."""
         ...
 
     @property
     def state(self) -> State:
-        """Starting until `mark_running` is called, exited once the process has ended."""
+        """Starting until `mark_running` is called, exited once the process has exited."""
         ...
 
     @property
@@ -85,38 +85,38 @@ class Instance(Protocol):
 
     @property
     def fate(self) -> str:
-        """Why it ended, as far as somebody knows more than its exit code."""
+        """Why it exited, if more than its exit code is known."""
         ...
 
     @property
     def exit_expected(self) -> bool:
-        """Whether somebody here ended it (stop, kill, restart), or has said that it will end."""
+        """Whether it was stopped here (stop, kill, restart), or its exit was announced."""
         ...
 
     @property
     def log(self) -> Path:
-        """The file that holds both output streams from the first byte on."""
+        """The file that receives both output streams from the first byte on."""
         ...
 
     def mark_running(self) -> None:
-        """Say that its ladder was climbed."""
+        """Record that its readiness checks have passed."""
         ...
 
     def expect_exit(self) -> None:
-        """Say that this life of it ends on purpose: no wait is ended by that."""
+        """Announce a deliberate exit, which then ends no wait."""
         ...
 
     def stop(self, grace: float | None = None) -> None:
-        """Ask it to end, wait ``grace`` seconds, then kill it. Stopping twice is fine."""
+        """Ask it to exit, wait ``grace`` seconds, then kill it. Stopping twice is allowed."""
         ...
 
 
 @runtime_checkable
 class Killable(Protocol):
-    """Can be ended without being asked."""
+    """Can be killed."""
 
     def kill(self) -> None:
-        """SIGKILL, and wait until it is gone."""
+        """Send SIGKILL, and wait until it is gone."""
         ...
 
 
@@ -125,11 +125,11 @@ class Pausable(Protocol):
     """Can be frozen."""
 
     def pause(self) -> None:
-        """Stop the world for this instance (SIGSTOP)."""
+        """Freeze this instance (SIGSTOP)."""
         ...
 
     def resume(self) -> None:
-        """Let it go on (SIGCONT)."""
+        """Let it continue (SIGCONT)."""
         ...
 
 
@@ -138,7 +138,7 @@ class Restartable(Protocol):
     """Can be started again with the same ports and the same data."""
 
     def restart(self, grace: float | None = None) -> None:
-        """Stop it and start the same launch again; its data are kept."""
+        """Stop it and start the same launch again; its data is kept."""
         ...
 
 
@@ -152,42 +152,42 @@ class Runtime(Protocol):
 
     @property
     def borrowed(self) -> bool:
-        """Whether what runs belongs to somebody else, and stays when this is closed."""
+        """Whether the instances belong to somebody else, and keep running when this is closed."""
         ...
 
     @property
     def folder(self) -> Path:
-        """The run's folder: ``nodes/<name>/`` and ``logs/<name>.log`` lie in it."""
+        """The run's folder, which contains ``nodes/<name>/`` and ``logs/<name>.log``."""
         ...
 
     @property
     def inherited(self) -> Mapping[str, str]:
-        """What a launch with ``inherits`` finds in its environment; nothing in a container."""
+        """The environment inherited by a launch with ``inherits``; empty in a container."""
         ...
 
     @property
     def owner(self) -> int:
-        """The process that ends the run when it gets SIGTERM."""
+        """The process that ends the run on SIGTERM."""
         ...
 
     @property
     def gateway(self) -> str | None:
-        """This machine's address as containers see it; None where there are no containers."""
+        """This machine's address as seen from containers; None if there are no containers."""
         ...
 
     def prepare(self, launches: Sequence[Launch]) -> None:
-        """Hear of every launch of the stack before the first is started.
+        """Called with every launch of the stack before the first one starts.
 
         Raises:
-            LaunchError: what they share cannot be made.
+            LaunchError: shared resources cannot be created.
         """
         ...
 
     def reserve(self, wanted: int | None = None) -> Endpoint:
-        """Hold a port until a launch that lists it is executed.
+        """Reserve a port until a launch that lists it is executed.
 
         Raises:
-            PortTaken: the wanted port belongs to somebody else.
+            PortTaken: the wanted port is already in use.
         """
         ...
 
@@ -208,5 +208,5 @@ class Runtime(Protocol):
         ...
 
     def close(self) -> None:
-        """End everything and remove the run's folder. Closing twice is fine."""
+        """Stop everything and remove the run's folder. Closing twice is allowed."""
         ...

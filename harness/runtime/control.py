@@ -1,4 +1,4 @@
-"""The harness's end of the line to its supervisor."""
+"""The harness's side of the connection to its supervisor."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from harness.runtime import supervisor, tree
 from harness.runtime.folder import clear_run_folder
 
 ANSWERING = 30.0
-"""Seconds in which a supervisor must answer; it takes milliseconds."""
+"""Seconds within which a supervisor must respond; it takes milliseconds."""
 
 STOPPING = 60.0
-"""Seconds that a supervisor may take to end everything; it kills after one."""
+"""Seconds that a supervisor may take to stop everything; it kills after one."""
 
 LEFT_BEHIND = 3
-"""Its exit code when something could not be removed; the run's folder is kept then."""
+"""Its exit code if something could not be removed; the run's folder is then kept."""
 
 
 class Control:
-    """Starts a supervisor, asks it, and hears from it.
+    """Starts a supervisor, sends it requests, and receives its events.
 
     Args:
         folder: the run's folder, removed by the supervisor at the end.
-        exited: called with process id and exit code, from a thread of its own.
-        lost: called once when the supervisor is gone, from the same thread.
-        told: called with each line that a helper prints, from the same thread.
+        exited: called with process id and exit code, in a separate thread.
+        lost: called once when the supervisor is gone, in the same thread.
+        told: called with each line that a helper prints, in the same thread.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Control:
         self._ended = False
         self._unread = ""
         self._socket, theirs = socket.socketpair()
-        # Of a supervisor that reads no more; receiving has no limit.
+        # For a supervisor that no longer reads; receiving has no limit.
         limit = struct.pack("ll", int(ANSWERING), 0)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         with theirs:
@@ -71,8 +71,8 @@ class Control:
         self._reader.start()
 
     def _begin(self, line: int) -> subprocess.Popen[bytes]:
-        # A log of its own: a detached supervisor that kept our standard output would keep whoever
-        # reads it waiting for the end.
+        # A separate log: a detached supervisor with our standard output would keep readers of it
+        # waiting for the end.
         with open_private(self._folder / "logs" / "supervisor.log", "ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-I", "-S", supervisor.__file__, str(line), str(self._folder)],
@@ -90,11 +90,11 @@ class Control:
         return self._process.pid
 
     def request(self, op: str, **facts: Any) -> dict[str, Any]:
-        """Ask and wait for the answer.
+        """Send a request and wait for the response.
 
         Raises:
-            LaunchError: the supervisor could not do it, or does not answer.
-            InstanceDied: the supervisor is gone, or cannot be understood.
+            LaunchError: the supervisor could not do it, or does not respond.
+            InstanceDied: the supervisor is gone, or its response is invalid.
         """
         future: Future[dict[str, Any]] = Future()
         with self._lock:
@@ -112,12 +112,12 @@ class Control:
         return answer
 
     def finish(self) -> None:
-        """End everything and wait until the supervisor has gone.
+        """Stop everything and wait until the supervisor has exited.
 
         Raises:
-            TeardownError: it did not go.
+            TeardownError: it did not exit.
         """
-        # It may have been stopped, by whomever.
+        # Someone may have stopped it.
         self._process.send_signal(signal.SIGCONT)
         with self._lock:
             self._send({"id": 0, "op": "finish"})
@@ -141,11 +141,11 @@ class Control:
             )
 
     def detach(self, leftovers: list[str]) -> None:
-        """Let the supervisor go on without us."""
+        """Let the supervisor continue without us."""
         self.request("detach", leftovers=leftovers)
         tree.detached.add(self.pid)
         self._hang_up()
-        # Not ours to wait for any more; without a code Popen would complain when collected.
+        # No longer ours to wait for; without a code, Popen would complain when garbage-collected.
         self._process.returncode = 0
 
     def _hang_up(self) -> None:
@@ -155,7 +155,7 @@ class Control:
         self._socket.close()
 
     def _send(self, message: dict[str, Any]) -> None:
-        # A supervisor that is gone is noticed by the reader, which answers whoever waits.
+        # The reader notices a supervisor that is gone, and responds to waiting requests.
         with contextlib.suppress(OSError):
             self._socket.sendall(json.dumps(message).encode() + b"\n")
 
@@ -166,7 +166,7 @@ class Control:
                 for line in stream:
                     self._receive(json.loads(line))
         except Exception as error:  # noqa: BLE001 - told to whoever asks
-            # A line without its end is the last word of a supervisor that was killed.
+            # An incomplete line is the last output of a supervisor that was killed.
             if line.endswith(b"\n"):
                 self._unread = f"{type(error).__name__}: {error}, at the line {line[:500]!r}"
         with self._lock:

@@ -1,4 +1,4 @@
-"""A scripted runtime without I/O, for testing what is above the seam. It runs nothing."""
+"""A scripted runtime without I/O, for tests of the layers above. It runs nothing."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Script:
     """How one launch behaves.
 
     Attributes:
-        refuse: the error of starting it, "" to start.
-        exit_code: ended with this code as soon as it is started; None to keep running.
-        output: what its log holds.
+        refuse: the error on start; "" to start.
+        exit_code: the code with which it exits at once; None to keep running.
+        output: the contents of its log.
     """
 
     refuse: str = ""
@@ -40,11 +40,11 @@ class FakeInstance(Life):
         self._begin()
 
     def stop(self, grace: float | None = None) -> None:
-        """End with code 0."""
+        """Exit with code 0."""
         self._end(0, "stopped")
 
     def kill(self) -> None:
-        """End as by SIGKILL."""
+        """Exit as if by SIGKILL."""
         self._end(-9, "killed")
 
     def pause(self) -> None:
@@ -53,7 +53,7 @@ class FakeInstance(Life):
         self.paused = True
 
     def resume(self) -> None:
-        """Go on."""
+        """Continue."""
         self._require_life()
         self.paused = False
 
@@ -82,11 +82,11 @@ class FakeInstance(Life):
 
 
 class FakeRuntime:
-    """Executes launches by their scripts and records what was asked of it.
+    """Executes launches by their scripts and records the calls.
 
     Args:
-        folder: where logs are pretended.
-        scripts: by the name of the launch; others start and keep running.
+        folder: the folder for fake logs.
+        scripts: by launch name; launches without one start and keep running.
 
     Attributes:
         events: ``started x``, ``stopped x``, ``killed x``, ``closed``, in order.
@@ -110,7 +110,7 @@ class FakeRuntime:
         """Nothing is shared."""
 
     def reserve(self, wanted: int | None = None) -> Endpoint:
-        """The wanted port or the next number; nothing is held."""
+        """The wanted port or the next number; nothing is reserved."""
         self._port += 1
         return Endpoint(LOOPBACK, wanted or self._port)
 
@@ -132,7 +132,7 @@ class FakeRuntime:
         """Nothing to do."""
 
     def close(self) -> None:
-        """End everything. Closing twice is fine."""
+        """Stop everything. Closing twice is allowed."""
         if "closed" not in self.events:
             for instance in self._instances:
                 instance.kill()

@@ -1,4 +1,4 @@
-"""A run's folder, and whose it is."""
+"""A run's folder, and its owner."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ OWNER = "owner"
 """The file that names the run's owner: process id and start time."""
 
 MAKING = 60.0
-"""Seconds after which a folder without an owner is no longer one that is being made."""
+"""Seconds after which a folder without an owner is no longer considered new."""
 
 RELEASING = 10.0
-"""Seconds in which the processes of a killed PostgreSQL notice it and let go of its memory."""
+"""Seconds within which the processes of a killed PostgreSQL notice this and release its memory."""
 
 
 def make_run_folder() -> Path:
-    """A new folder that others can pass through only as far as an unprivileged node must.
+    """A new folder, which others can traverse only as far as an unprivileged node must.
 
     Raises:
-        Unavailable: the place where it would be made is not this user's own.
+        Unavailable: its parent folder does not belong to this user.
     """
     mode = PASSABLE if os.geteuid() == 0 else CLOSED
     folder = private_folder(_base(), mode) / secrets.token_hex(4)
     folder.mkdir(mode=CLOSED)
-    # Before anything else is in it: a folder without an owner is one that is being made.
+    # Before anything else is in it: a folder without an owner is still being created.
     give_run_folder(folder, os.getpid())
     private_folder(folder / "logs")
     private_folder(folder / "nodes", mode)
@@ -41,7 +41,7 @@ def make_run_folder() -> Path:
 
 
 def give_run_folder(folder: Path, owner: int) -> None:
-    """Say whose end is the end of the run."""
+    """Set the process whose exit ends the run."""
     fresh = folder / f"{OWNER}.new"
     with open_private(fresh, "w") as file:
         file.write(f"{owner} {born(owner)}")
@@ -55,10 +55,10 @@ def dead_run_folders() -> list[Path]:
 
 
 def clear_run_folder(folder: Path) -> str:
-    """Remove a dead run's folder, and the shared memory that its PostgreSQL left.
+    """Remove a dead run's folder, and the shared memory left by its PostgreSQL.
 
     Returns:
-        Why it is still there, "" when it is gone.
+        Why it still exists; "" if it is gone.
     """
 
     def look() -> Observation:

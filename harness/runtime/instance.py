@@ -13,14 +13,14 @@ from harness.runtime.base import Life
 
 
 class Owner(Protocol):
-    """What an instance asks of its runtime."""
+    """The part of the runtime that an instance uses."""
 
     def log(self, name: str) -> Path:
         """The log file of a node."""
         ...
 
     def request(self, op: str, **facts: Any) -> dict[str, Any]:
-        """Ask the supervisor."""
+        """Send a request to the supervisor."""
         ...
 
     def spawn(self, instance: ProcessInstance) -> None:
@@ -42,33 +42,33 @@ class ProcessInstance(Life):
 
     @property
     def log(self) -> Path:
-        """The file that holds both output streams from the first byte on."""
+        """The file that receives both output streams from the first byte on."""
         return self._runtime.log(self.name)
 
     def begun(self, pid: int) -> None:
-        """Called by the runtime when the process exists."""
+        """Called by the runtime when the process has started."""
         self.pid, self._exit_code, self._ready = pid, None, False
         self.exit_expected = False
         self._ended.clear()
 
     def ended(self, code: int) -> None:
-        """Called by the runtime when the process has ended."""
+        """Called by the runtime when the process has exited."""
         self._exit_code = code
         self._ended.set()
 
     def stop(self, grace: float | None = None) -> None:
-        """SIGTERM, then SIGKILL after the grace; waits until it is gone."""
+        """Send SIGTERM, then SIGKILL after the grace period; wait until it is gone."""
         self.expect_exit()
         if self._ended.is_set():
             return
-        # A stopped process does not act on SIGTERM before it is continued.
+        # A stopped process does not handle SIGTERM until it is continued.
         self._signal(signal.SIGCONT)
         self._runtime.request("signal_one", pid=self.pid, signal=int(self.launch.stop_signal))
         if not self._ended.wait(self.launch.grace if grace is None else grace):
             self.kill()
 
     def kill(self) -> None:
-        """SIGKILL for the process and its descendants; waits until it is gone."""
+        """Send SIGKILL to the process and its descendants; wait until it is gone."""
         self.expect_exit()
         if self._ended.is_set():
             return
@@ -81,11 +81,11 @@ class ProcessInstance(Life):
             )
 
     def pause(self) -> None:
-        """SIGSTOP for the process and its descendants."""
+        """Send SIGSTOP to the process and its descendants."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """SIGCONT for the process and its descendants."""
+        """Send SIGCONT to the process and its descendants."""
         self._signal(signal.SIGCONT)
 
     def restart(self, grace: float | None = None) -> None:

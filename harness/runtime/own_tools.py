@@ -1,4 +1,4 @@
-"""A PATH on which a program that came with this package does not hide the user's own."""
+"""A PATH on which programs from this package do not hide the user's own."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from importlib.util import find_spec
 from pathlib import Path
 
 PROGRAMS = {"go": "go"}
-"""What our extras put beside this interpreter, by the package that it belongs to."""
+"""Programs that our extras install next to this interpreter, by their package."""
 
 
 def path_without_our_tools(path: str, folder: Path, scripts: Path | None = None) -> str:
-    """The same PATH, if need be with a folder before it that leads to the user's programs.
+    """The same PATH, if necessary preceded by a folder that links to the user's programs.
 
-    With a virtual environment activated, ``go`` would be that of the extra ``build``, which knows
-    nothing of the user's build cache. Where the user has none, it stays.
+    In an activated virtual environment, ``go`` would be that of the extra ``build``, which does not
+    know the user's build cache. If the user has none, it stays.
 
     Args:
-        path: what the user has.
-        folder: where the folder is made, if it is needed.
-        scripts: where this interpreter's programs are; looked up when None.
+        path: the user's PATH.
+        folder: where the folder is created, if it is needed.
+        scripts: where this interpreter's programs are; looked up if None.
     """
     scripts = scripts or Path(sysconfig.get_path("scripts"))
     own = {name: _other(name, path, scripts) for name, package in PROGRAMS.items()
@@ -36,7 +36,7 @@ def path_without_our_tools(path: str, folder: Path, scripts: Path | None = None)
 
 
 def _other(name: str, path: str, scripts: Path) -> str | None:
-    """The user's program, where PATH finds that of the scripts before it."""
+    """The user's program, if PATH finds the one in the scripts folder before it."""
     found = shutil.which(name, path=path)
     if found is None or not Path(found).parent.samefile(scripts):
         return None

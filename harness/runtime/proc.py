@@ -1,4 +1,4 @@
-"""What the kernel tells about ports and processes of this machine."""
+"""The kernel's data about ports and processes of this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LISTEN = "0A"
 
 
 def owner_of(port: int) -> str:
-    """A sentence that names the process listening on the port; "" when there is none."""
+    """A sentence that names the process listening on the port; "" if there is none."""
     inodes = _inodes(port)
     for inode in inodes:
         for entry in Path("/proc").iterdir():
@@ -49,7 +49,7 @@ def _command(process: Path) -> str:
 
 
 def wait_gone(pid: int, seconds: float) -> bool:
-    """Whether a process that need not be a child ended within that time."""
+    """Whether a process, which need not be a child, exited within that time."""
 
     def look() -> Observation:
         try:
@@ -68,9 +68,9 @@ def _is_zombie(pid: int) -> bool:
 
 
 def born(pid: int) -> str:
-    """When a process started, in the kernel's own words; "" when it does not run.
+    """When a process started, in the kernel's format; "" if it is not running.
 
-    One that has ended and was not waited for yet is still listed; it does not run.
+    A zombie is still listed, but counts as not running.
     """
     try:
         words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

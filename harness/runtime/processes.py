@@ -26,19 +26,19 @@ from harness.runtime.own_tools import path_without_our_tools
 from harness.runtime.proc import owner_of
 
 UNPRIVILEGED = "nobody"
-"""The account used for what refuses to run as root; it exists on every Unix."""
+"""The account for programs that refuse to run as root; it exists on every Unix."""
 
 
 class ProcessRuntime(Closing):
-    """Starts processes through a supervisor of its own.
+    """Starts processes through its own supervisor.
 
     Args:
         environment: the variables that every process inherits.
         told: called with each line that a helper of the supervisor prints (op ``listen``).
-        whole: what a launch with ``inherits`` inherits instead.
+        whole: the environment that a launch with ``inherits`` inherits instead.
 
     Raises:
-        Unavailable: a folder in which it must write is not this user's own.
+        Unavailable: a folder in which it must write does not belong to this user.
     """
 
     name = "processes"
@@ -56,7 +56,7 @@ class ProcessRuntime(Closing):
         self._instances: dict[int, ProcessInstance] = {}
         self._early: dict[int, int] = {}
         self._closed = self._detached = False
-        # Said here: a supervisor that finds it out can only die of it.
+        # Checked here: a supervisor that finds out can only die.
         private_folder(ports.LEASES)
         self.folder = make_run_folder()
         path = environment.get("PATH", os.defpath)
@@ -67,7 +67,7 @@ class ProcessRuntime(Closing):
             self._control = Control(self.folder, self._exited, self._lost, told)
             give_run_folder(self.folder, self._control.pid)
         except BaseException:
-            # A supervisor that was started ends with its line, and removes the folder too.
+            # A started supervisor exits with its connection, and removes the folder too.
             clear_run_folder(self.folder)
             raise
 
@@ -79,10 +79,10 @@ class ProcessRuntime(Closing):
         """Nothing is shared."""
 
     def reserve(self, wanted: int | None = None) -> Endpoint:
-        """Hold a port of 127.0.0.1 until a launch that lists it is executed.
+        """Reserve a port of 127.0.0.1 until a launch that lists it is executed.
 
         Raises:
-            PortTaken: the wanted port belongs to somebody else; the message names the owner.
+            PortTaken: the wanted port is already in use; the message names the owner.
         """
         try:
             answer = self.request("reserve", wanted=wanted)
@@ -104,12 +104,12 @@ class ProcessRuntime(Closing):
         folder = private_folder(self.folder / "nodes" / launch.name)
         write_home(folder, launch.folders, launch.files)
         for name in launch.files:
-            # Credentials are in some of them.
+            # Some of them contain credentials.
             (folder / name).chmod(0o600)
         account = self._account(launch)
         if account is not None:
             self._require_passable(launch.name)
-            # Prepared folders carry their owner with them; the rest is the node's folder itself.
+            # Prepared folders keep their owner; the rest is the node's folder itself.
             for path in (folder, *(folder / name for name in launch.files)):
                 os.chown(path, *account)
         instance = ProcessInstance(self, launch)
@@ -145,7 +145,7 @@ class ProcessRuntime(Closing):
 
     @property
     def inherited(self) -> Mapping[str, str]:
-        """What a process that is not hermetic inherits."""
+        """The environment that a non-hermetic process inherits."""
         return self._inherited
 
     @property
@@ -154,7 +154,7 @@ class ProcessRuntime(Closing):
         return self._control.pid
 
     def request(self, op: str, **facts: Any) -> dict[str, Any]:
-        """Ask the supervisor and wait for its answer."""
+        """Send a request to the supervisor and wait for its response."""
         return self._control.request(op, **facts)
 
     def detach(self, leftovers: Sequence[Path] = ()) -> None:
@@ -163,10 +163,10 @@ class ProcessRuntime(Closing):
         self._control.detach([str(path) for path in leftovers])
 
     def close(self) -> None:
-        """End everything and remove the run's folder.
+        """Stop everything and remove the run's folder.
 
         Raises:
-            TeardownError: the supervisor did not end in time.
+            TeardownError: the supervisor did not exit in time.
         """
         with self._lock:
             if self._closed:
@@ -178,20 +178,20 @@ class ProcessRuntime(Closing):
         with self._lock:
             instance = self._instances.pop(pid, None)
             if instance is None:
-                # The exit overtook the answer to spawn.
+                # The exit event arrived before the response to spawn.
                 self._early[pid] = code
         if instance is not None:
             instance.ended(code)
 
     def _lost(self) -> None:
-        """The supervisor is gone; so is everything it had started, unless it was let go."""
+        """The supervisor is gone, and so is everything it started, unless it was detached."""
         with self._lock:
             living = [] if self._detached else list(self._instances.values())
         for instance in living:
             instance.ended(-int(signal.SIGKILL))
 
     def _tell_what_is_left_out(self, launch: Launch) -> None:
-        """The names, and never the values, at the head of its log."""
+        """Write the names, but never the values, at the start of its log."""
         missing = sorted({*self._inherited} - {*self._environment} - {*launch.env})
         if missing:
             with open_private(self.log(launch.name), "a", encoding="utf-8") as log:
@@ -201,8 +201,8 @@ class ProcessRuntime(Closing):
         path = self._environment.get("PATH", os.defpath)
         found = shutil.which(launch.argv[0], path=launch.env.get("PATH", path))
         if found is not None:
-            # Absolute, or the node's folder would be searched for a relative one; not resolved, or
-            # a virtual environment's python would become the one it was made from.
+            # Absolute, otherwise a relative one would be searched in the node's folder. Not
+            # resolved, otherwise a virtual environment's python would become its base interpreter.
             return str(Path(found).absolute())
         there = Path(launch.argv[0]).exists()
         raise LaunchError(
@@ -220,10 +220,10 @@ class ProcessRuntime(Closing):
         return entry.pw_uid, entry.pw_gid
 
     def _require_passable(self, name: str) -> None:
-        """An unprivileged process must be able to reach its folder.
+        """Check that an unprivileged process can reach its folder.
 
         Raises:
-            LaunchError: a folder on the way is closed to it.
+            LaunchError: it cannot traverse a parent folder.
         """
         for parent in self.folder.parents:
             if not parent.stat().st_mode & stat.S_IXOTH:

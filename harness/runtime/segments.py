@@ -1,7 +1,7 @@
-"""System V shared memory that a killed PostgreSQL leaves: nothing else ever removes it.
+"""System V shared memory of a killed PostgreSQL, which nothing else ever removes.
 
-A server keeps a small segment by which a second one notices it; the rest of its memory goes with
-its processes. Which segment it is stands in the seventh line of ``postmaster.pid``.
+A server keeps a small segment so that a second server can detect it; the rest of its memory is
+freed with its processes. The seventh line of ``postmaster.pid`` identifies the segment.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 
 TABLE = Path("/proc/sysvipc/shm")
 IPC_RMID = 0
-"""Of linux/ipc.h: remove."""
+"""From linux/ipc.h: remove."""
 
 
 def release_segments(folder: Path) -> list[str]:
-    """Remove the segments of a run's servers that are dead.
+    """Remove the segments of a run's dead servers.
 
     Returns:
         A sentence for each that is still in use.
@@ -35,7 +35,7 @@ def release_segments(folder: Path) -> list[str]:
 
 
 def _segment(file: Path) -> dict[str, str] | None:
-    """The kernel's row of the segment that a server made; none of another process or account."""
+    """The kernel's row for a server's segment; None for one of another process or account."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         lines = file.read_text().splitlines()
         key, number = (int(word) for word in lines[6].split())

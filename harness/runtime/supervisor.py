@@ -1,10 +1,10 @@
-"""The supervisor: a process of its own that owns everything a stack starts.
+"""The supervisor: a separate process that owns everything a stack starts.
 
-It is run as a file by a bare interpreter, so it imports the standard library and those few modules
-of the harness that need no more. It speaks JSON lines over one socket with its parent. When that
-socket reaches end-of-file, whatever the reason (a clean close, ``kill -9`` of pytest), it ends the
-whole tree, grandchildren included, and removes the run's folder. `atexit` in the parent would leave
-all of it running after ``kill -9``.
+A bare interpreter runs it as a file, so it imports only the standard library and the few harness
+modules that need nothing else. It exchanges JSON lines with its parent over one socket. When that
+socket reaches end-of-file, for whatever reason (a clean close, ``kill -9`` of pytest), it ends the
+whole tree, including grandchildren, and removes the run's folder. With `atexit` in the parent,
+everything would keep running after ``kill -9``.
 
 Requests:  {"id", "op": reserve | release | spawn | signal | listen | at_end | detach | finish, ...}
 Answers:   {"id", "ok", ...} or {"id", "error", "kind"}
@@ -26,7 +26,7 @@ import sys
 import time
 from pathlib import Path
 
-# Last, so that nothing beside the package hides a module of the standard library.
+# Last, so that no file in the package hides a module of the standard library.
 sys.path.append(str(Path(__file__).parents[2]))
 from harness.ports import Ports
 from harness.private import open_private
@@ -38,7 +38,7 @@ PR_SET_CHILD_SUBREAPER = 36
 GRACE = 1.0
 LEFT_BEHIND = 3
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
-"""It has a session of its own, so each was aimed at it and none came from a terminal."""
+"""It has its own session, so these signals were meant for it, and none came from a terminal."""
 
 
 def _prctl(option, value):
@@ -144,7 +144,7 @@ class Supervisor:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                # This process has one thread, so the death signal follows the process.
+                # This process has one thread, so the death signal is tied to the process.
                 preexec_fn=lambda: _prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
                 **as_user,
             )
@@ -157,14 +157,14 @@ class Supervisor:
         self.ports.release(request["ports"])
 
     def op_listen(self, request):
-        """Start a helper and pass on each line that it prints."""
+        """Start a helper and forward each line that it prints."""
         helper = self._help(request["argv"], stdout=subprocess.PIPE)
         self.children[helper.pid], self.names[helper.pid] = helper, "helper"
-        # Unbuffered, and the helper writes whole lines: a readable pipe holds one.
+        # Unbuffered, and the helper writes whole lines: a readable pipe contains one.
         self.selector.register(helper.stdout, selectors.EVENT_READ, self._on_line)
 
     def op_at_end(self, request):
-        """Run a command when everything else has ended."""
+        """Run a command after everything else has exited."""
         self.last_commands.append(request["argv"])
 
     def _help(self, argv, **streams):
@@ -199,11 +199,11 @@ class Supervisor:
         for pid, child in list(self.children.items()):
             if child.poll() is not None:
                 del self.children[pid]
-                # What the child left behind is ours now, by sub-reaping, and ends with it.
+                # As a subreaper, we adopt what the child left behind, and end it too.
                 name = self.names.pop(pid)
                 code = child.returncode
                 self.send({"event": "exited", "name": name, "pid": pid, "code": code})
-        # Adopted grandchildren. Known children are skipped: Popen must see their codes itself.
+        # Adopted grandchildren. Known children are skipped: Popen must collect their codes itself.
         for pid in descendants(os.getpid()):
             if pid not in self.children:
                 with contextlib.suppress(ChildProcessError):
@@ -234,9 +234,9 @@ class Supervisor:
                     told.add(pid)
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, choose(pid))
-                        # A stopped process acts on a signal only once it is continued.
+                        # A stopped process handles a signal only after it is continued.
                         os.kill(pid, signal.SIGCONT)
-            # Woken by SIGCHLD; the bound is for grandchildren, whose end sends no signal here.
+            # Woken by SIGCHLD; the limit is for grandchildren, whose exit sends no signal here.
             if select.select([self.wakeup], [], [], 0.02)[0]:
                 os.read(self.wakeup, 512)
 
@@ -252,7 +252,7 @@ class Supervisor:
 
 def main():
     """``supervisor.py FD FOLDER``"""
-    # Its own session: Ctrl-C at the terminal goes to the harness alone, which then closes.
+    # Its own session: Ctrl-C at the terminal reaches only the harness, which then closes.
     with contextlib.suppress(PermissionError):
         os.setsid()
     _prctl(PR_SET_CHILD_SUBREAPER, 1)

@@ -1,4 +1,4 @@
-"""Processes and what is below them. Standard library only: the supervisor uses it too."""
+"""Process trees. Standard library only, because the supervisor uses it too."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ supervisors: set[int] = set()
 """The supervisors of this process's stacks."""
 
 detached: set[int] = set()
-"""Those that were told to go on without it."""
+"""The supervisors that were told to continue without this process."""
 
 
 def children_by_parent() -> dict[int, list[int]]:
-    """Every process of this machine, by the one that started or adopted it."""
+    """Every process of this machine, by its (adoptive) parent."""
     found: dict[int, list[int]] = {}
     if sys.platform.startswith("linux"):
-        for entry in os.listdir("/proc"):  # noqa: PTH208 - the names suffice
+        for entry in os.listdir("/proc"):  # noqa: PTH208 - the names are enough
             if entry.isdigit():
                 with contextlib.suppress(OSError, ValueError, IndexError):
                     text = Path(f"/proc/{entry}/stat").read_text()
@@ -34,7 +34,7 @@ def children_by_parent() -> dict[int, list[int]]:
 
 
 def descendants(root: int) -> list[int]:
-    """All processes below a process, nearest first."""
+    """All descendants of a process, nearest first."""
     children = children_by_parent()
     found: list[int] = []
     queue = [root]
@@ -46,19 +46,19 @@ def descendants(root: int) -> list[int]:
 
 
 def send(pid: int, number: signal.Signals) -> None:
-    """Signal a process that may have gone already, or may not be ours any more."""
+    """Signal a process that may already be gone, or may no longer be ours."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)
 
 
 def kill_tree(root: int) -> None:
-    """SIGKILL for everything below a process, and then for itself."""
+    """Send SIGKILL to all descendants of a process, and then to itself."""
     for pid in (*descendants(root), root):
         send(pid, signal.SIGKILL)
 
 
 def state_of(pid: int) -> str:
-    """What the kernel says that a process does, such as ``T (stopped)``; "" where it does not."""
+    """The kernel's state of a process, such as ``T (stopped)``; "" if there is none."""
     with contextlib.suppress(OSError):
         for row in Path(f"/proc/{pid}/status").read_text().splitlines():
             if row.startswith("State:"):
@@ -67,10 +67,11 @@ def state_of(pid: int) -> str:
 
 
 def abandon_all() -> None:
-    """Let nothing outlive this process, which ends now, but what was let go.
+    """Let nothing outlive this process, which is about to exit, except what was detached.
 
-    A supervisor ends everything itself once its line to us is closed. One that was stopped is
-    continued for that; one that cannot go on, as under a debugger, is killed with all it has.
+    A supervisor stops everything itself once its connection to us is closed. One that was stopped
+    is continued first; one that cannot continue, as under a debugger, is killed with all its
+    processes.
     """
     for child in children_by_parent().get(os.getpid(), []):
         if child in detached:

@@ -1,1 +1,1 @@
-"""Tasks and conversations of users, and the reminders of tasks."""
+"""Users' tasks and conversations, and the reminders of tasks."""

@@ -22,4 +22,4 @@ app.include_router(series.router)
 app.include_router(conversations.router)
 app.include_router(reminders.router)
 app.include_router(imports.router)
-app.add_route(PATH, door)  # type: ignore[arg-type]  # an ASGI app is an endpoint too
+app.add_route(PATH, door)  # type: ignore[arg-type]  # an ASGI app can be an endpoint

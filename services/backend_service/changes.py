@@ -17,7 +17,7 @@ from services.common.relay import Relaying
 
 
 class Changes:
-    """Records changes of tasks; what is recorded is committed."""
+    """Records changes of tasks; recorded changes are committed together."""
 
     def __init__(
         self, database: Annotated[AsyncSession, Depends(session)], relay: Relaying
@@ -26,26 +26,26 @@ class Changes:
         self._relay = relay
 
     async def add(self, row: TaskRow) -> Task:
-        """A new task."""
+        """Add a task."""
         self.database.add(row)
         calls = [reminders.schedule] if row.remind_at is not None else []
         return await self._commit("created", row, *calls)
 
     async def record(self, change: Change, row: TaskRow, *calls: Callable[[Task], Call]) -> Task:
-        """A task that was changed, and what else the sidecar shall be told of it."""
+        """Record a changed task, and additional calls to the sidecar."""
         row.version += 1
         row.updated_at = now()
         return await self._commit(change, row, *calls)
 
     async def remove(self, row: TaskRow) -> None:
-        """A task that shall be no more."""
+        """Remove a task."""
         task = Task.model_validate(row)
         await self.database.delete(row)
         await tell(self.database, task_changed("deleted", task), reminders.cancel(task.id))
         await self._committed()
 
     async def _commit(self, change: Change, row: TaskRow, *calls: Callable[[Task], Call]) -> Task:
-        # Flushed first: the row's defaults are part of the event.
+        # Flushed first: the event contains the row's defaults.
         await self.database.flush()
         task = Task.model_validate(row)
         await tell(self.database, task_changed(change, task), *(call(task) for call in calls))

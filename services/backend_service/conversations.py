@@ -19,7 +19,7 @@ from services.common.words import Storable, UserId
 router = APIRouter(prefix="/api/{user_id}/conversations/{conversation_id}", tags=["conversations"])
 Name = Annotated[
     str,
-    # Not dots alone, which are steps in a path.
+    # Names of dots only are path segments.
     Path(
         min_length=1,
         max_length=100,
@@ -33,14 +33,14 @@ Etag = Annotated[
 
 
 APPENDS = 100
-"""Of n writers at one moment the last needs n attempts."""
+"""If n writers write at the same time, the last one needs n attempts."""
 
 STALE = (409, 500)
-"""What daprd answers to a stale version, and to a first write over one that is there."""
+"""daprd's statuses for a stale version, and for a first write to an existing key."""
 
 
 class Message(BaseModel):
-    """One thing that was said."""
+    """One message of a conversation."""
 
     role: Literal["user", "assistant"]
     text: Storable = Field(max_length=20_000)
@@ -48,7 +48,7 @@ class Message(BaseModel):
 
 
 class Conversation(BaseModel):
-    """What was said, oldest first."""
+    """The messages of a conversation, oldest first."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"messages": [{"role": "user", "text": "Hello"}]}]}
@@ -61,7 +61,7 @@ class Conversation(BaseModel):
 async def read_conversation(
     user_id: UserId, conversation_id: Name, response: Response
 ) -> Conversation:
-    """A conversation, with its version in the ETag header."""
+    """Read a conversation; its version is in the ETag header."""
     found, version = await _load(user_id, conversation_id)
     if found is None:
         raise Refused(404, "no such conversation")
@@ -71,7 +71,7 @@ async def read_conversation(
 
 @router.post("/messages", status_code=201, responses=describe(409))
 async def append_message(user_id: UserId, conversation_id: Name, message: Message) -> Conversation:
-    """Say something: added to whatever others are saying at the same moment."""
+    """Append a message; concurrent messages of others are kept."""
     said = message.model_copy(update={"at": message.at or now()})
     for _ in range(APPENDS):
         found, version = await _load(user_id, conversation_id)
@@ -88,7 +88,7 @@ async def append_message(user_id: UserId, conversation_id: Name, message: Messag
 async def save_conversation(
     user_id: UserId, conversation_id: Name, conversation: Conversation, if_match: Etag = None
 ) -> None:
-    """Save a conversation; with If-Match only over that version."""
+    """Save a conversation; with If-Match, only over that version."""
     _refuse_stale(await _save(user_id, conversation_id, conversation, if_match))
 
 
@@ -96,7 +96,7 @@ async def save_conversation(
 async def delete_conversation(
     user_id: UserId, conversation_id: Name, if_match: Etag = None
 ) -> None:
-    """Forget a conversation; with If-Match only that version."""
+    """Delete a conversation; with If-Match, only that version."""
     headers = {"if-match": if_match} if if_match is not None else {}
     answer = await sidecar().delete(
         _path(user_id, conversation_id),
@@ -109,7 +109,7 @@ async def delete_conversation(
 async def _load(user_id: str, conversation_id: str) -> tuple[Conversation | None, str]:
     answer = await sidecar().get(_path(user_id, conversation_id))
     answer.raise_for_status()
-    # daprd answers a missing key with 204 and no body, not with 404.
+    # For a missing key, daprd responds with 204 and no body, not with 404.
     if answer.status_code == 204:
         return None, ""
     return Conversation.model_validate_json(answer.content), answer.headers["etag"]
@@ -118,7 +118,7 @@ async def _load(user_id: str, conversation_id: str) -> tuple[Conversation | None
 async def _save(
     user_id: str, conversation_id: str, conversation: Conversation, version: str | None
 ) -> httpx.Response:
-    """Save over one version; "" is none yet, None whatever there is."""
+    """Save over one version; "" means none yet, None means any."""
     item: dict[str, object] = {
         "key": _key(user_id, conversation_id),
         "value": conversation.model_dump(mode="json"),
@@ -139,7 +139,7 @@ def _path(user_id: str, conversation_id: str) -> str:
 
 
 def _refuse_stale(answer: httpx.Response) -> None:
-    # 409: another version is current; 400: the ETag is none that the store could have given.
+    # 409: another version is current; 400: the store cannot have issued this ETag.
     if answer.status_code in (400, 409):
         raise Refused(409, "another version of this conversation is current")
     answer.raise_for_status()

@@ -1,4 +1,4 @@
-"""The events of this service, as calls for its outbox."""
+"""The events of this service, as calls in its outbox."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Change = Literal["created", "updated", "completed", "deleted"]
 
 
 def task_changed(change: Change, task: Task) -> Call:
-    """Tell that a task was changed; events of one task keep their order."""
+    """The event for a changed task; events of one task keep their order."""
     data = {"task_id": task.id, "user_id": task.user_id, "task": task.model_dump(mode="json")}
     return publishing(
         TASK_EVENTS, task.id, cloud_event(f"com.taskmanager.task.{change}", task.id, data)
@@ -23,10 +23,10 @@ def task_changed(change: Change, task: Task) -> Call:
 
 
 def reminder_due(task: Task) -> Call:
-    """Tell that a task's reminder is due; it does not wait for other events of the task.
+    """The event for a task's due reminder; it does not wait for other events of the task.
 
-    The id is made of the task and its time, not drawn: a job fires at least once, and a second
-    firing must be recognised as the same reminder.
+    The id is derived from the task and its time, not random: a job fires at least once, and a
+        second firing must be recognised as the same reminder.
     """
     due = task.remind_at.isoformat() if task.remind_at else ""
     data = {"task_id": task.id, "user_id": task.user_id, "title": task.title, "remind_at": due}

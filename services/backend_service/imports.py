@@ -1,6 +1,6 @@
-"""Tasks of another system, which writes plain JSON to a topic and knows nothing of CloudEvents.
+"""Imports tasks of another system, which publishes plain JSON instead of CloudEvents.
 
-They come many at a time: bulk subscription, with a status for each entry.
+They arrive in bulk: a bulk subscription, with a status for each entry.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ log = logging.getLogger("uvicorn.error")
 router = APIRouter(include_in_schema=False)
 TOPIC, ROUTE = "task-imports", "/events/imports"
 ONE_OF_ANOTHER_SYSTEM = uuid.UUID("6f0b7f5e-5d0c-4a55-9a1c-2f3f0b9c1d11")
-"""The namespace of the ids that are made of theirs: a second delivery makes the same task."""
+"""The namespace for ids derived from theirs: a second delivery results in the same task."""
 
 
 class Foreign(BaseModel):
-    """A task as the other system says it.
+    """A task in the other system's format.
 
     Attributes:
-        id: theirs.
+        id: the other system's id.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -48,7 +48,7 @@ class Foreign(BaseModel):
 
 @router.get("/dapr/subscribe", dependencies=[Depends(from_sidecar)])
 async def subscribe() -> list[dict[str, Any]]:
-    """What daprd asks once, by GET, when the app's port opens."""
+    """The subscriptions, which daprd requests once, by GET, when the app's port opens."""
     return [
         {
             "pubsubname": settings().pubsub_name,
@@ -63,9 +63,9 @@ async def subscribe() -> list[dict[str, Any]]:
 
 @router.post(f"{ROUTE}/{{word}}", dependencies=[Depends(delivered)])
 async def take(request: Request, changes: Annotated[Changes, Depends()]) -> dict[str, Any]:
-    """Make the tasks that are not there yet, and say of each entry what became of it.
+    """Create the tasks that do not exist yet, and return a status for each entry.
 
-    Several deliveries may be at work at once; the database lets one of them make a task.
+    Several deliveries may run at the same time; the database lets one of them create a task.
     """
     body: dict[str, Any] = await request.json()
     statuses = []
@@ -85,7 +85,7 @@ def _own_id(foreign: Foreign) -> str:
 
 
 def _read(entry: Mapping[str, Any]) -> Foreign | None:
-    """What an entry holds: a raw payload stands in it as base64."""
+    """The contents of an entry: a raw payload is base64-encoded."""
     event = entry.get("event")
     raw = event.get("data_base64") if isinstance(event, dict) else event
     try:

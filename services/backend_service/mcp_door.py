@@ -1,7 +1,7 @@
-"""Where MCP clients come in: streamable HTTP at ``/mcp``.
+"""The endpoint for MCP clients: streamable HTTP at ``/mcp``.
 
-The package is imported when the first of them comes: it takes as long as all the rest of the
-service, and most starts are not for it.
+The package is imported on the first request: the import takes as long as that of the rest of the
+service, and most starts do not need it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ PATH = "/mcp"
 
 
 class McpDoor:
-    """An ASGI app that becomes the MCP server's own when it is first asked."""
+    """An ASGI app that loads the MCP server's app on its first request."""
 
     def __init__(self) -> None:
         self._wanted = asyncio.Event()
         self._opened: asyncio.Future[ASGIApp] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request; each stands alone, so that any replica can answer it."""
+        """Handle one request; each is independent, so any replica can handle it."""
         assert self._opened is not None, "the service is not running"
         self._wanted.set()
         inner = await asyncio.shield(self._opened)
@@ -32,7 +32,7 @@ class McpDoor:
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        """Requests are answered for as long as inside."""
+        """Requests are handled for the duration of the ``with`` block."""
         self._opened = asyncio.get_running_loop().create_future()
         task = asyncio.create_task(self._serve(self._opened))
         try:
@@ -43,7 +43,7 @@ class McpDoor:
                 await task
 
     async def _serve(self, opened: asyncio.Future[ASGIApp]) -> None:
-        # A task of its own: what the session manager opens must be closed where it was opened.
+        # A separate task: the session manager must close resources in the task that opened them.
         await self._wanted.wait()
         tools = await asyncio.to_thread(import_module, "services.backend_service.mcp_tools")
         inner = tools.server.streamable_http_app(

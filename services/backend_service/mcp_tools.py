@@ -1,4 +1,4 @@
-"""The tools that an MCP client has: the operations of the HTTP API, by another door."""
+"""The tools for MCP clients: the operations of the HTTP API."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ M = TypeVar("M", bound=BaseModel)
 
 @asynccontextmanager
 async def _changes() -> AsyncIterator[Changes]:
-    """A transaction as a request of the HTTP API has it; its refusals as a tool's."""
+    """A transaction like that of an HTTP API request; its errors become tool errors."""
     async with async_sessionmaker(engine(), expire_on_commit=False)() as database:
         try:
             yield Changes(database, relay())
@@ -65,7 +65,7 @@ async def list_tasks(user_id: UserId, completed: bool | None = None) -> list[Tas
 
 @server.tool()
 async def complete_task(user_id: UserId, task_id: TaskId) -> Task:
-    """Complete a task; one of a series comes again by itself."""
+    """Complete a task; a task of a series recurs automatically."""
     async with _changes() as changes:
         return await tasks.complete_task(user_id, task_id, changes, Response())
 
@@ -79,14 +79,14 @@ async def update_task(
     description: str | None = None,
     due_at: datetime | None = None,
 ) -> Task:
-    """Change a task; what is left out stays as it is."""
+    """Change a task; fields that are left out do not change."""
     said = {"title": title, "description": description, "due_at": due_at}
     return await _update(user_id, task_id, {k: v for k, v in said.items() if v is not None})
 
 
 @server.tool()
 async def set_reminder(user_id: UserId, task_id: TaskId, remind_at: datetime | None) -> Task:
-    """Remind of a task at a time, or not at all."""
+    """Set the time of a task's reminder, or remove the reminder."""
     return await _update(user_id, task_id, {"remind_at": remind_at})
 
 
@@ -104,7 +104,7 @@ async def _update(user_id: UserId, task_id: TaskId, said: dict[str, Any]) -> Tas
 
 
 def _valid(kind: type[M], said: dict[str, Any]) -> M:
-    """What was said as a request of the HTTP API has it, or the tool's own refusal."""
+    """The arguments, validated like an HTTP API request, or the tool's own error."""
     try:
         return kind.model_validate(said)
     except ValidationError as error:

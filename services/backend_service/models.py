@@ -1,4 +1,4 @@
-"""What a task is: as a row, as a request, as an answer."""
+"""A task as a row, as a request, and as a response."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TaskRow(Base):
     """A task of one user.
 
     ``follows`` is unique, so that a completed task has one next occurrence however often it is
-    asked for; ``series_over`` says that it will have none. ``reminded_for`` is the ``remind_at``
+    requested; ``series_over`` means that it will have none. ``reminded_for`` is the ``remind_at``
     whose reminder was sent.
     """
 
@@ -61,7 +61,7 @@ Text = Annotated[Storable, Field(max_length=10_000)]
 
 
 class NewTask(BaseModel):
-    """What a user says to make a task."""
+    """The fields of a new task."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -88,7 +88,7 @@ class NewTask(BaseModel):
 
 
 class TaskChange(BaseModel):
-    """What a user changes; fields left out stay as they are, null clears."""
+    """The changed fields; fields that are left out do not change, null clears a field."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"title": "Buy oat milk"}]}
@@ -102,7 +102,7 @@ class TaskChange(BaseModel):
 
 
 class Next(BaseModel):
-    """The next occurrence of a completed task, as who computed it says."""
+    """The next occurrence of a completed task, computed by the caller."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -111,7 +111,7 @@ class Next(BaseModel):
 
 
 class Task(BaseModel):
-    """A task as a user sees it."""
+    """A task as shown to the user."""
 
     model_config = ConfigDict(from_attributes=True)
 

@@ -1,7 +1,7 @@
-"""One Dapr job per task with a reminder, and a safety net for what no job has fired.
+"""One Dapr job per task with a reminder, and a safety net for reminders that no job fired.
 
-The job is on time. The net is for every way in which it can be missing or late: the scheduler, the
-sidecar or this service away, or a backlog before it.
+The job is on time. The safety net covers every way in which it can be missing or late: the
+scheduler, the sidecar or this service is unavailable, or there is a backlog before it.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from services.common.sidecar import from_sidecar
 log = logging.getLogger("uvicorn.error")
 PREFIX = "reminder-task-"
 CLOCK_STEP = timedelta(seconds=1)
-"""How far the clock may be set back between scheduling and firing."""
+"""The maximum amount by which the clock may be set back between scheduling and firing."""
 
 OVERDUE = timedelta(seconds=2)
-"""What is due for so long has no job that would fire it now."""
+"""A reminder that is overdue for this long has no job that will still fire it."""
 
 SWEEP, PAGE = 2.0, 20
-"""Seconds between two sweeps, and how many reminders one transaction sends."""
+"""Seconds between two sweeps, and the number of reminders that one transaction sends."""
 router = APIRouter(tags=["reminders"])
 
 
 def schedule(task: Task) -> Call:
-    """Schedule, move or cancel the reminder so that it is as the task says."""
+    """Schedule, move or cancel the reminder to match the task."""
     if task.remind_at is None or task.completed:
         return cancel(task.id)
-    # A second POST of the name is a conflict unless it says overwrite; a due time in the past
-    # fires at once. Without maxRetries the scheduler tries for ever.
+    # A second POST with the same name is a conflict unless it sets overwrite; a due time in the
+    # past fires at once. Without maxRetries, the scheduler retries without limit.
     body = {
         "dueTime": task.remind_at.isoformat(),
         "data": {"task_id": task.id, "user_id": task.user_id},
@@ -53,7 +53,7 @@ def schedule(task: Task) -> Call:
 
 
 def cancel(task_id: str) -> Call:
-    """Cancel the reminder of a task that is done or is no more."""
+    """Cancel the reminder of a task that was completed or deleted."""
     return Call("job", task_id, "DELETE", _path(task_id))
 
 
@@ -61,9 +61,9 @@ def cancel(task_id: str) -> Call:
 async def fire(
     name: str, database: Annotated[AsyncSession, Depends(session)], relay: Relaying
 ) -> Response:
-    """A job is due: send its reminder, unless the task is done, gone, or was moved meanwhile.
+    """A job is due: send its reminder, unless the task was completed, deleted or moved meanwhile.
 
-    An error makes the scheduler try again; 404 would make it give up.
+    An error makes the scheduler retry; 404 would make it give up.
     """
     row = await database.get(TaskRow, name.removeprefix(PREFIX), with_for_update=True)
     if row is not None and is_due(row):
@@ -74,15 +74,15 @@ async def fire(
 
 
 def is_due(row: TaskRow) -> bool:
-    """Whether a task's reminder is to be sent, and was not sent yet."""
+    """Whether a task's reminder is due and has not been sent yet."""
     if row.completed or row.remind_at is None or row.remind_at == row.reminded_for:
         return False
-    # Dapr never fires early, so a time still to come means that another job has taken over.
+    # Dapr never fires early, so a future time means that another job has replaced this one.
     return row.remind_at <= now() + CLOCK_STEP
 
 
 def sweeping() -> AbstractAsyncContextManager[None]:
-    """The safety net at work, for as long as inside."""
+    """The safety net runs for the duration of the ``with`` block."""
     return at_work(_sweep_again_and_again())
 
 
@@ -92,14 +92,14 @@ async def _sweep_again_and_again() -> None:
         sent = 0
         try:
             sent = await _sweep()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the next sweep comes
+        except Exception as error:  # noqa: BLE001 - in any case, the next sweep follows
             log.warning("overdue reminders wait: %r", error)
         if sent < PAGE:
             await set_within(never, SWEEP)
 
 
 async def _sweep() -> int:
-    """Send what is overdue; how many there were."""
+    """Send overdue reminders; return their number."""
     async with async_sessionmaker(engine(), expire_on_commit=False).begin() as database:
         rows = (await database.scalars(_overdue())).all()
         for row in rows:
@@ -111,7 +111,7 @@ async def _sweep() -> int:
 
 
 def _overdue() -> Select[TaskRow]:
-    """Tasks whose reminder should have been sent; one that is being changed is left for later."""
+    """Tasks with an overdue reminder; tasks that are being changed are skipped for now."""
     return (
         select(TaskRow)
         .where(~TaskRow.completed, TaskRow.remind_at.is_distinct_from(TaskRow.reminded_for))
@@ -123,7 +123,7 @@ def _overdue() -> Select[TaskRow]:
 
 
 async def _send(database: AsyncSession, row: TaskRow) -> None:
-    """Have the reminder sent, and note it in the same transaction."""
+    """Send the reminder, and record this in the same transaction."""
     row.reminded_for = row.remind_at
     await tell(database, reminder_due(Task.model_validate(row)))
 

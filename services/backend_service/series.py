@@ -1,4 +1,4 @@
-"""Series of recurring tasks, for the service that computes them."""
+"""Series of recurring tasks, for the service that computes the occurrences."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PAGE = 100
 async def next_occurrence(
     user_id: UserId, task_id: TaskId, following: Next, changes: Recording, response: Response
 ) -> Task | None:
-    """Make the next occurrence of a completed task; asked twice, it is still one."""
+    """Create the next occurrence of a completed task; a repeated request creates no other."""
     row = await own(changes.database, user_id, task_id)
     if not row.completed or row.recurrence is None:
         raise Refused(409, "only a completed task of a series has a next occurrence")
@@ -64,7 +64,7 @@ async def next_occurrence(
 async def waiting(
     database: Database, seconds: Annotated[int, Query(ge=0, le=86_400)] = 30
 ) -> list[Task]:
-    """Completed tasks of a series that have had no next occurrence for so many seconds."""
+    """Completed tasks of a series that have had no next occurrence for this many seconds."""
     follower = aliased(TaskRow)
     query = (
         select(TaskRow)

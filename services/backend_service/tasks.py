@@ -38,14 +38,14 @@ ABOUT_IT: dict[int | str, dict[str, Any]] = {
         }
     }
 }
-"""What can be done with a task that was made."""
+"""The possible changes of an existing task."""
 
 
 @router.post("", status_code=201, responses=ABOUT_IT)
 async def create_task(
     user_id: UserId, new: NewTask, changes: Recording, response: Response
 ) -> Task:
-    """Make a task, and its reminder if it has one."""
+    """Create a task, and its reminder if it has one."""
     task = await changes.add(row_of(user_id, new))
     response.headers["etag"] = etag(task)
     return task
@@ -64,7 +64,7 @@ async def list_tasks(user_id: UserId, database: Database, completed: Flag = None
 async def read_task(
     user_id: UserId, task_id: TaskId, database: Database, response: Response
 ) -> Task:
-    """One task, with its version in the ETag header."""
+    """Read one task; its version is in the ETag header."""
     row = await database.get(TaskRow, task_id)
     if row is None or row.user_id != user_id:
         raise Refused(404, "no such task")
@@ -83,11 +83,11 @@ async def update_task(
     *,
     if_match: IfMatch = None,
 ) -> Task:
-    """Change a task; its reminder is moved or cancelled along."""
+    """Change a task; its reminder is moved or cancelled accordingly."""
     row = await own(changes.database, user_id, task_id, if_match)
     said = _columns(change)
     if "due_at" in said and row.recurrence:
-        # The series is told anew from its new time.
+        # The series is counted again from its new time.
         said.setdefault("recurrence", {k: v for k, v in row.recurrence.items() if k != "start"})
     for name, value in said.items():
         setattr(row, name, value)
@@ -107,7 +107,7 @@ async def complete_task(
     *,
     if_match: IfMatch = None,
 ) -> Task:
-    """Complete a task; completing twice is one completion."""
+    """Complete a task; completing it twice has no further effect."""
     row = await own(changes.database, user_id, task_id, if_match)
     if row.completed:
         task = Task.model_validate(row)
@@ -138,7 +138,7 @@ async def own(
     """A user's task, locked until the transaction ends.
 
     Raises:
-        Refused: there is none, or another version is current.
+        Refused: it does not exist, or another version is current.
     """
     row = await database.get(TaskRow, task_id, with_for_update=True)
     if row is None or row.user_id != user_id:
@@ -149,14 +149,14 @@ async def own(
 
 
 def row_of(user_id: str, new: NewTask, task_id: str | None = None) -> TaskRow:
-    """A new task, under an id of its own unless one is given."""
+    """A new task, with a new id unless one is given."""
     row = TaskRow(user_id=user_id, **_columns(new), **({"id": task_id} if task_id else {}))
     row.recurrence = _anchored(row)
     return row
 
 
 def _columns(said: NewTask | TaskChange) -> dict[str, Any]:
-    """What was said, as columns: a recurrence is stored as JSON."""
+    """The fields as columns: a recurrence is stored as JSON."""
     values: dict[str, Any] = {name: getattr(said, name) for name in said.model_fields_set}
     if said.recurrence is not None:
         values["recurrence"] = said.recurrence.model_dump(mode="json", exclude_none=True)
@@ -168,6 +168,6 @@ def _anchored(row: TaskRow) -> dict[str, Any] | None:
     if not row.recurrence:
         return None
     if row.due_at is None:
-        # 409 and not 422: the change by itself is valid, and contradicts what the task is now.
+        # 409 and not 422: the change is valid in itself, but contradicts the task's state.
         raise Refused(409, "a recurring task needs due_at, from which it recurs")
     return {"start": row.due_at.astimezone(UTC).isoformat(), **row.recurrence}

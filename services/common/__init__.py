@@ -1,1 +1,1 @@
-"""What both services share: their settings, their database, their sidecar."""
+"""Code shared by the services: settings, database, sidecar."""

@@ -1,4 +1,4 @@
-"""What every service is made with."""
+"""The common part of every service's app."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Part = Callable[[], AbstractAsyncContextManager[None]]
 
 
 def service(title: str, *parts: Part) -> FastAPI:
-    """A FastAPI app with a health path, problems for errors and a trace; foreign pages are refused.
+    """A FastAPI app with a health path, problem details and tracing; foreign pages are rejected.
 
     Args:
         title: the app-id.
-        parts: what is open while the service serves, in this order, and closed in the other.
+        parts: resources that are open while the service runs; closed in reverse order.
     """
 
     @asynccontextmanager
@@ -35,7 +35,7 @@ def service(title: str, *parts: Part) -> FastAPI:
         title=title,
         version="1.0.0",
         lifespan=lifespan,
-        # What links of a description refer to, and what clients made from it are called by.
+        # Links in a description refer to these names, and generated clients use them.
         generate_unique_id_function=lambda route: route.name,
     )
     app.add_middleware(Tracing)

@@ -1,4 +1,4 @@
-"""Work that goes on beside the requests."""
+"""Work that runs in parallel with the requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @asynccontextmanager
 async def at_work(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Work that goes on for as long as inside, and is cancelled then."""
+    """Run work for the duration of the ``with`` block, then cancel it."""
     task = asyncio.create_task(work)
     try:
         yield
@@ -22,7 +22,7 @@ async def at_work(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 
 async def set_within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event; whether it was set in time."""
+    """Wait for an event; return whether it was set in time."""
     try:
         return await asyncio.wait_for(event.wait(), seconds)
     except TimeoutError:

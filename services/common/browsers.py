@@ -1,7 +1,7 @@
-"""What a browser sends for a page: a service listens to its own pages only.
+"""Rejects requests that a browser sends for pages other than the service's own.
 
-A browser on this machine reaches every port of it, and sends what any page asks for. What such a
-request is for is told by headers that no script can set or leave out. Programs have none of them.
+A browser on this machine can reach every port, and sends whatever a page requests. Headers that
+scripts can neither set nor remove show the origin of such a request. Programs send none of them.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from services.common.settings import settings
 from services.common.sidecar import has_token
 
 FROM_HERE = ("", "same-origin", "none")
-"""Values of Sec-Fetch-Site: from a program or an old browser, this page, the person themselves."""
+"""Values of Sec-Fetch-Site: from a program or an old browser, from this page, from the user."""
 
 PREFLIGHTED = "x-requested-with"
-"""No page of another origin can send this header before a preflight, and none is answered."""
+"""Other origins cannot send this header without a preflight, and no preflight is accepted."""
 
 READING = ("GET", "HEAD")
 
 
 class OwnPagesOnly:
-    """ASGI middleware: requests of foreign pages are answered with 403."""
+    """ASGI middleware: responds with 403 to requests of foreign pages."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handle one request."""
         if scope["type"] == "http":
             request = Request(scope)
             if foreign := _foreign(request):
@@ -43,11 +43,11 @@ class OwnPagesOnly:
 
 
 async def change(request: Request) -> None:
-    """Refuse a change that a foreign page could ask for too. For `fastapi.Depends`.
+    """Reject a change that a foreign page could also request. For `fastapi.Depends`.
 
     Raises:
-        Refused: 403; the request has neither an Origin, which was looked at, nor a header that
-            needs a preflight.
+        Refused: 403; the request has neither an Origin, which has already been checked, nor a
+            header that requires a preflight.
     """
     asks = request.method not in READING and "origin" not in request.headers
     if asks and not _preflighted(request):
@@ -55,12 +55,12 @@ async def change(request: Request) -> None:
 
 
 def _foreign(request: Request) -> str:
-    """What is foreign about a request, "" for nothing. No browser has the sidecar's token."""
+    """Why a request is foreign; "" if it is not. No browser has the sidecar's token."""
     if has_token(request):
         return ""
     host = request.headers.get("host", "")
     if not _is_ours(_name(host)):
-        # A name of somebody else's that leads here makes a foreign page this service's own origin.
+        # A foreign name that resolves to here would make a foreign page the service's own origin.
         return f"this host is not among those of ALLOWED_HOSTS: {host[:100]!r}"
     origin = request.headers.get("origin")
     if origin is not None and not _same(origin, host):
@@ -75,7 +75,7 @@ def _is_ours(name: str) -> bool:
 
 
 def _same(origin: str, host: str) -> bool:
-    """The scheme may differ: a proxy may speak TLS for this service, and may rename the host."""
+    """The scheme may differ: a proxy may terminate TLS for this service, and rename the host."""
     address = urlsplit(origin).netloc.lower()
     return bool(address) and (address == host.lower() or _name(address) in _allowed())
 
@@ -93,7 +93,7 @@ def _name(host: str) -> str:
 
 
 def _is_address(name: str) -> bool:
-    """Whether it is no name: only a name can be made to lead here."""
+    """Whether it is an address: only a name can be made to point here."""
     try:
         return bool(ipaddress.ip_address(name))
     except ValueError:

@@ -21,13 +21,13 @@ UTC_TIME = DateTime(timezone=True)
 
 
 def now() -> datetime:
-    """The present, with its time zone."""
+    """The current time, with its time zone."""
     return datetime.now(UTC)
 
 
 @cache
 def engine() -> AsyncEngine:
-    """The engine of this process; a connection that the server dropped is replaced on use."""
+    """The engine of this process; a connection that the server dropped is replaced when used."""
     url = settings().database_url.replace("postgresql://", "postgresql+psycopg://", 1)
     return create_async_engine(url, pool_pre_ping=True, pool_size=10)
 
@@ -39,7 +39,7 @@ async def session() -> AsyncIterator[AsyncSession]:
 
 
 def tables(*parts: MetaData) -> Callable[[], AbstractAsyncContextManager[None]]:
-    """Tables that are there before the first request; connections are closed after the last."""
+    """Tables that exist before the first request; connections are closed after the last."""
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[None]:
@@ -54,7 +54,7 @@ def tables(*parts: MetaData) -> Callable[[], AbstractAsyncContextManager[None]]:
 
 async def _create(*parts: MetaData) -> None:
     async with engine().begin() as connection:
-        # Services that share a database start together, and IF NOT EXISTS is no lock.
+        # Services with the same database start at the same time, and IF NOT EXISTS does not lock.
         await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext("tables"))))
         for metadata in parts:
             await connection.run_sync(metadata.create_all)

@@ -1,9 +1,9 @@
-"""Routes that the own sidecar alone knows.
+"""Routes that only the app's own sidecar knows.
 
-An invocation reaches an app with the same token as a delivery, and its caller can have the sidecars
-leave out every header that tells the two apart. So the route of a subscription ends in a word that
-is drawn when daprd asks for subscriptions; whoever else asks is given words as well, and none of
-them is good before the sidecar says that it has subscribed with it.
+An invocation reaches an app with the same token as a delivery, and its caller can make the sidecars
+leave out every header that distinguishes the two. Therefore the route of a subscription ends in a
+random word, which is generated when daprd requests the subscriptions. Other callers receive words
+too, but a word is accepted only after the sidecar has reported a subscription with it.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from services.common.sidecar import api_path, from_sidecar, sidecar
 from services.common.tracing import untraced
 
 _routes: set[str] = set()
-"""Of this process's sidecar, as far as they were asked for."""
+"""The routes of this process's sidecar that have been requested so far."""
 
 
 def route(path: str) -> str:
-    """A route to subscribe with: the path, and a word that nobody can guess."""
+    """A route for a subscription: the path, and a word that nobody can guess."""
     return f"{path}/{secrets.token_urlsafe(16)}"
 
 
 async def delivered(request: Request) -> None:
-    """Let only deliveries of the own sidecar in. For `fastapi.Depends`.
+    """Accept only deliveries from the app's own sidecar. For `fastapi.Depends`.
 
     Raises:
         Refused: it has no subscription with this route.
-        httpx.HTTPError: it does not answer now; the delivery comes again.
+        httpx.HTTPError: it does not respond; the event will be delivered again.
     """
     await from_sidecar(request)
-    # Not `request.url`, which is put together with the Host header.
+    # Not `request.url`, which is built from the Host header.
     path = request.scope["path"]
     if path not in _routes:
         _routes.update(await _subscribed())

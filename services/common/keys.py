@@ -1,19 +1,19 @@
-"""Keys that are made of several parts."""
+"""Keys with several parts."""
 
 from __future__ import annotations
 
 SEPARATOR = "|"
 ESCAPED = (("%", "%25"), (SEPARATOR, "%7C"))
-"""The percent sign first: it is what the others are escaped with."""
+"""The percent sign comes first, because the others are escaped with it."""
 
 
 def key(*parts: str) -> str:
-    """One key of several parts; other parts never give the same key.
+    """One key with several parts; different parts never result in the same key.
 
-    Joined by a character that the parts may have too, `ada-x` and `y` would be `ada` and `x-y`.
+    If the separator could occur in the parts, `ada-x` and `y` would be the same as `ada` and `x-y`.
 
     Raises:
-        ValueError: there is no part, or one is empty: two separators in a row are Dapr's own.
+        ValueError: there is no part, or one is empty: Dapr itself uses two consecutive separators.
     """
     if not all(parts) or not parts:
         raise ValueError(f"a key needs parts that are not empty, not {parts!r}")

@@ -1,7 +1,7 @@
-"""What the sidecar shall be told about a change, committed together with the change.
+"""Calls to the sidecar about a change, committed together with the change.
 
-A row and its event are one commit, so a task that was acknowledged has its event, whatever dies
-in between. `relay` tells the sidecar afterwards: at least once, and in order for each key.
+A row and its event are committed together, so an acknowledged task has its event, whatever dies in
+between. `relay` makes the calls afterwards: at least once, and in order for each key.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Lane = Literal["event", "reminder", "job", "mail", "webhook"]
 """Kinds of calls, which do not wait for each other."""
 
 TABLE = f"outbox_{settings().app_id.replace('-', '_')}"
-"""Services may share a database, and a service tells its own sidecar only."""
+"""Services may share a database, and a service calls only its own sidecar."""
 
 
 class Base(DeclarativeBase):
@@ -31,7 +31,7 @@ class Base(DeclarativeBase):
 
 
 class OutboxRow(Base):
-    """One call to the sidecar that is still to be made."""
+    """One pending call to the sidecar."""
 
     __tablename__ = TABLE
     __table_args__ = (
@@ -60,9 +60,9 @@ class Call:
 
     Attributes:
         lane: its kind; calls of one kind do not wait for those of another.
-        key: calls of one key in a lane are made one after the other, in the order of their commits.
-        due_at: of two keys in a lane, the one that is due earlier goes first; None is now.
-        expires_in: for how long a call that fails is made again; None for ever.
+        key: calls with the same key and lane are made one after the other, in commit order.
+        due_at: of two keys in a lane, the earlier one goes first; None means now.
+        expires_in: how long a failing call is retried; None means without limit.
     """
 
     lane: Lane
@@ -78,7 +78,7 @@ class Call:
 
 def publishing(topic: str, key: str, event: dict[str, Any], *, lane: Lane = "event") -> Call:
     """The call that publishes a CloudEvent; events of one key and lane keep their order."""
-    # Metadata must be query parameters: daprd ignores them as headers.
+    # Metadata must be sent as query parameters: daprd ignores it in headers.
     params = {"metadata.partitionKey": key}
     return Call(lane, key, "POST", publish_path(topic), params, event, CLOUD_EVENT)
 
@@ -86,8 +86,8 @@ def publishing(topic: str, key: str, event: dict[str, Any], *, lane: Lane = "eve
 async def tell(database: AsyncSession, *calls: Call) -> None:
     """Add calls to the transaction.
 
-    The change itself is flushed first: its row's lock makes two changes of one task commit in the
-    order of their calls' numbers.
+    The change itself is flushed first: because of its row's lock, two changes of one task commit in
+        the order of their calls' numbers.
     """
     await database.flush()
     database.add_all(_row(call) for call in calls)

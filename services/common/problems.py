@@ -20,7 +20,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Problem(BaseModel):
-    """What went wrong, RFC 9457."""
+    """A problem, as in RFC 9457."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -32,12 +32,12 @@ class Problem(BaseModel):
 
 
 class Refused(HTTPException):
-    """An answer that is a problem.
+    """An error response with problem details.
 
     Args:
         status: the HTTP status.
-        detail: what the caller should know.
-        headers: headers of the answer.
+        detail: the explanation for the caller.
+        headers: headers of the response.
     """
 
     def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
@@ -57,7 +57,7 @@ def describe(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of an app with a problem, and describe them in its OpenAPI."""
+    """Respond to every error of an app with a problem, and describe problems in its OpenAPI."""
     app.add_exception_handler(StarletteHTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(httpx.HTTPError, _sidecar_failed)
@@ -69,12 +69,12 @@ def install(app: FastAPI) -> None:
         described = plain()
         schemas = described.setdefault("components", {}).setdefault("schemas", {})
         schemas.setdefault("Problem", Problem.model_json_schema())
-        # FastAPI's own shape of a 422, which is never sent.
+        # FastAPI's own format for a 422, which is never sent.
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
         for path in described["paths"].values():
             for operation in path.values():
-                # 400: a body that is no text at all.
+                # 400: a body that is not text.
                 always = (400, 422, 503) if "requestBody" in operation else (422, 503)
                 described_always = describe(*always).items()
                 operation["responses"].update({str(code): body for code, body in described_always})
@@ -101,7 +101,7 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    # Without the input itself: it may be long, and somebody's secret.
+    # Without the input itself, which may be long or secret.
     errors = [
         {"at": "/".join(str(part) for part in each["loc"]), "says": each["msg"]}
         for each in error.errors()

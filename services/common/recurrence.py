@@ -1,4 +1,4 @@
-"""When a task comes again, as every service understands it."""
+"""The recurrence of a task, shared by all services."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from services.common.times import Time
 
 TIME_ZONES = frozenset(available_timezones())
-"""Of the IANA database as it is installed here."""
+"""The names in the installed IANA database."""
 
 
 def _known_zone(name: str) -> str:
@@ -20,9 +20,9 @@ def _known_zone(name: str) -> str:
 
 
 def _a_number(value: object) -> object:
-    # Pydantic would take "2" and true for integers, which JSON Schema does not.
+    # Pydantic would accept "2" and true as integers, which JSON Schema does not.
     if isinstance(value, str | bool):
-        raise ValueError("is not a number")  # pydantic reports ValueError only
+        raise ValueError("is not a number")  # pydantic reports only ValueError
     return value
 
 
@@ -32,15 +32,15 @@ TimeZone = Annotated[
     Field(json_schema_extra={"enum": sorted(TIME_ZONES)}),
 ]
 Weekday = Literal["mo", "tu", "we", "th", "fr", "sa", "su"]
-# The bounds come first: behind the validator they would be checked and not be described.
+# The bounds come first: after the validator, they would be checked but not described.
 Interval = Annotated[int, Field(ge=1, le=366), BeforeValidator(_a_number)]
 Count = Annotated[int, Field(ge=1, le=10_000), BeforeValidator(_a_number)]
 
 
 class Recurrence(BaseModel):
-    """When a task comes again, by the clock on the wall of a time zone.
+    """The recurrence of a task, in local time of a time zone.
 
-    A series without ``until`` and ``count`` has no end: there is always one occurrence at a time.
+    A series without ``until`` and ``count`` is endless: there is always one occurrence at a time.
     """
 
     model_config = ConfigDict(

@@ -1,7 +1,7 @@
-"""Makes the calls that the outbox holds.
+"""Makes the calls in the outbox.
 
-Each call is crossed off in a transaction of its own, right after it was made: a relay that is
-killed makes again what was in flight, and no more.
+Each call is removed in a separate transaction, right after it was made: a relay that is killed
+    repeats only the calls that were in flight.
 """
 
 from __future__ import annotations
@@ -29,28 +29,29 @@ from services.common.sidecar import sidecar
 log = logging.getLogger("uvicorn.error")
 
 SLOTS: Mapping[Lane, int] = {"reminder": 8, "job": 8, "event": 16, "mail": 1, "webhook": 8}
-"""Calls in flight, by lane. One mail at a time: the smtp binding keeps the address of a request for
-the next one, and two at once could swap theirs (components-contrib 1.18.3)."""
+"""Calls in flight, by lane. One mail at a time, because the smtp binding keeps the address of a
+request for the next one, and two at once could swap theirs (components-contrib 1.18.3)."""
 
 PACE = 0.5
-"""Seconds after which the relay looks by itself: for what another replica has left."""
+"""Seconds after which the relay checks by itself, for calls left by another replica."""
 
 BACK_OFF, LONGEST = 0.2, 10.0
-"""Seconds for which a key rests after a failure: doubled each time, up to the longest."""
+"""Seconds for which a key backs off after a failure: doubled each time, up to the maximum."""
 
 LAST_CALLS = 1.0
-"""Seconds that calls in flight have to end when the service ends."""
+"""Seconds for calls in flight to complete when the service stops."""
 
 LEAD = select(func.pg_try_advisory_lock(func.hashtext(TABLE)))
-"""One relay at a time makes calls, also with several replicas: the order of a key is kept. The lock
-is the connection's, and only that connection reads the outbox: no lock, no calls."""
+"""Only one relay at a time makes calls, even with several replicas, which keeps the order of a
+key. The lock belongs to the connection, and only that connection reads the outbox: no lock, no
+calls."""
 
 TAKE_OVER = text("SET idle_session_timeout = '10s'")
-"""A relay that is stopped, not dead, would keep its connection and with it the lock."""
+"""Otherwise a relay that is stopped, but not dead, would keep its connection and the lock."""
 
 
 class Relay:
-    """Makes the calls that were committed."""
+    """Makes the committed calls."""
 
     def __init__(self) -> None:
         self._woken, self._ending = asyncio.Event(), asyncio.Event()
@@ -58,17 +59,17 @@ class Relay:
         self._in_flight: dict[Lane, dict[str, asyncio.Task[None]]] = {lane: {} for lane in SLOTS}
 
     def wake(self, *lanes: Lane) -> None:
-        """There may be more to do: in these lanes, or in all."""
+        """Signal that there may be new calls: in these lanes, or in all."""
         self._dirty.update(lanes or SLOTS)
         self._woken.set()
 
     async def run(self) -> None:
-        """Until cancelled; what fails is tried again."""
+        """Run until cancelled; failing calls are retried."""
         try:
             while True:
                 try:
                     await self._lead()
-                except Exception as error:  # noqa: BLE001 - whatever it is, it goes on
+                except Exception as error:  # noqa: BLE001 - continue after any error
                     log.warning("the outbox waits: %r", error)
                 await self._pause()
         finally:
@@ -76,7 +77,7 @@ class Relay:
             await self._finish()
 
     async def _lead(self) -> None:
-        """Start calls for as long as this connection holds the lock."""
+        """Start calls as long as this connection holds the lock."""
         async with engine().connect() as connection:
             try:
                 await connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -88,11 +89,11 @@ class Relay:
                     await self._start(connection)
                     await self._pause()
             finally:
-                # Closed, not given back to the pool: the lock goes with it.
+                # Closed, not returned to the pool: this releases the lock.
                 await connection.invalidate()
 
     async def _start(self, connection: AsyncConnection) -> None:
-        """Start as many calls as there are free slots, in every lane that may have some."""
+        """Start as many calls as there are free slots, in every lane that may have calls."""
         lanes, self._dirty = self._dirty, set()
         for lane in lanes:
             calls = self._in_flight[lane]
@@ -101,7 +102,7 @@ class Relay:
                     calls[row.key] = asyncio.create_task(self._make(lane, row))
 
     async def _make(self, lane: Lane, row: Row[Any]) -> None:
-        """One call; its row is crossed off, or rests."""
+        """Make one call; its row is removed, or backs off."""
         try:
             await self._write(await _call(row))
         finally:
@@ -109,7 +110,7 @@ class Relay:
             self.wake(lane)
 
     async def _write(self, outcome: Executable) -> None:
-        # However long the database is away: what was made must not be made again.
+        # However long the database is unavailable: a call that was made must not be repeated.
         autocommit = engine().execution_options(isolation_level="AUTOCOMMIT")
         while not self._ending.is_set():
             try:
@@ -135,7 +136,7 @@ class Relay:
 
 
 def relaying() -> AbstractAsyncContextManager[None]:
-    """The relay at work, for as long as inside."""
+    """The relay runs for the duration of the ``with`` block."""
     return at_work(relay().run())
 
 
@@ -149,7 +150,7 @@ Relaying = Annotated[Relay, Depends(relay)]
 
 
 def _next(lane: Lane, free: int, in_flight: Collection[str]) -> Select[Any]:
-    """The oldest call of each key that neither rests nor is in flight; what is due goes first."""
+    """The oldest call of each key that neither backs off nor is in flight, ordered by due time."""
     older = aliased(OutboxRow)
     overtakes = select(older.id).where(
         older.lane == lane, older.key == OutboxRow.key, older.id < OutboxRow.id
@@ -164,14 +165,14 @@ def _next(lane: Lane, free: int, in_flight: Collection[str]) -> Select[Any]:
 
 
 async def _call(row: Row[Any]) -> Executable:
-    """Make a call; what must be written of it then."""
+    """Make a call; return the database update that records the result."""
     try:
         answer = await sidecar().request(
             row.method, row.path, params=row.params, json=row.body,
             headers={"content-type": row.content_type, **row.trace},
         )  # fmt: skip
         answer.raise_for_status()
-    except Exception as error:  # noqa: BLE001 - whatever it is, other keys' calls go on
+    except Exception as error:  # noqa: BLE001 - calls of other keys continue after any error
         if row.expires_at is None or now() < row.expires_at:
             log.warning("the outbox keeps %s %s: %r", row.method, row.path, error)
             return _rest(row)
@@ -186,10 +187,10 @@ def _rest(row: Row[Any]) -> Executable:
 
 
 def pause_after(failures: int) -> float:
-    """Seconds for which a key rests after so many failures in a row.
+    """Seconds for which a key backs off after this number of consecutive failures.
 
-    What failed at one moment does not all come back at one moment.
+    Random, so that calls that failed at the same time are not all retried at the same time.
     """
-    # Bounded before it is raised: 2**1024 is no float any more, half an hour into an outage.
+    # Limited first: half an hour into an outage, 2**1024 would no longer fit into a float.
     longest = min(BACK_OFF * 2 ** min(failures - 1, 10), LONGEST)
     return random.uniform(longest / 2, longest)  # noqa: S311 - a pause, not a secret

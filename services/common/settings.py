@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings
 
 
 class ServiceSettings(BaseSettings):
-    """What a service is told from outside; names as Dapr and the platform set them."""
+    """The configuration of a service; names as set by Dapr and the platform."""
 
     database_url: str = Field(
         default="", description="postgresql://user:password@host:port/database"

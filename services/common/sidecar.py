@@ -1,4 +1,4 @@
-"""Talking to the own sidecar, and telling its calls from anybody else's."""
+"""Calls the app's own sidecar, and distinguishes its calls from all others."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from services.common.settings import settings
 from services.common.tracing import trace_headers
 
 CLOUD_EVENT = "application/cloudevents+json"
-"""Under another content type daprd would wrap the event into one of its own."""
+"""With another content type, daprd would wrap the event in a CloudEvent of its own."""
 
 CALLER = "dapr-caller-app-id"
 MARKS = (CALLER, "dapr-callee-app-id", "dapr-caller-namespace")
-"""What the caller's sidecar adds to an invocation, and no sidecar to what it delivers."""
+"""Headers that the caller's sidecar adds to an invocation, and no sidecar to a delivery."""
 
 STEPS = ("", ".", "..")
-"""Segments that clients and servers take for steps in a path."""
+"""Segments that clients and servers interpret as relative path segments."""
 
 STRUCTURE = re.compile(r"[\x00-\x1f\x7f/\\%?#]")
-"""What daprd refuses in the path of an invocation, or would take for more than a letter: it decodes
-the path before it passes it on (1.18.2)."""
+"""Characters that daprd rejects in the path of an invocation or does not treat literally: it
+decodes the path before it forwards it (1.18.2)."""
 
 
 @cache
 def sidecar() -> httpx.AsyncClient:
-    """One client per process; daprd asks for its token in a header."""
+    """One client per process; daprd requires its token in a header."""
     own = settings()
     headers = {"dapr-api-token": own.dapr_api_token} if own.dapr_api_token else {}
     return httpx.AsyncClient(
@@ -55,9 +55,9 @@ async def _in_its_trace(request: httpx.Request) -> None:
 
 
 async def from_sidecar(request: Request) -> None:
-    """Let only the own sidecar call, with what it delivers. For `fastapi.Depends`.
+    """Accept only deliveries from the app's own sidecar. For `fastapi.Depends`.
 
-    It alone knows APP_API_TOKEN; but it adds the token to an invocation as well.
+    Only the sidecar knows APP_API_TOKEN, but it adds the token to invocations too.
 
     Raises:
         Refused: 401 without the token, 403 for an invocation.
@@ -68,10 +68,10 @@ async def from_sidecar(request: Request) -> None:
 
 
 def from_app(*app_ids: str) -> Callable[[Request], Awaitable[None]]:
-    """Let only these apps invoke. For `fastapi.Depends`.
+    """Accept only invocations by these apps. For `fastapi.Depends`.
 
-    The caller's sidecar says who it is: a caller can add a name of its own or take all of them
-    away, but not put another one in that name's place.
+    The caller's sidecar states who it is: a caller can add another name or remove all of them, but
+    cannot replace the sidecar's name.
     """
 
     async def from_app(request: Request) -> None:
@@ -84,7 +84,7 @@ def from_app(*app_ids: str) -> Callable[[Request], Awaitable[None]]:
 
 
 def has_token(request: Request) -> bool:
-    """Whether a request brings the app's token, where there is one."""
+    """Whether a request has the app's token, if there is one."""
     expected = settings().app_api_token
     given = request.headers.get("dapr-api-token", "")
     return bool(expected) and hmac.compare_digest(given.encode(), expected.encode())
@@ -96,20 +96,20 @@ def _require_token(request: Request) -> None:
 
 
 def proof(*parts: str) -> str:
-    """What nobody can give who does not know APP_API_TOKEN: for routes that everybody knows."""
+    """A value that requires knowledge of APP_API_TOKEN: for routes that everyone knows."""
     token = settings().app_api_token.encode()
     return hmac.new(token, key(*parts).encode(), hashlib.sha256).hexdigest()
 
 
 def proven(given: object, *parts: str) -> bool:
-    """Whether this is the proof of these parts."""
+    """Whether this is the proof for these parts."""
     return isinstance(given, str) and hmac.compare_digest(given.encode(), proof(*parts).encode())
 
 
 def cloud_event(
     event_type: str, subject: str, data: dict[str, Any], event_id: str | None = None
 ) -> dict[str, Any]:
-    """A CloudEvent 1.0, whole: daprd fills neither ``id`` nor ``datacontenttype``."""
+    """A complete CloudEvent 1.0: daprd sets neither ``id`` nor ``datacontenttype``."""
     event = {
         "specversion": "1.0",
         "id": event_id or str(uuid.uuid4()),
@@ -124,7 +124,7 @@ def cloud_event(
 
 
 def is_ours(event: Mapping[str, Any]) -> bool:
-    """Whether one of these services has made an event, as it is."""
+    """Whether one of these services created this event unchanged."""
     try:
         return proven(event.get("proof"), *_content(event))
     except (KeyError, ValueError):
@@ -132,16 +132,16 @@ def is_ours(event: Mapping[str, Any]) -> bool:
 
 
 def _content(event: Mapping[str, Any]) -> tuple[str, ...]:
-    # Sorted: sidecars read the data and write them anew.
+    # Sorted, because sidecars decode and re-encode the data.
     data = json.dumps(event["data"], sort_keys=True)
     return "event", str(event["id"]), str(event["type"]), data
 
 
 def api_path(*segments: str) -> str:
-    """A path of the sidecar's API: these segments and no others, whatever they are made of.
+    """A path in the sidecar's API with exactly these segments, whatever characters they contain.
 
     Raises:
-        Refused: a segment is a step in a path, which no service accepts as a name.
+        Refused: a segment is a relative path segment, which no service accepts as a name.
     """
     if any(segment in STEPS for segment in segments):
         raise Refused(422, "a name must not be empty, '.' or '..'")
@@ -149,10 +149,10 @@ def api_path(*segments: str) -> str:
 
 
 def invocation_path(app: str, *segments: str) -> str:
-    """Where a sidecar takes an invocation: of this operation of this app and of no other.
+    """The sidecar's path for an invocation of exactly this operation of this app.
 
     Raises:
-        Refused: a segment would be more than one for daprd, or none.
+        Refused: daprd would interpret a segment as several, or as none.
     """
     if any(STRUCTURE.search(segment) for segment in segments):
         raise Refused(422, r"a name must not contain control characters or any of / \ % ? #")
@@ -160,11 +160,11 @@ def invocation_path(app: str, *segments: str) -> str:
 
 
 async def invoke(method: str, app: str, *segments: str, **request: Any) -> httpx.Response:
-    """Call another service through both sidecars; its answer as it is.
+    """Call another service through both sidecars; return its response unchanged.
 
     Args:
-        segments: of the path, as they are.
-        request: what httpx takes: params, json, content, headers.
+        segments: the segments of the path, unencoded.
+        request: httpx's arguments: params, json, content, headers.
 
     Raises:
         Refused: see `invocation_path`.
@@ -173,5 +173,5 @@ async def invoke(method: str, app: str, *segments: str, **request: Any) -> httpx
 
 
 def publish_path(topic: str) -> str:
-    """Where a sidecar takes an event for a topic."""
+    """The sidecar's path for publishing to a topic."""
     return api_path("publish", settings().pubsub_name, topic)

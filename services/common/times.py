@@ -1,4 +1,4 @@
-"""Instants, as every service takes and tells them."""
+"""Times as accepted and returned by every service."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, WithJsonSchema
 
 FIRST_YEAR, LAST_YEAR = 1970, 2200
-"""Of any time here, in UTC: no task lies beyond, and calculating near the calendar's ends fails."""
+"""The limits of all times, in UTC; arithmetic near the calendar's limits would fail."""
 
 _YEAR = "(?:19[7-9][0-9]|2[01][0-9][0-9]|2200)"
 _LEAP_YEAR = (
@@ -24,23 +24,23 @@ _DATE = (
     f"|{_LEAP_YEAR}-02-29)"
 )
 _HOUR_AND_MINUTE = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
-# On the first and the last day only UTC itself: another offset may lead out of the range.
+# On the first and the last day, only UTC is allowed: an offset could lead out of the range.
 _EDGE = f"(?:{FIRST_YEAR}-01-01|{LAST_YEAR}-12-31)T[^Z]*[+-](?!00:00)"
 PATTERN = (
     f"^(?!{_EDGE}){_DATE}T{_HOUR_AND_MINUTE}:[0-5][0-9](?:\\.[0-9]{{1,6}})?"
     f"(?:Z|[+-]{_HOUR_AND_MINUTE})$"
 )
-"""RFC 3339 with seconds, up to six digits of a fraction and an offset, in the years above.
+"""RFC 3339 with seconds, up to six fractional digits and an offset, in the years above.
 
-Exactly what is accepted, so a description can promise it: days that a month does not have are
-excluded, and so is every offset that leads out of the years.
+This is exactly what is accepted, so a description can promise it: invalid days of a month are
+    excluded, and so is every offset that leads out of the years.
 """
 
 _WRITTEN = re.compile(PATTERN.removesuffix("$"))
 
 
 def _as_written(value: object) -> object:
-    """Rows and events of this system hold datetimes; whatever comes from outside is text."""
+    """Rows and events of this system contain datetimes; all external input is text."""
     if isinstance(value, datetime):
         return value
     if not isinstance(value, str) or not _WRITTEN.fullmatch(value):
@@ -64,4 +64,4 @@ Time = Annotated[
     AfterValidator(_in_utc),
     WithJsonSchema({"type": "string", "format": "date-time", "pattern": PATTERN}),
 ]
-"""An instant; one without a time zone is refused, and all are returned in UTC."""
+"""A time; one without a time zone is rejected, and all are returned in UTC."""

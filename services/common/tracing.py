@@ -1,7 +1,7 @@
-"""The trace in which a service was called goes on in what it calls.
+"""Propagates the trace of a request to the calls that a service makes.
 
-Sidecars make the spans. A service has to hand the W3C headers on, or each of its calls would begin
-a trace of its own: https://www.w3.org/TR/trace-context/
+Sidecars create the spans. A service must propagate the W3C headers, otherwise each of its calls
+would start a new trace: https://www.w3.org/TR/trace-context/
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 
 
 class Tracing:
-    """ASGI middleware: what happens in a request happens in its trace."""
+    """ASGI middleware: everything in a request belongs to its trace."""
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Message, send: Message) -> None:
-        """One request."""
+        """Handle one request."""
         headers = {
             name.decode(): value.decode("latin-1") for name, value in scope.get("headers", ())
         }
@@ -37,7 +37,7 @@ class Tracing:
 
 
 def trace_headers() -> dict[str, str]:
-    """``traceparent`` and ``tracestate`` of the request that is being served, if it has them."""
+    """``traceparent`` and ``tracestate`` of the current request, if it has them."""
     headers: dict[str, str] = {}
     _PROPAGATOR.inject(headers)
     return headers
@@ -45,7 +45,7 @@ def trace_headers() -> dict[str, str]:
 
 @contextmanager
 def untraced() -> Iterator[None]:
-    """What is asked inside is about the service itself, and no part of the request's trace."""
+    """Requests in the ``with`` block are the service's own, and not part of the request's trace."""
     token = context.attach(context.Context())
     try:
         yield

@@ -1,4 +1,4 @@
-"""What texts and names may be made of, the same for every service."""
+"""The characters allowed in texts and names, the same for every service."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pydantic.json_schema import SkipJsonSchema
 
 
 def _storable(text: str) -> str:
-    # PostgreSQL has no NUL in a text, and UTF-8 no half of a pair.
+    # PostgreSQL texts cannot contain NUL, and UTF-8 cannot encode half a surrogate pair.
     if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
         raise ValueError("has a NUL or half a surrogate pair in it")
     return text
 
 
 def _true_or_false(value: object) -> object:
-    # Pydantic would take "yes", "on" and "1" as well, which no description names.
+    # Pydantic would also accept "yes", "on" and "1", which no description lists.
     if value not in (None, "true", "false"):
         raise ValueError("is neither true nor false")
     return value
@@ -26,17 +26,17 @@ def _true_or_false(value: object) -> object:
 Storable = Annotated[
     str,
     AfterValidator(_storable),
-    # Half a surrogate pair is no Unicode text, and no pattern that every validator reads says so.
+    # Half a surrogate pair is not valid Unicode, and no portable pattern can express this.
     Field(json_schema_extra={"pattern": r"^[^\u0000]*$"}),
 ]
-"""A text that every store keeps as it is."""
+"""A text that every store keeps unchanged."""
 
 UserId = Annotated[
     str,
-    # Part of a path: daprd's invocation refuses control characters there with a 500 of its own,
-    # and decodes a percent sign once too often (1.18.2). Two bars separate parts of a state key.
-    # Names of dots alone are steps in a path, which clients and servers take before anybody reads
-    # them: `..` would be the name of nobody.
+    # Names are part of a path: daprd's invocation rejects control characters there with a 500 of
+    # its own, and decodes a percent sign once too often (1.18.2). Two bars separate the parts of a
+    # state key. Names of dots only are path segments, which clients and servers resolve first:
+    # nothing would be left of the name `..`.
     Path(
         min_length=1,
         max_length=200,
@@ -51,4 +51,4 @@ TaskId = Annotated[
          examples=["5d1c2f9e-0000-4000-8000-000000000000"]),
 ]  # fmt: skip
 Flag = Annotated[bool | SkipJsonSchema[None], BeforeValidator(_true_or_false)]
-"""A parameter of a query: true, false, or left out; a query has no null."""
+"""A query parameter: true, false, or left out; a query cannot contain null."""

@@ -1,1 +1,1 @@
-"""One page for the tasks of a user, and the way from a browser to the other services."""
+"""The web page for a user's tasks, and the gateway from browsers to the other services."""

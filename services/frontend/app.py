@@ -1,7 +1,8 @@
 """The ASGI app: ``uvicorn services.frontend.app:app``.
 
-A browser reaches no sidecar: it asks this service, which asks the others through its own. What it
-can ask for is the list below, and each of it is one operation of another service.
+A browser cannot reach a sidecar: it calls this service, which calls the others through its own
+    sidecar. The list below contains all allowed requests, and each is one operation of another
+    service.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ OPERATIONS = (
     (NOTIFICATIONS, "/api/{user_id}/notifications", ("GET",)),
     (NOTIFICATIONS, "/api/{user_id}/contact", ("GET", "PUT")),
 )
-"""What the page asks for: whose it is, where it is there as here, and how it is asked for."""
+"""The page's requests: the service, the path, which is the same there, and the methods."""
 
 ASKED_WITH, ANSWERED_WITH = ("content-type", "if-match"), ("content-type", "etag", "retry-after")
 live = Live()
@@ -41,7 +42,7 @@ live = Live()
 
 @asynccontextmanager
 async def listeners() -> AsyncIterator[None]:
-    """They are let go at the end."""
+    """Disconnect all listeners at the end."""
     yield
     live.close()
 
@@ -51,11 +52,11 @@ browsers = APIRouter(dependencies=[Depends(change)], include_in_schema=False)
 
 
 def pass_on(app_id: str, path: str, methods: tuple[str, ...]) -> None:
-    """A route that asks another service the same, and answers what it answers."""
+    """Add a route that forwards a request to another service and returns its response."""
     parts = path.strip("/").split("/")
 
     async def ask(request: Request) -> Response:
-        # Put together anew from the parts: nothing of the path that came is handed on as it is.
+        # Rebuilt from its parts: no part of the incoming path is forwarded unchecked.
         segments = (request.path_params.get(part.strip("{}"), part) for part in parts)
         answer = await invoke(
             request.method, app_id, *segments,
@@ -73,14 +74,14 @@ for operation in OPERATIONS:
 
 @app.get("/dapr/subscribe", dependencies=[Depends(from_sidecar)], include_in_schema=False)
 async def subscribe() -> list[dict[str, str]]:
-    """What daprd asks once: every notification that was made."""
+    """The subscription that daprd requests once: every new notification."""
     where = route("/events/update")
     return [{"pubsubname": settings().pubsub_name, "topic": "task-updates", "route": where}]
 
 
 @app.post("/events/update/{word}", dependencies=[Depends(delivered)], include_in_schema=False)
 async def update(request: Request) -> dict[str, str]:
-    """Tell the pages of a user; who is not there now will read the list later."""
+    """Push an update to a user's pages; pages that are not open read the list later."""
     event: dict[str, Any] = await request.json()
     data = event.get("data")
     if not isinstance(data, dict) or not data.get("user_id"):
@@ -91,7 +92,7 @@ async def update(request: Request) -> dict[str, str]:
 
 @browsers.get("/live/{user_id}")
 async def listen(user_id: str, listener: Annotated[str, Depends(live.name)]) -> EventSourceResponse:
-    """Notifications of a user as they are made, as server-sent events."""
+    """A user's new notifications, as server-sent events."""
     return EventSourceResponse(live.listen(user_id, listener), ping=15)
 
 

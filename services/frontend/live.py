@@ -1,4 +1,4 @@
-"""Pages that are open, and what they are told."""
+"""The open pages, and the messages pushed to them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 WAITING = 100
-"""Messages that a page may be behind; one that is further behind is let go and comes again."""
+"""The maximum number of messages waiting for a page; a slower page is dropped and reconnects."""
 
 Message = dict[str, str]
 
 
 class Live:
-    """Hands messages to the open pages of a user; keeps nothing for those that are not there."""
+    """Pushes messages to the open pages of a user; stores nothing for other pages."""
 
     def __init__(self) -> None:
         self._pages: dict[str, dict[str, asyncio.Queue[Message | None]]] = {}
@@ -26,7 +26,7 @@ class Live:
         return uuid.uuid4().hex
 
     def tell(self, user_id: str, data: dict[str, Any]) -> None:
-        """Tell every page of a user."""
+        """Push a message to every page of a user."""
         for queue in self._pages.get(user_id, {}).values():
             try:
                 queue.put_nowait({"event": "notification", "data": json.dumps(data)})
@@ -34,11 +34,11 @@ class Live:
                 self._end(queue)
 
     async def listen(self, user_id: str, page: str) -> AsyncIterator[Message]:
-        """What a page is told, from now on until it goes."""
+        """The messages for a page, from now on until it leaves."""
         queue: asyncio.Queue[Message | None] = asyncio.Queue(WAITING)
         self._pages.setdefault(user_id, {})[page] = queue
         try:
-            # At once: the page knows that nothing is missed from here on.
+            # At once: the page then knows that it misses nothing from here on.
             yield {"event": "open", "data": "{}"}
             while (message := await queue.get()) is not None:
                 yield message
@@ -48,7 +48,7 @@ class Live:
                 del self._pages[user_id]
 
     def close(self) -> None:
-        """Let every page go."""
+        """Disconnect every page."""
         for pages in self._pages.values():
             for queue in pages.values():
                 self._end(queue)

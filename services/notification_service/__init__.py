@@ -1,1 +1,1 @@
-"""Turns events of tasks and reminders into notifications, once each."""
+"""Turns task events and reminders into notifications, exactly one for each."""

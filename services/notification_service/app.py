@@ -59,10 +59,10 @@ app = service("notification-service", tables(Base.metadata, Outbox.metadata), re
 
 @app.get("/dapr/subscribe", dependencies=[Depends(from_sidecar)], include_in_schema=False)
 async def subscribe() -> list[dict[str, Any]]:
-    """What daprd asks once, by GET, when the app's port opens.
+    """The subscriptions, which daprd requests once, by GET, when the app's port opens.
 
-    What a handler drops goes to the dead-letter topic, which is a topic like others. It is read as
-    bytes: a dead letter may be no CloudEvent, and daprd would try to read it as one for ever.
+    Dropped events go to the dead-letter topic, which is an ordinary topic. It is read as bytes: a
+    dead letter may not be a CloudEvent, and daprd would try to parse it as one forever.
     """
     name = settings().pubsub_name
     routes = {"task-events": "/events/task", "reminders": "/events/reminder"}
@@ -85,8 +85,8 @@ async def subscribe() -> list[dict[str, Any]]:
     ]
 
 
-# The body is read by hand: daprd sends application/cloudevents+json, which FastAPI would not
-# take for JSON, and its 422 would be retried forever.
+# The body is read directly: daprd sends application/cloudevents+json, which FastAPI would not
+# accept as JSON, and its 422 would be retried forever.
 @app.post("/events/task/{word}", dependencies=[Depends(delivered)], include_in_schema=False)
 @app.post("/events/reminder/{word}", dependencies=[Depends(delivered)], include_in_schema=False)
 async def receive(request: Request, database: Database, relay: Relaying) -> dict[str, str]:
@@ -99,7 +99,7 @@ async def receive(request: Request, database: Database, relay: Relaying) -> dict
     made = insert(NotificationRow).values(row).on_conflict_do_nothing()
     new = await database.scalar(made.returning(NotificationRow.event_id))
     if new is not None:
-        # In the same commit: a notification that is there is one that the pages are told of.
+        # In the same commit: the pages learn about every stored notification.
         contact = await database.get(ContactRow, row["user_id"])
         await tell(database, _update(row), *(_sent_out(row, contact) if contact else ()))
     await database.commit()
@@ -109,7 +109,7 @@ async def receive(request: Request, database: Database, relay: Relaying) -> dict
 
 @app.post("/events/dead-letter/{word}", dependencies=[Depends(delivered)], include_in_schema=False)
 async def bury(request: Request, database: Database) -> dict[str, str]:
-    """Keep what no handler could take, as it came, for a person to look at."""
+    """Store an event that no handler could accept, unchanged, for inspection."""
     letter: dict[str, Any] = await request.json()
     text = base64.b64decode(letter.get("data_base64", "")).decode("utf-8", "replace")
     try:
@@ -117,10 +117,10 @@ async def bury(request: Request, database: Database) -> dict[str, str]:
     except ValueError:
         event = {}
     known = event if isinstance(event, dict) and "specversion" in event else {}
-    # Without an id of its own it has the same when it is delivered again.
+    # An event without an id gets the same one when it is delivered again.
     letter_id = str(known.get("id") or uuid.uuid5(uuid.NAMESPACE_OID, text))
     row = {
-        # An id is one event's among those of its source only.
+        # An id is unique only among the events of its source.
         "key": _storable(key(str(known.get("source") or "unknown"), letter_id)),
         "id": _storable(letter_id),
         "kind": _storable(str(known.get("type"))),
@@ -133,7 +133,7 @@ async def bury(request: Request, database: Database) -> dict[str, str]:
 
 @app.get("/api/dead-letters", tags=["dead letters"])
 async def list_dead_letters(database: Database, limit: Limit = 100) -> list[DeadLetter]:
-    """Events that could not be taken, latest first."""
+    """Events that no handler could accept, latest first."""
     query = select(DeadLetterRow).order_by(DeadLetterRow.created_at.desc()).limit(limit)
     return [DeadLetter.model_validate(row) for row in await database.scalars(query)]
 
@@ -151,14 +151,14 @@ async def list_notifications(user_id: UserId, database: Database) -> list[Notifi
 
 @app.get("/api/{user_id}/contact", tags=["contact"])
 async def read_contact(user_id: UserId, database: Database) -> Contact:
-    """Where a user is told of notifications besides on the page."""
+    """Where else a user is notified, besides the page."""
     row = await database.get(ContactRow, user_id)
     return Contact.model_validate(row) if row else Contact()
 
 
 @app.put("/api/{user_id}/contact", tags=["contact"])
 async def set_contact(user_id: UserId, contact: Contact, database: Database) -> Contact:
-    """Say where a user is told from now on."""
+    """Set where else a user is notified from now on."""
     values = contact.model_dump()
     said = insert(ContactRow).values(user_id=user_id, **values)
     await database.execute(said.on_conflict_do_update(index_elements=["user_id"], set_=values))
@@ -167,7 +167,7 @@ async def set_contact(user_id: UserId, contact: Contact, database: Database) -> 
 
 
 def _sent_out(row: dict[str, Any], contact: ContactRow) -> Iterator[Call]:
-    """A webhook for each notification, a mail for reminders only."""
+    """A webhook for each notification, a mail only for reminders."""
     user = row["user_id"]
     if contact.webhook:
         yield webhook(user, f"/{user}", row["event_id"], row)
@@ -176,7 +176,7 @@ def _sent_out(row: dict[str, Any], contact: ContactRow) -> Iterator[Call]:
 
 
 def _update(row: dict[str, Any]) -> Call:
-    """Tell the pages of a user of a new notification."""
+    """Push a new notification to a user's pages."""
     event = cloud_event(
         "com.taskmanager.notification.made",
         row["task_id"],
@@ -187,7 +187,7 @@ def _update(row: dict[str, Any]) -> Call:
 
 
 def _notification(event: Any) -> dict[str, Any] | None:
-    """The row of an event, None when it is not an event of ours."""
+    """The row for an event; None if it is not one of our events."""
     try:
         told = TaskEvent.model_validate(event)
     except ValidationError:
@@ -206,5 +206,5 @@ def _notification(event: Any) -> dict[str, Any] | None:
 
 
 def _storable(text: str) -> str:
-    """The text without what PostgreSQL has in no text: NUL, and half of a surrogate pair."""
+    """The text without what PostgreSQL cannot store: NUL, and half a surrogate pair."""
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

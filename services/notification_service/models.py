@@ -1,4 +1,4 @@
-"""What a notification is."""
+"""The models of notifications."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Base(DeclarativeBase):
 
 
 class NotificationRow(Base):
-    """A notification. The event's id is its key: the second delivery of an event finds it taken,
-    also when both come at the same moment, because the database decides."""
+    """A notification. The event's id is its key: a second delivery finds that it exists, even if
+    both arrive at the same moment, because the database decides."""
 
     __tablename__ = "notifications"
 
@@ -32,7 +32,7 @@ class NotificationRow(Base):
 
 
 class ContactRow(Base):
-    """Where a user is told of notifications besides on the page."""
+    """Where else a user is notified, besides the page."""
 
     __tablename__ = "contacts"
 
@@ -42,7 +42,7 @@ class ContactRow(Base):
 
 
 class DeadLetterRow(Base):
-    """An event that no handler could take, as it came."""
+    """An event that no handler could accept, unchanged."""
 
     __tablename__ = "dead_letters"
 
@@ -64,10 +64,10 @@ class _AboutTask(_Titled):
 
 
 class TaskEvent(BaseModel):
-    """What must be known of an event about a task.
+    """The required fields of a task event.
 
-    As strict as the table: what it could not hold would be delivered for ever, and every later
-    event behind it.
+    As strict as the table: an event that the table cannot hold would be redelivered forever, and
+        block every later event.
     """
 
     id: Storable = Field(min_length=1, max_length=300)
@@ -76,7 +76,7 @@ class TaskEvent(BaseModel):
 
 
 class DeadLetter(BaseModel):
-    """An event that could not be taken."""
+    """An event that no handler could accept."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -88,8 +88,8 @@ class DeadLetter(BaseModel):
 
 Email = Annotated[
     str,
-    # What a browser's <input type="email"> takes, from the HTML standard; so no semicolon, at which
-    # the mail binding would split.
+    # As accepted by a browser's <input type="email"> according to the HTML standard; so no
+    # semicolon, at which the mail binding would split.
     StringConstraints(
         max_length=254,
         pattern=r"^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
@@ -99,11 +99,11 @@ Email = Annotated[
 
 
 class Contact(BaseModel):
-    """Where a user is told of notifications besides on the page.
+    """Where else a user is notified, besides the page.
 
     Attributes:
-        email: gets reminders.
-        webhook: whether the receiver of webhooks gets every notification.
+        email: the address for reminders.
+        webhook: whether the webhook receiver gets every notification.
     """
 
     model_config = ConfigDict(
@@ -117,7 +117,7 @@ class Contact(BaseModel):
 
 
 class Notification(BaseModel):
-    """A notification as a user sees it."""
+    """A notification as shown to the user."""
 
     model_config = ConfigDict(
         from_attributes=True,

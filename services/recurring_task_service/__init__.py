@@ -1,1 +1,1 @@
-"""Completed tasks of a series become their next occurrence."""
+"""Creates the next occurrence of completed tasks in a series."""

@@ -21,11 +21,11 @@ log = logging.getLogger("uvicorn.error")
 BACKEND = "backend-service"
 SUCCESS, DROP = {"status": "SUCCESS"}, {"status": "DROP"}
 NOTHING_TO_DO = (404, 409)
-"""What the backend answers for a task that was deleted, or is no completed one of a series."""
+"""The backend's statuses for a task that was deleted, or is not a completed one of a series."""
 
 
 class CompletedTask(BaseModel):
-    """What must be known of a completed task."""
+    """The required fields of a completed task."""
 
     model_config = ConfigDict(
         extra="ignore",
@@ -51,7 +51,7 @@ class CompletedTask(BaseModel):
 
 
 class Following(BaseModel):
-    """What has become of a completed task."""
+    """The result for a completed task."""
 
     due_at: datetime | None = None
     task_id: str | None = None
@@ -60,11 +60,11 @@ class Following(BaseModel):
 app = service("recurring-task-service")
 
 
-# By the declarative subscription, which routes completions here and drops the rest. Everybody can
-# know this route, so an event must prove where it comes from.
+# Used by the declarative subscription, which routes completions here and drops the rest. Everyone
+# can know this route, so an event must prove its origin.
 @app.post("/events/completed", dependencies=[Depends(from_sidecar)], include_in_schema=False)
 async def completed(request: Request) -> dict[str, str]:
-    """A task was completed; delivered twice, it has one next occurrence all the same."""
+    """Handle a completed task; if delivered twice, it still has only one next occurrence."""
     event: dict[str, Any] = await request.json()
     task = _read(event)
     if task is None:
@@ -75,7 +75,7 @@ async def completed(request: Request) -> dict[str, str]:
     except Exception as error:
         if _may_pass(error):
             raise
-        # It would fail each time, and hold up its partition: the safety net tries it later.
+        # It would always fail, and block its partition: the safety net retries it later.
         log.exception("cannot follow up %s", task.id)
         return DROP
     return SUCCESS
@@ -90,13 +90,13 @@ def _read(event: dict[str, Any]) -> CompletedTask | None:
 
 @app.post("/process-completion", dependencies=[Depends(from_app(BACKEND))], tags=["series"])
 async def process_completion(task: CompletedTask) -> Following:
-    """Make the next occurrence of a completed task now, and say when it is."""
+    """Create the next occurrence of a completed task now, and return when it is."""
     return await follow(task)
 
 
 @app.post("/repair-series", dependencies=[Depends(from_sidecar)], include_in_schema=False)
 async def repair(seconds: Annotated[int, Query(ge=0)] = 30) -> dict[str, int]:
-    """The safety net, called by a cron binding: what no event has done for some time."""
+    """The safety net, called by a cron binding: handles tasks that no event has followed up."""
     answer = await invoke("GET", BACKEND, "series", "waiting", params={"seconds": seconds})
     answer.raise_for_status()
     tasks = [CompletedTask.model_validate(each) for each in answer.json()]
@@ -112,14 +112,14 @@ async def repair(seconds: Annotated[int, Query(ge=0)] = 30) -> dict[str, int]:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether something is away, so that the same call may succeed later."""
+    """Whether a dependency is unavailable, so that the same call may succeed later."""
     if isinstance(error, httpx.HTTPStatusError):
         return error.response.is_server_error
     return isinstance(error, httpx.HTTPError)
 
 
 def _remind(task: CompletedTask, due: datetime) -> datetime | None:
-    """As long before the next occurrence as it was before this one."""
+    """The same time before the next occurrence as before this one."""
     assert task.due_at is not None
     assert task.remind_at is not None
     remind = due - (task.due_at - task.remind_at)
@@ -127,10 +127,10 @@ def _remind(task: CompletedTask, due: datetime) -> datetime | None:
 
 
 async def follow(task: CompletedTask) -> Following:
-    """Have the backend make the next occurrence, or note that the series is over.
+    """Have the backend create the next occurrence, or record the end of the series.
 
     Raises:
-        httpx.HTTPError: the backend could not; the event comes again.
+        httpx.HTTPError: the backend failed; the event will be delivered again.
     """
     if task.recurrence is None or task.due_at is None:
         return Following()
@@ -145,6 +145,6 @@ async def follow(task: CompletedTask) -> Following:
     if answer.status_code in NOTHING_TO_DO:
         return Following()
     answer.raise_for_status()
-    # 204: the series is over.
+    # 204: the series has ended.
     made = answer.json() if answer.status_code != httpx.codes.NO_CONTENT else {}
     return Following(due_at=due, task_id=made.get("id"))

@@ -1,4 +1,4 @@
-"""When a series comes next: pure functions of what was said."""
+"""Computes when a task recurs: pure functions."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ SHORTEST_MONTH = 28
 
 
 def next_due(recurrence: Recurrence, due_at: datetime, completed_at: datetime) -> datetime | None:
-    """The first occurrence after both times, in UTC; None when the series is over.
+    """The first occurrence after both times, in UTC; None if the series has ended.
 
-    A task that was completed late skips what it has missed; one that was completed early is not
-    there twice for the same time. Wall-clock times that a change to summer time leaves out move on
-    by the hour; of those that come twice it is the first.
+    A task that was completed late skips the missed occurrences; one that was completed early does
+    not occur twice at the same time. Local times that the change to summer time skips are moved by
+    the hour; of those that occur twice, the first is used.
     """
     zone = ZoneInfo(recurrence.timezone)
     after = max(due_at, completed_at).astimezone(zone).replace(tzinfo=None)
@@ -45,7 +45,7 @@ def _rule(recurrence: Recurrence, first: datetime) -> rrule.rrule:
     if recurrence.weekdays:
         limits["byweekday"] = [WEEKDAYS[day] for day in recurrence.weekdays]
     if recurrence.frequency in ("monthly", "yearly") and start.day > SHORTEST_MONTH:
-        # The 31st is the last day of a shorter month, and the 31st again in the next long one.
+        # The 31st becomes the last day of a shorter month, and the 31st again in the next long one.
         limits["bymonthday"] = range(SHORTEST_MONTH, start.day + 1)
         limits["bysetpos"] = -1
     if recurrence.frequency == "yearly":

@@ -170,6 +170,7 @@ GO = """\
 case "$1" in
 env) echo go1.99.0 ;;
 mod) mkdir -p "$GOMODCACHE/dapr"; echo > "$GOMODCACHE/dapr/go.sum"
+     echo "go ${NAMED:-1.99.0}" > "$GOMODCACHE/dapr/go.mod"
      echo "{\\"Dir\\": \\"$GOMODCACHE/dapr\\"}" ;;
 build) while [ "$1" != -o ]; do shift; done
        mkdir -p "$GOCACHE"; echo "$GOCACHE" > "$2/cache-used"
@@ -186,6 +187,49 @@ def use_go(file: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     file.chmod(0o755)
     monkeypatch.setattr(gobuild, "_wheel_go", lambda: file)
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+
+
+def test_a_build_reports_the_packages_that_it_has_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the modules that it has downloaded; what else go prints is neither."""
+    said = "printf 'go: downloading a v1\\ngo: added b v2\\na/b\\na/c\\na\\n# a\\n' >&2\n"
+    use_go(tmp_path / "go", GO.replace("build) ", f"build) {said}"), monkeypatch)
+    usual = {**SMALL_PATH, "HOME": str(tmp_path)}
+    found = Settings.load(tmp_path, usual, cache_dir=tmp_path / "cache", release_url="")
+    told = Told()
+
+    provide_dapr(found, Store(found.cache_dir), told)
+
+    (fact,) = (fact for what, fact in told.ended if what.startswith("build Dapr"))
+    assert fact.startswith("1 modules, 3 packages, ")
+
+
+@pytest.mark.parametrize(
+    ("named", "toolchain"), [("1.98.7", "go1.98.7"), ("1.99.3", "local"), ("1.100.0", "local")]
+)
+def test_an_earlier_dapr_is_built_by_the_go_that_its_module_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, toolchain: str
+) -> None:
+    """A later Go may fail to assemble its dependencies; the go line is the module's as well."""
+    record = """echo "$GOTOOLCHAIN $(grep '^go ' go.mod)" > "$HOME/said"\n"""
+    use_go(tmp_path / "go", GO.replace("build) ", f"build) {record}"), monkeypatch)
+    usual = {**SMALL_PATH, "HOME": str(tmp_path), "NAMED": named}
+
+    provide(Settings.load(tmp_path, usual, cache_dir=tmp_path / "cache", release_url=""))
+
+    assert f"{toolchain} go {named}\n" == (tmp_path / "said").read_text()
+
+
+class Told(Quiet):
+    """What a person would be told of the steps that ended."""
+
+    def __init__(self) -> None:
+        self.ended: list[tuple[str, str]] = []
+
+    def end(self, what: str, fact: str) -> None:
+        """Keep it."""
+        self.ended.append((what, fact))
 
 
 def test_versions_that_are_asked_for_lie_side_by_side_and_share_one_build_cache(
@@ -219,6 +263,7 @@ REFUSES = """\
 case "$1" in
 env) echo go1.99.0 ;;
 mod) mkdir -p "$GOMODCACHE/dapr"; echo > "$GOMODCACHE/dapr/go.sum"
+     echo "go ${NAMED:-1.99.0}" > "$GOMODCACHE/dapr/go.mod"
      echo "{\\"Dir\\": \\"$GOMODCACHE/dapr\\"}" ;;
 build) echo "go: downloading example.org/cron v0.12.5
 a.go:1:2: example.org/cron@v0.12.5: reading https://proxy.test/v0.12.5.zip: 403 Forbidden

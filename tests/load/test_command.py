@@ -146,7 +146,7 @@ def test_a_run_is_compared_with_an_earlier_one(own: Path) -> None:
 
     assert "floor" in first.stdout, first.stderr
     valid = json.loads(file.read_text())["valid"]
-    said = "of 2 figures have not changed" if valid else "not compared: this run is void"
+    said = "of 2 figures have not changed" if valid else "not compared: this run is invalid"
     assert said in again.stdout
     found = json.loads(file.read_text())
     assert again.returncode == verdict(found)[0]
@@ -205,7 +205,7 @@ class Floor(dapr_users.Floor): pass
 
 @pytest.mark.timeout(300)
 def test_a_locust_that_hangs_is_ended_and_told(tmp_path: Path) -> None:
-    """By a limit; what it had not written down is lost, and the run is void."""
+    """By a limit; what it had not written down is lost, and the run is invalid."""
     (tmp_path / "locustfile.py").write_text(HANGS)
     profile = Profile(name="hangs", rates={"Floor": 20.0}, steps=(Step(1, 2),), warmup=0)
     settings = Settings.load(runtime="processes")

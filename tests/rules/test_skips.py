@@ -79,15 +79,21 @@ def test_what_cannot_be_provided_ends_the_suite_before_the_first_test(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("ci", "call", "code"),
-    [("true", "skip", 1), ("", "skip", 0), ("true", "xfail", 0)],
+    ("ci", "call", "mark", "code"),
+    [
+        ("true", "skip", "", 1),
+        ("", "skip", "", 0),
+        ("true", "xfail", "", 1),
+        ("true", "skip", "@pytest.mark.escape", 1),
+        ("true", "xfail", "@pytest.mark.escape", 0),
+    ],
 )
 def test_a_skip_that_is_not_named_fails_on_ci(
-    tmp_path: Path, ci: str, call: str, code: int
+    tmp_path: Path, ci: str, call: str, mark: str, code: int
 ) -> None:
-    """And passes elsewhere; an expected failure has run, and is none."""
+    """And passes elsewhere; an escape that fails as it must has run, and is none."""
     (tmp_path / "conftest.py").write_text((ROOT / "conftest.py").read_text())
-    test = f"import pytest\ndef test_x(): pytest.{call}('no reason')\n"
+    test = f"import pytest\n{mark}\ndef test_x(): pytest.{call}('no reason')\n"
     (tmp_path / "test_x.py").write_text(test)
 
     done = subprocess.run(

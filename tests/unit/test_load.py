@@ -252,12 +252,12 @@ def test_lanes_belong_to_what_their_users_declare() -> None:
     ],
 )
 def test_what_became_of_requests_is_judged(ledger: Ledger, seen: bool, kept: bool) -> None:
-    """Nothing lost, early or twice; and a run of which nothing came, or can be seen, is void."""
+    """Nothing lost, early or twice; and a run of which nothing came, or can be seen, is invalid."""
     assert [seen] == [each.met for each in arrivals_seen({"a": ledger})]
     assert kept == all(each.met for each in losses({"a": ledger}))
 
 
-def test_a_void_run_says_what_nobody_listens_to() -> None:
+def test_an_invalid_run_names_what_nobody_listens_to() -> None:
     """With how much was acknowledged."""
     (mark,) = arrivals_seen({"orders": Ledger(242, problem="no app subscribes to 'orders'")})
 
@@ -455,7 +455,7 @@ def test_raw_kafka_needs_its_topic() -> None:
 
 
 BROKEN = {"thresholds": [{"name": "errors", "met": False}]}
-VOID = {"validity": [{"name": "noise", "met": False}]}
+INVALID = {"validity": [{"name": "noise", "met": False}]}
 
 
 @pytest.mark.parametrize(
@@ -463,8 +463,8 @@ VOID = {"validity": [{"name": "noise", "met": False}]}
     [
         ({}, 0, "valid and has kept its budgets"),
         (BROKEN, 1, "not kept: errors. The run is valid"),
-        (VOID, 4, r"is void \(noise\)"),
-        ({**BROKEN, **VOID}, 1, r"not kept: errors. The run is void \(noise\)"),
+        (INVALID, 4, r"is invalid \(noise\)"),
+        ({**BROKEN, **INVALID}, 1, r"not kept: errors. The run is invalid \(noise\)"),
         ({"died": "broker exited\nmore"}, 4, "cut short: broker exited$"),
     ],
 )
@@ -500,7 +500,7 @@ def test_the_knee_is_where_the_p99_of_a_step_has_doubled() -> None:
         ({"noise": (20.0, 26.0)}, "noise"),
     ],
 )
-def test_a_run_is_void_when_its_generator_was_not_up_to_it(
+def test_a_run_is_invalid_when_its_generator_was_not_up_to_it(
     given_: dict[str, Any], wrong: str
 ) -> None:
     """Each condition by itself."""
@@ -707,7 +707,7 @@ def test_a_report_is_whole_and_needs_nothing_else(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").glob(".*"))
 
 
-def test_a_void_run_and_an_empty_one_have_a_page(tmp_path: Path) -> None:
+def test_an_invalid_run_and_an_empty_one_have_a_page(tmp_path: Path) -> None:
     """A stack that died at once has measured nothing."""
     dead = {**result(), "names": {}, "ledgers": {}, "valid": False, "died": "broker exited"}
 
@@ -736,8 +736,8 @@ def test_the_page_names_what_was_lost_and_what_it_was_compared_with() -> None:
     assert "<code>a-1</code>" in html
     assert "Compared with 2029-01-01" in html
     assert '<td class="no">slower</td>' in html
-    assert "not compared: void." in page(
-        {**result(), "comparison": {**compared, "problem": "not compared: void"}}
+    assert "not compared: invalid." in page(
+        {**result(), "comparison": {**compared, "problem": "not compared: invalid"}}
     )
 
 
@@ -821,11 +821,11 @@ def test_a_result_is_compared_with_its_own_file(tmp_path: Path) -> None:
     [
         (result(lanes=2), "differ in lanes"),
         (result(rates={"Publish": 1.0}), "differ in rates"),
-        ({**result(), "valid": False}, "earlier run is void"),
+        ({**result(), "valid": False}, "earlier run is invalid"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(earlier: Mapping[str, Any], message: str) -> None:
-    """Runs of different shape, and void ones."""
+    """Runs of different shape, and invalid ones."""
     with pytest.raises(ConfigError, match=message):
         compare(earlier, result())
 

@@ -1,1 +1,1 @@
-"""The containers runtime: the only room that imports testcontainers and docker."""
+"""The containers runtime: the only package that imports testcontainers and docker."""

@@ -1,14 +1,15 @@
-"""The agent of a run: writes what containers say, tells when they end, and removes them.
+"""The agent of a run: writes containers' logs, reports their exits, and removes them.
 
-    python agent.py watch ADDRESS LABEL FOLDER NODE_LABEL    until it is ended
-    python agent.py sweep ADDRESS LABEL                      until nothing with it is left
+    python agent.py watch ADDRESS LABEL FOLDER NODE_LABEL    until it is stopped
+    python agent.py sweep ADDRESS LABEL                      until nothing with the label is left
 
-Like the supervisor, which starts it, it is run as a file by a bare interpreter: it must be there in
-milliseconds, outlive the harness, and not depend on a docker command. So it speaks the engine's
-API (https://docs.docker.com/reference/api/engine/) over plain HTTP, with the standard library.
+Like the supervisor, which starts it, a bare interpreter runs it as a file: it must start within
+milliseconds, outlive the harness, and not depend on a docker command. It therefore uses the
+engine's API (https://docs.docker.com/reference/api/engine/) over plain HTTP, with the standard
+library.
 
-``watch`` writes each container's output into ``FOLDER/<node>.log`` from its first line on, and
-prints JSON lines: {"watching"}, {"id", "code", "reason"} once a log is complete, {"lost"}.
+``watch`` writes each container's output to ``FOLDER/<node>.log`` from its first line on, and prints
+JSON lines: {"watching"}, {"id", "code", "reason"} once a log is complete, {"lost"}.
 """
 
 import contextlib
@@ -56,7 +57,7 @@ class Engine:
         self.address = address
 
     def stream(self, path, **query):
-        """The answer of a GET, to be read while it comes."""
+        """The response to a GET request, to be read as it arrives."""
         connection = Connection(self.address)
         connection.request("GET", f"{path}?{encoded(query)}")
         answer = connection.getresponse()
@@ -70,7 +71,7 @@ class Engine:
             return json.loads(connection.getresponse().read())
 
     def delete(self, path, **query):
-        """The status; 404 and 409 tell that somebody else was faster."""
+        """The status; 404 and 409 mean that somebody else was faster."""
         with contextlib.closing(Connection(self.address, timeout=60)) as connection:
             connection.request("DELETE", f"{path}?{encoded(query)}")
             answer = connection.getresponse()
@@ -90,7 +91,7 @@ def encoded(query):
 
 
 class Follower:
-    """One container's log, over all its restarts."""
+    """One container's log, across all its restarts."""
 
     def __init__(self, engine, container, path):
         self.engine = engine
@@ -100,21 +101,21 @@ class Follower:
         self.ends = queue.Queue()
 
     def run(self):
-        """Copy what this life of the container says, then tell how it ended."""
+        """Copy the output of this run of the container, then report its exit."""
         try:
             self.copy()
         except (OSError, http.client.HTTPException) as error:
             with open(self.path, "ab") as log:
                 log.write(f"[the engine stopped sending this log: {error}]\n".encode())
         code, reason = self.ends.get()
-        # By now the engine has it all, while following may have ended a moment before the last
-        # line without an end was written (seen under load with Docker 20.10).
+        # By now the engine has the complete log, while following may have ended just before an
+        # unterminated last line was written (observed under load with Docker 20.10).
         with contextlib.suppress(OSError, http.client.HTTPException):
             self.copy(follow=0)
         tell(id=self.container, code=code, reason=reason)
 
     def copy(self, follow=1):
-        # A restarted container's log begins with the lives before: those bytes are written already.
+        # A restarted container's log begins with its earlier runs: those bytes are already written.
         skip = self.written
         query = {"follow": follow, "stdout": 1, "stderr": 1}
         answer = self.engine.stream(f"/containers/{self.container}/logs", **query)
@@ -166,12 +167,12 @@ def tell(**facts):
 
 
 def sweep(engine, label):
-    """Remove every container, network and volume with a label; what could not be removed."""
+    """Remove every container, network and volume with a label; return what could not be removed."""
     filters = {"label": [label]}
     empty, problems, pause = 0, [], threading.Event()
     for _ in range(PASSES):
         problems = remove_all(engine, filters)
-        # Twice: a request that its sender did not live to see answered may still make something.
+        # Twice: a request whose sender died before the response may still create something.
         empty = empty + 1 if problems is None else 0
         if empty == 2:
             return []
@@ -181,7 +182,7 @@ def sweep(engine, label):
 
 
 def remove_all(engine, filters):
-    """One pass. None when there was nothing, else what went wrong."""
+    """One pass. Returns None if there was nothing, otherwise what went wrong."""
     containers = engine.get("/containers/json", all=1, filters=filters)
     networks = engine.get("/networks", filters=filters)
     volumes = engine.get("/volumes", filters=filters)["Volumes"] or []
@@ -215,7 +216,7 @@ def side_by_side(engine, paths):
 
 
 def main():
-    """See the top."""
+    """See the module's docstring."""
     verb, address, subject, *rest = sys.argv[1:]
     engine = Engine(address)
     try:

@@ -1,4 +1,4 @@
-"""A runtime that starts nothing: the containers of a compose project that is up."""
+"""A runtime that starts nothing: it uses the containers of a running compose project."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ WORKING_DIR = "com.docker.compose.project.working_dir"
 
 
 class AttachedRuntime(Closing):
-    """Finds a launch's container by the name of its service; closing it ends nothing of theirs.
+    """Finds a launch's container by its service name; closing this stops none of them.
 
     Args:
         environment: the variables that a process on the host inherits.
         folder: the compose project's folder.
 
     Raises:
-        ConfigError: no project of that folder is up.
+        ConfigError: no project of that folder is running.
     """
 
     name = "attached"
@@ -50,12 +50,12 @@ class AttachedRuntime(Closing):
 
     @property
     def folder(self) -> Path:
-        """Our own folder: what was heard of their logs."""
+        """The harness's own folder, with copies of their logs."""
         return self._watch.processes.folder
 
     @property
     def owner(self) -> int:
-        """Our supervisor; it owns nothing of the project."""
+        """The harness's supervisor; it owns nothing of the project."""
         return self._watch.processes.owner
 
     def log(self, name: str) -> Path:
@@ -63,17 +63,17 @@ class AttachedRuntime(Closing):
         return self._watch.log(name)
 
     def reserve(self, wanted: int | None = None) -> Endpoint:
-        """Nothing is held: the project has its ports already."""
+        """Nothing is reserved: the project already has its ports."""
         return Endpoint(LOOPBACK, wanted or 1)
 
     def prepare(self, launches: Sequence[Launch]) -> None:
-        """Everything is there."""
+        """Everything already exists."""
 
     def start(self, launch: Launch) -> ContainerInstance:
         """The container of a service.
 
         Raises:
-            LaunchError: the project has none, or it does not run.
+            LaunchError: the project has none, or it is not running.
         """
         found = self._containers.get(launch.name)
         if found is None or found.status != "running":
@@ -91,14 +91,14 @@ class AttachedRuntime(Closing):
         """Nothing is held."""
 
     def detach(self, leftovers: Sequence[Path] = ()) -> None:
-        """Nothing would end."""
+        """Nothing to do: closing stops nothing."""
 
     def close(self) -> None:
         """Stop listening."""
         self._watch.close()
 
     def _project(self, folder: Path) -> str:
-        """The name of a folder's project."""
+        """The name of the project in a folder."""
         found = self._list(f"{WORKING_DIR}={folder}")
         if not found:
             raise ConfigError(
@@ -108,8 +108,8 @@ class AttachedRuntime(Closing):
         return found[0].labels[PROJECT]
 
     def _of(self, project: str) -> dict[str, Container]:
-        """By service. Compose takes over containers that a project of this name in another folder
-        has left, where nothing of them differs, and they keep the label of that folder."""
+        """Containers by service. Compose takes over containers of a project of this name in another
+        folder if they do not differ, and they keep that folder's label."""
         return {each.labels[SERVICE]: each for each in self._list(f"{PROJECT}={project}")}
 
     def _list(self, label: str) -> list[Container]:

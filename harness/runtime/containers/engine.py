@@ -1,4 +1,4 @@
-"""The container engine: found, asked, and its refusals told in words."""
+"""The container engine: finding it, querying it, and explaining its errors."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from harness.errors import HarnessError, LaunchError, Unavailable
 
 DEFAULT = "unix:///var/run/docker.sock"
 PATIENCE = 60
-"""Seconds that one request may take; building and pulling answer all along."""
+"""Seconds that one request may take; builds and pulls respond continuously."""
 
 
 class Engine(Closing):
-    """A connection to the engine that the environment names (``DOCKER_HOST`` or its default).
+    """A connection to the engine from the environment (``DOCKER_HOST`` or its default).
 
     Raises:
-        Unavailable: none answers, or this user may not use it.
+        Unavailable: no engine responds, or this user may not use it.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Engine(Closing):
         self._pythons: dict[str, str] = {}
 
     def close(self) -> None:
-        """Close the connections. It can be used again; it then opens new ones."""
+        """Close the connections. The object can be used again; it then opens new ones."""
         self.client.close()
 
     @property
@@ -44,7 +44,7 @@ class Engine(Closing):
         """``unix:///...`` or ``tcp://host:port``.
 
         Raises:
-            Unavailable: it is reached over ssh, which the agent of a run does not speak.
+            Unavailable: the engine is reached over ssh, which the agent of a run does not support.
         """
         url = str(self.client.api.base_url)
         if url.startswith("http+docker://ssh"):
@@ -66,13 +66,13 @@ class Engine(Closing):
         return f"{found['Os']}/{found['Arch']}"
 
     def describe(self) -> str:
-        """Which engine it is, for people."""
+        """A description of the engine."""
         found = self.client.version()
         name = (found.get("Platform") or {}).get("Name") or "engine"
         return f"{name} {found['Version']} at {self.address}, {self.platform}"
 
     def image_id(self, reference: str) -> str | None:
-        """The id of an image that is here, None when it is not."""
+        """The id of a local image; None if it does not exist."""
         try:
             with refusals(f"looking for the image {reference}"):
                 return str(self.client.images.get(reference).id)
@@ -80,7 +80,7 @@ class Engine(Closing):
             return None
 
     def labels(self, reference: str) -> Mapping[str, str]:
-        """The labels of an image, none when it is not here."""
+        """The labels of a local image; none if it does not exist."""
         try:
             with refusals(f"looking at the image {reference}"):
                 found = self.client.images.get(reference).attrs["Config"].get("Labels")
@@ -104,10 +104,10 @@ class Engine(Closing):
             )
 
     def pull(self, reference: str, advance: Callable[[str], None]) -> None:
-        """Fetch an image from its registry.
+        """Download an image from its registry.
 
         Raises:
-            Unavailable: the registry cannot be reached or does not have it.
+            Unavailable: the registry is unreachable or does not have it.
         """
         repository, _, tag = reference.partition("@")
         if not tag:
@@ -142,7 +142,7 @@ class Engine(Closing):
         """Build an image from a tar archive.
 
         Raises:
-            LaunchError: a step failed; with its last lines.
+            LaunchError: a step failed; with the last lines of its output.
         """
         said: list[str] = []
         with refusals(f"building the image {tag}"):
@@ -162,7 +162,7 @@ class Engine(Closing):
                     )
 
     def import_root(self, tag: str, folder: Path, labels: Mapping[str, str]) -> None:
-        """Make an image of a root file system.
+        """Create an image from a root file system.
 
         Raises:
             LaunchError: the engine refused.
@@ -189,7 +189,7 @@ class Engine(Closing):
         return self._pythons[key]
 
     def run_once(self, reference: str, command: list[str]) -> str:
-        """What a command prints in a container of an image."""
+        """The output of a command in a container of an image."""
         with refusals(f"running {command[0]} in {reference}"):
             said = self.client.containers.run(
                 reference, command, remove=True, network_disabled=True, entrypoint=[]
@@ -221,7 +221,7 @@ def _connected() -> docker.DockerClient:
 
 
 def _knock() -> None:
-    """Connect once without docker-py, which leaves a socket open when nobody is there."""
+    """Connect once without docker-py, which leaves a socket open if nothing responds."""
     address = str(kwargs_from_env().get("base_url", DEFAULT))
     if address.startswith("unix://"):
         with socket.socket(socket.AF_UNIX) as knocking:
@@ -230,11 +230,11 @@ def _knock() -> None:
 
 @contextmanager
 def refusals(doing: str) -> Iterator[None]:
-    """Tell the engine's refusals as errors of ours; `NotFound` and its kind pass.
+    """Convert the engine's errors into ours; `NotFound` and its subclasses pass.
 
     Raises:
         LaunchError: the engine refused.
-        Unavailable: it does not answer any more.
+        Unavailable: it no longer responds.
     """
     try:
         yield
@@ -254,7 +254,7 @@ def refusals(doing: str) -> Iterator[None]:
 def _words(error: Exception) -> str:
     response = getattr(error, "response", None)
     if response is not None:
-        response.close()  # docker-py leaves that of a refused stream open
+        response.close()  # docker-py leaves the response of a rejected stream open
     explanation = getattr(error, "explanation", None)
     return str(explanation or error)[:500]
 

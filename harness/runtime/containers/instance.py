@@ -17,21 +17,21 @@ from harness.runtime.base import Life
 from harness.runtime.containers.engine import refusals
 
 FREEZING = 10.0
-"""Seconds in which the engine must have frozen a container."""
+"""Seconds within which the engine must have frozen a container."""
 
 GONE = 15.0
-"""Seconds after SIGKILL in which the engine must tell that a container has ended."""
+"""Seconds after SIGKILL within which the engine must report a container's exit."""
 
 
 class Owner(Protocol):
-    """What an instance asks of its runtime."""
+    """The part of the runtime that an instance uses."""
 
     def log(self, name: str) -> Path:
         """The log file of a node."""
         ...
 
     def open_ports(self, launch: Launch) -> None:
-        """Let go of the ports that a launch publishes, just before it starts."""
+        """Release the ports that a launch publishes, just before it starts."""
         ...
 
 
@@ -56,18 +56,18 @@ class ContainerInstance(Life):
 
     @property
     def log(self) -> Path:
-        """The file that holds both output streams from the first byte on."""
+        """The file that receives both output streams from the first byte on."""
         return self._runtime.log(self.name)
 
     def ended(self, code: int, reason: str = "") -> None:
-        """Called by the runtime when the container has ended and its log is complete."""
-        # As a shell has it: 128 and the number of the signal.
+        """Called by the runtime when the container has exited and its log is complete."""
+        # As in a shell: 128 plus the number of the signal.
         self._exit_code = 128 - code if 128 < code < 160 else code
         self.fate = reason
         self._ended.set()
 
     def stop(self, grace: float | None = None) -> None:
-        """The stop signal, then SIGKILL after the grace; waits until it is gone."""
+        """Send the stop signal, then SIGKILL after the grace period; wait until it is gone."""
         self.expect_exit()
         if self._ended.is_set():
             return
@@ -78,7 +78,7 @@ class ContainerInstance(Life):
             self.kill()
 
     def kill(self) -> None:
-        """SIGKILL for everything in the container; waits until it is gone."""
+        """Send SIGKILL to everything in the container; wait until it is gone."""
         self.expect_exit()
         if self._ended.is_set():
             return
@@ -106,7 +106,7 @@ class ContainerInstance(Life):
         self._paused = True
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Let it continue."""
         self._require_life()
         with refusals(f"resuming {self.name}"):
             self._container.unpause()
@@ -129,8 +129,8 @@ class ContainerInstance(Life):
         self.pid = _pid_of(self._container)
 
     def _freeze(self) -> Observation:
-        """Ask the engine once; runc gives up on a container whose threads do not stand still soon
-        enough (a JVM under load), thaws it and says so."""
+        """Send one request to the engine. If a container's threads do not stop soon enough (a JVM
+        under load), runc gives up, thaws it and reports this."""
         try:
             with refusals(f"pausing {self.name}"):
                 self._container.pause()
@@ -147,7 +147,7 @@ class ContainerInstance(Life):
         except NotFound:
             self.ended(-int(signal.SIGKILL), "its container was removed by somebody else")
         except Exception:
-            # It may have ended on its own while we asked.
+            # It may have exited by itself in the meantime.
             if not self._ended.wait(1):
                 raise
 
@@ -157,5 +157,5 @@ class ContainerInstance(Life):
 
 
 def _pid_of(container: Container) -> int:
-    """The container's first process as its engine's machine sees it."""
+    """The container's first process, as its engine's machine sees it."""
     return int(container.attrs["State"].get("Pid") or 0)

@@ -1,4 +1,4 @@
-"""Whose a container is: labels that tell a dead run from a living neighbour's."""
+"""The owner of a container: labels that distinguish a dead run from another live one."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MACHINE, BOOT = "dapr-harness.machine", "dapr-harness.boot"
 
 
 def labels_of(run: str, owner: int) -> dict[str, str]:
-    """The labels of everything that a run makes.
+    """The labels of everything that a run creates.
 
     Args:
         run: the run's id.
-        owner: the process whose end ends the run.
+        owner: the process whose exit ends the run.
     """
     return {
         agent.RUN_LABEL: run,
@@ -35,22 +35,22 @@ def labels_of(run: str, owner: int) -> dict[str, str]:
 def stale_runs(engine: Engine) -> list[str]:
     """The runs on an engine whose owner is gone.
 
-    Runs of other machines, or of another process namespace that shares the engine, are left
-    alone: nobody here can tell whether their owner lives.
+    Runs of other machines, or of another process namespace that shares the engine, are left alone:
+        their owners cannot be checked from here.
     """
     found = {labels[agent.RUN_LABEL]: labels for labels in _all_labels(engine)}
     return sorted(run for run, labels in found.items() if _owner_is_gone(labels))
 
 
 def sweep(engine: Engine, run: str) -> list[str]:
-    """Remove everything of a run; what could not be removed, in words."""
+    """Remove everything of a run; return what could not be removed, in words."""
     plain: Any = agent  # a bare program without annotations
     problems: list[str] = plain.sweep(plain.Engine(engine.address), f"{agent.RUN_LABEL}={run}")
     return problems
 
 
 def states(engine: Engine, run: str) -> dict[str, str]:
-    """What the engine says of each node of a run: ``running``, ``paused``, ``exited`` ..."""
+    """The engine's state for each node of a run: ``running``, ``paused``, ``exited`` ..."""
     filters: dict[str, str | list[str] | bool] = {"label": f"{agent.RUN_LABEL}={run}"}
     with refusals(f"looking at the run {run}"):
         found = engine.client.containers.list(all=True, filters=filters, ignore_removed=True)
@@ -62,7 +62,7 @@ def _owner_is_gone(labels: Mapping[str, str]) -> bool:
         return False
     if labels.get(BOOT) != _boot():
         return True
-    # An image that was built for a run carries no owner; what has none is nobody's run.
+    # An image that was built for a run has no owner label; without one, nothing belongs to a run.
     return OWNER in labels and born(int(labels[OWNER])) != labels.get(BORN)
 
 

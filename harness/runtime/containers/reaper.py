@@ -1,4 +1,4 @@
-"""Ryuk, the third line: it removes a session's containers when nobody else is left to do it."""
+"""Ryuk, the third safeguard: removes a session's containers if nothing else is left to do it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from harness.errors import LaunchError
 from harness.runtime.containers.engine import Engine, refusals
 
 ANSWERING = 10.0
-"""Seconds in which Ryuk must confirm what it shall remove."""
+"""Seconds within which Ryuk must confirm what it will remove."""
 
 _once = threading.Lock()
 
 
 def arm_ryuk(engine: Engine) -> bool:
-    """Start Ryuk once per process where its image is here, and make sure that it is armed.
+    """Start Ryuk once per process if its image is available, and make sure that it is armed.
 
-    testcontainers-python sends the filter and does not wait for the answer, so a Ryuk that never
-    heard it looks the same (issue #1114); and threads that start their first containers side by
-    side race to make it (#746).
+    testcontainers-python sends the filter without waiting for the response, so a Ryuk that never
+    received it looks the same (issue #1114); and threads that start their first containers in
+    parallel race to create it (#746).
 
     Returns:
         Whether it is armed.
@@ -44,7 +44,7 @@ def arm_ryuk(engine: Engine) -> bool:
 
 
 def disarm_ryuk() -> None:
-    """End this session's Ryuk: what is let go shall outlive the session."""
+    """Stop this session's Ryuk, because detached containers must outlive the session."""
     with _once:
         Reaper.delete_instance()
 
@@ -53,7 +53,7 @@ def require_answer(line: socket.socket) -> None:
     """Wait for Ryuk's confirmation.
 
     Raises:
-        LaunchError: it hung up or said nothing.
+        LaunchError: it closed the connection or sent nothing.
     """
     line.settimeout(ANSWERING)
     said = b""

@@ -1,4 +1,4 @@
-"""The containers runtime: every launch is a container on a network of the run's own."""
+"""The containers runtime: every launch is a container on the run's own network."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ from harness.runtime.instance import ProcessInstance
 from harness.runtime.proc import owner_of
 
 HOME_FOLDER = "harness"
-"""The folder that is copied to ``/harness`` of a container before it starts."""
+"""The folder that is copied to ``/harness`` in a container before it starts."""
 
 _TAKEN = re.compile(r"port is already allocated|address already in use", re.IGNORECASE)
 PREFIX = "dapr-harness-"
 
 
 class ContainerRuntime(Closing):
-    """Starts containers; what is said to run on the host runs beside them, under the supervisor.
+    """Starts containers; launches with ``on_host`` run on the machine, under the supervisor.
 
     Args:
         environment: the variables that every process on the host inherits.
-        reference: the image's reference for what a launch names.
-        user: the account that an image must run as, "" for its own.
-        whole: what a launch with ``inherits`` inherits on the host. No container inherits
-            anything: what this machine has in its environment means nothing to an image.
+        reference: returns the image reference for a launch's image.
+        user: returns the account that an image must run as; "" for its own.
+        whole: the environment that a launch with ``inherits`` inherits on the host. Containers
+            inherit nothing: this machine's environment means nothing to an image.
     """
 
     name = "containers"
@@ -75,7 +75,7 @@ class ContainerRuntime(Closing):
         self.run = self.folder.name
         self.labels = labels_of(self.run, self.owner)
         mark = f"{agent.RUN_LABEL}={self.run}"
-        # First of all.
+        # Before anything else.
         self._watch.sweep_at_the_end(mark)
         self._watch.begin(mark, agent.NODE_LABEL)
         arm_ryuk(self._watch.engine)
@@ -96,7 +96,7 @@ class ContainerRuntime(Closing):
     def gateway(self) -> str | None:
         """The address of this machine on the run's network."""
         if not sys.platform.startswith("linux"):
-            # The engine runs in a machine of its own, which forwards this name to our loopback.
+            # The engine runs in a virtual machine, which forwards this name to our loopback.
             return "host.docker.internal"
         found = self._watch.engine.client.networks.get(self._network.name)
         return str(found.attrs["IPAM"]["Config"][0]["Gateway"])
@@ -106,17 +106,17 @@ class ContainerRuntime(Closing):
         return self._watch.log(name)
 
     def reserve(self, wanted: int | None = None) -> Endpoint:
-        """Hold a port of 127.0.0.1 until the launch that lists it is executed."""
+        """Reserve a port of 127.0.0.1 until the launch that lists it is executed."""
         return self._watch.processes.reserve(wanted)
 
     def prepare(self, launches: Sequence[Launch]) -> None:
-        """Make the shared volumes, and begin to make what holds each pod's network namespace.
+        """Create the shared volumes, and begin to create each pod's holder of the namespace.
 
-        Apps, inboxes and sidecars come and go; the namespace stays, as with a pod's pause
-        container in Kubernetes. Nobody waits for it before the pod's first member starts.
+        Apps, inboxes and sidecars come and go; the namespace stays, as with a pod's pause container
+        in Kubernetes. Only the pod's first member waits for the holder.
         """
         inside = [launch for launch in launches if not launch.on_host]
-        # testcontainers marks containers and networks for Ryuk, and knows no volumes.
+        # testcontainers marks containers and networks for Ryuk, but not volumes.
         labels = {**self.labels, LABEL_SESSION_ID: SESSION_ID}
         for name in {name for launch in inside for name in launch.volumes}:
             with refusals(f"making the volume {name}"):
@@ -133,12 +133,12 @@ class ContainerRuntime(Closing):
 
         Raises:
             LaunchError: the engine refused.
-            PortTaken: a published port belongs to somebody else.
+            PortTaken: a published port is already in use.
         """
         if launch.on_host:
             return self._watch.processes.start(launch)
         described = self._describe(launch)
-        # From the first moment on; the agent appends.
+        # From the very beginning; the agent appends.
         self.log(launch.name).touch(mode=0o600)
         self.open_ports(launch)
         found = self._begin(launch, described)
@@ -147,7 +147,7 @@ class ContainerRuntime(Closing):
         return instance
 
     def open_ports(self, launch: Launch) -> None:
-        """Let go of the ports that a launch publishes, just before it starts."""
+        """Release the ports that a launch publishes, just before it starts."""
         self._watch.processes.request("release", ports=list(launch.ports))
 
     def detach(self, leftovers: Sequence[Path] = ()) -> None:
@@ -156,7 +156,7 @@ class ContainerRuntime(Closing):
         self._watch.processes.detach(leftovers)
 
     def close(self) -> None:
-        """End everything: containers, network, volumes, processes, and the run's folder.
+        """Remove everything: containers, network, volumes, processes, and the run's folder.
 
         Raises:
             TeardownError: something could not be removed.
@@ -178,7 +178,7 @@ class ContainerRuntime(Closing):
             raise
 
     def _hold(self, pod: str, members: Sequence[Launch]) -> str:
-        """Start what holds a pod's namespace; its container's id."""
+        """Start the holder of a pod's namespace; return its container's id."""
         ports = [port for each in members for port in _published(each)]
         self._watch.processes.request("release", ports=ports)
         holder = (
@@ -220,7 +220,7 @@ class ContainerRuntime(Closing):
         return described.with_kwargs(**options)
 
     def _write_files(self, launch: Launch) -> Path | None:
-        """The folder to copy into the container, written where a person can look at it too."""
+        """The folder to copy into the container, written where the user can inspect it."""
         if not launch.files and not launch.folders:
             return None
         folder = private_folder(self.folder / "nodes" / launch.name) / HOME_FOLDER
@@ -228,7 +228,7 @@ class ContainerRuntime(Closing):
         return folder
 
     def _begin(self, launch: Launch, described: DockerContainer) -> Container:
-        """Create, fill and start a container; the description's own client is not kept."""
+        """Create, fill and start a container; the description's own client is closed."""
         try:
             with refusals(f"starting the container of {launch.name}"):
                 described.start()
@@ -253,5 +253,5 @@ def _published(launch: Launch) -> list[int]:
 
 
 def _bindings(ports: Sequence[int]) -> Any:
-    """The same number on both sides, and on this machine's loopback only."""
+    """The same port number on both sides, only on this machine's loopback."""
     return {f"{port}/tcp": (LOOPBACK, port) for port in ports}

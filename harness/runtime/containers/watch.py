@@ -1,4 +1,4 @@
-"""What a runtime with containers hears: the agent writes their logs and tells of their ends."""
+"""Observes containers: the agent writes their logs and reports their exits."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from harness.runtime.containers.instance import ContainerInstance
 from harness.runtime.processes import ProcessRuntime
 
 STARTING = 20.0
-"""Seconds in which the agent must be there; it takes 50 ms."""
+"""Seconds within which the agent must have started; it takes 50 ms."""
 
 
 class Watch(Closing):
-    """A supervisor with an agent, and the containers that it watches.
+    """A supervisor with an agent, and the containers that it observes.
 
     Args:
         environment: the variables that every process on the host inherits.
-        whole: what a launch with ``inherits`` inherits there instead.
+        whole: the environment that a launch with ``inherits`` inherits there instead.
 
     Attributes:
         engine: the engine.
-        processes: what runs on the host, and the supervisor.
+        processes: the processes on the host, and the supervisor.
     """
 
     def __init__(
@@ -49,16 +49,16 @@ class Watch(Closing):
         return self.processes.log(name)
 
     def begin(self, label: str, node_label: str) -> None:
-        """Start the agent on every container with a label; another one holds the node's name."""
+        """Start the agent for all containers with a label; another label has the node's name."""
         logs = str(self.processes.folder / "logs")
         self.processes.request("listen", argv=self._agent("watch", label, logs, node_label))
 
     def sweep_at_the_end(self, label: str) -> None:
-        """Whatever happens from here on, what has this label is removed."""
+        """Have everything with this label removed at the end, whatever happens."""
         self.processes.request("at_end", argv=self._agent("sweep", label))
 
     def require(self) -> None:
-        """Wait until the agent hears the engine.
+        """Wait until the agent receives the engine's events.
 
         Raises:
             LaunchError: it does not.
@@ -72,7 +72,7 @@ class Watch(Closing):
             )
 
     def adopt(self, instance: ContainerInstance) -> None:
-        """Tell an instance when its container ends, or that it has ended already."""
+        """Inform an instance when its container exits, or that it has already exited."""
         with self._lock:
             self._instances[instance.container_id] = instance
             early = self._early.pop(instance.container_id, None)
@@ -82,7 +82,7 @@ class Watch(Closing):
             instance.ended(*early)
 
     def close(self) -> None:
-        """End what the supervisor holds.
+        """Stop everything that the supervisor holds.
 
         Raises:
             TeardownError: something could not be removed.
@@ -98,7 +98,7 @@ class Watch(Closing):
         return [sys.executable, "-I", "-S", agent.__file__, verb, address, *rest]
 
     def _told(self, line: str) -> None:
-        """Hear from the agent; an empty line says that it has ended."""
+        """Handle a line from the agent; an empty line means that it has exited."""
         if not line:
             self._lose("the agent that watched the container engine has ended")
             return
@@ -122,7 +122,7 @@ class Watch(Closing):
                 instance.ended(*end)
 
     def _lose(self, reason: str) -> None:
-        """Nothing more is heard of any container: the first reason explains them all."""
+        """No container is observed any longer: the first reason applies to all of them."""
         with self._lock:
             self._lost = self._lost or reason
             reason = self._lost

@@ -1,4 +1,4 @@
-// One page: tasks, live notifications, a conversation. Everything by the service that served it.
+// One page: tasks, live notifications, a conversation. It calls only the service that served it.
 
 const $ = (id) => document.getElementById(id);
 const user = { name: "" };
@@ -10,7 +10,7 @@ const api = (rest) => `api/${encodeURIComponent(user.name)}/${rest}`;
 async function ask(method, path, body, headers = {}) {
   const answer = await fetch(path, {
     method,
-    // No page of another origin can send this header.
+    // Pages of another origin cannot send this header.
     headers: {
       "x-requested-with": "page",
       ...(body !== undefined && { "content-type": "application/json" }),
@@ -21,7 +21,7 @@ async function ask(method, path, body, headers = {}) {
   if (answer.ok) return answer.status === 204 ? null : answer.json();
   const problem = await answer.json().catch(() => ({ detail: `status ${answer.status}` }));
   const places = (problem.errors ?? []).map((each) => `${each.at}: ${each.says}`);
-  // A sidecar's own refusal has a message and no detail.
+  // A sidecar's own error has a message and no detail.
   const said = problem.detail ?? problem.message ?? `status ${answer.status}`;
   throw Object.assign(new Error([said, ...places].join("; ")), { status: answer.status });
 }
@@ -35,13 +35,13 @@ async function refresh(work) {
   }
 }
 
-// What a person does clears what was wrong before; what happens by itself does not.
+// User actions clear an earlier error; automatic updates do not.
 function attempt(work) {
   $("problem").hidden = true;
   return refresh(work);
 }
 
-// datetime-local has no zone; the browser's own is meant.
+// datetime-local has no time zone; the browser's own is used.
 const instant = (local) => (local ? new Date(local).toISOString() : null);
 const local = (instant) => {
   if (!instant) return "";
@@ -63,7 +63,7 @@ function draw() {
       (which === "all" || task.completed === (which === "done")) &&
       task.title.toLowerCase().includes(words),
   );
-  // The buttons are made anew: whoever is on one by keyboard stays there.
+  // The buttons are recreated: the one with the keyboard focus keeps it.
   const focused = document.activeElement?.closest("#tasks button")?.getAttribute("aria-label");
   $("tasks").replaceChildren(...wanted.map(row));
   if (focused)
@@ -98,7 +98,7 @@ function row(task) {
   return item;
 }
 
-// Answers may overtake each other: an older one must not take a newer one's place.
+// Responses may arrive out of order: an older one must not replace a newer one.
 function newest(show) {
   const asked = { last: 0, shown: 0 };
   return async (work) => {
@@ -135,7 +135,7 @@ function edit(task) {
     const said = { title: form.title.value, description: form.description.value };
     for (const name of ["due_at", "remind_at"])
       if (form[name].value !== local(task[name])) said[name] = instant(form[name].value);
-    // Somebody else may have changed it meanwhile: theirs is shown, not overwritten.
+    // If someone else changed it meanwhile, their change is shown, not overwritten.
     change("PUT", `tasks/${task.id}`, said, { "if-match": `"${task.version}"` });
   };
   dialog.showModal();
@@ -156,8 +156,8 @@ $("new-task").addEventListener("submit", async (event) => {
   if (made) await refresh(load);
 });
 
-// The form is free for the next one at once: who types on meanwhile loses nothing. What was
-// refused comes back, unless something else stands there by then.
+// The form is cleared at once, so input typed in the meantime is not lost. Rejected input is
+// restored, unless the form contains something else by then.
 async function sent(form, first, work) {
   const before = Object.fromEntries(new FormData(form));
   form.reset();
@@ -174,7 +174,7 @@ const line = (each) => {
   return row;
 };
 
-// The latest first, each once, whether it was pushed live or read from the list.
+// The latest first, each only once, whether it was pushed or read from the list.
 function tell(each) {
   const rows = [...$("news").children];
   if (!rows.some((row) => row.dataset.id === each.event_id)) $("news").prepend(line(each));
@@ -186,7 +186,7 @@ function connect() {
   source.addEventListener("open", () => {
     $("live").textContent = "live";
     $("live").className = "on";
-    // Read what was missed before the connection opened, at first and after each reconnect.
+    // Read what was missed before the connection opened, initially and after each reconnect.
     refresh(readNews);
     refresh(load);
   });
@@ -200,7 +200,7 @@ function connect() {
   });
 }
 
-// What was asked of one user is not shown to the next.
+// A response for one user is not shown to the next one.
 async function read(rest, show) {
   const who = user.name;
   const found = await ask("GET", api(rest));
@@ -237,7 +237,7 @@ $("say").addEventListener("submit", async (event) => {
   await sent(form, form.text, () => newestTalk(() => ask("POST", path, said)));
 });
 
-// Nothing can be typed before it is known what is saved: the answer would take its place.
+// Input is disabled until the saved value is known, because the response would replace it.
 function readContact() {
   const form = $("contact");
   form.firstElementChild.disabled = true;
