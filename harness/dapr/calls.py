@@ -90,15 +90,13 @@ def publish(
 def publish_bulk(pubsub: str, topic: str, entries: Sequence[BulkEntry]) -> Call[None]:
     """Publish several events in one request."""
     body = [
-        {
-            "entryId": each.entry_id,
-            "event": each.event,
-            "contentType": each.content_type,
-            "metadata": dict(each.metadata),
-        }
+        {"entryId": each.entry_id, "event": each.event, "contentType": each.content_type}
+        | {"metadata": dict(each.metadata)}
         for each in entries
     ]
-    return Call("POST", f"/v1.0/publish/bulk/{_part(pubsub)}/{quote(topic)}", _nothing, json=body)
+    path = f"publish/bulk/{_part(pubsub)}/{quote(topic)}"
+    # 1.16.0 does not serve the stable path.
+    return _moved("POST", path, _nothing, json=body)
 
 
 def get_state(store: str, key: str, metadata: Mapping[str, str]) -> Call[StateItem]:
@@ -224,23 +222,25 @@ def schedule_job(
     present = {key: value for key, value in body.items() if value is not None}
     # Data is always present, if necessary as null: in 1.18.2, a job that was posted without data
     # never reached its app ("google.protobuf.Value: none of the oneof fields is set").
-    return _job("POST", name, _nothing, json={**present, "data": data})
+    return _moved("POST", f"jobs/{_part(name)}", _nothing, json={**present, "data": data})
 
 
 def get_job(name: str) -> Call[dict[str, Any]]:
     """A job as the scheduler stores it; an unknown one is an error with status 500."""
-    return _job("GET", name, _json)
+    return _moved("GET", f"jobs/{_part(name)}", _json)
 
 
 def delete_job(name: str) -> Call[None]:
     """Cancel a job; an unknown one is not an error."""
-    return _job("DELETE", name, _nothing)
+    return _moved("DELETE", f"jobs/{_part(name)}", _nothing)
 
 
-def _job(method: str, name: str, read: Callable[[httpx.Response], T], json: Any = None) -> Call[T]:
-    """The stable API came with 1.18.0."""
-    older = f"/v1.0-alpha1/jobs/{_part(name)}"
-    return Call(method, f"/v1.0/jobs/{_part(name)}", read, json=json, older_path=older)
+def _moved(
+    method: str, path: str, read: Callable[[httpx.Response], T], json: Any = None
+) -> Call[T]:
+    """A call that is stable since 1.18.0, or some version after 1.16.0."""
+    older = f"/v1.0-alpha1/{path}"
+    return Call(method, f"/v1.0/{path}", read, json=json, older_path=older)
 
 
 def get_secret(store: str, name: str, metadata: Mapping[str, str]) -> Call[dict[str, str]]:

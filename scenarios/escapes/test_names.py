@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness import DaprError, World
+from harness import World
 from harness.loopback import client
 
 SHOWS = "refused.*lowercase RFC 1123 subdomain"
@@ -23,14 +23,3 @@ def test_an_actor_may_be_named_like_a_mail_address(clock: World) -> None:
 
     rung = "/actors/clock/me@example.org/method/remind/ring"
     assert 200 == clock.inbox("clock").next(path=rung, timeout=60).status
-
-
-@pytest.mark.escape(fixed_in="1.18.2", shows=SHOWS)
-def test_a_job_may_have_a_pipe_in_its_name(clock: World) -> None:
-    """It is delivered by that name, quoted as in every URL."""
-    try:
-        clock.sidecar("clock").schedule_job("a|b", due="0s", data=1)
-    except DaprError as error:
-        pytest.fail(f"refused: {error}")
-
-    assert 200 == clock.inbox("clock").next(path="/job/a%7Cb", timeout=60).status
