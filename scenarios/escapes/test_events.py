@@ -5,6 +5,9 @@ The pinned version has this bug.
 
 from __future__ import annotations
 
+import contextlib
+
+import httpx
 import pytest
 
 from harness import World
@@ -23,7 +26,9 @@ def test_an_event_with_a_number_as_its_trace_is_delivered(clock: World) -> None:
     """Like any other."""
     daprd, inbox = clock.stack.instances["clock-daprd"], clock.inbox("clock")
 
-    clock.sidecar("clock").publish_event("pubsub", "events", EVENT)
+    # Where the bug is, the sidecar may end before it has answered.
+    with contextlib.suppress(httpx.TransportError):
+        clock.sidecar("clock").publish_event("pubsub", "events", EVENT)
 
     def look() -> Observation:
         delivered = any(each.path == "/events" for each in inbox.seen)
