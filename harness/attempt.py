@@ -142,7 +142,7 @@ class Attempt:
         """Start a node that is not part of the topology, and wait until it is ready.
 
         The stack does not depend on it: its exit ends no wait, and a failed start leaves nothing
-            behind.
+        behind.
 
         Raises:
             HarnessError: it did not become ready, and has been stopped.

@@ -17,8 +17,8 @@ class Interrupted(SystemExit):
     """One of the signals was received.
 
     This is not a KeyboardInterrupt: if one passes through `exec` of a string, as used by
-        dataclasses during their import, CPython remembers it and dies of SIGINT at its end although
-        the exception was handled (unhandled_keyboard_interrupt in Python/pythonrun.c).
+    dataclasses during their import, CPython remembers it and dies of SIGINT at its end although
+    the exception was handled (unhandled_keyboard_interrupt in Python/pythonrun.c).
     """
 
 

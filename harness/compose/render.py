@@ -1,8 +1,8 @@
 """Renders a topology as a compose project.
 
 A rendered file contains the launches of the containers runtime: the same images, command lines,
-    pods and resources. There are only two differences, because people read and commit the file:
-    ports are the well-known ones, and secrets are variables.
+pods and resources. There are only two differences, because people read and commit the file:
+ports are the well-known ones, and secrets are variables.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def over_time(
 ) -> str:
     """A chart of values by second, on the time axis of the run.
 
-    dashed: lines that were not measured.
+    Args:
         dashed: lines that were not measured.
     """
     step = max(_nice(span.end / MARKS), 1)

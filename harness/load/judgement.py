@@ -68,8 +68,8 @@ def validity(
 def users(wanted: Iterable[str], lanes: Mapping[str, Mapping[str, Any]], log: str = "") -> Mark:
     """Whether every user class of the profile has run.
 
-    wanted: the user classes.
-        wanted: the classes.
+    Args:
+        wanted: the user classes.
         lanes: the lanes that started.
         log: the end of Locust's log.
     """
@@ -174,7 +174,7 @@ def verdict(result: Mapping[str, Any]) -> tuple[int, str]:
     """The exit code of a run, and a sentence that explains it: the report's headline.
 
     0: the run is valid and within its budgets; 1: a budget was exceeded; 4: the stack or the
-        generator died, or the run is invalid.
+    generator died, or the run is invalid.
     """
     if result["died"]:
         return 4, f"The run was cut short: {result['died'].splitlines()[0]}"

@@ -57,7 +57,7 @@ def overhead(name: str, beside: str, rounds: Mapping[str, Rounds]) -> Overhead |
     """The overhead between two names of a run; None if they have fewer than two seconds in common.
 
     A second is a round: both sides had the same machine in it. Intervals are computed from
-        resampled rounds (bootstrap, with a fixed seed), which are the same for both sides.
+    resampled rounds (bootstrap, with a fixed seed), which are the same for both sides.
     """
     common = sorted(rounds.get(name, {}).keys() & rounds.get(beside, {}).keys())
     if len(common) < 2:

@@ -19,7 +19,7 @@ def take_precedence() -> None:
     Linux groups processes by session, and weighs them only within their group
     (``sched_autogroup``). Measured with 260 requests a second alongside their system on two cores,
     slots late at p99: 3.5 ms with nice -10, 0.5 ms with this. The kernel always leaves a twentieth
-        of each second to other processes, and a run whose generator is that busy is invalid.
+    of each second to other processes, and a run whose generator is that busy is invalid.
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError):

@@ -1,7 +1,7 @@
 """The figures of a run, computed from the measurements of its processes.
 
 All have one base: seconds count from the first request of the profile, and no figure includes those
-    of the warm-up; the number of requests in the warm-up is reported separately.
+of the warm-up; the number of requests in the warm-up is reported separately.
 """
 
 from __future__ import annotations

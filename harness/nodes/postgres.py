@@ -136,7 +136,7 @@ class Postgres(Plain):
         """The tables with which this server's state stores guard their migrations.
 
         If two sidecars create the table at the same time, one can fail permanently: `CREATE TABLE
-            IF NOT EXISTS` does not lock, and components-contrib 1.18.3 retries after SQLSTATE 23505
+        IF NOT EXISTS` does not lock, and components-contrib 1.18.3 retries after SQLSTATE 23505
         (unique_violation) but not after 42710 (duplicate_object), which was observed here.
         """
         from psycopg import sql

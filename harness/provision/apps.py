@@ -85,7 +85,7 @@ def site_of(
     """A folder with the app's dependencies as wheels for the image's Python, created once.
 
     pip runs here and not in the build: a container may not trust the connection to the index, and
-        this way neither an index address nor a password can end up in a layer.
+    this way neither an index address nor a password can end up in a layer.
 
     Args:
         python: the image's Python, such as ``3.11``.

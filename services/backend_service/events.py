@@ -26,7 +26,7 @@ def reminder_due(task: Task) -> Call:
     """The event for a task's due reminder; it does not wait for other events of the task.
 
     The id is derived from the task and its time, not random: a job fires at least once, and a
-        second firing must be recognised as the same reminder.
+    second firing must be recognised as the same reminder.
     """
     due = task.remind_at.isoformat() if task.remind_at else ""
     data = {"task_id": task.id, "user_id": task.user_id, "title": task.title, "remind_at": due}

@@ -87,7 +87,7 @@ async def tell(database: AsyncSession, *calls: Call) -> None:
     """Add calls to the transaction.
 
     The change itself is flushed first: because of its row's lock, two changes of one task commit in
-        the order of their calls' numbers.
+    the order of their calls' numbers.
     """
     await database.flush()
     database.add_all(_row(call) for call in calls)

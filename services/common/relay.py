@@ -1,7 +1,7 @@
 """Makes the calls in the outbox.
 
 Each call is removed in a separate transaction, right after it was made: a relay that is killed
-    repeats only the calls that were in flight.
+repeats only the calls that were in flight.
 """
 
 from __future__ import annotations

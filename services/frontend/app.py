@@ -1,8 +1,8 @@
 """The ASGI app: ``uvicorn services.frontend.app:app``.
 
 A browser cannot reach a sidecar: it calls this service, which calls the others through its own
-    sidecar. The list below contains all allowed requests, and each is one operation of another
-    service.
+sidecar. The list below contains all allowed requests, and each is one operation of another
+service.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class TaskEvent(BaseModel):
     """The required fields of a task event.
 
     As strict as the table: an event that the table cannot hold would be redelivered forever, and
-        block every later event.
+    block every later event.
     """
 
     id: Storable = Field(min_length=1, max_length=300)

@@ -65,7 +65,8 @@ except interrupts.Interrupted:
 IN_A_CLASS_OF_A_MODULE = """
 import tempfile, pathlib
 
-folder = pathlib.Path(tempfile.mkdtemp())
+held = tempfile.TemporaryDirectory()
+folder = pathlib.Path(held.name)
 (folder / "made.py").write_text(
     "import signal\\n"
     "class Field:\\n"

@@ -36,7 +36,7 @@ def stale_runs(engine: Engine) -> list[str]:
     """The runs on an engine whose owner is gone.
 
     Runs of other machines, or of another process namespace that shares the engine, are left alone:
-        their owners cannot be checked from here.
+    their owners cannot be checked from here.
     """
     found = {labels[agent.RUN_LABEL]: labels for labels in _all_labels(engine)}
     return sorted(run for run, labels in found.items() if _owner_is_gone(labels))
