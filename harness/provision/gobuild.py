@@ -178,11 +178,8 @@ def _write_module(go: Path, env: Mapping[str, str], work: Path, version: str) ->
 
 
 def _requiring(version: str, go: str) -> str:
-    tools = "".join(f"\t{MODULE}/cmd/{name}\n" for name in DAPR_BINARIES)
-    return (
-        f"module dapr-harness.local/binaries\n\ngo {go}\n\n"
-        f"require {MODULE} v{version}\n\ntool (\n{tools})\n"
-    )
+    """A module without ``tool`` lines: Go before 1.24, which builds Dapr 1.15, refuses them."""
+    return f"module dapr-harness.local/binaries\n\ngo {go}\n\nrequire {MODULE} v{version}\n"
 
 
 def _toolchain(here: str, named: str) -> str:
