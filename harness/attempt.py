@@ -83,6 +83,7 @@ class Attempt:
         self._looks: dict[str, tuple[Check, Observation]] = {}
         self._needs: dict[str, set[str]] = {}
         self._failures: list[BaseException] = []
+        self._added: list[Instance] = []
         self._awaited: dict[str, set[str]] = {}
         # Optional nodes that were not started, or were not ready in time.
         self._abandoned: set[str] = set()
@@ -160,7 +161,16 @@ class Attempt:
             instance.stop(0)
             raise
         instance.mark_running()
+        self._added.append(instance)
         return instance
+
+    def stop_added(self) -> None:
+        """Stop the nodes that are not part of the topology.
+
+        Raises:
+            TeardownError: one of them did not stop; all of them have been asked to.
+        """
+        do_all(each.stop for each in self._added)
 
     def _climb_alone(self, node: Node, instance: Instance, launch: Launch) -> None:
         def guard() -> None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-from harness.private import open_private
 
 
 @dataclass(frozen=True)
@@ -34,7 +30,7 @@ class Journal:
     """Entries in the order in which they were recorded; thread-safe."""
 
     def __init__(self) -> None:
-        self._path: Path | None = None
+        self._pass_on: Callable[[Entry], None] = _nowhere
         self._lock = threading.Lock()
         self._entries: list[Entry] = []
 
@@ -42,17 +38,18 @@ class Journal:
         with self._lock:
             return iter(list(self._entries))
 
-    def write_to(self, path: Path | None) -> None:
-        """Also write each new entry as a JSON line; None stops this."""
-        self._path = path
+    def pass_on(self, to: Callable[[Entry], None] | None) -> None:
+        """Also call a function with each new entry, in order; None stops this."""
+        self._pass_on = to or _nowhere
 
     def note(self, kind: str, node: str = "", **facts: Any) -> Entry:
         """Record that something happened now."""
         with self._lock:
             entry = Entry(time.monotonic(), kind, node, facts)
             self._entries.append(entry)
-            if self._path is not None:
-                row = {"at": entry.at, "kind": kind, "node": node, **facts}
-                with open_private(self._path, "a") as file:
-                    file.write(json.dumps(row, default=str) + "\n")
+            self._pass_on(entry)
         return entry
+
+
+def _nowhere(_entry: Entry) -> None:
+    """Keep it here only."""

@@ -183,18 +183,23 @@ class Stack(Closing):
     def close(self) -> None:
         """Stop everything: the apps and their sidecars first, then what they depend on.
 
+        If other clients keep the run alive, only what was added here is stopped.
+
         Raises:
             TeardownError: something could not be stopped or removed.
         """
         if self._runtime is None or self._detached:
             return
-        self.note("stop.begun")
+        others = self._runtime.leave()
+        self.note("stop.begun" if not others else "client.closed")
         self.shared.clear()
         try:
-            if not self._runtime.borrowed:
+            if others:
+                self._start.stop_added()
+            else:
                 self._start.stop_dependents()
         finally:
-            self.journal.write_to(None)  # the journal's folder is removed
+            self.journal.pass_on(None)
             self._runtime.close()
             self._runtime = None
             self.note("stop.ended")
@@ -226,7 +231,7 @@ class Stack(Closing):
     def _attempt(self) -> None:
         self.note("start.begun")
         self._runtime = self._make_runtime()
-        self.journal.write_to(self._runtime.folder / "journal.jsonl")
+        self.journal.pass_on(self._runtime.note)
         self._start = self._new_attempt()
         self._start.prepare(self._runtime, self._tools)
         self._start.run()

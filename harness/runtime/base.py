@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from harness.endpoint import Endpoint
+from harness.journal import Entry
 from harness.launch import Launch
+
+ENDING = ("stop", "kill", "restart")
+"""The operations that end a process."""
 
 
 class State(Enum):
@@ -58,6 +62,17 @@ class Life:
     def expect_exit(self) -> None:
         """Announce a deliberate exit, which then ends no wait."""
         self.exit_expected = True
+
+    def announce(self, act: str, by: str, *, own: bool) -> None:
+        """A client of the run is about to act on this instance.
+
+        An exit that another client causes is no surprise if it restarts the node; otherwise it
+        ends our waits, and the client is named as the cause.
+        """
+        if act == "restart" or (own and act in ENDING):
+            self.expect_exit()
+        elif act in ENDING:
+            self.fate = f"{act} was requested by {by}"
 
 
 class Instance(Protocol):
@@ -196,6 +211,17 @@ class Runtime(Protocol):
 
         Raises:
             LaunchError: the program is missing or cannot be executed.
+        """
+        ...
+
+    def note(self, entry: Entry) -> None:
+        """Add an entry to the run's journal, which other clients see too."""
+        ...
+
+    def leave(self) -> int:
+        """The number of other clients that keep the run alive; -1 if it stays without any.
+
+        Unless it is 0, closing this leaves the run running.
         """
         ...
 

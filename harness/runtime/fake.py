@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.endpoint import LOOPBACK, Endpoint
 from harness.errors import InstanceDied, LaunchError
+from harness.journal import Entry
 from harness.launch import Launch
 from harness.runtime.base import Life
 
@@ -90,6 +91,7 @@ class FakeRuntime:
 
     Attributes:
         events: ``started x``, ``stopped x``, ``killed x``, ``closed``, in order.
+        journal: the entries of the run's journal.
     """
 
     name = "fake"
@@ -102,6 +104,7 @@ class FakeRuntime:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.events: list[str] = []
+        self.journal: list[Entry] = []
         self._scripts = dict(scripts or {})
         self._port = 20000
         self._instances: list[FakeInstance] = []
@@ -127,6 +130,14 @@ class FakeRuntime:
         instance = FakeInstance(launch, script, log, self.events)
         self._instances.append(instance)
         return instance
+
+    def note(self, entry: Entry) -> None:
+        """Keep an entry."""
+        self.journal.append(entry)
+
+    def leave(self) -> int:
+        """Nobody else is there."""
+        return 0
 
     def detach(self, leftovers: Sequence[Path] = ()) -> None:
         """Nothing to do."""

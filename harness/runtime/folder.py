@@ -24,6 +24,19 @@ RELEASING = 10.0
 """Seconds within which the processes of a killed PostgreSQL notice this and release its memory."""
 
 
+DOORS = Path(f"/tmp/dapr-harness-sockets-{os.getuid()}")  # noqa: S108 - checked by private_folder
+"""The sockets of supervisors. A socket's path must fit into 104 bytes, so TMPDIR is not used."""
+
+
+def door_of(folder: Path) -> Path:
+    """The socket on which a run's supervisor accepts clients.
+
+    Raises:
+        Unavailable: the folder of the sockets does not belong to this user.
+    """
+    return private_folder(DOORS) / f"{folder.name}.sock"
+
+
 def make_run_folder() -> Path:
     """A new folder, which others can traverse only as far as an unprivileged node must.
 
@@ -67,6 +80,7 @@ def clear_run_folder(folder: Path) -> str:
 
     if not (seen := poll(look, Deadline(RELEASING))).ok:
         return f"{folder}: {seen.fact}"
+    door_of(folder).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     return f"{folder} cannot be removed" if folder.exists() else ""
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.errors import TeardownError
 from harness.launch import Launch
 from harness.runtime.base import Life
 
@@ -19,12 +17,8 @@ class Owner(Protocol):
         """The log file of a node."""
         ...
 
-    def request(self, op: str, **facts: Any) -> dict[str, Any]:
-        """Send a request to the supervisor."""
-        ...
-
-    def spawn(self, instance: ProcessInstance) -> None:
-        """Start the process of an instance."""
+    def operate(self, op: str, name: str, **facts: Any) -> dict[str, Any]:
+        """Have the supervisor carry out an operation on a node."""
         ...
 
 
@@ -59,39 +53,24 @@ class ProcessInstance(Life):
     def stop(self, grace: float | None = None) -> None:
         """Send SIGTERM, then SIGKILL after the grace period; wait until it is gone."""
         self.expect_exit()
-        if self._ended.is_set():
-            return
-        # A stopped process does not handle SIGTERM until it is continued.
-        self._signal(signal.SIGCONT)
-        self._runtime.request("signal_one", pid=self.pid, signal=int(self.launch.stop_signal))
-        if not self._ended.wait(self.launch.grace if grace is None else grace):
-            self.kill()
+        if not self._ended.is_set():
+            self._runtime.operate("stop", self.name, grace=grace)
 
     def kill(self) -> None:
         """Send SIGKILL to the process and its descendants; wait until it is gone."""
         self.expect_exit()
-        if self._ended.is_set():
-            return
-        self._signal(signal.SIGKILL)
-        if not self._ended.wait(10):
-            raise TeardownError(
-                f"{self.name} (pid {self.pid}) survived SIGKILL",
-                budget=10,
-                hint="look at its state in /proc; one in uninterruptible I/O cannot be killed",
-            )
+        if not self._ended.is_set():
+            self._runtime.operate("kill", self.name)
 
     def pause(self) -> None:
         """Send SIGSTOP to the process and its descendants."""
-        self._signal(signal.SIGSTOP)
+        self._runtime.operate("pause", self.name)
 
     def resume(self) -> None:
         """Send SIGCONT to the process and its descendants."""
-        self._signal(signal.SIGCONT)
+        self._runtime.operate("resume", self.name)
 
     def restart(self, grace: float | None = None) -> None:
         """Stop and start the same launch again: same ports, same data."""
-        self.stop(grace)
-        self._runtime.spawn(self)
-
-    def _signal(self, number: signal.Signals) -> None:
-        self._runtime.request("signal", pid=self.pid, signal=int(number))
+        self.expect_exit()
+        self._runtime.operate("restart", self.name, grace=grace)

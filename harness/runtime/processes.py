@@ -8,22 +8,25 @@ import shutil
 import signal
 import stat
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from harness import ports
 from harness.closing import Closing
 from harness.endpoint import LOOPBACK, Endpoint
-from harness.errors import LaunchError, PortTaken
+from harness.errors import HarnessError, LaunchError, PortTaken
 from harness.files import write_home
+from harness.journal import Entry
 from harness.launch import Launch
 from harness.private import open_private, private_folder
-from harness.runtime.control import Control
 from harness.runtime.folder import clear_run_folder, give_run_folder, make_run_folder
 from harness.runtime.instance import ProcessInstance
 from harness.runtime.own_tools import path_without_our_tools
 from harness.runtime.proc import owner_of
+from harness.runtime.supervisor_client import SupervisorClient
+from harness.runtime.tree import send
 
 UNPRIVILEGED = "nobody"
 """The account for programs that refuse to run as root; it exists on every Unix."""
@@ -35,6 +38,7 @@ class ProcessRuntime(Closing):
     Args:
         environment: the variables that every process inherits.
         told: called with each line that a helper of the supervisor prints (op ``listen``).
+        heard: called with each entry of the run's journal, by whichever client.
         whole: the environment that a launch with ``inherits`` inherits instead.
 
     Raises:
@@ -43,29 +47,34 @@ class ProcessRuntime(Closing):
 
     name = "processes"
     borrowed = False
-    gateway = None
+    gateway: str | None = None
 
     def __init__(
         self,
         environment: Mapping[str, str],
         told: Callable[[str], None] = lambda _: None,
+        heard: Callable[[Mapping[str, Any]], None] = lambda _: None,
         *,
         whole: Mapping[str, str] | None = None,
     ) -> None:
+        self._told, self._heard = told, heard
         self._lock = threading.Lock()
-        self._instances: dict[int, ProcessInstance] = {}
-        self._early: dict[int, int] = {}
-        self._closed = self._detached = False
+        self._instances: dict[str, ProcessInstance] = {}
+        self._closed = self._stays = False
         # Checked here: a supervisor that finds out can only die.
         private_folder(ports.LEASES)
+        self._open(environment, environment if whole is None else whole)
+
+    def _open(self, environment: Mapping[str, str], whole: Mapping[str, str]) -> None:
         self.folder = make_run_folder()
         path = environment.get("PATH", os.defpath)
         own = {"PATH": path_without_our_tools(path, self.folder / "path")}
         self._environment = {**environment, **own}
-        self._inherited = {**(environment if whole is None else whole), **own}
+        self._inherited = {**whole, **own}
         try:
-            self._control = Control(self.folder, self._exited, self._lost, told)
-            give_run_folder(self.folder, self._control.pid)
+            self._supervisor = SupervisorClient.start(self.folder, self)
+            self.owner = self._supervisor.pid
+            give_run_folder(self.folder, self.owner)
         except BaseException:
             # A started supervisor exits with its connection, and removes the folder too.
             clear_run_folder(self.folder)
@@ -115,55 +124,85 @@ class ProcessRuntime(Closing):
         instance = ProcessInstance(self, launch)
         if launch.of_system and not launch.inherits:
             self._tell_what_is_left_out(launch)
-        self.spawn(instance)
+        self._spawn(instance, account)
         return instance
 
-    def spawn(self, instance: ProcessInstance) -> None:
-        """Start (or start again) the process of an instance."""
+    def _spawn(self, instance: ProcessInstance, account: tuple[int, int] | None) -> None:
         launch = instance.launch
-        folder = self.folder / "nodes" / launch.name
+        uid, gid = account or (None, None)
         program = self._program(launch)
-        uid, gid = self._account(launch) or (None, None)
-        answer = self.request(
+        with self._lock:
+            self._instances[launch.name] = instance
+        self._supervisor.operate(
             "spawn",
-            name=launch.name,
+            launch.name,
             argv=[program, *launch.argv[1:]],
             env={**(self._inherited if launch.inherits else self._environment), **launch.env},
-            cwd=str(launch.cwd or folder),
+            cwd=str(launch.cwd or self.folder / "nodes" / launch.name),
             log=str(instance.log),
             ports=list(launch.ports),
+            stop_signal=int(launch.stop_signal),
             end_signal=int(launch.end_signal or launch.stop_signal),
+            grace=launch.grace,
             uid=uid,
             gid=gid,
         )
-        with self._lock:
-            instance.begun(answer["pid"])
-            self._instances[answer["pid"]] = instance
-            code = self._early.pop(answer["pid"], None)
-        if code is not None:
-            instance.ended(code)
 
     @property
     def inherited(self) -> Mapping[str, str]:
         """The environment that a non-hermetic process inherits."""
         return self._inherited
 
-    @property
-    def owner(self) -> int:
-        """The supervisor."""
-        return self._control.pid
-
     def request(self, op: str, **facts: Any) -> dict[str, Any]:
         """Send a request to the supervisor and wait for its response."""
-        return self._control.request(op, **facts)
+        return self._supervisor.request(op, **facts)
+
+    def operate(self, op: str, name: str, **facts: Any) -> dict[str, Any]:
+        """Have the supervisor carry out an operation on a node, and wait until it is done."""
+        return self._supervisor.operate(op, name, **facts)
+
+    @contextmanager
+    def operation(self, act: str, name: str) -> Iterator[dict[str, Any]]:
+        """Act on a node that is not a process of this machine; other clients wait and are told.
+
+        Yields:
+            What the other clients will be told of the result.
+        """
+        result: dict[str, Any] = {}
+        self._supervisor.operate("hold", name, act=act)
+        try:
+            yield result
+        finally:
+            with suppress(HarnessError):
+                self.request("free", name=name, result=result)
+
+    @property
+    def number(self) -> int:
+        """The number of this client in the run."""
+        return self._supervisor.number
+
+    def note(self, entry: Entry) -> None:
+        """Add an entry to the run's journal."""
+        self._supervisor.note(entry.kind, entry.node, entry.at, entry.facts)
+
+    def leave(self) -> int:
+        """The number of other clients that keep the run alive; -1 if it stays without any.
+
+        Unless it is 0, closing this leaves the run running.
+        """
+        if not self._closed:
+            send(self.owner, signal.SIGCONT)  # someone may have stopped it
+            self._stays = (others := self._supervisor.leave()) != 0
+            return others
+        return 0
 
     def detach(self, leftovers: Sequence[Path] = ()) -> None:
         """Let the run outlive this process; the supervisor ends it on SIGTERM."""
-        self._closed = self._detached = True
-        self._control.detach([str(path) for path in leftovers])
+        self._closed = self._stays = True
+        self._supervisor.detach([str(path) for path in leftovers])
 
     def close(self) -> None:
-        """Stop everything and remove the run's folder.
+        """Stop everything and remove the run's folder, unless the run stays.
 
         Raises:
             TeardownError: the supervisor did not exit in time.
@@ -172,23 +211,32 @@ class ProcessRuntime(Closing):
             if self._closed:
                 return
             self._closed = True
-        self._control.finish()
+        if self._stays:
+            self._supervisor.abandon()
+        else:
+            self._supervisor.finish()
 
-    def _exited(self, pid: int, code: int) -> None:
+    def entry(self, entry: Mapping[str, Any]) -> None:
+        """Keep the instances up to date, whichever client caused it."""
         with self._lock:
-            instance = self._instances.pop(pid, None)
-            if instance is None:
-                # The exit event arrived before the response to spawn.
-                self._early[pid] = code
+            instance = self._instances.get(entry["node"])
         if instance is not None:
-            instance.ended(code)
+            _apply(entry, instance, own=entry.get("client") == self._supervisor.number)
+        self._heard(entry)
 
-    def _lost(self) -> None:
-        """The supervisor is gone, and so is everything it started, unless it was detached."""
+    def line(self, line: str) -> None:
+        """Pass on what a helper has printed."""
+        self._told(line)
+
+    def lost(self) -> None:
+        """The supervisor is gone, and so is everything it started, unless the run stays."""
         with self._lock:
-            living = [] if self._detached else list(self._instances.values())
+            living = [] if self._stays else list(self._instances.values())
+        ending = self._supervisor.ending
         for instance in living:
-            instance.ended(-int(signal.SIGKILL))
+            if instance.exit_code is None:
+                instance.fate = f"the stack was ended by {ending}" if ending else instance.fate
+                instance.ended(-int(signal.SIGKILL))
 
     def _tell_what_is_left_out(self, launch: Launch) -> None:
         """Write the names, but never the values, at the start of its log."""
@@ -232,3 +280,16 @@ class ProcessRuntime(Closing):
                     last=f"{parent} is closed to other accounts",
                     hint="set TMPDIR to a folder that others can pass through, such as /tmp",
                 )
+
+
+def _apply(entry: Mapping[str, Any], instance: ProcessInstance, *, own: bool) -> None:
+    """Record in an instance what has happened to its process."""
+    match entry["kind"]:
+        case "process.started":
+            instance.begun(entry["pid"])
+        case "process.exited":
+            instance.ended(entry["code"])
+        case "node.ready":
+            instance.mark_running()
+        case "operation.begun":
+            instance.announce(entry["act"], entry["by"], own=own)

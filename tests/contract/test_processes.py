@@ -16,7 +16,7 @@ import pytest
 from harness import InstanceDied, LaunchError, PortTaken, TeardownError, Unavailable, ports
 from harness.deadline import Deadline, Observation, poll
 from harness.launch import Launch
-from harness.runtime import control
+from harness.runtime import supervisor_client
 from harness.runtime.base import State
 from harness.runtime.folder import clear_run_folder
 from harness.runtime.instance import ProcessInstance
@@ -275,6 +275,7 @@ def test_what_a_run_writes_is_its_owners_alone(processes: ProcessRuntime) -> Non
     }
     assert {
         ".": passable,
+        "journal.jsonl": 0o600,
         "logs": 0o700,
         "logs/supervisor.log": 0o600,
         "logs/writer.log": 0o600,
@@ -289,7 +290,8 @@ def test_a_stopped_supervisor_is_named_and_closing_continues_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No wait for it is without a limit."""
-    monkeypatch.setattr(control, "ANSWERING", 0.5)
+    monkeypatch.setattr(supervisor_client, "ANSWERING", 0.5)
+    monkeypatch.setattr(supervisor_client, "OPERATING", 0.5)
     runtime = ProcessRuntime({"PATH": os.environ["PATH"]})
     os.kill(runtime.owner, signal.SIGSTOP)
     try:
@@ -308,7 +310,7 @@ def test_a_supervisor_that_does_not_end_is_killed_with_all_below_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Here one that stays stopped; what it started is in other sessions."""
-    monkeypatch.setattr(control, "STOPPING", 0.5)
+    monkeypatch.setattr(supervisor_client, "STOPPING", 0.5)
     monkeypatch.setattr(subprocess.Popen, "send_signal", lambda _self, _number: None)
     runtime = ProcessRuntime({"PATH": os.environ["PATH"]})
     parent = runtime.start(Launch("parent", ("sh", "-c", "setsid sleep 300 & echo $!; wait")))
@@ -397,7 +399,7 @@ def test_what_cannot_be_understood_ends_every_request_and_is_named() -> None:
 
         def refused() -> Observation:
             try:
-                runtime.request("signal_one", pid=instance.pid, signal=0)
+                runtime.request("state")
             except InstanceDied as error:
                 return Observation(True, str(error))
             return Observation(False)

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 from harness.journal import Entry, Journal
 from harness.report.waterfall import climbs, draw
 
 
-def test_entries_are_kept_in_order_and_written_as_lines(tmp_path: Path) -> None:
-    """In memory and in the file."""
+def test_entries_are_kept_in_order_and_passed_on() -> None:
+    """Until nobody wants them any more."""
     journal = Journal()
-    journal.write_to(tmp_path / "j.jsonl")
+    told: list[Entry] = []
+    journal.note("before")
+    journal.pass_on(told.append)
     journal.note("a")
     journal.note("b", "node", x=1)
+    journal.pass_on(None)
+    journal.note("after")
 
-    rows = [json.loads(line) for line in (tmp_path / "j.jsonl").read_text().splitlines()]
-
-    assert ["a", "b"] == [entry.kind for entry in journal] == [row["kind"] for row in rows]
-    assert ("node", 1) == (rows[1]["node"], rows[1]["x"])
-    assert 0o600 == (tmp_path / "j.jsonl").stat().st_mode & 0o777
+    assert ["before", "a", "b", "after"] == [entry.kind for entry in journal]
+    assert ["a", "b"] == [entry.kind for entry in told]
+    assert ("node", {"x": 1}) == (told[1].node, told[1].facts)
 
 
 def entries(*rows: tuple[float, str, str, str]) -> list[Entry]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from docker.models.containers import Container
 
 from harness.closing import Closing
 from harness.endpoint import LOOPBACK, Endpoint
 from harness.errors import ConfigError, LaunchError
+from harness.journal import Entry
 from harness.launch import Launch
 from harness.runtime.containers.engine import refusals
 from harness.runtime.containers.instance import ContainerInstance
@@ -89,6 +92,18 @@ class AttachedRuntime(Closing):
 
     def open_ports(self, launch: Launch) -> None:
         """Nothing is held."""
+
+    def operation(self, act: str, name: str) -> AbstractContextManager[dict[str, Any]]:
+        """Other clients of the run wait, and are told."""
+        return self._watch.processes.operation(act, name)
+
+    def note(self, entry: Entry) -> None:
+        """Add an entry to the run's journal."""
+        self._watch.processes.note(entry)
+
+    def leave(self) -> int:
+        """The project stays."""
+        return -1
 
     def detach(self, leftovers: Sequence[Path] = ()) -> None:
         """Nothing to do: closing stops nothing."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from docker.errors import NotFound
 from docker.models.containers import Container
@@ -32,6 +34,10 @@ class Owner(Protocol):
 
     def open_ports(self, launch: Launch) -> None:
         """Release the ports that a launch publishes, just before it starts."""
+        ...
+
+    def operation(self, act: str, name: str) -> AbstractContextManager[dict[str, Any]]:
+        """Other clients of the run wait, and are told."""
         ...
 
 
@@ -63,23 +69,75 @@ class ContainerInstance(Life):
         """Called by the runtime when the container has exited and its log is complete."""
         # As in a shell: 128 plus the number of the signal.
         self._exit_code = 128 - code if 128 < code < 160 else code
-        self.fate = reason
+        self.fate = reason or self.fate
         self._ended.set()
+
+    def heard(self, entry: Mapping[str, Any], *, own: bool) -> None:
+        """Called by the runtime with each entry of the run's journal about this node."""
+        kind, act = entry["kind"], entry.get("act")
+        if kind == "node.ready":
+            self.mark_running()
+        elif kind == "operation.begun":
+            self.announce(str(act), entry["by"], own=own)
+        elif kind == "operation.ended" and not own and entry.get("pid"):
+            if act == "restart":
+                self._begun(int(entry["pid"]))
+            self._paused = act == "pause"
 
     def stop(self, grace: float | None = None) -> None:
         """Send the stop signal, then SIGKILL after the grace period; wait until it is gone."""
         self.expect_exit()
-        if self._ended.is_set():
-            return
-        if self._paused:
-            self.resume()
-        self._signal(self.launch.stop_signal)
-        if not self._ended.wait(self.launch.grace if grace is None else grace):
-            self.kill()
+        if not self._ended.is_set():
+            with self._runtime.operation("stop", self.name):
+                self._stop(grace)
 
     def kill(self) -> None:
         """Send SIGKILL to everything in the container; wait until it is gone."""
         self.expect_exit()
+        if not self._ended.is_set():
+            with self._runtime.operation("kill", self.name):
+                self._kill()
+
+    def pause(self) -> None:
+        """Freeze everything in the container."""
+        with self._runtime.operation("pause", self.name) as result:
+            self._require_life()
+            seen = poll(self._freeze, Deadline(FREEZING))
+            if not seen.ok:
+                raise LaunchError(
+                    f"pausing {self.name} failed",
+                    expected="a frozen cgroup",
+                    last=seen.fact,
+                    budget=FREEZING,
+                    hint="look at the engine's log",
+                )
+            self._paused = True
+            result["pid"] = self.pid
+
+    def resume(self) -> None:
+        """Let it continue."""
+        with self._runtime.operation("resume", self.name) as result:
+            self._resume()
+            result["pid"] = self.pid
+
+    def restart(self, grace: float | None = None) -> None:
+        """Stop the container and start it again: same ports, same data."""
+        self.expect_exit()
+        with self._runtime.operation("restart", self.name) as result:
+            self._stop(grace)
+            self._start()
+            result["pid"] = self.pid
+
+    def _stop(self, grace: float | None) -> None:
+        if self._ended.is_set():
+            return
+        if self._paused:
+            self._resume()
+        self._signal(self.launch.stop_signal)
+        if not self._ended.wait(self.launch.grace if grace is None else grace):
+            self._kill()
+
+    def _kill(self) -> None:
         if self._ended.is_set():
             return
         self._signal(signal.SIGKILL)
@@ -91,42 +149,25 @@ class ContainerInstance(Life):
                 hint="ask the engine: docker inspect, docker events",
             )
 
-    def pause(self) -> None:
-        """Freeze everything in the container."""
-        self._require_life()
-        seen = poll(self._freeze, Deadline(FREEZING))
-        if not seen.ok:
-            raise LaunchError(
-                f"pausing {self.name} failed",
-                expected="a frozen cgroup",
-                last=seen.fact,
-                budget=FREEZING,
-                hint="look at the engine's log",
-            )
-        self._paused = True
-
-    def resume(self) -> None:
-        """Let it continue."""
+    def _resume(self) -> None:
         self._require_life()
         with refusals(f"resuming {self.name}"):
             self._container.unpause()
         self._paused = False
 
-    def restart(self, grace: float | None = None) -> None:
-        """Stop the container and start it again: same ports, same data."""
-        self.stop(grace)
-        self.start()
-
-    def start(self) -> None:
-        """Start the container, for the first time or again."""
-        self._exit_code, self._ready, self._paused = None, False, False
-        self.exit_expected = False
+    def _start(self) -> None:
+        self._exit_code = None
         self._ended.clear()
         self._runtime.open_ports(self.launch)
         with refusals(f"starting the container of {self.name}"):
             self._container.start()
             self._container.reload()
-        self.pid = _pid_of(self._container)
+        self._begun(_pid_of(self._container))
+
+    def _begun(self, pid: int) -> None:
+        self.pid, self._exit_code, self._ready, self._paused = pid, None, False, False
+        self.exit_expected = False
+        self._ended.clear()
 
     def _freeze(self) -> Observation:
         """Send one request to the engine. If a container's threads do not stop soon enough (a JVM

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from harness.closing import Closing
 from harness.endpoint import LOOPBACK, Endpoint
 from harness.errors import LaunchError, PortTaken
 from harness.files import write_home
+from harness.journal import Entry
 from harness.launch import Build, Launch
 from harness.private import private_folder
 from harness.runtime.containers import agent
@@ -149,6 +151,21 @@ class ContainerRuntime(Closing):
     def open_ports(self, launch: Launch) -> None:
         """Release the ports that a launch publishes, just before it starts."""
         self._watch.processes.request("release", ports=list(launch.ports))
+
+    def operation(self, act: str, name: str) -> AbstractContextManager[dict[str, Any]]:
+        """Other clients of the run wait, and are told."""
+        return self._watch.processes.operation(act, name)
+
+    def note(self, entry: Entry) -> None:
+        """Add an entry to the run's journal."""
+        self._watch.processes.note(entry)
+
+    def leave(self) -> int:
+        """The number of other clients that keep the run alive; -1 if it stays without any."""
+        others = self._watch.processes.leave()
+        if others:
+            disarm_ryuk()
+        return others
 
     def detach(self, leftovers: Sequence[Path] = ()) -> None:
         """Let the run outlive this process; the supervisor ends it on SIGTERM."""

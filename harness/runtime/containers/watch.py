@@ -42,7 +42,7 @@ class Watch(Closing):
         self._early: dict[str, tuple[int, str]] = {}
         self._watching = threading.Event()
         self._lost = ""
-        self.processes = ProcessRuntime(environment, self._told, whole=whole)
+        self.processes = ProcessRuntime(environment, self._told, self._heard, whole=whole)
 
     def log(self, name: str) -> Path:
         """The log file of a node."""
@@ -96,6 +96,13 @@ class Watch(Closing):
     def _agent(self, verb: str, *rest: str) -> list[str]:
         address = self.engine.address
         return [sys.executable, "-I", "-S", agent.__file__, verb, address, *rest]
+
+    def _heard(self, entry: Mapping[str, Any]) -> None:
+        """Handle an entry of the run's journal: another client may act on a container."""
+        with self._lock:
+            found = [each for each in self._instances.values() if each.name == entry["node"]]
+        for instance in found:
+            instance.heard(entry, own=entry.get("client") == self.processes.number)
 
     def _told(self, line: str) -> None:
         """Handle a line from the agent; an empty line means that it has exited."""
