@@ -110,6 +110,17 @@ class Attempt:
             ) from None
         runtime.prepare(list(self._launches.values()))
 
+    @property
+    def launches(self) -> list[Launch]:
+        """What was planned."""
+        return list(self._launches.values())
+
+    def adopt(self) -> None:
+        """Use the instances of a run that is up, in whatever state they are."""
+        for name, launch in self._launches.items():
+            self.instances[name] = self._runtime.start(launch)
+            self._ready[name].set()
+
     def unpublished(self) -> dict[str, tuple[int, ...]]:
         """The ports that are not published outside their container, by node."""
         return {
@@ -120,13 +131,26 @@ class Attempt:
 
     def run(self) -> None:
         """Start all nodes, each in its own thread; raise the most informative error."""
+        self._for_all(self._bring_up)
+
+    def rejoin(self) -> None:
+        """Use the instances of a run that is up, and check all of them at the same time.
+
+        Raises:
+            HarnessError: one of them is not running, or not ready.
+        """
+        self.adopt()
+        self._for_all(self._look_again)
+
+    def _for_all(self, carry_out: Callable[[Node], None]) -> None:
         nodes = self._topology.nodes
         self._left = len(nodes)
         threads = [
-            threading.Thread(target=self._bring_up, args=[node], name=node.name, daemon=True)
+            threading.Thread(target=self._watched, args=[carry_out, node], name=node.name)
             for node in nodes
         ]
         for thread in threads:
+            thread.daemon = True
             thread.start()
         try:
             with self._done:
@@ -272,17 +296,10 @@ class Attempt:
         ended = instance is not None and instance.state is State.EXITED
         return ended and self._may_have_ended(name)
 
-    def _bring_up(self, node: Node) -> None:
+    def _watched(self, carry_out: Callable[[Node], None], node: Node) -> None:
+        """What a node's thread does; its failure ends the others."""
         try:
-            for need in self._needs[node.name]:
-                while not self._ready[need].wait(0.05):
-                    self._guard()
-            self._guard()
-            self._await_others(node)
-            instance = self._execute(node)
-            self.instances[node.name] = instance
-            self._note("node.started", node.name, pid=instance.pid)
-            self.climb(node, instance)
+            carry_out(node)
             self._ready[node.name].set()
         except _Stopped:
             pass
@@ -295,6 +312,24 @@ class Attempt:
             with self._done:
                 self._left -= 1
                 self._done.notify_all()
+
+    def _bring_up(self, node: Node) -> None:
+        for need in self._needs[node.name]:
+            while not self._ready[need].wait(0.05):
+                self._guard()
+        self._guard()
+        self._await_others(node)
+        instance = self._execute(node)
+        self.instances[node.name] = instance
+        self._note("node.started", node.name, pid=instance.pid)
+        self.climb(node, instance)
+
+    def _look_again(self, node: Node) -> None:
+        instance, deadline = self.instances[node.name], Deadline(self._settings.ready_timeout)
+        self._climb(node, instance, node.checks(self.book), deadline)
+        self._climb(node, instance, node.confirms(self.book), deadline)
+        instance.mark_running()
+        self._note("node.ready", node.name)
 
     def _execute(self, node: Node) -> Instance:
         try:

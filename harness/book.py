@@ -154,6 +154,11 @@ class StackBook:
             self._authority = self._authority or make_authority()
             return self._authority
 
+    def known(self) -> tuple[dict[tuple[str, str], int], dict[str, str], Authority | None]:
+        """Every port, by node and name, every token, by purpose, and the authority, so far."""
+        with self._lock:
+            return dict(self._ports), dict(self._tokens), self._authority
+
     def secrets(self) -> list[str]:
         """Every token given out so far, for masking."""
         with self._lock:

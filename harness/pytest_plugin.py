@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
-from harness.errors import ConfigError, HarnessError, SystemFailure, Unavailable
+from harness.errors import ConfigError, HarnessError, SystemFailure
+from harness.pytest_attach import add_options, attached, name_the_default
 from harness.pytest_options import require_version, runtimes, settings_of, versions
 from harness.pytest_reports import register, section, tell
 from harness.report.folding import folded
@@ -55,17 +56,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="the version of Dapr, such as 1.18.2; the tests run once on each of several, "
         "separated by commas (default: the setting dapr_version)",
     )
-    group.addoption(
-        "--dapr-attach",
-        default=None,
-        metavar="FILE",
-        help="do not start a stack: use the one that this compose file has started",
-    )
+    add_options(group)
     group.addoption(
         "--dapr-keep",
         action="store_true",
         help="leave the stack up when a test failed, and print how to reach it",
     )
+
+
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
+    """Before options are parsed."""
+    name_the_default(args, early_config.invocation_params.dir)
 
 
 @pytest.hookimpl(trylast=True)
@@ -157,7 +158,8 @@ def dapr_stack(
     with made as stack:
         lines.say(f"{len(stack.instances)} nodes are ready after {stack.took:.2f} s")
         yield stack
-        if pytestconfig.getoption("--dapr-keep") and pytestconfig.stash[FAILED]:
+        keep = pytestconfig.getoption("--dapr-keep") and pytestconfig.stash[FAILED]
+        if keep and not pytestconfig.getoption("--dapr-attach"):
             _keep(stack, pytestconfig)
 
 
@@ -214,40 +216,12 @@ def pytest_runtest_makereport(
 
 
 def _stack(topology: Topology, settings: Settings, config: pytest.Config, lines: Lines) -> Stack:
-    if file := config.getoption("--dapr-attach"):
-        given = config.invocation_params.dir / file
-        if not given.is_file():
-            raise _not_a_file(file, settings)
-        try:
-            from harness.compose.attach import attached
-        except ImportError as error:
-            raise Unavailable(
-                "--dapr-attach needs two more packages",
-                last=str(error),
-                hint="pip install 'dapr-harness[containers]'",
-            ) from None
-        return attached(topology, settings, given, watch=lines.hear)
+    if given := config.getoption("--dapr-attach"):
+        folder, force = config.invocation_params.dir, config.getoption("--dapr-force")
+        return attached(given, topology, settings, folder, force=force, watch=lines.hear)
     from harness.run import running
 
     return running(topology, settings, progress=lines, watch=lines.hear)
-
-
-def _not_a_file(given: str, settings: Settings) -> ConfigError:
-    """The error with the next step, also if the argument is the name of a running stack."""
-    from harness.registry import Registry
-
-    up = [each.name for each in Registry(settings.state_dir) if each.alive]
-    hint = "`dapr-harness render compose` writes one; without --dapr-attach a stack is started"
-    if given in up:
-        hint = (
-            f"{given!r} is a stack of `dapr-harness up`, which tests cannot attach to: leave out "
-            "--dapr-attach, and the tests start one of their own beside it"
-        )
-    return ConfigError(
-        f"--dapr-attach {given}: {given} is not there",
-        expected="a compose file whose project is up",
-        hint=hint,
-    )
 
 
 @contextmanager

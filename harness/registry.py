@@ -8,9 +8,10 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import filelock
 import platformdirs
@@ -18,12 +19,52 @@ import platformdirs
 from harness.errors import ConfigError, TeardownError, Unavailable, did_you_mean
 from harness.files import nearest, try_writing, write_private
 from harness.reading import read_text
+from harness.runtime.base import Instance
 from harness.runtime.proc import born, wait_gone
 from harness.runtime.tree import send, state_of
-from harness.stack import Stack
 
 ENDING = 30.0
 """Seconds that a supervisor may take to end a stack; it kills remaining processes after one."""
+
+
+class Recordable(Protocol):
+    """A running stack, as far as its state file is concerned."""
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        ...
+
+    @property
+    def runtime(self) -> str:
+        """``processes`` or ``containers``."""
+        ...
+
+    @property
+    def owner(self) -> int:
+        """The process that ends the stack on SIGTERM."""
+        ...
+
+    @property
+    def instances(self) -> Mapping[str, Instance]:
+        """The running instances, by node name."""
+        ...
+
+    def addresses(self) -> dict[str, dict[str, str]]:
+        """The addresses that this machine can connect to, by node and port."""
+        ...
+
+    def token(self) -> str:
+        """The token of the sidecars' APIs."""
+        ...
+
+    def share(self) -> None:
+        """Let other clients use the stack."""
+        ...
+
+    def detach(self, leftovers: tuple[Path, ...] = ()) -> None:
+        """Let the stack outlive this process."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -200,21 +241,22 @@ class Registry:
         finally:
             lock.release()
 
-    def adopt(self, stack: Stack, name: str) -> UpStack:
+    def adopt(self, stack: Recordable, name: str) -> UpStack:
         """Write a state file for a stack, and let the stack outlive this process."""
         found = self.record(stack, name)
         stack.detach((self.file(name),))
         return found
 
-    def record(self, stack: Stack, name: str) -> UpStack:
-        """Write a state file for a stack."""
+    def record(self, stack: Recordable, name: str) -> UpStack:
+        """Write a state file for a stack, which other clients can use from now on."""
+        stack.share()
         endpoints = stack.addresses()
         nodes = [
             UpNode(each.name, each.pid, endpoints.get(each.name, {}), str(each.log))
             # More nodes may be started later.
             for each in list(stack.instances.values())
         ]
-        folder, token = str(stack.folder), stack.book.token("dapr-api")
+        folder, token = str(stack.folder), stack.token()
         owner = stack.owner
         born_at, now = born(owner), time.time()
         found = UpStack(

@@ -12,7 +12,11 @@ from harness.closing import Closing
 from harness.errors import ConfigError, HarnessError, PortTaken
 from harness.failures import mask, tail_of
 from harness.journal import Entry, Journal
-from harness.runtime.base import Instance, Runtime
+from harness.loading import load_topology
+from harness.origins import of_run
+from harness.registry import Registry
+from harness.run_record import record_of
+from harness.runtime.base import Instance, Restartable, Runtime
 from harness.settings import Settings
 from harness.topology import Node, Tools, Topology
 
@@ -55,7 +59,8 @@ class Stack(Closing):
         self._watch = watch
         self._make_book = book
         self._runtime: Runtime | None = None
-        self._detached = False
+        self._detached = self._attaches = False
+        self._climbs = True
         self._start = self._new_attempt()
         self.journal = Journal()
         self.shared: dict[str, Any] = {}
@@ -63,6 +68,44 @@ class Stack(Closing):
     def __enter__(self) -> Self:
         self.start()
         return self
+
+    @classmethod
+    def attach(
+        cls,
+        name: str = "default",
+        topology: Topology | None = None,
+        settings: Settings | None = None,
+        *,
+        force: bool = False,
+        all_running: bool = True,
+        watch: Callable[[Entry], None] = lambda _: None,
+    ) -> Stack:
+        """A stack that `dapr-harness up` has started; use it in a ``with`` statement.
+
+        Entering checks that every node is ready. Leaving leaves the stack up, unless it was started
+        with `up --attach` and its other clients have gone.
+
+        Args:
+            name: the stack's name.
+            topology: what the project says it is; from the settings if None.
+            settings: loaded from the environment and pyproject.toml if None.
+            force: accept a stack that was started with another topology.
+            all_running: whether a node that is not running is an error. If not, entering neither
+                waits for any node nor checks it.
+            watch: called with each journal entry as it is recorded.
+
+        Raises:
+            ConfigError: no stack of this name is up, or it is not this topology.
+        """
+        settings = settings or Settings.load()
+        up = Registry(settings.state_dir).require(name)
+        found = topology or load_topology(settings)
+        origin = of_run(up, found, settings, force=force, all_running=all_running)
+        made = cls(
+            origin.topology, settings, origin.tools, origin.runtime, watch=watch, book=origin.book
+        )
+        made._attaches, made._climbs = True, all_running
+        return made
 
     @property
     def book(self) -> StackBook:
@@ -127,7 +170,9 @@ class Stack(Closing):
             NotReady: a check did not pass in time.
         """
         self.note("restart.begun", name)
-        self.instances[name].restart(grace)  # type: ignore[attr-defined]  # checked by the runtime
+        instance = self.instances[name]
+        if isinstance(instance, Restartable):
+            instance.restart(grace)
         self.await_ready(name)
 
     def add(self, node: Node) -> Instance:
@@ -169,6 +214,16 @@ class Stack(Closing):
             if endpoint.port not in hidden.get(node, ()):
                 found.setdefault(node, {})[port] = str(endpoint)
         return found
+
+    def token(self) -> str:
+        """The token of the sidecars' APIs."""
+        return self.book.token("dapr-api")
+
+    def share(self) -> None:
+        """Let other clients use the stack: `attach`, in this process or in another one."""
+        self._running.share()
+        made = record_of(self.book, self.runtime, self._start.launches, self.settings.broker)
+        made.write(self.folder)
 
     @property
     def owner(self) -> int:
@@ -231,11 +286,19 @@ class Stack(Closing):
     def _attempt(self) -> None:
         self.note("start.begun")
         self._runtime = self._make_runtime()
-        self.journal.pass_on(self._runtime.note)
+        # What a client that attaches waits for is no part of the run's journal.
+        self.journal.pass_on(None if self._attaches else self._runtime.note)
         self._start = self._new_attempt()
         self._start.prepare(self._runtime, self._tools)
-        self._start.run()
+        if not self._attaches:
+            self._start.run()
+        elif self._climbs:
+            self._start.rejoin()
+        else:
+            self._start.adopt()
         self.note("start.ended")
+        if self._attaches:
+            self.journal.pass_on(self._runtime.note)
 
     def _wanted_by_user(self, error: PortTaken) -> bool:
         ports = [getattr(node, "port", None) for node in self.topology.nodes]

@@ -7,7 +7,7 @@ import errno
 
 import typer
 
-from harness.cli import images, interrupts, render, stacks, streams, tools
+from harness.cli import images, interrupts, nodes, render, stacks, streams, tools
 from harness.cli.console import err
 from harness.cli.demo import demo
 from harness.cli.lint import lint
@@ -34,6 +34,10 @@ for command in (
     stacks.status,
     stacks.logs,
     stacks.token,
+    nodes.restart,
+    nodes.kill,
+    nodes.pause,
+    nodes.resume,
     run_file,
     demo,
     tools.provision,

@@ -218,6 +218,10 @@ class Runtime(Protocol):
         """Add an entry to the run's journal, which other clients see too."""
         ...
 
+    def share(self) -> None:
+        """Let other clients use the run, so that nothing of it may depend on this process."""
+        ...
+
     def leave(self) -> int:
         """The number of other clients that keep the run alive; -1 if it stays without any.
 

@@ -135,6 +135,9 @@ class FakeRuntime:
         """Keep an entry."""
         self.journal.append(entry)
 
+    def share(self) -> None:
+        """Nothing to do."""
+
     def leave(self) -> int:
         """Nobody else is there."""
         return 0

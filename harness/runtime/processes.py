@@ -196,6 +196,9 @@ class ProcessRuntime(Closing):
             return others
         return 0
 
+    def share(self) -> None:
+        """Nothing of the run depends on this process but its lease."""
+
     def detach(self, leftovers: Sequence[Path] = ()) -> None:
         """Let the run outlive this process; the supervisor ends it on SIGTERM."""
         self._closed = self._stays = True
@@ -232,9 +235,9 @@ class ProcessRuntime(Closing):
         """The supervisor is gone, and so is everything it started, unless the run stays."""
         with self._lock:
             living = [] if self._stays else list(self._instances.values())
-        ending = self._supervisor.ending
         for instance in living:
             if instance.exit_code is None:
+                ending = self._supervisor.ending
                 instance.fate = f"the stack was ended by {ending}" if ending else instance.fate
                 instance.ended(-int(signal.SIGKILL))
 

@@ -19,6 +19,7 @@ from harness.errors import ConfigError, HarnessError, InstanceDied, LaunchError,
 from harness.private import open_private
 from harness.runtime import tree
 from harness.runtime.folder import clear_run_folder, door_of
+from harness.runtime.proc import wait_gone
 from harness.runtime.supervisor import program
 from harness.runtime.supervisor.clients import PROTOCOL
 
@@ -199,7 +200,14 @@ class SupervisorClient:
             TeardownError: it did not exit.
         """
         if self._process is None:
+            owner = self._owner()
             self.hang_up()
+            if owner and not wait_gone(owner, STOPPING):
+                raise TeardownError(
+                    f"the supervisor (pid {owner}) did not end with its last client",
+                    budget=STOPPING,
+                    hint=f"look at {self._folder}/logs; `dapr-harness down --stale` removes it",
+                )
             return
         # Someone may have stopped it.
         self._process.send_signal(signal.SIGCONT)

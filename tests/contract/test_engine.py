@@ -189,7 +189,7 @@ def test_an_agent_that_does_not_begin_is_told_without_waiting_for_it(
     (tmp_path / "agent.py").write_text(program)
     monkeypatch.setattr(agent, "__file__", str(tmp_path / "agent.py"))
     monkeypatch.setattr(watch, "STARTING", 60.0)
-    with watch.Watch({"PATH": os.environ["PATH"]}) as watching:
+    with watch.Watch.of_own({"PATH": os.environ["PATH"]}) as watching:
         watching.begin("any=label", "node")
 
         with pytest.raises(LaunchError, match=problem):

@@ -41,7 +41,7 @@ class AttachedRuntime(Closing):
     inherited: Mapping[str, str] = {}
 
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
-        self._watch = Watch(environment)
+        self._watch = Watch.of_own(environment)
         try:
             project = self._project(folder)
             self._containers = self._of(project)
@@ -100,6 +100,9 @@ class AttachedRuntime(Closing):
     def note(self, entry: Entry) -> None:
         """Add an entry to the run's journal."""
         self._watch.processes.note(entry)
+
+    def share(self) -> None:
+        """Nothing to do: it is compose's."""
 
     def leave(self) -> int:
         """The project stays."""

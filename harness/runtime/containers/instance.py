@@ -42,14 +42,18 @@ class Owner(Protocol):
 
 
 class ContainerInstance(Life):
-    """A launch that runs in a container. Killable, pausable, restartable."""
+    """A launch that runs in a container. Killable, pausable, restartable.
+
+    Attributes:
+        frozen: whether it is paused.
+    """
 
     def __init__(self, runtime: Owner, launch: Launch, container: Container) -> None:
         super().__init__(launch)
         self._runtime = runtime
         self._container = container
         self._ended = threading.Event()
-        self._paused = False
+        self.frozen = False
         self.pid = _pid_of(container)
 
     def __repr__(self) -> str:
@@ -82,7 +86,7 @@ class ContainerInstance(Life):
         elif kind == "operation.ended" and not own and entry.get("pid"):
             if act == "restart":
                 self._begun(int(entry["pid"]))
-            self._paused = act == "pause"
+            self.frozen = act == "pause"
 
     def stop(self, grace: float | None = None) -> None:
         """Send the stop signal, then SIGKILL after the grace period; wait until it is gone."""
@@ -111,7 +115,7 @@ class ContainerInstance(Life):
                     budget=FREEZING,
                     hint="look at the engine's log",
                 )
-            self._paused = True
+            self.frozen = True
             result["pid"] = self.pid
 
     def resume(self) -> None:
@@ -131,7 +135,7 @@ class ContainerInstance(Life):
     def _stop(self, grace: float | None) -> None:
         if self._ended.is_set():
             return
-        if self._paused:
+        if self.frozen:
             self._resume()
         self._signal(self.launch.stop_signal)
         if not self._ended.wait(self.launch.grace if grace is None else grace):
@@ -141,7 +145,7 @@ class ContainerInstance(Life):
         if self._ended.is_set():
             return
         self._signal(signal.SIGKILL)
-        self._paused = False
+        self.frozen = False
         if not self._ended.wait(GONE):
             raise TeardownError(
                 f"the container of {self.name} ({self._container.short_id}) survived SIGKILL",
@@ -153,7 +157,7 @@ class ContainerInstance(Life):
         self._require_life()
         with refusals(f"resuming {self.name}"):
             self._container.unpause()
-        self._paused = False
+        self.frozen = False
 
     def _start(self) -> None:
         self._exit_code = None
@@ -165,7 +169,7 @@ class ContainerInstance(Life):
         self._begun(_pid_of(self._container))
 
     def _begun(self, pid: int) -> None:
-        self.pid, self._exit_code, self._ready, self._paused = pid, None, False, False
+        self.pid, self._exit_code, self._ready, self.frozen = pid, None, False, False
         self.exit_expected = False
         self._ended.clear()
 

@@ -66,12 +66,15 @@ class ContainerRuntime(Closing):
         self._user = user
         self._helpers = ThreadPoolExecutor(4, thread_name_prefix="pod")
         self._holders: dict[str, Future[str]] = {}
-        self._watch = Watch(environment, whole)
+        self._watch = self._make_watch(environment, whole)
         try:
             self._open()
         except BaseException:
             self.close()
             raise
+
+    def _make_watch(self, environment: Mapping[str, str], whole: Mapping[str, str] | None) -> Watch:
+        return Watch.of_own(environment, whole)
 
     def _open(self) -> None:
         self.run = self.folder.name
@@ -160,12 +163,13 @@ class ContainerRuntime(Closing):
         """Add an entry to the run's journal."""
         self._watch.processes.note(entry)
 
+    def share(self) -> None:
+        """Disarm Ryuk, which removes everything when this process ends."""
+        disarm_ryuk()
+
     def leave(self) -> int:
         """The number of other clients that keep the run alive; -1 if it stays without any."""
-        others = self._watch.processes.leave()
-        if others:
-            disarm_ryuk()
-        return others
+        return self._watch.processes.leave()
 
     def detach(self, leftovers: Sequence[Path] = ()) -> None:
         """Let the run outlive this process; the supervisor ends it on SIGTERM."""

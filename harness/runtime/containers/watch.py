@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,10 @@ from harness.runtime.containers.engine import Engine
 from harness.runtime.containers.instance import ContainerInstance
 from harness.runtime.processes import ProcessRuntime
 
+AGENT_ENDED = "the agent that watched the container engine has ended"
+MakeProcesses = Callable[
+    [Callable[[str], None], Callable[[Mapping[str, Any]], None]], ProcessRuntime
+]
 STARTING = 20.0
 """Seconds within which the agent must have started; it takes 50 ms."""
 
@@ -25,24 +29,34 @@ class Watch(Closing):
     """A supervisor with an agent, and the containers that it observes.
 
     Args:
-        environment: the variables that every process on the host inherits.
-        whole: the environment that a launch with ``inherits`` inherits there instead.
+        processes: makes the runtime of the processes on the host, which passes on the lines of the
+            agent and the entries of the run's journal.
 
     Attributes:
         engine: the engine.
         processes: the processes on the host, and the supervisor.
     """
 
-    def __init__(
-        self, environment: Mapping[str, str], whole: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, processes: MakeProcesses) -> None:
         self.engine = Engine()
         self._lock = threading.Lock()
         self._instances: dict[str, ContainerInstance] = {}
         self._early: dict[str, tuple[int, str]] = {}
         self._watching = threading.Event()
         self._lost = ""
-        self.processes = ProcessRuntime(environment, self._told, self._heard, whole=whole)
+        self.processes = processes(self._told, self._heard)
+
+    @classmethod
+    def of_own(
+        cls, environment: Mapping[str, str], whole: Mapping[str, str] | None = None
+    ) -> Watch:
+        """With a supervisor of its own.
+
+        Args:
+            environment: the variables that every process on the host inherits.
+            whole: the environment that a launch with ``inherits`` inherits there instead.
+        """
+        return cls(lambda told, heard: ProcessRuntime(environment, told, heard, whole=whole))
 
     def log(self, name: str) -> Path:
         """The log file of a node."""
@@ -52,6 +66,12 @@ class Watch(Closing):
         """Start the agent for all containers with a label; another label has the node's name."""
         logs = str(self.processes.folder / "logs")
         self.processes.request("listen", argv=self._agent("watch", label, logs, node_label))
+
+    def follow(self, *, lost: bool) -> None:
+        """Use the agent that another client has started; it may have ended."""
+        self._watching.set()
+        if lost:
+            self._lose(AGENT_ENDED)
 
     def sweep_at_the_end(self, label: str) -> None:
         """Have everything with this label removed at the end, whatever happens."""
@@ -107,7 +127,7 @@ class Watch(Closing):
     def _told(self, line: str) -> None:
         """Handle a line from the agent; an empty line means that it has exited."""
         if not line:
-            self._lose("the agent that watched the container engine has ended")
+            self._lose(AGENT_ENDED)
             return
         try:
             self._hear(json.loads(line))

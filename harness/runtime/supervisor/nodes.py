@@ -49,6 +49,7 @@ class Node:
     Attributes:
         spawned: the request that started it, repeated by a restart.
         code: its exit code; None while it runs.
+        why: the last operation on it that another one has not undone, and its client.
         acting: the operation that is being carried out.
     """
 
@@ -57,6 +58,7 @@ class Node:
         self.pid = 0
         self.code: int | None = 0
         self.paused = False
+        self.why = ""
         self.spawned: Message = {}
         self.acting: Operation | None = None
         self.waiting: deque[Operation] = deque()
@@ -116,7 +118,12 @@ class Nodes:
     def rows(self) -> Message:
         """The state of each node that runs on this machine."""
         return {
-            each.name: {"pid": each.pid, "code": each.code, "paused": each.paused}
+            each.name: {
+                "pid": each.pid,
+                "code": each.code,
+                "paused": each.paused,
+                "why": each.why,
+            }
             for each in self._nodes.values()
             if each.pid
         }
@@ -179,6 +186,8 @@ class Nodes:
         if node.acting is None and node.waiting:
             node.acting = begun = node.waiting.popleft()
             if begun.act != "spawn":
+                undone = begun.act in ("resume", "restart")
+                node.why = "" if undone else f"{begun.act} was requested by {begun.client.who}"
                 self._tell("operation.begun", node, begun)
             steps = getattr(self, "_" + begun.request["op"])
             begun.steps = steps(node, begun)

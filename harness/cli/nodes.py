@@ -1,0 +1,119 @@
+"""``restart``, ``kill``, ``pause`` and ``resume``: one node of a stack that is up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from harness.cli.console import err, out, print_json
+from harness.cli.stacks import Json, Name
+from harness.errors import ConfigError, did_you_mean
+from harness.journal import Entry
+from harness.runtime.base import Instance, Killable, Pausable, State
+from harness.stack import Stack
+
+Node = Annotated[str, typer.Argument(help="Which node, as `status` names it.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Even if the stack was started with another topology.")
+]
+
+
+def _ignore(_entry: Entry) -> None:
+    """Show nothing."""
+
+
+def restart(
+    node: Node,
+    name: Name = "default",
+    grace: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds between the stop signal and SIGKILL; the node's own by default."
+        ),
+    ] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Restart one node, with the same ports and data, and wait until it is ready.
+
+    It is stopped first if it is running. Tests that are attached to the stack notice nothing but
+    the time that it takes.
+    """
+    began = time.monotonic()
+
+    def show(entry: Entry) -> None:
+        if entry.kind == "rung.reached" and entry.node == node and not as_json:
+            fact = str(entry.facts["fact"]).partition("\n")[0]
+            line = f"{entry.at - began:6.2f} s  {node}: {entry.facts['rung']} {fact}"
+            err.print(line.rstrip(), markup=False, soft_wrap=True)
+
+    with _attached(name, force=force, watch=show) as stack:
+        _instance(stack, node)
+        stack.restart(node, grace)
+        _report(stack, node, "is ready again", began, as_json=as_json)
+
+
+def kill(node: Node, name: Name = "default", force: Force = False, as_json: Json = False) -> None:
+    """Kill one node with SIGKILL. Tests that are attached to the stack fail and name the cause."""
+    began = time.monotonic()
+    with _attached(name, force=force) as stack:
+        instance = _instance(stack, node)
+        _require_running(instance)
+        if isinstance(instance, Killable):
+            instance.kill()
+        _report(stack, node, "was killed", began, as_json=as_json)
+
+
+def pause(node: Node, name: Name = "default", force: Force = False, as_json: Json = False) -> None:
+    """Freeze one node: it keeps its connections and answers nothing, until `resume`."""
+    began = time.monotonic()
+    with _attached(name, force=force) as stack:
+        instance = _instance(stack, node)
+        _require_running(instance)
+        if isinstance(instance, Pausable):
+            instance.pause()
+        _report(stack, node, "is paused", began, as_json=as_json)
+
+
+def resume(node: Node, name: Name = "default", force: Force = False, as_json: Json = False) -> None:
+    """Let one node continue after `pause`."""
+    began = time.monotonic()
+    with _attached(name, force=force) as stack:
+        instance = _instance(stack, node)
+        _require_running(instance)
+        if isinstance(instance, Pausable):
+            instance.resume()
+        _report(stack, node, "continues", began, as_json=as_json)
+
+
+def _attached(name: str, *, force: bool, watch: Callable[[Entry], None] = _ignore) -> Stack:
+    """The stack, in whatever state its nodes are."""
+    return Stack.attach(name, force=force, all_running=False, watch=watch)
+
+
+def _instance(stack: Stack, node: str) -> Instance:
+    if node not in stack.instances:
+        raise ConfigError(
+            f"the stack has no node {node!r}", hint=did_you_mean(node, list(stack.instances))
+        )
+    return stack.instances[node]
+
+
+def _require_running(instance: Instance) -> None:
+    if instance.state is State.EXITED:
+        raise ConfigError(
+            f"{instance.name} is not running",
+            last=", ".join(filter(None, [f"exit code {instance.exit_code}", instance.fate])),
+            hint=f"`dapr-harness restart {instance.name}`",
+        )
+
+
+def _report(stack: Stack, node: str, what: str, began: float, *, as_json: bool) -> None:
+    took, pid = time.monotonic() - began, stack.instances[node].pid
+    if as_json:
+        print_json({"node": node, "pid": pid, "seconds": took})
+    else:
+        out.print(f"{node} {what} after {took:.2f} s", markup=False)

@@ -1,0 +1,103 @@
+"""``--dapr-attach``: tests on a stack that is up, instead of one of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import ConfigError, Unavailable
+
+if TYPE_CHECKING:
+    import pytest
+
+    from harness.journal import Entry
+    from harness.settings import Settings
+    from harness.stack import Stack
+    from harness.topology import Topology
+
+OPTION = "--dapr-attach"
+DEFAULT = "default"
+
+
+def add_options(group: pytest.OptionGroup) -> None:
+    """The options of this module."""
+    group.addoption(
+        OPTION,
+        nargs="?",
+        const=DEFAULT,
+        default=None,
+        metavar="NAME|FILE",
+        help="do not start a stack: use one that `dapr-harness up` has started (the one called "
+        "'default' if no name is given), or the one of a compose file",
+    )
+    group.addoption(
+        "--dapr-force",
+        action="store_true",
+        help="attach to a stack even if it was started with another topology",
+    )
+
+
+def name_the_default(arguments: list[str], folder: Path) -> None:
+    """Keep argparse from taking a test for the name of a stack: ``--dapr-attach tests/test_a.py``.
+
+    Args:
+        arguments: of the command line; changed in place.
+        folder: the base of relative paths.
+    """
+    for number, word in enumerate(arguments[:-1]):
+        following = arguments[number + 1]
+        if word == OPTION and _is_test(following, folder):
+            arguments[number] = f"{OPTION}={DEFAULT}"
+
+
+def _is_test(word: str, folder: Path) -> bool:
+    place = folder / word.partition("::")[0]
+    return "::" in word or place.suffix == ".py" or place.is_dir()
+
+
+def attached(
+    given: str,
+    topology: Topology,
+    settings: Settings,
+    folder: Path,
+    *,
+    force: bool,
+    watch: Callable[[Entry], None],
+) -> Stack:
+    """The stack that the option names.
+
+    Args:
+        given: the name of a stack, or a compose file.
+        folder: the base of a relative path.
+
+    Raises:
+        ConfigError: there is neither, or it is not this topology.
+        Unavailable: packages for a compose project are missing.
+    """
+    file = folder / given
+    if file.is_file():
+        return _of_compose(file, topology, settings, watch)
+    if file.suffix in (".yaml", ".yml"):
+        raise ConfigError(
+            f"{OPTION} {given}: {given} is not there",
+            expected="a compose file whose project is up, or the name of a stack",
+            hint="`dapr-harness render compose` writes one",
+        )
+    from harness.stack import Stack
+
+    return Stack.attach(given, topology, settings, force=force, watch=watch)
+
+
+def _of_compose(
+    file: Path, topology: Topology, settings: Settings, watch: Callable[[Entry], None]
+) -> Stack:
+    try:
+        from harness.compose.attach import attached as of_compose
+    except ImportError as error:
+        raise Unavailable(
+            f"{OPTION} needs two more packages for a compose file",
+            last=str(error),
+            hint="pip install 'dapr-harness[containers]'",
+        ) from None
+    return of_compose(topology, settings, file, watch=watch)
