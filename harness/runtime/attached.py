@@ -89,12 +89,12 @@ class AttachedProcesses(ProcessRuntime):
 
     def _open(self, environment: Mapping[str, str], whole: Mapping[str, str]) -> None:
         self.folder, self.owner = self._run.folder, self._run.owner
+        self._supervisor = SupervisorClient.connect(self.folder, self.owner, self)
         path = environment.get("PATH", os.defpath)
         folder = self.folder / f"path-{secrets.token_hex(4)}"  # each client has its own
         own = {"PATH": path_without_our_tools(path, folder)}
         self._environment = {**environment, **own}
         self._inherited = {**whole, **own}
-        self._supervisor = SupervisorClient.connect(self.folder, self.owner, self)
 
     def prepare(self, launches: Sequence[Launch]) -> None:
         """Find the nodes of the run.

@@ -28,13 +28,22 @@ DOORS = Path(f"/tmp/dapr-harness-sockets-{os.getuid()}")  # noqa: S108 - checked
 """The sockets of supervisors. A socket's path must fit into 104 bytes, so TMPDIR is not used."""
 
 
+def sockets_folder() -> Path:
+    """The folder of all supervisors' sockets.
+
+    Raises:
+        Unavailable: it does not belong to this user.
+    """
+    return private_folder(DOORS)
+
+
 def door_of(folder: Path) -> Path:
     """The socket on which a run's supervisor accepts clients.
 
     Raises:
         Unavailable: the folder of the sockets does not belong to this user.
     """
-    return private_folder(DOORS) / f"{folder.name}.sock"
+    return sockets_folder() / f"{folder.name}.sock"
 
 
 def make_run_folder() -> Path:

@@ -21,7 +21,12 @@ from harness.files import write_home
 from harness.journal import Entry
 from harness.launch import Launch
 from harness.private import open_private, private_folder
-from harness.runtime.folder import clear_run_folder, give_run_folder, make_run_folder
+from harness.runtime.folder import (
+    clear_run_folder,
+    give_run_folder,
+    make_run_folder,
+    sockets_folder,
+)
 from harness.runtime.instance import ProcessInstance
 from harness.runtime.own_tools import path_without_our_tools
 from harness.runtime.proc import owner_of
@@ -60,9 +65,11 @@ class ProcessRuntime(Closing):
         self._told, self._heard = told, heard
         self._lock = threading.Lock()
         self._instances: dict[str, ProcessInstance] = {}
-        self._closed = self._stays = False
+        self._closed = False
+        self._others: int | None = None
         # Checked here: a supervisor that finds out can only die.
         private_folder(ports.LEASES)
+        sockets_folder()
         self._open(environment, environment if whole is None else whole)
 
     def _open(self, environment: Mapping[str, str], whole: Mapping[str, str]) -> None:
@@ -190,22 +197,21 @@ class ProcessRuntime(Closing):
 
         Unless it is 0, closing this leaves the run running.
         """
-        if not self._closed:
+        if self._others is None:
             send(self.owner, signal.SIGCONT)  # someone may have stopped it
-            self._stays = (others := self._supervisor.leave()) != 0
-            return others
-        return 0
+            self._others = self._supervisor.leave()
+        return self._others
 
     def share(self) -> None:
         """Nothing of the run depends on this process but its lease."""
 
     def detach(self, leftovers: Sequence[Path] = ()) -> None:
         """Let the run outlive this process; the supervisor ends it on SIGTERM."""
-        self._closed = self._stays = True
+        self._closed, self._others = True, -1
         self._supervisor.detach([str(path) for path in leftovers])
 
     def close(self) -> None:
-        """Stop everything and remove the run's folder, unless the run stays.
+        """Stop everything and remove the run's folder, unless others keep the run alive.
 
         Raises:
             TeardownError: the supervisor did not exit in time.
@@ -214,7 +220,7 @@ class ProcessRuntime(Closing):
             if self._closed:
                 return
             self._closed = True
-        if self._stays:
+        if self.leave():
             self._supervisor.abandon()
         else:
             self._supervisor.finish()
@@ -232,9 +238,9 @@ class ProcessRuntime(Closing):
         self._told(line)
 
     def lost(self) -> None:
-        """The supervisor is gone, and so is everything it started, unless the run stays."""
+        """The supervisor is gone, and so is everything it started, unless we have left the run."""
         with self._lock:
-            living = [] if self._stays else list(self._instances.values())
+            living = [] if self._others else list(self._instances.values())
         for instance in living:
             if instance.exit_code is None:
                 ending = self._supervisor.ending
