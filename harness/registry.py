@@ -9,18 +9,19 @@ import re
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 import filelock
 import platformdirs
 
-from harness.errors import ConfigError, TeardownError, Unavailable, did_you_mean
+from harness.errors import ConfigError, HarnessError, TeardownError, Unavailable, did_you_mean
 from harness.files import nearest, try_writing, write_private
 from harness.reading import read_text
 from harness.runtime.base import Instance
 from harness.runtime.proc import born, wait_gone
+from harness.runtime.supervisor_client import state_of_run
 from harness.runtime.tree import send, state_of
 
 ENDING = 30.0
@@ -111,6 +112,18 @@ class UpStack:
         """Seconds since it was ready, unaffected by clock changes; never negative."""
         since = since_boot() - self.booted if self.booted else time.time() - self.since
         return max(0.0, since)
+
+    def now(self) -> UpStack:
+        """The same with the process ids of now: any client may have restarted a node."""
+        try:
+            rows = state_of_run(Path(self.folder), self.supervisor)["nodes"]
+        except HarnessError:
+            return self
+        nodes = [
+            replace(node, pid=rows[node.name]["pid"]) if node.name in rows else node
+            for node in self.nodes
+        ]
+        return replace(self, nodes=nodes)
 
     @property
     def alive(self) -> bool:

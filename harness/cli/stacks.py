@@ -119,7 +119,7 @@ def status(
     """Show the running stacks: nodes, states, addresses."""
     registry = opened(Settings.load())
     found = [registry.require(name)] if name else [each for each in registry if each.alive]
-    rows = [_status_of(each) for each in found]
+    rows = [_status_of(each.now()) for each in found]
     if as_json:
         print_json(rows)
         return

@@ -111,12 +111,16 @@ class SupervisorClient:
         return made
 
     @classmethod
-    def connect(cls, folder: Path, owner: int, listener: Listener) -> SupervisorClient:
-        """Become a client of a run that is up, and keep it alive from now on.
+    def connect(
+        cls, folder: Path, owner: int, listener: Listener, *, lease: bool = True
+    ) -> SupervisorClient:
+        """Become a client of a run that is up.
 
         Args:
             folder: the run's folder.
             owner: the process id of its supervisor, for messages.
+            listener: informed of what happens.
+            lease: whether to keep the run alive from now on.
 
         Raises:
             ConfigError: nobody answers, or the supervisor speaks another protocol.
@@ -134,7 +138,8 @@ class SupervisorClient:
         made = cls(folder, line, listener, None)
         try:
             made._introduce()
-            made.request("lease")
+            if lease:
+                made.request("lease")
         except BaseException:
             made.hang_up()
             raise
@@ -350,6 +355,32 @@ class SupervisorClient:
         )
 
 
+class Deaf:
+    """Listens to nothing."""
+
+    def entry(self, entry: dict[str, Any]) -> None:
+        """Ignore it."""
+
+    def line(self, line: str) -> None:
+        """Ignore it."""
+
+    def lost(self) -> None:
+        """Ignore it."""
+
+
+def state_of_run(folder: Path, owner: int) -> dict[str, Any]:
+    """What the supervisor of a run knows now, without keeping the run alive.
+
+    Raises:
+        HarnessError: it cannot be asked.
+    """
+    client = SupervisorClient.connect(folder, owner, Deaf(), lease=False)
+    try:
+        return client.request("state")
+    finally:
+        client.hang_up()
+
+
 def _begin(folder: Path, line: int) -> subprocess.Popen[bytes]:
     # A separate log: a detached supervisor with our standard output would keep readers of it
     # waiting for the end.
@@ -380,6 +411,10 @@ def _refused(op: str, name: str, answer: dict[str, Any]) -> HarnessError:
 
 def _who() -> str:
     """How this process introduces itself to the other clients of a run."""
-    program_name = Path(sys.argv[0] if sys.argv else "").name or "python"
-    words = [program_name, *sys.argv[1:2]] if program_name == "dapr-harness" else [program_name]
+    path = Path(sys.argv[0] if sys.argv else "python")
+    if path.name in ("__main__.py", "main.py"):  # python -m pytest, python -m harness.cli.main
+        path = path.parent.parent if path.parent.name == "cli" else path.parent
+    words = [path.name]
+    if path.name in ("harness", "dapr-harness"):
+        words = ["dapr-harness", *sys.argv[1:2]]
     return f"{' '.join(words)} (pid {os.getpid()})"
