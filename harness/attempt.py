@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from harness.book import StackBook
 from harness.closing import do_all
 from harness.deadline import Check, Deadline, Observation, poll
 from harness.errors import ConfigError, HarnessError, NotReady
+from harness.extras import Extras, closing_rungs
 from harness.failures import death, not_ready, rank
 from harness.launch import Launch
 from harness.runtime.base import Instance, Runtime, State
@@ -37,17 +37,6 @@ def own_book(topology: Topology, tools: Tools, root: Path, runtime: Runtime) -> 
     )
 
 
-@contextmanager
-def _rungs(checks: Iterable[Check]) -> Iterator[Iterator[Check]]:
-    """The readiness checks of a node; a generator's clients are closed however the wait ends."""
-    rungs = iter(checks)
-    try:
-        yield rungs
-    finally:
-        if isinstance(rungs, Generator):
-            rungs.close()
-
-
 class _Stopped(Exception):
     """Another node's failure ended this wait."""
 
@@ -67,7 +56,8 @@ class Attempt:
 
     Attributes:
         instances: the started instances, by node name.
-        book: available once the attempt is prepared.
+        book: available once the attempt is prepared, as is ``extras``.
+        extras: nodes that are started beside those of the topology.
     """
 
     def __init__(
@@ -83,7 +73,6 @@ class Attempt:
         self._looks: dict[str, tuple[Check, Observation]] = {}
         self._needs: dict[str, set[str]] = {}
         self._failures: list[BaseException] = []
-        self._added: list[Instance] = []
         self._awaited: dict[str, set[str]] = {}
         # Optional nodes that were not started, or were not ready in time.
         self._abandoned: set[str] = set()
@@ -109,6 +98,7 @@ class Attempt:
                 "the placeholders of the topology form a cycle: " + " -> ".join(error.args[1])
             ) from None
         runtime.prepare(list(self._launches.values()))
+        self.extras = Extras(self.book, runtime, self._settings, self._launches)
 
     @property
     def launches(self) -> list[Launch]:
@@ -163,52 +153,6 @@ class Attempt:
         if self._failures:
             raise min(self._failures, key=rank)
 
-    def add(self, node: Node) -> Instance:
-        """Start a node that is not part of the topology, and wait until it is ready.
-
-        The stack does not depend on it: its exit ends no wait, and a failed start leaves nothing
-        behind.
-
-        Raises:
-            HarnessError: it did not become ready, and has been stopped.
-        """
-        known = self.book.topology
-        self.book.topology = Topology(
-            *known.nodes, node, resources=known.resources, mtls=known.mtls
-        )
-        self.book.plan_for(node.name)
-        launch = self._launches[node.name] = node.plan(self.book)
-        instance = self._runtime.start(launch)
-        try:
-            self._climb_alone(node, instance, launch)
-        except BaseException:
-            instance.stop(0)
-            raise
-        instance.mark_running()
-        self._added.append(instance)
-        return instance
-
-    def stop_added(self) -> None:
-        """Stop the nodes that are not part of the topology.
-
-        Raises:
-            TeardownError: one of them did not stop; all of them have been asked to.
-        """
-        do_all(each.stop for each in self._added)
-
-    def _climb_alone(self, node: Node, instance: Instance, launch: Launch) -> None:
-        def guard() -> None:
-            if instance.state is State.EXITED:
-                raise death(launch, instance, self.book.secrets())
-
-        deadline = Deadline(self._settings.ready_timeout)
-        with _rungs(node.checks(self.book)) as rungs:
-            for check in rungs:
-                seen = poll(check.observe, deadline, guard=guard)
-                if not seen.ok:
-                    look = (check, seen)
-                    raise not_ready(launch, look, deadline, instance, self.book.secrets())
-
     def climb(self, node: Node, instance: Instance) -> None:
         """Wait for each readiness check of a node, then provide what other nodes expect of it."""
         deadline = Deadline(self._settings.ready_timeout)
@@ -233,7 +177,7 @@ class Attempt:
             if any(map(self._is_over, awaited)):
                 raise _Ended
 
-        with _rungs(checks) as rungs:
+        with closing_rungs(checks) as rungs:
             for check in rungs:
                 # A sidecar's checks that follow its app's cannot pass without the app either.
                 awaited |= {getattr(check, "waits_for", "") or node.name}

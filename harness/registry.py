@@ -20,8 +20,8 @@ from harness.errors import ConfigError, HarnessError, TeardownError, Unavailable
 from harness.files import nearest, try_writing, write_private
 from harness.reading import read_text
 from harness.runtime.base import Instance
+from harness.runtime.look import state_of_run
 from harness.runtime.proc import born, wait_gone
-from harness.runtime.supervisor_client import state_of_run
 from harness.runtime.tree import send, state_of
 
 ENDING = 30.0

@@ -187,7 +187,7 @@ class Stack(Closing):
                 f"{node.name} cannot be started beside a stack that is attached",
                 hint="run the test on a stack of its own, without --dapr-attach",
             )
-        return self._start.add(node)
+        return self._start.extras.add(node)
 
     def await_ready(self, name: str) -> None:
         """Wait until a node is ready again."""
@@ -250,7 +250,7 @@ class Stack(Closing):
         self.shared.clear()
         try:
             if others:
-                self._start.stop_added()
+                self._start.extras.stop()
             else:
                 self._start.stop_dependents()
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from pathlib import Path
 
 from harness.deadline import Deadline, Observation, poll
@@ -77,3 +78,14 @@ def born(pid: int) -> str:
     except OSError:
         return ""
     return "" if words[0] == "Z" else words[19]
+
+
+def own_name() -> str:
+    """How this process introduces itself to the other clients of a run."""
+    path = Path(sys.argv[0] if sys.argv else "python")
+    if path.name in ("__main__.py", "main.py"):  # python -m pytest, python -m harness.cli.main
+        path = path.parent.parent if path.parent.name == "cli" else path.parent
+    words = [path.name]
+    if path.name in ("harness", "dapr-harness"):
+        words = ["dapr-harness", *sys.argv[1:2]]
+    return f"{' '.join(words)} (pid {os.getpid()})"

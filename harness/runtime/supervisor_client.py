@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
 import socket
 import struct
-import subprocess
-import sys
 import threading
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
 
 from harness.errors import ConfigError, HarnessError, InstanceDied, LaunchError, TeardownError
-from harness.private import open_private
 from harness.runtime import tree
-from harness.runtime.folder import clear_run_folder, door_of
-from harness.runtime.proc import wait_gone
-from harness.runtime.supervisor import program
+from harness.runtime.folder import door_of
+from harness.runtime.proc import own_name, wait_gone
 from harness.runtime.supervisor.clients import PROTOCOL
+from harness.runtime.supervisor_process import STOPPING, SupervisorProcess
 
 ANSWERING = 30.0
 """Seconds within which a supervisor must respond; it takes milliseconds."""
@@ -29,12 +24,6 @@ ANSWERING = 30.0
 OPERATING = 120.0
 """Seconds within which an operation on a node must be done, including those of other clients that
 were asked for earlier."""
-
-STOPPING = 60.0
-"""Seconds that a supervisor may take to stop everything; it kills after one."""
-
-LEFT_BEHIND = 3
-"""Its exit code if something could not be removed; the run's folder is then kept."""
 
 
 class Listener(Protocol):
@@ -72,7 +61,7 @@ class SupervisorClient:
         folder: Path,
         line: socket.socket,
         listener: Listener,
-        process: subprocess.Popen[bytes] | None,
+        process: SupervisorProcess | None,
     ) -> None:
         self._folder = folder
         self._socket = line
@@ -95,18 +84,17 @@ class SupervisorClient:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                process = _begin(folder, theirs.fileno())
+                process = SupervisorProcess(folder, theirs.fileno())
             except BaseException:
                 ours.close()
                 raise
-        tree.supervisors.add(process.pid)
         made = cls(folder, ours, listener, process)
         try:
             made._introduce()
             made.request("subscribe", after=0)
         except BaseException:
             made.hang_up()
-            process.wait(STOPPING)
+            process.wait()
             raise
         return made
 
@@ -152,7 +140,7 @@ class SupervisorClient:
 
     def _introduce(self) -> None:
         try:
-            answer = self.request("hello", protocol=PROTOCOL, who=_who())
+            answer = self.request("hello", protocol=PROTOCOL, who=own_name())
         except LaunchError as error:
             raise ConfigError(
                 "the stack was started by another version of dapr-harness",
@@ -214,28 +202,14 @@ class SupervisorClient:
                     hint=f"look at {self._folder}/logs; `dapr-harness down --stale` removes it",
                 )
             return
-        # Someone may have stopped it.
-        self._process.send_signal(signal.SIGCONT)
+        self._process.resume()
         with self._lock:
             self._send({"id": 0, "op": "finish"})
         try:
-            code = self._process.wait(STOPPING)
-        except subprocess.TimeoutExpired:
-            raise self._killed() from None
+            self._process.wait()
         finally:
             self.hang_up()
-        if code == LEFT_BEHIND:
-            raise TeardownError(
-                "not everything that the run made could be removed",
-                last=(self._folder / "logs" / "supervisor.log").read_text()[-1500:],
-                hint="`dapr-harness down --stale` tries again",
-            )
-        if code != 0 and (problem := clear_run_folder(self._folder)):
-            raise TeardownError(
-                "the supervisor was killed, and not everything of its run could be removed",
-                last=problem,
-                hint="`dapr-harness down --stale` tries again",
-            )
+        self._process.require_nothing_left()
 
     def leave(self) -> int:
         """Give the lease back. The number of clients that keep the run alive; -1 if it stays
@@ -254,11 +228,8 @@ class SupervisorClient:
     def abandon(self) -> None:
         """Disconnect from a run that goes on."""
         if self._process is not None:
-            tree.detached.add(self.pid)
+            self._process.let_go()
         self.hang_up()
-        if self._process is not None:
-            # No longer ours to wait for; without a code, Popen would complain when collected.
-            self._process.returncode = 0
 
     def hang_up(self) -> None:
         """Disconnect."""
@@ -321,20 +292,6 @@ class SupervisorClient:
             return self.pid or int((self._folder / "owner").read_text().split(" ")[0])
         return self.pid
 
-    def _killed(self) -> TeardownError:
-        process = self._process
-        state = tree.state_of(self.pid)
-        tree.kill_tree(self.pid)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            if process is not None:
-                process.wait(STOPPING)
-        return TeardownError(
-            f"the supervisor (pid {self.pid}) did not end, and was killed with all below it",
-            last=f"the state of its process: {state}",
-            budget=STOPPING,
-            hint=f"look at {self._folder}/logs; `dapr-harness down --stale` removes it",
-        )
-
     def _gone(self) -> InstanceDied:
         if self._unread:
             return InstanceDied(
@@ -350,50 +307,8 @@ class SupervisorClient:
             )
         return InstanceDied(
             "the stack's supervisor has ended, and with it everything it had started",
-            last=f"exit code {self._process.poll()}" if self._process else "",
+            last=f"exit code {self._process.exit_code}" if self._process else "",
             hint="somebody killed it, or the machine ran out of memory",
-        )
-
-
-class Deaf:
-    """Listens to nothing."""
-
-    def entry(self, entry: dict[str, Any]) -> None:
-        """Ignore it."""
-
-    def line(self, line: str) -> None:
-        """Ignore it."""
-
-    def lost(self) -> None:
-        """Ignore it."""
-
-
-def state_of_run(folder: Path, owner: int) -> dict[str, Any]:
-    """What the supervisor of a run knows now, without keeping the run alive.
-
-    Raises:
-        HarnessError: it cannot be asked.
-    """
-    client = SupervisorClient.connect(folder, owner, Deaf(), lease=False)
-    try:
-        return client.request("state")
-    finally:
-        client.hang_up()
-
-
-def _begin(folder: Path, line: int) -> subprocess.Popen[bytes]:
-    # A separate log: a detached supervisor with our standard output would keep readers of it
-    # waiting for the end.
-    with open_private(folder / "logs" / "supervisor.log", "ab") as log:
-        door = str(door_of(folder))
-        return subprocess.Popen(
-            [sys.executable, "-I", "-S", program.__file__, str(line), str(folder), door],
-            pass_fds=[line],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            cwd="/",
         )
 
 
@@ -407,14 +322,3 @@ def _refused(op: str, name: str, answer: dict[str, Any]) -> HarnessError:
     if answer["kind"] == "ESRCH":
         return InstanceDied(f"{name} is not running", last=answer["error"])
     return LaunchError(f"{op} failed for {name}" if name else f"{op} failed", last=answer["error"])
-
-
-def _who() -> str:
-    """How this process introduces itself to the other clients of a run."""
-    path = Path(sys.argv[0] if sys.argv else "python")
-    if path.name in ("__main__.py", "main.py"):  # python -m pytest, python -m harness.cli.main
-        path = path.parent.parent if path.parent.name == "cli" else path.parent
-    words = [path.name]
-    if path.name in ("harness", "dapr-harness"):
-        words = ["dapr-harness", *sys.argv[1:2]]
-    return f"{' '.join(words)} (pid {os.getpid()})"

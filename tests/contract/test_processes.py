@@ -17,7 +17,7 @@ from harness import InstanceDied, LaunchError, PortTaken, TeardownError, Unavail
 from harness.deadline import Deadline, Observation, poll
 from harness.launch import Launch
 from harness.runtime import processes as processes_module
-from harness.runtime import supervisor_client
+from harness.runtime import supervisor_client, supervisor_process
 from harness.runtime.base import State
 from harness.runtime.folder import clear_run_folder
 from harness.runtime.instance import ProcessInstance
@@ -311,7 +311,7 @@ def test_a_supervisor_that_does_not_end_is_killed_with_all_below_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Here one that stays stopped; what it started is in other sessions."""
-    monkeypatch.setattr(supervisor_client, "STOPPING", 0.5)
+    monkeypatch.setattr(supervisor_process, "STOPPING", 0.5)
     monkeypatch.setattr(supervisor_client, "ANSWERING", 0.5)
     monkeypatch.setattr(subprocess.Popen, "send_signal", lambda _self, _number: None)
     monkeypatch.setattr(processes_module, "send", lambda _pid, _number: None)

@@ -1,0 +1,91 @@
+"""Nodes that are started beside those of the topology, such as the sidecar of a tap."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+
+from harness.book import StackBook
+from harness.closing import do_all
+from harness.deadline import Check, Deadline, poll
+from harness.failures import death, not_ready
+from harness.launch import Launch
+from harness.runtime.base import Instance, Runtime, State
+from harness.settings import Settings
+from harness.topology import Node, Topology
+
+
+@contextmanager
+def closing_rungs(checks: Iterable[Check]) -> Iterator[Iterator[Check]]:
+    """The readiness checks of a node; a generator's clients are closed however the wait ends."""
+    rungs = iter(checks)
+    try:
+        yield rungs
+    finally:
+        if isinstance(rungs, Generator):
+            rungs.close()
+
+
+class Extras:
+    """The extra nodes of a stack, which does not depend on them.
+
+    Args:
+        book: what the stack knows; its topology grows.
+        runtime: where they run.
+        settings: how long a node may take to become ready.
+        launches: receives what was planned, by node name.
+    """
+
+    def __init__(
+        self, book: StackBook, runtime: Runtime, settings: Settings, launches: dict[str, Launch]
+    ) -> None:
+        self._book = book
+        self._runtime = runtime
+        self._settings = settings
+        self._launches = launches
+        self._added: list[Instance] = []
+
+    def add(self, node: Node) -> Instance:
+        """Start a node that is not part of the topology, and wait until it is ready.
+
+        Its exit ends no wait, and a failed start leaves nothing behind.
+
+        Raises:
+            HarnessError: it did not become ready, and has been stopped.
+        """
+        known = self._book.topology
+        self._book.topology = Topology(
+            *known.nodes, node, resources=known.resources, mtls=known.mtls
+        )
+        self._book.plan_for(node.name)
+        launch = self._launches[node.name] = node.plan(self._book)
+        instance = self._runtime.start(launch)
+        try:
+            self._climb(node, instance, launch)
+        except BaseException:
+            instance.stop(0)
+            raise
+        instance.mark_running()
+        self._added.append(instance)
+        return instance
+
+    def stop(self) -> None:
+        """Stop them all.
+
+        Raises:
+            TeardownError: one of them did not stop; all of them have been asked to.
+        """
+        do_all(each.stop for each in self._added)
+
+    def _climb(self, node: Node, instance: Instance, launch: Launch) -> None:
+        def guard() -> None:
+            if instance.state is State.EXITED:
+                raise death(launch, instance, self._book.secrets())
+
+        deadline = Deadline(self._settings.ready_timeout)
+        with closing_rungs(node.checks(self._book)) as rungs:
+            for check in rungs:
+                seen = poll(check.observe, deadline, guard=guard)
+                if not seen.ok:
+                    look = (check, seen)
+                    raise not_ready(launch, look, deadline, instance, self._book.secrets())

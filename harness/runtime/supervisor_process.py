@@ -1,0 +1,110 @@
+"""The process of a supervisor, as the client that starts it sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from harness.errors import TeardownError
+from harness.private import open_private
+from harness.runtime import tree
+from harness.runtime.folder import clear_run_folder, door_of
+from harness.runtime.supervisor import program
+
+STOPPING = 60.0
+"""Seconds that a supervisor may take to stop everything; it kills after one."""
+
+LEFT_BEHIND = 3
+"""Its exit code if something could not be removed; the run's folder is then kept."""
+
+
+class SupervisorProcess:
+    """A supervisor that this process has started.
+
+    Args:
+        folder: the run's folder.
+        line: the descriptor of the connection to its first client.
+    """
+
+    def __init__(self, folder: Path, line: int) -> None:
+        self._folder = folder
+        # A separate log: a detached supervisor with our standard output would keep readers of it
+        # waiting for the end.
+        with open_private(folder / "logs" / "supervisor.log", "ab") as log:
+            door = str(door_of(folder))
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", program.__file__, str(line), str(folder), door],
+                pass_fds=[line],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd="/",
+            )
+        tree.supervisors.add(self.pid)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
+
+    def resume(self) -> None:
+        """Let it continue if someone has stopped it."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def wait(self) -> None:
+        """Wait until it has ended; one that does not is killed with everything below it.
+
+        Raises:
+            TeardownError: it had to be killed.
+        """
+        try:
+            self._process.wait(STOPPING)
+        except subprocess.TimeoutExpired:
+            raise self._killed() from None
+
+    def require_nothing_left(self) -> None:
+        """Check that it has removed everything of its run.
+
+        Raises:
+            TeardownError: it has not.
+        """
+        code = self.exit_code
+        if code == LEFT_BEHIND:
+            raise TeardownError(
+                "not everything that the run made could be removed",
+                last=(self._folder / "logs" / "supervisor.log").read_text()[-1500:],
+                hint="`dapr-harness down --stale` tries again",
+            )
+        if code != 0 and (problem := clear_run_folder(self._folder)):
+            raise TeardownError(
+                "the supervisor was killed, and not everything of its run could be removed",
+                last=problem,
+                hint="`dapr-harness down --stale` tries again",
+            )
+
+    def let_go(self) -> None:
+        """Leave it running when this process ends."""
+        tree.detached.add(self.pid)
+        # No longer ours to wait for; without a code, Popen would complain when it is collected.
+        self._process.returncode = 0
+
+    def _killed(self) -> TeardownError:
+        state = tree.state_of(self.pid)
+        tree.kill_tree(self.pid)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOPPING)
+        return TeardownError(
+            f"the supervisor (pid {self.pid}) did not end, and was killed with all below it",
+            last=f"the state of its process: {state}",
+            budget=STOPPING,
+            hint=f"look at {self._folder}/logs; `dapr-harness down --stale` removes it",
+        )

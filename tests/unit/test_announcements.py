@@ -1,0 +1,32 @@
+"""What an instance makes of an operation that a client of its run is about to carry out."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.launch import Launch
+from harness.runtime.base import Life
+
+
+@pytest.mark.parametrize(
+    ("act", "own", "expected", "fate"),
+    [
+        ("restart", True, True, ""),
+        ("restart", False, True, ""),
+        ("kill", True, True, ""),
+        ("stop", True, True, ""),
+        ("kill", False, False, "kill was requested by x"),
+        ("stop", False, False, "stop was requested by x"),
+        ("pause", False, False, ""),
+        ("hold", True, False, ""),
+    ],
+)
+def test_an_operation_of_a_client_is_expected_or_a_cause(
+    act: str, own: bool, expected: bool, fate: str
+) -> None:
+    """An exit that another client wants ends our waits, unless the node comes back."""
+    life = Life(Launch("a", ("true",)))
+
+    life.announce(act, "x", own=own)
+
+    assert (expected, fate) == (life.exit_expected, life.fate)
