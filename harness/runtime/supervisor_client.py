@@ -202,7 +202,6 @@ class SupervisorClient:
                     hint=f"look at {self._folder}/logs; `dapr-harness down --stale` removes it",
                 )
             return
-        self._process.resume()
         with self._lock:
             self._send({"id": 0, "op": "finish"})
         try:

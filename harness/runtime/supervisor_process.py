@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -55,10 +54,6 @@ class SupervisorProcess:
     def exit_code(self) -> int | None:
         """None while it runs."""
         return self._process.poll()
-
-    def resume(self) -> None:
-        """Let it continue if someone has stopped it."""
-        self._process.send_signal(signal.SIGCONT)
 
     def wait(self) -> None:
         """Wait until it has ended; one that does not is killed with everything below it.

@@ -313,7 +313,6 @@ def test_a_supervisor_that_does_not_end_is_killed_with_all_below_it(
     """Here one that stays stopped; what it started is in other sessions."""
     monkeypatch.setattr(supervisor_process, "STOPPING", 0.5)
     monkeypatch.setattr(supervisor_client, "ANSWERING", 0.5)
-    monkeypatch.setattr(subprocess.Popen, "send_signal", lambda _self, _number: None)
     monkeypatch.setattr(processes_module, "send", lambda _pid, _number: None)
     runtime = ProcessRuntime({"PATH": os.environ["PATH"]})
     parent = runtime.start(Launch("parent", ("sh", "-c", "setsid sleep 300 & echo $!; wait")))
