@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -116,6 +117,13 @@ class StackBook:
                 self._ports[node, port] = self._reserve(wanted or self._fixed(node, port)).port
             return self._ports[node, port]
 
+    def chosen_ports(self) -> set[int]:
+        """The ports that the topology specifies: no other ones can take their place."""
+        found: set[int] = set()
+        for node in self.topology.nodes:
+            found |= {getattr(node, "port", None) or 0, *getattr(node, "ports", {}).values()}
+        return found - {0}
+
     def _fixed(self, node: str, port: str) -> int | None:
         """The port that the topology specifies, whoever asks first."""
         if node not in self.topology:
@@ -130,7 +138,7 @@ class StackBook:
         if not self.inside(node):
             # If the engine runs in a virtual machine, containers can refer to this machine only by
             # a name, which leads to its loopback.
-            named = not self._gateway[0].isdigit()
+            named = not _is_address(self._gateway)
             return LOOPBACK if named and not self.inside(viewer) else self._gateway
         pod = self._pod(node)
         # Published ports are bound to the machine's loopback; a pod has a loopback of its own.
@@ -292,6 +300,14 @@ class StackBook:
                 resource.companions[name] = self.fill(read_text(file), str(file), viewer)
                 item["value"] = str(self.home(viewer) / name)
         return resource
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _pubsubs(resources: Iterable[DaprResource]) -> list[DaprResource]:

@@ -20,7 +20,8 @@ class Endpoint:
             raise ValueError(f"a port lies between 1 and 65535, not {self.port}")
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
 
     @property
     def http(self) -> str:

@@ -9,7 +9,6 @@
     |   `-- PortTaken            the port is already in use        4
     |-- NotReady                 a readiness check timed out       4
     |-- InstanceDied             a process exited while needed     4
-    |-- FaultError               a fault could not be injected     4
     |-- ProbeError               a probe could not observe         4
     `-- TeardownError            something could not be removed    4
     SystemFailure(AssertionError)  the system under test: FAILED   1
@@ -22,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 
 class _Told:
@@ -76,7 +76,15 @@ class LaunchError(HarnessError):
 
 
 class PortTaken(LaunchError):
-    """A port that a node must listen on is already in use."""
+    """A port that a node must listen on is already in use.
+
+    Attributes:
+        port: its number; 0 if it is not known.
+    """
+
+    def __init__(self, subject: str, *, port: int = 0, **facts: Any) -> None:
+        super().__init__(subject, **facts)
+        self.port = port
 
 
 class NotReady(HarnessError):
@@ -85,10 +93,6 @@ class NotReady(HarnessError):
 
 class InstanceDied(HarnessError):
     """A process exited while the stack needed it."""
-
-
-class FaultError(HarnessError):
-    """A fault could not be injected, or had no effect."""
 
 
 class ProbeError(HarnessError):

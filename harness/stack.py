@@ -154,7 +154,7 @@ class Stack(Closing):
             except PortTaken as error:
                 # A process outside our leases took a port between release and bind.
                 self.close()
-                if attempt == ATTEMPTS or self._wanted_by_user(error):
+                if attempt == ATTEMPTS or error.port in self.book.chosen_ports():
                     raise
                 self.note("start.repeated", reason=error.subject)
             except BaseException as error:
@@ -299,7 +299,3 @@ class Stack(Closing):
         self.note("start.ended")
         if self._attaches:
             self.journal.pass_on(self._runtime.note)
-
-    def _wanted_by_user(self, error: PortTaken) -> bool:
-        ports = [getattr(node, "port", None) for node in self.topology.nodes]
-        return any(port is not None and f"port {port} " in error.subject for port in ports)

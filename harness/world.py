@@ -37,7 +37,6 @@ from harness.stack import Stack
 from harness.taps import Tap, open_tap
 
 T = TypeVar("T")
-ISOLATION = "names"
 WORLDS = "worlds"
 """The key under which the worlds of a stack share who began when."""
 

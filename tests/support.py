@@ -46,9 +46,12 @@ class Fake(Plain):
     of_system: bool = False
     may_end: bool = False
     required: bool = True
+    ports: Mapping[str, int] = field(default_factory=dict)
 
     def plan(self, book: Book) -> Launch:
         book.fill(self.text, self.name)
+        for port in self.ports:
+            book.listen(self.name, port)
         return Launch(
             self.name,
             ("true",),

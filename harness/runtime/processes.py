@@ -105,6 +105,7 @@ class ProcessRuntime(Closing):
         except LaunchError as error:
             raise PortTaken(
                 f"port {wanted} cannot be used",
+                port=wanted or 0,
                 expected="a free port",
                 last=(wanted and owner_of(wanted)) or error.last,
                 hint="stop that process, or leave the port to the harness",

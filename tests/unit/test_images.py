@@ -30,13 +30,13 @@ class ImagePaths:
         return ""
 
 
-def planned(tmp_path: Path, *nodes: object, name: str) -> Launch:
+def planned(tmp_path: Path, *nodes: object, name: str, gateway: str = "172.18.0.1") -> Launch:
     """The launch of one node of a topology in containers, with ports 20001, 20002, ..."""
     topology = Topology(*nodes).settled(Choice("containers"))  # type: ignore[arg-type]  # nodes
     ports = iter(range(20001, 20100))
     book = StackBook(
         topology, ImagePaths(), tmp_path, tmp_path,
-        lambda wanted: Endpoint("127.0.0.1", wanted or next(ports)), gateway="172.18.0.1",
+        lambda wanted: Endpoint("127.0.0.1", wanted or next(ports)), gateway=gateway,
     )  # fmt: skip
     return topology[name].plan(book)
 
@@ -123,6 +123,30 @@ def test_an_app_on_the_host_is_met_at_the_gateway(tmp_path: Path) -> None:
     assert "172.18.0.1" == own.env["APP_HOST"]
     assert "--app-channel-address=172.18.0.1" in sidecar.argv
     assert "" == sidecar.pod
+
+
+@pytest.mark.parametrize(
+    ("gateway", "bound"),
+    [
+        ("172.18.0.1", "172.18.0.1"),
+        ("fd00::1", "fd00::1"),
+        ("host.docker.internal", "127.0.0.1"),
+        ("fada.example", "127.0.0.1"),
+    ],
+)
+def test_a_gateway_is_bound_if_it_is_an_address(tmp_path: Path, gateway: str, bound: str) -> None:
+    """A name leads from a container to the machine's loopback; an address may be IPv6."""
+    app = App("shop", command="serve {host} {port}", on_host=True)
+
+    launch = planned(tmp_path, app, name="shop", gateway=gateway)
+
+    assert bound == launch.argv[1]
+
+
+def test_an_address_of_ipv6_has_brackets_before_its_port() -> None:
+    """As in a URL."""
+    assert "http://[fd00::1]:80" == Endpoint("fd00::1", 80).http
+    assert "localhost:80" == str(Endpoint("localhost", 80))
 
 
 def test_an_app_that_is_an_image_is_no_process(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from harness import (
     TeardownError,
     Topology,
 )
+from harness.endpoint import Endpoint
 from harness.launch import Launch
 from harness.runtime.fake import FakeRuntime, Script
 from harness.topology import Book, Node
@@ -186,6 +187,24 @@ def test_a_taken_port_repeats_the_start_with_other_ports(tmp_path: Path) -> None
         stack.start()
 
     assert [runtime.events[-1] for runtime in made] == ["closed"] * 3
+
+
+@pytest.mark.parametrize("port", ["main", "http"])
+def test_a_taken_port_that_the_topology_specifies_is_an_error_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: str
+) -> None:
+    """Of an app or of a sidecar: no other number can take its place."""
+    stack, made = stack_of(tmp_path, Fake("a-daprd", ports={port: 8000}))
+
+    def taken(_runtime: FakeRuntime, wanted: int | None = None) -> Endpoint:
+        raise PortTaken("somebody has it", port=wanted or 0)
+
+    monkeypatch.setattr(FakeRuntime, "reserve", taken)
+
+    with pytest.raises(PortTaken):
+        stack.start()
+
+    assert [["closed"]] == [runtime.events for runtime in made]
 
 
 def test_a_cycle_of_placeholders_starts_nothing(tmp_path: Path) -> None:

@@ -261,6 +261,7 @@ class ContainerRuntime(Closing):
             port = numbers[0] if numbers else 0
             raise PortTaken(
                 f"port {port} cannot be published for {launch.name}",
+                port=port,
                 expected="a free port",
                 last=(port and owner_of(port)) or error.last,
                 hint="stop that process, or leave the port to the harness",
