@@ -18,7 +18,7 @@ import pytest_asyncio
 from harness.errors import ConfigError, HarnessError, SystemFailure
 from harness.pytest_attach import add_options, attached, name_the_default
 from harness.pytest_options import require_version, runtimes, settings_of, versions
-from harness.pytest_reports import register, section, tell
+from harness.pytest_reports import register, section, tell, tell_of_worker
 from harness.report.folding import folded
 
 if TYPE_CHECKING:
@@ -157,6 +157,7 @@ def dapr_stack(
             made.provision()
     with made as stack:
         lines.say(f"{len(stack.instances)} nodes are ready after {stack.took:.2f} s")
+        tell_of_worker(pytestconfig, stack)
         yield stack
         keep = pytestconfig.getoption("--dapr-keep") and pytestconfig.stash[FAILED]
         if keep and not pytestconfig.getoption("--dapr-attach"):

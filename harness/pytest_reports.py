@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
 from _pytest.junitxml import LogXML, bin_xml_escape, xml_key
+
+if TYPE_CHECKING:
+    from harness.stack import Stack
 
 SECTION = "dapr-harness: "
 """The prefix of report sections that this plugin adds."""
@@ -62,6 +65,16 @@ def tell(config: pytest.Config, lines: list[str], say: Callable[[str], None]) ->
         return
     for line in lines:
         say(line)
+
+
+def tell_of_worker(config: pytest.Config, stack: Stack) -> None:
+    """Have an xdist worker say what it has started, which costs the machine as much again."""
+    if hasattr(config, "workeroutput"):
+        how = f"{len(stack.instances)} nodes, ready after {stack.took:.2f} s"
+        shared = config.getoption("--dapr-attach")
+        what = "attached to a stack that is up" if shared else "started a stack of its own"
+        more = "" if shared else "; with `dapr-harness up` and --dapr-attach, workers share one"
+        tell(config, [f"{what}: {how}{more}"], lambda _: None)
 
 
 def register(config: pytest.Config, say: Callable[[str], None]) -> None:

@@ -108,7 +108,7 @@ def test_a_topic_that_does_not_exist_is_a_failure_that_names_it(
     )
 
 
-def test_each_worker_of_xdist_says_what_it_left_up(inner: Run, folder: Path) -> None:
+def test_each_worker_of_xdist_says_what_it_started_and_left_up(inner: Run, folder: Path) -> None:
     """And each can be ended by what it said."""
     result = inner(
         """
@@ -127,6 +127,8 @@ def test_each_worker_of_xdist_says_what_it_left_up(inner: Run, folder: Path) -> 
         r"dapr-harness: (gw\d): .*dapr-harness down --name (\S+)", result.stdout.str()
     )
     assert ["gw0", "gw1"] == sorted(worker for worker, _ in found), result.stdout.str()
+    own = re.findall(r"(gw\d): started a stack of its own: 4 nodes", result.stdout.str())
+    assert ["gw0", "gw1"] == sorted(own)
     for _, name in found:
         rows = json.loads(cli(folder, "status", "--name", name, "--json").stdout)
         assert {"healthy", "running"} == {node["state"] for node in rows[0]["nodes"]}
