@@ -7,11 +7,13 @@ import errno
 
 import typer
 
-from harness.cli import images, interrupts, render, stacks, streams, tools
+from harness.cli import images, interrupts, jobs, render, stacks, state_store, streams, tools
+from harness.cli.calling import invoke, publish
 from harness.cli.console import err
 from harness.cli.demo import demo
 from harness.cli.lint import lint
 from harness.cli.load import load
+from harness.cli.metadata import metadata
 from harness.cli.multi_app import run as run_file
 from harness.errors import HarnessError, SystemFailure, Unavailable
 
@@ -34,6 +36,9 @@ for command in (
     stacks.status,
     stacks.logs,
     stacks.token,
+    metadata,
+    publish,
+    invoke,
     run_file,
     demo,
     tools.provision,
@@ -42,6 +47,8 @@ for command in (
     load,
 ):
     app.command()(command)
+app.add_typer(state_store.app)
+app.add_typer(jobs.app)
 app.add_typer(images.app)
 app.add_typer(render.app)
 

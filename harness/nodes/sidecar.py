@@ -141,7 +141,7 @@ class Sidecar(Plain):
             subscriptions,
             placement_check(client, _actor_stores(resources)),
             scheduler_check(client),
-            DeliveryCheck(subscriptions, _groups(resources, self.app_id)),
+            DeliveryCheck(subscriptions, consumer_groups(resources, self.app_id)),
         )
 
     def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
@@ -265,7 +265,7 @@ class DeliveryCheck:
         ]
 
 
-def _groups(resources: Sequence[Resource], app_id: str) -> dict[str, tuple[str, str]]:
+def consumer_groups(resources: Sequence[Resource], app_id: str) -> dict[str, tuple[str, str]]:
     """Brokers and consumer group of every Kafka pub/sub component, as daprd will use them."""
     found = {}
     for each in resources:
