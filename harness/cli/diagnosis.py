@@ -10,12 +10,13 @@ from pathlib import Path
 from harness.causes import cause_of
 from harness.cli.delivery import examine_groups
 from harness.cli.leftovers import container_states
-from harness.cli.parts import SOON, Inspection, inspect
+from harness.cli.parts import SOON, Inspection, declared_by, inspect
 from harness.cli.sidecars import SUFFIX, at_once, endpoint_of, sidecars_of
 from harness.cli.stacks import state_of
 from harness.dapr.client import DaprClient
 from harness.dapr.health import HealthCheck, placement_check, scheduler_check
 from harness.failures import tail_of
+from harness.nodes.sidecar import actor_stores
 from harness.ready.tcp import TcpCheck
 from harness.registry import UpNode, UpStack
 
@@ -131,13 +132,17 @@ def _app(seen: Inspection, states: Mapping[str, str]) -> Iterator[Diagnosis]:
 
 def _control_plane(seen: Inspection, states: Mapping[str, str]) -> Iterator[Diagnosis]:
     with _client(seen) as client:
-        placement = placement_check(client).observe()
+        stores = actor_stores(declared_by(seen.sidecar))
+        placement = placement_check(client, stores).observe()
         scheduler = scheduler_check(client).observe()
     name = seen.sidecar.node.name
     if "placement" in states and not placement.ok:
         fact = last_problem(seen, _PLACEMENT) or placement.fact
         fix = "calls to actors and workflows wait until the node `placement` is up again"
         yield Diagnosis(f"{name}: actors", "failed", fact, fix)
+    if placement.ok and placement.warning:
+        fix = "set it, and restart the sidecar; calls to actors that use state fail until then"
+        yield Diagnosis(f"{name}: actors", "warning", placement.warning, fix)
     # daprd lists a scheduler that has gone as connected (observed in 1.18.2); its log knows better.
     lost = stream_problem(seen)
     if "scheduler" in states and (lost or not scheduler.ok):
