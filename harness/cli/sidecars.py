@@ -72,8 +72,14 @@ class UpSidecar:
             raise self._refusal(error, purpose) from None
         except httpx.HTTPError as error:
             raise self._silence(error, endpoint, timeout) from None
-        except (httpx.InvalidURL, UnicodeError) as error:
+        except (httpx.InvalidURL, UnicodeEncodeError) as error:
             raise ConfigError(f"no request can be made to {purpose}", last=str(error)) from None
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise ProbeError(
+                f"what answers for the sidecar of {self.app_id!r} at {endpoint} is not daprd",
+                last=f"{type(error).__name__}: {error}",
+                hint=self.look,
+            ) from None
 
     def _refusal(self, error: DaprError, purpose: str) -> ConfigError | Refused:
         if error.status != HTTPStatus.UNAUTHORIZED:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from harness.cli.delivery import groups_of, lag_of
 from harness.cli.diagnosis import _app, stream_problem
 from harness.cli.inputs import headers_of, json_text
-from harness.cli.parts import Inspection, log_messages, parts_of, subscription_error
+from harness.cli.parts import Inspection, inspect, log_messages, parts_of, subscription_error
 from harness.cli.sidecars import UpSidecar
 from harness.dapr.model import Metadata
 from harness.dapr.resources import DaprResource
@@ -43,6 +45,37 @@ def inspection(folder: Path, *nodes: UpNode, log: tuple[tuple[str, str], ...] = 
     stack = UpStack("s", 1, "1", 0.0, str(folder), "t", [*nodes])
     node = UpNode("a-daprd", os.getpid(), {}, "")
     return Inspection(UpSidecar(stack, "a", node), metadata(), log=log)
+
+
+class Stranger(BaseHTTPRequestHandler):
+    """Something else that took a sidecar's port."""
+
+    body = b""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+        """Say nothing."""
+
+
+@pytest.mark.parametrize("body", [b"[]", b"hello", b"\xff", b'{"components": [{}]}'])
+def test_an_answer_that_is_not_daprds_is_an_error_of_the_sidecar(
+    tmp_path: Path, body: bytes
+) -> None:
+    """As if there were no answer, whatever it is."""
+    handler = type("Handler", (Stranger,), {"body": body})
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        stack = UpStack("s", 1, "1", 0.0, str(tmp_path), "t")
+        node = UpNode("a-daprd", 1, {"http": f"127.0.0.1:{server.server_port}"}, "")
+        seen = inspect(UpSidecar(stack, "a", node))
+        server.shutdown()
+
+    assert (None, ()) == (seen.metadata, seen.parts)
+    assert "what answers for the sidecar of 'a'" in seen.error
 
 
 def test_a_declared_component_that_is_not_loaded_has_daprds_reason() -> None:
