@@ -7,11 +7,23 @@ import errno
 
 import typer
 
-from harness.cli import images, interrupts, nodes, render, stacks, streams, tools
+from harness.cli import (
+    images,
+    interrupts,
+    jobs,
+    nodes,
+    render,
+    stacks,
+    state_store,
+    streams,
+    tools,
+)
+from harness.cli.calling import invoke, publish
 from harness.cli.console import err
 from harness.cli.demo import demo
 from harness.cli.lint import lint
 from harness.cli.load import load
+from harness.cli.metadata import metadata
 from harness.cli.multi_app import run as run_file
 from harness.errors import HarnessError, SystemFailure, Unavailable
 
@@ -38,6 +50,9 @@ for command in (
     nodes.kill,
     nodes.pause,
     nodes.resume,
+    metadata,
+    publish,
+    invoke,
     run_file,
     demo,
     tools.provision,
@@ -46,6 +61,8 @@ for command in (
     load,
 ):
     app.command()(command)
+app.add_typer(state_store.app)
+app.add_typer(jobs.app)
 app.add_typer(images.app)
 app.add_typer(render.app)
 

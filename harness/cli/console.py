@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from harness.journal import Entry
 
@@ -35,6 +36,19 @@ err = _Console(stderr=True, highlight=False)
 def print_json(value: Any) -> None:
     """Machine-readable output on standard output, nothing else."""
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def table(title: str, *columns: str) -> Table:
+    """An empty table that never cuts a cell off."""
+    made = Table(title=title, title_justify="left")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def add_row(made: Table, *cells: str | Text) -> None:
+    """Add a row of texts, in which brackets are brackets."""
+    made.add_row(*(Text(each) if isinstance(each, str) else each for each in cells))
 
 
 class Steps:

@@ -12,10 +12,13 @@ from typing import Annotated, Any
 import httpx
 import typer
 from rich.table import Table
+from rich.text import Text
 
-from harness.cli import interrupts
+from harness.cli import console, interrupts
 from harness.cli.console import Climbing, Steps, err, out, print_json
 from harness.cli.leftovers import clear_stale, container_states
+from harness.cli.parts import SOON, as_row, inspect
+from harness.cli.sidecars import at_once, sidecars_of
 from harness.cli.state import opened
 from harness.cli.tails import Tail, show
 from harness.deadline import Deadline, ticks
@@ -32,6 +35,8 @@ Name = Annotated[str, typer.Option("--name", "-n", help="Which stack; several ca
 DaprVersion = Annotated[
     str | None, typer.Option(help="The version of Dapr, such as 1.18.2; the pinned one by default.")
 ]
+SIDECAR_COLUMNS = ("sidecar of", "components", "subscriptions", "problems")
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
 
 
@@ -116,7 +121,7 @@ def status(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show the running stacks: nodes, states, addresses."""
+    """Show the running stacks: nodes, states, addresses, and what the sidecars have loaded."""
     registry = opened(Settings.load())
     found = [registry.require(name)] if name else [each for each in registry if each.alive]
     rows = [_status_of(each.now()) for each in found]
@@ -138,9 +143,31 @@ def status(
             state = f"[{colour}]{node['state']}[/]"
             table.add_row(node["name"], state, str(node["pid"]), ports)
         out.print(table)
+        if row["sidecars"]:
+            out.print(_sidecars(row["sidecars"]))
         out.print(
             f"logs: {row['folder']}/logs    API token: dapr-harness token --name {row['name']}"
         )
+
+
+def _sidecars(rows: list[dict[str, Any]]) -> Table:
+    made = console.table("what the sidecars have loaded", *SIDECAR_COLUMNS)
+    for row in rows:
+        components = [each["name"] for each in row["components"] if each["up"]]
+        topics = [
+            f"{each['pubsub']}/{each['topic']}" for each in row["subscriptions"] if each["up"]
+        ]
+        console.add_row(made, row["app"], ", ".join(components), ", ".join(topics), _problems(row))
+    return made
+
+
+def _problems(row: dict[str, Any]) -> Text:
+    found = [row["error"]] if row["error"] else []
+    for each in (*row["components"], *row["subscriptions"]):
+        if not each["up"]:
+            name = each.get("name") or f"{each['pubsub']}/{each['topic']}"
+            found.append(f"{name}: {each['error']}")
+    return Text("\n".join(found), style="red") if found else Text("none", style="green")
 
 
 def token(name: Name = "default") -> None:
@@ -199,7 +226,10 @@ def _attach(found: UpStack) -> None:
 
 def _status_of(found: UpStack) -> dict[str, Any]:
     known = container_states(found)
-    nodes = [{**asdict(node), "state": _state_of(node, known)} for node in found.nodes]
+    states = at_once(lambda node: state_of(node, known), found.nodes)
+    nodes = [
+        {**asdict(node), "state": state} for node, state in zip(found.nodes, states, strict=True)
+    ]
     return {
         "name": found.name,
         "runtime": found.runtime,
@@ -207,16 +237,24 @@ def _status_of(found: UpStack) -> dict[str, Any]:
         "supervisor": found.supervisor,
         "up_for": found.up_for,
         "nodes": nodes,
+        "sidecars": [as_row(each) for each in at_once(inspect, [*sidecars_of(found).values()])],
     }
 
 
-def _state_of(node: UpNode, known: dict[str, str]) -> str:
+def state_of(node: UpNode, known: dict[str, str]) -> str:
+    """The state of a node: running, exited, or of a sidecar healthy or unhealthy.
+
+    Args:
+        node: the node.
+        known: the engine's states, if it runs in a container.
+    """
     state = known.get(node.name) or ("running" if alive(node.pid) else "exited")
     if state != "running":
         return state
     if node.name.endswith("-daprd"):
         try:
-            healthy = ask("GET", f"http://{node.endpoints['http']}/v1.0/healthz").is_success
+            address = f"http://{node.endpoints['http']}/v1.0/healthz"
+            healthy = ask("GET", address, timeout=SOON).is_success
         except httpx.HTTPError:
             healthy = False
         return "healthy" if healthy else "unhealthy"

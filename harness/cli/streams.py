@@ -26,6 +26,13 @@ class Output(io.TextIOWrapper):
         with self._remembered():
             return super().write(text)
 
+    def write_bytes(self, data: bytes) -> None:
+        """Write bytes as they are, after everything that was written before."""
+        with self._remembered():
+            super().flush()
+            self.buffer.write(data)
+            self.buffer.flush()
+
     def flush(self) -> None:
         """Write buffered data."""
         with self._remembered():
@@ -55,6 +62,14 @@ def prepare() -> None:
 def lost() -> OSError | None:
     """Why standard output is incomplete; None if everything so far was written."""
     return getattr(sys.stdout, "lost", None)
+
+
+def write_bytes(data: bytes) -> None:
+    """Write bytes to standard output, whatever its encoding."""
+    if isinstance(sys.stdout, Output):
+        sys.stdout.write_bytes(data)
+    else:
+        sys.stdout.write(data.decode("utf-8", "replace"))
 
 
 def finish(code: int) -> int:

@@ -6,17 +6,20 @@ import contextlib
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from harness.cli.console import Steps, out, print_json
+from harness.cli.diagnosis import Diagnosis, examine
 from harness.cli.leftovers import find_leftovers
-from harness.errors import HarnessError, Unavailable
+from harness.cli.state import opened
+from harness.errors import HarnessError, SystemFailure, Unavailable
 from harness.files import nearest, try_writing
 from harness.loading import load_topology
 from harness.provision.gobuild import NEEDED_DISK, find_go
@@ -71,37 +74,38 @@ def _toolbox(version: str | None, offline: bool | None) -> Toolbox:
     return Toolbox(settings, Steps(), thorough=True)
 
 
-@dataclass(frozen=True)
-class Diagnosis:
-    """The doctor's finding about one item.
+def doctor(
+    name: Annotated[
+        str | None, typer.Option("--name", "-n", help="Examine this running stack instead.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check what a stack needs on this machine, or what is wrong with a running one.
 
-    Attributes:
-        verdict: ``ok``, ``warning`` (works, but needs attention), ``missing`` or ``damaged`` (a
-            stack cannot start).
-        fix: one line.
+    Each problem comes with its cause and how to fix it. With --name, exit code 1 if there is one.
     """
-
-    subject: str
-    verdict: str
-    fact: str
-    fix: str = ""
-
-
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Check what a stack needs on this machine, and explain how to fix problems."""
     settings = Settings.load()
-    found = list(_examine(settings))
+    found = list(examine(opened(settings).require(name).now()) if name else _examine(settings))
     if as_json:
         print_json([asdict(each) for each in found])
     else:
-        colours = {"ok": "green", "warning": "yellow", "missing": "red", "damaged": "red"}
-        for each in found:
-            mark = f"[{colours[each.verdict]}]{each.verdict:<8}[/]"
-            out.print(f"{mark} {each.subject:<12} {each.fact}", soft_wrap=True)
-            if each.fix:
-                out.print(f"{'':9}{'':12} fix: {each.fix}", soft_wrap=True, markup=False)
+        _show(found)
     if any(each.verdict in ("missing", "damaged") for each in found):
         raise typer.Exit(Unavailable.exit_code)
+    if any(each.verdict == "failed" for each in found):
+        raise typer.Exit(SystemFailure.exit_code)
+
+
+def _show(found: Sequence[Diagnosis]) -> None:
+    width = max((len(each.subject) for each in found), default=12)
+    for each in found:
+        colour = {"ok": "green", "warning": "yellow"}.get(each.verdict, "red")
+        mark = f"[{colour}]{each.verdict:<8}[/]"
+        line = escape(f"{each.subject:<{max(width, 12)}} {each.fact}")
+        out.print(f"{mark} {line}", soft_wrap=True)
+        if each.fix:
+            indent = " " * (9 + max(width, 12))
+            out.print(f"{indent} fix: {each.fix}", soft_wrap=True, markup=False)
 
 
 def _examine(settings: Settings) -> Iterator[Diagnosis]:

@@ -51,9 +51,9 @@ class Call(Generic[T]):
         body: dict[str, Any] = {"content": self.content}
         if self.content is None and self.json is not None:
             body = {"json": self.json}
-        return client.build_request(
-            self.method, self.path, params=dict(self.params), headers=dict(self.headers), **body
-        )
+        # Given as parameters, they would replace a query in the path, even if there are none.
+        url = httpx.URL(self.path).copy_merge_params(dict(self.params))
+        return client.build_request(self.method, url, headers=dict(self.headers), **body)
 
     def parse(self, answer: httpx.Response) -> T:
         """Read the response.

@@ -139,9 +139,9 @@ class Sidecar(Plain):
             components_check(client, declared),
             HealthCheck(client, outbound=False, rung="app", waits_for=heard),
             subscriptions,
-            placement_check(client, _actor_stores(resources)),
+            placement_check(client, actor_stores(resources)),
             scheduler_check(client),
-            DeliveryCheck(subscriptions, _groups(resources, self.app_id)),
+            DeliveryCheck(subscriptions, consumer_groups(resources, self.app_id)),
         )
 
     def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
@@ -265,7 +265,7 @@ class DeliveryCheck:
         ]
 
 
-def _groups(resources: Sequence[Resource], app_id: str) -> dict[str, tuple[str, str]]:
+def consumer_groups(resources: Sequence[Resource], app_id: str) -> dict[str, tuple[str, str]]:
     """Brokers and consumer group of every Kafka pub/sub component, as daprd will use them."""
     found = {}
     for each in resources:
@@ -282,7 +282,7 @@ def _fields(resource: Resource) -> dict[str, str]:
     return {str(i.get("name")).lower(): str(i.get("value", "")) for i in spec.get("metadata") or ()}
 
 
-def _actor_stores(resources: Sequence[Resource]) -> list[str]:
+def actor_stores(resources: Sequence[Resource]) -> list[str]:
     """The components that declare themselves as actor state stores, in any spelling of daprd's."""
     yes = ("y", "yes", "true", "t", "on", "1")
     states = [each for each in resources if each.type.startswith("state.")]

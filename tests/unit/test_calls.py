@@ -200,6 +200,21 @@ def test_an_error_carries_status_and_code() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({}, "/v1.0/invoke/a/method/m?x=1&x=2&empty="),
+        ({"y": "a b"}, "/v1.0/invoke/a/method/m?x=1&x=2&empty=&y=a+b"),
+    ],
+)
+def test_a_query_in_the_path_of_a_method_is_kept(params: dict[str, str], expected: str) -> None:
+    """With all its values, and with the parameters that are given apart from it."""
+    call = calls.invoke("a", "m?x=1&x=2&empty=", verb="GET", json=None, content=None,
+                        params=params, headers={})  # fmt: skip
+
+    assert ("GET", expected, None) == request(call)
+
+
 def test_an_invoked_apps_own_error_is_passed_through() -> None:
     """Only what daprd itself says is raised."""
     call = calls.invoke("a", "/m", verb="GET", json=None, content=None, params={}, headers={})

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness import Settings, Unavailable
-from harness.cli.tools import Diagnosis, _extras
+from harness.cli.diagnosis import Diagnosis
+from harness.cli.tools import _extras
 from harness.provision.toolbox import Toolbox
 from tests.support import project
 

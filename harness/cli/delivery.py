@@ -1,0 +1,87 @@
+"""Whether the Kafka consumer groups of a running sidecar can deliver, and have delivered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from harness.cli.parts import Inspection, declared_by
+from harness.deadline import Deadline, Observation, poll
+from harness.errors import SystemFailure
+from harness.nodes.sidecar import consumer_groups
+from harness.probe.backlog import COMMITTED
+from harness.ready.kafka import GroupCheck, admin_of, committed_offsets, end_offsets
+
+Finding = tuple[str, str, str]
+"""What it is about, the fact, and the next step."""
+
+JOINING = 5.0
+"""Seconds that a group may take to get its partitions: longer than a rebalance."""
+
+
+def examine_groups(seen: Inspection) -> Iterator[Finding]:
+    """What is wrong with each group of a sidecar; nothing where there is no Kafka."""
+    for pubsub, (brokers, group) in groups_of(seen).items():
+        subscribed = (each for each in seen.parts if each.kind == "subscription" and each.up)
+        topics = sorted(each.name for each in subscribed if each.detail == pubsub)
+        if topics:
+            yield from _examine(brokers, group, topics)
+
+
+def _examine(brokers: str, group: str, topics: list[str]) -> Iterator[Finding]:
+    from confluent_kafka import KafkaException
+
+    subject = f"group {group}"
+    check = GroupCheck(brokers, group, topics)
+    try:
+        joined = poll(check.observe, Deadline(JOINING), interval=0.2)
+        if not joined.ok:
+            yield subject, joined.fact, "see the log of the sidecar and of the broker"
+            return
+        behind = poll(lambda: _behind(brokers, group, topics), Deadline(COMMITTED), interval=0.2)
+    except SystemFailure as error:
+        yield subject, f"{error.subject} ({error.last})", error.hint
+    except (KafkaException, TimeoutError) as error:
+        yield subject, f"{brokers} did not answer: {error}", "see the log of the broker"
+    else:
+        if not behind.ok:
+            fix = "the app refuses the next event, or is slow: see its log and its sidecar's"
+            yield subject, behind.fact, fix
+
+
+def _behind(brokers: str, group: str, topics: list[str]) -> Observation:
+    admin = admin_of(brokers)
+    committed = committed_offsets(admin).get(group, {})
+    ends = end_offsets(admin, topics)
+    lag = lag_of(committed, ends)
+    facts = ", ".join(f"{topic}: {count}" for topic, count in lag.items())
+    return Observation(not lag, f"events not handled yet, by topic: {facts}")
+
+
+def lag_of(
+    committed: Mapping[tuple[str, int], int], ends: Mapping[str, Mapping[int, int]]
+) -> dict[str, int]:
+    """The events that a group has not handled, by topic; without those that have none.
+
+    Where nothing is committed, the group began at the partition's end or has handled nothing; that
+    cannot be told apart, so it does not count.
+    """
+    found: dict[str, int] = {}
+    for topic, parts in sorted(ends.items()):
+        for partition, end in parts.items():
+            offset = committed.get((topic, partition), -1)
+            if 0 <= offset < end:
+                found[topic] = found.get(topic, 0) + end - offset
+    return found
+
+
+def groups_of(seen: Inspection) -> dict[str, tuple[str, str]]:
+    """Brokers and consumer group of each Kafka component of a sidecar, as this machine sees them.
+
+    In containers, the broker's name in its network is replaced by its node's address here.
+    """
+    nodes = {node.name: node.endpoints.get("main", "") for node in seen.sidecar.stack.nodes}
+    found = consumer_groups(declared_by(seen.sidecar), seen.sidecar.app_id)
+    return {
+        pubsub: (nodes.get(brokers.partition(":")[0]) or brokers, group)
+        for pubsub, (brokers, group) in found.items()
+    }

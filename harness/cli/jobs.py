@@ -1,0 +1,127 @@
+"""``jobs list``, ``get`` and ``delete``: the jobs that an app has scheduled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from harness.cli.console import add_row, out, print_json, table
+from harness.cli.sidecars import UpSidecar, candidates, endpoint_of
+from harness.cli.stacks import Json, Name
+from harness.cli.state import opened
+from harness.dapr import calls
+from harness.errors import ConfigError, ProbeError, SystemFailure, Unavailable
+from harness.settings import Settings
+
+if TYPE_CHECKING:
+    import grpc
+
+app = typer.Typer(name="jobs", help="Show and cancel scheduled jobs.", no_args_is_help=True)
+
+AppId = Annotated[
+    str | None,
+    typer.Option("--app", help="The app that scheduled it; not needed if there is only one app."),
+]
+JobName = Annotated[str, typer.Argument(metavar="JOB", help="The job's name.")]
+
+LISTING = 15.0
+"""Seconds that the scheduler may take to list jobs."""
+
+
+@app.command(name="list")
+def list_(name: Name = "default", app_id: AppId = None, as_json: Json = False) -> None:
+    """List the jobs of an app. daprd offers this over gRPC only, which needs the extra `sdk`."""
+    found = listed(_sidecar(name, app_id))
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        out.print("no jobs")
+        return
+    columns = {"name": "name", "schedule": "schedule", "dueTime": "due", "repeats": "repeats"}
+    made = table("jobs", *columns.values(), "data")
+    for job in found:
+        data = job.get("data")
+        add_row(
+            made, *(str(job.get(key, "")) for key in columns), "" if data is None else str(data)
+        )
+    out.print(made)
+
+
+@app.command()
+def get(job: JobName, name: Name = "default", app_id: AppId = None) -> None:
+    """Print a job as the scheduler stores it."""
+    print_json(_sidecar(name, app_id).run(calls.get_job(_named(job)), f"find job {job!r}"))
+
+
+@app.command()
+def delete(job: JobName, name: Name = "default", app_id: AppId = None) -> None:
+    """Cancel a job; one that does not exist is not an error."""
+    sidecar = _sidecar(name, app_id)
+    sidecar.run(calls.delete_job(_named(job)), f"delete job {job!r}")
+    out.print(f"deleted job {job!r} of app {sidecar.app_id!r}", soft_wrap=True, markup=False)
+
+
+def listed(sidecar: UpSidecar) -> list[dict[str, Any]]:
+    """The jobs of an app, as in daprd's JSON.
+
+    Raises:
+        Unavailable: Dapr's generated gRPC client is not installed.
+        SystemFailure, ProbeError: there was no list.
+    """
+    try:
+        import grpc
+        from dapr.proto.runtime.v1.dapr_pb2_grpc import DaprStub
+        from dapr.proto.runtime.v1.jobs_pb2 import ListJobsRequestAlpha1
+        from google.protobuf.json_format import MessageToDict
+    except ImportError as error:
+        raise Unavailable(
+            "daprd lists jobs over gRPC only, and Dapr's gRPC client is not installed",
+            last=str(error),
+            hint="pip install 'dapr-harness[sdk]'; `jobs get JOB` needs nothing",
+        ) from None
+    # A proxy would not reach this machine's sidecar.
+    options = (("grpc.enable_http_proxy", 0),)
+    with grpc.insecure_channel(str(endpoint_of(sidecar.node, "grpc")), options) as channel:
+        token = (("dapr-api-token", sidecar.stack.token),) if sidecar.stack.token else ()
+        stub = DaprStub(channel)  # type: ignore[no-untyped-call]  # generated without types
+        try:
+            asked = ListJobsRequestAlpha1()
+            answer = stub.ListJobsAlpha1(asked, timeout=LISTING, metadata=token)
+        except grpc.RpcError as error:
+            raise _explained(error, sidecar) from None
+        return [MessageToDict(each) for each in answer.jobs]
+
+
+def _explained(error: grpc.RpcError, sidecar: UpSidecar) -> ProbeError | SystemFailure:
+    import grpc
+
+    status, fact = error.code(), f"{error.code().name}: {error.details()}"
+    if status in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+        problem = f"the sidecar of {sidecar.app_id!r} did not list its jobs"
+        return ProbeError(problem, last=fact, hint=sidecar.look)
+    return SystemFailure(f"the sidecar of {sidecar.app_id!r} refused to list its jobs", last=fact)
+
+
+def _named(job: str) -> str:
+    if not job:
+        raise ConfigError("a job's name must not be empty")
+    return job
+
+
+def _sidecar(name: str, app_id: str | None) -> UpSidecar:
+    """The sidecar of the app that is meant.
+
+    Raises:
+        ConfigError: there is none, or it is not clear which one is meant.
+    """
+    stack = opened(Settings.load()).require(name)
+    found = candidates(stack, app_id)
+    if len(found) > 1:
+        raise ConfigError(
+            f"several apps of stack {stack.name!r} can have jobs",
+            last=", ".join(each.app_id for each in found),
+            hint="choose one with --app: each app has jobs of its own",
+        )
+    return found[0]
