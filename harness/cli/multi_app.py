@@ -27,7 +27,7 @@ from harness.runfile import RunApp, RunFile, read_runfile
 from harness.runtime.base import State
 from harness.settings import Settings
 from harness.stack import Stack
-from harness.standard_services import brought_along, chosen
+from harness.standard_services import brought_along, chosen, completed
 from harness.topology import Node
 
 
@@ -67,10 +67,11 @@ def run(
     settings = Settings.load(
         topology=topology, runtime="processes", offline=offline, dapr_version=dapr_version
     )
-    described = read_runfile(file)
+    services = chosen(beside)
+    described = completed(read_runfile(file), services, _say)
     for line in described.ignored:
         _say(line)
-    along = list(brought_along(chosen(beside), _say))
+    along = list(brought_along(services, _say))
     registry = opened(settings)
     registry.require_free(name)
     made = topology_of(
