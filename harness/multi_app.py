@@ -131,7 +131,7 @@ def _nodes(
         yield App(
             app.app_id,
             command=[_program(app), *app.command[1:]],
-            env=app.env,
+            env={**_variables(app), **app.env},
             cwd=app.folder,
             needs=after,
             port=app.port,
@@ -156,6 +156,14 @@ def _nodes(
         cwd=app.folder,
         configurations=(app.configuration,) if app.configuration else (),
     )
+
+
+def _variables(app: RunApp) -> Mapping[str, str]:
+    """What the CLI tells an app in addition to what every app is told."""
+    return {
+        "APP_PROTOCOL": app.flags.get("app-protocol", "http"),
+        "APP_CHANNEL_ADDRESS": app.flags.get("app-channel-address", ""),
+    }
 
 
 def _program(app: RunApp) -> str:

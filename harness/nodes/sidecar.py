@@ -145,10 +145,12 @@ class Sidecar(Plain):
         )
 
     def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
-        """``http``, ``grpc``: the ports; ``token``: the token of its API."""
+        """``http``, ``grpc``, ``metrics``: the ports; ``token``: the token of its API."""
         return {
-            "http": str(book.endpoint(self.name, "http").port),
-            "grpc": str(book.endpoint(self.name, "grpc").port),
+            **{
+                port: str(book.endpoint(self.name, port).port)
+                for port in ("http", "grpc", "metrics")
+            },
             "token": self._token(book, "dapr-api"),
         }
 
