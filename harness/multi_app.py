@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from harness.dapr.resources import read_found, resource_files
 from harness.errors import ConfigError, did_you_mean
 from harness.nodes.app import App
 from harness.nodes.sidecar import Sidecar
@@ -180,6 +181,19 @@ def _referred(file: RunFile, nodes: Sequence[Node]) -> Iterator[Node]:
     while more := {need for name in wanted for need in by_name[name].needs} - wanted:
         wanted |= more
     return (node for node in nodes if node.name in wanted)
+
+
+def unread(file: RunFile) -> Iterator[str]:
+    """One line for each Configuration in a folder of resources, where daprd does not read it."""
+    named = {app.configuration for app in file.apps}
+    folders = dict.fromkeys(folder for app in file.apps for folder in app.resources)
+    for path in (path for folder in folders for path in resource_files(folder)):
+        for each in read_found(path) if path not in named else ():
+            if each.kind == "Configuration":
+                yield (
+                    f"{each.at()}: Configuration {each.name!r} is ignored: daprd does not read one "
+                    "from a folder of resources; name its file with configFilePath"
+                )
 
 
 def _texts(file: RunFile) -> Iterable[str]:

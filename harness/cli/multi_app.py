@@ -18,7 +18,7 @@ from harness.cli.stacks import DaprVersion
 from harness.cli.state import opened
 from harness.journal import Entry
 from harness.loading import load_topology
-from harness.multi_app import topology_of
+from harness.multi_app import topology_of, unread
 from harness.nodes.app import App
 from harness.nodes.inbox import InboxProxy
 from harness.nodes.sidecar import Sidecar
@@ -69,7 +69,7 @@ def run(
     )
     services = chosen(beside)
     described = completed(read_runfile(file), services, _say)
-    for line in described.ignored:
+    for line in (*described.ignored, *unread(described)):
         _say(line)
     along = list(brought_along(services, _say))
     registry = opened(settings)

@@ -259,6 +259,8 @@ def test_resources_and_configuration_of_each_app_are_its_own(two: Path) -> None:
         two,
         hello___dapr__resources__mine_yaml=MINE,
         hello___dapr__resources__filed_yaml=FILED,
+        # daprd reads a Configuration only where a flag names it.
+        hello___dapr__resources__unnamed_yaml=ACCESS.replace("storeName: mine", "storeName: filed"),
         hello___dapr__config_yaml=ACCESS,
         hello__keys_json='{"key": "of a file"}',
     )

@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 
 from harness import ConfigError, Kafka, Postgres
-from harness.multi_app import multi_app, topology_of
+from harness.book import StackBook
+from harness.endpoint import Endpoint
+from harness.multi_app import multi_app, topology_of, unread
 from harness.nodes.app import App
 from harness.nodes.sidecar import Sidecar
 from harness.runfile import RunApp, read_runfile
+from harness.topology import HOST
 from tests.support import project
+from tests.unit.test_secrets_file import Tools
 
 OWN = "the stack has a placement service of its own"
 EVERY_FIELD = """\
@@ -169,6 +173,37 @@ def test_an_apps_own_configuration_comes_first(
     (tmp_path / "web/.dapr/config.yaml").touch()
 
     assert tmp_path / expected == only(tmp_path, small(own, common)).configuration
+
+
+CONFIGURATION = """\
+apiVersion: dapr.io/v1alpha1
+kind: Configuration
+metadata: {name: NAME}
+spec: {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [("", []), ("  configFilePath: r/named.yaml\n", ["named"])],
+    ids=["none is named", "one of the folder is named"],
+)
+def test_a_configuration_counts_only_where_it_is_named(
+    tmp_path: Path, field: str, expected: list[str]
+) -> None:
+    """In a folder of resources daprd does not read it; one that is named there counts once."""
+    project(
+        tmp_path,
+        dapr_yaml=small(f"  resourcesPath: r\n{field}"),
+        web__r__named_yaml=CONFIGURATION.replace("NAME", "named"),
+        web__r__other_yaml=CONFIGURATION.replace("NAME", "other"),
+    )
+    file = read_runfile(tmp_path / "dapr.yaml")
+    book = StackBook(topology_of(file), Tools(), tmp_path, tmp_path, lambda _: Endpoint("", 1))
+
+    assert expected == [each.name for each in book.resources("web", HOST)]
+    ignored = {line.split("'")[1] for line in unread(file) if "configFilePath" in line}
+    assert {"named", "other"} - {*expected} == ignored
 
 
 def test_deprecated_spellings_still_work(tmp_path: Path) -> None:
