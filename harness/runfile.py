@@ -12,10 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from harness.dapr.resources import DaprResource, read_file
 from harness.errors import ConfigError, did_you_mean
+from harness.reading import read_text
 
 VERSION = 1
+DEFAULT = "dapr.yaml"
+"""The run file of a folder."""
+
 DESTINATIONS = ("file", "console", "fileAndConsole")
 _NUMBER, _TEXT, _SWITCH = "a number", "a text", "true or false"
 _PORT, _WORDS, _PATHS = "a number up to 65535", "a list of words", "a list of paths"
@@ -125,18 +131,34 @@ class RunFile:
 
 
 def read_runfile(path: Path) -> RunFile:
-    """Read and check a run file.
+    """Read and check a run file; a folder stands for its ``dapr.yaml``.
 
     Raises:
         ConfigError: it does not exist, is not version 1, or a field is unknown or invalid; with
             the line.
     """
+    if path.is_dir():
+        path /= DEFAULT
     if not path.exists():
         raise ConfigError(f"{path} is not there", hint="name a run file: -f dapr.yaml")
     documents = list(read_file(path.resolve()))
     if len(documents) != 1:
         raise ConfigError(f"{path} holds {len(documents)} documents", expected="one")
     return _Reader(documents[0]).read()
+
+
+class _Texts(yaml.constructor.SafeConstructor):
+    """Each scalar as the text in the file, as the CLI passes on variables and commands."""
+
+
+for _kind in ("int", "float", "bool", "timestamp"):
+    _Texts.add_constructor(f"tag:yaml.org,2002:{_kind}", lambda _, node: node.value)
+_Texts.add_constructor("tag:yaml.org,2002:null", lambda *_: "")
+
+
+def _texts(path: Path) -> Any:
+    node = yaml.compose(read_text(path), Loader=yaml.SafeLoader)
+    return _Texts().construct_document(node)
 
 
 class _Reader:
@@ -154,10 +176,17 @@ class _Reader:
         if not isinstance(rows, list) or not rows:
             raise self._wrong("apps", "no apps", "a list of at least one app")
         self._check(common, {**_SHARED}, "common")
-        apps = tuple(self._app(row, common, f"apps.{index}") for index, row in enumerate(rows))
+        texts = _texts(self._document.file)
+        shared = _env(texts.get("common") or {})
+        apps = tuple(
+            self._app(row, common, texts["apps"][index], shared, f"apps.{index}")
+            for index, row in enumerate(rows)
+        )
         return RunFile(self._document.file, apps, tuple(dict.fromkeys(self._ignored)))
 
-    def _app(self, own: Any, common: Mapping[str, Any], at: str) -> RunApp:
+    def _app(
+        self, own: Any, common: Mapping[str, Any], texts: Any, shared: Mapping[str, str], at: str
+    ) -> RunApp:
         self._check(own, {**_OWN, **_SHARED}, at)
         if not own.get("appDirPath"):
             raise self._wrong(at, "an app without appDirPath", "the folder of the app")
@@ -172,11 +201,11 @@ class _Reader:
             # daprd no longer has this flag; it was an abbreviation.
             flags["app-protocol"] = f"{flags.get('app-protocol', 'http')}s"
         return RunApp(
-            app_id=str(own.get("appID") or folder.name),
+            app_id=texts.get("appID") or folder.name,
             folder=folder,
-            command=tuple(str(word) for word in own.get("command") or ()),
+            command=tuple(texts.get("command") or ()),
             port=own["appPort"] if _chosen(own.get("appPort")) else None,
-            env={**_env(common), **_env(own)},
+            env={**shared, **_env(texts)},
             resources=self._resources(own, common, folder, at),
             configuration=self._configuration(own, common, folder, at),
             ports={port: own[name] for name, port in _PORTS.items() if _chosen(own.get(name))},
@@ -282,14 +311,8 @@ def _chosen(port: int | None) -> bool:
     return port is not None and port not in ANY_PORT
 
 
-def _env(values: Mapping[str, Any]) -> dict[str, str]:
+def _env(texts: Mapping[str, Any]) -> dict[str, str]:
     """Variables: a mapping, or a list of mappings."""
-    said = values.get("env") or {}
+    said = texts.get("env") or {}
     rows = said if isinstance(said, list) else [said]
-    return dict(pair for row in rows for pair in _pairs(row))
-
-
-def _pairs(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, value in row.items():
-        # YAML's true is the text `true` in the file.
-        yield str(name), str(value).lower() if isinstance(value, bool) else str(value)
+    return {name: text for row in rows for name, text in row.items()}

@@ -32,9 +32,9 @@ from harness.topology import Node
 
 
 def run(
-    file: Annotated[Path, typer.Option("--run-file", "-f", help="The run file.")] = Path(
-        "dapr.yaml"
-    ),
+    file: Annotated[
+        Path, typer.Option("--run-file", "-f", help="The run file, or its folder.")
+    ] = Path("dapr.yaml"),
     name: Annotated[str, typer.Option("--name", "-n", help="Which stack.")] = "default",
     order: Annotated[
         str,

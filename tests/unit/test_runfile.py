@@ -223,6 +223,34 @@ def test_deprecated_spellings_still_work(tmp_path: Path) -> None:
     } == app.flags
 
 
+def test_words_and_variables_are_the_text_that_the_file_has(tmp_path: Path) -> None:
+    """As the CLI passes them on: a version stays 1.10, a switch yes, and nothing is empty."""
+    text = """\
+  appID: 007
+  command: [serve, 1.10, yes, 0755, 2024-01-01, "1.0"]
+  env: &env {VERSION: 1.10, DEBUG: yes, MODE: 0755, EMPTY: , "1": ~}
+- appDirPath: .
+  env: {<<: *env, DEBUG: no}
+"""
+    project(tmp_path, dapr_yaml=small(text), web__x_txt="")
+
+    web, other = read_runfile(tmp_path / "dapr.yaml").apps
+
+    assert "007" == web.app_id
+    assert ("serve", "1.10", "yes", "0755", "2024-01-01", "1.0") == web.command
+    expected = {"VERSION": "1.10", "DEBUG": "yes", "MODE": "0755", "EMPTY": "", "1": ""}
+    assert (expected, {**expected, "DEBUG": "no"}) == (web.env, other.env)
+
+
+def test_a_folder_stands_for_its_dapr_yaml(tmp_path: Path) -> None:
+    """`dapr run -f .` is the command of Dapr's own quickstarts."""
+    project(tmp_path, dapr_yaml=small(), web__x_txt="")
+
+    assert tmp_path / "dapr.yaml" == read_runfile(tmp_path).path
+    with pytest.raises(ConfigError, match=r"web/dapr\.yaml is not there"):
+        read_runfile(tmp_path / "web")
+
+
 def test_env_may_be_a_list(tmp_path: Path) -> None:
     """As older examples have it."""
     app = only(tmp_path, small("  env:\n  - A: 1\n  - B: two\n"))
