@@ -8,7 +8,7 @@ an app's own field comes before the contents of its ``.dapr`` folder, and those 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -134,17 +134,19 @@ def read_runfile(path: Path) -> RunFile:
     """Read and check a run file; a folder stands for its ``dapr.yaml``.
 
     Raises:
-        ConfigError: it does not exist, is not version 1, or a field is unknown or invalid; with
-            the line.
+        ConfigError: it does not exist, has no version, or a field is invalid; with the line.
     """
     if path.is_dir():
         path /= DEFAULT
     if not path.exists():
         raise ConfigError(f"{path} is not there", hint="name a run file: -f dapr.yaml")
     documents = list(read_file(path.resolve()))
-    if len(documents) != 1:
-        raise ConfigError(f"{path} holds {len(documents)} documents", expected="one")
-    return _Reader(documents[0]).read()
+    if not documents:
+        raise ConfigError(f"{path} is empty", expected="version, common and apps")
+    first, *rest = documents
+    file = _Reader(first).read()
+    more = (f"{each.at()}: a further document is ignored, as by the Dapr CLI" for each in rest)
+    return replace(file, ignored=(*file.ignored, *more))
 
 
 class _Texts(yaml.constructor.SafeConstructor):
@@ -156,9 +158,10 @@ for _kind in ("int", "float", "bool", "timestamp"):
 _Texts.add_constructor("tag:yaml.org,2002:null", lambda *_: "")
 
 
-def _texts(path: Path) -> Any:
-    node = yaml.compose(read_text(path), Loader=yaml.SafeLoader)
-    return _Texts().construct_document(node)
+def _texts(document: DaprResource) -> Any:
+    nodes = yaml.compose_all(read_text(document.file), Loader=yaml.SafeLoader)
+    own = (each for each in nodes if each.start_mark.line + 1 == document.line)
+    return _Texts().construct_document(next(own))
 
 
 class _Reader:
@@ -170,13 +173,19 @@ class _Reader:
 
     def read(self) -> RunFile:
         self._name_unknown(self._body, ("version", "common", "apps", "name"), "")
-        if self._body.get("version") != VERSION:
-            raise self._wrong("version", f"version {self._body.get('version')!r}", f"{VERSION}")
+        version = self._body.get("version")
+        if type(version) is not int or not version:
+            raise self._wrong("version", f"version {version!r}", f"{VERSION}")
+        if version != VERSION:
+            place = self._document.at("version")
+            self._ignored.append(
+                f"{place}: version {version} is read as version {VERSION}, as by the Dapr CLI"
+            )
         common, rows = self._body.get("common") or {}, self._body.get("apps")
         if not isinstance(rows, list) or not rows:
             raise self._wrong("apps", "no apps", "a list of at least one app")
         self._check(common, {**_SHARED}, "common")
-        texts = _texts(self._document.file)
+        texts = _texts(self._document)
         shared = _env(texts.get("common") or {})
         apps = tuple(
             self._app(row, common, texts["apps"][index], shared, f"apps.{index}")

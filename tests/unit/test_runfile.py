@@ -272,6 +272,26 @@ def test_what_has_no_effect_here_is_named(tmp_path: Path) -> None:
     ] == list(ignored)
 
 
+@pytest.mark.parametrize(
+    ("text", "ignored"),
+    [
+        (small(), []),
+        (f"---\n{small()}---\n", []),
+        (f"{small()}---\n{small()}", [":5: a further document is ignored, as by the Dapr CLI"]),
+        (small().replace("1", "2"), [":1: version 2 is read as version 1, as by the Dapr CLI"]),
+    ],
+    ids=["as usual", "with marks", "two documents", "another version"],
+)
+def test_what_the_cli_reads_is_read(tmp_path: Path, text: str, ignored: list[str]) -> None:
+    """Its first document, whatever its version; the rest is named."""
+    project(tmp_path, dapr_yaml=text, web__x_txt="")
+
+    file = read_runfile(tmp_path / "dapr.yaml")
+
+    assert ["web"] == [app.app_id for app in file.apps]
+    assert [f"{tmp_path}/dapr.yaml{line}" for line in ignored] == list(file.ignored)
+
+
 def test_an_unknown_field_is_ignored_and_named(tmp_path: Path) -> None:
     """The CLI ignores it in silence; a slip of the pen is worth a line."""
     project(tmp_path, dapr_yaml=small("  appPrt: 80\n", "commn: {}\n"))
@@ -286,7 +306,8 @@ def test_an_unknown_field_is_ignored_and_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("version: 2\napps: []\n", r":1: .*\n.*expected: 1\n.*version 2"),
+        ("version: 0\napps: []\n", r":1: .*\n.*expected: 1\n.*version 0"),
+        ("version: one\napps: []\n", r":1: .*\n.*expected: 1\n.*version 'one'"),
         ("apps: []\n", r"version None"),
         ("version: 1\napps: []\n", r":2: (.|\n)*at least one app"),
         ("version: 1\napps:\n- appID: x\n", r":3: (.|\n)*without appDirPath"),
@@ -299,7 +320,7 @@ def test_an_unknown_field_is_ignored_and_named(tmp_path: Path) -> None:
         (small("  unixDomainSocket: /tmp/x\n"), r":4: (.|\n)*talks to sidecars by TCP"),
         ("version: 1\napps:\n- appDirPath: nowhere\n", r":3: (.|\n)*nowhere is no folder"),
         ("version: 1\napps: [web]\n", r"a mapping of fields"),
-        ("version: 1\n---\nversion: 1\n", r"holds 2 documents"),
+        ("# nothing\n", r"dapr\.yaml is empty"),
         ("version: [1\n", r"not valid YAML"),
     ],
 )
