@@ -368,6 +368,17 @@ def test_an_app_and_its_sidecar_are_nodes(tmp_path: Path) -> None:
     assert "" == alone.app_node
 
 
+def test_an_apps_own_variables_come_last(tmp_path: Path) -> None:
+    """After those that the CLI sets."""
+    text = small("  command: [serve]\n  appProtocol: grpc\n  env: {APP_CHANNEL_ADDRESS: mine}\n")
+    project(tmp_path, dapr_yaml=text, web__x_txt="")
+
+    app = multi_app(tmp_path / "dapr.yaml")["web"]
+
+    assert isinstance(app, App)
+    assert {"APP_PROTOCOL": "grpc", "APP_CHANNEL_ADDRESS": "mine"} == app.env
+
+
 def test_only_what_is_referred_to_comes_along(tmp_path: Path) -> None:
     """By env or by a resource; a Kafka that nobody names stays away."""
     (tmp_path / "web").mkdir()
