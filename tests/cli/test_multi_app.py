@@ -99,7 +99,7 @@ PLAIN_AND_TOLD = """\
 version: 1
 apps:
 - appDirPath: .
-  appID: plain
+  appID: Plain_App
   command: ["{python}", variables.py]
 - appDirPath: .
   appID: told
@@ -248,9 +248,9 @@ def test_an_app_finds_the_variables_that_the_cli_sets(tmp_path: Path) -> None:
     done = cli(tmp_path, "run", timeout=180)
 
     assert 0 == done.returncode, done.stdout + done.stderr
-    told, plain = sorted(json.loads(each) for each in re.findall(r"variables (.*)", done.stdout))
+    plain, told = sorted(json.loads(each) for each in re.findall(r"variables (.*)", done.stdout))
     assert ["its own", None, "grpc", "127.0.0.1", str(port)] == told
-    assert ["plain", None, "http", "", plain[-1]] == plain
+    assert ["Plain_App", None, "http", "", plain[-1]] == plain
 
 
 def test_resources_and_configuration_of_each_app_are_its_own(two: Path) -> None:
