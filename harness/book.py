@@ -61,7 +61,7 @@ class StackBook:
         self._ports: dict[tuple[str, str], int] = {}
         self._tokens: dict[str, str] = {}
         self._authority: Authority | None = None
-        self._resources: dict[tuple[tuple[Path, ...] | Path, ...], list[DaprResource]] = {}
+        self._resources: dict[tuple[object, ...], list[DaprResource]] = {}
         self._lock = threading.RLock()
         self.used: dict[str, set[str]] = {}
         self._planning = ""
@@ -201,7 +201,8 @@ class StackBook:
         own = getattr(sidecar, "resources", None)
         folders = self.topology.resources if own is None else own
         start = self.root / getattr(sidecar, "cwd", Path())
-        checked = self._checked(folders, start, getattr(sidecar, "configurations", ()))
+        named = None if own is None else getattr(sidecar, "configurations", ())
+        checked = self._checked(folders, start, named)
         return self._filled(for_app(checked, app_id), viewer, start)
 
     def pubsub(self, name: str, viewer: str) -> Sequence[DaprResource]:
@@ -255,12 +256,16 @@ class StackBook:
         return [self._rooted(each.filled(fill_in), viewer, start) for each in resources]
 
     def _checked(
-        self, folders: tuple[Path, ...], start: Path, files: tuple[Path, ...] = ()
+        self, folders: tuple[Path, ...], start: Path, files: tuple[Path, ...] | None = None
     ) -> list[DaprResource]:
+        """The resources of folders, and Configurations: those of files, or without files, of the
+        folders; daprd itself never reads a Configuration from a folder."""
         with self._lock:
             if (folders, files, start) not in self._resources:
                 found = read_resources([self.root / path for path in folders])
-                found += [each for file in files for each in read_file(self.root / file)]
+                if files is not None:
+                    found = [each for each in found if each.kind != "Configuration"]
+                    found += [each for file in files for each in read_file(self.root / file)]
                 checked = check_resources(found, self._app_ids(), self._readable(), start)
                 require_sound(checked, strict=self.strict)
                 self._resources[folders, files, start] = found

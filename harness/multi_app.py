@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from harness.dapr.resources import read_found, resource_files
 from harness.errors import ConfigError, did_you_mean
 from harness.nodes.app import App
 from harness.nodes.sidecar import Sidecar
@@ -131,7 +132,7 @@ def _nodes(
         yield App(
             app.app_id,
             command=[_program(app), *app.command[1:]],
-            env=app.env,
+            env={**_variables(app), **app.env},
             cwd=app.folder,
             needs=after,
             port=app.port,
@@ -158,6 +159,14 @@ def _nodes(
     )
 
 
+def _variables(app: RunApp) -> Mapping[str, str]:
+    """What the CLI tells an app in addition to what every app is told."""
+    return {
+        "APP_PROTOCOL": app.flags.get("app-protocol", "http"),
+        "APP_CHANNEL_ADDRESS": app.flags.get("app-channel-address", ""),
+    }
+
+
 def _program(app: RunApp) -> str:
     """A program next to the app is resolved from the app's folder, as a shell there would do."""
     word = app.command[0]
@@ -172,6 +181,19 @@ def _referred(file: RunFile, nodes: Sequence[Node]) -> Iterator[Node]:
     while more := {need for name in wanted for need in by_name[name].needs} - wanted:
         wanted |= more
     return (node for node in nodes if node.name in wanted)
+
+
+def unread(file: RunFile) -> Iterator[str]:
+    """One line for each Configuration in a folder of resources, where daprd does not read it."""
+    named = {app.configuration for app in file.apps}
+    folders = dict.fromkeys(folder for app in file.apps for folder in app.resources)
+    for path in (path for folder in folders for path in resource_files(folder)):
+        for each in read_found(path) if path not in named else ():
+            if each.kind == "Configuration":
+                yield (
+                    f"{each.at()}: Configuration {each.name!r} is ignored: daprd does not read one "
+                    "from a folder of resources; name its file with configFilePath"
+                )
 
 
 def _texts(file: RunFile) -> Iterable[str]:

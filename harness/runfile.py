@@ -8,14 +8,20 @@ an app's own field comes before the contents of its ``.dapr`` folder, and those 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from harness.dapr.resources import DaprResource, read_file
 from harness.errors import ConfigError, did_you_mean
+from harness.reading import read_text
 
 VERSION = 1
+DEFAULT = "dapr.yaml"
+"""The run file of a folder."""
+
 DESTINATIONS = ("file", "console", "fileAndConsole")
 _NUMBER, _TEXT, _SWITCH = "a number", "a text", "true or false"
 _PORT, _WORDS, _PATHS = "a number up to 65535", "a list of words", "a list of paths"
@@ -125,18 +131,37 @@ class RunFile:
 
 
 def read_runfile(path: Path) -> RunFile:
-    """Read and check a run file.
+    """Read and check a run file; a folder stands for its ``dapr.yaml``.
 
     Raises:
-        ConfigError: it does not exist, is not version 1, or a field is unknown or invalid; with
-            the line.
+        ConfigError: it does not exist, has no version, or a field is invalid; with the line.
     """
+    if path.is_dir():
+        path /= DEFAULT
     if not path.exists():
         raise ConfigError(f"{path} is not there", hint="name a run file: -f dapr.yaml")
     documents = list(read_file(path.resolve()))
-    if len(documents) != 1:
-        raise ConfigError(f"{path} holds {len(documents)} documents", expected="one")
-    return _Reader(documents[0]).read()
+    if not documents:
+        raise ConfigError(f"{path} is empty", expected="version, common and apps")
+    first, *rest = documents
+    file = _Reader(first).read()
+    more = (f"{each.at()}: a further document is ignored, as by the Dapr CLI" for each in rest)
+    return replace(file, ignored=(*file.ignored, *more))
+
+
+class _Texts(yaml.constructor.SafeConstructor):
+    """Each scalar as the text in the file, as the CLI passes on variables and commands."""
+
+
+for _kind in ("int", "float", "bool", "timestamp"):
+    _Texts.add_constructor(f"tag:yaml.org,2002:{_kind}", lambda _, node: node.value)
+_Texts.add_constructor("tag:yaml.org,2002:null", lambda *_: "")
+
+
+def _texts(document: DaprResource) -> Any:
+    nodes = yaml.compose_all(read_text(document.file), Loader=yaml.SafeLoader)
+    own = (each for each in nodes if each.start_mark.line + 1 == document.line)
+    return _Texts().construct_document(next(own))
 
 
 class _Reader:
@@ -148,16 +173,29 @@ class _Reader:
 
     def read(self) -> RunFile:
         self._name_unknown(self._body, ("version", "common", "apps", "name"), "")
-        if self._body.get("version") != VERSION:
-            raise self._wrong("version", f"version {self._body.get('version')!r}", f"{VERSION}")
+        version = self._body.get("version")
+        if type(version) is not int or not version:
+            raise self._wrong("version", f"version {version!r}", f"{VERSION}")
+        if version != VERSION:
+            place = self._document.at("version")
+            self._ignored.append(
+                f"{place}: version {version} is read as version {VERSION}, as by the Dapr CLI"
+            )
         common, rows = self._body.get("common") or {}, self._body.get("apps")
         if not isinstance(rows, list) or not rows:
             raise self._wrong("apps", "no apps", "a list of at least one app")
         self._check(common, {**_SHARED}, "common")
-        apps = tuple(self._app(row, common, f"apps.{index}") for index, row in enumerate(rows))
+        texts = _texts(self._document)
+        shared = _env(texts.get("common") or {})
+        apps = tuple(
+            self._app(row, common, texts["apps"][index], shared, f"apps.{index}")
+            for index, row in enumerate(rows)
+        )
         return RunFile(self._document.file, apps, tuple(dict.fromkeys(self._ignored)))
 
-    def _app(self, own: Any, common: Mapping[str, Any], at: str) -> RunApp:
+    def _app(
+        self, own: Any, common: Mapping[str, Any], texts: Any, shared: Mapping[str, str], at: str
+    ) -> RunApp:
         self._check(own, {**_OWN, **_SHARED}, at)
         if not own.get("appDirPath"):
             raise self._wrong(at, "an app without appDirPath", "the folder of the app")
@@ -172,11 +210,11 @@ class _Reader:
             # daprd no longer has this flag; it was an abbreviation.
             flags["app-protocol"] = f"{flags.get('app-protocol', 'http')}s"
         return RunApp(
-            app_id=str(own.get("appID") or folder.name),
+            app_id=texts.get("appID") or folder.name,
             folder=folder,
-            command=tuple(str(word) for word in own.get("command") or ()),
+            command=tuple(texts.get("command") or ()),
             port=own["appPort"] if _chosen(own.get("appPort")) else None,
-            env={**_env(common), **_env(own)},
+            env={**shared, **_env(texts)},
             resources=self._resources(own, common, folder, at),
             configuration=self._configuration(own, common, folder, at),
             ports={port: own[name] for name, port in _PORTS.items() if _chosen(own.get(name))},
@@ -282,14 +320,8 @@ def _chosen(port: int | None) -> bool:
     return port is not None and port not in ANY_PORT
 
 
-def _env(values: Mapping[str, Any]) -> dict[str, str]:
+def _env(texts: Mapping[str, Any]) -> dict[str, str]:
     """Variables: a mapping, or a list of mappings."""
-    said = values.get("env") or {}
+    said = texts.get("env") or {}
     rows = said if isinstance(said, list) else [said]
-    return dict(pair for row in rows for pair in _pairs(row))
-
-
-def _pairs(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, value in row.items():
-        # YAML's true is the text `true` in the file.
-        yield str(name), str(value).lower() if isinstance(value, bool) else str(value)
+    return {name: text for row in rows for name, text in row.items()}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from harness.causes import USUAL
 from harness.deadline import Observation
@@ -18,8 +19,12 @@ from harness.ready.http import HttpCheck
 from harness.ready.kafka import BrokerCheck
 from harness.ready.redis import RedisCheck
 from harness.ready.tcp import TcpCheck
+from harness.runfile import RunApp, RunFile
 from harness.runtime.proc import owner_of
 from harness.topology import Node
+
+DEFAULTS = Path(__file__).parent / "dapr" / "defaults"
+"""What ``dapr init`` writes to ``~/.dapr``."""
 
 ANSWERING = 2.0
 """Seconds within which a listener must identify itself."""
@@ -35,11 +40,15 @@ class Service:
     Attributes:
         make: the node that provides it, as open as an app without any settings expects it.
         answers: whether the listener at the port is such a service.
+        resources: the folder of the components that ``dapr init`` sets up for it.
+        configuration: the Configuration, likewise.
     """
 
     port: int
     make: Callable[[], Node]
     answers: Callable[[Endpoint], Observation]
+    resources: Path | None = None
+    configuration: Path | None = None
 
 
 def _postgres(endpoint: Endpoint) -> Observation:
@@ -57,6 +66,7 @@ SERVICES = {
         USUAL["redis"],
         lambda: Redis(port=USUAL["redis"], password=False),
         lambda at: RedisCheck(at, "").observe(),
+        resources=DEFAULTS / "components",
     ),
     "kafka": Service(
         USUAL["kafka"],
@@ -70,6 +80,7 @@ SERVICES = {
         USUAL["zipkin"],
         lambda: Receiver("zipkin", mail=False, port=USUAL["zipkin"]),
         lambda at: HttpCheck(f"{at.http}/health").observe(),
+        configuration=DEFAULTS / "config.yaml",
     ),
 }
 
@@ -115,3 +126,30 @@ def brought_along(names: Sequence[str], say: Callable[[str], None]) -> Iterator[
                 hint=f"stop that process, or leave out --with {name}",
             )
         say(f"{name}: the one that runs at {endpoint} is used ({holder})")
+
+
+def completed(file: RunFile, names: Sequence[str], say: Callable[[str], None]) -> RunFile:
+    """A run file whose apps have what ``dapr init`` sets up for services, where they name nothing.
+
+    Args:
+        file: the run file.
+        names: of services.
+        say: informed about apps that have no resources.
+    """
+    folders = tuple(found for name in names if (found := SERVICES[name].resources))
+    configuration = next((found for name in names if (found := SERVICES[name].configuration)), None)
+    bare = [app.app_id for app in file.apps if not app.resources]
+    if bare and not folders:
+        say(
+            f"{', '.join(bare)}: no resources; `dapr run` would load those of `dapr init` in "
+            "~/.dapr/components, --with redis adds the same"
+        )
+
+    def complete(app: RunApp) -> RunApp:
+        return replace(
+            app,
+            resources=app.resources or folders,
+            configuration=app.configuration or configuration,
+        )
+
+    return replace(file, apps=tuple(complete(app) for app in file.apps))

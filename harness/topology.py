@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import graphlib
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -14,8 +13,7 @@ from harness.deadline import Check
 from harness.endpoint import Endpoint
 from harness.errors import ConfigError, did_you_mean
 from harness.launch import Launch
-
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+from harness.names import require_hosts, require_name
 
 HOST = ""
 """The viewer of an address that is not a node: the machine itself."""
@@ -186,7 +184,7 @@ class Node(Protocol):
 
     @property
     def name(self) -> str:
-        """Unique in the topology; lower case letters, digits and dashes."""
+        """Unique in the topology; letters, digits, dashes and underscores."""
         ...
 
     @property
@@ -290,7 +288,13 @@ class Topology:
         return any(node.name == name for node in self.nodes)
 
     def settled(self, choice: Choice) -> Topology:
-        """The same topology with every choice resolved."""
+        """The same topology with every choice resolved.
+
+        Raises:
+            ConfigError: it is for containers, and a node's name is no host name.
+        """
+        if choice.runtime == "containers":
+            require_hosts(node.name for node in self.nodes)
         made = copy.copy(self)
         object.__setattr__(made, "nodes", tuple(node.settle(choice) for node in self.nodes))
         _validate(made.nodes)
@@ -300,11 +304,7 @@ class Topology:
 def _validate(nodes: Sequence[Node]) -> None:
     names = [node.name for node in nodes]
     for name in names:
-        if not _NAME.fullmatch(name):
-            raise ConfigError(
-                f"{name!r} cannot be the name of a node",
-                expected="lower case letters, digits and dashes (Dapr app-ids allow no dots)",
-            )
+        require_name(name)
         if names.count(name) > 1:
             raise ConfigError(
                 f"two nodes of the topology are named {name!r}",

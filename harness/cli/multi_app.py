@@ -18,7 +18,7 @@ from harness.cli.stacks import DaprVersion
 from harness.cli.state import opened
 from harness.journal import Entry
 from harness.loading import load_topology
-from harness.multi_app import topology_of
+from harness.multi_app import topology_of, unread
 from harness.nodes.app import App
 from harness.nodes.inbox import InboxProxy
 from harness.nodes.sidecar import Sidecar
@@ -27,14 +27,14 @@ from harness.runfile import RunApp, RunFile, read_runfile
 from harness.runtime.base import State
 from harness.settings import Settings
 from harness.stack import Stack
-from harness.standard_services import brought_along, chosen
+from harness.standard_services import brought_along, chosen, completed
 from harness.topology import Node
 
 
 def run(
-    file: Annotated[Path, typer.Option("--run-file", "-f", help="The run file.")] = Path(
-        "dapr.yaml"
-    ),
+    file: Annotated[
+        Path, typer.Option("--run-file", "-f", help="The run file, or its folder.")
+    ] = Path("dapr.yaml"),
     name: Annotated[str, typer.Option("--name", "-n", help="Which stack.")] = "default",
     order: Annotated[
         str,
@@ -67,10 +67,11 @@ def run(
     settings = Settings.load(
         topology=topology, runtime="processes", offline=offline, dapr_version=dapr_version
     )
-    described = read_runfile(file)
-    for line in described.ignored:
+    services = chosen(beside)
+    described = completed(read_runfile(file), services, _say)
+    for line in (*described.ignored, *unread(described)):
         _say(line)
-    along = list(brought_along(chosen(beside), _say))
+    along = list(brought_along(services, _say))
     registry = opened(settings)
     registry.require_free(name)
     made = topology_of(

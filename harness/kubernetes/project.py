@@ -9,6 +9,7 @@ import yaml
 
 from harness.kubernetes.objects import API_TOKEN, APP_TOKEN, Objects
 from harness.kubernetes.values import ChartValues, Values
+from harness.names import require_hosts
 from harness.rendered import Rendered
 from harness.settings import Settings
 from harness.topology import Topology
@@ -69,7 +70,12 @@ class KubernetesProject(Rendered):
         super().__init__(folder, "dapr-harness render k8s")
 
     def rendered(self) -> dict[str, str]:
-        """The expected contents of the files, by name."""
+        """The expected contents of the files, by name.
+
+        Raises:
+            ConfigError: a node's name cannot be the name of a host.
+        """
+        require_hosts(node.name for node in self._topology.nodes)
         return {**self._manifests(), **self._chart()}
 
     def _manifests(self) -> dict[str, str]:

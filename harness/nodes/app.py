@@ -33,7 +33,7 @@ class App(Plain):
     """A process that listens on one port, with its sidecar.
 
     The app's environment contains ``APP_HOST``, ``APP_PORT``, ``APP_ID``, ``APP_API_TOKEN``,
-    ``DAPR_HTTP_PORT``, ``DAPR_GRPC_PORT`` and ``DAPR_API_TOKEN``.
+    ``DAPR_HTTP_PORT``, ``DAPR_GRPC_PORT``, ``DAPR_METRICS_PORT`` and ``DAPR_API_TOKEN``.
 
     As with ``dapr run``, the app and its sidecar inherit the environment of whoever starts the
     stack; these variables and ``env`` override it. In a container they inherit nothing.
@@ -242,6 +242,7 @@ class App(Plain):
             **({"APP_HOST": listen.host, "APP_PORT": str(listen.port)} if listen else {}),
             "DAPR_HTTP_PORT": sidecar["http"],
             "DAPR_GRPC_PORT": sidecar["grpc"],
+            "DAPR_METRICS_PORT": sidecar["metrics"],
             "DAPR_API_TOKEN": sidecar["token"],
             "APP_API_TOKEN": book.token("app-api") if sidecar["token"] else "",
             **own,

@@ -46,7 +46,7 @@ class Sidecar(Plain):
         pod: the pod of its app; "" if the app is not next to it in a container.
         ports: fixed ports, by ``http``, ``grpc``, ``internal`` and ``metrics``.
         resources: folders of its own Dapr YAML; those of the topology if None.
-        configurations: Configuration files, in addition to those in the folders.
+        configurations: Configuration files; with its own resources, the only ones it reads.
         cwd: daprd's working folder, the base of relative paths in its resources, such as
             ``secretsFile``; by default, the project's root. A container has no such folder.
         hermetic: inherit only a few variables from the environment of whoever starts the stack.
@@ -145,10 +145,12 @@ class Sidecar(Plain):
         )
 
     def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
-        """``http``, ``grpc``: the ports; ``token``: the token of its API."""
+        """``http``, ``grpc``, ``metrics``: the ports; ``token``: the token of its API."""
         return {
-            "http": str(book.endpoint(self.name, "http").port),
-            "grpc": str(book.endpoint(self.name, "grpc").port),
+            **{
+                port: str(book.endpoint(self.name, port).port)
+                for port in ("http", "grpc", "metrics")
+            },
             "token": self._token(book, "dapr-api"),
         }
 

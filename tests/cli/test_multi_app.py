@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -81,6 +82,33 @@ apps:
 
 SILENT = "import threading\nprint('first words', flush=True)\nthreading.Event().wait()\n"
 """An app that never listens."""
+
+
+VARIABLES = """\
+import json
+import os
+import urllib.request
+
+port = os.environ["DAPR_METRICS_PORT"]
+assert b"dapr_" in urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read()
+names = ["APP_ID", "APP_PORT", "APP_PROTOCOL", "APP_CHANNEL_ADDRESS", "DAPR_METRICS_PORT"]
+print("variables", json.dumps([os.environ.get(name) for name in names]), flush=True)
+"""
+
+PLAIN_AND_TOLD = """\
+version: 1
+apps:
+- appDirPath: .
+  appID: Plain_App
+  command: ["{python}", variables.py]
+- appDirPath: .
+  appID: told
+  appProtocol: grpc
+  appChannelAddress: 127.0.0.1
+  metricsPort: {port}
+  env: {{APP_ID: its own}}
+  command: ["{python}", variables.py]
+"""
 
 
 @pytest.fixture
@@ -211,12 +239,28 @@ def test_apps_that_have_done_their_work_end_the_run(two: Path) -> None:
     assert [] == leftovers(two)
 
 
+def test_an_app_finds_the_variables_that_the_cli_sets(tmp_path: Path) -> None:
+    """With the values of its run file or the defaults; the file's `env` comes last."""
+    port = free_port()
+    text = PLAIN_AND_TOLD.format(port=port, python=sys.executable)
+    project(tmp_path, dapr_yaml=text, variables_py=VARIABLES)
+
+    done = cli(tmp_path, "run", timeout=180)
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    plain, told = sorted(json.loads(each) for each in re.findall(r"variables (.*)", done.stdout))
+    assert ["its own", None, "grpc", "127.0.0.1", str(port)] == told
+    assert ["Plain_App", None, "http", "", plain[-1]] == plain
+
+
 def test_resources_and_configuration_of_each_app_are_its_own(two: Path) -> None:
     """What lies in an app's .dapr folder is its sidecar's and nobody else's."""
     project(
         two,
         hello___dapr__resources__mine_yaml=MINE,
         hello___dapr__resources__filed_yaml=FILED,
+        # daprd reads a Configuration only where a flag names it.
+        hello___dapr__resources__unnamed_yaml=ACCESS.replace("storeName: mine", "storeName: filed"),
         hello___dapr__config_yaml=ACCESS,
         hello__keys_json='{"key": "of a file"}',
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -16,11 +17,14 @@ from typer.testing import CliRunner, Result
 
 from harness import ConfigError, InstanceDied, Kafka, Postgres, Redis, Settings, Topology, running
 from harness.cli.commands import app as command
+from harness.dapr.resources import read_resources
 from harness.ports import free_port
 from harness.ready.kafka import admin_of, creates_topics
-from harness.standard_services import SERVICES, brought_along, chosen
+from harness.runfile import read_runfile
+from harness.standard_services import SERVICES, brought_along, chosen, completed
 from tests.support import environment, leftovers, project
 
+COMMON = "common: {resourcesPath: components}\n"
 RUN_FILE = """\
 version: 1
 common: {{resourcesPath: components}}
@@ -124,16 +128,19 @@ spec:
 
 
 @pytest.fixture
-def port(monkeypatch: pytest.MonkeyPatch) -> int:
+def port(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> int:
     """Where Redis is expected: not 6379, which somebody on this machine may have."""
-    number = free_port()
+    number, usual = free_port(), SERVICES["redis"]
+    assert usual.resources
+    moved = tmp_path_factory.mktemp("defaults")
+    for file in usual.resources.iterdir():
+        (moved / file.name).write_text(file.read_text().replace("6379", str(number)))
 
     def make() -> Redis:
         return Redis(port=number, password=False)
 
-    monkeypatch.setitem(
-        SERVICES, "redis", dataclasses.replace(SERVICES["redis"], port=number, make=make)
-    )
+    redis = dataclasses.replace(usual, port=number, make=make, resources=moved)
+    monkeypatch.setitem(SERVICES, "redis", redis)
     return number
 
 
@@ -163,6 +170,62 @@ def test_a_service_that_is_not_there_is_brought_along(quickstart: Path) -> None:
 
     assert (0, None) == (done.exit_code, done.exception), done.output
     assert [] == leftovers(quickstart)
+
+
+@pytest.mark.real
+def test_an_app_without_resources_has_those_of_dapr_init(quickstart: Path) -> None:
+    """A `dapr run` without resources finds a state store on Redis in the home folder."""
+    project(quickstart, dapr_yaml=RUN_FILE.format(python=sys.executable).replace(COMMON, ""))
+    shutil.rmtree(quickstart / "components")
+
+    done = run("--with", "redis")
+
+    assert (0, None) == (done.exit_code, done.exception), done.output
+
+
+def test_only_what_an_app_does_not_name_is_completed(tmp_path: Path) -> None:
+    """Its own resources and Configuration stay; `dapr init` has both for the others."""
+    text = "version: 1\napps:\n- {appDirPath: own}\n- {appDirPath: bare}\n"
+    project(tmp_path, dapr_yaml=text, bare__x_txt="")
+    (tmp_path / "own/.dapr/resources").mkdir(parents=True)
+    (tmp_path / "own/.dapr/config.yaml").touch()
+    said: list[str] = []
+
+    own, bare = completed(
+        read_runfile(tmp_path / "dapr.yaml"), ["redis", "zipkin"], said.append
+    ).apps
+
+    assert (tmp_path / "own/.dapr/resources",) == own.resources
+    assert tmp_path / "own/.dapr/config.yaml" == own.configuration
+    (folder,) = bare.resources
+    found = {
+        (each.name, each.type, name, field["value"])
+        for each in read_resources([folder])
+        for name, field in each.fields().items()
+    }
+    assert {
+        ("statestore", "state.redis", "redisHost", "localhost:6379"),
+        ("statestore", "state.redis", "redisPassword", ""),
+        ("statestore", "state.redis", "actorStateStore", "true"),
+        ("pubsub", "pubsub.redis", "redisHost", "localhost:6379"),
+        ("pubsub", "pubsub.redis", "redisPassword", ""),
+    } == found
+    assert bare.configuration
+    assert "http://localhost:9411/api/v2/spans" in bare.configuration.read_text()
+    assert [] == said
+
+
+def test_an_app_without_resources_is_named_when_nothing_completes_it(tmp_path: Path) -> None:
+    """With what the Dapr CLI would read, and how to have the same."""
+    text = "version: 1\napps:\n- {appDirPath: a}\n- {appDirPath: b}\n"
+    project(tmp_path, dapr_yaml=text, a__x_txt="", b__x_txt="")
+    file, said = read_runfile(tmp_path / "dapr.yaml"), list[str]()
+
+    assert file == completed(file, ["kafka"], said.append)
+    (line,) = said
+    assert line.startswith("a, b: ")
+    assert "~/.dapr/components" in line
+    assert "--with redis" in line
 
 
 @pytest.mark.real

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,9 @@ from harness.deadline import Deadline, Observation, poll
 
 UP = re.compile(r"^(\d+)(?: of (\d+))? apps? (?:is|are) up after", re.MULTILINE)
 ENDED = re.compile(r"(?:exited with code [1-9]|was killed by signal)")
+ENDS = (0, 130, 143, -signal.SIGTERM)
+"""Exit codes of a run that ended by itself, or when this runner ended it, at whatever moment."""
+
 SAID = 2000
 """Characters of what was said last that a row keeps."""
 
@@ -95,7 +99,7 @@ def judged(name: str, code: int, said: str, *, changed: bool) -> Row:
     end = said[-SAID:]
     if code == 2:
         return Row(name, "refused", _first_error(said), end)
-    if line or code not in (0, 130, 143):
+    if line or code not in ENDS:
         return Row(name, "an app failed", line or _first_error(said), end)
     if not up or (up[2] and up[1] != up[2]):
         return Row(name, "not up in time", up.group() if up else _first_error(said), end)

@@ -17,6 +17,7 @@ UP = "2 apps are up after 1.20 s; Ctrl-C stops all\n"
     [
         (0, UP, False, "unmodified", ""),
         (130, f"hello\n{UP}== APP == done\n", False, "unmodified", ""),
+        (-15, f"{UP}shop has exited with code 0\n", False, "unmodified", ""),
         (0, UP, True, "addresses changed", ""),
         (
             0,

@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 
 from harness import ConfigError, Kafka, Postgres
-from harness.multi_app import multi_app, topology_of
+from harness.book import StackBook
+from harness.endpoint import Endpoint
+from harness.multi_app import multi_app, topology_of, unread
 from harness.nodes.app import App
 from harness.nodes.sidecar import Sidecar
 from harness.runfile import RunApp, read_runfile
+from harness.topology import HOST
 from tests.support import project
+from tests.unit.test_secrets_file import Tools
 
 OWN = "the stack has a placement service of its own"
 EVERY_FIELD = """\
@@ -171,6 +175,37 @@ def test_an_apps_own_configuration_comes_first(
     assert tmp_path / expected == only(tmp_path, small(own, common)).configuration
 
 
+CONFIGURATION = """\
+apiVersion: dapr.io/v1alpha1
+kind: Configuration
+metadata: {name: NAME}
+spec: {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [("", []), ("  configFilePath: r/named.yaml\n", ["named"])],
+    ids=["none is named", "one of the folder is named"],
+)
+def test_a_configuration_counts_only_where_it_is_named(
+    tmp_path: Path, field: str, expected: list[str]
+) -> None:
+    """In a folder of resources daprd does not read it; one that is named there counts once."""
+    project(
+        tmp_path,
+        dapr_yaml=small(f"  resourcesPath: r\n{field}"),
+        web__r__named_yaml=CONFIGURATION.replace("NAME", "named"),
+        web__r__other_yaml=CONFIGURATION.replace("NAME", "other"),
+    )
+    file = read_runfile(tmp_path / "dapr.yaml")
+    book = StackBook(topology_of(file), Tools(), tmp_path, tmp_path, lambda _: Endpoint("", 1))
+
+    assert expected == [each.name for each in book.resources("web", HOST)]
+    ignored = {line.split("'")[1] for line in unread(file) if "configFilePath" in line}
+    assert {"named", "other"} - {*expected} == ignored
+
+
 def test_deprecated_spellings_still_work(tmp_path: Path) -> None:
     """With the flags that daprd still has for them."""
     app = only(
@@ -186,6 +221,34 @@ def test_deprecated_spellings_still_work(tmp_path: Path) -> None:
         "dapr-http-max-request-size": "8",
         "dapr-http-read-buffer-size": "16",
     } == app.flags
+
+
+def test_words_and_variables_are_the_text_that_the_file_has(tmp_path: Path) -> None:
+    """As the CLI passes them on: a version stays 1.10, a switch yes, and nothing is empty."""
+    text = """\
+  appID: 007
+  command: [serve, 1.10, yes, 0755, 2024-01-01, "1.0"]
+  env: &env {VERSION: 1.10, DEBUG: yes, MODE: 0755, EMPTY: , "1": ~}
+- appDirPath: .
+  env: {<<: *env, DEBUG: no}
+"""
+    project(tmp_path, dapr_yaml=small(text), web__x_txt="")
+
+    web, other = read_runfile(tmp_path / "dapr.yaml").apps
+
+    assert "007" == web.app_id
+    assert ("serve", "1.10", "yes", "0755", "2024-01-01", "1.0") == web.command
+    expected = {"VERSION": "1.10", "DEBUG": "yes", "MODE": "0755", "EMPTY": "", "1": ""}
+    assert (expected, {**expected, "DEBUG": "no"}) == (web.env, other.env)
+
+
+def test_a_folder_stands_for_its_dapr_yaml(tmp_path: Path) -> None:
+    """`dapr run -f .` is the command of Dapr's own quickstarts."""
+    project(tmp_path, dapr_yaml=small(), web__x_txt="")
+
+    assert tmp_path / "dapr.yaml" == read_runfile(tmp_path).path
+    with pytest.raises(ConfigError, match=r"web/dapr\.yaml is not there"):
+        read_runfile(tmp_path / "web")
 
 
 def test_env_may_be_a_list(tmp_path: Path) -> None:
@@ -209,6 +272,26 @@ def test_what_has_no_effect_here_is_named(tmp_path: Path) -> None:
     ] == list(ignored)
 
 
+@pytest.mark.parametrize(
+    ("text", "ignored"),
+    [
+        (small(), []),
+        (f"---\n{small()}---\n", []),
+        (f"{small()}---\n{small()}", [":5: a further document is ignored, as by the Dapr CLI"]),
+        (small().replace("1", "2"), [":1: version 2 is read as version 1, as by the Dapr CLI"]),
+    ],
+    ids=["as usual", "with marks", "two documents", "another version"],
+)
+def test_what_the_cli_reads_is_read(tmp_path: Path, text: str, ignored: list[str]) -> None:
+    """Its first document, whatever its version; the rest is named."""
+    project(tmp_path, dapr_yaml=text, web__x_txt="")
+
+    file = read_runfile(tmp_path / "dapr.yaml")
+
+    assert ["web"] == [app.app_id for app in file.apps]
+    assert [f"{tmp_path}/dapr.yaml{line}" for line in ignored] == list(file.ignored)
+
+
 def test_an_unknown_field_is_ignored_and_named(tmp_path: Path) -> None:
     """The CLI ignores it in silence; a slip of the pen is worth a line."""
     project(tmp_path, dapr_yaml=small("  appPrt: 80\n", "commn: {}\n"))
@@ -223,7 +306,8 @@ def test_an_unknown_field_is_ignored_and_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("version: 2\napps: []\n", r":1: .*\n.*expected: 1\n.*version 2"),
+        ("version: 0\napps: []\n", r":1: .*\n.*expected: 1\n.*version 0"),
+        ("version: one\napps: []\n", r":1: .*\n.*expected: 1\n.*version 'one'"),
         ("apps: []\n", r"version None"),
         ("version: 1\napps: []\n", r":2: (.|\n)*at least one app"),
         ("version: 1\napps:\n- appID: x\n", r":3: (.|\n)*without appDirPath"),
@@ -236,7 +320,7 @@ def test_an_unknown_field_is_ignored_and_named(tmp_path: Path) -> None:
         (small("  unixDomainSocket: /tmp/x\n"), r":4: (.|\n)*talks to sidecars by TCP"),
         ("version: 1\napps:\n- appDirPath: nowhere\n", r":3: (.|\n)*nowhere is no folder"),
         ("version: 1\napps: [web]\n", r"a mapping of fields"),
-        ("version: 1\n---\nversion: 1\n", r"holds 2 documents"),
+        ("# nothing\n", r"dapr\.yaml is empty"),
         ("version: [1\n", r"not valid YAML"),
     ],
 )
@@ -282,6 +366,17 @@ def test_an_app_and_its_sidecar_are_nodes(tmp_path: Path) -> None:
     alone = topology["b-daprd"]
     assert isinstance(alone, Sidecar)
     assert "" == alone.app_node
+
+
+def test_an_apps_own_variables_come_last(tmp_path: Path) -> None:
+    """After those that the CLI sets."""
+    text = small("  command: [serve]\n  appProtocol: grpc\n  env: {APP_CHANNEL_ADDRESS: mine}\n")
+    project(tmp_path, dapr_yaml=text, web__x_txt="")
+
+    app = multi_app(tmp_path / "dapr.yaml")["web"]
+
+    assert isinstance(app, App)
+    assert {"APP_PROTOCOL": "grpc", "APP_CHANNEL_ADDRESS": "mine"} == app.env
 
 
 def test_only_what_is_referred_to_comes_along(tmp_path: Path) -> None:

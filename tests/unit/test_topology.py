@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from harness import App, ConfigError, Kafka, Postgres, Sidecar, Topology
 from harness.placeholders import fill, placeholders
+from harness.topology import Choice
 from tests.support import Fake
 
 
@@ -50,11 +51,21 @@ def test_a_sidecar_of_ones_own_wins() -> None:
     assert 1 == [node.name for node in topology.nodes].count("a-daprd")
 
 
-@pytest.mark.parametrize("name", ["", "A", "a.b", "a_b", "-a", "a-", "a b"])
+@pytest.mark.parametrize("name", ["", "a.b", "a/b", "-a", "a-", "a b", "ä"])
 def test_a_malformed_name_is_refused(name: str) -> None:
     """Dapr's app-ids allow no dots; folders and groups are made of names."""
     with pytest.raises(ConfigError, match="cannot be the name of a node"):
         Topology(Fake(name))
+
+
+@pytest.mark.parametrize("name", ["OrderService", "order_service", "_order_"])
+def test_a_name_that_is_no_host_name_is_for_processes(name: str) -> None:
+    """daprd accepts such app-ids; in a network of containers the name is a host's."""
+    topology = Topology(App(name, command="serve"))
+
+    assert name in topology.settled(Choice("processes"))
+    with pytest.raises(ConfigError, match=f"{name!r} cannot be the name of a host"):
+        topology.settled(Choice("containers"))
 
 
 def test_a_cycle_is_shown() -> None:

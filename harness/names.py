@@ -1,0 +1,39 @@
+"""What names nodes may have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from harness.errors import ConfigError
+
+_NODE = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?")
+_HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+
+
+def require_name(name: str) -> None:
+    """Raise unless a node may have this name.
+
+    Raises:
+        ConfigError: it may not.
+    """
+    if not _NODE.fullmatch(name):
+        raise ConfigError(
+            f"{name!r} cannot be the name of a node",
+            expected="letters, digits, dashes and underscores (Dapr app-ids allow no dots)",
+        )
+
+
+def require_hosts(names: Iterable[str]) -> None:
+    """Raise unless each can be the name of a host, as in a network of containers or a cluster.
+
+    Raises:
+        ConfigError: one cannot.
+    """
+    for name in names:
+        if not _HOST.fullmatch(name):
+            raise ConfigError(
+                f"{name!r} cannot be the name of a host in a network of containers",
+                expected="lower case letters, digits and dashes",
+                hint="rename it, or run it as a process: --dapr-runtime=processes",
+            )
