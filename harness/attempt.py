@@ -56,8 +56,8 @@ class Attempt:
 
     Attributes:
         instances: the started instances, by node name.
-        book: available once the attempt is prepared, as is ``extras``.
-        extras: nodes that are started beside those of the topology.
+        book: available once the attempt is prepared.
+        extras: nodes that are started beside those of the topology; None until it is prepared.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Attempt:
         self._make_book = make_book
         self._settings = settings
         self._note = note
+        self.extras: Extras | None = None
         self.instances: dict[str, Instance] = {}
         self._launches: dict[str, Launch] = {}
         self._ready: dict[str, threading.Event] = {}

@@ -182,7 +182,7 @@ class Stack(Closing):
             ConfigError: the stack is attached; this process does not own it.
             HarnessError: it did not become ready; it was stopped, and the stack keeps running.
         """
-        if self._running.borrowed:
+        if self._running.borrowed or self._start.extras is None:
             raise ConfigError(
                 f"{node.name} cannot be started beside a stack that is attached",
                 hint="run the test on a stack of its own, without --dapr-attach",
@@ -249,10 +249,10 @@ class Stack(Closing):
         self.note("stop.begun" if not others else "client.closed")
         self.shared.clear()
         try:
-            if others:
-                self._start.extras.stop()
-            else:
+            if not others:
                 self._start.stop_dependents()
+            elif self._start.extras:
+                self._start.extras.stop()
         finally:
             self.journal.pass_on(None)
             self._runtime.close()

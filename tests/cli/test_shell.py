@@ -496,7 +496,7 @@ def test_what_has_ended_is_found_by_the_doctor(run: Run, up: Path) -> None:
     status = run("status")
 
     assert seen.ok, seen.fact
-    assert "connection refused" in found["desk-daprd: jobs"]["fact"]
+    assert "Failed to connect to scheduler host" in found["desk-daprd: jobs"]["fact"]
     assert "placement" in found["desk-daprd: actors"]["fact"]
     assert all(each["fix"] for each in found.values())
     refused(published, 4, "the sidecar of 'shop' is not reachable at", "logs shop-daprd")
