@@ -109,7 +109,8 @@ class Attempt:
     def adopt(self) -> None:
         """Use the instances of a run that is up, in whatever state they are."""
         for name, launch in self._launches.items():
-            self.instances[name] = self._runtime.start(launch)
+            begin = self._runtime.external if launch.external else self._runtime.start
+            self.instances[name] = begin(launch)
             self._ready[name].set()
 
     def unpublished(self) -> dict[str, tuple[int, ...]]:
@@ -266,7 +267,8 @@ class Attempt:
         self._await_others(node)
         instance = self._execute(node)
         self.instances[node.name] = instance
-        self._note("node.started", node.name, pid=instance.pid)
+        external = self._launches[node.name].external
+        self._note("node.awaited" if external else "node.started", node.name, pid=instance.pid)
         self.climb(node, instance)
 
     def _look_again(self, node: Node) -> None:
@@ -278,7 +280,10 @@ class Attempt:
 
     def _execute(self, node: Node) -> Instance:
         try:
-            return self._runtime.start(self._launches[node.name])
+            launch = self._launches[node.name]
+            return (
+                self._runtime.external(launch) if launch.external else self._runtime.start(launch)
+            )
         except HarnessError as error:
             self._require(node.name, error)
             raise _Ended from None

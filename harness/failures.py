@@ -51,6 +51,11 @@ def death(
     )
 
 
+_EXTERNAL = (
+    "start it with the environment that was printed; DAPR_HARNESS_READY_TIMEOUT gives more time"
+)
+
+
 def not_ready(
     launch: Launch,
     look: tuple[Check, Observation],
@@ -66,7 +71,9 @@ def not_ready(
         expected=(type(check).__doc__ or "").partition("\n")[0],
         last=mask(f"{seen.fact}\nthe last lines of its log:\n{tail_of(instance.log)}", secrets),
         budget=deadline.budget,
-        hint="look at the log; DAPR_HARNESS_READY_TIMEOUT gives it more time",
+        hint=_EXTERNAL
+        if launch.external
+        else "look at the log; DAPR_HARNESS_READY_TIMEOUT gives it more time",
     )
 
 

@@ -54,6 +54,7 @@ class Launch:
         internal: those ports that nobody on the host connects to; they are not published.
         volumes: folders that several containers share, by name, and where each one mounts them.
         on_host: whether it runs on the machine itself even if others run in containers.
+        external: whether somebody else starts and stops it, and the stack only waits for it.
         may_end: whether an exit with code 0 is success: the process has finished its work.
         required: whether its failure fails the start of the stack, and its death ends all waits.
     """
@@ -75,6 +76,7 @@ class Launch:
     internal: tuple[int, ...] = ()
     volumes: Mapping[str, str] = field(default_factory=dict)
     on_host: bool = False
+    external: bool = False
     may_end: bool = False
     required: bool = True
     inherits: bool = False

@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.attempt import MakeBook
 from harness.book import StackBook
 from harness.errors import ConfigError, Unavailable
+from harness.external import with_external
 from harness.launch import Launch
 from harness.provision.authority import Authority
 from harness.provision.toolbox import Toolbox
@@ -54,7 +55,8 @@ def of_run(
             expected=f"version {this_version()}, as here",
             hint=f"`dapr-harness down --name {up.name}`, then `up` again",
         )
-    settled = topology.settled(Choice(record.runtime, record.broker))
+    same = with_external(topology, record.external)
+    settled = same.settled(Choice(record.runtime, record.broker))
 
     def check(launches: Sequence[Launch]) -> None:
         if not force:

@@ -42,6 +42,11 @@ class RunRecord:
     authority: Mapping[str, str]
     launches: Mapping[str, Mapping[str, Any]]
 
+    @property
+    def external(self) -> list[str]:
+        """The apps that somebody starts by hand."""
+        return [name for name, launch in self.launches.items() if launch.get("external")]
+
     @classmethod
     def read(cls, folder: Path) -> RunRecord:
         """The record of a run.

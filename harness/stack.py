@@ -12,6 +12,7 @@ from harness.closing import Closing
 from harness.errors import ConfigError, HarnessError, PortTaken
 from harness.failures import mask, tail_of
 from harness.journal import Entry, Journal
+from harness.launch import Launch
 from harness.loading import load_topology
 from harness.origins import of_run
 from harness.registry import Registry
@@ -168,11 +169,13 @@ class Stack(Closing):
 
         Raises:
             NotReady: a check did not pass in time.
+            ConfigError: somebody else has started it.
         """
         self.note("restart.begun", name)
         instance = self.instances[name]
-        if isinstance(instance, Restartable):
-            instance.restart(grace)
+        if not isinstance(instance, Restartable):
+            raise external(name)
+        instance.restart(grace)
         self.await_ready(name)
 
     def add(self, node: Node) -> Instance:
@@ -273,6 +276,10 @@ class Stack(Closing):
         started = self._start.instances.items()
         return {name: mask(tail_of(each.log, 60), self.book.secrets()) for name, each in started}
 
+    def launch(self, name: str) -> Launch:
+        """What was planned for a node."""
+        return next(each for each in self._start.launches if each.name == name)
+
     def provision(self) -> None:
         """Provision every tool before the start is timed; `start` calls this if nobody else did.
 
@@ -299,3 +306,12 @@ class Stack(Closing):
         self.note("start.ended")
         if self._attaches:
             self.journal.pass_on(self._runtime.note)
+
+
+def external(name: str) -> ConfigError:
+    """The error for an operation on a node that somebody else has started."""
+    return ConfigError(
+        f"{name} is external: the stack has not started it",
+        expected="a node of the stack's own",
+        hint="act on it where it was started",
+    )

@@ -47,6 +47,7 @@ class Fake(Plain):
     may_end: bool = False
     required: bool = True
     ports: Mapping[str, int] = field(default_factory=dict)
+    external: bool = False
 
     def plan(self, book: Book) -> Launch:
         book.fill(self.text, self.name)
@@ -58,6 +59,7 @@ class Fake(Plain):
             of_system=self.of_system,
             may_end=self.may_end,
             required=self.required,
+            external=self.external,
         )
 
     def checks(self, book: Book) -> Sequence[Check]:

@@ -58,7 +58,7 @@ def examine(stack: UpStack) -> Iterator[Diagnosis]:
     states = at_once(lambda node: state_of(node, known), stack.nodes)
     by_name = {node.name: state for node, state in zip(stack.nodes, states, strict=True)}
     for node in stack.nodes:
-        if by_name[node.name] not in ("running", "healthy", "unhealthy"):
+        if by_name[node.name] not in ("running", "healthy", "unhealthy", "external"):
             yield _ended(stack, node, by_name[node.name])
     alive = [
         sidecar

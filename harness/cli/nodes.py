@@ -13,7 +13,7 @@ from harness.cli.stacks import Json, Name
 from harness.errors import ConfigError, did_you_mean
 from harness.journal import Entry
 from harness.runtime.base import Instance, Killable, Pausable, State
-from harness.stack import Stack
+from harness.stack import Stack, external
 
 Node = Annotated[str, typer.Argument(help="Which node, as `status` names it.")]
 Force = Annotated[
@@ -62,8 +62,9 @@ def kill(node: Node, name: Name = "default", force: Force = False, as_json: Json
     with _attached(name, force=force) as stack:
         instance = _instance(stack, node)
         _require_running(instance)
-        if isinstance(instance, Killable):
-            instance.kill()
+        if not isinstance(instance, Killable):
+            raise external(node)
+        instance.kill()
         _report(stack, node, "was killed", began, as_json=as_json)
 
 
@@ -73,8 +74,9 @@ def pause(node: Node, name: Name = "default", force: Force = False, as_json: Jso
     with _attached(name, force=force) as stack:
         instance = _instance(stack, node)
         _require_running(instance)
-        if isinstance(instance, Pausable):
-            instance.pause()
+        if not isinstance(instance, Pausable):
+            raise external(node)
+        instance.pause()
         _report(stack, node, "is paused", began, as_json=as_json)
 
 
@@ -84,8 +86,9 @@ def resume(node: Node, name: Name = "default", force: Force = False, as_json: Js
     with _attached(name, force=force) as stack:
         instance = _instance(stack, node)
         _require_running(instance)
-        if isinstance(instance, Pausable):
-            instance.resume()
+        if not isinstance(instance, Pausable):
+            raise external(node)
+        instance.resume()
         _report(stack, node, "continues", began, as_json=as_json)
 
 

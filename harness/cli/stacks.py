@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ from rich.text import Text
 
 from harness.cli import console, interrupts
 from harness.cli.console import Climbing, Steps, err, out, print_json
+from harness.cli.external import PATIENCE, Announcing
 from harness.cli.leftovers import clear_stale, container_states
 from harness.cli.parts import SOON, as_row, inspect
 from harness.cli.sidecars import at_once, sidecars_of
@@ -23,6 +24,7 @@ from harness.cli.state import opened
 from harness.cli.tails import Tail, show
 from harness.deadline import Deadline, ticks
 from harness.errors import ConfigError, did_you_mean
+from harness.external import with_external
 from harness.loading import load_topology
 from harness.loopback import ask
 from harness.registry import UpNode, UpStack, alive
@@ -62,6 +64,13 @@ def up(
     offline: Annotated[
         bool | None, typer.Option("--offline", help="Never use the network.")
     ] = None,
+    external: Annotated[
+        list[str] | None,
+        typer.Option(help="An app that you start yourself, in a debugger; can be repeated."),
+    ] = None,
+    env_file: Annotated[
+        Path | None, typer.Option(help="Where to write the environment of the external app.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Start a topology and leave it running.
@@ -79,7 +88,12 @@ def up(
     registry = opened(settings)
     registry.require_free(name)
     climbing = Climbing()
-    stack = running(load_topology(settings), settings, progress=Steps(), watch=climbing)
+    wanted = with_external(load_topology(settings), external or [])
+    if external:
+        settings = replace(settings, ready_timeout=max(PATIENCE, settings.ready_timeout))
+    announcing = Announcing(climbing, env_file)
+    stack = running(wanted, settings, progress=Steps(), watch=announcing)
+    announcing.launch = stack.launch
     with registry.starting(name), ExitStack() as cleanup:
         cleanup.callback(stack.close)
         stack.provision()  # shows its own progress; only one live display is possible
@@ -138,7 +152,7 @@ def status(
         for column in ("node", "state", "pid", "addresses"):
             table.add_column(column, overflow="fold")  # a truncated address would be useless
         for node in row["nodes"]:
-            colour = "green" if node["state"] in ("running", "healthy") else "red"
+            colour = "green" if node["state"] in ("running", "healthy", "external") else "red"
             ports = "  ".join(f"{port} {address}" for port, address in node["endpoints"].items())
             state = f"[{colour}]{node['state']}[/]"
             table.add_row(node["name"], state, str(node["pid"]), ports)
@@ -242,12 +256,14 @@ def _status_of(found: UpStack) -> dict[str, Any]:
 
 
 def state_of(node: UpNode, known: dict[str, str]) -> str:
-    """The state of a node: running, exited, or of a sidecar healthy or unhealthy.
+    """The state of a node: running, exited, external, or of a sidecar healthy or unhealthy.
 
     Args:
         node: the node.
         known: the engine's states, if it runs in a container.
     """
+    if node.pid == 0 and node.name not in known:
+        return "external"
     state = known.get(node.name) or ("running" if alive(node.pid) else "exited")
     if state != "running":
         return state

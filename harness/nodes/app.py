@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.dapr.client import DaprClient
@@ -56,6 +56,7 @@ class App(Plain):
         image: an existing image instead of one built from ``cwd``; with ``command`` or its own.
         on_host: run it on the machine itself even if the rest runs in containers, for a
             debugger. It must then listen on ``APP_HOST``; ``{host}`` stands for it in a command.
+        external: do not start it: somebody does so by hand, in a debugger. Implies ``on_host``.
         listens: whether it has a port; a worker that only calls its sidecar has none.
         after_sidecar: start it when its sidecar's API responds, as ``dapr run`` does, for an app
             that calls the API at once and does not retry.
@@ -81,6 +82,7 @@ class App(Plain):
     requirements: Path | None
     image: str
     on_host: bool
+    external: bool
     listens: bool
     after_sidecar: bool
     may_end: bool
@@ -104,6 +106,7 @@ class App(Plain):
         requirements: str | Path | None = None,
         image: str = "",
         on_host: bool = False,
+        external: bool = False,
         listens: bool = True,
         after_sidecar: bool = False,
         may_end: bool = False,
@@ -119,6 +122,12 @@ class App(Plain):
             )
         if asgi and not listens:
             raise ConfigError(f"app {name!r}: an ASGI app listens", hint="leave out listens=False")
+        if external and not listens:
+            raise ConfigError(
+                f"app {name!r} is external and does not listen",
+                expected="an app with a port, by which the stack notices that it has come",
+                hint="leave out listens=False, or external",
+            )
         if asgi and ":" not in asgi:
             raise ConfigError(
                 f"app {name!r}: asgi={asgi!r} names no attribute", expected="module:attribute"
@@ -138,7 +147,8 @@ class App(Plain):
         set_field(self, "sidecar_flags", dict(sidecar_flags or {}))
         set_field(self, "requirements", None if requirements is None else Path(requirements))
         set_field(self, "image", image)
-        set_field(self, "on_host", on_host)
+        set_field(self, "on_host", on_host or external)
+        set_field(self, "external", external)
         set_field(self, "listens", listens)
         set_field(self, "after_sidecar", after_sidecar)
         set_field(self, "may_end", may_end)
@@ -167,6 +177,10 @@ class App(Plain):
             hermetic=self.hermetic,
         )
         return (*((proxy,) if self.inbox else ()), sidecar, *sidecar.implies(mtls))
+
+    def as_external(self) -> App:
+        """The same app, started by somebody else."""
+        return replace(self, external=True)
 
     def _heard_at(self) -> str:
         """The node that its sidecar calls."""
@@ -201,6 +215,7 @@ class App(Plain):
             image=self.build(book.root) or self.image,
             pod=self.pod,
             on_host=self.on_host,
+            external=self.external,
             may_end=self.may_end,
             required=self.required,
             inherits=not self.hermetic,

@@ -214,6 +214,10 @@ class Runtime(Protocol):
         """
         ...
 
+    def external(self, launch: Launch) -> Instance:
+        """Let go of the ports of a launch that somebody else executes."""
+        ...
+
     def note(self, entry: Entry) -> None:
         """Add an entry to the run's journal, which other clients see too."""
         ...

@@ -11,6 +11,7 @@ from harness.errors import InstanceDied, LaunchError
 from harness.journal import Entry
 from harness.launch import Launch
 from harness.runtime.base import Life
+from harness.runtime.external import ExternalInstance
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,11 @@ class FakeRuntime:
         instance = FakeInstance(launch, script, log, self.events)
         self._instances.append(instance)
         return instance
+
+    def external(self, launch: Launch) -> ExternalInstance:
+        """Somebody else executes it."""
+        self.events.append(f"left {launch.name}")
+        return ExternalInstance(launch, self.folder / "logs" / f"{launch.name}.log")
 
     def note(self, entry: Entry) -> None:
         """Keep an entry."""

@@ -21,6 +21,7 @@ from harness.files import write_home
 from harness.journal import Entry
 from harness.launch import Launch
 from harness.private import open_private, private_folder
+from harness.runtime.external import ExternalInstance
 from harness.runtime.folder import (
     clear_run_folder,
     give_run_folder,
@@ -134,6 +135,14 @@ class ProcessRuntime(Closing):
             self._tell_what_is_left_out(launch)
         self._spawn(instance, account)
         return instance
+
+    def external(self, launch: Launch) -> ExternalInstance:
+        """Let go of the ports of a launch that somebody else executes."""
+        log = self.log(launch.name)
+        with open_private(log, "a", encoding="utf-8") as file:
+            file.write("dapr-harness: external; its output is where it was started\n")
+        self.request("release", ports=list(launch.ports))
+        return ExternalInstance(launch, log)
 
     def _spawn(self, instance: ProcessInstance, account: tuple[int, int] | None) -> None:
         launch = instance.launch

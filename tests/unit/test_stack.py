@@ -189,6 +189,31 @@ def test_a_taken_port_repeats_the_start_with_other_ports(tmp_path: Path) -> None
     assert [runtime.events[-1] for runtime in made] == ["closed"] * 3
 
 
+def test_an_external_node_is_waited_for_and_left_alone(tmp_path: Path) -> None:
+    """Somebody else starts and stops it."""
+    stack, made = stack_of(
+        tmp_path, Fake("a", external=True, rungs=(ScriptedCheck(after=3),)), Fake("b", needs=("a",))
+    )
+
+    with stack:
+        kinds = [each.kind for each in stack.journal if each.node == "a"]
+        with pytest.raises(ConfigError, match="a is external: the stack has not started it"):
+            stack.restart("a")
+
+    assert ["node.awaited", "rung.reached", "node.ready"] == kinds
+    assert ["left a", "started b", "stopped b", "closed"] == made[0].events
+
+
+def test_an_external_node_that_does_not_come_is_named_with_the_next_step(tmp_path: Path) -> None:
+    """It has no log to look at."""
+    stack, _ = stack_of(tmp_path, Fake("a", external=True, rungs=NEVER), ready_timeout=0.2)
+
+    with pytest.raises(NotReady, match="a did not reach the rung 'never'") as caught:
+        stack.start()
+
+    assert caught.value.hint.startswith("start it with the environment that was printed")
+
+
 @pytest.mark.parametrize("port", ["main", "http"])
 def test_a_taken_port_that_the_topology_specifies_is_an_error_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: str

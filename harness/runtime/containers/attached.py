@@ -17,6 +17,7 @@ from harness.launch import Launch
 from harness.runtime.containers.engine import refusals
 from harness.runtime.containers.instance import ContainerInstance
 from harness.runtime.containers.watch import Watch
+from harness.runtime.external import ExternalInstance
 
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
@@ -89,6 +90,10 @@ class AttachedRuntime(Closing):
         instance = ContainerInstance(self, launch, found)
         self._watch.adopt(instance)
         return instance
+
+    def external(self, launch: Launch) -> ExternalInstance:
+        """A compose project has none, and nothing is held."""
+        return self._watch.processes.external(launch)
 
     def open_ports(self, launch: Launch) -> None:
         """Nothing is held."""

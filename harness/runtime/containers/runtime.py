@@ -29,6 +29,7 @@ from harness.runtime.containers.instance import ContainerInstance
 from harness.runtime.containers.ownership import labels_of
 from harness.runtime.containers.reaper import arm_ryuk, disarm_ryuk
 from harness.runtime.containers.watch import Watch
+from harness.runtime.external import ExternalInstance
 from harness.runtime.instance import ProcessInstance
 from harness.runtime.proc import owner_of
 
@@ -150,6 +151,10 @@ class ContainerRuntime(Closing):
         instance = ContainerInstance(self, launch, found)
         self._watch.adopt(instance)
         return instance
+
+    def external(self, launch: Launch) -> ExternalInstance:
+        """Let go of the ports of a launch that somebody else executes on this machine."""
+        return self._watch.processes.external(launch)
 
     def open_ports(self, launch: Launch) -> None:
         """Release the ports that a launch publishes, just before it starts."""

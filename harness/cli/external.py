@@ -1,0 +1,63 @@
+"""``up --external``: what a person needs to start an app by hand, in a debugger."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.cli.console import err
+from harness.errors import ConfigError
+from harness.files import write_private
+from harness.journal import Entry
+from harness.launch import Launch
+
+PATIENCE = 600.0
+"""Seconds for which the stack waits for an app that a person starts."""
+
+
+class Announcing:
+    """Shows how to start each external app as soon as its turn has come.
+
+    Args:
+        others: also receives each journal entry.
+        env_file: where the environment is written; if None, it is printed.
+    """
+
+    def __init__(self, others: Callable[[Entry], None], env_file: Path | None) -> None:
+        self._others = others
+        self._env_file = env_file
+        self.launch: Callable[[str], Launch] | None = None
+
+    def __call__(self, entry: Entry) -> None:
+        """Receive a journal entry."""
+        self._others(entry)
+        if entry.kind == "node.awaited" and self.launch is not None:
+            announce(self.launch(entry.node), self._env_file)
+
+
+def announce(launch: Launch, env_file: Path | None) -> None:
+    """Say how an app is to be started.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    lines = [f"{name}={shlex.quote(value)}" for name, value in launch.env.items()]
+    say = [f"waiting for {launch.name}, which you start: {shlex.join(launch.argv)}"]
+    say.append(f"  in the folder {launch.cwd}, listening on port {launch.ports[0]}")
+    if env_file is None:
+        say += ["  with this environment (--env-file writes it to a file):"]
+        say += [f"    {line}" for line in lines]
+    else:
+        _write(env_file, "\n".join(lines) + "\n")
+        say += [f"  with the environment in {env_file}"]
+    err.print("\n".join(say), markup=False, soft_wrap=True)
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        write_private(file, text)
+    except OSError as error:
+        raise ConfigError(
+            f"{file} cannot be written", last=str(error), hint="give another --env-file"
+        ) from None

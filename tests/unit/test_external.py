@@ -1,0 +1,51 @@
+"""Apps that somebody else starts."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness import App, ConfigError, Placement, Postgres, Topology
+from harness.external import with_external
+
+
+def test_an_external_app_runs_on_the_host_and_the_others_stay() -> None:
+    """Its sidecar and its inbox reach it there; no node is lost or doubled."""
+    topology = Topology(
+        Postgres(), App("shop", command="serve", inbox=True), App("desk", command="serve")
+    )
+
+    changed = with_external(topology, ["shop"])
+
+    assert sorted(n.name for n in topology.nodes) == sorted(n.name for n in changed.nodes)
+    shop, desk = changed["shop"], changed["desk"]
+    assert isinstance(shop, App)
+    assert isinstance(desk, App)
+    assert (True, True) == (shop.external, shop.on_host)
+    assert (False, False) == (desk.external, desk.on_host)
+    assert "" == changed["shop-daprd"].pod
+    assert changed["shop-inbox"].on_host
+    assert changed["desk-daprd"] == topology["desk-daprd"]
+
+
+def test_nothing_external_is_the_same_topology() -> None:
+    """Not a copy."""
+    topology = Topology(App("shop", command="serve"))
+
+    assert topology is with_external(topology, [])
+
+
+@pytest.mark.parametrize("name", ["shp", "placement", "shop-daprd"])
+def test_only_an_app_of_the_topology_can_be_external(name: str) -> None:
+    """The message suggests one."""
+    topology = Topology(App("shop", command="serve"), Placement())
+
+    with pytest.raises(ConfigError, match=f"{name!r} is not an app of the topology") as caught:
+        with_external(topology, [name])
+
+    assert "shop" in caught.value.hint
+
+
+def test_an_app_that_does_not_listen_cannot_be_external() -> None:
+    """Nobody would notice that it has come."""
+    with pytest.raises(ConfigError, match="external and does not listen"):
+        App("worker", command="work", listens=False, external=True)
