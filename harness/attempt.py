@@ -281,9 +281,8 @@ class Attempt:
     def _execute(self, node: Node) -> Instance:
         try:
             launch = self._launches[node.name]
-            return (
-                self._runtime.external(launch) if launch.external else self._runtime.start(launch)
-            )
+            begin = self._runtime.external if launch.external else self._runtime.start
+            return begin(launch)
         except HarnessError as error:
             self._require(node.name, error)
             raise _Ended from None

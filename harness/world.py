@@ -113,15 +113,24 @@ class World(Closing):
             ProbeError: the subscription was rejected.
         """
         if (name, pubsub) not in self._taps:
-            if not pubsub and (brokers := self._export("brokers", "")):
+            if not pubsub and (brokers := self.brokers):
                 made: Tap = EventTap(brokers, name, self._offsets.get(name), self._guard)
             else:
                 made = open_tap(self.stack, pubsub, name, self._guard)
             self._taps[name, pubsub] = made
         return self._taps[name, pubsub]
 
-    def inbox(self, app: str) -> Inbox:
+    @property
+    def brokers(self) -> str:
+        """The bootstrap address of the topology's own broker; "" if it has none."""
+        return self._export("brokers", "")
+
+    def inbox(self, app: str, *, from_beginning: bool = False) -> Inbox:
         """What daprd delivered to the app, or a receiver received, since this world began.
+
+        Args:
+            app: its name.
+            from_beginning: since the stack began.
 
         Raises:
             ConfigError: the app has no inbox in the topology.
@@ -132,7 +141,7 @@ class World(Closing):
                 raise ConfigError(
                     f"app {app!r} has no inbox", hint=f'say App("{app}", ..., inbox=True)'
                 )
-            start = self._records[recorder]
+            start = 0 if from_beginning else self._records[recorder]
             self._inboxes[app] = Inbox(app, self._record_of(recorder), start, self._guard)
         return self._inboxes[app]
 
@@ -183,7 +192,7 @@ class World(Closing):
 
     def backlog(self) -> str:
         """The events of other tests that hold up a consumer group, in words; "" if none do."""
-        brokers = self._export("brokers", "")
+        brokers = self.brokers
         return backlog(brokers, self._worlds) if brokers else ""
 
     def app_url(self, name: str) -> str:
@@ -227,7 +236,7 @@ class World(Closing):
     def _offsets_now(self) -> dict[str, dict[int, int]]:
         nodes = self.stack.topology.nodes
         topics = [name for node in nodes for name, _ in getattr(node, "topics", ())]
-        brokers = self._export("brokers", "")
+        brokers = self.brokers
         if not brokers:
             return {}
         # Connecting takes longer than a query, so all worlds of a stack share one client.

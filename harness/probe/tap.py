@@ -83,6 +83,16 @@ class EventTap(Closing, Stream[Event]):
             self._consumer.close()
             self._consumer = None
 
+    def up_to_now(self, deadline: Deadline) -> list[Event]:
+        """All events that exist now, from where the tap began, in the order in which they came.
+
+        Raises:
+            ProbeTimeout: they could not be read in time.
+        """
+        ends = self._ends()
+        self._await_read(ends, deadline)
+        return [each for each in self._seen if each.offset < ends[each.partition]]
+
     def _read(self) -> Iterator[Event]:
         consumer = self._opened()
         while True:
@@ -114,7 +124,16 @@ class EventTap(Closing, Stream[Event]):
         Partitions have no mutual order: a record in another one may be earlier.
         """
         ends = self._ends()
+        self._await_read(ends, deadline)
+        end = self._seen[barrier]
+        return [
+            each
+            for each in self._seen
+            if each.offset
+            < (end.offset if each.partition == end.partition else ends[each.partition])
+        ]
 
+    def _await_read(self, ends: Offsets, deadline: Deadline) -> None:
         def look() -> Observation:
             self._refresh()
             behind = {n: (self._next.get(n), end) for n, end in ends.items() if self._lags(n, end)}
@@ -123,18 +142,11 @@ class EventTap(Closing, Stream[Event]):
         seen = poll(look, deadline, guard=self.guard)
         if not seen.ok:
             raise ProbeTimeout(
-                f"{self.subject}: the barrier came, but not all that was written before was read",
+                f"{self.subject}: not all that was written before could be read",
                 last=seen.fact,
                 budget=deadline.budget,
                 hint="give it more time; an open transaction holds a partition back",
             )
-        end = self._seen[barrier]
-        return [
-            each
-            for each in self._seen
-            if each.offset
-            < (end.offset if each.partition == end.partition else ends[each.partition])
-        ]
 
     def _lags(self, partition: int, end: int) -> bool:
         return self._next.get(partition, -1) < end
@@ -219,6 +231,22 @@ def _partitions(consumer: Consumer, topic: str) -> list[int]:
     """The numbers of a topic's partitions; none if the topic does not exist."""
     known = consumer.list_topics(timeout=ANSWERING).topics
     return sorted(known[topic].partitions) if topic in known else []
+
+
+def recent_offsets(brokers: str, topic: str, count: int) -> dict[int, int]:
+    """Where the last events of a topic begin in each partition, that many in each at most."""
+    from confluent_kafka import Consumer, TopicPartition
+
+    settings = {"bootstrap.servers": brokers, "group.id": "dapr-harness-tap", "log_level": 0}
+    consumer = Consumer({**settings, "enable.auto.commit": False})
+    try:
+        marks = {
+            number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=ANSWERING)
+            for number in _partitions(consumer, topic)
+        }
+    finally:
+        consumer.close()
+    return {number: max(low, high - count) for number, (low, high) in marks.items()}
 
 
 def record_at(brokers: str, topic: str, partition: int, offset: int) -> Event | None:

@@ -1,0 +1,181 @@
+"""``events`` and ``deliveries``: what goes by in a stack that is up."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from harness.cli.console import err, out
+from harness.cli.stacks import Name
+from harness.cli.state import opened
+from harness.deadline import Deadline, Observation, poll, ticks
+from harness.errors import ConfigError, HarnessError
+from harness.probe.inbox import Delivery
+from harness.probe.tap import Event, EventTap, recent_offsets
+from harness.probe.waiting import unguarded
+from harness.settings import Settings
+from harness.stack import Stack
+from harness.world import World
+
+RECENT = 50
+"""Events that are shown of what is there already."""
+
+READING = 30.0
+"""Seconds within which what is there already must have been read."""
+
+ENDING = 5.0
+"""Seconds within which a stack has ended whose parts have gone."""
+
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")]
+Lines = Annotated[bool, typer.Option("--json", help="Print each as a line of JSON.")]
+
+
+def events(
+    topic: Annotated[str, typer.Argument(help="The topic.")],
+    name: Name = "default",
+    follow: Follow = False,
+    start: Annotated[
+        str, typer.Option("--from", help="recent (the last 50) or beginning; on Kafka.")
+    ] = "recent",
+    event_type: Annotated[
+        str | None, typer.Option("--type", help="Only CloudEvents of this type.")
+    ] = None,
+    pubsub: Annotated[
+        str, typer.Option(help="The pub/sub component; by default, the topology's Kafka.")
+    ] = "",
+    as_json: Lines = False,
+) -> None:
+    """Show the events of a topic, without being a subscriber that takes them from others."""
+    if start not in ("recent", "beginning"):
+        raise ConfigError(f"--from {start!r}", expected="recent or beginning")
+
+    def show(found: Iterable[Event]) -> None:
+        for each in found:
+            if event_type is None or each.type == event_type:
+                _print(_event_row(each), as_json=as_json)
+
+    with Stack.attach(name, force=True, all_running=False) as stack, World(stack) as world:
+        brokers = "" if pubsub else world.brokers
+        if brokers:
+            _events_of_kafka(brokers, topic, start, show, _while_up(name, follow))
+        else:
+            _require_follow(follow, topic)
+            tap = world.topic(topic, pubsub)
+            tap.guard = unguarded
+            err.print(f"listening to {topic}; events from now on", markup=False)
+            _go_on(lambda: tap.seen, show, 0, _while_up(name, follow))
+
+
+def deliveries(
+    app: Annotated[str, typer.Argument(help="An app with an inbox, or a receiver.")],
+    name: Name = "default",
+    follow: Follow = False,
+    as_json: Lines = False,
+) -> None:
+    """Show what daprd has delivered to an app, and how the app responded.
+
+    The app needs `inbox=True` in the topology.
+    """
+
+    def show(found: Iterable[Delivery]) -> None:
+        for each in found:
+            _print(asdict(each), as_json=as_json)
+
+    with Stack.attach(name, force=True, all_running=False) as stack, World(stack) as world:
+        inbox = world.inbox(app, from_beginning=True)
+        # A node that has exited is no reason not to look at the others.
+        inbox.guard = unguarded
+        found = inbox.seen
+        show(found[-RECENT:])
+        if follow:
+            _go_on(lambda: inbox.seen, show, len(found), _while_up(name, follow))
+
+
+def _events_of_kafka(
+    brokers: str,
+    topic: str,
+    start: str,
+    show: Callable[[Iterable[Event]], None],
+    more: Callable[[], bool],
+) -> None:
+    begin = recent_offsets(brokers, topic, RECENT) if start == "recent" else None
+    with EventTap(brokers, topic, begin) as tap:
+        found = sorted(tap.up_to_now(Deadline(READING)), key=_in_order)
+        show(found[-RECENT:] if start == "recent" else found)
+        shown = {(each.partition, each.offset) for each in found}
+
+        def fresh() -> Sequence[Event]:
+            return [each for each in tap.seen if (each.partition, each.offset) not in shown]
+
+        _go_on(fresh, show, 0, more)
+
+
+def _go_on(
+    seen: Callable[[], Sequence[Any]],
+    show: Callable[[Iterable[Any]], None],
+    already: int,
+    more: Callable[[], bool],
+) -> None:
+    """Show what is new, as long as there is more to come."""
+    for _ in ticks(Deadline(math.inf), 0.1):
+        if not more():
+            return
+        try:
+            found = seen()
+        except HarnessError:
+            # What is read ends a moment before its supervisor.
+            if poll(lambda: Observation(not more()), Deadline(ENDING)).ok:
+                return
+            raise
+        show(found[already:])
+        already = len(found)
+
+
+def _while_up(name: str, follow: bool) -> Callable[[], bool]:
+    up = opened(Settings.load()).require(name)
+
+    def more() -> bool:
+        if follow and not up.alive:
+            err.print(f"stack {name!r} has ended")
+        return follow and up.alive
+
+    return more
+
+
+def _require_follow(follow: bool, topic: str) -> None:
+    if not follow:
+        raise ConfigError(
+            f"the past events of topic {topic!r} cannot be shown",
+            expected="a topic of Kafka, which keeps its events",
+            hint="-f shows those from now on; docs/taps.md says what differs",
+        )
+
+
+def _in_order(event: Event) -> tuple[datetime, int, int]:
+    return event.time, event.partition, event.offset
+
+
+def _event_row(event: Event) -> dict[str, Any]:
+    row = asdict(event)
+    return {**row, "time": event.time.isoformat(timespec="milliseconds")}
+
+
+def _print(row: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        out.file.write(json.dumps(row, default=str) + "\n")
+        out.file.flush()
+        return
+    data = json.dumps(row["data"], ensure_ascii=False, default=str)
+    if "offset" in row:
+        place = f"{row['partition']}/{row['offset']}"
+        words = [row["time"][11:23], place, row["type"], row["key"] or "", data]
+    else:
+        status = f"{row['method']} {row['path']} -> {row['status']}"
+        words = [status, f"{row['took'] * 1000:.0f} ms", row["type"], row["id"], data]
+    out.print("  ".join(word for word in words if word), markup=False, soft_wrap=True)

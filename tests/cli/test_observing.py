@@ -1,0 +1,176 @@
+"""``events`` and ``deliveries``: what goes by in a stack that is up."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.deadline import Deadline, Observation, poll
+from tests.projects import MINI_FILES
+from tests.support import CLI, cli, environment, leftovers, project
+
+pytestmark = pytest.mark.real
+
+TOPOLOGY = """
+import sys
+from harness import App, Kafka, Topology
+
+mini = Topology(
+    Kafka(topics=["orders:2", "many"]),
+    App("hello", command=[sys.executable, "hello.py", "{port}"], inbox=True),
+    resources="r",
+)
+"""
+
+PUBSUB = """\
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: pubsub}
+spec:
+  type: pubsub.kafka
+  version: v1
+  metadata:
+    - {name: brokers, value: "${kafka.brokers}"}
+    - {name: authType, value: none}
+"""
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A project with Kafka whose stack is up."""
+    files = {**MINI_FILES, "topology_py": TOPOLOGY, "r__pubsub_yaml": PUBSUB}
+    folder = project(tmp_path_factory.mktemp("observed"), **files)
+    started = cli(folder, "up", timeout=120)
+    assert started.returncode == 0, started.stderr
+    yield folder
+    assert 0 == cli(folder, "down").returncode
+    assert [] == leftovers(folder)
+
+
+def publish(folder: Path, topic: str, number: int, *options: str) -> None:
+    """One event, by the command."""
+    done = cli(folder, "publish", topic, json.dumps({"id": number}), *options)
+    assert done.returncode == 0, done.stderr
+
+
+def test_events_of_a_topic_are_shown_in_the_order_of_their_time(up: Path) -> None:
+    """From all partitions; one type alone, and as JSON."""
+    publish(up, "orders", 1, "--type", "order.made", "--key", "a")
+    publish(up, "orders", 2, "--type", "order.paid", "--key", "b")
+
+    every = cli(up, "events", "orders")
+    paid = cli(up, "events", "orders", "--type", "order.paid", "--json")
+
+    lines = every.stdout.splitlines()
+    assert ['order.made  a  {"id": 1}', 'order.paid  b  {"id": 2}'] == [
+        line.split("  ", 2)[2] for line in lines
+    ], every.stderr
+    (row,) = [json.loads(line) for line in paid.stdout.splitlines()]
+    assert ({"id": 2}, "b", "order.paid") == (row["data"], row["key"], row["type"])
+
+
+def test_new_events_are_shown_as_they_come_and_each_once(up: Path) -> None:
+    """After those that were there."""
+    publish(up, "many", 1)
+    with subprocess.Popen(
+        [*CLI, "events", "many", "-f", "--json"],
+        cwd=up, env=environment(up), stdout=subprocess.PIPE, text=True,
+    ) as following:  # fmt: skip
+        assert following.stdout is not None
+        first = json.loads(following.stdout.readline())
+        publish(up, "many", 2)
+        second = json.loads(following.stdout.readline())
+        publish(up, "many", 3)
+        third = json.loads(following.stdout.readline())
+        following.kill()
+
+    assert [1, 2, 3] == [each["data"]["id"] for each in (first, second, third)]
+
+
+def test_recent_events_are_fifty_and_the_beginning_is_all(up: Path) -> None:
+    """A topic may hold millions."""
+    sent = json.dumps([{"entryId": str(n), "event": n, "contentType": "application/json"}
+                       for n in range(60)])  # fmt: skip
+    (row,) = json.loads(cli(up, "status", "--json").stdout)
+    address = next(n["endpoints"]["http"] for n in row["nodes"] if n["name"] == "hello-daprd")
+    token = cli(up, "token").stdout.strip()
+    done = subprocess.run(
+        ["curl", "-sf", "-X", "POST", f"http://{address}/v1.0/publish/bulk/pubsub/orders",
+         "-H", f"dapr-api-token: {token}", "-H", "content-type: application/json", "-d", sent],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+    recent = cli(up, "events", "orders")
+    every = cli(up, "events", "orders", "--from", "beginning")
+
+    assert 50 == len(recent.stdout.splitlines())
+    assert 60 <= len(every.stdout.splitlines())
+    assert recent.stdout.splitlines()[-1] == every.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["events", "ordres"], "did you mean 'orders'?"),
+        (["events", "orders", "--from", "end"], "recent or beginning"),
+        (["events", "orders", "--pubsub", "nosuch"], "the past events of topic 'orders'"),
+        (["events", "orders", "--pubsub", "nosuch", "-f"], "no pub/sub component 'nosuch'"),
+        (["deliveries", "helo"], "app 'helo' has no inbox"),
+        (["events", "orders", "-n", "nobody"], "no stack named 'nobody' is up"),
+    ],
+)
+def test_what_cannot_be_shown_is_an_error_with_the_next_step(
+    up: Path, words: list[str], said: str
+) -> None:
+    """Exit code 2."""
+    done = cli(up, *words)
+
+    assert 2 == done.returncode
+    assert said in " ".join(done.stderr.split())
+
+
+def test_deliveries_to_an_app_are_shown_with_its_responses(up: Path) -> None:
+    """Since the stack began, and as they come."""
+    with subprocess.Popen(
+        [*CLI, "deliveries", "hello", "-f", "--json"],
+        cwd=up, env=environment(up), stdout=subprocess.PIPE, text=True,
+    ) as following:  # fmt: skip
+        assert following.stdout is not None
+        first = json.loads(following.stdout.readline())
+        assert 0 == cli(up, "invoke", "hello", "x").returncode
+        for line in following.stdout:
+            if (last := json.loads(line))["path"] == "/x":
+                break
+        following.kill()
+    shown = cli(up, "deliveries", "hello")
+
+    assert first["path"].startswith("/dapr/")
+    assert ("GET", 200) == (last["method"], last["status"])
+    assert any(line.startswith("GET /x -> 200  ") for line in shown.stdout.splitlines())
+
+
+def test_following_ends_with_the_stack(tmp_path: Path) -> None:
+    """And says so."""
+    files = {
+        **MINI_FILES,
+        "topology_py": TOPOLOGY.replace('Kafka(topics=["orders:2", "many"]),', ""),
+    }
+    folder = project(tmp_path, **{**files, "r__x_yaml": ""})
+    assert 0 == cli(folder, "up").returncode
+    with subprocess.Popen(
+        [*CLI, "deliveries", "hello", "-f"],
+        cwd=folder, env=environment(folder),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as following:  # fmt: skip
+        assert following.stdout is not None
+        following.stdout.readline()
+        cli(folder, "down")
+        _, said = following.communicate(timeout=60)
+
+    assert "stack 'default' has ended" in said
+    assert poll(lambda: Observation(not leftovers(folder)), Deadline(30)).ok
