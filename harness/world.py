@@ -21,7 +21,7 @@ from harness.closing import AsyncClosing, Closing, do_all, raise_first
 from harness.dapr.aclient import AsyncDaprClient
 from harness.dapr.client import DaprClient
 from harness.endpoint import Endpoint
-from harness.errors import ConfigError, did_you_mean
+from harness.errors import ConfigError, ProbeError, did_you_mean
 from harness.failures import mask
 from harness.nodes.receiver import Receiver
 from harness.probe.asynchronous import AsyncInbox, AsyncStream
@@ -242,7 +242,20 @@ class World(Closing):
         # Connecting takes longer than a query, so all worlds of a stack share one client.
         if brokers not in self.stack.shared:
             self.stack.shared[brokers] = admin_of(brokers)
-        return end_offsets(self.stack.shared[brokers], topics, others=True)
+        try:
+            return end_offsets(self.stack.shared[brokers], topics, others=True)
+        except _kafka_error() as error:
+            raise ProbeError(
+                "the topics of this stack cannot be read",
+                last=str(error),
+                hint=f"look at the log of the broker at {brokers}",
+            ) from error
+
+
+def _kafka_error() -> type[Exception]:
+    from confluent_kafka import KafkaException
+
+    return KafkaException
 
 
 class AsyncWorld(AsyncClosing):

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from harness.endpoint import Endpoint
+from harness.errors import ProbeError
 from harness.loopback import ask
 
 
 def samples(endpoint: Endpoint) -> Iterator[Sample]:
-    """Every sample that a metrics port returns now: its ``name``, ``labels`` and ``value``."""
-    text = ask("GET", f"{endpoint.http}/").raise_for_status().text
+    """Every sample that a metrics port returns now: its ``name``, ``labels`` and ``value``.
+
+    Raises:
+        ProbeError: the port does not respond.
+    """
+    try:
+        text = ask("GET", f"{endpoint.http}/").raise_for_status().text
+    except httpx.HTTPError as error:
+        raise ProbeError(
+            f"the metrics at {endpoint} cannot be read",
+            last=f"{type(error).__name__}: {error}",
+            hint="was its sidecar stopped? look at its log",
+        ) from error
     for family in text_string_to_metric_families(text):
         yield from family.samples
 

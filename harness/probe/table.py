@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.deadline import Deadline, Observation, poll
-from harness.errors import ProbeTimeout
+from harness.errors import ProbeError, ProbeTimeout
 from harness.probe.waiting import Guard, explained, unguarded
 
 
@@ -24,7 +24,11 @@ class Table:
         self.name = name
 
     def rows(self, **where: Any) -> list[dict[str, Any]]:
-        """The rows whose columns have these values, in the order of the first column."""
+        """The rows whose columns have these values, in the order of the first column.
+
+        Raises:
+            ProbeError: the table cannot be read; the message has PostgreSQL's reason.
+        """
         import psycopg
         from psycopg import sql
         from psycopg.rows import dict_row
@@ -37,8 +41,15 @@ class Table:
         if conditions:
             query += sql.SQL(" WHERE ") + sql.SQL(" AND ").join(conditions)
         query += sql.SQL(" ORDER BY 1")
-        with psycopg.connect(self._dsn, row_factory=dict_row) as connection:
-            return connection.execute(query, where).fetchall()
+        try:
+            with psycopg.connect(self._dsn, row_factory=dict_row) as connection:
+                return connection.execute(query, where).fetchall()
+        except psycopg.Error as error:
+            raise ProbeError(
+                f"table {self.name} cannot be read",
+                last=str(error).strip(),
+                hint="check the names of the table and its columns, and the log of the database",
+            ) from error
 
     def count(self, **where: Any) -> int:
         """The number of rows with these values."""

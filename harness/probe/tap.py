@@ -234,8 +234,12 @@ def _partitions(consumer: Consumer, topic: str) -> list[int]:
 
 
 def recent_offsets(brokers: str, topic: str, count: int) -> dict[int, int]:
-    """Where the last events of a topic begin in each partition, that many in each at most."""
-    from confluent_kafka import Consumer, TopicPartition
+    """Where the last events of a topic begin in each partition, that many in each at most.
+
+    Raises:
+        ProbeError: the broker does not respond.
+    """
+    from confluent_kafka import Consumer, KafkaException, TopicPartition
 
     settings = {"bootstrap.servers": brokers, "group.id": "dapr-harness-tap", "log_level": 0}
     consumer = Consumer({**settings, "enable.auto.commit": False})
@@ -244,6 +248,12 @@ def recent_offsets(brokers: str, topic: str, count: int) -> dict[int, int]:
             number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=ANSWERING)
             for number in _partitions(consumer, topic)
         }
+    except KafkaException as error:
+        raise ProbeError(
+            f"topic {topic} cannot be read",
+            last=str(error),
+            hint=f"look at the log of the broker at {brokers}",
+        ) from error
     finally:
         consumer.close()
     return {number: max(low, high - count) for number, (low, high) in marks.items()}

@@ -136,6 +136,14 @@ def test_a_topic_that_does_not_exist_is_told_at_once(world: World) -> None:
         world.topic("tt").next(timeout=LONG)
 
 
+def test_a_table_that_does_not_exist_is_told_with_the_databases_reason(world: World) -> None:
+    """As an error of the probe, not of a database driver."""
+    with pytest.raises(ProbeError, match="table nothing cannot be read") as caught:
+        world.table("nothing").rows()
+
+    assert 'relation "nothing" does not exist' in caught.value.last
+
+
 def test_what_follows_the_barrier_in_its_partition_does_not_count(
     stack: Stack, world: World
 ) -> None:
