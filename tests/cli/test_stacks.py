@@ -227,20 +227,28 @@ def test_a_terminal_that_closes_ends_it_all(mini: Path, number: signal.Signals) 
     assert [] == leftovers(mini)
 
 
+STUBBORN = """
+import signal
+signal.signal(signal.SIGTERM, lambda *_: open("asked-to-stop", "w").close())
+"""
+
+
 def test_a_second_ctrl_c_always_works(mini: Path) -> None:
-    """Here the first one waits for a supervisor that was stopped; nothing is left all the same."""
+    """Here the first one waits for an app that does not stop, and its supervisor is stopped."""
+    (mini / "hello.py").write_text(STUBBORN + (mini / "hello.py").read_text())
     attached, supervisor = attached_to(mini)
     with attached:
-        os.kill(supervisor, signal.SIGSTOP)
         attached.send_signal(signal.SIGINT)
         assert attached.stderr is not None
         lines = iter(attached.stderr.readline, "")
         assert any("once more ends it the hard way" in line for line in lines)
+        asked = poll(lambda: Observation((mini / "asked-to-stop").exists()), Deadline(60))
+        os.kill(supervisor, signal.SIGSTOP)
         # As often as an impatient hand: what follows within half a second counts as the first.
         ended = poll(lambda: press_again(attached), Deadline(60), interval=0.2)
         rest = attached.stderr.read()
 
-    assert ended.ok
+    assert (True, True) == (asked.ok, ended.ok)
     assert 130 == attached.returncode, rest
     assert "interrupted again" in rest
     assert wait_gone(supervisor, 30)
