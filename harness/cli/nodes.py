@@ -58,38 +58,34 @@ def restart(
 
 def kill(node: Node, name: Name = "default", force: Force = False, as_json: Json = False) -> None:
     """Kill one node with SIGKILL. Tests that are attached to the stack fail and name the cause."""
-    began = time.monotonic()
-    with _attached(name, force=force) as stack:
-        instance = _instance(stack, node)
-        _require_running(instance)
-        if not isinstance(instance, Killable):
-            raise external(node)
-        instance.kill()
-        _report(stack, node, "was killed", began, as_json=as_json)
+    _operate("kill", "was killed", node, name, force=force, as_json=as_json)
 
 
 def pause(node: Node, name: Name = "default", force: Force = False, as_json: Json = False) -> None:
     """Freeze one node: it keeps its connections and answers nothing, until `resume`."""
-    began = time.monotonic()
-    with _attached(name, force=force) as stack:
-        instance = _instance(stack, node)
-        _require_running(instance)
-        if not isinstance(instance, Pausable):
-            raise external(node)
-        instance.pause()
-        _report(stack, node, "is paused", began, as_json=as_json)
+    _operate("pause", "is paused", node, name, force=force, as_json=as_json)
 
 
 def resume(node: Node, name: Name = "default", force: Force = False, as_json: Json = False) -> None:
     """Let one node continue after `pause`."""
+    _operate("resume", "continues", node, name, force=force, as_json=as_json)
+
+
+def _operate(
+    operation: str, what: str, node: str, name: str, *, force: bool, as_json: bool
+) -> None:
+    """Act on a node that is running, and say how it is now."""
     began = time.monotonic()
     with _attached(name, force=force) as stack:
         instance = _instance(stack, node)
         _require_running(instance)
-        if not isinstance(instance, Pausable):
+        if isinstance(instance, Killable) and operation == "kill":
+            instance.kill()
+        elif isinstance(instance, Pausable) and operation != "kill":
+            instance.pause() if operation == "pause" else instance.resume()
+        else:
             raise external(node)
-        instance.resume()
-        _report(stack, node, "continues", began, as_json=as_json)
+        _report(stack, node, what, began, as_json=as_json)
 
 
 def _attached(name: str, *, force: bool, watch: Callable[[Entry], None] = _ignore) -> Stack:

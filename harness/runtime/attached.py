@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from typing import Any
 from harness.errors import LaunchError
 from harness.launch import Launch
 from harness.runtime.instance import ProcessInstance
-from harness.runtime.own_tools import path_without_our_tools
 from harness.runtime.processes import ProcessRuntime
 from harness.runtime.supervisor_client import SupervisorClient
 
@@ -90,11 +88,8 @@ class AttachedProcesses(ProcessRuntime):
     def _open(self, environment: Mapping[str, str], whole: Mapping[str, str]) -> None:
         self.folder, self.owner = self._run.folder, self._run.owner
         self._supervisor = SupervisorClient.connect(self.folder, self.owner, self)
-        path = environment.get("PATH", os.defpath)
-        folder = self.folder / f"path-{secrets.token_hex(4)}"  # each client has its own
-        own = {"PATH": path_without_our_tools(path, folder)}
-        self._environment = {**environment, **own}
-        self._inherited = {**whole, **own}
+        # Each client has a folder of its own.
+        self._inherit(environment, whole, self.folder / f"path-{secrets.token_hex(4)}")
 
     def prepare(self, launches: Sequence[Launch]) -> None:
         """Find the nodes of the run.

@@ -75,10 +75,7 @@ class ProcessRuntime(Closing):
 
     def _open(self, environment: Mapping[str, str], whole: Mapping[str, str]) -> None:
         self.folder = make_run_folder()
-        path = environment.get("PATH", os.defpath)
-        own = {"PATH": path_without_our_tools(path, self.folder / "path")}
-        self._environment = {**environment, **own}
-        self._inherited = {**whole, **own}
+        self._inherit(environment, whole, self.folder / "path")
         try:
             self._supervisor = SupervisorClient.start(self.folder, self)
             self.owner = self._supervisor.pid
@@ -87,6 +84,15 @@ class ProcessRuntime(Closing):
             # A started supervisor exits with its connection, and removes the folder too.
             clear_run_folder(self.folder)
             raise
+
+    def _inherit(
+        self, environment: Mapping[str, str], whole: Mapping[str, str], folder: Path
+    ) -> None:
+        """Keep what processes inherit, without our own tools on PATH; links are in a new folder."""
+        path = environment.get("PATH", os.defpath)
+        own = {"PATH": path_without_our_tools(path, folder)}
+        self._environment = {**environment, **own}
+        self._inherited = {**whole, **own}
 
     def log(self, name: str) -> Path:
         """The log file of a node."""
@@ -180,7 +186,7 @@ class ProcessRuntime(Closing):
 
     @contextmanager
     def operation(self, act: str, name: str) -> Iterator[dict[str, Any]]:
-        """Act on a node that is not a process of this machine; other clients wait and are told.
+        """Act on a node that is not a process of this machine, while other clients wait.
 
         Yields:
             What the other clients will be told of the result.

@@ -111,7 +111,7 @@ class SupervisorClient:
             lease: whether to keep the run alive from now on.
 
         Raises:
-            ConfigError: nobody answers, or the supervisor speaks another protocol.
+            ConfigError: the supervisor does not respond, or speaks another protocol.
         """
         line = socket.socket(socket.AF_UNIX)
         try:
@@ -181,7 +181,7 @@ class SupervisorClient:
         return self.request(op, budget=OPERATING, name=name, **facts)
 
     def note(self, kind: str, node: str, at: float, facts: dict[str, Any]) -> None:
-        """Add an entry to the run's journal; nobody waits for it."""
+        """Add an entry to the run's journal, without waiting for a response."""
         with self._lock:
             self._send({"id": 0, "op": "note", "kind": kind, "node": node, "at": at,
                         "facts": facts})  # fmt: skip

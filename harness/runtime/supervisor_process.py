@@ -16,9 +16,6 @@ from harness.runtime.supervisor import program
 STOPPING = 60.0
 """Seconds that a supervisor may take to stop everything; it kills after one."""
 
-LEFT_BEHIND = 3
-"""Its exit code if something could not be removed; the run's folder is then kept."""
-
 
 class SupervisorProcess:
     """A supervisor that this process has started.
@@ -73,7 +70,7 @@ class SupervisorProcess:
             TeardownError: it has not.
         """
         code = self.exit_code
-        if code == LEFT_BEHIND:
+        if code == program.LEFT_BEHIND:
             raise TeardownError(
                 "not everything that the run made could be removed",
                 last=(self._folder / "logs" / "supervisor.log").read_text()[-1500:],

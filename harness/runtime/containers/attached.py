@@ -99,7 +99,7 @@ class AttachedRuntime(Closing):
         """Nothing is held."""
 
     def operation(self, act: str, name: str) -> AbstractContextManager[dict[str, Any]]:
-        """Other clients of the run wait, and are told."""
+        """Act on a node while other clients wait; they are informed."""
         return self._watch.processes.operation(act, name)
 
     def note(self, entry: Entry) -> None:

@@ -37,7 +37,7 @@ class Owner(Protocol):
         ...
 
     def operation(self, act: str, name: str) -> AbstractContextManager[dict[str, Any]]:
-        """Other clients of the run wait, and are told."""
+        """Act on a node while other clients wait; they are informed."""
         ...
 
 

@@ -163,7 +163,7 @@ class Clients:
         except BlockingIOError:
             pass
         except OSError:
-            client.unsent.clear()  # it has gone, and reading will say so
+            client.unsent.clear()  # it has disconnected, which the next read reports
         if not client.closed:
             wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if client.unsent else 0)
             key = self._selector.get_key(client.connection)

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 PR_SET_CHILD_SUBREAPER = 36
 GRACE = 1.0
 LEFT_BEHIND = 3
+"""The exit code if something could not be removed; the run's folder is then kept."""
+
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 """It has its own session, so these signals were meant for it, and none came from a terminal."""
 
@@ -151,16 +153,16 @@ class Supervisor:
                 self.nodes.submit(client, request)
                 return
             if found is None:
-                raise NotImplementedError(errno.ENOSYS, f"there is no request {op!r}")
+                raise OSError(errno.ENOSYS, f"there is no request {op!r}")
             self.reply(client, request, found(client, request) or {}, None)
-        except (OSError, NotImplementedError) as error:
+        except OSError as error:
             self.reply(client, request, {}, error)
         except (KeyError, TypeError, ValueError) as error:
             wrong = f"{op}: {type(error).__name__}: {error}"
             self.reply(client, request, {}, OSError(errno.EINVAL, wrong))
 
     def reply(
-        self, client: Client, request: Message, result: Message, error: Exception | None
+        self, client: Client, request: Message, result: Message, error: OSError | None
     ) -> None:
         """Respond to a request, with a result or with an error."""
         serial = request["id"]
@@ -169,9 +171,8 @@ class Supervisor:
         if error is None:
             self.clients.send(client, {"id": serial, "ok": True, **result})
             return
-        code = getattr(error, "errno", None) or (error.args or (0,))[0]
-        kind = errno.errorcode.get(code, "") if isinstance(code, int) else ""
-        text = getattr(error, "strerror", None) or str(error.args[-1] if error.args else error)
+        kind = errno.errorcode.get(error.errno or 0, "")
+        text = error.strerror or str(error)
         self.clients.send(client, {"id": serial, "error": text, "kind": kind})
 
     # ---- requests -------------------------------------------------------------------------
@@ -221,7 +222,7 @@ class Supervisor:
         return {"port": self.ports.reserve(request.get("wanted"))}
 
     def op_release(self, _client: Client, request: Message) -> None:
-        """Let ports go that somebody else is about to bind."""
+        """Release ports that another process is about to bind."""
         self.ports.release(request["ports"])
 
     def op_free(self, client: Client, request: Message) -> None:
