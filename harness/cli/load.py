@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from harness.load.generator import Progress
     from harness.load.profile import Profile
 
-TOPOLOGY = "loadtests.topology:load"
+TOPOLOGY = "topology.py"
+"""A file of the load folder whose ``load`` is the topology, if it exists."""
 SHOWN = ("mean", "p50", "p99", "p99.9")
 
 
@@ -38,7 +39,8 @@ def load(
         Path | None, typer.Option("--compare", help="The .json of an earlier run.")
     ] = None,
     topology: Annotated[
-        str | None, typer.Option(help=f"module:attribute; {TOPOLOGY} by default.")
+        str | None,
+        typer.Option(help="module:attribute; by default FOLDER.topology:load, or the project's."),
     ] = None,
     runtime: Annotated[str | None, typer.Option(help="auto, processes or containers.")] = None,
     broker: Annotated[str | None, typer.Option(help="kafka or redpanda.")] = None,
@@ -61,7 +63,9 @@ def load(
             last=str(error),
             hint="pip install 'dapr-harness[load]'",
         ) from None
-    settings = Settings.load(topology=topology or TOPOLOGY, runtime=runtime, broker=broker)
+    settings = Settings.load(topology=topology, runtime=runtime, broker=broker)
+    if topology is None and (own := _topology_of(settings.root, folder)):
+        settings = Settings.load(topology=own, runtime=runtime, broker=broker)
     described = read_profile(settings.root / folder / "profiles", profile)
     budgets = read_budgets(settings.root / folder / "budgets.toml")
     earlier = read_result(compare_with) if compare_with else None
@@ -94,6 +98,14 @@ def load(
     for path in write_all(result, out_folder):
         out.print(str(path), soft_wrap=True)
     _exit(result)
+
+
+def _topology_of(root: Path, folder: Path) -> str:
+    """The topology of the load folder; "" if it has none, so that the project's is used."""
+    file = root / folder / TOPOLOGY
+    if not (file.is_file() and file.is_relative_to(root)):
+        return ""
+    return f"{'.'.join(file.relative_to(root).with_suffix('').parts)}:load"
 
 
 def _watched(profile: Profile, run: Callable[[Progress], dict[str, Any]]) -> dict[str, Any]:

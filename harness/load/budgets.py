@@ -1,15 +1,14 @@
-"""The budgets file: how much one operation may cost compared with another, as ratios."""
+"""Budgets: how much one operation may cost compared with another, as ratios."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.errors import ConfigError, did_you_mean
 from harness.files import read_toml
 from harness.load.overheads import FIGURES
-from harness.load.pairs import FIRST, is_pair, title
 
 Budgets = Mapping[str, Mapping[str, float]]
 """The maximum ratios, by ``name / beside`` and figure."""
@@ -22,28 +21,33 @@ def read_budgets(file: Path) -> Budgets:
         file: TOML, with a table for each pair.
 
     Raises:
-        ConfigError: it is not TOML, or contains an unknown pair or figure or an invalid value.
+        ConfigError: it is not TOML, or contains an unknown figure or an invalid value.
     """
-    if not file.is_file():
-        return {}
-    body = read_toml(file)
+    return require_budgets(file, read_toml(file)) if file.is_file() else {}
+
+
+def require_budgets(file: Path, body: Mapping[str, Any]) -> Budgets:
+    """Check tables of budgets; whether a run has such a pair is known when its users have begun.
+
+    Raises:
+        ConfigError: a table is not named after a pair, a figure is unknown, or a value is invalid.
+    """
     for pair, figures in body.items():
-        if not is_pair(pair):
-            raise _unknown(file, pair, "pair", [title(each) for each in FIRST])
+        name, _, beside = pair.partition(" / ")
+        if not (name and beside):
+            raise ConfigError(
+                f"{file}: a budget is named {pair!r}", expected='a pair: ["NAME / OTHER NAME"]'
+            )
         if not isinstance(figures, dict):
             raise ConfigError(f"{file}: {pair} is {figures!r}", expected="a table of figures")
         for figure, value in figures.items():
             if figure not in FIGURES:
-                raise _unknown(file, figure, "figure", FIGURES)
+                raise ConfigError(
+                    f"{file}: no figure is named {figure!r}, so no run could exceed this budget",
+                    hint=did_you_mean(figure, list(FIGURES)),
+                )
             _require_ratio(file, f"{figure} of {pair}", value)
     return body
-
-
-def _unknown(file: Path, name: str, kind: str, known: Sequence[str]) -> ConfigError:
-    return ConfigError(
-        f"{file}: no {kind} is named {name!r}, so no run could break this budget",
-        hint=did_you_mean(name, list(known)),
-    )
 
 
 def _require_ratio(file: Path, what: str, value: Any) -> None:

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any, TypeVar
 
+from harness.load.declared import Declared
+from harness.load.measurements import (
+    Acknowledged,
+    Answer,
+    Count,
+    CpuSample,
+    Duration,
+    Measurements,
+    Unanswered,
+    read_measurements,
+)
 from harness.load.ranks import ranked
+from harness.load.typed import Damaged
 
 INTENDED, SERVICE, WAKE, LAG = "intended", "service", "wake", "lag"
 DISTRIBUTIONS = (INTENDED, SERVICE, WAKE, LAG)
 """The time to the response since the request was due, was sent, and had its slot opened; and how
 late its slot was opened."""
-
-FORMAT = 3
-"""The format of drained data; other versions of this module may use others."""
 
 RECENT = 200
 """The number of latest requests that the progress of a name covers."""
@@ -24,11 +34,7 @@ UNFINISHED = "not answered when the run ended"
 """The failure of a request about which nothing else is known."""
 
 Key = tuple[int, str, str]
-Duration = tuple[str, float, float]
-"""Name, due time, duration; in seconds."""
-
-Answer = tuple[str, float, float, float, float]
-"""Name, and when it was due, opened, sent and answered; in seconds."""
+T = TypeVar("T")
 
 
 class Collector:
@@ -45,26 +51,27 @@ class Collector:
         self.durations: list[Duration] = []
         self.counts: Counter[Key] = Counter()
         self.errors: Counter[Key] = Counter()
-        self.unanswered: list[tuple[str, float]] = []
-        self.lanes: dict[str, dict[str, Any]] = {}
-        self.acknowledged: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
-        self.cpu: dict[str, list[tuple[int, float]]] = {}
+        self.unanswered: list[Unanswered] = []
+        self.lanes: dict[str, str] = {}
+        self.declared: dict[str, Declared] = {}
+        self.acknowledged: defaultdict[str, list[Acknowledged]] = defaultdict(list)
+        self.cpu: dict[str, list[CpuSample]] = {}
         self._recent: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=RECENT))
 
     def answered(self, name: str, due: float, opened: float, sent: float, done: float) -> None:
         """Record a successful request; times are those of ``time.monotonic``."""
         self.counts[int(due), name, "ok"] += 1
-        self.answers.append((name, due, opened, sent, done))
+        self.answers.append(Answer(name, due, opened, sent, done))
         self._recent[name].append(done - due)
 
     def took(self, name: str, due: float, seconds: float) -> None:
         """Record how long after its due time something other than our request happened."""
         self.counts[int(due), name, "ok"] += 1
-        self.durations.append((name, due, seconds))
+        self.durations.append(Duration(name, due, seconds))
 
-    def lane(self, name: str, user: str, ways: Sequence[str], outcome: Any) -> None:
-        """Record a lane that has started: its user class, and what it declares."""
-        self.lanes[name] = {"user": user, "ways": list(ways), "outcome": outcome}
+    def acknowledge(self, lane: str, number: int, due: float) -> None:
+        """Record an acknowledged request of a lane."""
+        self.acknowledged[lane].append(Acknowledged(number, due))
 
     def end(self) -> float:
         """The latest time of any recorded data."""
@@ -72,10 +79,11 @@ class Collector:
         took = max((due + seconds for _, due, seconds in self.durations), default=0.0)
         return max(answered, took, *(second + 1.0 for second, _, _ in self.counts), 0.0)
 
-    def values(self) -> Iterator[tuple[str, str, float, float]]:
+    def values(self, *, failed: bool = True) -> Iterator[tuple[str, str, float, float]]:
         """Each value: its name, its distribution, its due time, its seconds.
 
-        Requests without a response are counted as if they took until the end of the run.
+        Args:
+            failed: include requests without a response, as if they took until the end of the run.
         """
         for name, due, opened, sent, done in self.answers:
             yield name, INTENDED, due, done - due
@@ -85,7 +93,7 @@ class Collector:
         for name, due, seconds in self.durations:
             yield name, INTENDED, due, seconds
         end = self.end()
-        for name, due in self.unanswered:
+        for name, due in self.unanswered if failed else ():
             yield name, INTENDED, due, end - due
 
     def close(self) -> None:
@@ -108,52 +116,63 @@ class Collector:
     def missed(self, name: str, due: float, error: str) -> None:
         """Record a refused or unanswered request: it took at least until the end of the run."""
         self.failed(name, due, error)
-        self.unanswered.append((name, due))
+        self.unanswered.append(Unanswered(name, due))
 
     def never(self, name: str, due: float) -> None:
         """Record an expected result that did not arrive, in the same way."""
         self.counts[int(due), name, "lost"] += 1
-        self.unanswered.append((name, due))
+        self.unanswered.append(Unanswered(name, due))
 
-    def drain(self) -> dict[str, Any]:
-        """Return all data so far as plain data; later data is in the next call's result."""
-        taken = {
-            "format": FORMAT,
-            "answers": self.answers,
-            "durations": self.durations,
-            "counts": [[*key, count] for key, count in self.counts.items()],
-            "errors": [[*key, count] for key, count in self.errors.items()],
-            "unanswered": self.unanswered,
-            "lanes": self.lanes,
-            "acknowledged": dict(self.acknowledged),
-            "cpu": self.cpu,
-        }
+    def drain(self, *, master: bool = False) -> dict[str, Any]:
+        """Return all data so far as plain data; later data is in the next call's result.
+
+        Args:
+            master: it includes the data of other processes.
+        """
+        taken = Measurements(
+            answers=self.answers,
+            durations=self.durations,
+            counts=[Count(*key, count) for key, count in self.counts.items()],
+            errors=[Count(*key, count) for key, count in self.errors.items()],
+            unanswered=self.unanswered,
+            lanes=self.lanes,
+            acknowledged=dict(self.acknowledged),
+            cpu=self.cpu,
+            master=master,
+        )
+        declared = {name: asdict(each) for name, each in self.declared.items()}
         self.__init__()  # type: ignore[misc]  # reset
+        # Not asdict: it would copy each of some hundred thousand rows, which are plain already.
+        return {**vars(taken), "declared": declared}
+
+    def absorb(self, data: Any) -> Measurements:
+        """Add the data that another process has drained, and return it.
+
+        Data that cannot be read, such as that of a worker of another version, counts as a failure,
+        so that an incomplete run is not reported as complete.
+        """
+        try:
+            taken = read_measurements(data)
+        except Damaged as error:
+            self.failed("workers", time.monotonic(), str(error))
+            return Measurements()
+        self._add(taken)
         return taken
 
-    def absorb(self, taken: dict[str, Any]) -> None:
-        """Add the data that another process has drained.
-
-        Data from a worker of another version cannot be read. It counts as a failure, so that an
-        incomplete run is not reported as complete.
-        """
-        if taken.get("format") != FORMAT:
-            self.failed("workers", time.monotonic(), f"format {taken.get('format')}, not {FORMAT}")
-            return
-        for name, due, opened, sent, done in taken["answers"]:
-            self.answers.append((name, due, opened, sent, done))
-            self._recent[name].append(done - due)
-        self.durations += [(name, due, seconds) for name, due, seconds in taken["durations"]]
-        for second, name, kind, count in taken["counts"]:
+    def _add(self, taken: Measurements) -> None:
+        self.answers += taken.answers
+        for each in taken.answers:
+            self._recent[each.name].append(each.done - each.due)
+        self.durations += taken.durations
+        for second, name, kind, count in taken.counts:
             self.counts[second, name, kind] += count
-        for second, name, error, count in taken["errors"]:
+        for second, name, error, count in taken.errors:
             self.errors[second, name, error] += count
-        self.unanswered += [(name, due) for name, due in taken["unanswered"]]
-        self.lanes |= taken["lanes"]
-        for lane, numbers in taken["acknowledged"].items():
-            self.acknowledged[lane] += [(number, due) for number, due in numbers]
-        for process, samples in taken["cpu"].items():
-            self.cpu.setdefault(process, []).extend((s, p) for s, p in samples)
+        self.unanswered += taken.unanswered
+        self.lanes |= taken.lanes
+        self.declared |= taken.declared
+        _extend(self.acknowledged, taken.acknowledged)
+        _extend(self.cpu, taken.cpu)
 
     def progress(self) -> dict[str, dict[str, float]]:
         """The totals of each name so far, and the latencies of its last requests."""
@@ -169,4 +188,9 @@ class Collector:
 
     def used(self, process: str, percent: float) -> None:
         """Record the share of a core that a load process used in the last second."""
-        self.cpu.setdefault(process, []).append((int(time.monotonic()), percent))
+        self.cpu.setdefault(process, []).append(CpuSample(int(time.monotonic()), percent))
+
+
+def _extend(lists: dict[str, list[T]], more: Mapping[str, list[T]]) -> None:
+    for key, rows in more.items():
+        lists.setdefault(key, []).extend(rows)

@@ -18,9 +18,9 @@ from urllib.parse import quote
 
 from locust.env import Environment
 
+from harness.load.declared import RECORD, Outcome
 from harness.load.http import Http
-from harness.load.outcomes import Outcome
-from harness.load.pairs import FLOOR, JOB_FIRED
+from harness.load.pairs import FLOOR
 from harness.load.targets import find_targets
 from harness.load.users import Arrival, OpenLoop
 
@@ -66,10 +66,13 @@ class Events(OpenLoop):
         pubsub: the component.
         topic: the topic; without one, events are not looked for.
         event_type: the events' type.
-        receiver: the app at which events are looked for, through its inbox or its route
-            ``/received``; by default, every app that subscribes to the topic.
+        receiver: the app at which events are looked for; by default, every app that subscribes to
+            the topic.
+        record: the path of the receiver's own record of arrivals, used if it has no inbox.
         rows: if events become rows, SQL for the events' ids and when each row was created (epoch
             seconds): events are looked for there instead.
+        database: the node with that table, or ``NODE/DATABASE``; by default, the first database of
+            the only node that has any.
         arrived: the name of the time until then; "<name> to handler" by default.
     """
 
@@ -78,18 +81,21 @@ class Events(OpenLoop):
     topic: ClassVar[str] = ""
     event_type: ClassVar[str] = "com.dapr-harness.load"
     receiver: ClassVar[str] = ""
+    record: ClassVar[str] = RECORD
     rows: ClassVar[str] = ""
+    database: ClassVar[str] = ""
     arrived: ClassVar[str] = ""
 
-    def outcome(self) -> Outcome | None:
+    @classmethod
+    def outcome(cls) -> Outcome | None:
         """The topic's subscribers, or a table."""
-        if not self.topic:
+        if not cls.topic:
             return None
-        end = "row" if self.rows else "handler"
-        name = self.arrived or f"{self.name or type(self).__name__} to {end}"
-        if self.rows:
-            return Outcome(name, "row", query=self.rows)
-        return Outcome(name, "event", self.receiver, self.pubsub, self.topic)
+        end = "row" if cls.rows else "handler"
+        name = cls.arrived or f"{cls.name or cls.__name__} to {end}"
+        if cls.rows:
+            return Outcome(name, "row", query=cls.rows, database=cls.database)
+        return Outcome(name, "event", cls.receiver, cls.pubsub, cls.topic, cls.record)
 
     def data(self, arrival: Arrival) -> dict[str, Any]:
         """Additional data of the event; override it."""
@@ -133,6 +139,7 @@ class Invoke(SidecarUser):
     callee: ClassVar[str] = ""
     path: ClassVar[str] = "/"
     ways = ("invoke by two sidecars", "invoke directly")
+    compared = True
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
@@ -197,16 +204,19 @@ class Schedule(SidecarUser):
     Attributes:
         ahead: seconds from the request until the job is due.
         arrived: the name of the time from a job's due time until its app is called.
+        record: the path of the app's own record of arrivals, used if it has no inbox.
     """
 
     abstract = True
     ahead: ClassVar[float] = 2.0
     name = "job schedule"
-    arrived: ClassVar[str] = JOB_FIRED
+    arrived: ClassVar[str] = "job due-time error"
+    record: ClassVar[str] = RECORD
 
-    def outcome(self) -> Outcome:
+    @classmethod
+    def outcome(cls) -> Outcome:
         """The app whose sidecar schedules the job."""
-        return Outcome(self.arrived, "job", self.app)
+        return Outcome(cls.arrived, "job", cls.app, record=cls.record)
 
     def fire(self, arrival: Arrival) -> None:
         """Schedule one job."""

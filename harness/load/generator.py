@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from harness.deadline import Deadline, ticks
 from harness.endpoint import LOOPBACK
@@ -79,7 +79,7 @@ class Generator:
         finally:
             end(locust)
         if self._results.is_file():
-            collector.absorb(json.loads(self._results.read_text()))
+            collector.absorb(_read(self._results))
         elif not why:
             raise ConfigError(
                 f"the users of {self._locustfile} could not be run", last=self.last_words()
@@ -171,7 +171,7 @@ class References:
         running = self._process.poll() is None
         end(self._process)
         if self._file.is_file():
-            collector.absorb(json.loads(self._file.read_text()))
+            collector.absorb(_read(self._file))
         said = self._log.read_text()[-SAID:].strip().splitlines()[-1:]
         if running:
             said = [f"still running after {patience:g} s, and was ended", *said]
@@ -188,6 +188,14 @@ class References:
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
+
+
+def _read(file: Path) -> Any:
+    """The data in a file of measurements; None, which nothing accepts, if it is damaged."""
+    try:
+        return json.loads(file.read_text())
+    except ValueError:
+        return None
 
 
 def end(process: subprocess.Popen[str] | subprocess.Popen[bytes], patience: float = LAST) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from harness.errors import did_you_mean
 from harness.load.budgets import Budgets
 from harness.load.outcomes import Ledger
 from harness.load.overheads import Overhead
@@ -65,15 +66,15 @@ def validity(
     ]
 
 
-def users(wanted: Iterable[str], lanes: Mapping[str, Mapping[str, Any]], log: str = "") -> Mark:
+def users(wanted: Iterable[str], lanes: Mapping[str, str], log: str = "") -> Mark:
     """Whether every user class of the profile has run.
 
     Args:
         wanted: the user classes.
-        lanes: the lanes that started.
+        lanes: the user class of each lane that started.
         log: the end of Locust's log.
     """
-    missing = sorted({*wanted} - {each["user"] for each in lanes.values()})
+    missing = sorted({*wanted} - {*lanes.values()})
     fact = f"never began: {', '.join(missing)}; {log}" if missing else "all of the profile ran"
     return Mark("users", not missing, fact.strip("; "))
 
@@ -146,27 +147,63 @@ def lateness(names: Mapping[str, Mapping[str, Any]], late: Mapping[str, float]) 
     return marks
 
 
-def thresholds(
-    budgets: Budgets, overheads: Sequence[Overhead], expected: Collection[str] = ()
-) -> list[Mark]:
+@dataclass(frozen=True)
+class Pairs:
+    """The pairs of a run, as they are named in budgets.
+
+    Attributes:
+        expected: those that the run must have measured.
+        known: all that some profile could measure with these users; () if that is not known.
+        unmeasured: names that cannot be compared with, and why.
+    """
+
+    expected: Collection[str] = ()
+    known: Collection[str] = ()
+    unmeasured: Mapping[str, str] = field(default_factory=dict)
+
+    def problem(self, title: str, measured: Collection[str]) -> str:
+        """Why a budget cannot be kept by this run; "" if it can, or is one of another profile."""
+        beside = title.partition(" / ")[2]
+        if beside in self.unmeasured:
+            return f"{beside} was not measured to the end: {self.unmeasured[beside]}"
+        if title in measured:
+            return ""
+        if title in self.expected:
+            return "not measured: there are no two seconds with both"
+        if self.known and title not in self.known:
+            return (
+                f"no user class and no profile has this pair; {did_you_mean(title, [*self.known])}"
+            )
+        return ""
+
+
+def failing(names: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The names of which too many requests failed or were lost to compare others with the rest."""
+    found = {}
+    for name, each in names.items():
+        wrong, total = each["failed"] + each["lost"], each["ok"] + each["failed"] + each["lost"]
+        if wrong > (1 - ACHIEVED) * total:
+            found[name] = f"{wrong} of {total} failed or were lost, at most {1 - ACHIEVED:.0%}"
+    return found
+
+
+def thresholds(budgets: Budgets, overheads: Sequence[Overhead], pairs: Pairs) -> list[Mark]:
     """Check the ratios: the cost of a name compared with another, at p50, p90 and p99.
 
-    A budget is exceeded if the ratio's whole interval is above it; less may be noise.
-
-    Args:
-        expected: pairs that this run must have: a budget fails if its pair is missing.
+    A budget is exceeded if the ratio's whole interval is above it; less may be noise. A budget
+    whose pair is missing from the run, or was not measured to the end, is not kept either.
     """
     marks = []
     found = {f"{each.name} / {each.beside}": each for each in overheads}
     for title, figures in budgets.items():
+        problem = pairs.problem(title, found)
         for key, budget in figures.items():
-            if title in found:
+            if problem:
+                marks.append(Mark(f"{title}, {key}", False, f"{problem}; at most {budget:g}"))
+            elif title in found:
                 ratio = found[title].ratios[key]
                 fact = f"{ratio}, at most {budget:g}"
                 marks.append(Mark(f"{title}, {key}", ratio.low <= budget, fact))
-            elif title in expected:
-                fact = f"not measured: no two seconds of both, at most {budget:g}"
-                marks.append(Mark(f"{title}, {key}", False, fact))
     return marks
 
 

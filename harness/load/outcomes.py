@@ -1,38 +1,16 @@
-"""Where acknowledged requests arrive, and what happened to each of them."""
+"""What happened to each acknowledged request."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from harness.load.collector import Collector
+from harness.load.declared import Outcome
 
 NAMED = 20
 """The number of lost requests that a report lists; the others are only counted."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Where the acknowledged requests of a user class arrive; declared by the user class.
-
-    Attributes:
-        name: the name of the time until then, in reports.
-        kind: ``event`` (at a subscriber), ``job`` (at the app), or ``row`` (in a table).
-        app: the app that receives it; "" for an event: every app that subscribes to the topic.
-        pubsub: for an event, the component.
-        topic: for an event, the topic.
-        query: for a row, SQL for the id of each request and when its row was created (epoch
-            seconds).
-    """
-
-    name: str
-    kind: str
-    app: str = ""
-    pubsub: str = ""
-    topic: str = ""
-    query: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,17 +48,13 @@ class Ledger:
     lost_ids: Sequence[str] = ()
     problem: str = ""
 
-    def plain(self) -> dict[str, Any]:
-        """As data."""
-        return {**asdict(self), "lost_ids": list(self.lost_ids)}
-
 
 def lanes_by_outcome(collector: Collector) -> dict[Outcome, list[str]]:
     """The lanes that have declared where their requests arrive."""
     found = defaultdict[Outcome, list[str]](list)
-    for lane, declared in collector.lanes.items():
-        if declared["outcome"]:
-            found[Outcome(**declared["outcome"])].append(lane)
+    for lane, user in collector.lanes.items():
+        if user in collector.declared and (outcome := collector.declared[user].outcome):
+            found[outcome].append(lane)
     return dict(found)
 
 

@@ -53,17 +53,28 @@ class Overhead:
     ratios: Mapping[str, Interval]
 
 
-def overhead(name: str, beside: str, rounds: Mapping[str, Rounds]) -> Overhead | None:
+def overhead(
+    name: str,
+    beside: str,
+    rounds: Mapping[str, Rounds],
+    answered: Mapping[str, Rounds] | None = None,
+) -> Overhead | None:
     """The overhead between two names of a run; None if they have fewer than two seconds in common.
 
     A second is a round: both sides had the same machine in it. Intervals are computed from
     resampled rounds (bootstrap, with a fixed seed), which are the same for both sides.
+
+    Args:
+        rounds: those of ``name``.
+        answered: those of ``beside``; the same if None.
     """
-    common = sorted(rounds.get(name, {}).keys() & rounds.get(beside, {}).keys())
+    answered = rounds if answered is None else answered
+    common = sorted(rounds.get(name, {}).keys() & answered.get(beside, {}).keys())
     if len(common) < 2:
         return None
     one, other = (
-        _Side({second: rounds[each][second] for second in common}) for each in (name, beside)
+        _Side({second: each[second] for second in common})
+        for each in (rounds[name], answered[beside])
     )
     draw = random.Random(1)  # noqa: S311 - resampling, not a secret
     drawn = [Counter(draw.choices(common, k=len(common))) for _ in range(RESAMPLED)]

@@ -13,12 +13,6 @@ from harness.load.judgement import verdict
 from harness.load.pairs import FLOOR
 from harness.load.result import COLUMNS, TRAFFIC
 
-FIRST = (
-    "publish to handler", "raw Kafka to consumer", "publish", "invoke by two sidecars",
-    "invoke directly", "page creates a task", "job due-time error", "floor",
-)  # fmt: skip
-"""What charts show first."""
-
 SHOWN = 8
 """The maximum number of lines in one chart, and of names that have a separate chart."""
 
@@ -41,7 +35,7 @@ def page(result: Result) -> str:
         warmup=warmup_said(result),
         floor=floor_said(result["names"]),
         errors=errors_of(result["names"]),
-        names=_ranked(result["names"]),
+        names=_ranked(result),
         **_charts(result, _span(result)),
     )
 
@@ -55,7 +49,7 @@ def _span(result: Result) -> Span:
 
 
 def _charts(result: Result, span: Span) -> dict[str, Any]:
-    names = _ranked(result["names"])
+    names = _ranked(result)
     shown = {name: row for name, row in names.items() if row.get("curve")}
     shown = dict([*shown.items()][:SHOWN])
     sent = [row for row in names.values() if row["kind"] == "request"]
@@ -80,10 +74,15 @@ def _charts(result: Result, span: Span) -> dict[str, Any]:
     }
 
 
-def _ranked(names: Result) -> dict[str, Any]:
-    """The most important names first."""
-    order = {name: number for number, name in enumerate(FIRST)}
-    return dict(sorted(names.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
+def _ranked(result: Result) -> dict[str, Any]:
+    """The names that are compared with others first, in the order of their pairs."""
+    pairs = [(each["name"], each["beside"]) for each in result["overheads"]]
+    order = dict.fromkeys(name for pair in pairs if FLOOR not in pair for name in pair)
+    ranks = {name: number for number, name in enumerate(order)}
+    names: Mapping[str, Any] = result["names"]
+    return {
+        name: names[name] for name in sorted(names, key=lambda n: (ranks.get(n, len(ranks)), n))
+    }
 
 
 def _latency(row: Result, span: Span) -> dict[str, Points]:

@@ -10,6 +10,8 @@ from typing import Any
 from harness.errors import ConfigError, did_you_mean
 from harness.files import read_toml
 from harness.load.arrivals import KINDS, Step, offered
+from harness.load.budgets import Budgets, require_budgets
+from harness.load.declared import Pair
 from harness.load.histograms import PERCENTILES
 
 LONGEST = 900.0
@@ -21,7 +23,8 @@ MOST = 500_000
 FIELDS = {
     "about": str, "warmup": (int, float), "arrivals": str, "seed": int, "lanes": int,
     "steps": list, "rates": dict, "max_in_flight": int, "errors": (int, float),
-    "twice": (int, float), "late": dict, "raw_kafka": dict, "knee": str,
+    "twice": (int, float), "late": dict, "raw_kafka": dict, "knee": str, "pairs": list,
+    "budgets": dict,
 }  # fmt: skip
 
 
@@ -52,6 +55,8 @@ class Profile:
         raw_kafka: ``topic`` and ``rate`` of events from Kafka's own client, measured alongside the
             load; {} for none.
         knee: in a ramp, the requests whose p99 is observed.
+        pairs: names that are compared, besides those that user classes declare.
+        budgets: the maximum ratios of this profile, by ``name / beside``; it must measure them.
     """
 
     name: str
@@ -68,6 +73,8 @@ class Profile:
     late: Mapping[str, float] = field(default_factory=lambda: dict(LATE))
     raw_kafka: Mapping[str, Any] = field(default_factory=dict)
     knee: str = ""
+    pairs: tuple[Pair, ...] = ()
+    budgets: Budgets = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -102,13 +109,20 @@ def read_profile(folder: Path, name: str) -> Profile:
     if not body.get("rates") or not body.get("steps"):
         raise ConfigError(f"{file} has no rates or no steps", expected="both")
     steps = tuple(_step(file, each) for each in body.pop("steps"))
-    made = Profile(name=name, steps=steps, rates=body.pop("rates"), **body)
+    pairs = tuple(_pair(file, each) for each in body.pop("pairs", ()))
+    budgets = require_budgets(file, body.pop("budgets", {}))
+    made = Profile(
+        name=name, steps=steps, rates=body.pop("rates"), pairs=pairs, budgets=budgets, **body
+    )
     _require_tables(file, made)
     _require_bounds(file, made)
     return made
 
 
 def _require_tables(file: Path, made: Profile) -> None:
+    for user, rate in made.rates.items():
+        if type(rate) not in (int, float):
+            raise ConfigError(f"{file}: the rate of {user} is {rate!r}", expected="a number")
     for figure, most in made.late.items():
         if figure not in LATENESS or type(most) not in (int, float) or most <= 0:
             raise ConfigError(
@@ -124,6 +138,12 @@ def _step(file: Path, row: Any) -> Step:
     if not (isinstance(row, list) and [type(each) in (int, float) for each in row] == [True] * 2):
         raise ConfigError(f"{file}: the step {row!r}", expected="[factor, seconds]")
     return Step(float(row[0]), float(row[1]))
+
+
+def _pair(file: Path, row: Any) -> Pair:
+    if not (isinstance(row, list) and [type(each) for each in row] == [str, str] and all(row)):
+        raise ConfigError(f"{file}: the pair {row!r}", expected='["NAME", "OTHER NAME"]')
+    return row[0], row[1]
 
 
 def _require_bounds(file: Path, made: Profile) -> None:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import httpx
 
 from harness.deadline import Deadline, Observation, poll
 from harness.endpoint import Endpoint
 from harness.load.collector import Collector
+from harness.load.declared import Outcome
 from harness.load.outcomes import (
     Came,
     Ledger,
-    Outcome,
     acknowledged_of,
     at_each,
     lanes_by_outcome,
     settle,
 )
 from harness.load.targets import Targets
+from harness.load.typed import read
 from harness.loopback import ask
 from harness.probe.inbox import Delivery, Inbox
 from harness.stack import Stack
@@ -31,7 +34,7 @@ DRAIN = 15.0
 DEAD = 3.0
 """Seconds to look for them if the stack has died."""
 
-HINT = "give it inbox=True, or a route /received as loadtests/sink.py has it"
+HINT = "give it inbox=True, or a record of its own: docs/load.md"
 
 Reader = Callable[[], Iterable[Came]]
 """Returns what has arrived since the last call."""
@@ -93,7 +96,7 @@ class Receivers:
             return [outcome.app]
         key = (outcome.pubsub, outcome.topic)
         apps = [app for app, topics in self._subscribed().items() if key in topics]
-        seen = [app for app in apps if self._can_see(app)]
+        seen = [app for app in apps if self._can_see(app, outcome.record)]
         if seen:
             return seen
         if not apps:
@@ -113,27 +116,35 @@ class Receivers:
                     }
         return self._subscriptions
 
-    def _can_see(self, app: str) -> bool:
-        return self._inbox(app) is not None or self._is_sink(app)
+    def _can_see(self, app: str, record: str) -> bool:
+        return self._inbox(app) is not None or self._has_record(app, record)
 
     def _inbox(self, app: str) -> Endpoint | None:
         return self._stack.book.endpoints().get((f"{app}-inbox", "main"))
 
-    def _is_sink(self, app: str) -> bool:
+    def _has_record(self, app: str, record: str) -> bool:
         with contextlib.suppress(httpx.HTTPError, ValueError, KeyError):
-            answer = ask("GET", f"{self._targets.apps[app]}/received?since=0")
+            answer = ask("GET", f"{self._targets.apps[app]}{record}?since=0")
             return answer.status_code == 200 and isinstance(answer.json(), list)
         return False
 
     def _reader(self, outcome: Outcome, app: str) -> Reader:
         if outcome.kind == "row":
-            return RowReader(self._stack, outcome.query, self._offset)
+            return RowReader(self._databases(), outcome, self._offset)
         inbox = self._inbox(app)
         if inbox is not None:
             return InboxReader(Inbox(app, inbox), self._offset)
-        if app in self._targets.apps and self._is_sink(app):
-            return SinkReader(self._targets.apps[app])
+        if self._has_record(app, outcome.record):
+            return RecordReader(f"{self._targets.apps[app]}{outcome.record}")
         raise Unseen(f"{app} cannot be looked into; {HINT}")
+
+    def _databases(self) -> dict[str, str]:
+        """Connection strings by node."""
+        found = {
+            node.name: node.exports(self._stack.book).get("dsn", "")
+            for node in self._stack.topology.nodes
+        }
+        return {node: dsn for node, dsn in found.items() if dsn}
 
     def _drain(self, reader: Reader, asked: Mapping[str, float]) -> list[Came]:
         """Everything that arrives until nothing is missing, or the time is up."""
@@ -157,11 +168,22 @@ class Receivers:
         return came
 
 
-class SinkReader:
-    """Reads an app's record: ``GET /received?since=N``, with rows as in `loadtests.sink`.
+class Arrived(NamedTuple):
+    """A row of an app's own record; ``due`` and ``at`` of a job are on the wall clock."""
+
+    kind: str
+    lane: str
+    number: int
+    due: float
+    sent: float
+    at: float
+
+
+class RecordReader:
+    """Reads an app's own record of arrivals: ``GET URL?since=N`` returns rows from number N on.
 
     Args:
-        url: the app's URL.
+        url: the record's URL.
     """
 
     def __init__(self, url: str) -> None:
@@ -169,27 +191,40 @@ class SinkReader:
         self._count = 0
 
     def __call__(self) -> list[Came]:
-        """The new rows."""
-        rows = ask("GET", f"{self._url}/received?since={self._count}").json()
+        """The new rows.
+
+        Raises:
+            Unseen: they are no rows of arrivals.
+        """
+        try:
+            rows = read(list[Arrived], ask("GET", f"{self._url}?since={self._count}").json())
+        except ValueError as error:
+            raise Unseen(
+                f"{self._url} does not return rows [kind, lane, number, due, sent, at]: {error}"
+            ) from None
         self._count += len(rows)
         return [
-            Came(f"{lane}-{number}", entered, None if kind == "event" else due)
-            for kind, lane, number, due, _sent, entered in rows
+            Came(f"{each.lane}-{each.number}", each.at, None if each.kind == "event" else each.due)
+            for each in rows
         ]
 
 
 class RowReader:
-    """Reads a table in the first database of the stack.
+    """Reads the table of an outcome.
 
     Args:
-        query: SQL for ids, and when each row was created (epoch seconds).
+        databases: connection strings by node.
+        outcome: the database, and SQL for ids and when each row was created (epoch seconds).
         offset: the wall clock minus ``time.monotonic``.
+
+    Raises:
+        Unseen: the outcome does not determine a database.
     """
 
-    def __init__(self, stack: Stack, query: str, offset: float) -> None:
-        exports = [node.exports(stack.book) for node in stack.topology.nodes]
-        self._dsn = next((each["dsn"] for each in exports if "dsn" in each), "")
-        self._query = query
+    def __init__(self, databases: Mapping[str, str], outcome: Outcome, offset: float) -> None:
+        node, _, database = outcome.database.partition("/")
+        self._dsn = _database(databases, node, database)
+        self._query = outcome.query
         self._offset = offset
         self._seen: set[str] = set()
 
@@ -211,8 +246,21 @@ class RowReader:
         return new
 
 
+def _database(databases: Mapping[str, str], node: str, database: str) -> str:
+    from psycopg.conninfo import make_conninfo
+
+    if not databases:
+        raise Unseen("rows cannot be read: the topology has no database")
+    if not node and len(databases) > 1:
+        raise Unseen(f"several nodes have databases, {', '.join(databases)}: set `database`")
+    if node and node not in databases:
+        raise Unseen(f"no database of a node {node!r}: there is {', '.join(databases)}")
+    dsn = databases[node or next(iter(databases))]
+    return make_conninfo(dsn, dbname=database) if database else dsn
+
+
 class InboxReader:
-    """Reads an app's inbox: deliveries of its sidecar to which the app responded with a 2xx.
+    """Reads an app's inbox: deliveries of its sidecar that the app has accepted.
 
     Args:
         inbox: the app's inbox.
@@ -231,7 +279,7 @@ class InboxReader:
         return [came for each in new if (came := self._came(each)) is not None]
 
     def _came(self, each: Delivery) -> Came | None:
-        if not 200 <= each.status < 300:
+        if not accepted(each):
             return None
         if each.event:
             return Came(each.id, each.at)
@@ -239,3 +287,16 @@ class InboxReader:
             key = f"{each.data.get('lane')}-{each.data.get('number')}"
             return Came(key, each.at + self._offset, each.data["job_due"])
         return None
+
+
+def accepted(delivery: Delivery) -> bool:
+    """Whether the app took the delivery: with status 200, an event can still be dropped."""
+    if not 200 <= delivery.status < 300:
+        return False
+    try:
+        body = json.loads(delivery.answer)
+    except ValueError:
+        return True
+    status = body.get("status") if delivery.event and isinstance(body, dict) else None
+    # As daprd reads it: without a status, or with something else as status, it is a success.
+    return not isinstance(status, str) or status in ("", "SUCCESS")

@@ -134,11 +134,17 @@ def _traffic(collector: Collector, name: str, zero: int) -> list[list[int]]:
     ]
 
 
-def rounds_of(collector: Collector, warmup: float) -> dict[str, dict[int, list[float]]]:
-    """Milliseconds from the due time, by name and second, after the warm-up."""
+def rounds_of(
+    collector: Collector, warmup: float, *, failed: bool = True
+) -> dict[str, dict[int, list[float]]]:
+    """Milliseconds from the due time, by name and second, after the warm-up.
+
+    Args:
+        failed: include what was not answered or lost, as if it took until the end of the run.
+    """
     first = began(collector) + warmup
     found = defaultdict[str, dict[int, list[float]]](dict)
-    for name, distribution, due, seconds in collector.values():
+    for name, distribution, due, seconds in collector.values(failed=failed):
         if distribution == INTENDED and int(due) >= first:
             found[name].setdefault(int(due), []).append(1000 * seconds)
     return found

@@ -17,8 +17,9 @@ from harness.load import judgement, references
 from harness.load.budgets import Budgets
 from harness.load.collector import UNFINISHED, Collector
 from harness.load.compare import SCHEMA
+from harness.load.declared import Declared, Pair
 from harness.load.generator import GRACE, Generator, Progress, References
-from harness.load.judgement import Mark
+from harness.load.judgement import Mark, Pairs
 from harness.load.noise import loopback_echo
 from harness.load.outcomes import Ledger
 from harness.load.overheads import overhead
@@ -74,6 +75,7 @@ class LoadRun:
         self._progress = progress
         self._options: dict[str, Any] = {"processes": processes, "grace": grace}
         self._marks: list[Mark] = []
+        self._unmeasured: dict[str, str] = {}
 
     def run(self) -> dict[str, Any]:
         """The result: complete, or up to the point where the stack died.
@@ -146,7 +148,10 @@ class LoadRun:
                 )
             self._marks = [missed]
             if raw is not None:
-                self._marks.append(raw.finish(collector, 0.0 if died else 30.0))
+                complete = raw.finish(collector, 0.0 if died else 30.0)
+                self._marks.append(complete)
+                if not complete.met:
+                    self._unmeasured = dict.fromkeys(REFERENCES, complete.fact)
         finally:
             if raw is not None:
                 raw.close()
@@ -184,9 +189,13 @@ class LoadRun:
     ) -> dict[str, Any]:
         profile = self._profile
         names = figures(collector, profile.warmup)
-        rounds = rounds_of(collector, profile.warmup)
-        pairs = pairs_of(collector.lanes, bool(profile.raw_kafka))
-        found = [each for pair in pairs if (each := overhead(*pair, rounds)) is not None]
+        # What failed makes a name slower, but nothing faster that is compared with it.
+        rounds = [rounds_of(collector, profile.warmup, failed=each) for each in (True, False)]
+        pairs, known = self._pairs(collector.declared)
+        found = [each for pair in pairs if (each := overhead(*pair, *rounds)) is not None]
+        budgets = {**self._budgets, **profile.budgets}
+        unmeasured = {**judgement.failing(names), **self._unmeasured}
+        judged = Pairs({*map(title, pairs), *profile.budgets}, known, unmeasured)
         late = lag_p99(collector, profile.warmup)
         marks = [
             *judgement.validity(self._cpu(collector), late, *sent(names), noise),
@@ -198,11 +207,11 @@ class LoadRun:
             judgement.errors(own, profile.errors),
             *judgement.losses(ledgers, profile.twice),
             *judgement.lateness(own, profile.late),
-            *judgement.thresholds(self._budgets, found, [*map(title, pairs)]),
+            *judgement.thresholds(budgets, found, judged),
         ]
         return {
             "names": names,
-            "ledgers": {name: each.plain() for name, each in ledgers.items()},
+            "ledgers": {name: asdict(each) for name, each in ledgers.items()},
             "overheads": [asdict(each) for each in found],
             "validity": [asdict(each) for each in marks],
             "valid": all(each.met for each in marks) and not died,
@@ -210,6 +219,14 @@ class LoadRun:
             "knee": knee_of(names, profile),
             "late": late,
         }
+
+    def _pairs(self, declared: Mapping[str, Declared]) -> tuple[list[Pair], list[str]]:
+        """The pairs that this run must have, and the names of all that these users could have."""
+        profile = self._profile
+        used = [declared[user] for user in profile.rates if user in declared]
+        pairs = [*profile.pairs, *pairs_of(used, bool(profile.raw_kafka))]
+        every = [*profile.pairs, *pairs_of(declared.values(), raw=True)] if declared else []
+        return list(dict.fromkeys(pairs)), [*map(title, every)]
 
     def _cpu(self, collector: Collector) -> dict[str, list[float]]:
         """The generator's CPU, second by second after the warm-up."""

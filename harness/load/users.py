@@ -22,8 +22,8 @@ import math
 import os
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, cast
 
@@ -37,8 +37,8 @@ from locust.runners import MasterRunner, WorkerRunner
 from harness.load.alarm import Alarm
 from harness.load.arrivals import KINDS, Step, arrivals
 from harness.load.collector import Collector
+from harness.load.declared import Declared, Outcome
 from harness.load.http import Failed, Http
-from harness.load.outcomes import Outcome
 from harness.load.precedence import die_with, take_precedence
 from harness.load.where import require_local
 
@@ -75,7 +75,9 @@ class OpenLoop(User):
 
     Attributes:
         name: the name of its requests, for Locust and in reports; the class's name by default.
-        ways: the names of two ways that alternate, A B B A, for a paired comparison.
+        ways: the names of two ways that alternate, A B B A.
+        compared: whether the first way is compared with the second.
+        beside: the name of requests of another class that these are compared with.
         url: where it sends its requests; by default, the host given to Locust.
         headers: sent with each request.
     """
@@ -83,6 +85,8 @@ class OpenLoop(User):
     abstract = True
     name: ClassVar[str] = ""
     ways: ClassVar[tuple[str, ...]] = ()
+    compared: ClassVar[bool] = False
+    beside: ClassVar[str] = ""
     url: str = ""
     headers: Mapping[str, str] = {}
     _lanes: ClassVar[int] = 0
@@ -98,13 +102,23 @@ class OpenLoop(User):
         require_local(url, allow_remote=self._options.allow_remote)
         self.http = Http(url, self.headers)
 
-    def outcome(self) -> Outcome | None:
+    @classmethod
+    def outcome(cls) -> Outcome | None:
         """Where acknowledged requests arrive; None: nowhere that can be observed."""
         return None
 
+    @classmethod
+    def declared(cls) -> Declared:
+        """The names of this class, where its requests arrive, and what they are compared with."""
+        names = tuple(dict.fromkeys(cls._way(number) for number in range(4)))
+        pairs = [(name, cls.beside) for name in names if cls.beside]
+        if cls.compared and len(names) == 2:
+            pairs.insert(0, (names[0], names[1]))
+        return Declared(names, cls.outcome(), tuple(pairs))
+
     def acknowledge(self, arrival: Arrival) -> None:
         """Record an acknowledged request: it must arrive where `outcome` says."""
-        collector.acknowledged[arrival.lane].append((arrival.number, arrival.due))
+        collector.acknowledge(arrival.lane, arrival.number, arrival.due)
 
     def fire(self, arrival: Arrival) -> None:
         """Send one request and wait for the response.
@@ -118,10 +132,8 @@ class OpenLoop(User):
     @task
     def schedule(self) -> None:
         """Open each slot when it is due; refuse requests if too many are in flight."""
-        began, outcome = time.monotonic(), self.outcome()
-        ways = dict.fromkeys(self._way(number) for number in range(4))
-        declared = asdict(outcome) if outcome else None
-        collector.lane(self.lane, type(self).__name__, list(ways), declared)
+        began = time.monotonic()
+        collector.lanes[self.lane] = type(self).__name__
         steps = steps_of(self._options, type(self).__name__)
         times = arrivals(steps, self._options.arrivals, f"{self._options.seed}-{self.lane_seed}")
         with contextlib.closing(Alarm()) as alarm:
@@ -148,10 +160,11 @@ class OpenLoop(User):
         worker = getattr(self.environment.runner, "worker_index", 0)
         return f"{type(self).__name__}-{worker}-{self._number}"
 
-    def _way(self, number: int) -> str:
-        if not self.ways:
-            return self.name or type(self).__name__
-        return self.ways[(0, 1, 1, 0)[number % 4]]
+    @classmethod
+    def _way(cls, number: int) -> str:
+        if not cls.ways:
+            return cls.name or cls.__name__
+        return cls.ways[(0, 1, 1, 0)[number % 4]]
 
     def _one(self, arrival: Arrival, opened: float) -> None:
         sent = time.monotonic()
@@ -188,6 +201,14 @@ def steps_of(options: Any, user: str) -> list[Step]:
     rate = float(rates.get(user, options.rate)) / options.lanes
     steps = json.loads(options.steps) if options.steps else [(1, math.inf)]
     return [Step(rate * factor, float(seconds)) for factor, seconds in steps]
+
+
+def _classes(parent: type[OpenLoop]) -> Iterator[type[OpenLoop]]:
+    """The user classes of the locustfile, whether or not this run uses them."""
+    for each in parent.__subclasses__():
+        if not each.abstract:
+            yield each
+        yield from _classes(each)
 
 
 def _arguments(parser: Any) -> None:
@@ -260,7 +281,8 @@ def _write(environment: Environment, **_: Any) -> None:
     runner, file = environment.runner, options.results
     if file and not isinstance(runner, WorkerRunner):
         collector.close()
-        text = json.dumps({"master": isinstance(runner, MasterRunner), **collector.drain()})
+        collector.declared = {each.__name__: each.declared() for each in _classes(OpenLoop)}
+        text = json.dumps(collector.drain(master=isinstance(runner, MasterRunner)))
         aside = f"{file}.new"
         with open(aside, "w") as target:  # noqa: PTH123 - Path.write_text does not write atomically
             target.write(text)

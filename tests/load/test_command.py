@@ -12,6 +12,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+import psutil
 import pytest
 
 from harness import App, Broker, Receiver, Settings, Topology, running
@@ -347,6 +348,41 @@ def test_users_that_cannot_be_run_are_told(tmp_path: Path) -> None:
 
     assert "could not be run" in done.stderr
     assert "nothing_of_the_kind" in done.stderr
+
+
+@pytest.mark.timeout(300)
+def test_a_reference_that_is_killed_breaks_the_budgets_of_what_it_measured(tmp_path: Path) -> None:
+    """Raw Kafka measured some seconds; the floor beside it was measured to the end."""
+    (tmp_path / "locustfile.py").write_text(
+        "from harness.load import dapr_users\nclass Floor(dapr_users.Floor): pass\n"
+    )
+    pair = ("floor", "raw Kafka acknowledged")
+    profile = Profile(
+        name="killed", rates={"Floor": 20.0}, steps=(Step(1, 8),), warmup=1, pairs=(pair,),
+        raw_kafka={"topic": "raw", "rate": 20}, budgets={" / ".join(pair): {"p50": 1e6}},
+    )  # fmt: skip
+    killed: list[int] = []
+
+    def kill(_elapsed: float, names: Mapping[str, Mapping[str, float]]) -> None:
+        if names.get("floor", {}).get("ok", 0) >= 60 and not killed:
+            found = [
+                each for each in psutil.Process().children(recursive=True)
+                if "harness.load.references" in each.cmdline()
+            ]  # fmt: skip
+            killed.extend(each.pid for each in found)
+            for each in found:
+                each.kill()
+
+    settings = Settings.load(runtime="processes", broker="kafka")
+    with running(Topology(Broker(topics=["raw:1"])), settings) as stack:
+        result = LoadRun(stack, profile, tmp_path / "locustfile.py", progress=kill).run()
+
+    assert killed
+    (reference,) = [each for each in result["validity"] if each["name"] == "references"]
+    assert not reference["met"]
+    (budget,) = [each for each in result["thresholds"] if " / " in each["name"]]
+    assert (False, True) == (budget["met"], "not measured to the end" in budget["fact"]), budget
+    assert 1 == verdict(result)[0]
 
 
 BROKEN = """

@@ -23,10 +23,13 @@ from harness.load.arrivals import Step, arrivals, offered
 from harness.load.budgets import read_budgets
 from harness.load.collector import INTENDED, LAG, SERVICE, UNFINISHED, WAKE, Collector
 from harness.load.compare import compare, read_result
+from harness.load.declared import Declared, Outcome
 from harness.load.histograms import curve, decode, empty, encode, histogram_of, record, summary
 from harness.load.judgement import (
+    Pairs,
     arrivals_seen,
     errors,
+    failing,
     knee,
     lateness,
     losses,
@@ -35,10 +38,10 @@ from harness.load.judgement import (
     validity,
     verdict,
 )
+from harness.load.measurements import CpuSample
 from harness.load.outcomes import (
     Came,
     Ledger,
-    Outcome,
     acknowledged_of,
     at_each,
     lanes_by_outcome,
@@ -157,7 +160,7 @@ def test_parts_of_several_processes_are_put_together() -> None:
     """What is drained is gone, and nothing is lost on the way."""
     one, other, whole = measured(100), measured(50), Collector()
     other.failed("publish", 1000.5, "HTTP 500")
-    other.acknowledged["lane"].append((7, 1000.5))
+    other.acknowledge("lane", 7, 1000.5)
 
     for part in (one, other):
         whole.absorb(json.loads(json.dumps(part.drain())))
@@ -187,7 +190,8 @@ def test_a_warm_up_does_not_count() -> None:
 def acked(lane: str, *due: float) -> Collector:
     """A lane whose requests were acknowledged, and two others."""
     collector = Collector()
-    collector.acknowledged[lane] = list(enumerate(due))
+    for number, moment in enumerate(due):
+        collector.acknowledge(lane, number, moment)
     return collector
 
 
@@ -231,8 +235,10 @@ def test_lanes_belong_to_what_their_users_declare() -> None:
     event = Outcome("arrived", "event", topic="orders", pubsub="pubsub")
     collector = Collector()
     for lane, user in (("Orders-1-1", "Orders"), ("Refunds-1-2", "Refunds")):
-        collector.lane(lane, user, [user.lower()], vars(event))
-    collector.lane("Publish-1-3", "Publish", ["publish"], None)
+        collector.lanes[lane] = user
+        collector.declared[user] = Declared((user.lower(),), event)
+    collector.lanes["Publish-1-3"] = "Publish"
+    collector.declared["Publish"] = Declared(("publish",))
 
     assert {event: ["Orders-1-1", "Refunds-1-2"]} == lanes_by_outcome(collector)
     assert [(event, "shop")] == at_each(event, ["shop"])
@@ -275,7 +281,7 @@ def test_some_things_may_come_twice_where_a_profile_says_so() -> None:
 
 def test_every_class_of_a_profile_must_have_run() -> None:
     """Locust goes on without one that could not be made."""
-    lanes = {"Orders-1-1": {"user": "Orders"}}
+    lanes = {"Orders-1-1": "Orders"}
 
     assert users(["Orders"], lanes).met
     missing = users(["Orders", "Refunds"], lanes, "KeyError: 'x'")
@@ -348,7 +354,7 @@ def test_one_base_for_every_figure() -> None:
 def test_seconds_are_of_one_axis_and_say_which_are_the_warm_up_s() -> None:
     """From the first request; samples of other clocks' beginnings are moved there."""
     collector = measured(400)
-    collector.cpu["locust 1"] = [(999, 90.0), (1001, 10.0), (1003, 20.0)]
+    collector.cpu["locust 1"] = [CpuSample(999, 90.0), CpuSample(1001, 10.0), CpuSample(1003, 20.0)]
 
     found = figures(collector, 2)["publish"]
 
@@ -416,31 +422,82 @@ def test_a_consumer_that_stops_for_two_seconds_is_late_by_default() -> None:
 
 def test_pairs_follow_what_users_declare() -> None:
     """Of any name; of references only where they are measured."""
-    collector = Collector()
-    collector.lane("A-1-1", "A", ["an order"], vars(Outcome("order seen", "event")))
-    collector.lane("B-1-2", "B", ["job schedule"], vars(Outcome("job fired", "job")))
-    collector.lane("F-1-3", "F", [FLOOR], None)
+    classes = [
+        Declared(("an order",), Outcome("order seen", "event"), (("an order", "a refund"),)),
+        Declared(("job schedule",), Outcome("job fired", "job")),
+        Declared((FLOOR,)),
+    ]
 
-    found = pairs_of(collector.lanes, raw=True)
+    found = pairs_of(classes, raw=True)
 
+    own = ("an order", "a refund")
     floors = [("an order", FLOOR), ("job schedule", FLOOR)]
     assert {
         ("an order", ACKNOWLEDGED),
         ("order seen", DELIVERED),
         ("job fired", TIMER),
         *floors,
+        own,
     } == {*found}
-    assert floors == pairs_of(collector.lanes, raw=False)
+    assert [own, *floors] == pairs_of(classes, raw=False)
 
 
-def test_a_pair_that_is_missing_does_not_keep_its_budget() -> None:
-    """One that the run does not have is not judged."""
-    budgets = {"publish / raw": {"p50": 4.0}}
+KNOWN = ("publish / raw", "state / floor")
 
-    (mark,) = thresholds(budgets, [], ["publish / raw"])
 
-    assert (False, True) == (mark.met, "not measured" in mark.fact)
-    assert [] == thresholds(budgets, [], [])
+@pytest.mark.parametrize(
+    ("pairs", "fact"),
+    [
+        (Pairs(["publish / raw"], KNOWN), "no two seconds with both"),
+        (Pairs((), ["publish / floor"]), "no user class(.|\n)*did you mean 'publish / floor'"),
+        (Pairs(["publish / raw"], KNOWN, {"raw": "crashed"}), "raw was not measured.* crashed"),
+    ],
+)
+def test_a_pair_that_is_missing_breaks_its_budget(pairs: Pairs, fact: str) -> None:
+    """Not measured, unknown to users and profiles, or compared with what crashed."""
+    (mark,) = thresholds({"publish / raw": {"p50": 4.0}}, [], pairs)
+
+    assert not mark.met
+    assert re.search(fact, mark.fact), mark.fact
+
+
+def test_a_budget_of_another_profile_is_not_judged() -> None:
+    """Its pair is known, and this run does not measure it."""
+    assert [] == thresholds({"publish / raw": {"p50": 4.0}}, [], Pairs((), KNOWN))
+
+
+def test_a_reference_that_crashed_breaks_the_budgets_of_what_it_measured() -> None:
+    """The ratio of the seconds until then does not count."""
+    found = overhead("slow", "quick", two(0.002, 0.001))
+    assert found is not None
+    crashed = Pairs(["slow / quick"], (), {"quick": "raw Kafka: crashed"})
+
+    (mark,) = thresholds({"slow / quick": {"p50": 4.0}}, [found], crashed)
+
+    assert (False, True) == (mark.met, "raw Kafka: crashed" in mark.fact)
+
+
+def test_what_a_name_is_compared_with_does_not_get_slower_by_failing() -> None:
+    """A floor that stops answering would make every ratio small: the budget is broken."""
+    collector = measured(300, 0.002, "publish")
+    for number in range(300):
+        due = 1000 + number / 100
+        collector.due(FLOOR, due)
+        if number % 10:
+            collector.answered(FLOOR, due, due, due, due + 0.001)
+        else:
+            collector.missed(FLOOR, due, "Refused")
+
+    found = overhead(
+        "publish", FLOOR, rounds_of(collector, 0), rounds_of(collector, 0, failed=False)
+    )
+    assert found is not None
+    assert math.isclose(2, found.ratios["mean"].value, rel_tol=0.01)
+    wrong = failing(figures(collector, 0))
+    assert {FLOOR: "30 of 300 failed or were lost, at most 1%"} == wrong
+    budgets = {"publish / floor": {"p50": 4.0}}
+    (mark,) = thresholds(budgets, [found], Pairs(["publish / floor"], (), wrong))
+    assert not mark.met
 
 
 def test_raw_kafka_needs_its_topic() -> None:
@@ -527,7 +584,7 @@ def test_an_overhead_is_a_difference_of_means() -> None:
     assert found.mean.low <= found.mean.value <= found.mean.high
     for ratio in found.ratios.values():
         assert math.isclose(ratio.value, 4, rel_tol=0.01)
-    kept = thresholds({"slow / quick": {"p50": 5, "p99": 3}}, [found])
+    kept = thresholds({"slow / quick": {"p50": 5, "p99": 3}}, [found], Pairs())
     assert [True, False] == [each.met for each in kept]
     assert overhead("slow", "nothing", two(1, 1)) is None
 
@@ -553,7 +610,7 @@ def test_a_budget_is_broken_by_what_is_no_noise() -> None:
     found = overhead("slow", "quick", rounds)
     assert found is not None
 
-    kept = thresholds({"slow / quick": {"p99": 5, "p50": 1.5}}, [found])
+    kept = thresholds({"slow / quick": {"p99": 5, "p50": 1.5}}, [found], Pairs())
 
     assert [("p99", True), ("p50", False)] == [(e.name[-3:], e.met) for e in kept]
 
@@ -561,11 +618,7 @@ def test_a_budget_is_broken_by_what_is_no_noise() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('["a / flor"]\np50 = 2', r"no pair is named 'a / flor'"),
-        (
-            '["invoke / invoke directly"]\np50 = 2',
-            r"no pair(.|\n)*did you mean 'invoke by two sidecars / invoke directly'",
-        ),
+        ('["floor"]\np50 = 2', r"a budget is named 'floor'"),
         ('["a / floor"]\np5 = 2', r"no figure is named 'p5'(.|\n)*did you mean 'p50'"),
         ('["a / floor"]\np50 = 0', "p50 of a / floor is 0"),
         ('["a / floor"]\np50 = true', "p50 of a / floor is True"),
@@ -573,9 +626,7 @@ def test_a_budget_is_broken_by_what_is_no_noise() -> None:
         ("[", "not valid TOML"),
     ],
 )
-def test_a_budget_that_nothing_could_break_is_refused(
-    tmp_path: Path, text: str, message: str
-) -> None:
+def test_a_budget_that_cannot_be_judged_is_refused(tmp_path: Path, text: str, message: str) -> None:
     """What is misspelt would be kept for ever."""
     (tmp_path / "budgets.toml").write_text(text)
 
@@ -622,6 +673,10 @@ def test_our_profiles_are_sound(name: str) -> None:
         ("steps = [[1, 5]]\nlanes = 0\n[rates]\nA = 1\n", "lanes"),
         ("steps = [[1]]\n[rates]\nA = 1\n", r"\[factor, seconds\]"),
         ("steps = [[1, 5]]\n", "no rates"),
+        ("steps = [[1, 5]]\nrates = {A = 'x'}\n", "the rate of A is 'x'"),
+        ("steps = [[1, 5]]\npairs = [['a']]\n[rates]\nA = 1\n", r"the pair \['a'\]"),
+        ("steps = [[1, 5]]\npairs = [['a', '']]\n[rates]\nA = 1\n", "the pair"),
+        ("steps = [[1, 5]]\n[rates]\nA = 1\n[budgets.a]\np50 = 1\n", "a budget is named 'a'"),
         ("steps = [[1, 5]]\nlate = {p99 = 0}\n[rates]\nA = 1\n", "late is p99 = 0"),
         ("steps = [[1, 5]]\nlate = {p98 = 5}\n[rates]\nA = 1\n", "late is p98 = 5"),
         ("steps = [[1, 5]]\nraw_kafka = {topic = 'a'}\n[rates]\nA = 1\n", "raw_kafka is"),
@@ -679,7 +734,7 @@ def result(took: float = 0.002, **profile: Any) -> dict[str, Any]:
         "environment": {"dapr": "1.18.2", "runtime": "processes", "cores": 2},
         "died": "",
         "names": names,
-        "ledgers": {"publish to handler": Ledger(5, lost=1, twice=1, lost_ids=["a-1"]).plain()},
+        "ledgers": {"publish to handler": vars(Ledger(5, lost=1, twice=1, lost_ids=["a-1"]))},
         "overheads": [],
         "validity": [{"name": "noise", "met": True, "fact": "quiet"}],
         "valid": True,
