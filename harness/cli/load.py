@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.live import Live
@@ -20,7 +20,9 @@ from harness.settings import Settings
 
 if TYPE_CHECKING:
     from harness.load.generator import Progress
+    from harness.load.overheads import Overhead
     from harness.load.profile import Profile
+    from harness.load.result import Comparison, Result
 
 TOPOLOGY = "topology.py"
 """A file of the load folder whose ``load`` is the topology, if it exists."""
@@ -53,9 +55,10 @@ def load(
     """
     try:
         from harness.load.budgets import read_budgets
-        from harness.load.compare import read_result, require_comparable
+        from harness.load.compare import comparison, require_comparable
         from harness.load.profile import read_profile
         from harness.load.report import require_writable, write_all
+        from harness.load.result import read_result
         from harness.load.runner import LoadRun, require_raw_topic
     except ImportError as error:
         raise Unavailable(
@@ -70,7 +73,7 @@ def load(
     budgets = read_budgets(settings.root / folder / "budgets.toml")
     earlier = read_result(compare_with) if compare_with else None
     if earlier is not None:
-        require_comparable(earlier, asdict(described))
+        require_comparable(earlier, described)
     system = load_topology(settings)
     require_raw_topic(system, described)
     climbing = Climbing()
@@ -93,7 +96,8 @@ def load(
         )
     finally:
         stack.close()
-    result["comparison"] = _compared(earlier, result)
+    if earlier is not None:
+        result = replace(result, comparison=comparison(earlier, result))
     _print(result)
     for path in write_all(result, out_folder):
         out.print(str(path), soft_wrap=True)
@@ -108,7 +112,7 @@ def _topology_of(root: Path, folder: Path) -> str:
     return f"{'.'.join(file.relative_to(root).with_suffix('').parts)}:load"
 
 
-def _watched(profile: Profile, run: Callable[[Progress], dict[str, Any]]) -> dict[str, Any]:
+def _watched(profile: Profile, run: Callable[[Progress], Result]) -> Result:
     out.print(f"{profile.name}: {profile.about}", markup=False)
     with Live(console=err, refresh_per_second=4) as live:
         return run(lambda elapsed, names: live.update(_table(profile, elapsed, names)))
@@ -125,80 +129,56 @@ def _table(profile: Profile, elapsed: float, names: Mapping[str, Mapping[str, fl
     return table
 
 
-def _print(result: Mapping[str, Any]) -> None:
+def _print(result: Result) -> None:
     from harness.load.page import warmup_said
 
     table = Table(box=None, title="milliseconds from when it was due", title_justify="left")
     for column in ("", "answered", "failed or lost", "mean", "p50", "p99", "p99.9"):
         table.add_column(column, justify="left" if not column else "right")
-    for name, row in result["names"].items():
-        found = row.get("intended") or {}
-        values = [f"{found[key]:.2f}" if key in found else "" for key in SHOWN]
-        table.add_row(name, str(row["ok"]), str(row["failed"] + row["lost"] or ""), *values)
+    for name, row in result.names.items():
+        values = [f"{row.intended[key]:.2f}" if key in row.intended else "" for key in SHOWN]
+        table.add_row(name, str(row.ok), str(row.failed + row.lost or ""), *values)
     out.print(table)
-    for each in result["overheads"]:
-        out.print(_overhead(each), highlight=False, soft_wrap=True)
-    for each in [*result["validity"], *result["thresholds"]]:
-        sign = "[green]ok[/]  " if each["met"] else "[red]no[/]  "
-        said = escape(f"{each['name']}: {each['fact']}")
+    for cost in result.overheads:
+        out.print(_overhead(cost), highlight=False, soft_wrap=True)
+    for each in [*result.validity, *result.thresholds]:
+        sign = "[green]ok[/]  " if each.met else "[red]no[/]  "
+        said = escape(f"{each.name}: {each.fact}")
         out.print(f"{sign} {said}", highlight=False, soft_wrap=True)
     out.print(warmup_said(result), highlight=False, soft_wrap=True)
-    if result["comparison"]:
-        _print_changes(result["comparison"])
+    if result.comparison:
+        _print_changes(result.comparison)
 
 
-def _overhead(each: Mapping[str, Any]) -> str:
-    from harness.load.overheads import Interval
-
-    mean, p50, p99 = each["mean"], each["ratios"]["p50"], each["ratios"]["p99"]
+def _overhead(each: Overhead) -> str:
+    mean, p50, p99 = each.mean, each.ratios["p50"], each.ratios["p99"]
     return (
-        f"{each['name']} / {each['beside']}: {mean['value']:+.2f} ms "
-        f"({mean['low']:.2f} to {mean['high']:.2f}), "
-        f"p50 x {Interval(**p50)}, p99 x {Interval(**p99)}"
+        f"{each.name} / {each.beside}: {mean.value:+.2f} ms "
+        f"({mean.low:.2f} to {mean.high:.2f}), p50 x {p50}, p99 x {p99}"
     )
 
 
-def _compared(
-    earlier: Mapping[str, Any] | None, result: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    """The changes since an earlier run, if there is one, or why there are none."""
-    from harness.load.compare import compare
-
-    if earlier is None:
-        return None
-    said = {"with": earlier["began"], "changes": [], "problem": ""}
-    if not result["valid"]:
-        return {**said, "problem": "not compared: this run is invalid"}
-    said["changes"] = [
-        {**asdict(each), "verdict": each.verdict} for each in compare(earlier, result)
-    ]
-    if not said["changes"]:
-        said["problem"] = "not compared: three seconds of one name in both runs are the least"
-    return said
-
-
-def _print_changes(comparison: Mapping[str, Any]) -> None:
-    if comparison["problem"]:
-        out.print(comparison["problem"])
+def _print_changes(comparison: Comparison) -> None:
+    if comparison.problem:
+        out.print(comparison.problem)
         return
-    changes = comparison["changes"]
-    for each in changes:
-        if each["verdict"] != "noise":
+    for each in comparison.changes:
+        if each.verdict != "noise":
             out.print(
-                "{name} {figure}: {verdict}, {then:.2f} -> {now:.2f} ms, "
-                "x {ratio:.2f} ({low:.2f} to {high:.2f})".format(**each),
+                f"{each.name} {each.figure}: {each.verdict}, {each.then:.2f} -> {each.now:.2f} ms, "
+                f"x {each.ratio:.2f} ({each.low:.2f} to {each.high:.2f})",
                 highlight=False,
             )
-    quiet = sum(each["verdict"] == "noise" for each in changes)
-    out.print(f"{quiet} of {len(changes)} figures have not changed by more than noise")
+    quiet = sum(each.verdict == "noise" for each in comparison.changes)
+    out.print(f"{quiet} of {len(comparison.changes)} figures have not changed by more than noise")
 
 
-def _exit(result: Mapping[str, Any]) -> None:
+def _exit(result: Result) -> None:
     from harness.load.judgement import verdict
 
     code, said = verdict(result)
-    if result["died"]:
-        raise InstanceDied(result["died"], hint="the report is of what was measured until then")
+    if result.died:
+        raise InstanceDied(result.died, hint="the report is of what was measured until then")
     if code:
         err.print(f"[red]{escape(said)}[/]", highlight=False, soft_wrap=True)
         raise typer.Exit(code)

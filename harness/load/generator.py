@@ -17,8 +17,8 @@ from harness.deadline import Deadline, ticks
 from harness.endpoint import LOOPBACK
 from harness.errors import ConfigError
 from harness.load.collector import Collector
-from harness.load.judgement import Mark
 from harness.load.profile import Profile
+from harness.load.result import Mark
 from harness.ports import free_port
 from harness.provision.child import mortal
 
@@ -146,7 +146,8 @@ class References:
 
     def __init__(self, brokers: str, profile: Profile, folder: Path) -> None:
         self._file, self._log = folder / "raw.json", folder / "raw.log"
-        words = [brokers, profile.raw_kafka["topic"], f"{profile.raw_kafka['rate']}"]
+        assert profile.raw_kafka is not None
+        words = [brokers, profile.raw_kafka.topic, f"{profile.raw_kafka.rate}"]
         program = [sys.executable, "-m", "harness.load.references", *words]
         with self._log.open("w") as log:
             self._process = subprocess.Popen(

@@ -5,31 +5,18 @@ from __future__ import annotations
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from harness.errors import did_you_mean
 from harness.load.budgets import Budgets
 from harness.load.outcomes import Ledger
 from harness.load.overheads import Overhead
+from harness.load.result import REFERENCE, REQUEST, Mark, Names, Result, StepP99
 
 BUSY, LATE, ACHIEVED, MOVED = 80.0, 2.0, 0.99, 0.25
 """Percent of a core, milliseconds, share, share: beyond these limits, a run is invalid."""
 
 SOME = 4
 """The maximum number of names in a headline."""
-
-
-@dataclass(frozen=True)
-class Mark:
-    """One condition that a run has met or not met.
-
-    Attributes:
-        fact: the observed value and its limit.
-    """
-
-    name: str
-    met: bool
-    fact: str
 
 
 def validity(
@@ -117,20 +104,20 @@ def _named(ledger: Ledger) -> str:
     return f": {', '.join(ledger.lost_ids)}" + (f" and {more} more" if more else "")
 
 
-def errors(names: Mapping[str, Mapping[str, Any]], allowed: float) -> Mark:
+def errors(names: Names, allowed: float) -> Mark:
     """Count every failed request of the profile; references are not included.
 
     Args:
         allowed: the share that may fail.
     """
-    sent = [each for each in names.values() if each["kind"] == "request"]
-    offered, failed = (sum(each[key] for each in sent) for key in ("offered", "failed"))
+    sent = [each for each in names.values() if each.kind == REQUEST]
+    offered, failed = sum(each.offered for each in sent), sum(each.failed for each in sent)
     share = failed / offered if offered else 1.0
     fact = f"{failed} of {offered} requests failed, {share:.2%}, at most {allowed:.2%}"
     return Mark("errors", share <= allowed, fact)
 
 
-def lateness(names: Mapping[str, Mapping[str, Any]], late: Mapping[str, float]) -> list[Mark]:
+def lateness(names: Names, late: Mapping[str, float]) -> list[Mark]:
     """The maximum latencies of each name in the profile, in milliseconds from the due time.
 
     Args:
@@ -138,8 +125,8 @@ def lateness(names: Mapping[str, Mapping[str, Any]], late: Mapping[str, float]) 
     """
     marks = []
     for name, each in names.items():
-        found = each.get("intended")
-        if not late or not found or each["kind"] == "reference":
+        found = each.intended
+        if not late or not found or each.kind == REFERENCE:
             continue
         facts = (f"{key} {found[key]:.0f} ms of {most:g}" for key, most in late.items())
         met = all(found[key] <= most for key, most in late.items())
@@ -177,11 +164,11 @@ class Pairs:
         return ""
 
 
-def failing(names: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def failing(names: Names) -> dict[str, str]:
     """The names of which too many requests failed or were lost to compare others with the rest."""
     found = {}
     for name, each in names.items():
-        wrong, total = each["failed"] + each["lost"], each["ok"] + each["failed"] + each["lost"]
+        wrong, total = each.failed + each.lost, each.ok + each.failed + each.lost
         if wrong > (1 - ACHIEVED) * total:
             found[name] = f"{wrong} of {total} failed or were lost, at most {1 - ACHIEVED:.0%}"
     return found
@@ -207,16 +194,16 @@ def thresholds(budgets: Budgets, overheads: Sequence[Overhead], pairs: Pairs) ->
     return marks
 
 
-def verdict(result: Mapping[str, Any]) -> tuple[int, str]:
+def verdict(result: Result) -> tuple[int, str]:
     """The exit code of a run, and a sentence that explains it: the report's headline.
 
     0: the run is valid and within its budgets; 1: a budget was exceeded; 4: the stack or the
     generator died, or the run is invalid.
     """
-    if result["died"]:
-        return 4, f"The run was cut short: {result['died'].splitlines()[0]}"
-    broken = [each["name"] for each in result["thresholds"] if not each["met"]]
-    invalid = [each["name"] for each in result["validity"] if not each["met"]]
+    if result.died:
+        return 4, f"The run was cut short: {result.died.splitlines()[0]}"
+    broken = [each.name for each in result.thresholds if not each.met]
+    invalid = [each.name for each in result.validity if not each.met]
     said = f"invalid ({_some(invalid)}): do not use its figures" if invalid else "valid"
     if broken:
         return 1, f"Budgets were not kept: {_some(broken)}. The run is {said}."
@@ -230,13 +217,13 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:SOME]) + (f" and {more} more" if more > 0 else "")
 
 
-def knee(rows: Sequence[tuple[float, float]]) -> float | None:
+def knee(rows: Sequence[StepP99]) -> float | None:
     """The rate at which the p99 is twice that of the lowest rate; None if it never is.
 
     Args:
-        rows: requests per second and p99, one row per step.
+        rows: one for each step.
     """
     if not rows:
         return None
-    first = rows[0][1]
-    return next((rate for rate, p99 in rows if p99 > 2 * first), None)
+    first = rows[0].p99
+    return next((each.rate for each in rows if each.p99 > 2 * first), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
@@ -11,14 +12,13 @@ import jinja2
 from harness.load.charts import HALF, Points, Span, over_time, percentiles
 from harness.load.judgement import verdict
 from harness.load.pairs import FLOOR
-from harness.load.result import COLUMNS, TRAFFIC
+from harness.load.profile import Profile
+from harness.load.result import REQUEST, Figures, Names, ProcessUse, Result
 
 SHOWN = 8
 """The maximum number of lines in one chart, and of names that have a separate chart."""
 
 NOMINAL, DUE, ANSWERED, FAILED = "nominal rate", "due", "answered", "failed"
-
-Result = Mapping[str, Any]
 
 
 def page(result: Result) -> str:
@@ -29,12 +29,12 @@ def page(result: Result) -> str:
     )
     code, headline = verdict(result)
     return environment.from_string(text).render(
-        result=_Defaults.wrap(result),
+        result=result,
         good=code == 0,
         headline=headline,
         warmup=warmup_said(result),
-        floor=floor_said(result["names"]),
-        errors=errors_of(result["names"]),
+        floor=floor_said(result.names),
+        errors=errors_of(result.names),
         names=_ranked(result),
         **_charts(result, _span(result)),
     )
@@ -42,22 +42,22 @@ def page(result: Result) -> str:
 
 def _span(result: Result) -> Span:
     """From the first request to the last due request, or to where the run was cut short."""
-    profile, names = result["profile"], result["names"]
-    planned = sum(step["seconds"] for step in profile["steps"])
-    seen = [row[0] + 1 for each in names.values() for row in each["traffic"] if row[1]]
-    return Span(min(planned, max(seen, default=planned)), profile["warmup"])
+    planned = result.profile.seconds
+    seen = [row.second + 1 for each in result.names.values() for row in each.traffic if row.offered]
+    return Span(min(planned, max(seen, default=planned)), result.profile.warmup)
 
 
 def _charts(result: Result, span: Span) -> dict[str, Any]:
     names = _ranked(result)
-    shown = {name: row for name, row in names.items() if row.get("curve")}
+    shown = {name: row for name, row in names.items() if row.curve}
     shown = dict([*shown.items()][:SHOWN])
-    sent = [row for row in names.values() if row["kind"] == "request"]
-    processes = _heaviest(result["processes"])
-    lines = {**result["generator"], **{n: _column(rows, 1) for n, rows in processes.items()}}
-    memory = {n: [(at, rss / 1e6) for at, _, rss in rows] for n, rows in processes.items()}
+    sent = [row for row in names.values() if row.kind == REQUEST]
+    processes = _heaviest(result.processes)
+    cpu = {n: [(each.at, each.percent) for each in use.samples] for n, use in processes.items()}
+    lines: dict[str, Points] = {**result.generator, **cpu}
+    memory = {n: [(each.at, each.rss / 1e6) for each in u.samples] for n, u in processes.items()}
     return {
-        "percentiles": percentiles({name: row["curve"] for name, row in shown.items()}),
+        "percentiles": percentiles({name: row.curve for name, row in shown.items()}),
         "latency": [
             (name, over_time(_latency(row, span), "ms", span, logarithmic=True, width=HALF))
             for name, row in shown.items()
@@ -68,63 +68,55 @@ def _charts(result: Result, span: Span) -> dict[str, Any]:
         "failures": over_time(_failures(names, span), "a second", span),
         "cpu": over_time(_within(lines, span), "%", span),
         "memory": over_time(_within(memory, span), "MB", span),
-        "consumer_lag": over_time(
-            _within(_farthest(result["consumer_lag"]), span), "records", span
-        ),
+        "consumer_lag": over_time(_within(_farthest(result.consumer_lag), span), "records", span),
     }
 
 
-def _ranked(result: Result) -> dict[str, Any]:
+def _ranked(result: Result) -> dict[str, Figures]:
     """The names that are compared with others first, in the order of their pairs."""
-    pairs = [(each["name"], each["beside"]) for each in result["overheads"]]
+    pairs = [(each.name, each.beside) for each in result.overheads]
     order = dict.fromkeys(name for pair in pairs if FLOOR not in pair for name in pair)
     ranks = {name: number for number, name in enumerate(order)}
-    names: Mapping[str, Any] = result["names"]
+    names = result.names
     return {
         name: names[name] for name in sorted(names, key=lambda n: (ranks.get(n, len(ranks)), n))
     }
 
 
-def _latency(row: Result, span: Span) -> dict[str, Points]:
+def _latency(row: Figures, span: Span) -> dict[str, Points]:
+    rows = [each for each in row.seconds if each.second <= span.end]
     return {
-        figure: [(s[0], s[COLUMNS.index(figure)]) for s in row["seconds"] if s[0] <= span.end]
+        figure: [(each.second, getattr(each, figure)) for each in rows]
         for figure in ("p50", "p90", "p99")
     }
 
 
-def _throughput(sent: Sequence[Result], result: Result, span: Span) -> dict[str, Points]:
+def _throughput(sent: Sequence[Figures], result: Result, span: Span) -> dict[str, Points]:
     """The average offered load, the drawn load, and what happened to it."""
-    totals: dict[int, list[int]] = {}
-    for row in sent:
-        for second, *counts in row["traffic"]:
-            sums = totals.setdefault(second, [0] * len(counts))
-            totals[second] = [a + b for a, b in zip(sums, counts, strict=True)]
     kinds = {DUE: "offered", ANSWERED: "ok", FAILED: "failed"}
-    measured = {
-        title: [
-            (second, totals[second][TRAFFIC.index(kind) - 1])
-            for second in sorted(totals)
-            if second < span.end
-        ]
-        for title, kind in kinds.items()
-    }
-    return {NOMINAL: _nominal(result["profile"]), **measured}
+    measured: dict[str, Points] = {}
+    for title, kind in kinds.items():
+        totals = Counter[int]()
+        for each in (each for row in sent for each in row.traffic):
+            totals[each.second] += getattr(each, kind)
+        measured[title] = [(at, totals[at]) for at in sorted(totals) if at < span.end]
+    return {NOMINAL: _nominal(result.profile), **measured}
 
 
-def _nominal(profile: Result) -> Points:
+def _nominal(profile: Profile) -> Points:
     """The steps of the profile, as a line."""
-    rate, begun, line = sum(profile["rates"].values()), 0.0, []
-    for step in profile["steps"]:
-        line += [(begun, rate * step["rate"]), (begun + step["seconds"], rate * step["rate"])]
-        begun += step["seconds"]
+    rate, begun, line = sum(profile.rates.values()), 0.0, list[tuple[float, float]]()
+    for step in profile.steps:
+        line += [(begun, rate * step.rate), (begun + step.seconds, rate * step.rate)]
+        begun += step.seconds
     return line
 
 
-def _failures(names: Result, span: Span) -> dict[str, Points]:
+def _failures(names: Names, span: Span) -> dict[str, Points]:
     """The failures of names that have any, refused and lost requests included, for each second."""
     found = {}
     for name, row in names.items():
-        points = [(s[0], s[3] + s[4]) for s in row["traffic"] if s[0] <= span.end]
+        points = [(s.second, s.failed + s.lost) for s in row.traffic if s.second <= span.end]
         if any(count for _, count in points):
             found[name] = points
     return dict([*found.items()][:SHOWN])
@@ -134,46 +126,42 @@ def _within(lines: Mapping[str, Points], span: Span) -> dict[str, Points]:
     return {name: [(x, y) for x, y in points if x <= span.end] for name, points in lines.items()}
 
 
-def _column(rows: Sequence[Sequence[float]], number: int) -> Points:
-    return [(row[0], row[number]) for row in rows]
-
-
-def _farthest(lags: Result) -> dict[str, Points]:
+def _farthest(lags: Mapping[str, Points]) -> dict[str, Points]:
     """The groups with the largest lag."""
     most = {group: max((behind for _, behind in rows), default=0) for group, rows in lags.items()}
     return {group: lags[group] for group in sorted(most, key=lambda each: -most[each])[:SHOWN]}
 
 
-def _heaviest(processes: Result) -> dict[str, Any]:
+def _heaviest(processes: Mapping[str, ProcessUse]) -> dict[str, ProcessUse]:
     """The processes that used the most."""
     used = {
-        name: sum(percent for _, percent, _ in each["samples"]) for name, each in processes.items()
+        name: sum(sample.percent for sample in each.samples) for name, each in processes.items()
     }
     chosen = sorted(used, key=lambda name: -used[name])[: SHOWN - 2]
-    return {name: processes[name]["samples"] for name in chosen}
+    return {name: processes[name] for name in chosen}
 
 
-def errors_of(names: Result) -> list[tuple[str, str, int, float]]:
+def errors_of(names: Names) -> list[tuple[str, str, int, float]]:
     """Name, error, count, and share of the due requests; the most frequent first."""
     rows = [
-        (name, error, count, count / row["offered"] if row["offered"] else 1.0)
+        (name, error, count, count / row.offered if row.offered else 1.0)
         for name, row in names.items()
-        for error, count in row["errors"].items()
+        for error, count in row.errors.items()
     ]
     return sorted(rows, key=lambda row: -row[2])
 
 
-def floor_said(names: Result) -> str:
+def floor_said(names: Names) -> str:
     """What the floor is, and which rows of the table are below it."""
-    if FLOOR not in names or "p50" not in (names[FLOOR].get("intended") or {}):
-        return ""
-    least = names[FLOOR]["intended"]["p50"]
-    requests = {
-        name: row["intended"]["p50"]
+    medians = {
+        name: row.intended["p50"]
         for name, row in names.items()
-        if row["kind"] == "request" and name != FLOOR and "p50" in (row.get("intended") or {})
+        if row.kind == REQUEST and "p50" in row.intended
     }
-    below = [f"{name} ({p50:.2f} ms)" for name, p50 in requests.items() if p50 < least]
+    if FLOOR not in medians:
+        return ""
+    least = medians.pop(FLOOR)
+    below = [f"{name} ({p50:.2f} ms)" for name, p50 in medians.items() if p50 < least]
     said = (
         "The floor is a server that does nothing, asked by the same generator in the same seconds: "
         f"{least:.2f} ms at p50."
@@ -185,23 +173,9 @@ def floor_said(names: Result) -> str:
 
 def warmup_said(result: Result) -> str:
     """What the figures leave out: one sentence, the same on the page and on the terminal."""
-    rows = [row["warmup"] for row in result["names"].values() if row["kind"] == "request"]
-    offered, failed = (sum(row[key] for row in rows) for key in ("offered", "failed"))
+    rows = [row.warmup for row in result.names.values() if row.kind == REQUEST]
+    offered, failed = sum(row.offered for row in rows), sum(row.failed for row in rows)
     return (
-        f"Not counted: the first {result['profile']['warmup']:g} s (warm-up), {offered} requests, "
+        f"Not counted: the first {result.profile.warmup:g} s (warm-up), {offered} requests, "
         f"{failed} of them failed. What became of acknowledged requests is of the whole run."
     )
-
-
-class _Defaults(dict[str, Any]):
-    """A mapping whose missing keys are empty, for a template."""
-
-    @classmethod
-    def wrap(cls, value: Any) -> Any:
-        """Wrap a value recursively."""
-        if isinstance(value, Mapping):
-            return cls({key: cls.wrap(each) for key, each in value.items()})
-        return [cls.wrap(each) for each in value] if isinstance(value, list) else value
-
-    def __missing__(self, key: str) -> None:
-        return None

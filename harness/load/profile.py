@@ -36,6 +36,14 @@ LATE = {"p99": 500.0, "max": 1500.0}
 
 
 @dataclass(frozen=True)
+class RawKafka:
+    """Events of Kafka's own client alongside the load: their topic, and how many per second."""
+
+    topic: str
+    rate: float
+
+
+@dataclass(frozen=True)
 class Profile:
     """A run.
 
@@ -52,8 +60,7 @@ class Profile:
         errors: the share of requests that may fail.
         twice: the share of acknowledged requests that may arrive more than once.
         late: limits for each name, in milliseconds from the due time, by figure; {} for none.
-        raw_kafka: ``topic`` and ``rate`` of events from Kafka's own client, measured alongside the
-            load; {} for none.
+        raw_kafka: measures events of Kafka's own client alongside the load.
         knee: in a ramp, the requests whose p99 is observed.
         pairs: names that are compared, besides those that user classes declare.
         budgets: the maximum ratios of this profile, by ``name / beside``; it must measure them.
@@ -71,7 +78,7 @@ class Profile:
     errors: float = 0.0
     twice: float = 0.0
     late: Mapping[str, float] = field(default_factory=lambda: dict(LATE))
-    raw_kafka: Mapping[str, Any] = field(default_factory=dict)
+    raw_kafka: RawKafka | None = None
     knee: str = ""
     pairs: tuple[Pair, ...] = ()
     budgets: Budgets = field(default_factory=dict)
@@ -84,7 +91,7 @@ class Profile:
     @property
     def requests(self) -> float:
         """The average number of requests it sends."""
-        beside = float(self.raw_kafka.get("rate", 0)) * self.seconds
+        beside = self.raw_kafka.rate * self.seconds if self.raw_kafka else 0
         return sum(self.rates.values()) * offered(self.steps) + beside
 
 
@@ -111,9 +118,8 @@ def read_profile(folder: Path, name: str) -> Profile:
     steps = tuple(_step(file, each) for each in body.pop("steps"))
     pairs = tuple(_pair(file, each) for each in body.pop("pairs", ()))
     budgets = require_budgets(file, body.pop("budgets", {}))
-    made = Profile(
-        name=name, steps=steps, rates=body.pop("rates"), pairs=pairs, budgets=budgets, **body
-    )
+    raw = _raw_kafka(file, body.pop("raw_kafka", {}))
+    made = Profile(name=name, steps=steps, pairs=pairs, budgets=budgets, raw_kafka=raw, **body)
     _require_tables(file, made)
     _require_bounds(file, made)
     return made
@@ -129,9 +135,15 @@ def _require_tables(file: Path, made: Profile) -> None:
                 f"{file}: late is {figure} = {most!r}",
                 expected=f"milliseconds for one of {', '.join(LATENESS)}",
             )
-    raw = made.raw_kafka
-    if raw and ({*raw} != {"topic", "rate"} or type(raw["rate"]) not in (int, float)):
-        raise ConfigError(f"{file}: raw_kafka is {raw!r}", expected="a topic and a rate")
+
+
+def _raw_kafka(file: Path, table: Mapping[str, Any]) -> RawKafka | None:
+    if not table:
+        return None
+    kinds = {key: type(value) for key, value in table.items()}
+    if kinds not in ({"topic": str, "rate": int}, {"topic": str, "rate": float}):
+        raise ConfigError(f"{file}: raw_kafka is {table!r}", expected="a topic and a rate")
+    return RawKafka(**table)
 
 
 def _step(file: Path, row: Any) -> Step:
@@ -149,7 +161,7 @@ def _pair(file: Path, row: Any) -> Pair:
 def _require_bounds(file: Path, made: Profile) -> None:
     wrong = {
         "a rate of zero or less": any(rate <= 0 for rate in made.rates.values())
-        or made.raw_kafka.get("rate", 1) <= 0
+        or (made.raw_kafka is not None and made.raw_kafka.rate <= 0)
         or any(step.rate <= 0 for step in made.steps),
         "a step without duration": any(step.seconds <= 0 for step in made.steps),
         f"arrivals {made.arrivals!r}": made.arrivals not in KINDS,

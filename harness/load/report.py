@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 from harness.errors import ConfigError
-from harness.load.collector import DISTRIBUTIONS
 from harness.load.page import page
+from harness.load.result import Mark, Result
 
 
-def write_all(result: Mapping[str, Any], folder: Path) -> list[Path]:
+def write_all(result: Result, folder: Path) -> list[Path]:
     """Write every form of a result into a folder; each file is written atomically.
 
     Raises:
         ConfigError: the folder is not writable.
     """
-    name = result["profile"]["name"]
+    name = result.profile.name
     texts = {
         f"{name}.html": page(result),
-        f"{name}.json": json.dumps(result, indent=1) + "\n",
+        f"{name}.json": result.json(),
         f"{name}.xml": junit(result),
         f"{name}.hlog": hdr_log(result),
     }
@@ -61,40 +58,38 @@ def _unwritable(folder: Path, error: OSError) -> ConfigError:
     )
 
 
-def junit(result: Mapping[str, Any]) -> str:
+def junit(result: Result) -> str:
     """Each budget and each validity mark as a test case, for CI."""
-    marks = [*result["validity"], *result["thresholds"]]
-    if result["died"]:
-        marks.append({"name": "to the end", "met": False, "fact": result["died"]})
-    failed = [each for each in marks if not each["met"]]
+    marks = [*result.validity, *result.thresholds]
+    if result.died:
+        marks.append(Mark("to the end", False, result.died))
+    failed = [each for each in marks if not each.met]
     suite = ElementTree.Element(
         "testsuite",
-        name=f"load.{result['profile']['name']}",
+        name=f"load.{result.profile.name}",
         tests=str(len(marks)),
         failures=str(len(failed)),
     )
     for each in marks:
-        case = ElementTree.SubElement(suite, "testcase", name=each["name"], classname="load")
-        if not each["met"]:
-            ElementTree.SubElement(case, "failure", message=each["fact"])
+        case = ElementTree.SubElement(suite, "testcase", name=each.name, classname="load")
+        if not each.met:
+            ElementTree.SubElement(case, "failure", message=each.fact)
     return ElementTree.tostring(suite, encoding="unicode") + "\n"
 
 
-def hdr_log(result: Mapping[str, Any]) -> str:
+def hdr_log(result: Result) -> str:
     """The run after its warm-up as one tagged interval for each name and distribution."""
-    profile = result["profile"]
-    seconds = sum(step["seconds"] for step in profile["steps"]) - profile["warmup"]
+    # The log writer of hdrhistogram writes no tags, and rounds the maximum down to whole units.
+    start = result.profile.warmup
+    seconds = result.profile.seconds - start
     rows = [
         "#[Histogram log format version 1.3]",
-        f"#[Load: {profile['name']}, {result['began']}]",
+        f"#[Load: {result.profile.name}, {result.began}]",
         '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"',
     ]
-    for name, row in result["names"].items():
-        for distribution in DISTRIBUTIONS:
-            text = row["histograms"].get(distribution)
-            if text:
-                tag = f"{name} {distribution}".replace(" ", "_").replace(",", "")
-                longest = row[distribution]["max"]
-                start = profile["warmup"]
-                rows.append(f"Tag={tag},{start:.3f},{seconds:.3f},{longest:.3f},{text}")
+    for name, row in result.names.items():
+        for distribution, text in row.histograms.items():
+            tag = f"{name} {distribution}".replace(" ", "_").replace(",", "")
+            longest = row.distribution(distribution)["max"]
+            rows.append(f"Tag={tag},{start:.3f},{seconds:.3f},{longest:.3f},{text}")
     return "\n".join(rows) + "\n"

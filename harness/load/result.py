@@ -1,176 +1,282 @@
-"""The figures of a run, computed from the measurements of its processes.
-
-All have one base: seconds count from the first request of the profile, and no figure includes those
-of the warm-up; the number of requests in the warm-up is reported separately.
-"""
+"""The result of a load run, with types from the collector to the report, and its JSON."""
 
 from __future__ import annotations
 
-import statistics
-from collections import Counter, defaultdict
+import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import NamedTuple
 
-from harness.load.collector import DISTRIBUTIONS, INTENDED, Collector
-from harness.load.histograms import curve, encode, histogram_of, summary
-from harness.load.pairs import REFERENCES
-from harness.load.ranks import ranked
+from harness.errors import ConfigError
+from harness.load.measurements import CpuSample
+from harness.load.outcomes import Ledger
+from harness.load.overheads import Overhead
+from harness.load.profile import Profile
+from harness.load.typed import Damaged, read
 
-COLUMNS = ("second", "answered", "mean", "p50", "p90", "p99")
-"""The columns for the seconds of a name; milliseconds from the due time."""
+SCHEMA = 3
+"""The schema of a result; no other can be read."""
 
-TRAFFIC = ("second", "offered", "ok", "failed", "lost")
-"""The columns for its counts by second."""
+REQUEST, REFERENCE, OUTCOME = "request", "reference", "outcome"
+"""The kinds of a name: requests of the profile, what is alongside, where requests arrive."""
+
+Summary = Mapping[str, float]
+"""Count, and in milliseconds the mean, percentiles (``p50``, ``p99.9``) and maximum."""
 
 
-def figures(collector: Collector, warmup: float) -> dict[str, dict[str, Any]]:
-    """All figures of each name: counts, four distributions, and its seconds.
+class Second(NamedTuple):
+    """Latencies of the requests that were due in one second; milliseconds from the due time."""
 
-    Args:
-        collector: the collector of the whole run.
-        warmup: seconds from the first request that do not count.
+    second: int
+    answered: int
+    mean: float
+    p50: float
+    p90: float
+    p99: float
+
+
+class Traffic(NamedTuple):
+    """What happened to the requests that were due in one second."""
+
+    second: int
+    offered: int
+    ok: int
+    failed: int
+    lost: int
+
+
+class Point(NamedTuple):
+    """A point of a percentile plot."""
+
+    percentile: float
+    milliseconds: float
+
+
+class ProcessSample(NamedTuple):
+    """Seconds from the first request, percent of a core, and bytes of memory."""
+
+    at: float
+    percent: float
+    rss: int
+
+
+class LagSample(NamedTuple):
+    """Seconds from the first request, and records that a group has not committed."""
+
+    at: float
+    behind: int
+
+
+class StepP99(NamedTuple):
+    """A step of a ramp: requests per second, and the median p99 of its seconds."""
+
+    rate: float
+    p99: float
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many requests were due, succeeded, failed and were lost, and each error's number."""
+
+    offered: int = 0
+    ok: int = 0
+    failed: int = 0
+    lost: int = 0
+    errors: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The figures of one name after the warm-up.
+
+    Attributes:
+        kind: ``request`` of the profile, ``reference`` alongside it, or ``outcome`` of requests.
+        warmup: the counts of the warm-up, which nothing else includes.
+        seconds: latencies by second, including the warm-up; the last one may be incomplete.
+        traffic: counts by second, including the warm-up.
+        intended: latencies from the due time; empty if nothing was measured.
+        service: from the time at which requests were sent.
+        wake: from the time at which their slots were opened.
+        lag: how late slots were opened.
+        histograms: HDR histograms as text, by distribution.
+        curve: the percentiles of ``intended``.
     """
-    if not collector.counts:
-        return {}
-    zero = began(collector)
-    last = max(second for second, _, _ in collector.counts)
-    names = sorted({name for _, name, _ in collector.counts})
-    every = _values(collector)
-    found = {}
-    for name in names:
-        counted = {
-            each: [(due, took) for due, took in every[name, each] if int(due) >= zero + warmup]
-            for each in DISTRIBUTIONS
-            if (name, each) in every
-        }
-        found[name] = {
-            "kind": kind_of(collector, name),
-            **_counts(collector, name, zero + warmup),
-            "warmup": _counts(collector, name, zero, zero + warmup),
-            **_distributions({each: rows for each, rows in counted.items() if rows}),
-            "seconds": _seconds(every.get((name, INTENDED), []), zero, last),
-            "traffic": _traffic(collector, name, zero),
-        }
-    return found
+
+    kind: str
+    offered: int
+    ok: int
+    failed: int
+    lost: int
+    errors: Mapping[str, int]
+    warmup: Counts
+    seconds: Sequence[Second]
+    traffic: Sequence[Traffic]
+    intended: Summary = field(default_factory=dict)
+    service: Summary = field(default_factory=dict)
+    wake: Summary = field(default_factory=dict)
+    lag: Summary = field(default_factory=dict)
+    histograms: Mapping[str, str] = field(default_factory=dict)
+    curve: Sequence[Point] = ()
+
+    def distribution(self, name: str) -> Summary:
+        """One of the four distributions."""
+        return {
+            "intended": self.intended, "service": self.service, "wake": self.wake, "lag": self.lag,
+        }[name]  # fmt: skip
 
 
-def began(collector: Collector) -> int:
-    """The second of the profile's first due request; references start whenever they are ready."""
-    seconds = [
-        second
-        for second, name, kind in collector.counts
-        if kind == "offered" and name not in REFERENCES
-    ]
-    return min(seconds or [second for second, _, _ in collector.counts], default=0)
+Names = Mapping[str, Figures]
 
 
-def kind_of(collector: Collector, name: str) -> str:
-    """``request`` of the profile, ``reference`` alongside it, or ``outcome`` of requests."""
-    if name in REFERENCES:
-        return "reference"
-    counted = {kind for _, each, kind in collector.counts if each == name}
-    return "request" if counted & {"offered", "failed"} else "outcome"
+@dataclass(frozen=True)
+class Mark:
+    """One condition that a run has met or not met.
 
-
-def _values(collector: Collector) -> dict[tuple[str, str], list[tuple[float, float]]]:
-    """The due time and seconds of each value, by name and distribution."""
-    found = defaultdict[tuple[str, str], list[tuple[float, float]]](list)
-    for name, distribution, due, seconds in collector.values():
-        found[name, distribution].append((due, seconds))
-    return found
-
-
-def _counts(
-    collector: Collector, name: str, first: float, end: float = float("inf")
-) -> dict[str, Any]:
-    counts, errors = Counter[str](), Counter[str]()
-    for (second, each, kind), count in collector.counts.items():
-        if each == name and first <= second < end:
-            counts[kind] += count
-    for (second, each, error), count in collector.errors.items():
-        if each == name and first <= second < end:
-            errors[error] += count
-    kinds = ("offered", "ok", "failed", "lost")
-    return {**{kind: counts[kind] for kind in kinds}, "errors": dict(errors)}
-
-
-def _distributions(values: Mapping[str, Sequence[tuple[float, float]]]) -> dict[str, Any]:
-    found: dict[str, Any] = {"histograms": {}}
-    for distribution, rows in values.items():
-        whole = histogram_of(seconds for _, seconds in rows)
-        # A histogram's percentiles have three digits; the mean is exact here.
-        found[distribution] = summary(whole) | {"mean": 1000 * statistics.fmean(s for _, s in rows)}
-        found["histograms"][distribution] = encode(whole)
-        if distribution == INTENDED:
-            found["curve"] = curve(whole)
-    return found
-
-
-def _seconds(rows: Sequence[tuple[float, float]], zero: int, last: int) -> list[list[float]]:
-    """`COLUMNS` for each second, including the warm-up; the last second may be incomplete."""
-    by_second = defaultdict[int, list[float]](list)
-    for due, seconds in rows:
-        by_second[int(due)].append(1000 * seconds)
-    return [
-        [second - zero, *second_of(values)]
-        for second, values in sorted(by_second.items())
-        if zero <= second < last
-    ]
-
-
-def second_of(values: Sequence[float]) -> list[float]:
-    """Count, mean, p50, p90 and p99."""
-    ordered = sorted(values)
-    ranks = (ranked(ordered, share) for share in (0.5, 0.9, 0.99))
-    return [len(ordered), statistics.fmean(ordered), *ranks]
-
-
-def _traffic(collector: Collector, name: str, zero: int) -> list[list[int]]:
-    seconds = sorted({second for second, each, _ in collector.counts if each == name})
-    return [
-        [second - zero, *(collector.counts[second, name, kind] for kind in TRAFFIC[1:])]
-        for second in seconds
-        if second >= zero
-    ]
-
-
-def rounds_of(
-    collector: Collector, warmup: float, *, failed: bool = True
-) -> dict[str, dict[int, list[float]]]:
-    """Milliseconds from the due time, by name and second, after the warm-up.
-
-    Args:
-        failed: include what was not answered or lost, as if it took until the end of the run.
+    Attributes:
+        fact: the observed value and its limit.
     """
-    first = began(collector) + warmup
-    found = defaultdict[str, dict[int, list[float]]](dict)
-    for name, distribution, due, seconds in collector.values(failed=failed):
-        if distribution == INTENDED and int(due) >= first:
-            found[name].setdefault(int(due), []).append(1000 * seconds)
-    return found
+
+    name: str
+    met: bool
+    fact: str
 
 
-def lag_p99(collector: Collector, warmup: float) -> float:
-    """Milliseconds by which slots were opened late, over all names, after the warm-up."""
-    first = began(collector) + warmup
-    late = [opened - due for _, due, opened, _, _ in collector.answers if int(due) >= first]
-    return float(summary(histogram_of(late)).get("p99", 0.0))
+@dataclass(frozen=True)
+class ProcessUse:
+    """What one process of the stack used.
+
+    Attributes:
+        growth: the growth of its memory from the first to the last quarter, as a share.
+    """
+
+    samples: Sequence[ProcessSample]
+    growth: float
 
 
-def generator_cpu(collector: Collector) -> dict[str, list[tuple[float, float]]]:
-    """Seconds from the first request and percent of a core, by load process."""
-    return {name: since(began(collector), rows) for name, rows in collector.cpu.items()}
+@dataclass(frozen=True)
+class Environment:
+    """The facts that a reader needs for a comparison."""
+
+    runtime: str
+    dapr: str
+    broker: str
+    python: str
+    system: str
+    cores: int
 
 
-def since(zero: float, rows: Sequence[Sequence[Any]]) -> list[Any]:
-    """Samples of ``time.monotonic`` as seconds from the first request; none before it."""
-    return [(at - zero, *rest) for at, *rest in rows if at >= zero]
+@dataclass(frozen=True)
+class Knee:
+    """The steps of a ramp, and the rate at which the p99 has doubled; None if it never did."""
+
+    steps: Sequence[StepP99]
+    rate: float | None
 
 
-def growth(samples: Sequence[tuple[float, float, int]], warmup: float = 0.0) -> float:
-    """The growth of a process from the first to the last quarter, as a share."""
-    counted = [rss for at, _, rss in samples if at >= warmup]
-    part = max(len(counted) // 4, 1)
-    if len(counted) < 2 * part:
-        return 0.0
-    return statistics.fmean(counted[-part:]) / statistics.fmean(counted[:part]) - 1
+@dataclass(frozen=True)
+class Change:
+    """One figure, before and now.
+
+    Attributes:
+        ratio: now / then, for the medians of the seconds.
+        low: the lower bound of its 95 % interval.
+        high: the upper bound.
+        verdict: ``slower``, ``faster`` or ``noise``.
+    """
+
+    name: str
+    figure: str
+    then: float
+    now: float
+    ratio: float
+    low: float
+    high: float
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The changes since an earlier run.
+
+    Attributes:
+        earlier: when the earlier run began.
+        problem: why there are no changes; "" if there are.
+    """
+
+    earlier: str
+    changes: Sequence[Change] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run: complete, or up to the point where it was cut short.
+
+    Attributes:
+        began: date and time in UTC.
+        died: why it was cut short; "" if it was not.
+        noise: the loopback echo before and after, in microseconds.
+        generator: the CPU of each load process, in seconds from the first request.
+        processes: what each process of the stack used.
+        consumer_lag: by consumer group.
+        names: the figures of each name.
+        ledgers: what happened to acknowledged requests, by outcome.
+        overheads: what names cost compared with others.
+        validity: whether the figures can be trusted.
+        valid: whether all of that was met, and the run was not cut short.
+        thresholds: whether the budgets were kept.
+        knee: of a ramp.
+        late: milliseconds by which slots were opened late, at p99.
+        comparison: with an earlier run.
+    """
+
+    profile: Profile
+    began: str
+    environment: Environment
+    died: str
+    noise: tuple[float, float]
+    generator: Mapping[str, Sequence[CpuSample]]
+    processes: Mapping[str, ProcessUse]
+    consumer_lag: Mapping[str, Sequence[LagSample]]
+    names: Names
+    ledgers: Mapping[str, Ledger]
+    overheads: Sequence[Overhead]
+    validity: Sequence[Mark]
+    valid: bool
+    thresholds: Sequence[Mark]
+    knee: Knee | None
+    late: float
+    comparison: Comparison | None = None
+    schema: int = SCHEMA
+
+    def json(self) -> str:
+        """The text of a result's file."""
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+
+def read_result(path: Path) -> Result:
+    """A result written by `dapr-harness load`.
+
+    Raises:
+        ConfigError: it does not exist, is of another version, or is damaged.
+    """
+    try:
+        data = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read", last=str(error)) from None
+    if not isinstance(data, dict) or "schema" not in data:
+        raise ConfigError(f"{path} is not the result of a load run", expected="a report's .json")
+    if data["schema"] != SCHEMA:
+        raise ConfigError(
+            f"{path} is a result of another version of dapr-harness",
+            expected=f"schema {SCHEMA}",
+            last=f"schema {data['schema']}",
+            hint="run the profile again",
+        )
+    try:
+        return read(Result, data)
+    except Damaged as error:
+        raise ConfigError(
+            f"{path} is damaged", last=str(error), hint="run the profile again"
+        ) from None

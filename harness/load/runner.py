@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,26 +13,15 @@ from typing import Any
 from harness.errors import ConfigError
 from harness.load import judgement, references
 from harness.load.budgets import Budgets
-from harness.load.collector import UNFINISHED, Collector
-from harness.load.compare import SCHEMA
-from harness.load.declared import Declared, Pair
+from harness.load.collector import Collector
+from harness.load.evaluation import Facts, evaluate
+from harness.load.figures import began, generator_cpu, growth, since
 from harness.load.generator import GRACE, Generator, Progress, References
-from harness.load.judgement import Mark, Pairs
 from harness.load.noise import loopback_echo
-from harness.load.outcomes import Ledger
-from harness.load.overheads import overhead
-from harness.load.pairs import REFERENCES, pairs_of, title
+from harness.load.pairs import REFERENCES
 from harness.load.profile import Profile
 from harness.load.receivers import DEAD, DRAIN, Receivers
-from harness.load.result import (
-    began,
-    figures,
-    generator_cpu,
-    growth,
-    lag_p99,
-    rounds_of,
-    since,
-)
+from harness.load.result import LagSample, Mark, ProcessUse, Result
 from harness.load.sampling import ConsumerLag, Sampler
 from harness.load.surroundings import environment, null_server
 from harness.load.targets import VARIABLE, targets_of
@@ -77,7 +64,7 @@ class LoadRun:
         self._marks: list[Mark] = []
         self._unmeasured: dict[str, str] = {}
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> Result:
         """The result: complete, or up to the point where the stack died.
 
         Raises:
@@ -106,16 +93,26 @@ class LoadRun:
             receivers = Receivers(self._stack, targets, offset, patience)
             ledgers = receivers.ledgers(collector)
         noise.append(loopback_echo())
-        return {
-            "schema": SCHEMA,
-            "profile": asdict(self._profile),
-            "began": start.isoformat(timespec="seconds"),
-            "environment": environment(self._stack),
-            "died": died,
-            "noise": noise,
-            **self._samples(collector, sampler, lag),
-            **self._judged(collector, ledgers, (noise[0], noise[1]), died),
-        }
+        facts = Facts(ledgers, (noise[0], noise[1]), self._budgets, self._marks, self._unmeasured)
+        found = evaluate(self._profile, collector, facts)
+        return Result(
+            profile=self._profile,
+            began=start.isoformat(timespec="seconds"),
+            environment=environment(self._stack),
+            died=died,
+            noise=facts.noise,
+            generator=generator_cpu(collector),
+            processes=processes_of(collector, sampler, self._profile.warmup),
+            consumer_lag=consumer_lag_of(collector, lag),
+            names=found.names,
+            ledgers=ledgers,
+            overheads=found.overheads,
+            validity=found.validity,
+            valid=all(each.met for each in found.validity) and not died,
+            thresholds=found.thresholds,
+            knee=found.knee,
+            late=found.late,
+        )
 
     def _brokers(self) -> str:
         nodes = self._stack.topology.nodes
@@ -163,112 +160,22 @@ class LoadRun:
                 return f"{name} exited with code {instance.exit_code} under load"
         return ""
 
-    def _samples(self, collector: Collector, sampler: Sampler, lag: ConsumerLag) -> dict[str, Any]:
-        """What the stack and the generator used, in seconds from the first request."""
-        zero = began(collector)
-        processes = {name: since(zero, rows) for name, rows in sampler.samples.items()}
-        return {
-            "generator": generator_cpu(collector),
-            "processes": {
-                name: {"samples": rows, "growth": growth(rows, self._profile.warmup)}
-                for name, rows in processes.items()
-            },
-            "consumer_lag": {
-                group: since(zero, rows)
-                for group, rows in lag.samples.items()
-                if not group.startswith(references.GROUP)
-            },
-        }
 
-    def _judged(
-        self,
-        collector: Collector,
-        ledgers: Mapping[str, Ledger],
-        noise: tuple[float, float],
-        died: str,
-    ) -> dict[str, Any]:
-        profile = self._profile
-        names = figures(collector, profile.warmup)
-        # What failed makes a name slower, but nothing faster that is compared with it.
-        rounds = [rounds_of(collector, profile.warmup, failed=each) for each in (True, False)]
-        pairs, known = self._pairs(collector.declared)
-        found = [each for pair in pairs if (each := overhead(*pair, *rounds)) is not None]
-        budgets = {**self._budgets, **profile.budgets}
-        unmeasured = {**judgement.failing(names), **self._unmeasured}
-        judged = Pairs({*map(title, pairs), *profile.budgets}, known, unmeasured)
-        late = lag_p99(collector, profile.warmup)
-        marks = [
-            *judgement.validity(self._cpu(collector), late, *sent(names), noise),
-            *self._marks,
-            *judgement.arrivals_seen(ledgers),
-        ]
-        own = {name: row for name, row in names.items() if name not in REFERENCES}
-        kept = [
-            judgement.errors(own, profile.errors),
-            *judgement.losses(ledgers, profile.twice),
-            *judgement.lateness(own, profile.late),
-            *judgement.thresholds(budgets, found, judged),
-        ]
-        return {
-            "names": names,
-            "ledgers": {name: asdict(each) for name, each in ledgers.items()},
-            "overheads": [asdict(each) for each in found],
-            "validity": [asdict(each) for each in marks],
-            "valid": all(each.met for each in marks) and not died,
-            "thresholds": [asdict(each) for each in kept],
-            "knee": knee_of(names, profile),
-            "late": late,
-        }
-
-    def _pairs(self, declared: Mapping[str, Declared]) -> tuple[list[Pair], list[str]]:
-        """The pairs that this run must have, and the names of all that these users could have."""
-        profile = self._profile
-        used = [declared[user] for user in profile.rates if user in declared]
-        pairs = [*profile.pairs, *pairs_of(used, bool(profile.raw_kafka))]
-        every = [*profile.pairs, *pairs_of(declared.values(), raw=True)] if declared else []
-        return list(dict.fromkeys(pairs)), [*map(title, every)]
-
-    def _cpu(self, collector: Collector) -> dict[str, list[float]]:
-        """The generator's CPU, second by second after the warm-up."""
-        return {
-            name: [percent for at, percent in rows if at >= self._profile.warmup]
-            for name, rows in generator_cpu(collector).items()
-        }
+def processes_of(collector: Collector, sampler: Sampler, warmup: float) -> dict[str, ProcessUse]:
+    """What each process of the stack used, in seconds from the first request."""
+    zero = began(collector)
+    samples = {name: since(zero, rows) for name, rows in sampler.samples.items()}
+    return {name: ProcessUse(rows, growth(rows, warmup)) for name, rows in samples.items()}
 
 
-def sent(names: Mapping[str, Mapping[str, Any]]) -> tuple[int, int]:
-    """The number of the profile's requests that were due after the warm-up, and of those sent.
-
-    Requests that were refused because too many were in flight, or whose fate is unknown, were not
-    sent.
-    """
-    rows = [each for each in names.values() if each["kind"] == "request"]
-    offered = sum(each["offered"] for each in rows)
-    unsent = sum(
-        count
-        for each in rows
-        for error, count in each["errors"].items()
-        if error.startswith("refused") or error == UNFINISHED
-    )
-    return offered, offered - unsent
-
-
-def knee_of(names: Mapping[str, Any], profile: Profile) -> dict[str, Any] | None:
-    """The rate of a ramp at which the p99 has doubled, by the median second of each step."""
-    if profile.knee not in names:
-        return None
-    seconds, traffic = names[profile.knee]["seconds"], names[profile.knee]["traffic"]
-    rows, begun = [], 0.0
-    for step in profile.steps:
-        end = begun + step.seconds
-        # The part of the first step that belongs to the warm-up does not count.
-        low = max(begun, profile.warmup)
-        inside = [row[-1] for row in seconds if low <= row[0] < end]
-        due = [row[1] for row in traffic if low <= row[0] < end]
-        if inside and due:
-            rows.append((statistics.fmean(due), statistics.median(inside)))
-        begun = end
-    return {"steps": rows, "rate": judgement.knee(rows)}
+def consumer_lag_of(collector: Collector, lag: ConsumerLag) -> dict[str, list[LagSample]]:
+    """The lag of each consumer group but those of references, from the first request."""
+    zero = began(collector)
+    return {
+        group: since(zero, rows)
+        for group, rows in lag.samples.items()
+        if not group.startswith(references.GROUP)
+    }
 
 
 def require_raw_topic(topology: Topology, profile: Profile) -> None:
@@ -279,7 +186,7 @@ def require_raw_topic(topology: Topology, profile: Profile) -> None:
     """
     if not profile.raw_kafka:
         return
-    wanted = profile.raw_kafka["topic"]
+    wanted = profile.raw_kafka.topic
     topics: Sequence[str] = [
         topic for node in topology.nodes for topic, _ in getattr(node, "topics", ())
     ]

@@ -11,13 +11,14 @@ from typing import ClassVar
 
 import psutil
 
+from harness.load.result import LagSample, ProcessSample
 from harness.ready.kafka import admin_of, committed_offsets, end_offsets
 
-Samples = dict[str, list[tuple[float, float, int]]]
-"""By node: time (``time.monotonic``), percent of a core, bytes of memory."""
+Samples = dict[str, list[ProcessSample]]
+"""By node; times are those of ``time.monotonic``."""
 
-Lags = dict[str, list[tuple[float, int]]]
-"""By consumer group: time (``time.monotonic``), uncommitted records."""
+Lags = dict[str, list[LagSample]]
+"""By consumer group; times are those of ``time.monotonic``."""
 
 
 class Looking:
@@ -71,7 +72,7 @@ class Sampler(Looking):
                     memory += used.rss if process.pid == pid else used.rss - used.shared
                     percent += process.cpu_percent()
             if memory:
-                self.samples[name].append((at, percent, memory))
+                self.samples[name].append(ProcessSample(at, percent, memory))
 
 
 def _processes() -> tuple[dict[int, psutil.Process], dict[int, list[int]]]:
@@ -122,4 +123,4 @@ class ConsumerLag(Looking):
                     max(ends[topic][number] - max(offset, 0), 0)
                     for (topic, number), offset in read.items()
                 )
-                self.samples.setdefault(group, []).append((at, behind))
+                self.samples.setdefault(group, []).append(LagSample(at, behind))

@@ -13,6 +13,7 @@ from typing import Any
 
 from harness.deadline import Deadline, Observation, poll
 from harness.endpoint import LOOPBACK, Endpoint
+from harness.load.result import Environment
 from harness.loopback import ask
 from harness.ports import free_port
 from harness.provision.child import mortal
@@ -53,8 +54,8 @@ def rows_of_sink(url: str, expected: int, patience: float = DRAIN) -> list[Row]:
     return rows
 
 
-def environment(stack: Stack) -> dict[str, Any]:
-    """The facts that a reader needs for a comparison."""
+def environment(stack: Stack) -> Environment:
+    """The stack and the machine of a run."""
     metadata = {}
     for node in stack.topology.nodes:
         if node.name.endswith("-daprd"):
@@ -64,11 +65,11 @@ def environment(stack: Stack) -> dict[str, Any]:
             with contextlib.suppress(Exception):
                 metadata = ask("GET", f"{url}/v1.0/metadata", headers=headers).json()
             break
-    return {
-        "runtime": stack.runtime,
-        "dapr": metadata.get("runtimeVersion", ""),
-        "broker": next((n.tools[0] for n in stack.topology.nodes if hasattr(n, "topics")), ""),
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "cores": os.cpu_count(),
-    }
+    return Environment(
+        runtime=stack.runtime,
+        dapr=str(metadata.get("runtimeVersion", "")),
+        broker=next((n.tools[0] for n in stack.topology.nodes if hasattr(n, "topics")), ""),
+        python=platform.python_version(),
+        system=platform.platform(),
+        cores=os.cpu_count() or 1,
+    )

@@ -16,8 +16,8 @@ from typing import Any
 from harness import Settings, running
 from harness.deadline import Deadline, poll
 from harness.endpoint import LOOPBACK, Endpoint
-from harness.load.overheads import Interval
 from harness.load.profile import read_profile
+from harness.load.result import Result
 from harness.load.runner import LoadRun
 from harness.ports import free_port
 from harness.ready.tcp import TcpCheck
@@ -49,87 +49,87 @@ def latency(settings: Settings) -> Figures:
     """A minute of the profile `latency`."""
     result = _run(settings, "latency")
     found = validity_of(result)
-    for each in result["overheads"]:
+    for each in result.overheads:
         for figure in ("p50", "p99"):
-            key = (each["name"], each["beside"], figure)
+            key = (each.name, each.beside, figure)
             if key in GATES:
                 name, gate, moonshot = GATES[key]
-                anchor, ratio = each["beside"], each["ratios"][figure]
-                found[f"{name} {each['name']}, {figure}"] = Measure(
-                    **ratio, anchor=anchor, gate=gate, moonshot=moonshot
+                anchor, ratio = each.beside, each.ratios[figure]
+                found[f"{name} {each.name}, {figure}"] = Measure(
+                    **vars(ratio), anchor=anchor, gate=gate, moonshot=moonshot
                 )
     found |= _jobs(result)
     for name in ("publish", "publish to handler", "page creates a task", "floor"):
         for figure in ("p50", "p99"):
-            found[f"{name}, {figure}, ms"] = result["names"][name]["intended"][figure]
+            found[f"{name}, {figure}, ms"] = result.names[name].intended[figure]
     return found
 
 
 def invoke(settings: Settings) -> Figures:
     """B9: calls at a rate that two cores hold, by 16 connections."""
     result = _run(settings, "invoke")
-    each = next(e for e in result["overheads"] if e["name"].startswith("invoke"))
-    rate = result["profile"]["rates"]["Invoke"]
+    each = next(e for e in result.overheads if e.name.startswith("invoke"))
+    rate = result.profile.rates["Invoke"]
     found = validity_of(result)
     found["calls a second, both ways together"] = rate
     found["B9 mean"] = Measure(
-        **each["ratios"]["mean"], anchor=f"directly; Dapr's report: {DAPR_INVOKE:g}",
+        **vars(each.ratios["mean"]), anchor=f"directly; Dapr's report: {DAPR_INVOKE:g}",
         gate=around(DAPR_INVOKE, 0.15),
     )  # fmt: skip
     for figure, gate, moonshot in (("p50", 0.05, 0.02), ("p90", 0.05, 0.02), ("p99", 0.1, 0.1)):
-        ratio = Interval(**each["ratios"][figure])
+        ratio = each.ratios[figure]
         found[f"{figure} / directly"] = ratio.value
         found[f"B9 {figure}, half-width of its interval"] = Measure(
             ratio.half_width, f"{ratio}", at_most(gate), at_most(moonshot)
         )
     for end in ("low", "value", "high"):
-        found[f"two sidecars add, mean, ms, {end}"] = each["mean"][end]
+        found[f"two sidecars add, mean, ms, {end}"] = getattr(each.mean, end)
     return found
 
 
-def _run(settings: Settings, name: str) -> dict[str, Any]:
+def _run(settings: Settings, name: str) -> Result:
     profile = read_profile(ROOT / "loadtests" / "profiles", name)
     with running(load, settings) as stack:
         return LoadRun(stack, profile, ROOT / "loadtests" / "locustfile.py").run()
 
 
-def validity_of(result: Mapping[str, Any]) -> Figures:
-    before, after = result["noise"]
+def validity_of(result: Result) -> Figures:
+    before, after = result.noise
     busiest = max(
-        statistics.fmean(percent for _, percent in rows) for rows in result["generator"].values()
+        statistics.fmean(percent for _, percent in rows) for rows in result.generator.values()
     )
     return {
-        "valid (1 yes)": float(result["valid"]),
+        "valid (1 yes)": float(result.valid),
         "noise probe before, us": before,
         "noise probe after, us": after,
-        "slots late, p99, ms": result["late"],
+        "slots late, p99, ms": result.late,
         "generator CPU, percent of a core": busiest,
         "CPU of the stack, percent of all cores": _cpu(result),
     }
 
 
-def _cpu(result: Mapping[str, Any]) -> float:
+def _cpu(result: Result) -> float:
     """What the processes of the stack have used on average, of the whole machine."""
     used = [
-        statistics.fmean(percent for _, percent, _ in each["samples"][1:])
-        for each in result["processes"].values()
+        statistics.fmean(percent for _, percent, _ in each.samples[1:])
+        for each in result.processes.values()
     ]
     return sum(used) / (os.cpu_count() or 1)
 
 
-def _jobs(result: Mapping[str, Any]) -> Figures:
-    fired = result["names"]["job due-time error"]["intended"]
-    ledger = result["ledgers"]["job due-time error"]
-    timer = result["names"]["asyncio timer"]["intended"]
-    wrong = ledger["early"] + ledger["lost"]
+def _jobs(result: Result) -> Figures:
+    fired = result.names["job due-time error"].intended
+    ledger = result.ledgers["job due-time error"]
+    timer = result.names["asyncio timer"].intended
+    wrong = ledger.early + ledger.lost
     late = "Dapr's tests allow 500 ms"
     return {
-        "jobs": ledger["acknowledged"],
+        "jobs": ledger.acknowledged,
         "B10 early or never": Measure(wrong, "none may be", at_most(0), at_most(0)),
         "B10 late, p99, ms": Measure(fired["p99"], late, at_most(100), at_most(25)),
         "late, p50, ms": fired["p50"],
         "asyncio timer late, p99, ms": timer["p99"],
-        "schedule acknowledged, p50, ms": result["names"]["job schedule"]["intended"]["p50"],
+        "schedule acknowledged, p50, ms": result.names["job schedule"].intended["p50"],
     }
 
 
@@ -148,7 +148,7 @@ def generator(_settings: Settings) -> Figures:
         # One after the other: requests that a stall has kept are answered all at once, and what is
         # asked then waits for the generator.
         measured = {**_locust(f"http://127.0.0.1:{idle}", "Floor"), **_locust(host, "Get")}
-        floor = measured["floor"]["service"]["p50"]
+        floor = measured["floor"].service["p50"]
         found: Figures = {"generator's floor, service, p50, ms": floor}
         if wrk := shutil.which("wrk"):
             theirs = _wrk(wrk, f"http://127.0.0.1:{idle}/")
@@ -161,7 +161,7 @@ def generator(_settings: Settings) -> Figures:
             server.terminate()
             server.wait()
     for percentile, (truth, gate, moonshot) in TRUTH.items():
-        theirs, ours = (measured[n]["intended"][percentile] for n in ("the server's own", "get"))
+        theirs, ours = (measured[n].intended[percentile] for n in ("the server's own", "get"))
         found[f"B13 {percentile} with stalls"] = Measure(
             ours / truth, f"arithmetic: {truth:g} ms", gate, moonshot
         )

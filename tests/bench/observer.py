@@ -27,7 +27,7 @@ def observer(settings: Settings) -> Figures:
     with running(watched, settings) as stack, World(stack) as world:
         inbox = world.inbox("watched-sink")
         result = LoadRun(stack, PROFILE, Path(__file__).with_name("locustfile.py")).run()
-        sent = sum(result["names"][name]["ok"] for name in ("watched", "not watched"))
+        sent = sum(result.names[name].ok for name in ("watched", "not watched"))
         plain = rows_of_sink(world.app_url("load-sink"), int(sent / 2))
         behind = rows_of_sink(world.app_url("watched-sink"), int(sent / 2))
         seen = [each for each in inbox.all() if each.path == "/load"]
@@ -36,7 +36,7 @@ def observer(settings: Settings) -> Figures:
         "app": _rounds([(row[3], row[5]) for row in behind]),
         "inbox": _rounds([(each.data["due"], each.at) for each in seen]),
     }
-    publish = result["names"]["not watched"]["intended"]["p50"]
+    publish = result.names["not watched"].intended["p50"]
     recorder = _recorder()
     return {
         **validity_of(result),

@@ -35,8 +35,8 @@ def reminders(settings: Settings) -> Figures:
         topology = Topology(sink("actor-sink", "actors"), resources=folder)
         with running(topology, settings) as stack, World(stack) as world:
             result = LoadRun(stack, PROFILE, Path(__file__).with_name("locustfile.py")).run()
-            registered = result["names"]["reminder registered"]
-            rows = rows_of_sink(world.app_url("actor-sink"), registered["ok"])
+            registered = result.names["reminder registered"]
+            rows = rows_of_sink(world.app_url("actor-sink"), registered.ok)
     came = {row[2]: row for row in reversed(rows)}
     late = summary(histogram_of(max(row[5] - row[3], 0.0) for row in came.values()))
     early = sum(row[5] < row[3] for row in came.values())
@@ -45,7 +45,7 @@ def reminders(settings: Settings) -> Figures:
         "reminders": len(came),
         "B10 early": Measure(early, "none may be", at_most(0), at_most(0)),
         "came twice": len(rows) - len(came),
-        "registered, p50, ms": registered["intended"]["p50"],
+        "registered, p50, ms": registered.intended["p50"],
         "B10 late, p99, ms": Measure(late["p99"], ALLOWED, at_most(100), at_most(25)),
         "late, p50, ms": late["p50"],
     }

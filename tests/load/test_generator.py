@@ -14,7 +14,7 @@ import pytest
 from harness.load.arrivals import Step
 from harness.load.collector import Collector
 from harness.load.generator import References, master_words
-from harness.load.profile import Profile
+from harness.load.profile import Profile, RawKafka
 from harness.ports import free_port
 from tests.support import ROOT
 
@@ -203,12 +203,12 @@ def test_no_two_lanes_fire_in_step(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("raw", "patience", "said"),
     [
-        ({"topic": "t", "rate": "x"}, 30, "could not convert"),
-        ({"topic": "t", "rate": 1}, 2, "still running after 2 s"),
+        (RawKafka("t", "x"), 30, "could not convert"),  # type: ignore[arg-type]  # it crashes
+        (RawKafka("t", 1), 2, "still running after 2 s"),
     ],
 )
 def test_references_that_were_not_measured_are_told(
-    tmp_path: Path, raw: dict[str, Any], patience: float, said: str
+    tmp_path: Path, raw: RawKafka, patience: float, said: str
 ) -> None:
     """One crashes, one has no broker: the run has no references, and says so."""
     profile = Profile(name="x", rates={}, steps=(Step(1, 1),), raw_kafka=raw)

@@ -55,8 +55,8 @@ def test_two_processes_without_a_page(up: dict[str, str], tmp_path: Path) -> Non
 
     assert {*USERS} <= found.keys() == rows.keys()
     for name, row in found.items():
-        assert row["offered"] == row["ok"] == row["intended"]["count"] > 0, (name, row["errors"])
-        assert (row["offered"], 0) == (rows[name]["num_requests"], rows[name]["num_failures"])
+        assert row.offered == row.ok == row.intended["count"] > 0, (name, row.errors)
+        assert (row.offered, 0) == (rows[name]["num_requests"], rows[name]["num_failures"])
 
 
 def test_locusts_own_page(up: dict[str, str], tmp_path: Path) -> None:

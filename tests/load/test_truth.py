@@ -15,8 +15,9 @@ import pytest
 from harness.deadline import Deadline, poll
 from harness.endpoint import LOOPBACK, Endpoint
 from harness.load.collector import Collector
+from harness.load.figures import figures
 from harness.load.generator import master_words
-from harness.load.result import figures
+from harness.load.result import Figures
 from harness.ports import free_port
 from harness.ready.tcp import TcpCheck
 from tests.support import ROOT
@@ -61,7 +62,7 @@ def locust(host: str, file: Path, *words: str) -> subprocess.CompletedProcess[st
     )  # fmt: skip
 
 
-def read(file: Path) -> dict[str, dict[str, Any]]:
+def read(file: Path) -> dict[str, Figures]:
     """What it has measured."""
     collector = Collector()
     collector.absorb(json.loads(file.read_text()))
@@ -88,11 +89,11 @@ def test_a_stall_is_measured_as_arithmetic_has_it(stalling: str, tmp_path: Path)
     assert file.is_file(), done.stderr
     found = read(file)
 
-    get, floor, truth = (found[name]["intended"] for name in ("get", "floor", "the server's own"))
+    get, floor, truth = (found[name].intended for name in ("get", "floor", "the server's own"))
     for percentile, milliseconds in TRUTH.items():
         assert milliseconds - GAP <= truth[percentile] <= get[percentile], (truth, get)
     assert get["p99"] <= truth["p99"] * 1.02 + floor["p99"], (truth, get, floor)
-    assert (RATE * SECONDS, 0) == (found["get"]["offered"], found["get"]["failed"])
+    assert (RATE * SECONDS, 0) == (found["get"].offered, found["get"].failed)
 
 
 def test_a_closed_loop_does_not_see_it(stalling: str, tmp_path: Path) -> None:
@@ -120,9 +121,9 @@ def test_totals_are_the_sum_of_the_parts(stalling: str, tmp_path: Path) -> None:
     rows = printed(done.stdout)
 
     for name in ("get", "floor"):
-        assert 600 == found[name]["offered"] == found[name]["ok"] + found[name]["failed"]
+        assert 600 == found[name].offered == found[name].ok + found[name].failed
         assert 600 == rows[name]["num_requests"]
-        assert found[name]["ok"] == found[name]["intended"]["count"]
+        assert found[name].ok == found[name].intended["count"]
     assert raw["master"]
     assert 2 == len(raw["cpu"])
 
@@ -136,10 +137,10 @@ def test_too_much_in_flight_is_refused_and_counted(stalling: str, tmp_path: Path
     )  # fmt: skip
     found = read(file)["get"]
 
-    assert 1200 == found["offered"] == found["ok"] + found["failed"]
-    assert ["refused: too many in flight"] == list(found["errors"])
-    assert 1200 == found["intended"]["count"]
-    assert found["intended"]["p90"] >= TRUTH["p90"] - GAP
+    assert 1200 == found.offered == found.ok + found.failed
+    assert ["refused: too many in flight"] == list(found.errors)
+    assert 1200 == found.intended["count"]
+    assert found.intended["p90"] >= TRUTH["p90"] - GAP
 
 
 def test_nobody_answers(tmp_path: Path) -> None:
@@ -149,8 +150,8 @@ def test_nobody_answers(tmp_path: Path) -> None:
     locust(host, file, "-u", "1", "-r", "1", "-t", "25s", "--rate", "50", "--steps", steps, "Get")
     found = read(file)["get"]
 
-    assert found["offered"] == found["failed"] > 50
-    assert all("refused" in error.lower() for error in found["errors"])
+    assert found.offered == found.failed > 50
+    assert all("refused" in error.lower() for error in found.errors)
 
 
 def test_a_worker_that_dies_is_missed(stalling: str, tmp_path: Path) -> None:
@@ -174,8 +175,8 @@ def test_a_worker_that_dies_is_missed(stalling: str, tmp_path: Path) -> None:
     found = read(file)["get"]
 
     assert 0 == code
-    assert 100 < found["offered"] < 9 * 50
-    assert found["offered"] == found["ok"] + found["failed"] == found["intended"]["count"]
+    assert 100 < found.offered < 9 * 50
+    assert found.offered == found.ok + found.failed == found.intended["count"]
 
 
 def _seen(ok: bool) -> Any:

@@ -6,8 +6,8 @@ import json
 import math
 import re
 import statistics
-from collections.abc import Mapping
-from dataclasses import astuple
+from collections.abc import Callable
+from dataclasses import astuple, replace
 from functools import cache
 from itertools import islice, pairwise
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from hdrh.log import HistogramLogReader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,8 +23,18 @@ from harness import Broker, ConfigError, Topology
 from harness.load.arrivals import Step, arrivals, offered
 from harness.load.budgets import read_budgets
 from harness.load.collector import INTENDED, LAG, SERVICE, UNFINISHED, WAKE, Collector
-from harness.load.compare import compare, read_result
+from harness.load.compare import compare, comparison
 from harness.load.declared import Declared, Outcome
+from harness.load.evaluation import knee_of, sent
+from harness.load.figures import (
+    began,
+    figures,
+    generator_cpu,
+    growth,
+    lag_p99,
+    rounds_of,
+    second_of,
+)
 from harness.load.histograms import curve, decode, empty, encode, histogram_of, record, summary
 from harness.load.judgement import (
     Pairs,
@@ -38,7 +49,7 @@ from harness.load.judgement import (
     validity,
     verdict,
 )
-from harness.load.measurements import CpuSample
+from harness.load.measurements import FORMAT, CpuSample
 from harness.load.outcomes import (
     Came,
     Ledger,
@@ -50,20 +61,26 @@ from harness.load.outcomes import (
 from harness.load.overheads import bounds, overhead
 from harness.load.page import errors_of, floor_said, page, warmup_said
 from harness.load.pairs import ACKNOWLEDGED, DELIVERED, FLOOR, TIMER, pairs_of
-from harness.load.profile import Profile, read_profile
+from harness.load.profile import Profile, RawKafka, read_profile
 from harness.load.ranks import ranked
 from harness.load.report import hdr_log, junit, write_all
 from harness.load.result import (
-    COLUMNS,
-    began,
-    figures,
-    generator_cpu,
-    growth,
-    lag_p99,
-    rounds_of,
-    second_of,
+    Comparison,
+    Counts,
+    Environment,
+    Figures,
+    Knee,
+    LagSample,
+    Mark,
+    ProcessSample,
+    ProcessUse,
+    Result,
+    Second,
+    StepP99,
+    Traffic,
+    read_result,
 )
-from harness.load.runner import knee_of, require_raw_topic, sent
+from harness.load.runner import require_raw_topic
 from harness.load.where import require_local
 from tests.support import ROOT
 
@@ -153,7 +170,7 @@ def test_four_distributions_are_kept() -> None:
 
     found = figures(collector, 0)["publish"]
     for distribution, millis in ((INTENDED, 2.0), (WAKE, 1.5), (SERVICE, 1.4), (LAG, 0.5)):
-        assert math.isclose(found[distribution]["p50"], millis, rel_tol=0.01)
+        assert math.isclose(found.distribution(distribution)["p50"], millis, rel_tol=0.01)
 
 
 def test_parts_of_several_processes_are_put_together() -> None:
@@ -166,9 +183,9 @@ def test_parts_of_several_processes_are_put_together() -> None:
         whole.absorb(json.loads(json.dumps(part.drain())))
 
     found = figures(whole, 0)["publish"]
-    assert (150, 150, 1) == (found["offered"], found["ok"], found["failed"])
-    assert {"HTTP 500": 1} == found["errors"]
-    assert 150 == found["intended"]["count"]
+    assert (150, 150, 1) == (found.offered, found.ok, found.failed)
+    assert {"HTTP 500": 1} == found.errors
+    assert 150 == found.intended["count"]
     assert {"lane": [(7, 1000.5)]} == whole.acknowledged
     assert not one.counts
 
@@ -179,12 +196,12 @@ def test_a_worker_of_another_version_is_a_failure() -> None:
     whole.absorb({**measured(10).drain(), "format": 0})
 
     found = figures(whole, 0)
-    assert (10, 1) == (found["publish"]["ok"], found["workers"]["failed"])
+    assert (10, 1) == (found["publish"].ok, found["workers"].failed)
 
 
 def test_a_warm_up_does_not_count() -> None:
     """Seconds from the first request."""
-    assert 200 == figures(measured(300), 1)["publish"]["offered"]
+    assert 200 == figures(measured(300), 1)["publish"].offered
 
 
 def acked(lane: str, *due: float) -> Collector:
@@ -213,10 +230,10 @@ def test_what_came_is_matched_with_what_was_acknowledged() -> None:
 
     assert Ledger(4, lost=1, twice=1, early=1, lost_ids=["Orders-1-1-1"]) == ledger
     found = figures(collector, 0)["orders to handler"]
-    assert (3, 1, "outcome") == (found["ok"], found["lost"], found["kind"])
+    assert (3, 1, "outcome") == (found.ok, found.lost, found.kind)
     # What was lost is no faster than the run was long: it ended at 1005.
-    assert 4 == found["intended"]["count"]
-    assert math.isclose(found["intended"]["max"], 4900, rel_tol=0.01)
+    assert 4 == found.intended["count"]
+    assert math.isclose(found.intended["max"], 4900, rel_tol=0.01)
 
 
 def test_lost_requests_are_named_as_far_as_a_reader_can_use_it() -> None:
@@ -301,10 +318,10 @@ def test_what_was_refused_is_as_late_as_the_end_of_the_run() -> None:
             collector.answered("publish", due, due, due, done + 0.0007)
 
     found = figures(collector, 0)["publish"]
-    assert (1000, 900, 100) == (found["offered"], found["ok"], found["failed"])
-    assert 1000 == found["intended"]["count"]
-    assert found["intended"]["p90"] > 900
-    assert found["service"]["count"] == 900
+    assert (1000, 900, 100) == (found.offered, found.ok, found.failed)
+    assert 1000 == found.intended["count"]
+    assert found.intended["p90"] > 900
+    assert found.service["count"] == 900
     assert (1000, 900) == sent({"publish": found})
     assert max(rounds_of(collector, 0)["publish"][1004]) > 5000
 
@@ -319,10 +336,10 @@ def test_what_was_not_answered_when_the_run_ended_has_failed() -> None:
 
     found = figures(collector, 0)["publish"]
     assert (102, 100, 2, {UNFINISHED: 2}) == (
-        found["offered"], found["ok"], found["failed"], found["errors"],
+        found.offered, found.ok, found.failed, found.errors,
     )  # fmt: skip
     assert (102, 100) == sent({"publish": found})
-    assert found["intended"]["max"] > 2900
+    assert found.intended["max"] > 2900
 
 
 def test_one_base_for_every_figure() -> None:
@@ -339,15 +356,15 @@ def test_one_base_for_every_figure() -> None:
     found = names["publish"]
     assert 1000 == began(collector)
     assert (200, 200, 2, {"HTTP 503": 2}) == (
-        found["offered"], found["ok"], found["failed"], found["errors"],
+        found.offered, found.ok, found.failed, found.errors,
     )  # fmt: skip
-    assert (200, 2) == (found["warmup"]["offered"], found["warmup"]["failed"])
-    assert found["intended"]["count"] == found["ok"]
+    assert (200, 2) == (found.warmup.offered, found.warmup.failed)
+    assert found.intended["count"] == found.ok
     mark = errors(names, 0.01)
     assert (True, "2 of 200 requests failed, 1.00%, at most 1.00%") == (mark.met, mark.fact)
     assert not errors(names, 0.009).met
     assert (200, 200) == sent(names)
-    text = warmup_said({"profile": {"warmup": 2}, "names": names})
+    text = warmup_said(replace(result(warmup=2), names=names))
     assert "first 2 s (warm-up), 200 requests, 2 of them failed" in text
 
 
@@ -358,8 +375,8 @@ def test_seconds_are_of_one_axis_and_say_which_are_the_warm_up_s() -> None:
 
     found = figures(collector, 2)["publish"]
 
-    assert [0, 1, 2] == [row[0] for row in found["seconds"]]
-    assert [[0, 100, 100, 0, 0], [1, 100, 100, 0, 0]] == found["traffic"][:2]
+    assert [0, 1, 2] == [row.second for row in found.seconds]
+    assert [(0, 100, 100, 0, 0), (1, 100, 100, 0, 0)] == found.traffic[:2]
     assert {"locust 1": [(1, 10.0), (3, 20.0)]} == generator_cpu(collector)
 
 
@@ -375,7 +392,8 @@ def test_the_warm_up_is_in_no_budget() -> None:
     assert not lateness(figures(collector, 0), {"max": 10})[0].met
     assert (True, True) == (lag_p99(collector, 1) < 1, lag_p99(collector, 0) > 100)
     assert {1001, 1002} == rounds_of(collector, 1)["publish"].keys()
-    assert math.isclose(growth([(0, 0, 10), (1, 0, 50), (2, 0, 50), (3, 0, 50)], 1), 0)
+    samples = [ProcessSample(at, 0, rss) for at, rss in enumerate([10, 50, 50, 50])]
+    assert math.isclose(growth(samples, 1), 0)
 
 
 def test_ranks_are_the_nearest_ones() -> None:
@@ -386,9 +404,8 @@ def test_ranks_are_the_nearest_ones() -> None:
         ordered = [float(number) for number in range(1, count + 1)]
         for percent in (1, 50, 90, 99):
             assert ranked(ordered, percent / 100) == max(-(-percent * count // 100), 1)
-    assert [100, 50.5, 50.0, 90.0, 99.0] == second_of(hundred[::-1])
+    assert (7, 100, 50.5, 50.0, 90.0, 99.0) == second_of(7, hundred[::-1])
     assert (11.0, 390.0) == bounds([float(number) for number in range(1, 401)])
-    assert ("p50", "p90", "p99") == COLUMNS[-3:]
 
 
 @pytest.mark.parametrize(
@@ -504,15 +521,15 @@ def test_raw_kafka_needs_its_topic() -> None:
     """Before anything starts, in any project; a class named Publish asks for none."""
     own = Topology(Broker(topics=["orders:3"]))
     require_raw_topic(own, Profile("mine", {"Publish": 5.0}, tuple(ONE)))
-    wanted = Profile("mine", {}, tuple(ONE), raw_kafka={"topic": "load-raw", "rate": 5})
+    wanted = Profile("mine", {}, tuple(ONE), raw_kafka=RawKafka("load-raw", 5))
 
     with pytest.raises(ConfigError, match=r"'load-raw'(.|\n)*topics orders"):
         require_raw_topic(own, wanted)
     require_raw_topic(Topology(Broker(topics=["load-raw:3"])), wanted)
 
 
-BROKEN = {"thresholds": [{"name": "errors", "met": False}]}
-INVALID = {"validity": [{"name": "noise", "met": False}]}
+BROKEN = {"thresholds": [Mark("errors", False, "")]}
+INVALID = {"validity": [Mark("noise", False, "")]}
 
 
 @pytest.mark.parametrize(
@@ -527,7 +544,7 @@ INVALID = {"validity": [{"name": "noise", "met": False}]}
 )
 def test_the_headline_is_of_the_exit_code(changed: dict[str, Any], code: int, said: str) -> None:
     """One function says both."""
-    found = verdict({"died": "", "thresholds": [], "validity": [], **changed})
+    found = verdict(replace(result(), **{"thresholds": [], "validity": [], **changed}))
 
     assert code == found[0]
     assert re.search(said, found[1])
@@ -536,14 +553,15 @@ def test_the_headline_is_of_the_exit_code(changed: dict[str, Any], code: int, sa
 def test_the_knee_is_where_the_p99_of_a_step_has_doubled() -> None:
     """Steps from the first request; what the warm-up has of the first one does not count."""
     seconds = [
-        [second, 1, 0, 0, 0, 9.0 if second < 1 or second >= 4 else 3.0] for second in range(6)
+        Second(second, 1, 0, 0, 0, 9.0 if second < 1 or second >= 4 else 3.0) for second in range(6)
     ]
-    traffic = [[second, 10 if second < 4 else 40, 0, 0, 0] for second in range(6)]
+    traffic = [Traffic(second, 10 if second < 4 else 40, 0, 0, 0) for second in range(6)]
     profile = Profile("ramp", {"P": 10}, (Step(1, 2), Step(1, 2), Step(4, 2)), warmup=1, knee="p")
 
-    found = knee_of({"p": {"seconds": seconds, "traffic": traffic}}, profile)
+    row = Figures("request", 0, 0, 0, 0, {}, Counts(), seconds, traffic)
+    found = knee_of({"p": row}, profile)
 
-    assert found == {"steps": [(10, 3.0), (10, 3.0), (40, 9.0)], "rate": 40}
+    assert found == Knee([StepP99(10, 3.0), StepP99(10, 3.0), StepP99(40, 9.0)], 40)
     assert knee_of({}, profile) is None
 
 
@@ -642,13 +660,15 @@ def test_our_budgets_can_be_judged() -> None:
 
 def test_the_knee_is_where_the_p99_has_doubled() -> None:
     """None when it never does."""
-    assert 200 == knee([(50, 3.0), (100, 5.0), (200, 6.5), (400, 90.0)])
-    assert None is knee([(50, 3.0), (100, 5.0)])
+    rows = [StepP99(*each) for each in ((50, 3.0), (100, 5.0), (200, 6.5), (400, 90.0))]
+    assert 200 == knee(rows)
+    assert None is knee(rows[:2])
 
 
 def test_growth_is_from_the_first_to_the_last_quarter() -> None:
     """Of memory."""
-    assert math.isclose(1.0, growth([(i, 0.0, 100 if i < 50 else 200) for i in range(100)]))
+    samples = [ProcessSample(i, 0.0, 100 if i < 50 else 200) for i in range(100)]
+    assert math.isclose(1.0, growth(samples))
 
 
 @pytest.mark.parametrize("name", ["smoke", "latency", "ramp", "soak", "burst"])
@@ -714,39 +734,34 @@ def test_load_for_others_is_refused(url: str) -> None:
 
 
 @cache
-def names_of(took: float) -> dict[str, dict[str, Any]]:
+def names_of(took: float) -> dict[str, Figures]:
     """Figures of ten seconds."""
     return figures(measured(1000, took), 1)
 
 
-def result(took: float = 0.002, **profile: Any) -> dict[str, Any]:
+def result(took: float = 0.002, **profile: Any) -> Result:
     """A result as a run makes it."""
-    names = names_of(took)
-    steps = [{"rate": 1.0, "seconds": 10.0}]
-    return {
-        "schema": 2,
-        "comparison": None,
-        "profile": {
-            "name": "mine", "about": "a <test>", "rates": {"Publish": 100.0}, "steps": steps,
-            "warmup": 1, "arrivals": "constant", "seed": 1, "lanes": 1, **profile,
-        },
-        "began": "2030-01-01T00:00:00+00:00",
-        "environment": {"dapr": "1.18.2", "runtime": "processes", "cores": 2},
-        "died": "",
-        "names": names,
-        "ledgers": {"publish to handler": vars(Ledger(5, lost=1, twice=1, lost_ids=["a-1"]))},
-        "overheads": [],
-        "validity": [{"name": "noise", "met": True, "fact": "quiet"}],
-        "valid": True,
-        "thresholds": [{"name": "errors", "met": False, "fact": "5 of <9>"}],
-        "knee": None,
-        "noise": [20, 21],
-        "generator": {"locust 1": [(0, 10.0), (1, 12.0)]},
-        "processes": {
-            "daprd": {"samples": [(0.0, 5.0, 50_000_000), (1.0, 6.0, 51_000_000)], "growth": 0.02}
-        },
-        "consumer_lag": {"load-sink": [(0.0, 3), (2.0, 40)]},
-    }  # fmt: skip
+    described: dict[str, Any] = {"name": "mine", "about": "a <test>", "rates": {"Publish": 100.0}}
+    described |= {"steps": (Step(1, 10),), "warmup": 1, "arrivals": "constant"}
+    samples = [ProcessSample(0.0, 5.0, 50_000_000), ProcessSample(1.0, 6.0, 51_000_000)]
+    return Result(
+        profile=Profile(**{**described, **profile}),
+        began="2030-01-01T00:00:00+00:00",
+        environment=Environment("processes", "1.18.2", "kafka", "3.11", "Linux", 2),
+        died="",
+        noise=(20, 21),
+        generator={"locust 1": [CpuSample(0, 10.0), CpuSample(1, 12.0)]},
+        processes={"daprd": ProcessUse(samples, 0.02)},
+        consumer_lag={"load-sink": [LagSample(0.0, 3), LagSample(2.0, 40)]},
+        names=names_of(took),
+        ledgers={"publish to handler": Ledger(5, lost=1, twice=1, lost_ids=["a-1"])},
+        overheads=[],
+        validity=[Mark("noise", True, "quiet")],
+        valid=True,
+        thresholds=[Mark("errors", False, "5 of <9>")],
+        knee=None,
+        late=0.5,
+    )
 
 
 def test_a_report_is_whole_and_needs_nothing_else(tmp_path: Path) -> None:
@@ -758,13 +773,13 @@ def test_a_report_is_whole_and_needs_nothing_else(tmp_path: Path) -> None:
     assert not re.search(r"(src|href)=|url\(|@import", html)
     assert "a &lt;test&gt;" in html
     assert html.count("<svg") == 6  # by percentile, by second, requests, CPU, memory, lag
-    assert result()["names"].keys() == read_result(written[1])["names"].keys()
+    assert result().names.keys() == read_result(written[1]).names.keys()
     assert not list((tmp_path / "out").glob(".*"))
 
 
 def test_an_invalid_run_and_an_empty_one_have_a_page(tmp_path: Path) -> None:
     """A stack that died at once has measured nothing."""
-    dead = {**result(), "names": {}, "ledgers": {}, "valid": False, "died": "broker exited"}
+    dead = replace(result(), names={}, ledgers={}, valid=False, died="broker exited")
 
     assert "The run was cut short: broker exited" in page(dead)
     assert "nothing was measured" in page(dead)
@@ -775,7 +790,7 @@ def test_an_invalid_run_and_an_empty_one_have_a_page(tmp_path: Path) -> None:
 
 def test_the_page_says_what_the_exit_code_says() -> None:
     """A run that is valid and has broken a budget does not begin with a tick."""
-    broken, fine = result(), {**result(), "thresholds": []}
+    broken, fine = result(), replace(result(), thresholds=[])
 
     assert '<p class="verdict no">Budgets were not kept: errors. The run is valid.' in page(broken)
     assert '<p class="verdict yes">The run is valid and has kept its budgets.' in page(fine)
@@ -783,17 +798,15 @@ def test_the_page_says_what_the_exit_code_says() -> None:
 
 def test_the_page_names_what_was_lost_and_what_it_was_compared_with() -> None:
     """Ids, and the changes beyond noise."""
-    changes = [{**vars(each), "verdict": each.verdict} for each in compare(result(), result(0.003))]
-    compared = {"with": "2029-01-01", "changes": changes, "problem": ""}
+    compared = comparison(replace(result(), began="2029-01-01"), result(0.003))
 
-    html = page({**result(0.003), "comparison": compared})
+    html = page(replace(result(0.003), comparison=compared))
 
     assert "<code>a-1</code>" in html
     assert "Compared with 2029-01-01" in html
     assert '<td class="no">slower</td>' in html
-    assert "not compared: invalid." in page(
-        {**result(), "comparison": {**compared, "problem": "not compared: invalid"}}
-    )
+    problem = Comparison("2029-01-01", problem="not compared: invalid")
+    assert "not compared: invalid." in page(replace(result(), comparison=problem))
 
 
 def test_failures_are_a_table_and_a_chart() -> None:
@@ -803,7 +816,7 @@ def test_failures_are_a_table_and_a_chart() -> None:
         collector.missed("publish", 1003 + number / 10, "Timeout: <x>")
     names = figures(collector, 1)
 
-    html = page({**result(), "names": names})
+    html = page(replace(result(), names=names))
 
     assert [("publish", "Timeout: <x>", 9, 9 / 800)] == errors_of(names)
     assert "<code>Timeout: &lt;x&gt;</code>" in html
@@ -839,11 +852,19 @@ def test_a_budget_that_was_not_kept_is_a_failure_for_ci() -> None:
     assert ["5 of <9>"] == [each.get("message") for each in suite.iter("failure")]
 
 
-def test_an_hdr_log_can_be_read_again() -> None:
-    """By any tool that knows the format."""
-    (row,) = [line for line in hdr_log(result()).splitlines() if "publish_intended" in line]
+def test_an_hdr_log_can_be_read_again(tmp_path: Path) -> None:
+    """By the reader of hdrhistogram, and in milliseconds."""
+    (tmp_path / "run.hlog").write_text(hdr_log(result()))
+    reference = empty()
+    reader = HistogramLogReader(str(tmp_path / "run.hlog"), reference)
+    counts = []
+    while (found := reader.get_next_interval_histogram()) is not None:
+        counts.append(found.get_total_count())
+    reader.close()
 
-    assert 900 == decode(row.rpartition(",")[2]).get_total_count()
+    assert [900] * 4 == counts
+    (row,) = [line for line in hdr_log(result()).splitlines() if "publish_intended" in line]
+    assert row.startswith("Tag=publish_intended,1.000,9.000,1.99")
 
 
 def test_a_report_that_cannot_be_written_is_told(tmp_path: Path) -> None:
@@ -863,12 +884,20 @@ def test_runs_are_compared_beyond_noise(took: float, verdict: str) -> None:
     assert {verdict} == {each.verdict for each in compare(result(), result(took))}
 
 
-def test_a_result_is_compared_with_its_own_file(tmp_path: Path) -> None:
-    """What was a tuple in memory is a list in the file, and the same."""
-    fresh = result(steps=({"rate": 1.0, "seconds": 10.0},))
-    (tmp_path / "r.json").write_text(json.dumps(fresh))
+def test_a_result_is_the_same_after_it_was_written_and_read(tmp_path: Path) -> None:
+    """Every field, with its type: tuples, named tuples and nested dataclasses."""
+    fresh = replace(
+        result(raw_kafka=RawKafka("raw", 5), pairs=(("a", "b"),), budgets={"a / b": {"p50": 2}}),
+        comparison=comparison(result(), result(0.003)),
+        knee=Knee([StepP99(1, 2.0)], None),
+        overheads=[each for each in [overhead("slow", "quick", two(0.004, 0.001))] if each],
+    )
+    (tmp_path / "r.json").write_text(fresh.json())
 
-    assert {"noise"} == {e.verdict for e in compare(read_result(tmp_path / "r.json"), fresh)}
+    found = read_result(tmp_path / "r.json")
+
+    assert fresh == found
+    assert {"noise"} == {each.verdict for each in compare(found, fresh)}
 
 
 @pytest.mark.parametrize(
@@ -876,21 +905,57 @@ def test_a_result_is_compared_with_its_own_file(tmp_path: Path) -> None:
     [
         (result(lanes=2), "differ in lanes"),
         (result(rates={"Publish": 1.0}), "differ in rates"),
-        ({**result(), "valid": False}, "earlier run is invalid"),
+        (replace(result(), valid=False), "earlier run is invalid"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(earlier: Mapping[str, Any], message: str) -> None:
+def test_what_cannot_be_compared_is_refused(earlier: Result, message: str) -> None:
     """Runs of different shape, and invalid ones."""
     with pytest.raises(ConfigError, match=message):
         compare(earlier, result())
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: data.update(schema=2), "another version(.|\n)*schema 3(.|\n)*schema 2"),
+        (lambda data: data.pop("valid"), "is damaged(.|\n)*it has no valid"),
+        (lambda data: data.update(more=1), "is damaged(.|\n)*the unknown more"),
+        (lambda data: data.update(died=None), "is damaged(.|\n)*died is None, not str"),
+        (lambda data: data["names"]["publish"].update(ok="x"), r"names.publish.ok is 'x', not int"),
+        (
+            lambda data: data["names"]["publish"]["seconds"].append([1]),
+            r"is \[1\], not a row of 6",
+        ),
+        (lambda data: data["profile"].update(steps=3), "profile.steps is 3, not a list"),
+    ],
+)
+def test_a_result_that_is_damaged_or_of_another_version_is_one_sentence(
+    tmp_path: Path, change: Callable[[dict[str, Any]], Any], message: str
+) -> None:
+    """It names the file, the place in it, and what was expected there."""
+    data = json.loads(result().json())
+    change(data)
+    (tmp_path / "r.json").write_text(json.dumps(data))
+
+    with pytest.raises(ConfigError, match=rf"r\.json(.|\n)*{message}"):
+        read_result(tmp_path / "r.json")
+
+
 def test_a_file_that_is_no_result(tmp_path: Path) -> None:
-    """Missing, broken, something else."""
-    for text in (None, "{", "[]", "{}"):
+    """Missing, cut off, something else."""
+    for text in (None, "{", "[]", "{}", result().json()[:5000]):
         file = tmp_path / "r.json"
         file.unlink(missing_ok=True)
         if text is not None:
             file.write_text(text)
         with pytest.raises(ConfigError, match=r"r\.json"):
             read_result(file)
+
+
+@pytest.mark.parametrize("damaged", [None, [], {}, {"format": 0}, {"format": FORMAT, "answers": 1}])
+def test_damaged_measurements_of_a_process_are_a_failure(damaged: Any) -> None:
+    """What is missing is not left out of a run in silence."""
+    collector = measured(10)
+    collector.absorb(damaged)
+
+    assert 1 == figures(collector, 0)["workers"].failed
