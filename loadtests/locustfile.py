@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from harness.load import dapr_users
-from harness.load.targets import find_targets
+from harness.load.model.targets import find_targets
 from harness.load.users import Arrival
 
 
@@ -74,7 +74,7 @@ class CreateTask(dapr_users.AppUser):
 
     app, name = "frontend", "page creates a task"
 
-    def fire(self, arrival: Arrival) -> None:
+    def send(self, arrival: Arrival) -> None:
         """Create one task."""
         self.http.send("POST", "/api/load/tasks", {"title": arrival.id})
 

@@ -19,10 +19,9 @@ from harness.run import running
 from harness.settings import Settings
 
 if TYPE_CHECKING:
-    from harness.load.generator import Progress
-    from harness.load.overheads import Overhead
-    from harness.load.profile import Profile
-    from harness.load.result import Comparison, Result
+    from harness.load.generate.generator import Progress
+    from harness.load.model.profile import Profile
+    from harness.load.model.result import Comparison, Overhead, Result
 
 TOPOLOGY = "topology.py"
 """A file of the load folder whose ``load`` is the topology, if it exists."""
@@ -54,11 +53,11 @@ def load(
     is invalid.
     """
     try:
-        from harness.load.budgets import read_budgets
-        from harness.load.compare import comparison, require_comparable
-        from harness.load.profile import read_profile
-        from harness.load.report import require_writable, write_all
-        from harness.load.result import read_result
+        from harness.load.judge.compare import comparison, require_comparable
+        from harness.load.model.budgets import read_budgets
+        from harness.load.model.profile import read_profile
+        from harness.load.model.result import read_result
+        from harness.load.render.report import require_writable, write_all
         from harness.load.runner import LoadRun, require_raw_topic
     except ImportError as error:
         raise Unavailable(
@@ -130,7 +129,7 @@ def _table(profile: Profile, elapsed: float, names: Mapping[str, Mapping[str, fl
 
 
 def _print(result: Result) -> None:
-    from harness.load.page import warmup_said
+    from harness.load.render.page import warmup_said
 
     table = Table(box=None, title="milliseconds from when it was due", title_justify="left")
     for column in ("", "answered", "failed or lost", "mean", "p50", "p99", "p99.9"):
@@ -174,7 +173,7 @@ def _print_changes(comparison: Comparison) -> None:
 
 
 def _exit(result: Result) -> None:
-    from harness.load.judgement import verdict
+    from harness.load.judge.criteria import verdict
 
     code, said = verdict(result)
     if result.died:

@@ -18,10 +18,10 @@ from urllib.parse import quote
 
 from locust.env import Environment
 
-from harness.load.declared import RECORD, Outcome
-from harness.load.http import Http
-from harness.load.pairs import FLOOR
-from harness.load.targets import find_targets
+from harness.load.generate.http import Http
+from harness.load.model.declared import RECORD, Outcome
+from harness.load.model.pairs import FLOOR
+from harness.load.model.targets import find_targets
 from harness.load.users import Arrival, OpenLoop
 
 CLOUD_EVENT = "application/cloudevents+json"
@@ -118,7 +118,7 @@ class Publish(Events, SidecarUser):
 
     abstract = True
 
-    def fire(self, arrival: Arrival) -> None:
+    def send(self, arrival: Arrival) -> None:
         """Publish, and record acknowledged events."""
         path = f"/v1.0/publish/{quote(self.pubsub)}/{quote(self.topic)}"
         path += f"?metadata.partitionKey={arrival.lane}"
@@ -138,16 +138,16 @@ class Invoke(SidecarUser):
     abstract = True
     callee: ClassVar[str] = ""
     path: ClassVar[str] = "/"
-    ways = ("invoke by two sidecars", "invoke directly")
+    variants = ("invoke by two sidecars", "invoke directly")
     compared = True
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         self._direct = Http(find_targets().app(self.callee))
 
-    def fire(self, arrival: Arrival) -> None:
-        """Make one call in the way whose turn it is."""
-        if arrival.way == self.ways[0]:
+    def send(self, arrival: Arrival) -> None:
+        """Make one call, of the variant whose turn it is."""
+        if arrival.variant == self.variants[0]:
             self.http.send("GET", f"/v1.0/invoke/{self.callee}/method{self.path}")
         else:
             self._direct.send("GET", self.path)
@@ -162,13 +162,13 @@ class State(SidecarUser):
 
     abstract = True
     store: ClassVar[str] = "statestore"
-    ways = ("state save", "state get")
+    variants = ("state save", "state get")
 
-    def fire(self, arrival: Arrival) -> None:
+    def send(self, arrival: Arrival) -> None:
         """Use one of a hundred keys."""
         path = f"/v1.0/state/{quote(self.store)}"
         key = f"load-{arrival.lane}-{arrival.number % 100}"
-        if arrival.way == self.ways[0]:
+        if arrival.variant == self.variants[0]:
             self.http.send("POST", path, [{"key": key, "value": stamp(arrival)}])
         else:
             self.http.send("GET", f"{path}/{key}")
@@ -185,7 +185,7 @@ class Transact(SidecarUser):
     store: ClassVar[str] = "statestore"
     name = "state transaction"
 
-    def fire(self, arrival: Arrival) -> None:
+    def send(self, arrival: Arrival) -> None:
         """Send two upserts."""
         operations = [
             {
@@ -218,7 +218,7 @@ class Schedule(SidecarUser):
         """The app whose sidecar schedules the job."""
         return Outcome(cls.arrived, "job", cls.app, record=cls.record)
 
-    def fire(self, arrival: Arrival) -> None:
+    def send(self, arrival: Arrival) -> None:
         """Schedule one job."""
         due = datetime.now(UTC) + timedelta(seconds=self.ahead)
         job = {
@@ -239,7 +239,7 @@ class Floor(OpenLoop):
         self.url = find_targets().null
         super().__init__(environment)
 
-    def fire(self, arrival: Arrival) -> None:
+    def send(self, arrival: Arrival) -> None:
         """Send one GET."""
         self.http.send("GET", "/")
 

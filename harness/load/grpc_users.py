@@ -12,8 +12,8 @@ from grpc.experimental import gevent as grpc_gevent
 from locust.env import Environment
 
 from harness.load.dapr_users import CLOUD_EVENT, Events
-from harness.load.http import TIMEOUT, Failed
-from harness.load.targets import find_targets
+from harness.load.generate.http import TIMEOUT, Failed
+from harness.load.model.targets import find_targets
 from harness.load.users import Arrival, OpenLoop
 
 UNANSWERED = ("DEADLINE_EXCEEDED", "UNAVAILABLE", "CANCELLED")
@@ -40,7 +40,7 @@ class PublishGrpc(Events, OpenLoop):
         self._metadata = (("dapr-api-token", targets.token),) if targets.token else ()
         self._stub = DaprStub(grpc.insecure_channel(targets.grpc_of(self.app)))
 
-    def fire(self, arrival: Arrival) -> None:
+    def send(self, arrival: Arrival) -> None:
         """Publish, and record acknowledged events."""
         request = PublishEventRequest(
             pubsub_name=self.pubsub,

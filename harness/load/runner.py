@@ -11,20 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import ConfigError
-from harness.load import judgement, references
-from harness.load.budgets import Budgets
-from harness.load.collector import Collector
-from harness.load.evaluation import Facts, evaluate
-from harness.load.figures import began, generator_cpu, growth, since
-from harness.load.generator import GRACE, Generator, Progress, References
-from harness.load.noise import loopback_echo
-from harness.load.pairs import REFERENCES
-from harness.load.profile import Profile
-from harness.load.receivers import DEAD, DRAIN, Receivers
-from harness.load.result import LagSample, Mark, ProcessUse, Result
-from harness.load.sampling import ConsumerLag, Sampler
-from harness.load.surroundings import environment, null_server
-from harness.load.targets import VARIABLE, targets_of
+from harness.load.generate import references
+from harness.load.generate.floor import null_server
+from harness.load.generate.generator import GRACE, Generator, Progress, References
+from harness.load.judge import criteria
+from harness.load.judge.evaluation import Facts, evaluate
+from harness.load.measure.collector import Collector
+from harness.load.measure.environment import environment
+from harness.load.measure.figures import began, generator_cpu, growth, since
+from harness.load.measure.noise import loopback_echo
+from harness.load.measure.receivers import DEAD, DRAIN, Receivers
+from harness.load.measure.sampling import ConsumerLag, Sampler
+from harness.load.model.budgets import Budgets
+from harness.load.model.pairs import REFERENCES
+from harness.load.model.profile import Profile
+from harness.load.model.result import Criterion, LagSample, ProcessUse, Result
+from harness.load.model.targets import VARIABLE, targets_of
 from harness.runtime.base import State
 from harness.stack import Stack
 from harness.topology import Topology
@@ -61,7 +63,7 @@ class LoadRun:
         self._budgets = budgets or {}
         self._progress = progress
         self._options: dict[str, Any] = {"processes": processes, "grace": grace}
-        self._marks: list[Mark] = []
+        self._marks: list[Criterion] = []
         self._unmeasured: dict[str, str] = {}
 
     def run(self) -> Result:
@@ -138,9 +140,9 @@ class LoadRun:
         try:
             died = generator.run(collector)
             collector.close()
-            missed = judgement.users(self._profile.rates, collector.lanes)
+            missed = criteria.users(self._profile.rates, collector.lanes)
             if not missed.met:
-                missed = judgement.users(
+                missed = criteria.users(
                     self._profile.rates, collector.lanes, generator.last_words()
                 )
             self._marks = [missed]

@@ -5,7 +5,7 @@ A locustfile imports this module::
     from harness.load.users import OpenLoop
 
     class Orders(OpenLoop):
-        def fire(self, arrival):
+        def send(self, arrival):
             self.http.send("POST", "/v1.0/publish/pubsub/orders", {"id": arrival.id})
 
 Each user is a lane of ``--rate`` requests per second. Latencies are measured from the time when a
@@ -34,13 +34,14 @@ from locust.env import Environment
 from locust.exception import StopUser
 from locust.runners import MasterRunner, WorkerRunner
 
-from harness.load.alarm import Alarm
-from harness.load.arrivals import KINDS, Step, arrivals
-from harness.load.collector import Collector
-from harness.load.declared import Declared, Outcome
-from harness.load.http import Failed, Http
-from harness.load.precedence import die_with, take_precedence
-from harness.load.where import require_local
+from harness.load.generate.arrivals import arrivals
+from harness.load.generate.http import Failed, Http
+from harness.load.generate.local_only import require_local
+from harness.load.generate.priority import die_with, take_priority
+from harness.load.generate.timerfd import Timer
+from harness.load.measure.collector import Collector
+from harness.load.model.declared import Declared, Outcome
+from harness.load.model.profile import KINDS, Step
 
 collector = Collector()
 REFUSED = "refused: too many in flight"
@@ -55,13 +56,13 @@ class Arrival:
     Attributes:
         lane: its lane.
         number: its number in the lane, from 0.
-        way: which of the user's ways it uses.
+        variant: the name of its request: one of the variants of its user, or the user's name.
         due: its due time, on ``time.monotonic``.
     """
 
     lane: str
     number: int
-    way: str
+    variant: str
     due: float
 
     @property
@@ -75,8 +76,8 @@ class OpenLoop(User):
 
     Attributes:
         name: the name of its requests, for Locust and in reports; the class's name by default.
-        ways: the names of two ways that alternate, A B B A.
-        compared: whether the first way is compared with the second.
+        variants: the names of two kinds of requests that alternate, A B B A.
+        compared: whether the first variant is compared with the second.
         beside: the name of requests of another class that these are compared with.
         url: where it sends its requests; by default, the host given to Locust.
         headers: sent with each request.
@@ -84,7 +85,7 @@ class OpenLoop(User):
 
     abstract = True
     name: ClassVar[str] = ""
-    ways: ClassVar[tuple[str, ...]] = ()
+    variants: ClassVar[tuple[str, ...]] = ()
     compared: ClassVar[bool] = False
     beside: ClassVar[str] = ""
     url: str = ""
@@ -110,7 +111,7 @@ class OpenLoop(User):
     @classmethod
     def declared(cls) -> Declared:
         """The names of this class, where its requests arrive, and what they are compared with."""
-        names = tuple(dict.fromkeys(cls._way(number) for number in range(4)))
+        names = tuple(dict.fromkeys(cls._variant(number) for number in range(4)))
         pairs = [(name, cls.beside) for name in names if cls.beside]
         if cls.compared and len(names) == 2:
             pairs.insert(0, (names[0], names[1]))
@@ -120,7 +121,7 @@ class OpenLoop(User):
         """Record an acknowledged request: it must arrive where `outcome` says."""
         collector.acknowledge(arrival.lane, arrival.number, arrival.due)
 
-    def fire(self, arrival: Arrival) -> None:
+    def send(self, arrival: Arrival) -> None:
         """Send one request and wait for the response.
 
         Raises:
@@ -136,18 +137,18 @@ class OpenLoop(User):
         collector.lanes[self.lane] = type(self).__name__
         steps = steps_of(self._options, type(self).__name__)
         times = arrivals(steps, self._options.arrivals, f"{self._options.seed}-{self.lane_seed}")
-        with contextlib.closing(Alarm()) as alarm:
+        with contextlib.closing(Timer()) as timer:
             for number, at in enumerate(times):
-                alarm.wait_until(began + at)
-                self._open(Arrival(self.lane, number, self._way(number), began + at))
+                timer.wait_until(began + at)
+                self._open(Arrival(self.lane, number, self._variant(number), began + at))
         while self._in_flight:
             gevent.sleep(0.01)
         raise StopUser
 
     def _open(self, arrival: Arrival) -> None:
-        collector.due(arrival.way, arrival.due)
+        collector.due(arrival.variant, arrival.due)
         if self._in_flight >= self._options.max_in_flight:
-            collector.missed(arrival.way, arrival.due, REFUSED)
+            collector.missed(arrival.variant, arrival.due, REFUSED)
             self._tell(arrival, None, Failed(REFUSED))
             return
         self._in_flight += 1
@@ -161,24 +162,24 @@ class OpenLoop(User):
         return f"{type(self).__name__}-{worker}-{self._number}"
 
     @classmethod
-    def _way(cls, number: int) -> str:
-        if not cls.ways:
+    def _variant(cls, number: int) -> str:
+        if not cls.variants:
             return cls.name or cls.__name__
-        return cls.ways[(0, 1, 1, 0)[number % 4]]
+        return cls.variants[(0, 1, 1, 0)[number % 4]]
 
     def _one(self, arrival: Arrival, opened: float) -> None:
         sent = time.monotonic()
         try:
-            self.fire(arrival)
+            self.send(arrival)
         except Failed as error:
-            collector.failed(arrival.way, arrival.due, str(error))
+            collector.failed(arrival.variant, arrival.due, str(error))
             self._tell(arrival, time.monotonic() - arrival.due, error)
         except Exception as error:  # noqa: BLE001 - in any case, it is not a response
-            collector.missed(arrival.way, arrival.due, f"{type(error).__name__}: {error}"[:200])
+            collector.missed(arrival.variant, arrival.due, f"{type(error).__name__}: {error}"[:200])
             self._tell(arrival, time.monotonic() - arrival.due, error)
         else:
             done = time.monotonic()
-            collector.answered(arrival.way, arrival.due, opened, sent, done)
+            collector.answered(arrival.variant, arrival.due, opened, sent, done)
             self._tell(arrival, done - arrival.due, None)
         finally:
             self._in_flight -= 1
@@ -187,7 +188,7 @@ class OpenLoop(User):
         """Update Locust's own statistics, in milliseconds; unsent requests took no time."""
         self.environment.events.request.fire(
             request_type=type(self).__name__,
-            name=arrival.way,
+            name=arrival.variant,
             response_time=None if took is None else took * 1000,
             response_length=0,
             exception=error,
@@ -232,7 +233,7 @@ def _begin(environment: Environment, **_: Any) -> None:
     gc.freeze()
     if not isinstance(environment.runner, MasterRunner):
         # A master sends nothing.
-        take_precedence()
+        take_priority()
         gevent.spawn(_watch_cpu)
     options: Any = environment.parsed_options
     if options.progress and not isinstance(environment.runner, WorkerRunner):

@@ -20,7 +20,7 @@ from datetime import UTC, datetime  # noqa: E402
 
 import gevent  # noqa: E402
 
-from harness.load.http import Failed, Http  # noqa: E402
+from harness.load.generate.http import Failed, Http  # noqa: E402
 
 
 def main(sidecar: str, token: str, count: int, connections: int, due: float) -> None:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from harness import Settings, Stack, running
-from harness.load.surroundings import rows_of_sink
-from harness.load.targets import targets_of
+from harness.load.model.targets import targets_of
 from loadtests.topology import load
 from tests.bench.numbers import Figures, Measure, at_least, at_most
+from tests.bench.sinks import rows_of_sink
 
 ROOT = Path(__file__).parent.parent.parent
 COUNT, CONNECTIONS, AHEAD = 3000, 16, 20.0

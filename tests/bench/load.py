@@ -16,8 +16,8 @@ from typing import Any
 from harness import Settings, running
 from harness.deadline import Deadline, poll
 from harness.endpoint import LOOPBACK, Endpoint
-from harness.load.profile import read_profile
-from harness.load.result import Result
+from harness.load.model.profile import read_profile
+from harness.load.model.result import Result
 from harness.load.runner import LoadRun
 from harness.ports import free_port
 from harness.ready.tcp import TcpCheck
@@ -138,7 +138,7 @@ def generator(_settings: Settings) -> Figures:
     port, idle = free_port(), free_port()
     commands = (
         ["-m", "tests.load.stall_server", f"127.0.0.1:{port}", f"{PERIOD}", f"{STALL}"],
-        ["-m", "harness.load.null_server", f"127.0.0.1:{idle}"],
+        ["-m", "harness.load.generate.null_server", f"127.0.0.1:{idle}"],
     )
     servers = [subprocess.Popen([sys.executable, *each], cwd=ROOT) for each in commands]
     try:

@@ -8,18 +8,20 @@ from harness.load import dapr_users
 from harness.load.dapr_users import CLOUD_EVENT, stamp
 from harness.load.users import Arrival
 
-WAYS = {"not watched": "load", "watched": "load-watched"}
+TOPICS = {"not watched": "load", "watched": "load-watched"}
 AHEAD = 2.0
 
 
 class Watch(dapr_users.Events, dapr_users.SidecarUser):
     """Publishes for both, in turn."""
 
-    app, ways = "backend-service", tuple(WAYS)
+    app, variants = "backend-service", tuple(TOPICS)
 
-    def fire(self, arrival: Arrival) -> None:
+    def send(self, arrival: Arrival) -> None:
         """One event, for the one whose turn it is."""
-        path = f"/v1.0/publish/pubsub/{WAYS[arrival.way]}?metadata.partitionKey={arrival.lane}"
+        path = (
+            f"/v1.0/publish/pubsub/{TOPICS[arrival.variant]}?metadata.partitionKey={arrival.lane}"
+        )
         self.http.send("POST", path, self.event(arrival), {"content-type": CLOUD_EVENT})
 
 
@@ -28,7 +30,7 @@ class Remind(dapr_users.SidecarUser):
 
     app, name = "actor-sink", "reminder registered"
 
-    def fire(self, arrival: Arrival) -> None:
+    def send(self, arrival: Arrival) -> None:
         """One reminder, for once."""
         due = datetime.now(UTC) + timedelta(seconds=AHEAD)
         reminder = {

@@ -6,15 +6,15 @@ import time
 from pathlib import Path
 
 from harness import Settings, World, running
-from harness.load.arrivals import Step
-from harness.load.collector import Collector
-from harness.load.overheads import Overhead, overhead
-from harness.load.profile import Profile
+from harness.load.judge.overheads import overhead
+from harness.load.measure.collector import Collector
+from harness.load.model.profile import Profile, Step
+from harness.load.model.result import Overhead
 from harness.load.runner import LoadRun
-from harness.load.surroundings import rows_of_sink
 from loadtests.topology import watched
 from tests.bench.load import validity_of
 from tests.bench.numbers import Figures, Measure, at_most
+from tests.bench.sinks import rows_of_sink
 
 RATE, SECONDS, WARMUP = 60, 45.0, 5.0
 PROFILE = Profile(name="observer", rates={"Watch": RATE}, steps=(Step(1, SECONDS),), warmup=WARMUP)

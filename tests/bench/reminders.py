@@ -6,14 +6,13 @@ import tempfile
 from pathlib import Path
 
 from harness import Settings, Topology, World, running
-from harness.load.arrivals import Step
-from harness.load.histograms import histogram_of, summary
-from harness.load.profile import Profile
+from harness.load.measure.histograms import histogram_of, summary
+from harness.load.model.profile import Profile, Step
 from harness.load.runner import LoadRun
-from harness.load.surroundings import rows_of_sink
 from loadtests.topology import sink
 from tests.bench.load import validity_of
 from tests.bench.numbers import Figures, Measure, at_most
+from tests.bench.sinks import rows_of_sink
 
 STORE = """\
 apiVersion: dapr.io/v1alpha1

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import ClassVar
 
-from harness.load.null_server import Null, serve
+from harness.load.generate.null_server import Null, serve
 
 PERIOD, STALL = 4.0, 0.5
 

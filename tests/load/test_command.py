@@ -17,11 +17,10 @@ import pytest
 
 from harness import App, Broker, Receiver, Settings, Topology, running
 from harness.deadline import Deadline, Observation, poll
-from harness.load.arrivals import Step
-from harness.load.judgement import verdict
-from harness.load.profile import Profile, RawKafka
-from harness.load.report import write_all
-from harness.load.result import read_result
+from harness.load.judge.criteria import verdict
+from harness.load.model.profile import Profile, RawKafka, Step
+from harness.load.model.result import read_result
+from harness.load.render.report import write_all
 from harness.load.runner import LoadRun
 from loadtests.topology import load
 from tests.engine import engine_obstacle
@@ -369,7 +368,7 @@ def test_a_reference_that_is_killed_breaks_the_budgets_of_what_it_measured(tmp_p
         if names.get("floor", {}).get("ok", 0) >= 60 and not killed:
             found = [
                 each for each in psutil.Process().children(recursive=True)
-                if "harness.load.references" in each.cmdline()
+                if "harness.load.generate.references" in each.cmdline()
             ]  # fmt: skip
             killed.extend(each.pid for each in found)
             for each in found:
@@ -391,9 +390,9 @@ BROKEN = """
 import sys
 from pathlib import Path
 from harness import Receiver, Settings, Topology, running
-from harness.load.arrivals import Step
-from harness.load.judgement import verdict
-from harness.load.profile import Profile
+from harness.load.model.profile import Step
+from harness.load.judge.criteria import verdict
+from harness.load.model.profile import Profile
 from harness.load.runner import LoadRun
 
 profile = Profile(name="x", rates={"A": 1.0}, steps=(Step(1, 3),))

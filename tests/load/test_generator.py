@@ -1,4 +1,4 @@
-"""What the generator is made of: HTTP client, alarm, lanes; on real sockets and clocks."""
+"""What the generator is made of: HTTP client, timer, lanes; on real sockets and clocks."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from harness.load.arrivals import Step
-from harness.load.collector import Collector
-from harness.load.generator import References, master_words
-from harness.load.profile import Profile, RawKafka
+from harness.load.generate.generator import References, master_words
+from harness.load.measure.collector import Collector
+from harness.load.model.profile import Profile, RawKafka, Step
 from harness.ports import free_port
 from tests.support import ROOT
 
@@ -35,7 +34,7 @@ def told(program: str) -> Any:
 SERVER = """
 import gevent, json, socket
 from gevent import socket
-from harness.load.http import Failed, Http
+from harness.load.generate.http import Failed, Http
 
 heads, opened = [], []
 listening = socket.create_server(("127.0.0.1", 0))
@@ -139,38 +138,38 @@ print(json.dumps([said, len(heads)]))
     assert ("HTTP" in found[0] or "Error" in found[0], 1) == (True, found[1])
 
 
-def test_an_alarm_rings_at_its_moment_and_never_before() -> None:
+def test_a_timer_ends_at_its_moment_and_never_before() -> None:
     """A hundred moments: none early; a moment that is over is none to wait for."""
     early, rounds, over = told("""
 import json, time
-from harness.load.alarm import Alarm
-alarm, late = Alarm(), []
+from harness.load.generate.timerfd import Timer
+timer, late = Timer(), []
 for number in range(100):
     due = time.monotonic() + 0.0013
-    alarm.wait_until(due)
+    timer.wait_until(due)
     late.append(time.monotonic() - due)
 began = time.monotonic()
-alarm.wait_until(began - 5)
-alarm.close()
-alarm.close()
+timer.wait_until(began - 5)
+timer.close()
+timer.close()
 print(json.dumps([min(late) < 0, len(late), time.monotonic() - began < 1]))
 """)
 
     assert (False, 100, True) == (early, rounds, over)
 
 
-def test_others_run_while_an_alarm_is_waited_for() -> None:
+def test_others_run_while_a_timer_is_waited_for() -> None:
     """It waits in its own greenlet only."""
     assert 20 <= told("""
 import gevent, json, time
-from harness.load.alarm import Alarm
+from harness.load.generate.timerfd import Timer
 seen = []
 def tick():
     while True:
         gevent.sleep(0.001)
         seen.append(1)
 gevent.spawn(tick)
-Alarm().wait_until(time.monotonic() + 0.3)
+Timer().wait_until(time.monotonic() + 0.3)
 print(json.dumps(len(seen)))
 """)
 
@@ -183,7 +182,7 @@ def test_no_two_lanes_fire_in_step(tmp_path: Path) -> None:
             from harness.load.users import OpenLoop
 
             class Lane(OpenLoop):
-                def fire(self, arrival):
+                def send(self, arrival):
                     folder = pathlib.Path(__file__).parent
                     (folder / f"lane.{self.lane_seed}").write_text(f"{arrival.due}")
         """)

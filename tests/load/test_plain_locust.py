@@ -13,7 +13,7 @@ import pytest
 
 from harness.deadline import Deadline, Observation, poll
 from harness.endpoint import LOOPBACK
-from harness.load.generator import master_words
+from harness.load.generate.generator import master_words
 from harness.ports import free_port
 from tests.load.test_truth import printed, read
 from tests.support import CLI, ROOT, environment, leftovers

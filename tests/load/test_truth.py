@@ -14,10 +14,10 @@ import pytest
 
 from harness.deadline import Deadline, poll
 from harness.endpoint import LOOPBACK, Endpoint
-from harness.load.collector import Collector
-from harness.load.figures import figures
-from harness.load.generator import master_words
-from harness.load.result import Figures
+from harness.load.generate.generator import master_words
+from harness.load.measure.collector import Collector
+from harness.load.measure.figures import figures
+from harness.load.model.figures import Figures
 from harness.ports import free_port
 from harness.ready.tcp import TcpCheck
 from tests.support import ROOT
@@ -42,7 +42,7 @@ def stalling(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("TRUTH_FLOOR", f"http://{LOOPBACK}:{floor}")
     commands = (
         ["-m", "tests.load.stall_server", f"{LOOPBACK}:{port}", f"{PERIOD}", f"{STALL}"],
-        ["-m", "harness.load.null_server", f"{LOOPBACK}:{floor}"],
+        ["-m", "harness.load.generate.null_server", f"{LOOPBACK}:{floor}"],
     )
     with contextlib.ExitStack() as opened:
         for command in commands:

@@ -15,7 +15,7 @@ class Get(OpenLoop):
 
     name = "get"
 
-    def fire(self, arrival: Arrival) -> None:
+    def send(self, arrival: Arrival) -> None:
         """Ask, and note when the server says it has answered."""
         answered = float(self.http.send("GET", "/"))
         collector.took("the server's own", arrival.due, answered - arrival.due)
@@ -26,7 +26,7 @@ class Floor(OpenLoop):
 
     name = "floor"
 
-    def fire(self, arrival: Arrival) -> None:
+    def send(self, arrival: Arrival) -> None:
         """Ask."""
         self.http.send("GET", "/")
 

@@ -1,4 +1,4 @@
-"""The parts of a load run that are arithmetic: times, histograms, profiles, judgement, reports."""
+"""The parts of a load run that are arithmetic: times, histograms, profiles, criteria, reports."""
 
 from __future__ import annotations
 
@@ -20,23 +20,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import Broker, ConfigError, Topology
-from harness.load.arrivals import Step, arrivals, offered
-from harness.load.budgets import read_budgets
-from harness.load.collector import INTENDED, LAG, SERVICE, UNFINISHED, WAKE, Collector
-from harness.load.compare import compare, comparison
-from harness.load.declared import Declared, Outcome
-from harness.load.evaluation import knee_of, sent
-from harness.load.figures import (
-    began,
-    figures,
-    generator_cpu,
-    growth,
-    lag_p99,
-    rounds_of,
-    second_of,
-)
-from harness.load.histograms import curve, decode, empty, encode, histogram_of, record, summary
-from harness.load.judgement import (
+from harness.load.generate.arrivals import arrivals
+from harness.load.generate.local_only import require_local
+from harness.load.judge.compare import compare, comparison
+from harness.load.judge.criteria import (
     Pairs,
     arrivals_seen,
     errors,
@@ -49,39 +36,51 @@ from harness.load.judgement import (
     validity,
     verdict,
 )
-from harness.load.measurements import FORMAT, CpuSample
-from harness.load.outcomes import (
-    Came,
-    Ledger,
-    acknowledged_of,
-    at_each,
-    lanes_by_outcome,
-    settle,
+from harness.load.judge.evaluation import knee_of, sent
+from harness.load.judge.overheads import bounds, overhead
+from harness.load.measure.collector import INTENDED, LAG, SERVICE, UNFINISHED, WAKE, Collector
+from harness.load.measure.figures import (
+    began,
+    figures,
+    generator_cpu,
+    growth,
+    lag_p99,
+    rounds_of,
+    second_of,
 )
-from harness.load.overheads import bounds, overhead
-from harness.load.page import errors_of, floor_said, page, warmup_said
-from harness.load.pairs import ACKNOWLEDGED, DELIVERED, FLOOR, TIMER, pairs_of
-from harness.load.profile import Profile, RawKafka, read_profile
-from harness.load.ranks import ranked
-from harness.load.report import hdr_log, junit, write_all
-from harness.load.result import (
+from harness.load.measure.histograms import (
+    curve,
+    decode,
+    empty,
+    encode,
+    histogram_of,
+    record,
+    summary,
+)
+from harness.load.measure.outcomes import Came, acknowledged_of, at_each, lanes_by_outcome, settle
+from harness.load.measure.ranks import ranked
+from harness.load.model.budgets import read_budgets
+from harness.load.model.declared import Declared, Outcome
+from harness.load.model.figures import Counts, Figures, Second, Traffic
+from harness.load.model.measurements import FORMAT, CpuSample
+from harness.load.model.pairs import ACKNOWLEDGED, DELIVERED, FLOOR, TIMER, pairs_of
+from harness.load.model.profile import Profile, RawKafka, Step, offered, read_profile
+from harness.load.model.result import (
     Comparison,
-    Counts,
+    Criterion,
     Environment,
-    Figures,
     Knee,
     LagSample,
-    Mark,
+    Ledger,
     ProcessSample,
     ProcessUse,
     Result,
-    Second,
     StepP99,
-    Traffic,
     read_result,
 )
+from harness.load.render.page import errors_of, floor_said, page, warmup_said
+from harness.load.render.report import hdr_log, junit, write_all
 from harness.load.runner import require_raw_topic
-from harness.load.where import require_local
 from tests.support import ROOT
 
 ONE = [Step(100, 5)]
@@ -528,8 +527,8 @@ def test_raw_kafka_needs_its_topic() -> None:
     require_raw_topic(Topology(Broker(topics=["load-raw:3"])), wanted)
 
 
-BROKEN = {"thresholds": [Mark("errors", False, "")]}
-INVALID = {"validity": [Mark("noise", False, "")]}
+BROKEN = {"thresholds": [Criterion("errors", False, "")]}
+INVALID = {"validity": [Criterion("noise", False, "")]}
 
 
 @pytest.mark.parametrize(
@@ -756,9 +755,9 @@ def result(took: float = 0.002, **profile: Any) -> Result:
         names=names_of(took),
         ledgers={"publish to handler": Ledger(5, lost=1, twice=1, lost_ids=["a-1"])},
         overheads=[],
-        validity=[Mark("noise", True, "quiet")],
+        validity=[Criterion("noise", True, "quiet")],
         valid=True,
-        thresholds=[Mark("errors", False, "5 of <9>")],
+        thresholds=[Criterion("errors", False, "5 of <9>")],
         knee=None,
         late=0.5,
     )

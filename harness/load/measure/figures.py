@@ -11,24 +11,23 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TypedDict, TypeVar
 
-from harness.load.collector import DISTRIBUTIONS, INTENDED, Collector
-from harness.load.histograms import curve, encode, histogram_of, summary
-from harness.load.measurements import CpuSample
-from harness.load.pairs import REFERENCES
-from harness.load.ranks import ranked
-from harness.load.result import (
+from harness.load.measure.collector import DISTRIBUTIONS, INTENDED, Collector
+from harness.load.measure.histograms import curve, encode, histogram_of, summary
+from harness.load.measure.ranks import ranked
+from harness.load.model.figures import (
     OUTCOME,
     REFERENCE,
     REQUEST,
     Counts,
     Figures,
-    LagSample,
     Point,
-    ProcessSample,
     Second,
     Summary,
     Traffic,
 )
+from harness.load.model.measurements import CpuSample
+from harness.load.model.pairs import REFERENCES
+from harness.load.model.result import LagSample, ProcessSample
 
 Sample = TypeVar("Sample", CpuSample, LagSample, ProcessSample)
 

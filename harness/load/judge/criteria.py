@@ -7,10 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.errors import did_you_mean
-from harness.load.budgets import Budgets
-from harness.load.outcomes import Ledger
-from harness.load.overheads import Overhead
-from harness.load.result import REFERENCE, REQUEST, Mark, Names, Result, StepP99
+from harness.load.model.budgets import Budgets
+from harness.load.model.figures import REFERENCE, REQUEST, Names
+from harness.load.model.result import Criterion, Ledger, Overhead, Result, StepP99
 
 BUSY, LATE, ACHIEVED, MOVED = 80.0, 2.0, 0.99, 0.25
 """Percent of a core, milliseconds, share, share: beyond these limits, a run is invalid."""
@@ -25,7 +24,7 @@ def validity(
     offered: int,
     sent: int,
     noise: tuple[float, float],
-) -> list[Mark]:
+) -> list[Criterion]:
     """Whether the generator and the machine were fast enough.
 
     Args:
@@ -38,14 +37,16 @@ def validity(
     busiest = max((statistics.fmean(each) for each in cpu.values() if each), default=0.0)
     share, moved = sent / offered if offered else 0.0, abs(noise[1] / noise[0] - 1)
     return [
-        Mark("generator CPU", busiest <= BUSY, f"{busiest:.0f} % of a core, at most {BUSY:.0f}"),
-        Mark("scheduler lag", lag_p99 <= LATE, f"p99 {lag_p99:.2f} ms, at most {LATE:g}"),
-        Mark(
+        Criterion(
+            "generator CPU", busiest <= BUSY, f"{busiest:.0f} % of a core, at most {BUSY:.0f}"
+        ),
+        Criterion("scheduler lag", lag_p99 <= LATE, f"p99 {lag_p99:.2f} ms, at most {LATE:g}"),
+        Criterion(
             "achieved",
             share >= ACHIEVED,
             f"{sent} of {offered} requests that were due were sent, at least {ACHIEVED:.0%}",
         ),
-        Mark(
+        Criterion(
             "noise",
             moved <= MOVED,
             f"loopback echo {noise[0]:.0f} us before, {noise[1]:.0f} after, at most {MOVED:.0%}",
@@ -53,7 +54,7 @@ def validity(
     ]
 
 
-def users(wanted: Iterable[str], lanes: Mapping[str, str], log: str = "") -> Mark:
+def users(wanted: Iterable[str], lanes: Mapping[str, str], log: str = "") -> Criterion:
     """Whether every user class of the profile has run.
 
     Args:
@@ -63,10 +64,10 @@ def users(wanted: Iterable[str], lanes: Mapping[str, str], log: str = "") -> Mar
     """
     missing = sorted({*wanted} - {*lanes.values()})
     fact = f"never began: {', '.join(missing)}; {log}" if missing else "all of the profile ran"
-    return Mark("users", not missing, fact.strip("; "))
+    return Criterion("users", not missing, fact.strip("; "))
 
 
-def arrivals_seen(ledgers: Mapping[str, Ledger]) -> list[Mark]:
+def arrivals_seen(ledgers: Mapping[str, Ledger]) -> list[Criterion]:
     """Whether acknowledged requests could be looked for, and whether any arrived."""
     marks = []
     for name, each in ledgers.items():
@@ -74,11 +75,11 @@ def arrivals_seen(ledgers: Mapping[str, Ledger]) -> list[Mark]:
         fact = each.problem or f"{came} of {each.acknowledged} acknowledged came"
         if each.problem and each.acknowledged:
             fact = f"{each.acknowledged} acknowledged, and {each.problem}"
-        marks.append(Mark(f"seen: {name}", not each.problem and came > 0, fact))
+        marks.append(Criterion(f"seen: {name}", not each.problem and came > 0, fact))
     return marks
 
 
-def losses(ledgers: Mapping[str, Ledger], twice: float = 0.0) -> list[Mark]:
+def losses(ledgers: Mapping[str, Ledger], twice: float = 0.0) -> list[Criterion]:
     """Nothing acknowledged may be lost or early, and only a few things may arrive twice.
 
     Args:
@@ -89,11 +90,11 @@ def losses(ledgers: Mapping[str, Ledger], twice: float = 0.0) -> list[Mark]:
         if not each.acknowledged or each.problem:
             continue
         fact = f"{each.lost} of {each.acknowledged} acknowledged{_named(each)}"
-        marks.append(Mark(f"lost: {name}", each.lost == 0, fact))
+        marks.append(Criterion(f"lost: {name}", each.lost == 0, fact))
         fact = f"{each.twice} of {each.acknowledged}, at most {twice:.1%}"
-        marks.append(Mark(f"twice: {name}", each.twice <= twice * each.acknowledged, fact))
+        marks.append(Criterion(f"twice: {name}", each.twice <= twice * each.acknowledged, fact))
         if each.early:
-            marks.append(Mark(f"early: {name}", False, f"{each.early} of {each.acknowledged}"))
+            marks.append(Criterion(f"early: {name}", False, f"{each.early} of {each.acknowledged}"))
     return marks
 
 
@@ -104,7 +105,7 @@ def _named(ledger: Ledger) -> str:
     return f": {', '.join(ledger.lost_ids)}" + (f" and {more} more" if more else "")
 
 
-def errors(names: Names, allowed: float) -> Mark:
+def errors(names: Names, allowed: float) -> Criterion:
     """Count every failed request of the profile; references are not included.
 
     Args:
@@ -114,10 +115,10 @@ def errors(names: Names, allowed: float) -> Mark:
     offered, failed = sum(each.offered for each in sent), sum(each.failed for each in sent)
     share = failed / offered if offered else 1.0
     fact = f"{failed} of {offered} requests failed, {share:.2%}, at most {allowed:.2%}"
-    return Mark("errors", share <= allowed, fact)
+    return Criterion("errors", share <= allowed, fact)
 
 
-def lateness(names: Names, late: Mapping[str, float]) -> list[Mark]:
+def lateness(names: Names, late: Mapping[str, float]) -> list[Criterion]:
     """The maximum latencies of each name in the profile, in milliseconds from the due time.
 
     Args:
@@ -130,7 +131,7 @@ def lateness(names: Names, late: Mapping[str, float]) -> list[Mark]:
             continue
         facts = (f"{key} {found[key]:.0f} ms of {most:g}" for key, most in late.items())
         met = all(found[key] <= most for key, most in late.items())
-        marks.append(Mark(f"late: {name}", met, ", ".join(facts)))
+        marks.append(Criterion(f"late: {name}", met, ", ".join(facts)))
     return marks
 
 
@@ -174,7 +175,7 @@ def failing(names: Names) -> dict[str, str]:
     return found
 
 
-def thresholds(budgets: Budgets, overheads: Sequence[Overhead], pairs: Pairs) -> list[Mark]:
+def thresholds(budgets: Budgets, overheads: Sequence[Overhead], pairs: Pairs) -> list[Criterion]:
     """Check the ratios: the cost of a name compared with another, at p50, p90 and p99.
 
     A budget is exceeded if the ratio's whole interval is above it; less may be noise. A budget
@@ -186,11 +187,11 @@ def thresholds(budgets: Budgets, overheads: Sequence[Overhead], pairs: Pairs) ->
         problem = pairs.problem(title, found)
         for key, budget in figures.items():
             if problem:
-                marks.append(Mark(f"{title}, {key}", False, f"{problem}; at most {budget:g}"))
+                marks.append(Criterion(f"{title}, {key}", False, f"{problem}; at most {budget:g}"))
             elif title in found:
                 ratio = found[title].ratios[key]
                 fact = f"{ratio}, at most {budget:g}"
-                marks.append(Mark(f"{title}, {key}", ratio.low <= budget, fact))
+                marks.append(Criterion(f"{title}, {key}", ratio.low <= budget, fact))
     return marks
 
 

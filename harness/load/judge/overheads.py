@@ -6,51 +6,16 @@ import random
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
+
+from harness.load.model.budgets import SHARES
+from harness.load.model.result import Interval, Overhead
 
 RESAMPLED = 400
 """How often seconds are resampled for an interval."""
 
-SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
-
-FIGURES = ("mean", *SHARES)
-"""The figures for which there are ratios."""
-
 Rounds = Mapping[int, Sequence[float]]
 """Milliseconds by the second in which they were due."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A figure and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def half_width(self) -> float:
-        """Half the width of the interval, as a share of the figure."""
-        return (self.high - self.low) / 2 / self.value
-
-    def __str__(self) -> str:
-        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
-
-
-@dataclass(frozen=True)
-class Overhead:
-    """The cost of ``name`` compared with ``beside``.
-
-    Attributes:
-        mean: the difference of the means, in milliseconds.
-        ratios: the ratios of the means (``mean``) and percentiles (``p50``, ``p90``, ``p99``).
-    """
-
-    name: str
-    beside: str
-    mean: Interval
-    ratios: Mapping[str, Interval]
 
 
 def overhead(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.errors import ConfigError, did_you_mean
 from harness.files import read_toml
-from harness.load.arrivals import KINDS, Step, offered
-from harness.load.budgets import Budgets, require_budgets
-from harness.load.declared import Pair
-from harness.load.histograms import PERCENTILES
+from harness.load.model.budgets import Budgets, require_budgets
+from harness.load.model.declared import Pair
 
 LONGEST = 900.0
 """The maximum duration of a run, in seconds."""
@@ -28,11 +26,30 @@ FIELDS = {
 }  # fmt: skip
 
 
+KINDS = ("constant", "poisson")
+"""The kinds of arrivals."""
+
+PERCENTILES = (50.0, 75.0, 90.0, 99.0, 99.9, 99.99)
+"""The percentiles of a latency that results contain."""
+
 LATENESS = ("mean", *(f"p{each:g}" for each in PERCENTILES), "max")
 """The figures that can have a limit."""
 
 LATE = {"p99": 500.0, "max": 1500.0}
 """The default limits for a request and its outcome, in milliseconds from the due time."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A part of a run with a constant rate.
+
+    Attributes:
+        rate: requests per second.
+        seconds: its duration.
+    """
+
+    rate: float
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -93,6 +110,11 @@ class Profile:
         """The average number of requests it sends."""
         beside = self.raw_kafka.rate * self.seconds if self.raw_kafka else 0
         return sum(self.rates.values()) * offered(self.steps) + beside
+
+
+def offered(steps: Sequence[Step]) -> float:
+    """The average total number of due requests, for a rate of one or for the rates of the steps."""
+    return sum(step.rate * step.seconds for step in steps)
 
 
 def read_profile(folder: Path, name: str) -> Profile:

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import psutil
 
-from harness.load.result import LagSample, ProcessSample
+from harness.load.model.result import LagSample, ProcessSample
 from harness.ready.kafka import admin_of, committed_offsets, end_offsets
 
 Samples = dict[str, list[ProcessSample]]

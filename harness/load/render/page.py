@@ -9,11 +9,12 @@ from typing import Any
 
 import jinja2
 
-from harness.load.charts import HALF, Points, Span, over_time, percentiles
-from harness.load.judgement import verdict
-from harness.load.pairs import FLOOR
-from harness.load.profile import Profile
-from harness.load.result import REQUEST, Figures, Names, ProcessUse, Result
+from harness.load.judge.criteria import verdict
+from harness.load.model.figures import REQUEST, Figures, Names
+from harness.load.model.pairs import FLOOR
+from harness.load.model.profile import Profile
+from harness.load.model.result import ProcessUse, Result
+from harness.load.render.charts import HALF, Points, Span, over_time, percentiles
 
 SHOWN = 8
 """The maximum number of lines in one chart, and of names that have a separate chart."""

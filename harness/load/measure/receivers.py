@@ -12,18 +12,12 @@ import httpx
 
 from harness.deadline import Deadline, Observation, poll
 from harness.endpoint import Endpoint
-from harness.load.collector import Collector
-from harness.load.declared import Outcome
-from harness.load.outcomes import (
-    Came,
-    Ledger,
-    acknowledged_of,
-    at_each,
-    lanes_by_outcome,
-    settle,
-)
-from harness.load.targets import Targets
-from harness.load.typed import read
+from harness.load.measure.collector import Collector
+from harness.load.measure.outcomes import Came, acknowledged_of, at_each, lanes_by_outcome, settle
+from harness.load.model.declared import Outcome
+from harness.load.model.result import Ledger
+from harness.load.model.targets import Targets
+from harness.load.model.typed import read
 from harness.loopback import ask
 from harness.probe.inbox import Delivery, Inbox
 from harness.stack import Stack

@@ -6,11 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.load.collector import Collector
-from harness.load.declared import Outcome
-
-NAMED = 20
-"""The number of lost requests that a report lists; the others are only counted."""
+from harness.load.measure.collector import Collector
+from harness.load.model.declared import Outcome
+from harness.load.model.result import NAMED, Ledger
 
 
 @dataclass(frozen=True)
@@ -26,27 +24,6 @@ class Came:
     id: str
     at: float
     due: float | None = None
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """What happened to the acknowledged requests of one outcome, over the whole run.
-
-    Attributes:
-        acknowledged: the number of requests, including the warm-up: its losses count too.
-        lost: the number that did not arrive.
-        twice: how often one arrived again.
-        early: the number that arrived before they were due.
-        lost_ids: the first `NAMED` of the lost requests.
-        problem: why this cannot be determined; "" if it can.
-    """
-
-    acknowledged: int
-    lost: int = 0
-    twice: int = 0
-    early: int = 0
-    lost_ids: Sequence[str] = ()
-    problem: str = ""
 
 
 def lanes_by_outcome(collector: Collector) -> dict[Outcome, list[str]]:

@@ -8,7 +8,11 @@ from typing import Any
 
 from harness.errors import ConfigError, did_you_mean
 from harness.files import read_toml
-from harness.load.overheads import FIGURES
+
+SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+
+FIGURES = ("mean", *SHARES)
+"""The figures for which there are ratios."""
 
 Budgets = Mapping[str, Mapping[str, float]]
 """The maximum ratios, by ``name / beside`` and figure."""

@@ -4,53 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from harness.errors import ConfigError
-from harness.load.measurements import CpuSample
-from harness.load.outcomes import Ledger
-from harness.load.overheads import Overhead
-from harness.load.profile import Profile
-from harness.load.typed import Damaged, read
+from harness.load.model.figures import Names
+from harness.load.model.measurements import CpuSample
+from harness.load.model.profile import Profile
+from harness.load.model.typed import Damaged, read
 
 SCHEMA = 3
 """The schema of a result; no other can be read."""
 
-REQUEST, REFERENCE, OUTCOME = "request", "reference", "outcome"
-"""The kinds of a name: requests of the profile, what is alongside, where requests arrive."""
-
-Summary = Mapping[str, float]
-"""Count, and in milliseconds the mean, percentiles (``p50``, ``p99.9``) and maximum."""
-
-
-class Second(NamedTuple):
-    """Latencies of the requests that were due in one second; milliseconds from the due time."""
-
-    second: int
-    answered: int
-    mean: float
-    p50: float
-    p90: float
-    p99: float
-
-
-class Traffic(NamedTuple):
-    """What happened to the requests that were due in one second."""
-
-    second: int
-    offered: int
-    ok: int
-    failed: int
-    lost: int
-
-
-class Point(NamedTuple):
-    """A point of a percentile plot."""
-
-    percentile: float
-    milliseconds: float
+NAMED = 20
+"""The number of lost requests that a report lists; the others are only counted."""
 
 
 class ProcessSample(NamedTuple):
@@ -76,61 +44,60 @@ class StepP99(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Counts:
-    """How many requests were due, succeeded, failed and were lost, and each error's number."""
-
-    offered: int = 0
-    ok: int = 0
-    failed: int = 0
-    lost: int = 0
-    errors: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Figures:
-    """The figures of one name after the warm-up.
+class Ledger:
+    """What happened to the acknowledged requests of one outcome, over the whole run.
 
     Attributes:
-        kind: ``request`` of the profile, ``reference`` alongside it, or ``outcome`` of requests.
-        warmup: the counts of the warm-up, which nothing else includes.
-        seconds: latencies by second, including the warm-up; the last one may be incomplete.
-        traffic: counts by second, including the warm-up.
-        intended: latencies from the due time; empty if nothing was measured.
-        service: from the time at which requests were sent.
-        wake: from the time at which their slots were opened.
-        lag: how late slots were opened.
-        histograms: HDR histograms as text, by distribution.
-        curve: the percentiles of ``intended``.
+        acknowledged: the number of requests, including the warm-up: its losses count too.
+        lost: the number that did not arrive.
+        twice: how often one arrived again.
+        early: the number that arrived before they were due.
+        lost_ids: the first `NAMED` of the lost requests.
+        problem: why this cannot be determined; "" if it can.
     """
 
-    kind: str
-    offered: int
-    ok: int
-    failed: int
-    lost: int
-    errors: Mapping[str, int]
-    warmup: Counts
-    seconds: Sequence[Second]
-    traffic: Sequence[Traffic]
-    intended: Summary = field(default_factory=dict)
-    service: Summary = field(default_factory=dict)
-    wake: Summary = field(default_factory=dict)
-    lag: Summary = field(default_factory=dict)
-    histograms: Mapping[str, str] = field(default_factory=dict)
-    curve: Sequence[Point] = ()
-
-    def distribution(self, name: str) -> Summary:
-        """One of the four distributions."""
-        return {
-            "intended": self.intended, "service": self.service, "wake": self.wake, "lag": self.lag,
-        }[name]  # fmt: skip
-
-
-Names = Mapping[str, Figures]
+    acknowledged: int
+    lost: int = 0
+    twice: int = 0
+    early: int = 0
+    lost_ids: Sequence[str] = ()
+    problem: str = ""
 
 
 @dataclass(frozen=True)
-class Mark:
+class Interval:
+    """A figure and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def half_width(self) -> float:
+        """Half the width of the interval, as a share of the figure."""
+        return (self.high - self.low) / 2 / self.value
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """The cost of ``name`` compared with ``beside``.
+
+    Attributes:
+        mean: the difference of the means, in milliseconds.
+        ratios: the ratios of the means (``mean``) and percentiles (``p50``, ``p90``, ``p99``).
+    """
+
+    name: str
+    beside: str
+    mean: Interval
+    ratios: Mapping[str, Interval]
+
+
+@dataclass(frozen=True)
+class Criterion:
     """One condition that a run has met or not met.
 
     Attributes:
@@ -242,9 +209,9 @@ class Result:
     names: Names
     ledgers: Mapping[str, Ledger]
     overheads: Sequence[Overhead]
-    validity: Sequence[Mark]
+    validity: Sequence[Criterion]
     valid: bool
-    thresholds: Sequence[Mark]
+    thresholds: Sequence[Criterion]
     knee: Knee | None
     late: float
     comparison: Comparison | None = None

@@ -16,9 +16,9 @@ from typing import IO, Any
 from harness.deadline import Deadline, ticks
 from harness.endpoint import LOOPBACK
 from harness.errors import ConfigError
-from harness.load.collector import Collector
-from harness.load.profile import Profile
-from harness.load.result import Mark
+from harness.load.measure.collector import Collector
+from harness.load.model.profile import Profile
+from harness.load.model.result import Criterion
 from harness.ports import free_port
 from harness.provision.child import mortal
 
@@ -136,7 +136,7 @@ def master_words() -> list[str]:
 
 
 class References:
-    """The same operations without Dapr: `harness.load.references`, alongside the load.
+    """The same operations without Dapr: `harness.load.generate.references`, alongside the load.
 
     Args:
         brokers: the bootstrap address.
@@ -148,7 +148,7 @@ class References:
         self._file, self._log = folder / "raw.json", folder / "raw.log"
         assert profile.raw_kafka is not None
         words = [brokers, profile.raw_kafka.topic, f"{profile.raw_kafka.rate}"]
-        program = [sys.executable, "-m", "harness.load.references", *words]
+        program = [sys.executable, "-m", "harness.load.generate.references", *words]
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
                 mortal([*program, f"{profile.seconds}", str(self._file)]),
@@ -164,7 +164,7 @@ class References:
                 self._process.stdin.write(b"begin\n")
                 self._process.stdin.close()
 
-    def finish(self, collector: Collector, patience: float = 30.0) -> Mark:
+    def finish(self, collector: Collector, patience: float = 30.0) -> Criterion:
         """Wait for its end, add its measurements, and report whether they are complete."""
         self._hang_up()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -178,7 +178,7 @@ class References:
             said = [f"still running after {patience:g} s, and was ended", *said]
         met = not running and self._process.returncode == 0
         fact = "measured to its end" if met else f"raw Kafka: {': '.join(said) or 'crashed'}"
-        return Mark("references", met, fact)
+        return Criterion("references", met, fact)
 
     def close(self) -> None:
         """Stop it, whatever its progress."""

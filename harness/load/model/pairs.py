@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.load.declared import Declared, Pair
+from harness.load.model.declared import Declared, Pair
 
 ACKNOWLEDGED, DELIVERED, TIMER = "raw Kafka acknowledged", "raw Kafka to consumer", "asyncio timer"
 REFERENCES = (ACKNOWLEDGED, DELIVERED, TIMER)
-"""What `harness.load.references` measures alongside the load: not requests of the profile."""
+"""What is measured alongside the load, by `generate.references`: not requests of the profile."""
 
 FLOOR = "floor"
 BESIDE = {"event": (ACKNOWLEDGED, DELIVERED), "job": ("", TIMER), "row": ("", "")}

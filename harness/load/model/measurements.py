@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from harness.load.declared import Declared
-from harness.load.typed import Damaged, read
+from harness.load.model.declared import Declared
+from harness.load.model.typed import Damaged, read
 
 FORMAT = 4
 """The format of measurements; other versions of this module may use others."""

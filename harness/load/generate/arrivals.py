@@ -4,22 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
-KINDS = ("constant", "poisson")
-
-
-@dataclass(frozen=True)
-class Step:
-    """A part of a run with a constant rate.
-
-    Attributes:
-        rate: requests per second.
-        seconds: its duration.
-    """
-
-    rate: float
-    seconds: float
+from harness.load.model.profile import Step
 
 
 def arrivals(steps: Sequence[Step], kind: str, seed: str) -> Iterator[float]:
@@ -40,8 +26,3 @@ def arrivals(steps: Sequence[Step], kind: str, seed: str) -> Iterator[float]:
             yield begun + at
             at += gap if kind == "constant" else draw.expovariate(step.rate)
         begun += step.seconds
-
-
-def offered(steps: Sequence[Step]) -> float:
-    """The average total number of due requests, for a rate of one or for the rates of the steps."""
-    return sum(step.rate * step.seconds for step in steps)

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-from harness.load.declared import Declared
-from harness.load.measurements import (
+from harness.load.measure.ranks import ranked
+from harness.load.model.declared import Declared
+from harness.load.model.measurements import (
     Acknowledged,
     Answer,
     Count,
@@ -19,8 +20,7 @@ from harness.load.measurements import (
     Unanswered,
     read_measurements,
 )
-from harness.load.ranks import ranked
-from harness.load.typed import Damaged
+from harness.load.model.typed import Damaged
 
 INTENDED, SERVICE, WAKE, LAG = "intended", "service", "wake", "lag"
 DISTRIBUTIONS = (INTENDED, SERVICE, WAKE, LAG)

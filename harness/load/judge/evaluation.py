@@ -6,17 +6,17 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.load import judgement
-from harness.load.budgets import Budgets
-from harness.load.collector import UNFINISHED, Collector
-from harness.load.declared import Declared, Pair
-from harness.load.figures import figures, generator_cpu, lag_p99, rounds_of
-from harness.load.judgement import Pairs
-from harness.load.outcomes import Ledger
-from harness.load.overheads import Overhead, overhead
-from harness.load.pairs import REFERENCES, pairs_of, title
-from harness.load.profile import Profile
-from harness.load.result import REQUEST, Knee, Mark, Names, StepP99
+from harness.load.judge import criteria
+from harness.load.judge.criteria import Pairs
+from harness.load.judge.overheads import overhead
+from harness.load.measure.collector import UNFINISHED, Collector
+from harness.load.measure.figures import figures, generator_cpu, lag_p99, rounds_of
+from harness.load.model.budgets import Budgets
+from harness.load.model.declared import Declared, Pair
+from harness.load.model.figures import REQUEST, Names
+from harness.load.model.pairs import REFERENCES, pairs_of, title
+from harness.load.model.profile import Profile
+from harness.load.model.result import Criterion, Knee, Ledger, Overhead, StepP99
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Facts:
     ledgers: Mapping[str, Ledger]
     noise: tuple[float, float]
     budgets: Budgets
-    marks: Sequence[Mark] = ()
+    marks: Sequence[Criterion] = ()
     unmeasured: Mapping[str, str] | None = None
 
 
@@ -44,8 +44,8 @@ class Evaluation:
 
     names: Names
     overheads: Sequence[Overhead]
-    validity: Sequence[Mark]
-    thresholds: Sequence[Mark]
+    validity: Sequence[Criterion]
+    thresholds: Sequence[Criterion]
     knee: Knee | None
     late: float
 
@@ -65,21 +65,21 @@ def evaluate(profile: Profile, collector: Collector, facts: Facts) -> Evaluation
     overheads = [each for pair in pairs if (each := overhead(*pair, *rounds)) is not None]
     late = lag_p99(collector, profile.warmup)
     own = {name: row for name, row in names.items() if name not in REFERENCES}
-    unmeasured = {**judgement.failing(names), **(facts.unmeasured or {})}
+    unmeasured = {**criteria.failing(names), **(facts.unmeasured or {})}
     expected = {*map(title, pairs), *profile.budgets}
     return Evaluation(
         names,
         overheads,
         validity=[
-            *judgement.validity(_cpu(collector, profile.warmup), late, *sent(names), facts.noise),
+            *criteria.validity(_cpu(collector, profile.warmup), late, *sent(names), facts.noise),
             *facts.marks,
-            *judgement.arrivals_seen(facts.ledgers),
+            *criteria.arrivals_seen(facts.ledgers),
         ],
         thresholds=[
-            judgement.errors(own, profile.errors),
-            *judgement.losses(facts.ledgers, profile.twice),
-            *judgement.lateness(own, profile.late),
-            *judgement.thresholds(
+            criteria.errors(own, profile.errors),
+            *criteria.losses(facts.ledgers, profile.twice),
+            *criteria.lateness(own, profile.late),
+            *criteria.thresholds(
                 {**facts.budgets, **profile.budgets}, overheads, Pairs(expected, known, unmeasured)
             ),
         ],
@@ -135,4 +135,4 @@ def knee_of(names: Names, profile: Profile) -> Knee | None:
         if inside and due:
             rows.append(StepP99(statistics.fmean(due), statistics.median(inside)))
         begun = end
-    return Knee(rows, judgement.knee(rows))
+    return Knee(rows, criteria.knee(rows))

@@ -7,8 +7,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from harness.errors import ConfigError
-from harness.load.page import page
-from harness.load.result import Mark, Result
+from harness.load.model.result import Criterion, Result
+from harness.load.render.page import page
 
 
 def write_all(result: Result, folder: Path) -> list[Path]:
@@ -62,7 +62,7 @@ def junit(result: Result) -> str:
     """Each budget and each validity mark as a test case, for CI."""
     marks = [*result.validity, *result.thresholds]
     if result.died:
-        marks.append(Mark("to the end", False, result.died))
+        marks.append(Criterion("to the end", False, result.died))
     failed = [each for each in marks if not each.met]
     suite = ElementTree.Element(
         "testsuite",

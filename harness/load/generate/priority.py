@@ -12,7 +12,7 @@ PR_SET_PDEATHSIG = 1
 """As the kernel names it."""
 
 
-def take_precedence() -> None:
+def take_priority() -> None:
     """Where permitted, run this process before all ordinary ones whenever it can run.
 
     Otherwise, the measurement shows which process gets the processor. A nice value does not help:

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 
 from hdrh.histogram import HdrHistogram
 
+from harness.load.model.profile import PERCENTILES
+
 LOWEST, HIGHEST, DIGITS = 1, 60_000_000, 3
-PERCENTILES = (50.0, 75.0, 90.0, 99.0, 99.9, 99.99)
 
 
 def empty() -> HdrHistogram:

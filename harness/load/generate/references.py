@@ -1,6 +1,6 @@
 """The cost of the same operations without Dapr: a program that runs alongside the load.
 
-    python -m harness.load.references BROKERS TOPIC RATE SECONDS FILE
+    python -m harness.load.generate.references BROKERS TOPIC RATE SECONDS FILE
 
 It sends events with Kafka's own client to Kafka's own consumer, and sets asyncio timers. Like the
 load, each is due at times of its own. The measurements go to the file as JSON. After an error, they
@@ -24,10 +24,11 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
-from harness.load.arrivals import Step, arrivals
-from harness.load.collector import Collector
-from harness.load.pairs import ACKNOWLEDGED, DELIVERED, TIMER
-from harness.load.precedence import take_precedence
+from harness.load.generate.arrivals import arrivals
+from harness.load.generate.priority import take_priority
+from harness.load.measure.collector import Collector
+from harness.load.model.pairs import ACKNOWLEDGED, DELIVERED, TIMER
+from harness.load.model.profile import Step
 
 GROUP = "raw-"
 """The prefix of the consumer group's name."""
@@ -41,7 +42,7 @@ AFTER = 2.0
 
 def main(brokers: str, topic: str, rate: float, seconds: float, file: Path) -> str:
     """Run until the time is over; return what went wrong, "" if nothing did."""
-    take_precedence()  # like the generator, otherwise the two could not be compared
+    take_priority()  # like the generator, otherwise the two could not be compared
     collector = Collector()
     raw = RawKafka(collector, brokers, topic, seconds)
     consuming = threading.Thread(target=raw.guarded, args=[raw.consume])

@@ -34,7 +34,7 @@ class _Setting(ctypes.Structure):
     )
 
 
-class Alarm:
+class Timer:
     """Wakes the greenlet that waits for it; only one at a time."""
 
     def __init__(self) -> None:

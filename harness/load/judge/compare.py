@@ -7,12 +7,12 @@ import statistics
 from collections.abc import Sequence
 
 from harness.errors import ConfigError
-from harness.load.overheads import bounds
-from harness.load.profile import Profile
-from harness.load.result import Change, Comparison, Result
+from harness.load.judge.overheads import bounds
+from harness.load.model.profile import Profile
+from harness.load.model.result import Change, Comparison, Result
 
 ROUNDS = 1000
-FELT = 0.05
+MIN_EFFECT = 0.05
 """A smaller change than this share is not reported, however certain it is."""
 
 
@@ -70,9 +70,9 @@ def _change(name: str, figure: str, one: Sequence[float], other: Sequence[float]
 
 def verdict(low: float, high: float) -> str:
     """``slower``, ``faster`` or ``noise``, by the interval of a ratio."""
-    if low > 1 + FELT:
+    if low > 1 + MIN_EFFECT:
         return "slower"
-    return "faster" if high < 1 - FELT else "noise"
+    return "faster" if high < 1 - MIN_EFFECT else "noise"
 
 
 def comparison(earlier: Result, now: Result) -> Comparison:

@@ -1,0 +1,1 @@
+"""Sends load: timing, HTTP, Locust and the references as processes."""

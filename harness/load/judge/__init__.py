@@ -1,0 +1,1 @@
+"""Judges: whether a run is valid, what operations cost, and whether budgets are kept."""

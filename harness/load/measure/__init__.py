@@ -1,0 +1,1 @@
+"""Measures: records of requests, figures, and where acknowledged requests arrive."""

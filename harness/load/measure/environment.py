@@ -1,0 +1,32 @@
+"""The environment of a load run: the floor's server, the sink's rows, facts about the machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+
+from harness.load.model.result import Environment
+from harness.loopback import ask
+from harness.stack import Stack
+
+
+def environment(stack: Stack) -> Environment:
+    """The stack and the machine of a run."""
+    metadata = {}
+    for node in stack.topology.nodes:
+        if node.name.endswith("-daprd"):
+            token = node.exports(stack.book)["token"]
+            url = stack.book.endpoint(node.name, "http").http
+            headers = {"dapr-api-token": token} if token else {}
+            with contextlib.suppress(Exception):
+                metadata = ask("GET", f"{url}/v1.0/metadata", headers=headers).json()
+            break
+    return Environment(
+        runtime=stack.runtime,
+        dapr=str(metadata.get("runtimeVersion", "")),
+        broker=next((n.tools[0] for n in stack.topology.nodes if hasattr(n, "topics")), ""),
+        python=platform.python_version(),
+        system=platform.platform(),
+        cores=os.cpu_count() or 1,
+    )

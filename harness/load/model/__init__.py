@@ -1,0 +1,1 @@
+"""What the parts of a load run pass to each other: profiles, measurements, results."""
