@@ -79,18 +79,16 @@ class LoadRun:
             folder = Path(opened.enter_context(
                 tempfile.TemporaryDirectory(prefix="load-", dir=self._stack.folder)
             ))  # fmt: skip
-            null = opened.enter_context(null_server())
-            targets = targets_of(
-                self._stack.addresses(), self._stack.book.token("dapr-api"), null.http
-            )
+            addresses = self._stack.addresses()
+            null = opened.enter_context(null_server(self._stack))
+            targets = targets_of(addresses, self._stack.book.token("dapr-api"), null)
             # Wall clock minus monotonic: jobs and rows use the former, requests the latter.
             offset = time.time() - time.monotonic()
             pids = {name: each.pid for name, each in self._stack.instances.items()}
             sampler, lag = Sampler(pids), ConsumerLag(self._brokers())
             opened.enter_context(sampler)
             opened.enter_context(lag)
-            variables = {**self._stack.settings.environment, VARIABLE: targets.text()}
-            died = self._generate(collector, folder, variables)
+            died = self._generate(collector, folder, {VARIABLE: targets.text()})
             patience = DEAD if died else DRAIN
             receivers = Receivers(self._stack, targets, offset, patience)
             ledgers = receivers.ledgers(collector)
@@ -123,9 +121,9 @@ class LoadRun:
 
     def _generate(self, collector: Collector, folder: Path, variables: Mapping[str, str]) -> str:
         """Run Locust, with raw Kafka alongside; return why the run was cut short, if it was."""
-        raw = (
-            References(self._brokers(), self._profile, folder) if self._profile.raw_kafka else None
-        )
+        add, raw = self._stack.add, None
+        if self._profile.raw_kafka:
+            raw = References(add, self._brokers(), self._profile, folder)
         told = self._progress
 
         def progress(elapsed: float, names: Mapping[str, Mapping[str, float]]) -> None:
@@ -134,7 +132,7 @@ class LoadRun:
             told(elapsed, names)
 
         generator = Generator(
-            self._profile, self._locustfile, folder, variables,
+            add, self._profile, self._locustfile, folder, variables,
             guard=self._death, progress=progress, **self._options,
         )  # fmt: skip
         try:

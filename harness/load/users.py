@@ -18,13 +18,14 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import logging
 import math
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import gevent
@@ -222,7 +223,7 @@ def _arguments(parser: Any) -> None:
     group.add_argument("--seed", default="1", help="of the times at which requests are due")
     group.add_argument("--max-in-flight", type=int, default=256, help="of each user")
     group.add_argument("--results", default="", help="a file for histograms and counts, as JSON")
-    group.add_argument("--progress", action="store_true", help="a JSON line for each second")
+    group.add_argument("--progress", default="", help="a file for a JSON line for each second")
     group.add_argument("--allow-remote", action="store_true", help="load for other machines")
 
 
@@ -237,7 +238,9 @@ def _begin(environment: Environment, **_: Any) -> None:
         gevent.spawn(_watch_cpu)
     options: Any = environment.parsed_options
     if options.progress and not isinstance(environment.runner, WorkerRunner):
-        gevent.spawn(_show_progress)
+        # The starter of this process shows a summary of its own.
+        logging.getLogger("locust.stats_logger").disabled = True
+        gevent.spawn(_show_progress, options.progress)
     if options.steps and not isinstance(environment.runner, WorkerRunner):
         gevent.spawn(_end_with_the_last, environment)
 
@@ -253,12 +256,13 @@ def _end_with_the_last(environment: Environment) -> None:
             return
 
 
-def _show_progress() -> None:
+def _show_progress(file: str) -> None:
     """Write one JSON line each second, for the process that started this one."""
-    while True:
-        gevent.sleep(1.0)
-        sys.stdout.write(json.dumps(collector.progress()) + "\n")
-        sys.stdout.flush()
+    with Path(file).open("a") as lines:
+        while True:
+            gevent.sleep(1.0)
+            lines.write(json.dumps(collector.progress()) + "\n")
+            lines.flush()
 
 
 def _watch_cpu() -> None:

@@ -351,6 +351,9 @@ def test_users_that_cannot_be_run_are_told(tmp_path: Path) -> None:
     assert "nothing_of_the_kind" in done.stderr
 
 
+REFERENCES = "harness.load.generate.references"
+
+
 @pytest.mark.timeout(300)
 def test_a_reference_that_is_killed_breaks_the_budgets_of_what_it_measured(tmp_path: Path) -> None:
     """Raw Kafka measured some seconds; the floor beside it was measured to the end."""
@@ -366,13 +369,11 @@ def test_a_reference_that_is_killed_breaks_the_budgets_of_what_it_measured(tmp_p
 
     def kill(_elapsed: float, names: Mapping[str, Mapping[str, float]]) -> None:
         if names.get("floor", {}).get("ok", 0) >= 60 and not killed:
-            found = [
-                each for each in psutil.Process().children(recursive=True)
-                if "harness.load.generate.references" in each.cmdline()
-            ]  # fmt: skip
-            killed.extend(each.pid for each in found)
-            for each in found:
-                each.kill()
+            for each in psutil.process_iter(["cmdline"]):
+                words = each.info["cmdline"] or []
+                if REFERENCES in words and any(str(stack.folder) in word for word in words):
+                    killed.append(each.pid)
+                    each.kill()
 
     settings = Settings.load(runtime="processes", broker="kafka")
     with running(Topology(Broker(topics=["raw:1"])), settings) as stack:

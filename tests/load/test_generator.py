@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness import Receiver, Settings, Stack, Topology, running
 from harness.load.generate.generator import References, master_words
 from harness.load.measure.collector import Collector
 from harness.load.model.profile import Profile, RawKafka, Step
@@ -199,20 +201,27 @@ def test_no_two_lanes_fire_in_step(tmp_path: Path) -> None:
     assert {f"Lane-{worker}-{number}" for worker in (0, 1) for number in (1, 2)} == seeds
 
 
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """A stack beside which programs are started."""
+    with running(Topology(Receiver(mail=False)), Settings.load(runtime="processes")) as stack:
+        yield stack
+
+
 @pytest.mark.parametrize(
     ("raw", "patience", "said"),
     [
-        (RawKafka("t", "x"), 30, "could not convert"),  # type: ignore[arg-type]  # it crashes
+        (RawKafka("t", "x"), 60, "could not convert"),  # type: ignore[arg-type]  # it crashes
         (RawKafka("t", 1), 2, "still running after 2 s"),
     ],
 )
 def test_references_that_were_not_measured_are_told(
-    tmp_path: Path, raw: RawKafka, patience: float, said: str
+    stack: Stack, tmp_path: Path, raw: RawKafka, patience: float, said: str
 ) -> None:
     """One crashes, one has no broker: the run has no references, and says so."""
     profile = Profile(name="x", rates={}, steps=(Step(1, 1),), raw_kafka=raw)
 
-    raw_kafka = References(f"127.0.0.1:{free_port()}", profile, tmp_path)
+    raw_kafka = References(stack.add, f"127.0.0.1:{free_port()}", profile, tmp_path)
     raw_kafka.begin()
     mark = raw_kafka.finish(Collector(), patience)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from harness.deadline import Deadline, poll
@@ -177,6 +178,31 @@ def test_a_worker_that_dies_is_missed(stalling: str, tmp_path: Path) -> None:
     assert 0 == code
     assert 100 < found.offered < 9 * 50
     assert found.offered == found.ok + found.failed == found.intended["count"]
+
+
+def test_workers_do_not_outlive_a_master_that_is_killed(stalling: str, tmp_path: Path) -> None:
+    """They would wait for it for ever, and send load."""
+    command = [
+        sys.executable, "-m", "locust", "-f", str(FILE), "--headless", "--only-summary",
+        "--host", stalling, "-u", "2", "-r", "2", "-t", "120s", "--rate", "20", "--lanes", "2",
+        "--processes", "2", *master_words(), "Get",
+    ]  # fmt: skip
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as master:
+        try:
+            found = psutil.Process(master.pid)
+            assert poll(lambda: _seen(len(found.children()) == 2), Deadline(60)).ok
+            workers = found.children()
+        finally:
+            master.kill()
+
+    assert poll(lambda: _seen(not any(map(_lives, workers))), Deadline(60)).ok
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _seen(ok: bool) -> Any:

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.deadline import Deadline, poll
-from harness.endpoint import LOOPBACK, Endpoint
-from harness.ports import free_port
-from harness.provision.child import mortal
-from harness.ready.tcp import TcpCheck
+from harness.load.generate.generator import program
+from harness.stack import Stack
+
+NAME = "load-floor"
 
 
 @contextlib.contextmanager
-def null_server() -> Iterator[Endpoint]:
-    """A server that does nothing, on this machine, for the duration of the ``with`` block."""
-    endpoint = Endpoint(LOOPBACK, free_port())
-    program = Path(__file__).with_name("null_server.py")
-    command = mortal([sys.executable, str(program), str(endpoint)])
-    with subprocess.Popen(command) as server:
-        try:
-            poll(TcpCheck(endpoint).observe, Deadline(10))
-            yield endpoint
-        finally:
-            server.terminate()
+def null_server(stack: Stack) -> Iterator[str]:
+    """The URL of a server that does nothing, on this machine, for the duration of the ``with``."""
+    file = Path(__file__).with_name("null_server.py")
+    server = stack.add(program(NAME, [sys.executable, str(file), "{host}:{port}"], {}))
+    try:
+        yield stack.book.endpoint(NAME).http
+    finally:
+        server.stop()

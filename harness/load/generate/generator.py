@@ -1,28 +1,33 @@
-"""The programs of a load run: Locust, and the references alongside; none exceeds its budget."""
+"""The programs of a load run: Locust, and the references alongside; none exceeds its budget.
+
+They run under the supervisor of the stack, beside its nodes: whatever happens to this process, they
+end with the run.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from harness.deadline import Deadline, ticks
+from harness.deadline import Deadline, Observation, poll, ticks
 from harness.endpoint import LOOPBACK
 from harness.errors import ConfigError
 from harness.load.measure.collector import Collector
 from harness.load.model.profile import Profile
 from harness.load.model.result import Criterion
+from harness.nodes.process import Process
 from harness.ports import free_port
-from harness.provision.child import mortal
+from harness.runtime.base import Instance, State
 
 Progress = Callable[[float, Mapping[str, Mapping[str, float]]], None]
+Start = Callable[[Process], Instance]
+"""Starts a program beside the nodes of the stack: `Stack.add`."""
 
 GRACE = 60.0
 """Seconds that Locust may take to start and stop, in addition to its profile's."""
@@ -38,10 +43,11 @@ class Generator:
     """Locust in a separate process.
 
     Args:
+        start: starts it.
         profile: the load to send.
         locustfile: the users.
         folder: the folder for its files.
-        environment: its variables.
+        environment: variables added to those of the stack.
         processes: the number of processes over which the load is spread.
         guard: returns why the run must stop now; "" to continue.
         progress: called each second with the progress.
@@ -49,15 +55,17 @@ class Generator:
     """
 
     def __init__(
-        self, profile: Profile, locustfile: Path, folder: Path, environment: Mapping[str, str], *,
-        processes: int = 1, guard: Callable[[], str] = lambda: "",
-        progress: Progress = lambda _elapsed, _names: None, grace: float = GRACE,
+        self, start: Start, profile: Profile, locustfile: Path, folder: Path,
+        environment: Mapping[str, str], *, processes: int = 1,
+        guard: Callable[[], str] = lambda: "", progress: Progress = lambda _elapsed, _names: None,
+        grace: float = GRACE,
     ) -> None:  # fmt: skip
+        self._start = start
         self._profile = profile
         self._locustfile = locustfile
         self._results = folder / "results.json"
-        self._log = folder / "locust.log"
-        self._environment = {**environment, "PYTHONPATH": os.pathsep.join(sys.path)}
+        self._lines = folder / "progress.json"
+        self._environment = environment
         self._processes = processes
         self._guard = guard
         self._progress = progress
@@ -69,15 +77,13 @@ class Generator:
         Raises:
             ConfigError: the users could not be started.
         """
-        with self._log.open("w") as log:
-            locust = subprocess.Popen(
-                mortal(self._command()), stdout=subprocess.PIPE, stderr=log, text=True,
-                env=self._environment,
-            )  # fmt: skip
+        self._lines.touch()
+        locust = self._start(program("load-locust", self._command(), self._environment))
+        self._log = locust.log
         try:
             why = self._follow(locust)
         finally:
-            end(locust)
+            locust.stop(LAST)
         if self._results.is_file():
             collector.absorb(_read(self._results))
         elif not why:
@@ -88,35 +94,30 @@ class Generator:
 
     def last_words(self) -> str:
         """The end of its log."""
-        return self._log.read_text()[-SAID:].strip()
+        return _tail(self._log)
 
-    def _follow(self, locust: subprocess.Popen[str]) -> str:
-        assert locust.stdout is not None
-        # A daemon thread closes it: another holder of the pipe must not block this process.
-        threading.Thread(target=self._read, args=[locust.stdout], daemon=True).start()
-        for _ in ticks(Deadline(self._profile.seconds + self._grace), 0.2):
-            if locust.poll() is not None:
-                return ""
-            if why := self._guard():
-                return why
+    def _follow(self, locust: Instance) -> str:
+        began = time.monotonic()
+        with self._lines.open() as lines:
+            for _ in ticks(Deadline(self._profile.seconds + self._grace), 0.2):
+                for line in _whole_lines(lines):
+                    self._progress(time.monotonic() - began, json.loads(line))
+                if locust.state is State.EXITED:
+                    return ""
+                if why := self._guard():
+                    return why
         return (
             f"Locust did not end: it was still running {self._grace:g} s after the profile's "
             f"{self._profile.seconds:g} s, and was ended"
         )
-
-    def _read(self, lines: IO[str]) -> None:
-        began = time.monotonic()
-        with lines:
-            for line in lines:
-                with contextlib.suppress(json.JSONDecodeError):
-                    self._progress(time.monotonic() - began, json.loads(line))
 
     def _command(self) -> list[str]:
         profile, classes = self._profile, [*self._profile.rates]
         count = len(classes) * profile.lanes
         steps = [[step.rate, step.seconds] for step in profile.steps]
         words = [
-            "--headless", "--only-summary", "--progress", "--exit-code-on-error", "0",
+            "--headless", "--only-summary", "--exit-code-on-error", "0",
+            "--progress", str(self._lines),
             "--users", str(count), "--spawn-rate", str(count),
             "--run-time", f"{profile.seconds + 10:.0f}s", "--stop-timeout", "5",
             "--rates", json.dumps(dict(profile.rates)), "--steps", json.dumps(steps),
@@ -139,56 +140,87 @@ class References:
     """The same operations without Dapr: `harness.load.generate.references`, alongside the load.
 
     Args:
+        start: starts it.
         brokers: the bootstrap address.
         profile: its ``raw_kafka`` contains the topic and the rate per second.
         folder: the folder for its files.
     """
 
-    def __init__(self, brokers: str, profile: Profile, folder: Path) -> None:
-        self._file, self._log = folder / "raw.json", folder / "raw.log"
-        assert profile.raw_kafka is not None
-        words = [brokers, profile.raw_kafka.topic, f"{profile.raw_kafka.rate}"]
-        program = [sys.executable, "-m", "harness.load.generate.references", *words]
-        with self._log.open("w") as log:
-            self._process = subprocess.Popen(
-                mortal([*program, f"{profile.seconds}", str(self._file)]),
-                stdin=subprocess.PIPE,
-                stderr=log,
-            )
+    def __init__(self, start: Start, brokers: str, profile: Profile, folder: Path) -> None:
+        raw = profile.raw_kafka
+        assert raw is not None
+        self._file, self._signal = folder / "raw.json", folder / "raw.begin"
+        self._begun = False
+        os.mkfifo(self._signal)
+        words = [brokers, raw.topic, f"{raw.rate}", f"{profile.seconds}", *self._files()]
+        command = [sys.executable, "-m", "harness.load.generate.references", *words]
+        self._instance = start(program("load-references", command, {}))
+
+    def _files(self) -> list[str]:
+        return [str(self._file), str(self._signal)]
 
     def begin(self) -> None:
         """Start measuring, together with the load; only once."""
-        assert self._process.stdin is not None
-        if not self._process.stdin.closed:
-            with contextlib.suppress(BrokenPipeError):  # it has crashed, which `finish` reports
-                self._process.stdin.write(b"begin\n")
-                self._process.stdin.close()
+        self._begun = self._begun or self._say(b"begin\n")
 
     def finish(self, collector: Collector, patience: float = 30.0) -> Criterion:
         """Wait for its end, add its measurements, and report whether they are complete."""
         self._hang_up()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(patience)
-        running = self._process.poll() is None
-        end(self._process)
+        ended = poll(lambda: Observation(self._ended()), Deadline(patience), interval=0.1).ok
+        code = self._instance.exit_code
+        self.close()
         if self._file.is_file():
             collector.absorb(_read(self._file))
-        said = self._log.read_text()[-SAID:].strip().splitlines()[-1:]
-        if running:
+        said = _tail(self._instance.log).splitlines()[-1:]
+        if not ended:
             said = [f"still running after {patience:g} s, and was ended", *said]
-        met = not running and self._process.returncode == 0
-        fact = "measured to its end" if met else f"raw Kafka: {': '.join(said) or 'crashed'}"
+        met = ended and code == 0
+        fact = "measured to its end" if met else f"raw Kafka: {', '.join(said) or 'crashed'}"
         return Criterion("references", met, fact)
 
     def close(self) -> None:
         """Stop it, whatever its progress."""
         self._hang_up()
-        end(self._process)
+        self._instance.stop(LAST)
+
+    def _ended(self) -> bool:
+        return self._instance.state is State.EXITED
 
     def _hang_up(self) -> None:
-        assert self._process.stdin is not None
+        if not self._begun:
+            self._begun = self._say(b"")
+
+    def _say(self, text: bytes) -> bool:
+        """Write to the pipe from which it reads; False if it does not read yet, or has crashed."""
+        try:
+            pipe = os.open(self._signal, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            return False
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
+            os.write(pipe, text)
+        os.close(pipe)
+        return True
+
+
+def program(name: str, command: list[str], variables: Mapping[str, str]) -> Process:
+    """A program of a load run, which finds the modules that this process finds."""
+    found = {**variables, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return Process(name, command, env=found, on_host=True, may_end=True)
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(errors="replace")[-SAID:].strip()
+
+
+def _whole_lines(lines: IO[str]) -> Iterator[str]:
+    """The lines that were written since the last call, but for one without its end."""
+    while True:
+        at = lines.tell()
+        line = lines.readline()
+        if not line.endswith("\n"):
+            lines.seek(at)
+            return
+        yield line
 
 
 def _read(file: Path) -> Any:
@@ -197,14 +229,3 @@ def _read(file: Path) -> Any:
         return json.loads(file.read_text())
     except ValueError:
         return None
-
-
-def end(process: subprocess.Popen[str] | subprocess.Popen[bytes], patience: float = LAST) -> None:
-    """Stop a process, and first give it the chance to save its data."""
-    if process.poll() is None:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(patience)
-    if process.poll() is None:
-        process.kill()
-        process.wait()

@@ -1,12 +1,12 @@
 """The cost of the same operations without Dapr: a program that runs alongside the load.
 
-    python -m harness.load.generate.references BROKERS TOPIC RATE SECONDS FILE
+    python -m harness.load.generate.references BROKERS TOPIC RATE SECONDS FILE PIPE
 
 It sends events with Kafka's own client to Kafka's own consumer, and sets asyncio timers. Like the
 load, each is due at times of its own. The measurements go to the file as JSON. After an error, they
 cover the time until then, the last line of standard error describes the error, and the exit code is
-1. The program prepares itself, and starts when it reads a line from standard input: at the same
-time as the load, so that both cover the same seconds.
+1. The program prepares itself, and starts when it reads a line from the pipe: at the same time as
+the load, so that both cover the same seconds.
 """
 
 from __future__ import annotations
@@ -40,14 +40,16 @@ AFTER = 2.0
 """Seconds for which the last events may still be on their way."""
 
 
-def main(brokers: str, topic: str, rate: float, seconds: float, file: Path) -> str:
+def main(brokers: str, topic: str, rate: float, seconds: float, *, file: Path, pipe: Path) -> str:
     """Run until the time is over; return what went wrong, "" if nothing did."""
     take_priority()  # like the generator, otherwise the two could not be compared
     collector = Collector()
     raw = RawKafka(collector, brokers, topic, seconds)
     consuming = threading.Thread(target=raw.guarded, args=[raw.consume])
     consuming.start()
-    if not sys.stdin.readline():
+    with pipe.open() as signal:  # opened for reading, it waits for a writer
+        begun = signal.readline()
+    if not begun:
         raw.fail("the load never began")
     producing = threading.Thread(target=raw.guarded, args=[raw.produce, rate])
     producing.start()
@@ -157,7 +159,6 @@ async def _timers(collector: Collector, rate: float, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(
-        main(sys.argv[1], sys.argv[2], float(sys.argv[3]), float(sys.argv[4]), Path(sys.argv[5]))
-        or None
-    )
+    brokers, topic, rate, seconds, file, pipe = sys.argv[1:]
+    files = {"file": Path(file), "pipe": Path(pipe)}
+    sys.exit(main(brokers, topic, float(rate), float(seconds), **files) or None)
