@@ -131,7 +131,7 @@ def _table(profile: Profile, elapsed: float, names: Mapping[str, Mapping[str, fl
 def _print(result: Result) -> None:
     from harness.load.render.page import warmup_said
 
-    table = Table(box=None, title="milliseconds from when it was due", title_justify="left")
+    table = Table(box=None, title="milliseconds from the due time", title_justify="left")
     for column in ("", "answered", "failed or lost", "mean", "p50", "p99", "p99.9"):
         table.add_column(column, justify="left" if not column else "right")
     for name, row in result.names.items():

@@ -72,7 +72,9 @@ def test_the_smoke_profile_ends_with_a_whole_report(tmp_path: Path, runtime: str
         "publish to handler / raw Kafka to consumer",
     } < shown
     seen = {"publish to handler", "job due-time error", "publish to row"}
-    checked = {"generator CPU", "scheduler lag", "achieved", "noise", "users", "references"}
+    checked = {
+        "generator CPU", "scheduler lag", "achieved", "noise", "users", "references", "pairs",
+    }  # fmt: skip
     assert checked | {f"seen: {name}" for name in seen} == {e["name"] for e in result["validity"]}
     assert seen == result["ledgers"].keys()
     requests = [row for row in result["names"].values() if row["kind"] == "request"]

@@ -26,6 +26,7 @@ from harness.load.judge.compare import compare, comparison
 from harness.load.judge.criteria import (
     Pairs,
     arrivals_seen,
+    compared,
     errors,
     failing,
     knee,
@@ -475,6 +476,20 @@ def test_a_pair_that_is_missing_breaks_its_budget(pairs: Pairs, fact: str) -> No
 
     assert not mark.met
     assert re.search(fact, mark.fact), mark.fact
+
+
+def test_a_declared_pair_that_was_not_measured_makes_a_run_invalid() -> None:
+    """Such as one with a misspelt name; without declared pairs there is no such criterion."""
+    found = overhead("slow", "quick", two(0.002, 0.001))
+    assert found is not None
+    measured_, missing = ("slow", "quick"), ("slow", "quik")
+
+    (kept,) = compared([measured_, measured_], [found])
+    (broken,) = compared([measured_, missing], [found])
+
+    assert (True, "1 measured") == (kept.met, kept.fact)
+    assert (False, "not measured: slow / quik") == (broken.met, broken.fact)
+    assert [] == compared([], [found])
 
 
 def test_a_budget_of_another_profile_is_not_judged() -> None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from harness.errors import did_you_mean
 from harness.load.model.budgets import Budgets
+from harness.load.model.declared import Pair
 from harness.load.model.figures import REFERENCE, REQUEST, Names
+from harness.load.model.pairs import title
 from harness.load.model.result import Criterion, Ledger, Overhead, Result, StepP99
 
 BUSY, LATE, ACHIEVED, MOVED = 80.0, 2.0, 0.99, 0.25
@@ -65,6 +67,18 @@ def users(wanted: Iterable[str], lanes: Mapping[str, str], log: str = "") -> Cri
     missing = sorted({*wanted} - {*lanes.values()})
     fact = f"never began: {', '.join(missing)}; {log}" if missing else "all of the profile ran"
     return Criterion("users", not missing, fact.strip("; "))
+
+
+def compared(pairs: Iterable[Pair], overheads: Sequence[Overhead]) -> list[Criterion]:
+    """Whether all pairs that a profile or a user class declares were measured.
+
+    Args:
+        pairs: the declared ones; without any, there is nothing to say.
+    """
+    wanted = dict.fromkeys(map(title, pairs))
+    missing = [each for each in wanted if each not in {f"{o.name} / {o.beside}" for o in overheads}]
+    fact = f"not measured: {', '.join(missing)}" if missing else f"{len(wanted)} measured"
+    return [Criterion("pairs", not missing, fact)] if wanted else []
 
 
 def arrivals_seen(ledgers: Mapping[str, Ledger]) -> list[Criterion]:
@@ -183,15 +197,15 @@ def thresholds(budgets: Budgets, overheads: Sequence[Overhead], pairs: Pairs) ->
     """
     marks = []
     found = {f"{each.name} / {each.beside}": each for each in overheads}
-    for title, figures in budgets.items():
-        problem = pairs.problem(title, found)
+    for pair, figures in budgets.items():
+        problem = pairs.problem(pair, found)
         for key, budget in figures.items():
             if problem:
-                marks.append(Criterion(f"{title}, {key}", False, f"{problem}; at most {budget:g}"))
-            elif title in found:
-                ratio = found[title].ratios[key]
+                marks.append(Criterion(f"{pair}, {key}", False, f"{problem}; at most {budget:g}"))
+            elif pair in found:
+                ratio = found[pair].ratios[key]
                 fact = f"{ratio}, at most {budget:g}"
-                marks.append(Criterion(f"{title}, {key}", ratio.low <= budget, fact))
+                marks.append(Criterion(f"{pair}, {key}", ratio.low <= budget, fact))
     return marks
 
 

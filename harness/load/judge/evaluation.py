@@ -73,6 +73,7 @@ def evaluate(profile: Profile, collector: Collector, facts: Facts) -> Evaluation
         validity=[
             *criteria.validity(_cpu(collector, profile.warmup), late, *sent(names), facts.noise),
             *facts.marks,
+            *criteria.compared(_declared_pairs(profile, collector.declared), overheads),
             *criteria.arrivals_seen(facts.ledgers),
         ],
         thresholds=[
@@ -94,6 +95,11 @@ def _pairs(profile: Profile, declared: Mapping[str, Declared]) -> tuple[list[Pai
     pairs = [*profile.pairs, *pairs_of(used, bool(profile.raw_kafka))]
     every = [*profile.pairs, *pairs_of(declared.values(), raw=True)] if declared else []
     return list(dict.fromkeys(pairs)), [*map(title, every)]
+
+
+def _declared_pairs(profile: Profile, declared: Mapping[str, Declared]) -> list[Pair]:
+    used = [declared[user] for user in profile.rates if user in declared]
+    return [*profile.pairs, *(pair for each in used for pair in each.pairs)]
 
 
 def _cpu(collector: Collector, warmup: float) -> dict[str, list[float]]:

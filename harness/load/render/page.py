@@ -164,11 +164,11 @@ def floor_said(names: Names) -> str:
     least = medians.pop(FLOOR)
     below = [f"{name} ({p50:.2f} ms)" for name, p50 in medians.items() if p50 < least]
     said = (
-        "The floor is a server that does nothing, asked by the same generator in the same seconds: "
-        f"{least:.2f} ms at p50."
+        "The floor is a server that does nothing, called by the same generator in the same "
+        f"seconds: {least:.2f} ms at p50."
     )
     if below:
-        return f"{said} Below it: {', '.join(below)}: what they took was mostly the generator's."
+        return f"{said} Below it: {', '.join(below)}, which is mostly the generator's own cost."
     return f"{said} No request of this run was below it."
 
 
@@ -178,5 +178,5 @@ def warmup_said(result: Result) -> str:
     offered, failed = sum(row.offered for row in rows), sum(row.failed for row in rows)
     return (
         f"Not counted: the first {result.profile.warmup:g} s (warm-up), {offered} requests, "
-        f"{failed} of them failed. What became of acknowledged requests is of the whole run."
+        f"{failed} of them failed. Outcomes of acknowledged requests cover the whole run."
     )
