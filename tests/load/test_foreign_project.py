@@ -26,7 +26,7 @@ FILES = {
         from harness import App, Broker, Topology
         HERE = Path(__file__).parent
         topology = Topology(
-            Broker(topics=["orders:3", "refunds:3", "probe:3"]),
+            Broker(topics=["orders:3", "refunds:3", "returns:3", "probe:3"]),
             App("till", asgi="shop.till:app", cwd=HERE.parent, inbox=True),
             resources=HERE / "resources",
         )
@@ -79,6 +79,9 @@ FILES = {
         class Refunds(dapr_users.Publish):
             app, pubsub, topic = "till", "messages", "refunds"
 
+        class Returns(dapr_users.Publish):
+            app, pubsub, topic = "till", "messages", "returns"
+
         class Idle(dapr_users.Floor):
             pass
     """,
@@ -92,6 +95,7 @@ FILES = {
         [rates]
         Orders = 15
         Refunds = 15
+        Returns = 5
         Idle = 15
 
         [budgets."publish an order / Refunds"]
@@ -107,7 +111,10 @@ FILES = {
 def test_a_load_test_of_another_project_checks_losses_delivery_and_references(
     tmp_path: Path,
 ) -> None:
-    """Events that an app drops are lost, although daprd was told 200; the exit code is 1."""
+    """Events that an app drops are lost, although their status is 200; the exit code is 1.
+
+    Events to which no app subscribes cannot be looked for: the run is invalid as well.
+    """
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(textwrap.dedent(text))
@@ -146,6 +153,13 @@ def test_a_load_test_of_another_project_checks_losses_delivery_and_references(
         kept["publish an order / Refunds, p50"],
         kept["publish an order to handler / raw Kafka to consumer, p50"],
     )
+    seen = {each["name"]: each for each in result["validity"] if "seen" in each["name"]}
+    assert seen["seen: publish an order to handler"]["met"]
+    nobody = seen["seen: Returns to handler"]
+    assert (False, True) == (
+        nobody["met"], "no app subscribes to 'returns' of 'messages'" in nobody["fact"],
+    )  # fmt: skip
+    assert not result["valid"]
     assert 1 == done.returncode, done.stderr
     page = (tmp_path / "artefacts" / "load" / "sales.html").read_text()
     assert re.search(r"lost: Refunds to handler", page)

@@ -78,7 +78,7 @@ print(json.dumps([said, len(opened), heads]))
     assert heads[1].endswith('content-length: 8\r\n\r\n{"x": 1}')
 
 
-def test_a_bad_answer_is_a_failure_and_its_connection_is_kept() -> None:
+def test_an_error_status_is_a_failure_and_keeps_the_connection() -> None:
     """A status that is no success is told as it is; the body is read to its end."""
     found = told(
         SERVER
@@ -97,7 +97,7 @@ print(json.dumps([said, len(opened)]))
     assert [["HTTP 503", "fine"], 1] == found
 
 
-def test_the_failure_of_a_sidecar_has_its_cause() -> None:
+def test_a_failure_contains_the_error_code_and_the_cause_of_the_sidecar() -> None:
     """Its code, and the last part of the message; anything else is left out."""
     body = {"errorCode": "ERR_DIRECT_INVOKE", "message": "failed to invoke, id: x, err: EOF"}
     bodies = [json.dumps(each).encode() for each in (body, ["message"], {"message": "none"})]
@@ -122,7 +122,7 @@ HALF = 'b"HTTP/1.1 200 OK\\r\\ncontent-length: 9\\r\\n\\r\\nhalf"'
 
 
 @pytest.mark.parametrize("answer", ['b""', HALF, 'b"nonsense"'])
-def test_half_an_answer_is_none(answer: str) -> None:
+def test_an_incomplete_response_is_an_error(answer: str) -> None:
     """It is an error, never sent again, and never taken for a success."""
     found = told(
         SERVER
@@ -215,7 +215,7 @@ def stack() -> Iterator[Stack]:
         (RawKafka("t", 1), 2, "still running after 2 s"),
     ],
 )
-def test_references_that_were_not_measured_are_told(
+def test_references_that_were_not_measured_are_reported(
     stack: Stack, tmp_path: Path, raw: RawKafka, patience: float, said: str
 ) -> None:
     """One crashes, one has no broker: the run has no references, and says so."""

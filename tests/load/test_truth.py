@@ -75,7 +75,7 @@ def printed(stdout: str) -> dict[str, dict[str, Any]]:
     return {row["name"]: row for row in json.loads(stdout[stdout.rindex("\n[\n") :])}
 
 
-def test_a_stall_is_measured_as_arithmetic_has_it(stalling: str, tmp_path: Path) -> None:
+def test_a_stall_is_measured_as_calculated(stalling: str, tmp_path: Path) -> None:
     """What waits has waited; a closed loop of Locust's own says a few milliseconds.
 
     On a machine that has other things to do the server itself answers later than arithmetic has it,
@@ -144,7 +144,7 @@ def test_too_much_in_flight_is_refused_and_counted(stalling: str, tmp_path: Path
     assert found.intended["p90"] >= TRUTH["p90"] - GAP
 
 
-def test_nobody_answers(tmp_path: Path) -> None:
+def test_requests_to_a_closed_port_fail(tmp_path: Path) -> None:
     """Every request that was due has failed, and the run ends."""
     file, steps = tmp_path / "r.json", json.dumps([[1, 2]])
     host = f"http://{LOOPBACK}:{free_port()}"
@@ -155,7 +155,7 @@ def test_nobody_answers(tmp_path: Path) -> None:
     assert all("refused" in error.lower() for error in found.errors)
 
 
-def test_a_worker_that_dies_is_missed(stalling: str, tmp_path: Path) -> None:
+def test_a_run_goes_on_without_a_worker_that_was_killed(stalling: str, tmp_path: Path) -> None:
     """What it had told is kept; the run ends in its time."""
     file = tmp_path / "r.json"
     words = [
@@ -211,7 +211,7 @@ def _seen(ok: bool) -> Any:
     return Observation(ok)
 
 
-def test_load_for_somebody_else_is_refused(tmp_path: Path) -> None:
+def test_a_target_on_another_machine_is_refused(tmp_path: Path) -> None:
     """Before a byte is sent."""
     file = tmp_path / "r.json"
     done = locust("http://192.0.2.1:80", file, "-u", "1", "-t", "2s", "--steps", "[[1, 1]]", "Get")
