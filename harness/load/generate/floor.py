@@ -10,15 +10,13 @@ from pathlib import Path
 from harness.load.generate.generator import program
 from harness.stack import Stack
 
-NAME = "load-floor"
-
 
 @contextlib.contextmanager
 def null_server(stack: Stack) -> Iterator[str]:
     """The URL of a server that does nothing, on this machine, for the duration of the ``with``."""
     file = Path(__file__).with_name("null_server.py")
-    server = stack.add(program(NAME, [sys.executable, str(file), "{host}:{port}"], {}))
+    server = stack.add(program("load-floor", [sys.executable, str(file), "{host}:{port}"], {}))
     try:
-        yield stack.book.endpoint(NAME).http
+        yield stack.book.endpoint(server.name).http
     finally:
         server.stop()

@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,6 +35,8 @@ GRACE = 60.0
 
 LAST = 10.0
 """Seconds from SIGTERM, on which Locust saves its data, to SIGKILL."""
+
+_numbers = count(1)
 
 SAID = 1500
 """The number of characters of a log that are shown."""
@@ -113,12 +116,12 @@ class Generator:
 
     def _command(self) -> list[str]:
         profile, classes = self._profile, [*self._profile.rates]
-        count = len(classes) * profile.lanes
+        users = str(len(classes) * profile.lanes)
         steps = [[step.rate, step.seconds] for step in profile.steps]
         words = [
             "--headless", "--only-summary", "--exit-code-on-error", "0",
             "--progress", str(self._lines),
-            "--users", str(count), "--spawn-rate", str(count),
+            "--users", users, "--spawn-rate", users,
             "--run-time", f"{profile.seconds + 10:.0f}s", "--stop-timeout", "5",
             "--rates", json.dumps(dict(profile.rates)), "--steps", json.dumps(steps),
             "--lanes", str(profile.lanes), "--arrivals", profile.arrivals,
@@ -203,9 +206,12 @@ class References:
 
 
 def program(name: str, command: list[str], variables: Mapping[str, str]) -> Process:
-    """A program of a load run, which finds the modules that this process finds."""
+    """A program of a load run, which finds the modules that this process finds.
+
+    Its name is its own: a stack may have several runs, and keeps the names of what has ended.
+    """
     found = {**variables, "PYTHONPATH": os.pathsep.join(sys.path)}
-    return Process(name, command, env=found, on_host=True, may_end=True)
+    return Process(f"{name}-{next(_numbers)}", command, env=found, on_host=True, may_end=True)
 
 
 def _tail(log: Path) -> str:
