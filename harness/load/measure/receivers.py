@@ -22,7 +22,7 @@ from harness.loopback import ask
 from harness.probe.inbox import Delivery, Inbox
 from harness.stack import Stack
 
-DRAIN = 15.0
+DRAIN = 30.0
 """Seconds for which acknowledged requests may still be on their way."""
 
 DEAD = 3.0
