@@ -11,9 +11,11 @@ from dataclasses import astuple, replace
 from functools import cache
 from itertools import islice, pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
+import httpx
 import pytest
 from hdrh.log import HistogramLogReader
 from hypothesis import given, settings
@@ -39,6 +41,7 @@ from harness.load.judge.criteria import (
 )
 from harness.load.judge.evaluation import knee_of, sent
 from harness.load.judge.overheads import bounds, overhead
+from harness.load.measure import receivers
 from harness.load.measure.collector import INTENDED, LAG, SERVICE, UNFINISHED, WAKE, Collector
 from harness.load.measure.figures import (
     began,
@@ -79,6 +82,7 @@ from harness.load.model.result import (
     StepP99,
     read_result,
 )
+from harness.load.model.targets import Targets
 from harness.load.render.page import errors_of, floor_said, page, warmup_said
 from harness.load.render.report import hdr_log, junit, write_all
 from harness.load.runner import require_raw_topic
@@ -260,6 +264,35 @@ def test_lanes_belong_to_what_their_users_declare() -> None:
     assert {event: ["Orders-1-1", "Refunds-1-2"]} == lanes_by_outcome(collector)
     assert [(event, "shop")] == at_each(event, ["shop"])
     assert ["arrived at a", "arrived at b"] == [e.name for e, _ in at_each(event, ["a", "b"])]
+
+
+ROWS = {"shop": (0, 2), "shop-2": (1,), "other": (0, 1)}
+
+
+def test_events_of_an_app_arrive_at_any_of_its_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which Dapr knows by one app-id; another app receives all events itself."""
+
+    def ask(_method: str, url: str, **_: Any) -> httpx.Response:
+        app = url.split("/")[2].partition(":")[0]
+        subscribed = [{"pubsubname": "pubsub", "topic": "orders"}]
+        metadata = {"id": app.partition("-")[0], "subscriptions": subscribed}
+        rows = [["event", "A-1-1", number, 1000.0, 1000.0, 1000.5] for number in ROWS[app]]
+        start = int(url.rpartition("=")[2]) if "since" in url else 0
+        return httpx.Response(200, json=metadata if "metadata" in url else rows[start:])
+
+    monkeypatch.setattr(receivers, "ask", ask)
+    collector = acked("A-1-1", 1000.0, 1000.0, 1000.0)
+    collector.lanes["A-1-1"] = "A"
+    collector.declared["A"] = Declared(("a",), Outcome("seen", "event", "", "pubsub", "orders"))
+    stack: Any = SimpleNamespace(book=SimpleNamespace(endpoints=dict))
+    targets = Targets(
+        {app: f"http://{app}:1" for app in ROWS}, {app: f"http://{app}:2" for app in ROWS}, ""
+    )
+
+    ledgers = receivers.Receivers(stack, targets, 0, patience=0.3).ledgers(collector)
+
+    assert {"seen at shop": 0, "seen at other": 1} == {n: each.lost for n, each in ledgers.items()}
+    assert {0} == {each.twice for each in ledgers.values()}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The environment of a load run: the floor's server, the sink's rows, facts about the machine."""
+"""The environment of a load run: facts about its stack and its machine."""
 
 from __future__ import annotations
 

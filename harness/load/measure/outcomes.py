@@ -51,7 +51,7 @@ def settle(
         collector: receives the latencies; a lost request counts until the end of the run at least.
         name: the name of these latencies.
         asked: when each request was due, by id.
-        came: all arrivals in order; those of other requests are ignored.
+        came: all arrivals; those of other requests are ignored.
     """
     seen = defaultdict[str, list[Came]](list)
     for each in came:
@@ -59,7 +59,7 @@ def settle(
             seen[each.id].append(each)
     lost, early = [key for key in asked if key not in seen], 0
     for key, found in seen.items():
-        first = found[0]
+        first = min(found, key=lambda each: each.at)
         late = first.at - (asked[key] if first.due is None else first.due)
         early += late < 0
         collector.took(name, asked[key], max(late, 0.0))

@@ -56,6 +56,7 @@ class Receivers:
         self._offset = offset
         self._patience = patience
         self._subscriptions: dict[str, set[tuple[str, str]]] | None = None
+        self._ids: dict[str, str] = {}
 
     def ledgers(self, collector: Collector) -> dict[str, Ledger]:
         """The ledger of each declared outcome, by name; latencies are added to the collector."""
@@ -89,7 +90,9 @@ class Receivers:
         if outcome.app:
             return [outcome.app]
         key = (outcome.pubsub, outcome.topic)
-        apps = [app for app, topics in self._subscribed().items() if key in topics]
+        apps = self._one_of_each(
+            [app for app, topics in self._subscribed().items() if key in topics]
+        )
         seen = [app for app in apps if self._can_see(app, outcome.record)]
         if seen:
             return seen
@@ -101,14 +104,24 @@ class Receivers:
         if self._subscriptions is None:
             headers = {"dapr-api-token": self._targets.token} if self._targets.token else {}
             self._subscriptions = {}
+            # Replicas of an app have one app-id, and each event arrives at one of them.
             for app, url in self._targets.sidecars.items():
                 with contextlib.suppress(httpx.HTTPError, ValueError):
                     said = ask("GET", f"{url}/v1.0/metadata", headers=headers).json()
+                    self._ids[app] = said["id"]
                     self._subscriptions[app] = {
                         (each["pubsubname"], each["topic"])
                         for each in said.get("subscriptions") or ()
                     }
         return self._subscriptions
+
+    def _one_of_each(self, apps: Sequence[str]) -> list[str]:
+        """The first replica of each app."""
+        return list({self._ids[app]: app for app in reversed(apps)}.values())[::-1]
+
+    def _replicas(self, app: str) -> list[str]:
+        self._subscribed()
+        return [each for each, app_id in self._ids.items() if app_id == self._ids.get(app)] or [app]
 
     def _can_see(self, app: str, record: str) -> bool:
         return self._inbox(app) is not None or self._has_record(app, record)
@@ -125,6 +138,10 @@ class Receivers:
     def _reader(self, outcome: Outcome, app: str) -> Reader:
         if outcome.kind == "row":
             return RowReader(self._databases(), outcome, self._offset)
+        readers = [self._reader_of(outcome, each) for each in self._replicas(app)]
+        return lambda: [came for reader in readers for came in reader()]
+
+    def _reader_of(self, outcome: Outcome, app: str) -> Reader:
         inbox = self._inbox(app)
         if inbox is not None:
             return InboxReader(Inbox(app, inbox), self._offset)
