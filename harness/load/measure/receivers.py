@@ -108,7 +108,7 @@ class Receivers:
             for app, url in self._targets.sidecars.items():
                 with contextlib.suppress(httpx.HTTPError, ValueError):
                     said = ask("GET", f"{url}/v1.0/metadata", headers=headers).json()
-                    self._ids[app] = said["id"]
+                    self._ids[app] = said.get("id", app)
                     self._subscriptions[app] = {
                         (each["pubsubname"], each["topic"])
                         for each in said.get("subscriptions") or ()
