@@ -182,6 +182,15 @@ def test_the_topics_of_a_component_with_the_namespace_begin_with_it() -> None:
     assert "NAMESPACE" in consumer_groups([component(item)], "shop")["pubsub"].hidden
 
 
+def test_the_topics_that_are_waited_for_begin_with_the_namespace() -> None:
+    subscriptions: Any = SimpleNamespace(wanted=[("pubsub", "orders"), ("other", "bills")])
+    groups = {"pubsub": ConsumerGroup("", "prod.shop", "prod"), "other": ConsumerGroup("", "shop")}
+
+    checks = DeliveryCheck(subscriptions, groups)._plan()
+
+    assert [["prodorders"], ["bills"]] == [[*each.topics] for each in checks]
+
+
 @pytest.mark.parametrize(
     ("item", "reason"),
     [
