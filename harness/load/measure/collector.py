@@ -61,7 +61,7 @@ class Collector:
     def answered(self, name: str, due: float, opened: float, sent: float, done: float) -> None:
         """Record a successful request; times are those of ``time.monotonic``."""
         self.counts[int(due), name, "ok"] += 1
-        self.answers.append(Answer(name, due, opened, sent, done))
+        self.answers.append((name, due, opened, sent, done))
         self._recent[name].append(done - due)
 
     def took(self, name: str, due: float, seconds: float) -> None:
@@ -71,7 +71,7 @@ class Collector:
 
     def acknowledge(self, lane: str, number: int, due: float) -> None:
         """Record an acknowledged request of a lane."""
-        self.acknowledged[lane].append(Acknowledged(number, due))
+        self.acknowledged[lane].append((number, due))
 
     def end(self) -> float:
         """The latest time of any recorded data."""
@@ -161,8 +161,8 @@ class Collector:
 
     def _add(self, taken: Measurements) -> None:
         self.answers += taken.answers
-        for each in taken.answers:
-            self._recent[each.name].append(each.done - each.due)
+        for name, due, _, _, done in taken.answers:
+            self._recent[name].append(done - due)
         self.durations += taken.durations
         for second, name, kind, count in taken.counts:
             self.counts[second, name, kind] += count

@@ -12,14 +12,15 @@ FORMAT = 4
 """The format of measurements; other versions of this module may use others."""
 
 
-class Answer(NamedTuple):
-    """A successful request: when it was due, opened, sent and answered (``time.monotonic``)."""
+# Of these, there is one for each request: a named tuple takes three times as long to make.
+Answer = tuple[str, float, float, float, float]
+"""A successful request: its name, and when it was due, opened, sent and answered.
 
-    name: str
-    due: float
-    opened: float
-    sent: float
-    done: float
+Times are those of ``time.monotonic``.
+"""
+
+Acknowledged = tuple[int, float]
+"""The number of an acknowledged request in its lane, and its due time."""
 
 
 class Duration(NamedTuple):
@@ -37,13 +38,6 @@ class Count(NamedTuple):
     name: str
     kind: str
     times: int
-
-
-class Acknowledged(NamedTuple):
-    """The number of an acknowledged request in its lane, and its due time."""
-
-    number: int
-    due: float
 
 
 class CpuSample(NamedTuple):
