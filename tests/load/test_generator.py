@@ -191,10 +191,10 @@ def test_no_two_lanes_fire_in_step(tmp_path: Path) -> None:
     )
     subprocess.run(
         [sys.executable, "-m", "locust", "-f", str(tmp_path / "locustfile.py"), "--headless",
-         "--only-summary", "--host", "http://127.0.0.1:1", "-u", "4", "-r", "4", "-t", "20s",
+         "--only-summary", "--host", "http://127.0.0.1:1", "-u", "4", "-r", "4", "-t", "90s",
          "--processes", "2", *master_words(), "--rate", "40", "--lanes", "4",
          "--steps", "[[1, 1]]"],
-        cwd=ROOT, capture_output=True, check=True, timeout=60,
+        cwd=ROOT, capture_output=True, check=True, timeout=150,
     )  # fmt: skip
 
     seeds = {file.name.partition(".")[2] for file in tmp_path.glob("lane.*")}
