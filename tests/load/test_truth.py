@@ -195,7 +195,12 @@ def test_workers_do_not_outlive_a_master_that_is_killed(stalling: str, tmp_path:
         finally:
             master.kill()
 
-    assert poll(lambda: _seen(not any(map(_lives, workers))), Deadline(60)).ok
+    try:
+        assert poll(lambda: _seen(not any(map(_lives, workers))), Deadline(60)).ok
+    finally:
+        for each in workers:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
 
 
 def _lives(process: psutil.Process) -> bool:
