@@ -10,14 +10,16 @@ from pathlib import Path
 
 from harness.book import StackBook
 from harness.closing import do_all
-from harness.deadline import Check, Deadline, Observation, poll
+from harness.deadline import Check, Deadline, Observation, poll, waits_for
 from harness.errors import ConfigError, HarnessError, NotReady
 from harness.extras import Extras, closing_rungs
 from harness.failures import death, not_ready, rank
 from harness.launch import Launch
+from harness.node import Node, Scope, Tools
+from harness.planning.addresses import HOST
 from harness.runtime.base import Instance, Runtime, State
 from harness.settings import Settings
-from harness.topology import Node, Tools, Topology
+from harness.topology import Topology
 
 Note = Callable[..., None]
 MakeBook = Callable[[Topology, Tools, Path, Runtime], StackBook]
@@ -87,10 +89,9 @@ class Attempt:
         self.book = self._make_book(self._topology, tools, self._settings.root, runtime)
         self.book.strict = self._settings.strict
         for node in self._topology.nodes:
-            self.book.plan_for(node.name)
-            self._launches[node.name] = node.plan(self.book)
-            used = self.book.used[node.name] - {node.name}
-            self._needs[node.name] = {*node.needs, *used}
+            scope = self.book.scope(node.name)
+            self._launches[node.name] = node.plan(scope)
+            self._needs[node.name] = {*node.needs, *scope.needs}
             self._ready[node.name] = threading.Event()
         try:
             TopologicalSorter(self._needs).prepare()
@@ -116,7 +117,7 @@ class Attempt:
     def unpublished(self) -> dict[str, tuple[int, ...]]:
         """The ports that are not published outside their container, by node."""
         return {
-            name: launch.internal
+            name: tuple(launch.ports[port] for port in launch.internal)
             for name, launch in self._launches.items()
             if self.book.inside(name)
         }
@@ -157,11 +158,11 @@ class Attempt:
 
     def climb(self, node: Node, instance: Instance) -> None:
         """Wait for each readiness check of a node, then provide what other nodes expect of it."""
-        deadline = Deadline(self._settings.ready_timeout)
+        deadline, scope = Deadline(self._settings.ready_timeout), self._seen_from_here(node)
         try:
-            self._climb(node, instance, node.checks(self.book), deadline)
-            node.provide(self.book)
-            self._climb(node, instance, node.confirms(self.book), deadline)
+            self._climb(node, instance, node.checks(scope), deadline)
+            node.provide(scope)
+            self._climb(node, instance, node.confirms(scope), deadline)
         except _Ended:
             return
         instance.mark_running()
@@ -182,7 +183,7 @@ class Attempt:
         with closing_rungs(checks) as rungs:
             for check in rungs:
                 # A sidecar's checks that follow its app's cannot pass without the app either.
-                awaited |= {getattr(check, "waits_for", "") or node.name}
+                awaited |= {waits_for(check) or node.name}
 
                 def look(check: Check = check) -> Observation:
                     seen = check.observe()
@@ -199,11 +200,15 @@ class Attempt:
     def _not_ready(self, name: str, deadline: Deadline) -> Exception:
         """If a check waits for another node that is not ready, the failure is that node's."""
         check, _ = self._looks[name]
-        other = getattr(check, "waits_for", "")
+        other = waits_for(check)
         if other in self._looks and not self._ready[other].is_set():
             name = other
         launch, instance = self._launches[name], self.instances[name]
         return not_ready(launch, self._looks[name], deadline, instance, self.book.secrets())
+
+    def _seen_from_here(self, node: Node) -> Scope:
+        """What a node's checks see: the node from outside."""
+        return self.book.scope(node.name, HOST)
 
     def stop_dependents(self) -> None:
         """Stop all nodes that depend on others, in parallel: daprd stops badly without its broker.
@@ -273,8 +278,9 @@ class Attempt:
 
     def _look_again(self, node: Node) -> None:
         instance, deadline = self.instances[node.name], Deadline(self._settings.ready_timeout)
-        self._climb(node, instance, node.checks(self.book), deadline)
-        self._climb(node, instance, node.confirms(self.book), deadline)
+        scope = self._seen_from_here(node)
+        self._climb(node, instance, node.checks(scope), deadline)
+        self._climb(node, instance, node.confirms(scope), deadline)
         instance.mark_running()
         self._note("node.ready", node.name)
 
@@ -299,7 +305,7 @@ class Attempt:
 
     def _await_others(self, node: Node) -> None:
         deadline = Deadline(self._settings.ready_timeout)
-        for check in node.awaits(self.book):
+        for check in node.awaits(self._seen_from_here(node)):
             seen = poll(check.observe, deadline, guard=self._guard)
             if not seen.ok:
                 raise NotReady(

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterator
 from typing import Protocol, runtime_checkable
 
 from harness.errors import ConfigError, did_you_mean
-from harness.topology import Node, Topology
+from harness.node import Node
+from harness.topology import Topology
 
 
 @runtime_checkable

@@ -10,9 +10,11 @@ from harness.closing import do_all
 from harness.deadline import Check, Deadline, poll
 from harness.failures import death, not_ready
 from harness.launch import Launch
+from harness.node import Node
+from harness.planning.addresses import HOST
 from harness.runtime.base import Instance, Runtime, State
 from harness.settings import Settings
-from harness.topology import Node, Topology
+from harness.topology import Topology
 
 
 @contextmanager
@@ -57,8 +59,7 @@ class Extras:
         self._book.topology = Topology(
             *known.nodes, node, resources=known.resources, mtls=known.mtls
         )
-        self._book.plan_for(node.name)
-        launch = self._launches[node.name] = node.plan(self._book)
+        launch = self._launches[node.name] = node.plan(self._book.scope(node.name))
         instance = self._runtime.start(launch)
         try:
             self._climb(node, instance, launch)
@@ -83,7 +84,7 @@ class Extras:
                 raise death(launch, instance, self._book.secrets())
 
         deadline = Deadline(self._settings.ready_timeout)
-        with closing_rungs(node.checks(self._book)) as rungs:
+        with closing_rungs(node.checks(self._book.scope(node.name, HOST))) as rungs:
             for check in rungs:
                 seen = poll(check.observe, deadline, guard=guard)
                 if not seen.ok:

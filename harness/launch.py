@@ -37,7 +37,7 @@ class Launch:
         inherits: whether a process inherits the whole environment of the harness; if not, a few
             variables (PATH, HOME, locale). A container inherits neither.
         cwd: the working folder; the node's own folder by default.
-        ports: the reserved ports this process will bind, released just before exec.
+        ports: the reserved ports this process will bind, by name; released just before exec.
         folders: prepared folders to copy into the node's folder first, by relative name.
         files: text files to write into the node's folder first, by relative name.
         unprivileged: start as an ordinary user when the harness runs as root
@@ -51,7 +51,7 @@ class Launch:
         image: the image it runs in as a container: an entry of the table of images, a reference
             from the user, or a build.
         pod: launches in one pod share a network namespace; "" for a separate one.
-        internal: those ports that nobody on the host connects to; they are not published.
+        internal: names of ports that nobody on the host connects to; they are not published.
         volumes: folders that several containers share, by name, and where each one mounts them.
         on_host: whether it runs on the machine itself even if others run in containers.
         external: whether somebody else starts and stops it, and the stack only waits for it.
@@ -63,7 +63,7 @@ class Launch:
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
-    ports: tuple[int, ...] = ()
+    ports: Mapping[str, int] = field(default_factory=dict)
     folders: Mapping[str, Path] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     unprivileged: bool = False
@@ -73,10 +73,15 @@ class Launch:
     of_system: bool = False
     image: str | Build = ""
     pod: str = ""
-    internal: tuple[int, ...] = ()
+    internal: tuple[str, ...] = ()
     volumes: Mapping[str, str] = field(default_factory=dict)
     on_host: bool = False
     external: bool = False
     may_end: bool = False
     required: bool = True
     inherits: bool = False
+
+    @property
+    def published(self) -> Mapping[str, int]:
+        """The ports that can be connected to from the host, by name."""
+        return {name: port for name, port in self.ports.items() if name not in self.internal}

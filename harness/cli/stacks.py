@@ -27,6 +27,7 @@ from harness.errors import ConfigError, did_you_mean
 from harness.external import with_external
 from harness.loading import load_topology
 from harness.loopback import ask
+from harness.names import app_of
 from harness.registry import UpNode, UpStack, alive
 from harness.report.waterfall import climbs, draw
 from harness.run import running
@@ -220,7 +221,7 @@ def _announce(found: UpStack, stack: Stack, *, timings: bool, as_json: bool) -> 
             out.print(line, soft_wrap=True, markup=False)
     out.print(f"stack {found.name!r} is up after {took:.2f} s: {len(found.nodes)} nodes")
     for node in found.nodes:
-        port = "http" if node.name.endswith("-daprd") else "main"
+        port = "http" if app_of(node.name) else "main"
         if port in node.endpoints:
             out.print(f"  {node.name:<28} {node.endpoints[port]}")
     which = "" if found.name == "default" else f" --name {found.name}"
@@ -267,7 +268,7 @@ def state_of(node: UpNode, known: dict[str, str]) -> str:
     state = known.get(node.name) or ("running" if alive(node.pid) else "exited")
     if state != "running":
         return state
-    if node.name.endswith("-daprd"):
+    if app_of(node.name):
         try:
             address = f"http://{node.endpoints['http']}/v1.0/healthz"
             healthy = ask("GET", address, timeout=SOON).is_success

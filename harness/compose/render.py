@@ -16,13 +16,15 @@ from typing import Any
 
 import yaml
 
-from harness.book import HOME
 from harness.compose import text
 from harness.compose.book import ComposeBook
 from harness.endpoint import LOOPBACK
 from harness.errors import ConfigError
 from harness.launch import Build, Launch
-from harness.topology import Choice, Node, Tools, Topology
+from harness.node import Choice, Node, Tools
+from harness.planning.addresses import HOME
+from harness.roles import InitializedByFile
+from harness.topology import Topology
 
 FILE = "compose.yaml"
 REDPANDA = "compose.redpanda.yaml"
@@ -83,7 +85,7 @@ def secrets_of(files: Mapping[str, str]) -> list[str]:
 
 def with_packages(build: Build, nodes: Iterable[Node]) -> Build:
     """The apps' image of a project, in which programs of the harness run too."""
-    needed = {package for node in nodes for package in getattr(node, "packages", ())}
+    needed = {package for node in nodes for package in node.packages}
     return replace(build, extra=tuple(sorted({*build.extra, *needed})))
 
 
@@ -99,9 +101,9 @@ class _Project:
         self._needs: dict[str, list[str]] = {}
         self._book = book = ComposeBook(topology, tools, root, folder)
         for node in topology.nodes:
-            book.plan_for(node.name)
-            self._launches[node.name] = node.plan(book)
-            self._needs[node.name] = sorted({*node.needs, *book.used[node.name]} - {node.name})
+            scope = book.scope(node.name)
+            self._launches[node.name] = node.plan(scope)
+            self._needs[node.name] = sorted({*node.needs, *scope.needs})
         self.comments: dict[str, str] = {}
         self.services = self._services()
 
@@ -209,8 +211,10 @@ class _Project:
 
     def _setup(self, name: str) -> list[str]:
         """What the harness would create in a database, in the official image's folder for it."""
-        setup = getattr(self._nodes[name], "setup", None)
-        statements: list[str] = setup(self._book) if setup else []
+        node = self._nodes[name]
+        if not isinstance(node, InitializedByFile):
+            return []
+        statements = node.setup(self._book.scope(name))
         if not statements:
             return []
         self._beside[f"{name}/{SETUP}"] = text.SETUP + "".join(f"{each};\n" for each in statements)
@@ -227,7 +231,7 @@ class _Project:
 
 
 def _ports(launch: Launch) -> list[str]:
-    return [f"{LOOPBACK}:{p}:{p}" for p in launch.ports if p not in launch.internal]
+    return [f"{LOOPBACK}:{p}:{p}" for p in launch.published.values()]
 
 
 def _dockerfile(build: Build) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from harness.launch import Build, Launch
+from harness.node import Node
 from harness.provision.images import IMAGES, PYTHON, variable
-from harness.topology import Node
 
 _MARK = re.compile(r"@@([A-Z0-9_]+)@@")
 
@@ -113,12 +113,12 @@ def without_secrets(text: str, environment: dict[str, str]) -> str:
 
 def healthcheck(node: Node, launch: Launch) -> dict[str, Any] | None:
     """How an engine can check that a service is ready; None if its image has no program for it."""
-    if not launch.ports:
+    port = launch.ports.get("main")
+    if port is None:
         return None
-    port = launch.ports[0]
     dialled = f"bash -c '</dev/tcp/127.0.0.1/{port}'"
     asked = f"exec 3<>/dev/tcp/127.0.0.1/{port}"
-    if path := getattr(node, "health", None):
+    if path := node.health:
         request = f"GET {path} HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n"
         asked += f"; printf '{request}' >&3; grep -q '^HTTP/1.. 2' <&3"
     kind = "app" if isinstance(launch.image, Build) else launch.image
@@ -126,7 +126,7 @@ def healthcheck(node: Node, launch: Launch) -> dict[str, Any] | None:
     tests = {
         "kafka": ["CMD-SHELL", dialled],
         "postgres": ["CMD-SHELL", dialled],
-        "redpanda": ["CMD-SHELL", ready.format(launch.ports[3] if kind == "redpanda" else 0)],
+        "redpanda": ["CMD-SHELL", ready.format(launch.ports.get("admin"))],
         # Starting Python for each check of each service would take one core of a small machine.
         "app": ["CMD", "bash", "-c", asked],
     }

@@ -13,7 +13,9 @@ from harness.deadline import Check
 from harness.endpoint import Endpoint
 from harness.errors import ConfigError
 from harness.launch import Build, Launch
-from harness.nodes.base import Plain
+from harness.names import inbox_name
+from harness.node import Node, Scope
+from harness.nodes.base import Plain, main_port
 from harness.nodes.command import (
     asgi_line,
     build_of,
@@ -25,7 +27,6 @@ from harness.nodes.command import (
 )
 from harness.nodes.inbox import InboxProxy
 from harness.nodes.sidecar import Sidecar
-from harness.topology import HOST, Book, Node
 
 
 @dataclass(frozen=True, init=False)
@@ -161,6 +162,11 @@ class App(Plain):
         return self.name
 
     @property
+    def fixed_ports(self) -> Mapping[str, int]:  # type: ignore[override]  # derived, not stored
+        """Its port, if it is fixed."""
+        return main_port(self.port)
+
+    @property
     def only_inside(self) -> bool:  # type: ignore[override]  # derived, not stored
         """Whether it is given as an image, and so cannot run as a process."""
         return not (self.asgi or self.command)
@@ -186,7 +192,7 @@ class App(Plain):
         """The node that its sidecar calls."""
         if not self.listens:
             return ""
-        return f"{self.name}-inbox" if self.inbox else self.name
+        return inbox_name(self.name) if self.inbox else self.name
 
     def build(self, root: Path) -> Build | None:
         """The image to build for a container; None if an existing one is used."""
@@ -194,25 +200,25 @@ class App(Plain):
             return None
         return build_of(root, self.cwd, self.requirements, ("uvicorn",) if self.asgi else ())
 
-    def plan(self, book: Book) -> Launch:
+    def plan(self, scope: Scope) -> Launch:
         """The command with its environment."""
-        inside = book.inside(self.name)
+        inside = scope.in_container
         if self.only_inside and not inside:
             raise ConfigError(
                 f"app {self.name!r} is the image {self.image!r}, which is no process",
                 hint="give it asgi= or command= as well, or use the containers runtime",
             )
-        listen = book.listen(self.name, wanted=self.port) if self.listens else None
+        listen = scope.listen() if self.listens else None
         return Launch(
             name=self.name,
-            argv=self._argv(book, listen),
-            env=self._environment(book, listen),
+            argv=self._argv(scope, listen),
+            env=self._environment(scope, listen),
             # An image has a working folder of its own.
-            cwd=None if inside else (book.root / self.cwd).resolve(),
-            ports=(listen.port,) if listen else (),
+            cwd=None if inside else (scope.root / self.cwd).resolve(),
+            ports={"main": listen.port} if listen else {},
             grace=3.0,
             of_system=True,
-            image=self.build(book.root) or self.image,
+            image=self.build(scope.root) or self.image,
             pod=self.pod,
             on_host=self.on_host,
             external=self.external,
@@ -221,36 +227,36 @@ class App(Plain):
             inherits=not self.hermetic,
         )
 
-    def awaits(self, book: Book) -> Iterator[Check]:
+    def awaits(self, scope: Scope) -> Iterator[Check]:
         """Its sidecar's API, if the app must start after it."""
         if self.after_sidecar:
-            sidecar = f"{self.name}-daprd"
-            token = book.topology[sidecar].exports(book)["token"]
-            with DaprClient(book.endpoint(sidecar, "http"), token) as client:
+            sidecar = scope.sidecar()
+            token = scope.exports(sidecar)["token"]
+            with DaprClient(scope.address(sidecar, "http"), token) as client:
                 yield HealthCheck(client, outbound=True, rung="outbound of its sidecar")
 
-    def checks(self, book: Book) -> Sequence[Check]:
+    def checks(self, scope: Scope) -> Sequence[Check]:
         """Its port accepts; its health path responds. Without a port, being alive is enough."""
         if not self.listens:
             return ()
-        return port_checks(self, book, self.health)
+        return port_checks(scope, self.health, on_host=self.on_host)
 
-    def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
+    def exports(self, scope: Scope) -> Mapping[str, str]:
         """``host``, ``port`` and ``url``."""
-        return port_exports(self.name, book, viewer) if self.listens else {}
+        return port_exports(scope) if self.listens else {}
 
-    def _argv(self, book: Book, listen: Endpoint | None) -> tuple[str, ...]:
+    def _argv(self, scope: Scope, listen: Endpoint | None) -> tuple[str, ...]:
         if not self.asgi or listen is None:
-            return command_line(self.command, listen, inside=book.inside(self.name))
-        if book.inside(self.name):
+            return command_line(self.command, listen, inside=scope.in_container)
+        if scope.in_container:
             return asgi_line("python3", self.asgi, listen)
-        folder = str((book.root / self.cwd).resolve())
+        folder = str((scope.root / self.cwd).resolve())
         return (*asgi_line(sys.executable, self.asgi, listen), "--app-dir", folder)
 
-    def _environment(self, book: Book, listen: Endpoint | None) -> dict[str, str]:
-        sidecar = book.topology[f"{self.name}-daprd"].exports(book, self.name)
+    def _environment(self, scope: Scope, listen: Endpoint | None) -> dict[str, str]:
+        sidecar = scope.exports(scope.sidecar(), waits=False)
         where = f"env of app {self.name!r}"
-        own = {key: book.fill(value, where, self.name) for key, value in self.env.items()}
+        own = {key: scope.fill(value, where) for key, value in self.env.items()}
         return {
             "PYTHONUNBUFFERED": "1",
             "APP_ID": self.name,
@@ -259,6 +265,6 @@ class App(Plain):
             "DAPR_GRPC_PORT": sidecar["grpc"],
             "DAPR_METRICS_PORT": sidecar["metrics"],
             "DAPR_API_TOKEN": sidecar["token"],
-            "APP_API_TOKEN": book.token("app-api") if sidecar["token"] else "",
+            "APP_API_TOKEN": scope.token("app-api") if sidecar["token"] else "",
             **own,
         }

@@ -147,7 +147,7 @@ class ProcessRuntime(Closing):
         log = self.log(launch.name)
         with open_private(log, "a", encoding="utf-8") as file:
             file.write("dapr-harness: external; its output is where it was started\n")
-        self.request("release", ports=list(launch.ports))
+        self.request("release", ports=list(launch.ports.values()))
         return ExternalInstance(launch, log)
 
     def _spawn(self, instance: ProcessInstance, account: tuple[int, int] | None) -> None:
@@ -163,7 +163,7 @@ class ProcessRuntime(Closing):
             env={**(self._inherited if launch.inherits else self._environment), **launch.env},
             cwd=str(launch.cwd or self.folder / "nodes" / launch.name),
             log=str(instance.log),
-            ports=list(launch.ports),
+            ports=list(launch.ports.values()),
             stop_signal=int(launch.stop_signal),
             end_signal=int(launch.end_signal or launch.stop_signal),
             grace=launch.grace,

@@ -137,7 +137,7 @@ def start(runtime: ProcessRuntime, number: int, folder: Path) -> tuple[Instance,
     }
     program = str(Toolbox(Settings.load()).path("daprd"))
     argv = (program, *(f"--{key}={value}" for key, value in flags.items()))
-    held = tuple(each.port for each in ports.values())
+    held = {name: each.port for name, each in ports.items()}
     launch = Launch(f"daprd-{number}", argv, cwd=folder, ports=held)
     return runtime.start(launch), DaprClient(ports["http"])
 

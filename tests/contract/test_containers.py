@@ -68,7 +68,7 @@ def owner_process(folder: Path) -> tuple[subprocess.Popen[str], str, int]:
 def serving(port: int, **more: object) -> Launch:
     """A web server in a container."""
     command = ("python3", "-u", "-m", "http.server", str(port))
-    return Launch("web", command, image="app", ports=(port,), **more)  # type: ignore[arg-type]  # fields of Launch
+    return Launch("web", command, image="app", ports={"main": port}, **more)  # type: ignore[arg-type]  # fields of Launch
 
 
 def answers(port: int) -> bool:
@@ -107,7 +107,7 @@ def test_a_restart_keeps_ports_and_data_and_repeats_no_log(containers: Container
     """It is the same container, started again."""
     port = containers.reserve().port
     script = f"echo life >> /lives; wc -l < /lives; exec python3 -u -m http.server {port}"
-    launch = Launch("web", ("sh", "-c", script), image="app", ports=(port,), grace=0.5)
+    launch = Launch("web", ("sh", "-c", script), image="app", ports={"main": port}, grace=0.5)
     instance = containers.start(launch)
     assert answers(port)
 
@@ -123,7 +123,7 @@ def test_published_ports_are_on_loopback_only(containers: ContainerRuntime) -> N
     port, inner = (containers.reserve().port for _ in range(2))
     launch = Launch(
         "web", ("python3", "-m", "http.server", str(port)), image="app",
-        ports=(port, inner), internal=(inner,),
+        ports={"main": port, "inner": inner}, internal=("inner",),
     )  # fmt: skip
     containers.start(launch)
     assert answers(port)

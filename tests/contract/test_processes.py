@@ -124,7 +124,7 @@ def test_a_restart_keeps_ports_and_data(processes: ProcessRuntime) -> None:
     """Same command, same folder, log appended."""
     port = processes.reserve().port
     script = f"date >> data; wc -l < data; exec sleep 60 # {port}"
-    instance = processes.start(Launch("keeper", ("sh", "-c", script), ports=(port,)))
+    instance = processes.start(Launch("keeper", ("sh", "-c", script), ports={"main": port}))
     output_of(instance)
 
     instance.restart()
@@ -206,7 +206,7 @@ def test_ports_are_held_until_the_launch_that_lists_them(processes: ProcessRunti
         socket.create_server(("127.0.0.1", port))
     serve = (sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1")
 
-    processes.start(Launch("server", serve, ports=(port,)))
+    processes.start(Launch("server", serve, ports={"main": port}))
 
     def accepts() -> Observation:
         try:
@@ -239,7 +239,7 @@ def test_a_port_stays_leased_to_the_launch_that_has_not_bound_it_yet(
 ) -> None:
     """Released for it, and for nobody else."""
     port = processes.reserve().port
-    processes.start(Launch("slow", ("sleep", "300"), ports=(port,)))
+    processes.start(Launch("slow", ("sleep", "300"), ports={"main": port}))
 
     with (
         ProcessRuntime({"PATH": os.environ["PATH"]}) as other,

@@ -81,6 +81,41 @@ def test_only_one_module_sleeps() -> None:
     assert places == {"harness/deadline.py"}
 
 
+NOT_OF_NODES = {
+    "__init__.py": "public names of modules",
+    "cli/tools.py": "an error's hint",
+    "loading.py": "the user's module",
+    "pytest_plugin.py": "pytest's request, and errors",
+}
+"""Modules that know nodes, and what they ask for an attribute that may be missing."""
+
+
+def test_what_a_node_can_do_is_typed() -> None:
+    """Modules that know nodes ask none of them for an attribute that it may not have."""
+    knows = re.compile(r"^\s*from harness\.(node|nodes|roles|topology)\b", re.MULTILINE)
+    asks = re.compile(r"\b(get|has)attr\(")
+    places = {
+        str(path.relative_to(ROOT / "harness"))
+        for path in SOURCES
+        if knows.search(path.read_text()) and asks.search(path.read_text())
+    }
+
+    assert places == {*NOT_OF_NODES}
+
+
+@pytest.mark.parametrize("suffix", ["-daprd", "-inbox"])
+def test_one_module_spells_the_names_of_sidecars_and_inboxes(suffix: str) -> None:
+    """Everybody else asks the topology, or harness/names.py."""
+    places = {
+        str(path.relative_to(ROOT))
+        for path in SOURCES
+        for part in ast.walk(ast.parse(path.read_text()))
+        if isinstance(part, ast.Constant) and str(part.value).startswith(suffix)
+    }
+
+    assert places == {"harness/names.py"}
+
+
 def test_every_command_and_exit_code_is_in_the_readme() -> None:
     """What a newcomer can type."""
     from harness.cli.commands import app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -158,7 +158,7 @@ class ContainerRuntime(Closing):
 
     def open_ports(self, launch: Launch) -> None:
         """Release the ports that a launch publishes, just before it starts."""
-        self._watch.processes.request("release", ports=list(launch.ports))
+        self._watch.processes.request("release", ports=list(launch.ports.values()))
 
     def operation(self, act: str, name: str) -> AbstractContextManager[dict[str, Any]]:
         """Act on a node while other clients wait; they are informed."""
@@ -205,7 +205,7 @@ class ContainerRuntime(Closing):
 
     def _hold(self, pod: str, members: Sequence[Launch]) -> str:
         """Start the holder of a pod's namespace; return its container's id."""
-        ports = [port for each in members for port in _published(each)]
+        ports = [port for each in members for port in each.published.values()]
         self._watch.processes.request("release", ports=ports)
         holder = (
             DockerContainer(self._reference("app"))
@@ -241,7 +241,7 @@ class ContainerRuntime(Closing):
             options["network_mode"] = f"container:{self._holders[launch.pod].result()}"
         else:
             described.with_network(self._network).with_network_aliases(launch.name)
-            described.ports = _bindings(_published(launch))
+            described.ports = _bindings(launch.published.values())
             options["hostname"] = launch.name
         return described.with_kwargs(**options)
 
@@ -262,7 +262,7 @@ class ContainerRuntime(Closing):
         except LaunchError as error:
             if not _TAKEN.search(error.last):
                 raise
-            numbers = [port for port in launch.ports if f":{port}" in error.last]
+            numbers = [port for port in launch.ports.values() if f":{port}" in error.last]
             port = numbers[0] if numbers else 0
             raise PortTaken(
                 f"port {port} cannot be published for {launch.name}",
@@ -275,10 +275,6 @@ class ContainerRuntime(Closing):
             described.get_docker_client().client.close()
 
 
-def _published(launch: Launch) -> list[int]:
-    return [port for port in launch.ports if port not in launch.internal]
-
-
-def _bindings(ports: Sequence[int]) -> Any:
+def _bindings(ports: Iterable[int]) -> Any:
     """The same port number on both sides, only on this machine's loopback."""
     return {f"{port}/tcp": (LOOPBACK, port) for port in ports}
