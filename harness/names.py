@@ -27,6 +27,11 @@ def app_of(node: str) -> str:
     return node.removesuffix(SIDECAR) if node.endswith(SIDECAR) else ""
 
 
+def replica_name(app: str, number: int) -> str:
+    """The name of one of an app's replicas; the first has the app's own."""
+    return app if number == 1 else f"{app}-{number}"
+
+
 def inbox_name(app: str) -> str:
     """The name of an app's inbox."""
     return f"{app}{INBOX}"

@@ -55,6 +55,11 @@ class HasSidecar(Node, Protocol):
     """An app that has a sidecar."""
 
     @property
+    def app_id(self) -> str:
+        """The app-id under which Dapr knows it; replicas have the same."""
+        ...
+
+    @property
     def sidecar_env(self) -> Mapping[str, str]:
         """Variables for its sidecar, with placeholders."""
         ...
@@ -115,6 +120,8 @@ def same_role(node: Node, expected: Node) -> bool:
             expected.app,
             expected.app_id,
         )
+    if isinstance(expected, HasSidecar):
+        return isinstance(node, HasSidecar) and node.app_id == expected.app_id
     if isinstance(expected, Recorder):
         return isinstance(node, Recorder) and node.records == expected.records
     if isinstance(expected, ControlService):

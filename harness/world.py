@@ -23,7 +23,7 @@ from harness.dapr.client import DaprClient
 from harness.endpoint import Endpoint
 from harness.errors import ConfigError, ProbeError, did_you_mean
 from harness.failures import mask
-from harness.names import inbox_name
+from harness.names import inbox_name, replica_name
 from harness.nodes.receiver import Receiver
 from harness.probe.asynchronous import AsyncInbox, AsyncStream
 from harness.probe.backlog import Began, backlog
@@ -86,14 +86,15 @@ class World(Closing):
         """A name that is unique to this world: ``<prefix>-<id of the world>``."""
         return f"{prefix}-{self.id}"
 
-    def app(self, name: str) -> httpx.Client:
+    def app(self, name: str, *, replica: int = 1) -> httpx.Client:
         """An HTTP client that calls the app directly, without its sidecar."""
-        client = loopback.client(self.app_url(name))
+        client = loopback.client(self.app_url(replica_name(name, replica)))
         self._clients.append(client)
         return client
 
-    def sidecar(self, app: str) -> DaprClient:
+    def sidecar(self, app: str, *, replica: int = 1) -> DaprClient:
         """A client of the app's sidecar, like the one the app would use."""
+        app = replica_name(app, replica)
         if app not in self._sidecars:
             self._sidecars[app] = DaprClient(*self.sidecar_address(app))
         return self._sidecars[app]
@@ -127,16 +128,18 @@ class World(Closing):
         """The bootstrap address of the topology's own broker; "" if it has none."""
         return self._export("brokers", "")
 
-    def inbox(self, app: str, *, from_beginning: bool = False) -> Inbox:
+    def inbox(self, app: str, *, replica: int = 1, from_beginning: bool = False) -> Inbox:
         """What daprd delivered to the app, or a receiver received, since this world began.
 
         Args:
             app: its name.
+            replica: which of its replicas, from 1 on.
             from_beginning: since the stack began.
 
         Raises:
             ConfigError: the app has no inbox in the topology.
         """
+        app = replica_name(app, replica)
         if app not in self._inboxes:
             recorder = next((n for n in (inbox_name(app), app) if n in self._records), None)
             if recorder is None:
@@ -285,14 +288,15 @@ class AsyncWorld(AsyncClosing):
         """A name that is unique to this world."""
         return self.sync.name(prefix)
 
-    def app(self, name: str) -> httpx.AsyncClient:
+    def app(self, name: str, *, replica: int = 1) -> httpx.AsyncClient:
         """An HTTP client that calls the app directly, without its sidecar."""
-        client = loopback.aclient(self.sync.app_url(name))
+        client = loopback.aclient(self.sync.app_url(replica_name(name, replica)))
         self._clients.append(client)
         return client
 
-    def sidecar(self, app: str) -> AsyncDaprClient:
+    def sidecar(self, app: str, *, replica: int = 1) -> AsyncDaprClient:
         """A client of the app's sidecar, like the one the app would use."""
+        app = replica_name(app, replica)
         if app not in self._sidecars:
             self._sidecars[app] = AsyncDaprClient(*self.sync.sidecar_address(app))
         return self._sidecars[app]
@@ -301,9 +305,9 @@ class AsyncWorld(AsyncClosing):
         """A tap that starts where the topic ended when this world began, see `World.topic`."""
         return AsyncStream(self.sync.topic(name, pubsub))
 
-    def inbox(self, app: str) -> AsyncInbox:
+    def inbox(self, app: str, *, replica: int = 1) -> AsyncInbox:
         """What daprd delivered to the app since this world began."""
-        return AsyncInbox(self.sync.inbox(app))
+        return AsyncInbox(self.sync.inbox(app, replica=replica))
 
     def table(self, name: str) -> Table:
         """A table of the topology's database."""

@@ -41,13 +41,18 @@ class UpSidecar:
     """One sidecar of a running stack.
 
     Attributes:
-        app_id: its app.
+        app_id: its app; replicas of one app-id are told apart by the names of their nodes.
         node: its node.
     """
 
     stack: UpStack
     app_id: str
     node: UpNode
+
+    @property
+    def dapr_id(self) -> str:
+        """The app-id under which Dapr knows its app."""
+        return self.node.app_id or self.app_id
 
     def run(self, call: Call[T], purpose: str, timeout: float = 15.0) -> T:
         """Send one call, with the stack's API token.

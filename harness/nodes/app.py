@@ -13,7 +13,7 @@ from harness.deadline import Check
 from harness.endpoint import Endpoint
 from harness.errors import ConfigError
 from harness.launch import Build, Launch
-from harness.names import inbox_name
+from harness.names import inbox_name, replica_name
 from harness.node import Node, Scope
 from harness.nodes.base import Plain, main_port
 from harness.nodes.command import (
@@ -65,6 +65,10 @@ class App(Plain):
         required: whether the start fails if the app does; if not, the others continue without it.
         hermetic: inherit only PATH, HOME, TMPDIR and the locale, so that runs on two machines are
             alike; the first line of its log names the variables that were left out.
+        replicas: how many times it runs, each with a sidecar of the same app-id. The first is the
+            node ``name``, the others are ``name-2``, ``name-3`` ...; Dapr spreads calls of other
+            apps over them, and each event is delivered to one of them.
+        app_id: the app-id, if it is not the node's name: two apps of one app-id are replicas.
     """
 
     tools = ("app",)
@@ -89,6 +93,8 @@ class App(Plain):
     may_end: bool
     required: bool
     hermetic: bool
+    replicas: int
+    app_id: str
 
     def __init__(
         self,
@@ -113,6 +119,8 @@ class App(Plain):
         may_end: bool = False,
         required: bool = True,
         hermetic: bool = False,
+        replicas: int = 1,
+        app_id: str = "",
     ) -> None:
         words = words_of(command)
         if bool(asgi) == bool(words) and not (image and not asgi):
@@ -133,6 +141,7 @@ class App(Plain):
             raise ConfigError(
                 f"app {name!r}: asgi={asgi!r} names no attribute", expected="module:attribute"
             )
+        _require_replicable(name, replicas, port=port, external=external)
         values = env or {}
         set_field = object.__setattr__
         set_field(self, "name", name)
@@ -155,6 +164,8 @@ class App(Plain):
         set_field(self, "may_end", may_end)
         set_field(self, "required", required)
         set_field(self, "hermetic", hermetic)
+        set_field(self, "replicas", replicas)
+        set_field(self, "app_id", app_id or name)
 
     @property
     def pod(self) -> str:  # type: ignore[override]  # derived, not stored
@@ -171,18 +182,28 @@ class App(Plain):
         """Whether it is given as an image, and so cannot run as a process."""
         return not (self.asgi or self.command)
 
+    @property
+    def others(self) -> tuple[App, ...]:
+        """Its replicas from the second on."""
+        numbers = range(2, self.replicas + 1)
+        return tuple(
+            replace(self, name=replica_name(self.name, number), replicas=1) for number in numbers
+        )
+
     def implies(self, mtls: bool) -> tuple[Node, ...]:
-        """The sidecar and the nodes that it implies; the inbox if requested."""
+        """Its other replicas; for each, the sidecar and what it implies; the inbox if requested."""
+        others = [node for each in self.others for node in (each, *each.implies(mtls))]
         proxy = InboxProxy(self.name, on_host=self.on_host)
         sidecar = Sidecar(
-            self.name,
+            self.app_id,
             self._heard_at(),
+            app=self.name,
             env=self.sidecar_env,
             flags=self.sidecar_flags,
             pod="" if self.on_host else self.pod,
             hermetic=self.hermetic,
         )
-        return (*((proxy,) if self.inbox else ()), sidecar, *sidecar.implies(mtls))
+        return (*((proxy,) if self.inbox else ()), sidecar, *sidecar.implies(mtls), *others)
 
     def as_external(self) -> App:
         """The same app, started by somebody else."""
@@ -259,7 +280,7 @@ class App(Plain):
         own = {key: scope.fill(value, where) for key, value in self.env.items()}
         return {
             "PYTHONUNBUFFERED": "1",
-            "APP_ID": self.name,
+            "APP_ID": self.app_id,
             **({"APP_HOST": listen.host, "APP_PORT": str(listen.port)} if listen else {}),
             "DAPR_HTTP_PORT": sidecar["http"],
             "DAPR_GRPC_PORT": sidecar["grpc"],
@@ -268,3 +289,29 @@ class App(Plain):
             "APP_API_TOKEN": scope.token("app-api") if sidecar["token"] else "",
             **own,
         }
+
+
+def _require_replicable(name: str, replicas: int, *, port: int | None, external: bool) -> None:
+    """Check that an app can run as often as the topology says.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if replicas < 1:
+        raise ConfigError(
+            f"app {name!r} has replicas={replicas}",
+            expected="1 or more",
+            hint="leave the app out of the topology to run without it",
+        )
+    if replicas > 1 and port is not None:
+        raise ConfigError(
+            f"app {name!r} has {replicas} replicas and the fixed port {port}",
+            expected="a port of its own for each replica",
+            hint="leave out port=, and read the addresses from `dapr-harness status`",
+        )
+    if replicas > 1 and external:
+        raise ConfigError(
+            f"app {name!r} is external and has {replicas} replicas",
+            expected="one process, which is started by hand",
+            hint=f"leave out replicas=, or only take out one: --external {name}-{replicas}",
+        )

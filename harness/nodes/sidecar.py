@@ -38,6 +38,7 @@ class Sidecar(Plain):
 
     Attributes:
         app_id: the app that it belongs to.
+        app: the app's node, if its name is not the app-id: replicas have one app-id.
         app_node: the node whose ``main`` port daprd calls (the app, or its inbox); "" for a
             sidecar without an app, or whose app does not listen.
         needs: nodes that must be ready first, because its components connect when it starts.
@@ -57,6 +58,7 @@ class Sidecar(Plain):
 
     app_id: str
     app_node: str = ""
+    app: str = ""
     needs: tuple[str, ...] = ("placement", "scheduler")
     env: Mapping[str, str] = field(default_factory=dict)
     flags: Mapping[str, str] = field(default_factory=dict)
@@ -68,10 +70,8 @@ class Sidecar(Plain):
     cwd: Path = Path()
     hermetic: bool = False
 
-    @property
-    def app(self) -> str:
-        """The node of its app."""
-        return self.app_id
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "app", self.app or self.app_id)
 
     @property
     def fixed_ports(self) -> Mapping[str, int]:  # type: ignore[override]  # derived, not stored
