@@ -11,13 +11,17 @@ import yaml
 
 from harness import App, ConfigError, Sidecar, Topology
 from harness.book import StackBook
+from harness.cli.sidecars import sidecars_of
 from harness.compose.render import render
 from harness.endpoint import Endpoint
 from harness.external import with_external
 from harness.kubernetes.project import KubernetesProject
 from harness.names import replica_name
 from harness.node import Choice
+from harness.registry import Registry
+from harness.runtime.fake import FakeRuntime
 from harness.settings import Settings
+from harness.stack import Stack
 from tests.support import Fake
 from tests.unit.test_images import ImagePaths, planned
 from tests.unit.test_secrets_file import Tools
@@ -144,3 +148,17 @@ def test_a_compose_project_has_a_service_for_each_replica(tmp_path: Path) -> Non
         assert f"service:{app}-pod" == services[f"{app}-daprd"]["network_mode"]
     published = [port for each in services.values() for port in each.get("ports", [])]
     assert len(published) == len({*published})
+
+
+def test_commands_know_the_app_id_of_a_replica(tmp_path: Path) -> None:
+    """Its node is what a person names; Dapr is asked for the app-id."""
+    settings = Settings.load(tmp_path, {})
+    topology = Topology(App("shop", command="serve", replicas=2))
+    stack = Stack(topology, settings, Tools(), lambda: FakeRuntime(tmp_path / "run"))
+    stack._start.prepare(FakeRuntime(tmp_path / "run"), Tools())
+    stack._runtime = FakeRuntime(tmp_path / "run")
+    stack._start.adopt()
+
+    found = sidecars_of(Registry(tmp_path / "state").record(stack, "default"))
+
+    assert {"shop": "shop", "shop-2": "shop"} == {n: each.dapr_id for n, each in found.items()}
