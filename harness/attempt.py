@@ -117,7 +117,7 @@ class Attempt:
     def unpublished(self) -> dict[str, tuple[int, ...]]:
         """The ports that are not published outside their container, by node."""
         return {
-            name: tuple(launch.ports[port] for port in launch.internal)
+            name: tuple(launch.ports[port] for port in launch.container.internal)
             for name, launch in self._launches.items()
             if self.book.inside(name)
         }

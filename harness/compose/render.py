@@ -110,23 +110,23 @@ class _Project:
     def files(self) -> dict[str, str]:
         """The compose file and the files next to it."""
         parts = [text.service(n, body, self.comments[n]) for n, body in self.services.items()]
-        names = {volume for each in self._launches.values() for volume in each.volumes}
+        names = {volume for each in self._launches.values() for volume in each.container.volumes}
         volumes = yaml.safe_dump({"volumes": {name: {} for name in sorted(names)}})
         return {FILE: text.HEADER + "\n".join([*parts, volumes]), **self._beside}
 
     def _services(self) -> dict[str, dict[str, Any]]:
         found = {}
         for name, launch in self._launches.items():
-            pod = f"{launch.pod}-pod"
-            if launch.pod and pod not in found:
-                found[pod] = self._pod(launch.pod)
-                self.comments[pod] = text.POD.format(name=launch.pod)
+            pod = f"{launch.container.pod}-pod"
+            if launch.container.pod and pod not in found:
+                found[pod] = self._pod(launch.container.pod)
+                self.comments[pod] = text.POD.format(name=launch.container.pod)
             found[name] = self._service(name, launch)
             self.comments[name] = text.comment_of(launch)
         return found
 
     def _pod(self, pod: str) -> dict[str, Any]:
-        members = [each for each in self._launches.values() if each.pod == pod]
+        members = [each for each in self._launches.values() if each.container.pod == pod]
         return {
             "image": text.image_of("app"),
             "command": ["sleep", "infinity"],
@@ -138,7 +138,7 @@ class _Project:
     def _service(self, name: str, launch: Launch) -> dict[str, Any]:
         environment = {key: text.variables(value) for key, value in launch.env.items()}
         mounts = self._mounts(name, launch, environment)
-        mounts += [f"{volume}:{path}" for volume, path in launch.volumes.items()]
+        mounts += [f"{volume}:{path}" for volume, path in launch.container.volumes.items()]
         signal = launch.stop_signal.name
         entries: dict[str, Any] = {
             **self._source(launch),
@@ -146,8 +146,8 @@ class _Project:
             "command": [text.variables(word) for word in launch.argv],
             "environment": environment,
             "volumes": [*mounts, *self._setup(name)],
-            "network_mode": f"service:{launch.pod}-pod" if launch.pod else "",
-            "ports": [] if launch.pod else _ports(launch),
+            "network_mode": f"service:{launch.container.pod}-pod" if launch.container.pod else "",
+            "ports": [] if launch.container.pod else _ports(launch),
             "stop_signal": "" if signal == "SIGTERM" else signal,
             "healthcheck": text.healthcheck(self._nodes[name], launch),
             "depends_on": self._depends(name, launch),
@@ -157,11 +157,11 @@ class _Project:
     def _source(self, launch: Launch) -> dict[str, Any]:
         build = self._build_of(launch)
         if build is None:
-            return {"image": text.image_of(str(launch.image))}
+            return {"image": text.image_of(str(launch.container.image))}
         source: dict[str, Any] = {
             "image": f"${{{APPS}:-apps:compose}}",
         }
-        if isinstance(launch.image, Build):
+        if isinstance(launch.container.image, Build):
             self._beside[DOCKERFILE] = _dockerfile(with_packages(build, self._nodes.values()))
             source["build"] = {
                 "context": os.path.relpath(build.folder, self._folder),
@@ -176,11 +176,12 @@ class _Project:
         Raises:
             ConfigError: there is such a program, but no app that is built.
         """
-        if isinstance(launch.image, Build):
-            return launch.image
-        if launch.image != "app":
+        if isinstance(launch.container.image, Build):
+            return launch.container.image
+        if launch.container.image != "app":
             return None
-        built = [each.image for each in self._launches.values() if isinstance(each.image, Build)]
+        images = (each.container.image for each in self._launches.values())
+        built = [each for each in images if isinstance(each, Build)]
         if not built:
             raise ConfigError(
                 f"{launch.name} is a program of the harness, and no app's image is built",
@@ -192,14 +193,14 @@ class _Project:
     def _mounts(self, name: str, launch: Launch, environment: dict[str, str]) -> list[str]:
         """Files next to the compose file, mounted where the launch would have them copied."""
         mounts = []
-        for file, content in launch.files.items():
+        for file, content in launch.container_files.items():
             if file.endswith(".py"):
                 # Individually, because the service writes to the folder around them.
                 where = self._program(name, file, content)
                 mounts.append(f"{where}:{HOME}/{file}:ro")
             else:
                 self._beside[f"{name}/{file}"] = text.without_secrets(content, environment)
-        folder = any(not file.endswith(".py") for file in launch.files)
+        folder = any(not file.endswith(".py") for file in launch.container_files)
         return [*mounts, *([f"./{name}:{HOME}:ro"] if folder else [])]
 
     def _program(self, name: str, file: str, content: str) -> str:
@@ -221,7 +222,7 @@ class _Project:
         return [f"./{name}:/docker-entrypoint-initdb.d:ro"]
 
     def _depends(self, name: str, launch: Launch) -> dict[str, Any]:
-        pod = [f"{launch.pod}-pod"] if launch.pod else []
+        pod = [f"{launch.container.pod}-pod"] if launch.container.pod else []
         conditions = {}
         for each in [*pod, *self._needs[name]]:
             other = self._launches.get(each)

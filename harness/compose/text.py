@@ -58,9 +58,14 @@ def service(name: str, body: Mapping[str, Any], comment: str) -> str:
 
 def comment_of(launch: Launch) -> str:
     """The comment on a service, for readers of the file."""
-    if isinstance(launch.image, Build):
+    if isinstance(launch.container.image, Build):
         return ""
-    return COMMENTS.get(launch.image if launch.pod or launch.image != "app" else "receiver", "")
+    return COMMENTS.get(
+        launch.container.image
+        if launch.container.pod or launch.container.image != "app"
+        else "receiver",
+        "",
+    )
 
 
 def image_of(name: str) -> str:
@@ -80,7 +85,7 @@ APP_PYTHON = "3.11"
 
 def user_of(launch: Launch) -> str:
     """The account that an image must run as; "" for the image's own."""
-    entry = IMAGES.get(launch.image) if isinstance(launch.image, str) else None
+    entry = IMAGES.get(launch.container.image) if isinstance(launch.container.image, str) else None
     return entry.user if entry else ""
 
 
@@ -121,7 +126,7 @@ def healthcheck(node: Node, launch: Launch) -> dict[str, Any] | None:
     if path := node.health:
         request = f"GET {path} HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n"
         asked += f"; printf '{request}' >&3; grep -q '^HTTP/1.. 2' <&3"
-    kind = "app" if isinstance(launch.image, Build) else launch.image
+    kind = "app" if isinstance(launch.container.image, Build) else launch.container.image
     ready = "rpk cluster health -X admin.hosts=127.0.0.1:{} | grep -E 'Healthy:.+true'"
     tests = {
         "kafka": ["CMD-SHELL", dialled],

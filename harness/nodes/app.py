@@ -12,7 +12,7 @@ from harness.dapr.health import HealthCheck
 from harness.deadline import Check
 from harness.endpoint import Endpoint
 from harness.errors import ConfigError
-from harness.launch import Build, Launch
+from harness.launch import Build, InContainer, InProcess, Launch
 from harness.names import inbox_name, replica_name
 from harness.node import Node, Scope
 from harness.nodes.base import Plain, main_port
@@ -223,8 +223,7 @@ class App(Plain):
 
     def plan(self, scope: Scope) -> Launch:
         """The command with its environment."""
-        inside = scope.in_container
-        if self.only_inside and not inside:
+        if self.only_inside and not scope.in_container:
             raise ConfigError(
                 f"app {self.name!r} is the image {self.image!r}, which is no process",
                 hint="give it asgi= or command= as well, or use the containers runtime",
@@ -234,18 +233,15 @@ class App(Plain):
             name=self.name,
             argv=self._argv(scope, listen),
             env=self._environment(scope, listen),
-            # An image has a working folder of its own.
-            cwd=None if inside else (scope.root / self.cwd).resolve(),
             ports={"main": listen.port} if listen else {},
             grace=3.0,
             of_system=True,
-            image=self.build(scope.root) or self.image,
-            pod=self.pod,
             on_host=self.on_host,
             external=self.external,
             may_end=self.may_end,
             required=self.required,
-            inherits=not self.hermetic,
+            process=InProcess((scope.root / self.cwd).resolve(), inherits=not self.hermetic),
+            container=InContainer(self.build(scope.root) or self.image, self.pod),
         )
 
     def awaits(self, scope: Scope) -> Iterator[Check]:

@@ -26,7 +26,7 @@ class Plain:
                     self.name,
                     ("wiremock", "--bind-address", listen.host, "--port", str(listen.port)),
                     ports={"main": listen.port},
-                    image="wiremock/wiremock:3.9.1",
+                    container=InContainer("wiremock/wiremock:3.9.1"),
                 )
 
             def checks(self, scope: Scope) -> Iterable[Check]:

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from harness.deadline import Check
 from harness.endpoint import LOOPBACK, Endpoint
-from harness.launch import Launch
+from harness.launch import InContainer, Launch
 from harness.node import Scope
 from harness.nodes.base import Plain
 from harness.ready.http import HttpCheck
@@ -50,9 +50,10 @@ class Service(Plain):
                 f"--metrics-listen-address={metrics.host}",
             ),
             files=self.files(scope),
-            image=self.tools[0],
             ports={port: each.port for port, each in listens.items()},
-            internal=tuple(port for port in listens if port != "health"),
+            container=InContainer(
+                self.tools[0], internal=tuple(port for port in listens if port != "health")
+            ),
             # The scheduler's shutdown can hang in 1.18.2; this is fixed in 1.18.3.
             end_signal=signal.SIGKILL,
         )

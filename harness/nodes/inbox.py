@@ -10,7 +10,7 @@ from pathlib import Path
 import h11
 
 from harness.deadline import Check
-from harness.launch import Launch
+from harness.launch import InContainer, Launch
 from harness.names import inbox_name
 from harness.node import Scope
 from harness.nodes.base import Plain
@@ -59,17 +59,19 @@ class InboxProxy(Plain):
         """A Python program of the harness; a container receives a copy of its two files."""
         listen, home = scope.listen(), scope.home
         app = scope.address(self.app)
-        inside, program = scope.in_container, Path(inbox_server.__file__)
-        python = ("python3", str(home / program.name)) if inside else (sys.executable, str(program))
+        program = Path(inbox_server.__file__)
+        python, folder = scope.pick((sys.executable, program.parent), ("python3", home))
         return Launch(
             name=self.name,
-            argv=(*python, str(listen), str(app), str(home / RECORD)),
+            argv=(python, str(folder / program.name), str(listen), str(app), str(home / RECORD)),
             ports={"main": listen.port},
-            files={program.name: program.read_text()} if inside else {},
-            folders={"h11": Path(h11.__file__).parent} if inside else {},
             grace=0.5,
-            image="app",
-            pod=self.pod,
+            container=InContainer(
+                "app",
+                self.pod,
+                files={program.name: program.read_text()},
+                folders={"h11": Path(h11.__file__).parent},
+            ),
             on_host=self.on_host,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
-from harness.launch import Launch
+from harness.launch import InContainer, Launch
 from harness.node import Scope
 from harness.nodes.broker import KafkaProtocol
 from harness.provision.kafka import Listeners, broker_command, properties, settings_of
@@ -34,9 +34,8 @@ class Kafka(KafkaProtocol):
             argv=(),
             # Properties as variables, as in the official image; the local one reads them too.
             env={f"KAFKA_{key.upper().replace('.', '_')}": value for key, value in rows.items()},
-            image="kafka",
             ports={"main": bind.port, "network": network.port, "controller": controller.port},
-            internal=("network", "controller"),
+            container=InContainer("kafka", internal=("network", "controller")),
             end_signal=signal.SIGKILL,
             grace=10.0,
         )

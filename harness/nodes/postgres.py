@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.deadline import Check
-from harness.launch import Launch
+from harness.launch import InContainer, InProcess, Launch
 from harness.node import Resource, Scope
 from harness.nodes.base import Plain, main_port
 from harness.placeholders import placeholders
@@ -86,7 +86,7 @@ class Postgres(Plain):
                 "POSTGRES_DB": self.databases[0],
                 **({"POSTGRES_HOST_AUTH_METHOD": "trust"} if self.trust else {}),
             },
-            image="postgres",
+            container=InContainer("postgres"),
             ports={"main": int(options["port"])},
             stop_signal=signal.SIGINT,
         )
@@ -104,7 +104,7 @@ class Postgres(Plain):
             ports={"main": int(options["port"])},
             folders={"data": scope.tool("postgres-data")},
             files={"trust.conf": TRUST} if self.trust else {},
-            unprivileged=True,
+            process=InProcess(unprivileged=True),
             # SIGTERM would wait until every client has disconnected.
             stop_signal=signal.SIGINT,
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.deadline import Check
 from harness.errors import ConfigError
-from harness.launch import Build, Launch
+from harness.launch import Build, InContainer, InProcess, Launch
 from harness.node import Scope
 from harness.nodes.base import Plain, main_port
 from harness.nodes.command import (
@@ -118,25 +118,23 @@ class Process(Plain):
 
     def plan(self, scope: Scope) -> Launch:
         """The command with its environment."""
-        inside = scope.in_container
         listen = scope.listen() if self.listens else None
         where = f"env of process {self.name!r}"
         return Launch(
             name=self.name,
-            argv=command_line(self.command, listen, inside=inside),
+            argv=command_line(self.command, listen, inside=scope.in_container),
             env={
                 "PYTHONUNBUFFERED": "1",
                 **({"APP_HOST": listen.host, "APP_PORT": str(listen.port)} if listen else {}),
                 **{key: scope.fill(value, where) for key, value in self.env.items()},
             },
-            cwd=None if inside else (scope.root / self.cwd).resolve(),
             ports={"main": listen.port} if listen else {},
             grace=3.0,
             of_system=True,
-            image=self.build(scope.root) or self.image,
             on_host=self.on_host,
             may_end=self.may_end,
-            inherits=not self.hermetic,
+            process=InProcess((scope.root / self.cwd).resolve(), inherits=not self.hermetic),
+            container=InContainer(self.build(scope.root) or self.image),
         )
 
     def checks(self, scope: Scope) -> Sequence[Check]:

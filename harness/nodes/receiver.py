@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.deadline import Check
 from harness.errors import Unavailable
-from harness.launch import Launch
+from harness.launch import InContainer, Launch
 from harness.node import Scope
 from harness.nodes.base import Plain, main_port
 from harness.probe import inbox_server
@@ -67,19 +67,25 @@ class Receiver(Plain):
         Raises:
             Unavailable: mail is requested and aiosmtpd is not installed.
         """
-        listen, inside = scope.listen(), scope.in_container
+        listen, home = scope.listen(), scope.home
         smtp = scope.listen("smtp") if self.mail else None
-        home, python = scope.home, "python3" if inside else sys.executable
-        program = (home if inside else FOLDER) / PROGRAMS[0]
-        packages = self._imported()
+        python, folder = scope.pick((sys.executable, FOLDER), ("python3", home))
         return Launch(
             name=self.name,
-            argv=(python, str(program), str(listen), str(smtp or "-"), str(home / RECORD)),
+            argv=(
+                python,
+                str(folder / PROGRAMS[0]),
+                str(listen),
+                str(smtp or "-"),
+                str(home / RECORD),
+            ),
             ports={"main": listen.port, **({"smtp": smtp.port} if smtp else {})},
-            files={each: (FOLDER / each).read_text() for each in PROGRAMS} if inside else {},
-            folders=packages if inside else {},
             grace=0.5,
-            image="app",
+            container=InContainer(
+                "app",
+                files={each: (FOLDER / each).read_text() for each in PROGRAMS},
+                folders=self._imported(),
+            ),
         )
 
     def checks(self, scope: Scope) -> Sequence[Check]:

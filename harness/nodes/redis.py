@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.deadline import Check
-from harness.launch import Launch
+from harness.launch import InContainer, Launch
 from harness.node import Scope
 from harness.nodes.base import Plain, main_port
 from harness.ready.redis import RedisCheck
@@ -55,7 +55,7 @@ class Redis(Plain):
         return Launch(
             name=self.name,
             argv=("redis-server", *words),
-            image="redis",
+            container=InContainer("redis"),
             ports={"main": int(options["port"])},
         )
 

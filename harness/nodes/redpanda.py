@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
-from harness.launch import Launch
+from harness.launch import InContainer, Launch
 from harness.node import Scope
 from harness.nodes.broker import KafkaProtocol
 
@@ -51,9 +51,8 @@ class Redpanda(KafkaProtocol):
                 f"--set=redpanda.auto_create_topics_enabled={str(self.auto_create).lower()}",
                 f"--set=redpanda.default_topic_partitions={self.most_partitions}",
             ),
-            image="redpanda",
             ports={port: scope.listen(port).port for port in PORTS},
-            internal=("network", "rpc", "schemas", "proxy"),
+            container=InContainer("redpanda", internal=("network", "rpc", "schemas", "proxy")),
             end_signal=signal.SIGKILL,
             grace=10.0,
         )

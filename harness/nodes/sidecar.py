@@ -19,7 +19,7 @@ from harness.dapr.health import (
 )
 from harness.deadline import Check, Observation
 from harness.endpoint import LOOPBACK
-from harness.launch import Launch
+from harness.launch import InContainer, InProcess, Launch
 from harness.names import sidecar_name
 from harness.node import Node, Resource, Scope
 from harness.nodes.base import Plain
@@ -110,15 +110,13 @@ class Sidecar(Plain):
             name=self.name,
             argv=(str(scope.tool("daprd")), *argv),
             env=self._environment(scope),
-            cwd=None if scope.in_container else (scope.root / self.cwd).resolve(),
             ports={port: scope.listen(port).port for port in PORTS},
-            internal=("internal",),
             files=files | configs,
             grace=4.0,
-            image="daprd",
-            pod=self.pod,
-            inherits=not self.hermetic,
-            volumes={NAMES: str(scope.shared(NAMES))},
+            process=InProcess((scope.root / self.cwd).resolve(), inherits=not self.hermetic),
+            container=InContainer(
+                "daprd", self.pod, ("internal",), {NAMES: str(scope.shared(NAMES))}
+            ),
         )
 
     def loaded(self, scope: Scope) -> Sequence[Resource]:

@@ -128,7 +128,7 @@ def test_what_is_inherited_is_not_a_template(tmp_path: Path, gateway: str) -> No
     }
 
     # The runtime adds what is inherited, below these.
-    assert all(launch.inherits for launch in planned.values())
+    assert all(launch.process.inherits for launch in planned.values())
     assert not [each for each in planned.values() if BY_MAKE in str(each)]
     assert re.match(r"http://\S+:1$", planned["tap-daprd"].env["OWN"])
 

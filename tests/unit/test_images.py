@@ -64,7 +64,7 @@ def test_redpanda_is_started_with_this_argument_list(tmp_path: Path) -> None:
         "--set=redpanda.auto_create_topics_enabled=false",
         "--set=redpanda.default_topic_partitions=1",
     )
-    assert "redpanda" == launch.image
+    assert "redpanda" == launch.container.image
     assert {"main": 20001, "admin": 20004} == launch.published
 
 
@@ -109,7 +109,7 @@ def test_a_sidecar_in_a_container_meets_its_app_on_loopback_and_others_by_name(
     assert "--app-channel-address=127.0.0.1" in launch.argv
     assert any(word.startswith("--placement-host-address=placement:") for word in launch.argv)
     assert "/daprd" == launch.argv[0]
-    assert "shop" == launch.pod
+    assert "shop" == launch.container.pod
     assert "DAPR_HOST_IP" not in launch.env
 
 
@@ -123,7 +123,7 @@ def test_an_app_on_the_host_is_met_at_the_gateway(tmp_path: Path) -> None:
     assert ("serve", "172.18.0.1") == own.argv[:2]
     assert "172.18.0.1" == own.env["APP_HOST"]
     assert "--app-channel-address=172.18.0.1" in sidecar.argv
-    assert "" == sidecar.pod
+    assert "" == sidecar.container.pod
 
 
 @pytest.mark.parametrize(

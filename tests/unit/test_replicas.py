@@ -64,8 +64,12 @@ def test_a_replica_in_a_container_has_a_pod_of_its_own(tmp_path: Path) -> None:
     """As in a cluster: the loopback of one is not that of the other."""
     app = App("shop", asgi="shop:app", replicas=2)
 
-    pods = {name: planned(tmp_path, app, name=name).pod for name in ("shop", "shop-daprd")}
-    others = {name: planned(tmp_path, app, name=name).pod for name in ("shop-2", "shop-2-daprd")}
+    pods = {
+        name: planned(tmp_path, app, name=name).container.pod for name in ("shop", "shop-daprd")
+    }
+    others = {
+        name: planned(tmp_path, app, name=name).container.pod for name in ("shop-2", "shop-2-daprd")
+    }
 
     assert {"shop"} == {*pods.values()}
     assert {"shop-2"} == {*others.values()}

@@ -55,7 +55,7 @@ def test_it_is_in_the_projects_root(tmp_path: Path) -> None:
 
     launch = book.topology["a-daprd"].plan(book.scope("a-daprd"))
 
-    assert tmp_path == launch.cwd
+    assert tmp_path == launch.process.cwd
     assert "mine" == launch.files["secrets/keys.json"]
 
 
@@ -69,7 +69,9 @@ def test_it_is_in_the_apps_folder_of_a_run_file(tmp_path: Path) -> None:
         name: book.topology[f"{name}-daprd"].plan(book.scope(f"{name}-daprd")) for name in "ab"
     }
 
-    assert {"a": tmp_path / "a", "b": tmp_path / "b"} == {n: each.cwd for n, each in found.items()}
+    assert {"a": tmp_path / "a", "b": tmp_path / "b"} == {
+        n: each.process.cwd for n, each in found.items()
+    }
     assert ["1", "2"] == [each.files["secrets/keys.json"] for each in found.values()]
 
 

@@ -124,13 +124,13 @@ class ContainerRuntime(Closing):
         inside = [launch for launch in launches if not launch.on_host]
         # testcontainers marks containers and networks for Ryuk, but not volumes.
         labels = {**self.labels, LABEL_SESSION_ID: SESSION_ID}
-        for name in {name for launch in inside for name in launch.volumes}:
+        for name in {name for launch in inside for name in launch.container.volumes}:
             with refusals(f"making the volume {name}"):
                 self._watch.engine.client.volumes.create(self._named(name), labels=labels)
         pods: dict[str, list[Launch]] = {}
         for launch in inside:
-            if launch.pod:
-                pods.setdefault(launch.pod, []).append(launch)
+            if launch.container.pod:
+                pods.setdefault(launch.container.pod, []).append(launch)
         for pod, members in pods.items():
             self._holders[pod] = self._helpers.submit(self._hold, pod, members)
 
@@ -220,25 +220,23 @@ class ContainerRuntime(Closing):
 
     def _describe(self, launch: Launch) -> DockerContainer:
         described = (
-            DockerContainer(self._reference(launch.image))
+            DockerContainer(self._reference(launch.container.image))
             .with_name(self._named(launch.name))
             .with_envs(**launch.env)
         )
         if launch.argv:
             described.with_command(list(launch.argv))
-        for volume, path in launch.volumes.items():
+        for volume, path in launch.container.volumes.items():
             described.with_volume_mapping(self._named(volume), path, "rw")
         home = self._write_files(launch)
         if home is not None:
             described.with_copy_into_container(home, "/")
         labels = {**self.labels, agent.NODE_LABEL: launch.name}
         options: dict[str, Any] = {"labels": labels, "stop_signal": launch.stop_signal.name}
-        if user := self._user(launch.image):
+        if user := self._user(launch.container.image):
             options["user"] = user
-        if launch.cwd is not None:
-            options["working_dir"] = str(launch.cwd)
-        if launch.pod:
-            options["network_mode"] = f"container:{self._holders[launch.pod].result()}"
+        if launch.container.pod:
+            options["network_mode"] = f"container:{self._holders[launch.container.pod].result()}"
         else:
             described.with_network(self._network).with_network_aliases(launch.name)
             described.ports = _bindings(launch.published.values())
@@ -247,10 +245,12 @@ class ContainerRuntime(Closing):
 
     def _write_files(self, launch: Launch) -> Path | None:
         """The folder to copy into the container, written where the user can inspect it."""
-        if not launch.files and not launch.folders:
+        files = launch.container_files
+        folders = {**launch.folders, **launch.container.folders}
+        if not files and not folders:
             return None
         folder = private_folder(self.folder / "nodes" / launch.name) / HOME_FOLDER
-        write_home(folder, launch.folders, launch.files)
+        write_home(folder, folders, files)
         return folder
 
     def _begin(self, launch: Launch, described: DockerContainer) -> Container:
