@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+from harness.blame import blamed
 from harness.book import StackBook
 from harness.closing import do_all
 from harness.deadline import Check, Deadline, Observation, poll, waits_for
 from harness.errors import ConfigError, HarnessError, NotReady
-from harness.extras import Extras, closing_rungs
+from harness.extras import Extras, Rungs, closing_rungs
 from harness.failures import death, not_ready, rank
 from harness.launch import Launch
 from harness.node import Node, Scope, Tools
@@ -90,7 +91,8 @@ class Attempt:
         self.book.strict = self._settings.strict
         for node in self._topology.nodes:
             scope = self.book.scope(node.name)
-            self._launches[node.name] = node.plan(scope)
+            with blamed(node, "plan"):
+                self._launches[node.name] = node.plan(scope)
             self._needs[node.name] = {*node.needs, *scope.needs}
             self._ready[node.name] = threading.Event()
         try:
@@ -158,19 +160,18 @@ class Attempt:
 
     def climb(self, node: Node, instance: Instance) -> None:
         """Wait for each readiness check of a node, then provide what other nodes expect of it."""
-        deadline, scope = Deadline(self._settings.ready_timeout), self._seen_from_here(node)
+        deadline = Deadline(self._settings.ready_timeout)
         try:
-            self._climb(node, instance, node.checks(scope), deadline)
-            node.provide(scope)
-            self._climb(node, instance, node.confirms(scope), deadline)
+            self._climb(node, instance, node.checks, deadline)
+            with blamed(node, "provide"):
+                node.provide(self._seen_from_here(node))
+            self._climb(node, instance, node.confirms, deadline)
         except _Ended:
             return
         instance.mark_running()
         self._note("node.ready", node.name)
 
-    def _climb(
-        self, node: Node, instance: Instance, checks: Iterable[Check], deadline: Deadline
-    ) -> None:
+    def _climb(self, node: Node, instance: Instance, checks: Rungs, deadline: Deadline) -> None:
         awaited = self._awaited[node.name] = {node.name}
 
         def guard() -> None:
@@ -180,13 +181,14 @@ class Attempt:
             if any(map(self._is_over, awaited)):
                 raise _Ended
 
-        with closing_rungs(checks) as rungs:
+        with closing_rungs(node, checks, self._seen_from_here(node)) as rungs:
             for check in rungs:
                 # A sidecar's checks that follow its app's cannot pass without the app either.
                 awaited |= {waits_for(check) or node.name}
 
                 def look(check: Check = check) -> Observation:
-                    seen = check.observe()
+                    with blamed(node, checks.__name__):
+                        seen = check.observe()
                     self._looks[node.name] = check, seen
                     return seen
 
@@ -278,9 +280,8 @@ class Attempt:
 
     def _look_again(self, node: Node) -> None:
         instance, deadline = self.instances[node.name], Deadline(self._settings.ready_timeout)
-        scope = self._seen_from_here(node)
-        self._climb(node, instance, node.checks(scope), deadline)
-        self._climb(node, instance, node.confirms(scope), deadline)
+        self._climb(node, instance, node.checks, deadline)
+        self._climb(node, instance, node.confirms, deadline)
         instance.mark_running()
         self._note("node.ready", node.name)
 
@@ -305,15 +306,16 @@ class Attempt:
 
     def _await_others(self, node: Node) -> None:
         deadline = Deadline(self._settings.ready_timeout)
-        for check in node.awaits(self._seen_from_here(node)):
-            seen = poll(check.observe, deadline, guard=self._guard)
-            if not seen.ok:
-                raise NotReady(
-                    f"{node.name} was not started: the rung {check.rung!r} was not reached",
-                    last=seen.fact,
-                    budget=deadline.budget,
-                    hint="look at the log of the other node; its own ladder says more",
-                )
+        with closing_rungs(node, node.awaits, self._seen_from_here(node)) as rungs:
+            for check in rungs:
+                seen = poll(check.observe, deadline, guard=self._guard)
+                if not seen.ok:
+                    raise NotReady(
+                        f"{node.name} was not started: the rung {check.rung!r} was not reached",
+                        last=seen.fact,
+                        budget=deadline.budget,
+                        hint="look at the log of the other node; its own ladder says more",
+                    )
 
     def _guard(self) -> None:
         if self._abort.is_set() and self._left:

@@ -68,7 +68,7 @@ class StackBook(Addresses):
         Raises:
             ConfigError: the topology has no such node.
         """
-        return self.topology[node].exports(self.scope(node, viewer))
+        return self.scope(node, viewer).exports(node)
 
     def resources(self, sidecar: str, viewer: str = HOST) -> Sequence[DaprResource]:
         """The resources that a sidecar loads, with placeholders filled for a viewer.

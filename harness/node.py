@@ -244,7 +244,7 @@ class Choice:
 class Node(Protocol):
     """Something that can run. A node describes; a runtime executes.
 
-    `harness.nodes.base.Plain` has a default for everything except the name and the plan.
+    `harness.nodes.base.BaseNode` has a default for everything except the name and the plan.
     """
 
     @property

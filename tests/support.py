@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.deadline import Check, Deadline, Observation, poll
 from harness.launch import Launch
 from harness.node import Scope
-from harness.nodes.base import Plain
+from harness.nodes.base import BaseNode
 
 CLI = [sys.executable, "-m", "harness.cli.main"]
 ROOT = Path(__file__).parent.parent
@@ -35,7 +35,7 @@ class ScriptedCheck:
 
 
 @dataclass(frozen=True)
-class Fake(Plain):
+class Fake(BaseNode):
     """A node whose only fact is its name."""
 
     name: str

@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from harness.blame import blamed
 from harness.compose import text
 from harness.compose.book import ComposeBook
 from harness.endpoint import LOOPBACK
@@ -102,7 +103,8 @@ class _Project:
         self._book = book = ComposeBook(topology, tools, root, folder)
         for node in topology.nodes:
             scope = book.scope(node.name)
-            self._launches[node.name] = node.plan(scope)
+            with blamed(node, "plan"):
+                self._launches[node.name] = node.plan(scope)
             self._needs[node.name] = sorted({*node.needs, *scope.needs})
         self.comments: dict[str, str] = {}
         self.services = self._services()

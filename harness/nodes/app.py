@@ -15,7 +15,7 @@ from harness.errors import ConfigError
 from harness.launch import Build, InContainer, InProcess, Launch
 from harness.names import inbox_name, replica_name
 from harness.node import Node, Scope
-from harness.nodes.base import Plain, main_port
+from harness.nodes.base import BaseNode, main_port
 from harness.nodes.command import (
     asgi_line,
     build_of,
@@ -30,7 +30,7 @@ from harness.nodes.sidecar import Sidecar
 
 
 @dataclass(frozen=True, init=False)
-class App(Plain):
+class App(BaseNode):
     """A process that listens on one port, with its sidecar.
 
     The app's environment contains ``APP_HOST``, ``APP_PORT``, ``APP_ID``, ``APP_API_TOKEN``,

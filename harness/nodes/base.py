@@ -9,7 +9,7 @@ from harness.deadline import Check
 from harness.node import Choice, Node, Scope
 
 
-class Plain:
+class BaseNode:
     """Defaults for the `Node` protocol: everything except ``name`` and ``plan``.
 
     A node of one's own is one class. It describes; the stack reserves its ports, starts it, waits
@@ -17,7 +17,7 @@ class Plain:
     starts whoever refers to it afterwards::
 
         @dataclass(frozen=True)
-        class WireMock(Plain):
+        class WireMock(BaseNode):
             name: str = "payments"
 
             def plan(self, scope: Scope) -> Launch:

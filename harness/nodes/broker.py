@@ -12,14 +12,14 @@ from harness.deadline import Check
 from harness.errors import ConfigError, LaunchError
 from harness.launch import Launch
 from harness.node import Choice, Node, Scope
-from harness.nodes.base import Plain, main_port
+from harness.nodes.base import BaseNode, main_port
 from harness.ready.kafka import BrokerCheck, TopicsCheck, admin_of
 
 KINDS = ("auto", "kafka", "redpanda")
 
 
 @dataclass(frozen=True, init=False)
-class KafkaProtocol(Plain, ABC):
+class KafkaProtocol(BaseNode, ABC):
     """A broker with its topics.
 
     Args:

@@ -11,7 +11,7 @@ from harness.deadline import Check
 from harness.endpoint import LOOPBACK, Endpoint
 from harness.launch import InContainer, Launch
 from harness.node import Scope
-from harness.nodes.base import Plain
+from harness.nodes.base import BaseNode
 from harness.ready.http import HttpCheck
 
 SCHEDULER_ID = "dapr-scheduler-server-0"
@@ -19,7 +19,7 @@ SCHEDULER_ID = "dapr-scheduler-server-0"
 
 
 @dataclass(frozen=True)
-class Service(Plain):
+class Service(BaseNode):
     """A service of the control plane: the common part."""
 
     inner: ClassVar[Sequence[str]] = ()

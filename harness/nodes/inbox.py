@@ -13,7 +13,7 @@ from harness.deadline import Check
 from harness.launch import InContainer, Launch
 from harness.names import inbox_name
 from harness.node import Scope
-from harness.nodes.base import Plain
+from harness.nodes.base import BaseNode
 from harness.probe import inbox_server
 from harness.ready.tcp import TcpCheck
 
@@ -21,7 +21,7 @@ RECORD = "inbox.jsonl"
 
 
 @dataclass(frozen=True)
-class InboxProxy(Plain):
+class InboxProxy(BaseNode):
     """Records every request that daprd makes to one app.
 
     Attributes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from harness.deadline import Check
 from harness.launch import InContainer, InProcess, Launch
 from harness.node import Resource, Scope
-from harness.nodes.base import Plain, main_port
+from harness.nodes.base import BaseNode, main_port
 from harness.placeholders import placeholders
 from harness.provision.postgres import PASSWORD_FILE, SUPERUSER
 from harness.ready.sql import SqlCheck
@@ -40,7 +40,7 @@ TABLE = "metadataTableName"
 
 
 @dataclass(frozen=True)
-class Postgres(Plain):
+class Postgres(BaseNode):
     """A server with its databases.
 
     Args:

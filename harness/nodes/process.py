@@ -10,7 +10,7 @@ from harness.deadline import Check
 from harness.errors import ConfigError
 from harness.launch import Build, InContainer, InProcess, Launch
 from harness.node import Scope
-from harness.nodes.base import Plain, main_port
+from harness.nodes.base import BaseNode, main_port
 from harness.nodes.command import (
     build_of,
     command_line,
@@ -22,7 +22,7 @@ from harness.nodes.command import (
 
 
 @dataclass(frozen=True, init=False)
-class Process(Plain):
+class Process(BaseNode):
     """A process without a sidecar: a stand-in for an external service, a web server, a worker.
 
     It listens if its command has a ``{port}`` or it has a fixed one; its environment then contains

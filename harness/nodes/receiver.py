@@ -12,7 +12,7 @@ from harness.deadline import Check
 from harness.errors import Unavailable
 from harness.launch import InContainer, Launch
 from harness.node import Scope
-from harness.nodes.base import Plain, main_port
+from harness.nodes.base import BaseNode, main_port
 from harness.probe import inbox_server
 from harness.ready.tcp import TcpCheck
 
@@ -25,7 +25,7 @@ MAIL_PACKAGES = ("aiosmtpd", "public", "attr", "attrs")
 
 
 @dataclass(frozen=True)
-class Receiver(Plain):
+class Receiver(BaseNode):
     """An HTTP server that responds 202 to everything, and a mail server that accepts everything.
 
     ``dapr.inbox(name)`` reads what arrived: requests as daprd sent them, and mail as deliveries

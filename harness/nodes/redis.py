@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.deadline import Check
 from harness.launch import InContainer, Launch
 from harness.node import Scope
-from harness.nodes.base import Plain, main_port
+from harness.nodes.base import BaseNode, main_port
 from harness.ready.redis import RedisCheck
 
 CONFIG = "redis.conf"
@@ -17,7 +17,7 @@ KEEPING = {"save": '""', "appendonly": "yes", "appendfsync": "no"}
 
 
 @dataclass(frozen=True)
-class Redis(Plain):
+class Redis(BaseNode):
     """A server with or without a password.
 
     Args:

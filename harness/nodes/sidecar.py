@@ -22,7 +22,7 @@ from harness.endpoint import LOOPBACK
 from harness.launch import InContainer, InProcess, Launch
 from harness.names import sidecar_name
 from harness.node import Node, Resource, Scope
-from harness.nodes.base import Plain
+from harness.nodes.base import BaseNode
 from harness.nodes.control import Placement, Scheduler, Sentry, sentry_address
 from harness.ready.kafka import GroupCheck
 from harness.ready.tcp import TcpCheck
@@ -33,7 +33,7 @@ NAMES = "names"
 
 
 @dataclass(frozen=True)
-class Sidecar(Plain):
+class Sidecar(BaseNode):
     """The sidecar of one app.
 
     Attributes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TypeVar
 
+from harness.blame import blamed
 from harness.dapr.resources import DaprResource, secrets_file
 from harness.endpoint import Endpoint
 from harness.errors import ConfigError, did_you_mean
@@ -107,7 +108,8 @@ class NodeScope:
         found = self._known.topology[node]
         self._use(node, waits=waits)
         needs = self.needs if waits else set()
-        return found.exports(self._of(node, needs))
+        with blamed(found, "exports"):
+            return found.exports(self._of(node, needs))
 
     def has(self, node: str) -> bool:
         """Whether the topology has a node of this name."""
