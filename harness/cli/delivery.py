@@ -80,7 +80,8 @@ def groups_of(seen: Inspection) -> dict[str, tuple[str, str]]:
     In containers, the broker's name in its network is replaced by its node's address here.
     """
     nodes = {node.name: node.endpoints.get("main", "") for node in seen.sidecar.stack.nodes}
-    found = consumer_groups(declared_by(seen.sidecar), seen.sidecar.dapr_id)
+    sidecar = seen.sidecar
+    found = consumer_groups(declared_by(sidecar), sidecar.dapr_id, sidecar.app_id)
     return {
         pubsub: (nodes.get(brokers.partition(":")[0]) or brokers, group)
         for pubsub, (brokers, group) in found.items()

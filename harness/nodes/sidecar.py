@@ -109,7 +109,7 @@ class Sidecar(BaseNode):
         return Launch(
             name=self.name,
             argv=(str(scope.tool("daprd")), *argv),
-            env=self._environment(scope),
+            env=self._pod_name(resources) | self._environment(scope),
             ports={port: scope.listen(port).port for port in PORTS},
             files=files | configs,
             grace=4.0,
@@ -150,7 +150,7 @@ class Sidecar(BaseNode):
             subscriptions,
             placement_check(client, actor_stores(resources)),
             scheduler_check(client),
-            DeliveryCheck(subscriptions, consumer_groups(resources, self.app_id)),
+            DeliveryCheck(subscriptions, consumer_groups(resources, self.app_id, self.app)),
         )
 
     def exports(self, scope: Scope) -> Mapping[str, str]:
@@ -181,6 +181,11 @@ class Sidecar(BaseNode):
                 "APP_API_TOKEN": scope.token("app-api"),
             }
         return env
+
+    def _pod_name(self, resources: Sequence[Resource]) -> dict[str, str]:
+        """daprd rejects a component with ``{podName}`` without this variable of the injector's."""
+        used = any("{podName}" in each.text for each in resources)
+        return {"POD_NAME": self.app} if used else {}
 
     def _flags(self, scope: Scope) -> dict[str, str]:
         http, grpc, internal, metrics = (scope.listen(port) for port in PORTS)
@@ -273,14 +278,26 @@ class DeliveryCheck:
         ]
 
 
-def consumer_groups(resources: Sequence[Resource], app_id: str) -> dict[str, tuple[str, str]]:
-    """Brokers and consumer group of every Kafka pub/sub component, as daprd will use them."""
+def consumer_groups(
+    resources: Sequence[Resource], app_id: str, pod: str
+) -> dict[str, tuple[str, str]]:
+    """Brokers and consumer group of every Kafka pub/sub component, as daprd will use them.
+
+    A group with ``{uuid}`` is left out: only daprd knows its name.
+
+    Args:
+        resources: what a sidecar loads.
+        app_id: the id of its app.
+        pod: the node of its app.
+    """
     found = {}
     for each in resources:
         if each.type == "pubsub.kafka":
             fields = _fields(each)
             group = fields.get("consumergroup") or fields.get("consumerid") or app_id
-            found[each.name] = (fields.get("brokers", ""), group.replace("{appID}", app_id))
+            group = group.replace("{appID}", app_id).replace("{podName}", pod)
+            if "{uuid}" not in group:
+                found[each.name] = (fields.get("brokers", ""), group)
     return found
 
 

@@ -17,19 +17,20 @@ APP = """
 import json, os, uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-ME, seen = str(uuid.uuid4()), []
+ME, seen, told = str(uuid.uuid4()), [], []
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
-        answers = {"/dapr/subscribe": [{"pubsubname": "bus", "topic": "t", "route": "/t"}],
-                   "/who": ME, "/seen": seen}
+        answers = {"/dapr/subscribe": [{"pubsubname": "bus", "topic": "t", "route": "/t"},
+                                      {"pubsubname": "all", "topic": "u", "route": "/u"}],
+                   "/who": ME, "/seen": seen, "/told": told}
         self.answer(answers.get(self.path))
 
     def do_POST(self):
         event = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        seen.append(event["data"])
+        (seen if self.path == "/t" else told).append(event["data"])
         self.answer({})
 
     def answer(self, body):
@@ -47,7 +48,7 @@ ThreadingHTTPServer((os.environ["APP_HOST"], int(os.environ["APP_PORT"])), Handl
 BUS = """\
 apiVersion: dapr.io/v1alpha1
 kind: Component
-metadata: {name: bus}
+metadata: {name: NAME}
 spec:
   type: pubsub.kafka
   version: v1
@@ -58,6 +59,13 @@ spec:
   # A busy machine must not move a partition, and with it an event, to the other replica.
   - {name: sessionTimeout, value: 20s}
 """
+ALL = (
+    BUS
+    + """\
+  - {name: consumerID, value: "{appID}-{podName}"}
+"""
+)
+"""In a group of its own, each replica gets every event."""
 
 BOTH = (1, 2)
 CALLS = 60
@@ -71,9 +79,13 @@ def world(
     """Two replicas, and a sidecar that calls them: an app's calls to itself stay with it."""
     if request.param == "containers":
         request.getfixturevalue("images")
-    folder = project(tmp_path_factory.mktemp("replicas"), c__bus_yaml=BUS)
+    folder = project(
+        tmp_path_factory.mktemp("replicas"),
+        c__bus_yaml=BUS.replace("NAME", "bus"),
+        c__all_yaml=ALL.replace("NAME", "all"),
+    )
     topology = Topology(
-        Kafka(topics=["t:4"]),
+        Kafka(topics=["t:4", "u"]),
         App("echo", command=[sys.executable, "-c", APP], image="app", replicas=2),
         Sidecar("caller"),
         resources="c",
@@ -125,6 +137,17 @@ def test_each_event_is_handled_by_one_replica(world: World) -> None:
         assert second
 
     world.eventually(all_handled, timeout=60)
+
+
+def test_each_replica_handles_every_event_in_a_group_of_its_own(world: World) -> None:
+    """As in a cluster, `{podName}` differs; both are subscribed as soon as they are ready."""
+    world.sidecar("caller").publish("bus", "u", "to all")
+
+    def both_are_told() -> None:
+        for number in BOTH:
+            assert ["to all"] == world.app("echo", replica=number).get("/told").json()
+
+    world.eventually(both_are_told, timeout=60)
 
 
 def test_the_other_replica_answers_when_one_is_killed(world: World) -> None:

@@ -18,11 +18,12 @@ from harness.external import with_external
 from harness.kubernetes.project import KubernetesProject
 from harness.names import replica_name
 from harness.node import Choice
+from harness.nodes.sidecar import consumer_groups
 from harness.registry import Registry
 from harness.runtime.fake import FakeRuntime
 from harness.settings import Settings
 from harness.stack import Stack
-from tests.support import Fake
+from tests.support import Fake, project
 from tests.unit.test_images import ImagePaths, planned
 from tests.unit.test_secrets_file import Tools
 
@@ -166,3 +167,40 @@ def test_commands_know_the_app_id_of_a_replica(tmp_path: Path) -> None:
     found = sidecars_of(Registry(tmp_path / "state").record(stack, "default"))
 
     assert {"shop": "shop", "shop-2": "shop"} == {n: each.dapr_id for n, each in found.items()}
+
+
+GROUP = """\
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: bus}
+spec:
+  type: pubsub.kafka
+  version: v1
+  metadata: [{name: brokers, value: "b:9"}, {name: consumerID, value: "GROUP"}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("group", "expected"),
+    [
+        ("fixed", "fixed"),
+        ("{appID}-x", "shop-x"),
+        ("{appID}-{podName}", "shop-shop-2"),
+        ("{uuid}", None),
+    ],
+)
+def test_the_group_of_a_replica_is_the_one_that_daprd_joins(
+    tmp_path: Path, group: str, expected: str | None
+) -> None:
+    """Its templates are filled as daprd does it; what only daprd knows is not waited for."""
+    project(tmp_path, c__bus_yaml=GROUP.replace("GROUP", group))
+    app = App("shop", command="serve", replicas=2)
+    book = StackBook(
+        Topology(app, resources="c"), Tools(), tmp_path, tmp_path, lambda _: Endpoint("x", 1)
+    )
+    launch = book.topology["shop-2-daprd"].plan(book.scope("shop-2-daprd"))
+
+    found = consumer_groups(book.resources("shop-2-daprd"), "shop", "shop-2")
+
+    assert ({} if expected is None else {"bus": ("b:9", expected)}) == found
+    assert ("shop-2" if "podName" in group else None) == launch.env.get("POD_NAME")
