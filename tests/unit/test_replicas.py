@@ -176,7 +176,10 @@ metadata: {name: bus}
 spec:
   type: pubsub.kafka
   version: v1
-  metadata: [{name: brokers, value: "b:9"}, {name: consumerID, value: "GROUP"}]
+  metadata:
+  - {name: brokers, value: "b:9"}
+  - {name: authType, value: none}
+  - {name: consumerID, value: "GROUP"}
 """
 
 
