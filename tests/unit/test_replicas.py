@@ -18,7 +18,8 @@ from harness.external import with_external
 from harness.kubernetes.project import KubernetesProject
 from harness.names import replica_name
 from harness.node import Choice
-from harness.nodes.sidecar import consumer_groups
+from harness.nodes.consumer_groups import DeliveryCheck
+from harness.planning.addresses import HOST
 from harness.registry import Registry
 from harness.runtime.fake import FakeRuntime
 from harness.settings import Settings
@@ -189,21 +190,23 @@ spec:
         ("fixed", "fixed"),
         ("{appID}-x", "shop-x"),
         ("{appID}-{podName}", "shop-shop-2"),
-        ("{uuid}", None),
     ],
 )
 def test_the_group_of_a_replica_is_the_one_that_daprd_joins(
-    tmp_path: Path, group: str, expected: str | None
+    tmp_path: Path, group: str, expected: str
 ) -> None:
-    """Its templates are filled as daprd does it; what only daprd knows is not waited for."""
+    """`{podName}` is the name of the node, which daprd finds in its environment."""
     project(tmp_path, c__bus_yaml=GROUP.replace("GROUP", group))
     app = App("shop", command="serve", replicas=2)
     book = StackBook(
         Topology(app, resources="c"), Tools(), tmp_path, tmp_path, lambda _: Endpoint("x", 1)
     )
-    launch = book.topology["shop-2-daprd"].plan(book.scope("shop-2-daprd"))
+    sidecar = book.topology["shop-2-daprd"]
+    launch = sidecar.plan(book.scope(sidecar.name))
 
-    found = consumer_groups(book.resources("shop-2-daprd"), "shop", "shop-2")
+    checks = list(sidecar.checks(book.scope(sidecar.name, HOST)))
 
-    assert ({} if expected is None else {"bus": ("b:9", expected)}) == found
+    (waited_for,) = [each for each in checks if isinstance(each, DeliveryCheck)]
+    assert ["bus"] == [*waited_for.groups]
+    assert ("b:9", expected) == (waited_for.groups["bus"].brokers, waited_for.groups["bus"].name)
     assert ("shop-2" if "podName" in group else None) == launch.env.get("POD_NAME")
