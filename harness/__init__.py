@@ -24,7 +24,12 @@ if TYPE_CHECKING:
     from harness.errors import SystemFailure as SystemFailure
     from harness.errors import TeardownError as TeardownError
     from harness.errors import Unavailable as Unavailable
+    from harness.launch import InContainer as InContainer
+    from harness.launch import InProcess as InProcess
+    from harness.launch import Launch as Launch
+    from harness.node import Scope as Scope
     from harness.nodes.app import App as App
+    from harness.nodes.base import BaseNode as BaseNode
     from harness.nodes.broker import Broker as Broker
     from harness.nodes.control import Placement as Placement
     from harness.nodes.control import Scheduler as Scheduler
@@ -47,13 +52,17 @@ _HOMES = {
     "AppFailed": "errors",
     "AsyncDaprClient": "dapr.aclient",
     "AsyncWorld": "world",
+    "BaseNode": "nodes.base",
     "Broker": "nodes.broker",
     "ConfigError": "errors",
     "DaprClient": "dapr.client",
     "DaprError": "errors",
     "HarnessError": "errors",
+    "InContainer": "launch",
+    "InProcess": "launch",
     "InstanceDied": "errors",
     "Kafka": "nodes.kafka",
+    "Launch": "launch",
     "LaunchError": "errors",
     "NotReady": "errors",
     "Placement": "nodes.control",
@@ -66,6 +75,7 @@ _HOMES = {
     "Redis": "nodes.redis",
     "Redpanda": "nodes.redpanda",
     "Scheduler": "nodes.control",
+    "Scope": "node",
     "Settings": "settings",
     "Sidecar": "nodes.sidecar",
     "Stack": "stack",

@@ -145,8 +145,9 @@ def invoke(
     headers |= headers_of(header or [])
     stack = opened(Settings.load()).require(name)
     sidecar = require_sidecar(stack, app if caller is None else caller)
+    called = known.dapr_id if (known := sidecars_of(stack).get(app)) else app
     call = calls.invoke(
-        app, path, verb=method, json=None, content=content, params={}, headers=headers
+        called, path, verb=method, json=None, content=content, params={}, headers=headers
     )
     try:
         answer = sidecar.run(call, f"call {app!r}")
