@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from harness.dapr.aclient import AsyncDaprClient as AsyncDaprClient
     from harness.dapr.client import DaprClient as DaprClient
+    from harness.deadline import Check as Check
+    from harness.deadline import Observation as Observation
     from harness.errors import AppFailed as AppFailed
     from harness.errors import ConfigError as ConfigError
     from harness.errors import DaprError as DaprError
@@ -54,6 +56,7 @@ _HOMES = {
     "AsyncWorld": "world",
     "BaseNode": "nodes.base",
     "Broker": "nodes.broker",
+    "Check": "deadline",
     "ConfigError": "errors",
     "DaprClient": "dapr.client",
     "DaprError": "errors",
@@ -65,6 +68,7 @@ _HOMES = {
     "Launch": "launch",
     "LaunchError": "errors",
     "NotReady": "errors",
+    "Observation": "deadline",
     "Placement": "nodes.control",
     "PortTaken": "errors",
     "Postgres": "nodes.postgres",
