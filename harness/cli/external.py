@@ -44,7 +44,7 @@ def announce(launch: Launch, env_file: Path | None) -> None:
     """
     lines = [f"{name}={shlex.quote(value)}" for name, value in launch.env.items()]
     say = [f"waiting for {launch.name}, which you start: {shlex.join(launch.argv)}"]
-    say.append(f"  in the folder {launch.cwd}, listening on port {launch.ports[0]}")
+    say.append(f"  in the folder {launch.process.cwd}, listening on port {launch.ports['main']}")
     if env_file is None:
         say += ["  with this environment (--env-file writes it to a file):"]
         say += [f"    {line}" for line in lines]

@@ -27,6 +27,7 @@ from harness.load.model.pairs import REFERENCES
 from harness.load.model.profile import Profile
 from harness.load.model.result import Criterion, LagSample, ProcessUse, Result
 from harness.load.model.targets import VARIABLE, targets_of
+from harness.roles import HasTopics
 from harness.runtime.base import State
 from harness.stack import Stack
 from harness.topology import Topology
@@ -116,7 +117,8 @@ class LoadRun:
 
     def _brokers(self) -> str:
         nodes = self._stack.topology.nodes
-        exports = [each.exports(self._stack.book) for each in nodes if hasattr(each, "topics")]
+        book = self._stack.book
+        exports = [book.exports(each.name) for each in nodes if isinstance(each, HasTopics)]
         return exports[0]["brokers"] if exports else ""
 
     def _generate(self, collector: Collector, folder: Path, variables: Mapping[str, str]) -> str:
@@ -188,7 +190,7 @@ def require_raw_topic(topology: Topology, profile: Profile) -> None:
         return
     wanted = profile.raw_kafka.topic
     topics: Sequence[str] = [
-        topic for node in topology.nodes for topic, _ in getattr(node, "topics", ())
+        topic for node in topology.nodes if isinstance(node, HasTopics) for topic, _ in node.topics
     ]
     if wanted not in topics:
         raise ConfigError(

@@ -19,6 +19,7 @@ from harness.load.model.result import Ledger
 from harness.load.model.targets import Targets
 from harness.load.model.typed import read
 from harness.loopback import ask
+from harness.names import inbox_name
 from harness.probe.inbox import Delivery, Inbox
 from harness.stack import Stack
 
@@ -127,7 +128,7 @@ class Receivers:
         return self._inbox(app) is not None or self._has_record(app, record)
 
     def _inbox(self, app: str) -> Endpoint | None:
-        return self._stack.book.endpoints().get((f"{app}-inbox", "main"))
+        return self._stack.book.endpoints().get((inbox_name(app), "main"))
 
     def _has_record(self, app: str, record: str) -> bool:
         with contextlib.suppress(httpx.HTTPError, ValueError, KeyError):
@@ -152,7 +153,7 @@ class Receivers:
     def _databases(self) -> dict[str, str]:
         """Connection strings by node."""
         found = {
-            node.name: node.exports(self._stack.book).get("dsn", "")
+            node.name: self._stack.book.exports(node.name).get("dsn", "")
             for node in self._stack.topology.nodes
         }
         return {node: dsn for node, dsn in found.items() if dsn}
