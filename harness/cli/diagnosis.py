@@ -30,6 +30,9 @@ _DELIVERY = re.compile(
     r"|DROP status returned from app|error sending message to dead letter"
     r"|[Nn]o matching route for event|error finding matching route"
 )
+_JOB = re.compile(
+    r"failed to invoke schedule app job|returned from app while processing triggered job"
+)
 _SUBSCRIBE = re.compile(
     r"error getting topic list from app|from subscription endpoint|has an empty routes"
     r"|app channel not initialized"
@@ -122,7 +125,7 @@ def _app(seen: Inspection, states: Mapping[str, str]) -> Iterator[Diagnosis]:
         forwarded = seen.sidecar.stack.runtime == "containers"
         look = TcpCheck(endpoint_of(app, "main"), forwarded=forwarded).observe()
         if not look.ok:
-            fix = "let the app listen on the port that the harness gives it (PORT, or {port})"
+            fix = "let the app listen on the port that it is given: APP_PORT, or {port}"
             fact = f"the app does not listen for its sidecar: {look.fact}"
             yield Diagnosis(app.name, "failed", fact, fix)
     if fact := last_problem(seen, _SUBSCRIBE):
@@ -154,6 +157,9 @@ def _deliveries(seen: Inspection) -> Iterator[Diagnosis]:
     if fact := last_problem(seen, _DELIVERY):
         fix = f"see why the app refused it: `dapr-harness logs {seen.sidecar.app_id}`"
         yield Diagnosis(f"{seen.sidecar.node.name}: events", "warning", fact, fix)
+    if fact := last_problem(seen, _JOB):
+        fix = "a job needs a body (`data`), and the app a route POST /job/NAME that returns 2xx"
+        yield Diagnosis(f"{seen.sidecar.node.name}: jobs", "warning", fact, fix)
 
 
 def examine_groups_of(seen: Inspection) -> Iterator[Diagnosis]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from harness.cli import commands
@@ -476,6 +478,27 @@ def test_what_a_sidecar_cannot_load_is_shown_with_daprds_own_error(run: Run, up:
         assert line in doctor.stdout, doctor.stdout
 
 
+def test_a_job_that_cannot_be_delivered_is_found_by_the_doctor(run: Run, up: Path) -> None:
+    """daprd cannot hand a job without `data` to an HTTP app; only its log says so."""
+    stack = Registry(up / "state").require("default")
+    (sidecar,) = (each for each in stack.nodes if each.name == "desk-daprd")
+    httpx.post(
+        f"http://{sidecar.endpoints['http']}/v1.0/jobs/empty",
+        json={"dueTime": "0s"},
+        headers={"dapr-api-token": stack.token},
+        trust_env=False,
+    ).raise_for_status()
+
+    def look() -> Observation:
+        doctor = run("doctor", "-n", "default")
+        told = "warning  desk-daprd: jobs" in doctor.stdout
+        return Observation(told and "`data`" in doctor.stdout, doctor.stdout)
+
+    seen = poll(look, Deadline(60), interval=0.5)
+
+    assert seen.ok, seen.fact
+
+
 def test_what_has_ended_is_found_by_the_doctor(run: Run, up: Path) -> None:
     """An app, the control plane, a sidecar; the last test of this stack."""
     nodes = {each.name: each for each in Registry(up / "state").require("default").nodes}
@@ -496,7 +519,7 @@ def test_what_has_ended_is_found_by_the_doctor(run: Run, up: Path) -> None:
     status = run("status")
 
     assert seen.ok, seen.fact
-    assert "Failed to connect to scheduler host" in found["desk-daprd: jobs"]["fact"]
+    assert re.search(r"Failed to (watch|connect to) scheduler", found["desk-daprd: jobs"]["fact"])
     assert "placement" in found["desk-daprd: actors"]["fact"]
     assert all(each["fix"] for each in found.values())
     refused(published, 4, "the sidecar of 'shop' is not reachable at", "logs shop-daprd")

@@ -81,15 +81,15 @@ def test_only_one_module_sleeps() -> None:
     assert places == {"harness/deadline.py"}
 
 
-def test_every_command_and_exit_code_is_in_the_readme() -> None:
+def test_every_command_and_exit_code_is_in_the_docs() -> None:
     """What a newcomer can type."""
     from harness.cli.commands import app
 
-    readme = (ROOT / "README.md").read_text()
+    page = (ROOT / "docs" / "cli.md").read_text()
     names = [command.callback.__name__ for command in app.registered_commands if command.callback]
 
-    assert [] == [name for name in names if not re.search(rf"`(dapr-harness )?{name}\b", readme)]
-    assert all(f"{code} " in readme for code in (0, 1, 2, 3, 4, 130))
+    assert [] == [name for name in names if not re.search(rf"`(dapr-harness )?{name}\b", page)]
+    assert all(f"{code} " in page for code in (0, 1, 2, 3, 4, 130))
 
 
 def test_every_ignored_finding_has_its_reason() -> None:

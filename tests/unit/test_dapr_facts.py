@@ -98,7 +98,7 @@ SOURCE = "source: "
 
 CLAIMS = [
     row
-    for rows in yaml.safe_load((ROOT / "docs" / "seeds.yaml").read_text()).values()
+    for rows in yaml.safe_load((ROOT / "docs" / "dapr-facts.yaml").read_text()).values()
     for row in rows
 ]
 
@@ -106,11 +106,11 @@ CLAIMS = [
 def test_the_document_is_rendered_from_its_table() -> None:
     """Neither is edited alone."""
     done = subprocess.run(
-        [sys.executable, "-c", "import seeds; print(seeds.render(), end='')"],
+        [sys.executable, "-c", "import dapr_facts; print(dapr_facts.render(), end='')"],
         cwd=ROOT / "tools", capture_output=True, text=True,
     )  # fmt: skip
 
-    assert (ROOT / "docs" / "seeds.md").read_text() == done.stdout
+    assert (ROOT / "docs" / "dapr-facts.md").read_text() == done.stdout
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim["where"])
