@@ -183,7 +183,7 @@ class StackBook:
             if name not in self.topology:
                 names = [node.name for node in self.topology.nodes]
                 raise ConfigError(
-                    f"{where}: {text!r} refers to {name!r}, which is no node of the topology",
+                    f"{where}: {text!r} refers to {name!r}, which is not a node of the topology",
                     hint=did_you_mean(name, names),
                 )
             exports[name] = self.topology[name].exports(self, viewer)

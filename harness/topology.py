@@ -345,6 +345,6 @@ def _with_implied(nodes: Sequence[Node], mtls: bool) -> Iterator[Node]:
 def _require_same_kind(explicit: Node, implied: Node, owner: Node) -> None:
     if type(explicit) is not type(implied):
         raise ConfigError(
-            f"{owner.name!r} brings a node named {implied.name!r}, which the topology has already",
+            f"{owner.name!r} brings a node named {implied.name!r}, which the topology already has",
             hint="rename the other node",
         )

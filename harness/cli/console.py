@@ -26,7 +26,7 @@ class _Console(Console):
     """Rich's console would end the process at a closed pipe; the command's end handles that."""
 
     def on_broken_pipe(self) -> None:
-        raise BrokenPipeError(errno.EPIPE, "nobody reads any more")
+        raise BrokenPipeError(errno.EPIPE, "the reader has closed the pipe")
 
 
 out = _Console(highlight=False)

@@ -44,7 +44,7 @@ def _examine(brokers: str, group: str, topics: list[str]) -> Iterator[Finding]:
         yield subject, f"{brokers} did not answer: {error}", "see the log of the broker"
     else:
         if not behind.ok:
-            fix = "the app refuses the next event, or is slow: see its log and its sidecar's"
+            fix = "the app rejects the next event or is slow: see its log and its sidecar's log"
             yield subject, behind.fact, fix
 
 

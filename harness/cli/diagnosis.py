@@ -78,7 +78,9 @@ def _ended(stack: UpStack, node: UpNode, state: str) -> Diagnosis:
     what = "the sidecar" if node.name.endswith(SUFFIX) else "the node"
     last = tail.splitlines()[-1] if tail else "it wrote nothing"
     fix = f"`dapr-harness logs {node.name} --name {stack.name}`; fix the cause and restart it"
-    return Diagnosis(node.name, "failed", f"{what} is {state}: {cause_of(tail) or last}", fix)
+    return Diagnosis(
+        node.name, "failed", f"{what} is not running ({state}): {cause_of(tail) or last}", fix
+    )
 
 
 def _sound(seen: Inspection) -> Diagnosis:
@@ -126,7 +128,7 @@ def _app(seen: Inspection, states: Mapping[str, str]) -> Iterator[Diagnosis]:
         look = TcpCheck(endpoint_of(app, "main"), forwarded=forwarded).observe()
         if not look.ok:
             fix = "let the app listen on the port that it is given: APP_PORT, or {port}"
-            fact = f"the app does not listen for its sidecar: {look.fact}"
+            fact = f"the app does not listen on the port that its sidecar calls: {look.fact}"
             yield Diagnosis(app.name, "failed", fact, fix)
     if fact := last_problem(seen, _SUBSCRIBE):
         fix = "correct the app's answer to GET /dapr/subscribe, then restart it and its sidecar"
@@ -155,7 +157,7 @@ def _control_plane(seen: Inspection, states: Mapping[str, str]) -> Iterator[Diag
 
 def _deliveries(seen: Inspection) -> Iterator[Diagnosis]:
     if fact := last_problem(seen, _DELIVERY):
-        fix = f"see why the app refused it: `dapr-harness logs {seen.sidecar.app_id}`"
+        fix = f"see why the app rejected it: `dapr-harness logs {seen.sidecar.app_id}`"
         yield Diagnosis(f"{seen.sidecar.node.name}: events", "warning", fact, fix)
     if fact := last_problem(seen, _JOB):
         fix = "a job needs a body (`data`), and the app a route POST /job/NAME that returns 2xx"

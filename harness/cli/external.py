@@ -43,7 +43,7 @@ def announce(launch: Launch, env_file: Path | None) -> None:
         ConfigError: the file cannot be written.
     """
     lines = [f"{name}={shlex.quote(value)}" for name, value in launch.env.items()]
-    say = [f"waiting for {launch.name}, which you start: {shlex.join(launch.argv)}"]
+    say = [f"waiting for {launch.name}; start it with: {shlex.join(launch.argv)}"]
     say.append(f"  in the folder {launch.cwd}, listening on port {launch.ports[0]}")
     if env_file is None:
         say += ["  with this environment (--env-file writes it to a file):"]
@@ -59,5 +59,5 @@ def _write(file: Path, text: str) -> None:
         write_private(file, text)
     except OSError as error:
         raise ConfigError(
-            f"{file} cannot be written", last=str(error), hint="give another --env-file"
+            f"{file} cannot be written", last=str(error), hint="choose another --env-file"
         ) from None

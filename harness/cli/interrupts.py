@@ -84,7 +84,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     if _settled or len(_came) > 1:
         return
     if _supervised():
-        say("interrupted: ending what was started (once more ends it the hard way)")
+        say("interrupted: stopping what was started (interrupt again to force it)")
     _raise(number, frame)
 
 
@@ -134,5 +134,8 @@ def _end_at_once() -> None:
         signal.signal(number, signal.SIG_IGN)
     if tree := sys.modules.get("harness.runtime.tree"):
         tree.abandon_all()
-    say("interrupted again; supervisors end what is left, `dapr-harness down --stale` the rest")
+    say(
+        "interrupted again; supervisors stop what is left, "
+        "`dapr-harness down --stale` removes the rest"
+    )
     os._exit(INTERRUPTED)

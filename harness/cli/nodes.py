@@ -15,9 +15,10 @@ from harness.journal import Entry
 from harness.runtime.base import Instance, Killable, Pausable, State
 from harness.stack import Stack, external
 
-Node = Annotated[str, typer.Argument(help="Which node, as `status` names it.")]
+Node = Annotated[str, typer.Argument(help="The node, as `status` shows it.")]
 Force = Annotated[
-    bool, typer.Option("--force", help="Even if the stack was started with another topology.")
+    bool,
+    typer.Option("--force", help="Continue even if the stack was started with another topology."),
 ]
 
 

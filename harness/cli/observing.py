@@ -32,7 +32,7 @@ READING = 30.0
 ENDING = 5.0
 """Seconds within which a stack has ended whose parts have gone."""
 
-Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Continue until Ctrl-C.")]
 Lines = Annotated[bool, typer.Option("--json", help="Print each as a line of JSON.")]
 
 
@@ -152,8 +152,8 @@ def _require_follow(follow: bool, topic: str) -> None:
     if not follow:
         raise ConfigError(
             f"the past events of topic {topic!r} cannot be shown",
-            expected="a topic of Kafka, which keeps its events",
-            hint="-f shows those from now on; docs/taps.md says what differs",
+            expected="a Kafka topic, which keeps its events",
+            hint="-f shows events from now on; docs/taps.md explains the difference",
         )
 
 

@@ -48,7 +48,9 @@ def get(key: Key, name: Name = "default", store: Store = None, app_id: AppId = N
 @app.command(name="set")
 def set_(
     key: Key,
-    value: Annotated[str, typer.Argument(metavar="JSON", help="The value; - for standard input.")],
+    value: Annotated[
+        str, typer.Argument(metavar="JSON", help="The value as JSON; - reads standard input.")
+    ],
     name: Name = "default",
     store: Store = None,
     app_id: AppId = None,

@@ -125,7 +125,7 @@ class App(Plain):
         if external and not listens:
             raise ConfigError(
                 f"app {name!r} is external and does not listen",
-                expected="an app with a port, by which the stack notices that it has come",
+                expected="an app with a port, which shows the stack that it has started",
                 hint="leave out listens=False, or external",
             )
         if asgi and ":" not in asgi:
@@ -199,7 +199,7 @@ class App(Plain):
         inside = book.inside(self.name)
         if self.only_inside and not inside:
             raise ConfigError(
-                f"app {self.name!r} is the image {self.image!r}, which is no process",
+                f"app {self.name!r} is the image {self.image!r}, which cannot run as a process",
                 hint="give it asgi= or command= as well, or use the containers runtime",
             )
         listen = book.listen(self.name, wanted=self.port) if self.listens else None

@@ -51,7 +51,7 @@ def app_files(folder: Path) -> Iterator[Path]:
         ConfigError: the folder does not exist.
     """
     if not folder.is_dir():
-        raise ConfigError(f"the app's folder {folder} is not there", hint="fix cwd=")
+        raise ConfigError(f"the app's folder {folder} does not exist", hint="fix cwd=")
     patterns = [*IGNORED, *_dockerignore(folder)]
     for place, folders, files in os.walk(folder):
         here = Path(place)
@@ -100,7 +100,7 @@ def site_of(
 
     if settings.offline and store.find(name) is None:
         raise Unavailable(
-            "the app's dependencies are not installed and the network is forbidden",
+            "the app's dependencies are not installed and network access is disabled",
             last=store.lack(name),
             hint="start once without --offline",
         )

@@ -154,7 +154,7 @@ def provide_metadata(settings: Settings, store: Store, progress: Progress) -> Pa
     name = f"dapr-{version}-metadata"
     if settings.offline and store.find(name) is None:
         raise Unavailable(
-            f"the metadata of Dapr {version} is not installed and the network is forbidden",
+            f"the metadata of Dapr {version} is not installed and network access is disabled",
             last=store.lack(name),
             hint=f"run `dapr-harness lint --dapr-version {version}` once without --offline",
         )

@@ -55,7 +55,7 @@ def test_an_app_that_never_listens(mini: Path) -> None:
     """The rung, and what was seen last."""
     project(mini, hello_py="import sys; sys.stdin.read(); import signal; signal.pause()\n")
 
-    expect(mini, 1, "hello did not reach the rung 'port'", "refused",
+    expect(mini, 1, "hello did not pass the readiness check 'port'", "refused",
            DAPR_HARNESS_READY_TIMEOUT="2")  # fmt: skip
 
 
@@ -96,7 +96,7 @@ def test_a_port_that_is_taken_names_who_has_it(mini: Path) -> None:
             "secretKeyRef: {name: a, key: a}",
             ["c.yaml:11", "cannot be resolved", "no `auth.secretStore`"],
         ),
-        ("value: x", "value: ${kafka.brokers}", ["c.yaml:10", "no node of the topology"]),
+        ("value: x", "value: ${kafka.brokers}", ["c.yaml:10", "not a node of the topology"]),
     ],
     ids=["syntax", "type", "field", "secret", "placeholder"],
 )

@@ -153,7 +153,7 @@ def test_a_full_state_folder_is_told_before_the_start(tmp_path: Path) -> None:
         (os.mkfifo, "error is a named pipe"),
         (
             lambda path: path.write_text(f"apiVersion: dapr.io/v1alpha1\n{BOMB}"),
-            "holds too many values",
+            "contains too many values",
         ),
     ],
     ids=["pipe", "bomb"],

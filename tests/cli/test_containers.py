@@ -243,7 +243,7 @@ def test_an_app_that_listens_on_its_own_loopback_only(mini: Path, images: Images
     up = cli(mini, "up", "--runtime", "containers", env=impatient)
 
     assert 1 == up.returncode, up.stderr
-    assert "hello did not reach the rung 'port'" in up.stderr
+    assert "hello did not pass the readiness check 'port'" in up.stderr
     assert "it must listen on APP_HOST" in up.stderr
 
 

@@ -94,7 +94,9 @@ def test_of_two_that_start_one_name_at_once_one_wins(mini: Path) -> None:
     told = [each.communicate(timeout=30)[1] for each in starts]
 
     assert [0, 2] == sorted(each.returncode for each in starts), told
-    assert "is being started by somebody else" in "".join(told) or "is up already" in "".join(told)
+    assert "is being started by another process" in "".join(told) or "is up already" in "".join(
+        told
+    )
     assert httpx.get(address(mini, "hello", "main")).text == "hello"
 
 
@@ -241,7 +243,7 @@ def test_a_second_ctrl_c_always_works(mini: Path) -> None:
         attached.send_signal(signal.SIGINT)
         assert attached.stderr is not None
         lines = iter(attached.stderr.readline, "")
-        assert any("once more ends it the hard way" in line for line in lines)
+        assert any("interrupt again to force it" in line for line in lines)
         asked = poll(lambda: Observation((mini / "asked-to-stop").exists()), Deadline(60))
         os.kill(supervisor, signal.SIGSTOP)
         # As often as an impatient hand: what follows within half a second counts as the first.

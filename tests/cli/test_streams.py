@@ -190,7 +190,7 @@ def test_a_working_folder_that_is_gone(tmp_path: Path) -> None:
     )
 
     assert 2 == done.returncode
-    assert "the working folder is not there any more" in done.stderr
+    assert "the working folder no longer exists" in done.stderr
 
 
 def test_an_error_that_is_ours_keeps_its_traceback(tmp_path: Path) -> None:

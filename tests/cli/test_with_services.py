@@ -285,7 +285,7 @@ def test_a_refused_connection_is_the_first_line(port: int) -> None:
     first = str(error).partition("\n")[0]
     assert "saver-daprd exited with code 1" in first
     assert "connection refused" in first
-    assert f"nothing listens at port {port}" in error.hint
+    assert f"nothing listens on port {port}" in error.hint
 
 
 def test_a_port_with_somebody_else_is_a_sentence(port: int) -> None:

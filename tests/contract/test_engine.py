@@ -246,7 +246,7 @@ def test_an_image_that_is_missing_offline(images: Images) -> None:
     """No registry is asked."""
     own = Images(Settings.load(offline=True, images={"kafka": "no/kafka:1"}), engine=images.engine)
 
-    with pytest.raises(Unavailable, match=r"no/kafka:1(.|\n)*the network is forbidden"):
+    with pytest.raises(Unavailable, match=r"no/kafka:1(.|\n)*network access is disabled"):
         own.reference("kafka")
 
 

@@ -50,7 +50,7 @@ def test_a_process_says_what_it_lacks() -> None:
     """A command, and a port for its health path."""
     with pytest.raises(ConfigError, match="process 'p' has no command"):
         Process("p", "")
-    with pytest.raises(ConfigError, match=r"health path and no port(.|\n)*put \{port\}"):
+    with pytest.raises(ConfigError, match=r"health path but no port(.|\n)*put \{port\}"):
         Process("p", "serve", health="/ready")
     assert Process("p", "serve --port={port}", health="/ready").listens
     assert not Process("p", "work").listens

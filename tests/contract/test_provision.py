@@ -364,7 +364,7 @@ def test_no_java_names_the_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """And the floor."""
     monkeypatch.setattr(java, "_bundled", lambda: None)
 
-    with pytest.raises(Unavailable, match=r"there is none\n.*>= 17 on PATH\n.*pip install"):
+    with pytest.raises(Unavailable, match=r"none was found\n.*>= 17 on PATH\n.*pip install"):
         provide_java(settings(tmp_path))
 
 

@@ -307,7 +307,7 @@ def test_a_client_must_introduce_itself_first(
 @pytest.mark.parametrize(
     ("op", "facts", "error"),
     [
-        ("nonsense", {}, "there is no request 'nonsense'"),
+        ("nonsense", {}, "unknown request 'nonsense'"),
         ("reserve", {"wanted": "x"}, "reserve: TypeError"),
         ("free", {"name": "nobody"}, "free: KeyError"),
         ("kill", {}, "kill: KeyError: 'name'"),

@@ -80,7 +80,7 @@ def test_ryuk_that_does_not_confirm_is_an_error(arm: Arm) -> None:
     """Not a clean-up that will not happen."""
     done = arm(b"")
 
-    assert "Ryuk was started and is not armed" in done.stderr
+    assert "Ryuk was started but is not armed" in done.stderr
     assert "TESTCONTAINERS_RYUK_DISABLED=true" in done.stderr
 
 

@@ -189,7 +189,7 @@ def test_a_flag_that_is_no_annotation_is_refused(tmp_path: Path) -> None:
     project(tmp_path, pyproject_toml="")
 
     assert "debug" == annotated(rendered(Topology(good), tmp_path), "shop")["dapr.io/log-level"]
-    with pytest.raises(ConfigError, match=r"'profile-port' of shop is no annotation"):
+    with pytest.raises(ConfigError, match=r"'profile-port' of shop has no annotation"):
         rendered(Topology(bad), tmp_path)
 
 

@@ -111,7 +111,7 @@ def test_a_missing_topology_names_the_fixture(inner: Run) -> None:
     result = inner("async def test_one(dapr): pass", conftest="")
 
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*no topology is given*", "*dapr_topology*"])
+    result.stdout.fnmatch_lines(["*no topology was found*", "*dapr_topology*"])
 
 
 def test_a_failed_start_attaches_what_the_app_logged(inner: Run) -> None:

@@ -73,7 +73,7 @@ def test_a_runtime_that_does_not_exist(inner: Run, word: str) -> None:
     result = inner("async def test_one(dapr): pass", f"--dapr-runtime={word}")
 
     assert pytest.ExitCode.USAGE_ERROR == result.ret
-    result.stderr.fnmatch_lines(["*is none of *containers*"])
+    result.stderr.fnmatch_lines(["*is not one of *containers*"])
 
 
 @contextmanager

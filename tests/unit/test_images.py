@@ -154,7 +154,7 @@ def test_an_app_that_is_an_image_is_no_process(tmp_path: Path) -> None:
     topology = Topology(App("shop", image="shop:1"))
     book = StackBook(topology, ImagePaths(), tmp_path, tmp_path, lambda _: Endpoint("x", 1))
 
-    with pytest.raises(ConfigError, match=r"the image 'shop:1', which is no process"):
+    with pytest.raises(ConfigError, match=r"the image 'shop:1', which cannot run as a process"):
         topology["shop"].plan(book)
 
 

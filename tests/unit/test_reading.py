@@ -45,7 +45,7 @@ def large(path: Path) -> None:
 
 WRONG = {
     "folder": (folder, r"c\.yaml: is a folder"),
-    "binary": (binary, r"c\.yaml:2: is no text\n(.|\n)*0xff"),
+    "binary": (binary, r"c\.yaml:2: is not text\n(.|\n)*0xff"),
     "loop": (loop, r"c\.yaml: cannot be read\n(.|\n)*symbolic links"),
     "pipe": (os.mkfifo, r"c\.yaml: is a named pipe"),
     "large": (large, r"c\.yaml: is too large\n(.|\n)*1000 kB"),
@@ -85,13 +85,13 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (BOMB, r"c\.yaml:\d+: holds too many values"),
+        (BOMB, r"c\.yaml:\d+: contains too many values"),
         ("a: &a [*a]\n", "nested too deeply"),
         ("a: &a {b: *a}\n", "nested too deeply"),
         ("a: " + "[" * 150 + "]" * 150, r"c\.yaml:1: is nested too deeply"),
         ("a: " + "[" * 5000 + "]" * 5000, r"c\.yaml: is nested too deeply"),
         ("on: 2026-13-45\n", r"(?s)a value cannot be read.*month"),
-        ('a:\n- "b\\0"\n', r"c\.yaml:2: holds a NUL"),
+        ('a:\n- "b\\0"\n', r"c\.yaml:2: contains a NUL character"),
         ("a: !!int x\n", "a value cannot be read"),
         ("a: !!timestamp x\n", "a value cannot be read"),
         ("a: !!python/object:os.system x\n", r"c\.yaml:1: not valid YAML"),

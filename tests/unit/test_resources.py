@@ -130,7 +130,7 @@ def test_strict_makes_warnings_errors(tmp_path: Path) -> None:
     found = findings(tmp_path, KAFKA + "scopes: [ap]\n")
 
     require_sound(found)
-    with pytest.raises(ConfigError, match="no app of this topology"):
+    with pytest.raises(ConfigError, match="not an app of this topology"):
         require_sound(found, strict=True)
 
 
@@ -347,7 +347,7 @@ def test_the_table_of_types_knows_what_dapr_has() -> None:
          "disableTls is 'maybe'", "true"),
         ("name: authType", "name: consumerGroup\n      value: all\n    - name: authType",
          "consumer group 'all'", "{appID}"),
-        ("value: \"${kafka.brokers}\"", "value: a:1, b:2", "not trimmed", "blank"),
+        ("value: \"${kafka.brokers}\"", "value: a:1, b:2", "does not trim", "spaces"),
         ("apiVersion: dapr.io/v1alpha1", "apiVersion: dapr.io/v1", "of dapr.io/v1", "v1alpha1"),
     ],
 )  # fmt: skip
@@ -366,7 +366,7 @@ def test_a_value_that_the_component_does_not_take(
 @pytest.mark.parametrize(
     ("kind", "spec", "message"),
     [
-        ("Configuration", "{features: [{name: PubSub, enabled: true}]}", "no feature of Dapr"),
+        ("Configuration", "{features: [{name: PubSub, enabled: true}]}", "not a feature of Dapr"),
         ("Subscription", "{pubsubname: p, topic: t, routes: {default: /x}}", "lacks 'route'"),
         ("Subscription", "{pubsubname: p, route: /x}", "lacks 'topic'"),
     ],

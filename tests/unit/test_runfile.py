@@ -247,7 +247,7 @@ def test_a_folder_stands_for_its_dapr_yaml(tmp_path: Path) -> None:
     project(tmp_path, dapr_yaml=small(), web__x_txt="")
 
     assert tmp_path / "dapr.yaml" == read_runfile(tmp_path).path
-    with pytest.raises(ConfigError, match=r"web/dapr\.yaml is not there"):
+    with pytest.raises(ConfigError, match=r"web/dapr\.yaml does not exist"):
         read_runfile(tmp_path / "web")
 
 
@@ -315,10 +315,10 @@ def test_an_unknown_field_is_ignored_and_named(tmp_path: Path) -> None:
         (small("  enableApiLogging: 1\n"), r":4: (.|\n)*true or false"),
         (small("  appPort: true\n"), r":4: (.|\n)*a number"),
         (small("  command: [a]\n  appLogDestination: printer\n"), r":5: (.|\n)*fileAndConsole"),
-        (small("  resourcesPaths: [none]\n"), r":4: (.|\n)*web/none is not there"),
-        (small("  configFilePath: none.yaml\n"), r":4: (.|\n)*none.yaml is not there"),
+        (small("  resourcesPaths: [none]\n"), r":4: (.|\n)*web/none does not exist"),
+        (small("  configFilePath: none.yaml\n"), r":4: (.|\n)*none.yaml does not exist"),
         (small("  unixDomainSocket: /tmp/x\n"), r":4: (.|\n)*talks to sidecars by TCP"),
-        ("version: 1\napps:\n- appDirPath: nowhere\n", r":3: (.|\n)*nowhere is no folder"),
+        ("version: 1\napps:\n- appDirPath: nowhere\n", r":3: (.|\n)*nowhere is not a folder"),
         ("version: 1\napps: [web]\n", r"a mapping of fields"),
         ("# nothing\n", r"dapr\.yaml is empty"),
         ("version: [1\n", r"not valid YAML"),
@@ -335,7 +335,7 @@ def test_a_wrong_file_is_refused_with_its_line(tmp_path: Path, text: str, messag
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """With what to do."""
-    with pytest.raises(ConfigError, match=r"dapr\.yaml is not there"):
+    with pytest.raises(ConfigError, match=r"dapr\.yaml does not exist"):
         read_runfile(tmp_path / "dapr.yaml")
 
 

@@ -76,7 +76,7 @@ def test_one_that_is_elsewhere_is_told_with_its_place(tmp_path: Path) -> None:
     project(tmp_path, c__store_yaml=STORE, c__keys_json="{}")
     book = book_of(tmp_path, Topology(Sidecar("a"), resources="c"))
 
-    with pytest.raises(ConfigError, match=r"keys.json of 'store' is not there") as caught:
+    with pytest.raises(ConfigError, match=r"keys.json of 'store' does not exist") as caught:
         book.topology["a-daprd"].plan(book)
 
     assert f"working folder, {tmp_path}; there is {tmp_path}/c/keys.json" in caught.value.hint

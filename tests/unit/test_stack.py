@@ -68,7 +68,7 @@ def test_a_strict_start_refuses_what_lint_warns_of(tmp_path: Path) -> None:
     topology = Topology(App("a", command="true"), resources="r")
     stack = Stack(topology, settings, Tools(), lambda: FakeRuntime(tmp_path / "run"))
 
-    with pytest.raises(ConfigError, match="the scope 'nobody' is no app of this topology"):
+    with pytest.raises(ConfigError, match="the scope 'nobody' is not an app of this topology"):
         stack.start()
 
 
@@ -154,7 +154,7 @@ def test_a_rung_that_is_not_reached_is_named_with_the_last_fact(tmp_path: Path) 
     """Node, rung, fact, budget and next step."""
     stack, _ = stack_of(tmp_path, Fake("a", rungs=NEVER), ready_timeout=0.05)
 
-    with pytest.raises(NotReady, match=r"a did not reach the rung 'never'") as caught:
+    with pytest.raises(NotReady, match=r"a did not pass the readiness check 'never'") as caught:
         stack.start()
 
     assert caught.value.budget == 0.05
@@ -172,7 +172,7 @@ def test_a_node_that_is_not_ready_is_blamed_for_what_waits_for_it(tmp_path: Path
         ready_timeout=3,
     )
 
-    with pytest.raises(AppFailed, match=r"app did not reach the rung 'health'") as caught:
+    with pytest.raises(AppFailed, match=r"app did not pass the readiness check 'health'") as caught:
         stack.start()
 
     assert "still compiling" in caught.value.last
@@ -208,7 +208,7 @@ def test_an_external_node_that_does_not_come_is_named_with_the_next_step(tmp_pat
     """It has no log to look at."""
     stack, _ = stack_of(tmp_path, Fake("a", external=True, rungs=NEVER), ready_timeout=0.2)
 
-    with pytest.raises(NotReady, match="a did not reach the rung 'never'") as caught:
+    with pytest.raises(NotReady, match="a did not pass the readiness check 'never'") as caught:
         stack.start()
 
     assert caught.value.hint.startswith("start it with the environment that was printed")
@@ -373,7 +373,7 @@ def test_what_fails_while_a_failed_start_is_closed_does_not_hide_its_cause(tmp_p
     settings = Settings.load(tmp_path, {}, ready_timeout=0.05)
     stack = Stack(Topology(Fake("a", rungs=NEVER)), settings, NoTools(), lambda: Stuck(tmp_path))
 
-    with pytest.raises(NotReady, match="rung 'never'") as caught:
+    with pytest.raises(NotReady, match="readiness check 'never'") as caught:
         stack.start()
 
     assert ["and then: the folder stays"] == caught.value.__notes__
@@ -462,7 +462,7 @@ def test_a_sidecar_must_reach_what_it_can_reach_without_its_app(tmp_path: Path) 
         ready_timeout=0.2,
     )
 
-    with pytest.raises(NotReady, match="app-daprd did not reach the rung 'never'"):
+    with pytest.raises(NotReady, match="app-daprd did not pass the readiness check 'never'"):
         stack.start()
 
 

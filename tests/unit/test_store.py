@@ -133,7 +133,9 @@ def test_what_is_damaged_is_made_again_and_told(
 
     assert lost is None
     assert why in reason
-    assert ["tool is damaged and made again"] == [each.partition(":")[0] for each in said.facts]
+    assert ["tool is damaged and will be installed again"] == [
+        each.partition(":")[0] for each in said.facts
+    ]
     assert why in said.facts[0]
     assert "12345" == (made / "bin/daprd.txt").read_text()
     assert made == store.find("tool") == Store(tmp_path).find("tool")
@@ -219,12 +221,12 @@ def test_who_is_waited_for_is_told_and_a_limit_is_kept(
     monkeypatch.setattr("harness.provision.store.QUIET_WAIT", 0.0)
     said = Said()
 
-    with pytest.raises(Unavailable, match=r"(?s)is being made by.*LOCK_TIMEOUT") as raised:
+    with pytest.raises(Unavailable, match=r"(?s)is being installed by.*LOCK_TIMEOUT") as raised:
         Store(tmp_path, said, patience=0.5).make("tool", _tool)
 
     who = rf"pid {holder.pid} \(.*python.* -c .*\), which runs"
     assert re.search(who, str(raised.value))
-    assert re.search(rf"waiting for tool: {who} is making it", said.facts[0])
+    assert re.search(rf"waiting for tool: {who} is installing it", said.facts[0])
     assert 1 == len(said.facts)
 
 

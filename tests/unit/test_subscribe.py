@@ -47,18 +47,27 @@ def test_an_empty_answer_and_what_follows_the_first_value(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        (b"no json", "no JSON"),
-        (b"{}", "the answer is {}, and daprd wants a JSON array"),
-        (b'["t"]', 'an item of the answer is "t", and daprd wants a JSON object'),
-        (b'[{"topic": 5, "route": "/"}]', "topic is 5, and daprd wants a JSON string"),
-        (b'[{"metadata": {"a": 1}}]', "a is 1, and daprd wants a JSON string"),
-        (b'[{"metadata": []}]', "metadata is [], and daprd wants a JSON object"),
-        (b'[{"routes": {"rules": {}}}]', "rules is {}, and daprd wants a JSON array"),
-        (b'[{"bulkSubscribe": {"enabled": "yes"}}]', 'enabled is "yes", and daprd wants a JSON b'),
-        (b'[{"bulkSubscribe": {"maxMessagesCount": 1.0}}]', "is 1.0, and daprd wants a JSON 32"),
-        (b'[{"bulkSubscribe": {"maxMessagesCount": true}}]', "is true, and daprd wants a JSON 32"),
-        (b'[{"bulkSubscribe": {"maxMessagesCount": 3000000000}}]', "and daprd wants a JSON 32-bit"),
-        (b"[NaN]", "no JSON"),
+        (b"no json", "not JSON"),
+        (b"{}", "the answer is {}, but daprd requires a JSON array"),
+        (b'["t"]', 'an item of the answer is "t", but daprd requires a JSON object'),
+        (b'[{"topic": 5, "route": "/"}]', "topic is 5, but daprd requires a JSON string"),
+        (b'[{"metadata": {"a": 1}}]', "a is 1, but daprd requires a JSON string"),
+        (b'[{"metadata": []}]', "metadata is [], but daprd requires a JSON object"),
+        (b'[{"routes": {"rules": {}}}]', "rules is {}, but daprd requires a JSON array"),
+        (
+            b'[{"bulkSubscribe": {"enabled": "yes"}}]',
+            'enabled is "yes", but daprd requires a JSON b',
+        ),
+        (b'[{"bulkSubscribe": {"maxMessagesCount": 1.0}}]', "is 1.0, but daprd requires a JSON 32"),
+        (
+            b'[{"bulkSubscribe": {"maxMessagesCount": true}}]',
+            "is true, but daprd requires a JSON 32",
+        ),
+        (
+            b'[{"bulkSubscribe": {"maxMessagesCount": 3000000000}}]',
+            "but daprd requires a JSON 32-bit",
+        ),
+        (b"[NaN]", "is not JSON"),
     ],
 )
 def test_what_daprd_cannot_read_is_quoted(body: bytes, problem: str) -> None:
