@@ -49,7 +49,7 @@ def diagnosis(done: subprocess.CompletedProcess[str], subject: str) -> dict[str,
     return one
 
 
-def test_an_empty_path_is_no_traceback(tmp_path: Path) -> None:
+def test_an_empty_path_is_one_sentence(tmp_path: Path) -> None:
     """Looking works; a start without its tools is a sentence, before anything is started."""
     project(tmp_path, **MINI_FILES)
 
@@ -100,7 +100,7 @@ def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
     assert f"the state folder {home}" in start.stderr
 
 
-def test_full_disks_are_told_and_do_not_keep_one_from_clearing_up(tmp_path: Path) -> None:
+def test_full_disks_are_reported_and_stale_runs_can_be_removed(tmp_path: Path) -> None:
     """What a dead run has left is found and removed, which is how there will be room again."""
     project(tmp_path, **MINI_FILES)
     environment(tmp_path)
@@ -136,7 +136,7 @@ except Unavailable as error:
 """
 
 
-def test_a_full_state_folder_is_told_before_the_start(tmp_path: Path) -> None:
+def test_a_full_state_folder_is_reported_before_the_start(tmp_path: Path) -> None:
     """And not after it, when the stack could not be written down."""
     script = ["-c", FULL_STATE, str(tmp_path / "state")]
     done = subprocess.run([CLI[0], *script], env=environment(tmp_path), capture_output=True,

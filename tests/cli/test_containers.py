@@ -174,7 +174,7 @@ def test_the_compose_project_is_what_the_topology_renders() -> None:
 
 
 @pytest.mark.parametrize("spoil", ["changed", "missing", "extra"])
-def test_a_drifted_compose_project_is_told(tmp_path: Path, spoil: str) -> None:
+def test_drift_of_a_compose_project_is_reported(tmp_path: Path, spoil: str) -> None:
     """By file, with the command that mends it."""
     folder = tmp_path / "compose"
     assert 0 == cli(ROOT, "render", "compose", "--folder", str(folder)).returncode
@@ -325,7 +325,9 @@ def test_attaching_to_a_project_that_is_not_up(images: Images, tmp_path: Path) -
     assert "docker compose -f" in said
 
 
-def test_attaching_to_nothing(tmp_path: Path) -> None:
+def test_attaching_to_a_missing_file_or_with_conflicting_options_is_rejected(
+    tmp_path: Path,
+) -> None:
     """A file that is not there, options that exclude each other: told without asking an engine."""
     missing = attaching("--dapr-attach", str(tmp_path / "none.yaml"))
     both = attaching("--dapr-attach", str(tmp_path / "none.yaml"), "--dapr-runtime=containers")

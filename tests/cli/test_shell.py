@@ -421,7 +421,7 @@ spec: {type: state.nonsense, version: v1, ignoreErrors: true}
 """
 
 
-def test_a_sound_stack(run: Run) -> None:
+def test_status_and_doctor_of_a_healthy_stack(run: Run) -> None:
     """`status` shows what each sidecar has loaded, and `doctor` finds nothing."""
     status = run("status")
     rows = json.loads(run("status", "--json").stdout)

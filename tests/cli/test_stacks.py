@@ -26,7 +26,7 @@ def address(folder: Path, node: str, port: str, name: str = "default") -> str:
     return f"http://{found['endpoints'][port]}"
 
 
-def test_up_look_around_down(mini: Path) -> None:
+def test_up_status_logs_requests_and_down(mini: Path) -> None:
     """The whole round of a newcomer, with curl in the middle."""
     up = cli(mini, "up", "--timings")
     assert up.returncode == 0, up.stderr
@@ -80,7 +80,7 @@ def test_up_twice_is_refused_and_the_first_stays(mini: Path) -> None:
     assert httpx.get(address(mini, "hello", "main")).text == "hello"
 
 
-def test_of_two_that_start_one_name_at_once_one_wins(mini: Path) -> None:
+def test_only_one_of_two_simultaneous_starts_of_a_name_succeeds(mini: Path) -> None:
     """The other is told with exit code 2, whichever it is."""
     starts = [
         subprocess.Popen(
@@ -100,7 +100,7 @@ def test_of_two_that_start_one_name_at_once_one_wins(mini: Path) -> None:
     assert httpx.get(address(mini, "hello", "main")).text == "hello"
 
 
-def test_what_is_not_there_cannot_be_asked(mini: Path) -> None:
+def test_commands_on_a_stack_that_is_not_up_exit_with_2(mini: Path) -> None:
     """Down, status, logs and token say so with exit code 2."""
     for command in (["down"], ["status", "--name", "default"], ["logs"], ["token"]):
         done = cli(mini, *command)
@@ -125,7 +125,7 @@ def test_a_killed_supervisor_is_a_stack_that_is_gone(mini: Path) -> None:
     assert not Path(row["folder"]).exists()
 
 
-def test_the_status_of_a_sidecar_that_refuses(mini: Path) -> None:
+def test_a_frozen_sidecar_is_shown_as_unhealthy(mini: Path) -> None:
     """A frozen one is unhealthy, and the command ends all the same."""
     cli(mini, "up")
     (row,) = json.loads(cli(mini, "status", "--json").stdout)
@@ -235,7 +235,7 @@ signal.signal(signal.SIGTERM, lambda *_: open("asked-to-stop", "w").close())
 """
 
 
-def test_a_second_ctrl_c_always_works(mini: Path) -> None:
+def test_a_second_ctrl_c_stops_a_hanging_cleanup(mini: Path) -> None:
     """Here the first one waits for an app that does not stop, and its supervisor is stopped."""
     (mini / "hello.py").write_text(STUBBORN + (mini / "hello.py").read_text())
     attached, supervisor = attached_to(mini)

@@ -141,7 +141,7 @@ def test_an_engine_behind_ssh_is_refused_with_the_way_round(
         _ = images.engine.address
 
 
-def test_an_engine_that_dies_ends_every_wait(
+def test_the_loss_of_the_engine_ends_every_wait(
     images: Images, forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Instances have ended, with the reason; what it still has is removed when it is back."""

@@ -64,7 +64,7 @@ def test_a_given_port_can_be_listened_on() -> None:
     socket.create_server(("127.0.0.1", free_port())).close()
 
 
-def test_a_given_port_is_nobody_elses_but_for_the_asking() -> None:
+def test_a_leased_port_is_given_only_to_who_requests_it_by_number() -> None:
     """Others that look for any port pass over it; a stack whose file names it gets it."""
     port = free_port()
     with Ports() as others:

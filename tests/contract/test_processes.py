@@ -388,7 +388,7 @@ def test_a_detached_run_outlives_its_starter_and_ends_on_a_signal(
     ).ok
 
 
-def test_what_cannot_be_understood_ends_every_request_and_is_named() -> None:
+def test_an_unreadable_supervisor_message_ends_every_request() -> None:
     """Whoever waits for an answer, and whoever asks later; the end is the same as ever."""
 
     def told(line: str) -> None:
@@ -413,7 +413,7 @@ def test_what_cannot_be_understood_ends_every_request_and_is_named() -> None:
     assert wait_gone(instance.pid, 10)
 
 
-def test_the_end_of_a_helper_is_told() -> None:
+def test_the_exit_of_a_helper_is_reported() -> None:
     """As an empty line, after its last one."""
     lines: list[str] = []
     with ProcessRuntime({"PATH": os.environ["PATH"]}, lines.append) as runtime:

@@ -303,7 +303,7 @@ def test_offline_with_an_empty_cache_names_the_command(tmp_path: Path) -> None:
         kafka.provide_kafka(found, Store(found.cache_dir), Path("java"), Quiet())
 
 
-def test_the_users_folder_is_used_as_it_is(tmp_path: Path) -> None:
+def test_dapr_dir_is_used_unchanged(tmp_path: Path) -> None:
     """Whatever fits, without a download."""
     folder = binaries(tmp_path / "own", "1.18.3")
 
@@ -360,7 +360,9 @@ def test_a_daprd_that_prints_no_version_is_named(tmp_path: Path) -> None:
         provide(settings(tmp_path, dapr_dir=folder))
 
 
-def test_no_java_names_the_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_java_error_names_the_wheel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And the floor."""
     monkeypatch.setattr(java, "_bundled", lambda: None)
 

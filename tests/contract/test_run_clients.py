@@ -235,7 +235,7 @@ def test_the_end_of_a_run_is_a_death_that_names_its_cause(starter: ProcessRuntim
         (b"[" * 100_000 + b"\n", "not a request"),
     ],
 )
-def test_a_client_that_sends_garbage_is_told_and_disconnected(
+def test_a_client_that_sends_garbage_gets_an_error_and_is_disconnected(
     starter: ProcessRuntime, sent: bytes, reason: str
 ) -> None:
     """The others go on."""
@@ -314,7 +314,7 @@ def test_a_client_must_introduce_itself_first(
         ("restart", {"name": "never"}, "it was never started"),
     ],
 )
-def test_a_request_that_means_nothing_is_an_error_of_its_client_alone(
+def test_an_unknown_request_is_an_error_for_its_client_only(
     starter: ProcessRuntime, op: str, facts: dict[str, Any], error: str
 ) -> None:
     """And the connection stays."""

@@ -92,7 +92,7 @@ def test_ryuk_can_be_left_out(arm: Arm) -> None:
 
 
 @pytest.mark.parametrize("answer", [b"", b"NAK\n"])
-def test_what_is_no_confirmation(answer: bytes) -> None:
+def test_ryuk_without_ack_is_an_error(answer: bytes) -> None:
     """A hang-up, and another word; what was said is shown."""
     ours, theirs = socket.socketpair()
     with ours, theirs:

@@ -107,7 +107,7 @@ def test_a_segment_that_somebody_else_made_stays(server: Server, wrong: dict[str
 
 
 @pytest.mark.parametrize("text", ["", "12\n/data\n", "1\n2\n3\n4\n5\n6\nx y\n"])
-def test_a_file_that_says_nothing_removes_nothing(server: Server, text: str) -> None:
+def test_an_incomplete_pid_file_removes_no_segment(server: Server, text: str) -> None:
     """A server that was killed while it started had written only a part."""
     (server.note() / "nodes" / "pg" / "data" / "postmaster.pid").write_text(text)
     server.die()

@@ -27,7 +27,7 @@ SOURCES = sorted((ROOT / "harness").rglob("*.py"))
     ids=" ".join,
 )
 @pytest.mark.real
-def test_a_linter_is_content(command: list[str]) -> None:
+def test_linters_and_type_checkers_pass(command: list[str]) -> None:
     """Formatting, style, types, layers."""
     program = Path(sys.executable).parent / command[0]
 
@@ -61,7 +61,7 @@ def test_importing_the_package_and_the_plugin_loads_nothing_heavy() -> None:
     assert heavy & set(seen.stdout.split()) == set()
 
 
-def test_modules_stay_small_rooms() -> None:
+def test_modules_have_at_most_350_lines() -> None:
     """350 lines is where a module is split."""
     long = [(path.name, n) for path in SOURCES if (n := len(path.read_text().splitlines())) > 350]
 

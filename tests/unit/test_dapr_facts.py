@@ -24,7 +24,7 @@ def run_lint(*arguments: str) -> tuple[int, list[dict[str, str]]]:
     return done.exit_code, json.loads(done.stdout)
 
 
-def test_what_is_wrong_is_found_at_its_line() -> None:
+def test_lint_finds_each_mistake_at_its_line() -> None:
     """Every mistake of the seeds that concerns a resource, and nothing else."""
     marked = [
         (number, text)
@@ -40,13 +40,13 @@ def test_what_is_wrong_is_found_at_its_line() -> None:
     assert 2 == code
 
 
-def test_nothing_is_found_in_ours() -> None:
+def test_lint_finds_nothing_in_the_reference_system() -> None:
     """The reference system's own, with its apps known."""
     assert (0, []) == run_lint()
 
 
 @pytest.mark.parametrize("folder", ["mtls", "redis", "secrets-file", "stores", "tracing"])
-def test_nothing_is_found_in_what_one_may_choose(folder: str) -> None:
+def test_lint_finds_nothing_in_the_optional_components(folder: str) -> None:
     """Each on top of the rest, as a topology has it."""
     assert (0, []) == run_lint("components", f"components/{folder}")
 
@@ -125,7 +125,7 @@ def test_a_claim_names_a_test_that_is_there(claim: dict[str, str]) -> None:
         assert re.fullmatch(r"S[0-4]:\d+", place)
 
 
-def test_folders_below_are_looked_into(tmp_path: Path) -> None:
+def test_lint_searches_subfolders(tmp_path: Path) -> None:
     """Each on top of what was named; hidden ones, tools' and others' YAML are left out."""
     wrong = (
         "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: c}\n"

@@ -27,7 +27,7 @@ def test_an_external_app_runs_on_the_host_and_the_others_stay() -> None:
     assert changed["desk-daprd"] == topology["desk-daprd"]
 
 
-def test_nothing_external_is_the_same_topology() -> None:
+def test_without_external_apps_the_topology_is_the_same_object() -> None:
     """Not a copy."""
     topology = Topology(App("shop", command="serve"))
 

@@ -82,7 +82,7 @@ def test_the_days_of_a_series(said: dict[str, object], start: str, expected: lis
     assert expected == [f"{each:%Y-%m-%d}" for each in found]
 
 
-def test_a_series_keeps_its_time_on_the_wall() -> None:
+def test_a_series_keeps_its_local_time_across_clock_changes() -> None:
     """Nine o'clock stays nine o'clock when the clocks change, both ways."""
     spring = series(wall("2030-03-30T09:00"), 2, frequency="daily", timezone="Europe/Berlin")
     autumn = series(wall("2030-10-26T09:00"), 2, frequency="daily", timezone="Europe/Berlin")

@@ -44,7 +44,7 @@ def squatted(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path / "x"
 
 
-def test_what_is_no_folder_of_ours_alone_is_refused(squatted: Path) -> None:
+def test_a_path_that_is_not_a_private_folder_of_this_user_is_rejected(squatted: Path) -> None:
     """Told with what is there."""
     with pytest.raises(Unavailable, match=rf"{squatted} cannot be trusted(.|\n)*uid {os.getuid()}"):
         private_folder(squatted)
@@ -97,14 +97,14 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return target
 
 
-def test_no_run_is_made_where_a_link_leads(planted: Path) -> None:
+def test_no_run_folder_is_created_through_a_symbolic_link(planted: Path) -> None:
     """Nor is anything else."""
     with pytest.raises(Unavailable, match=f"dapr-harness-{os.getuid()} cannot be trusted"):
         make_run_folder()
     assert [] == list(planted.iterdir())
 
 
-def test_root_runs_no_postgresql_from_where_a_link_leads(
+def test_postgresql_is_not_copied_through_a_symbolic_link(
     planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The copy that nobody can reach is executed: whose it is matters."""

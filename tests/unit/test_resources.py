@@ -29,7 +29,7 @@ def test_a_sound_component_has_no_findings(tmp_path: Path) -> None:
     assert findings(tmp_path, KAFKA) == []
 
 
-def test_our_own_components_are_sound() -> None:
+def test_the_reference_components_have_no_findings() -> None:
     """The ones that newcomers copy."""
     apps = ["backend-service", "notification-service", "recurring-task-service"]
     variables = {"STATE_STORE_DSN": "x"}
@@ -280,7 +280,7 @@ def test_fields_that_kafka_does_not_have(tmp_path: Path, field: str, value: str)
     assert any(f"no field {field!r}" in each.message for each in findings(tmp_path, text))
 
 
-def test_what_the_seeds_have_right_is_not_found_wrong(tmp_path: Path) -> None:
+def test_correct_fields_of_the_seed_documents_have_no_findings(tmp_path: Path) -> None:
     """Fields that are as they are said to be."""
     more = {"disableTls": "true", "initialOffset": "oldest", "maxMessageBytes": "1048576"}
     text = KAFKA + "".join(f"    - {{name: {n}, value: '{v}'}}\n" for n, v in more.items())
@@ -371,7 +371,9 @@ def test_a_value_that_the_component_does_not_take(
         ("Subscription", "{pubsubname: p, route: /x}", "lacks 'topic'"),
     ],
 )
-def test_other_kinds(tmp_path: Path, kind: str, spec: str, message: str) -> None:
+def test_configurations_and_subscriptions_are_checked(
+    tmp_path: Path, kind: str, spec: str, message: str
+) -> None:
     """Configurations and subscriptions; these are of v1alpha1."""
     head = f"apiVersion: dapr.io/v1alpha1\nkind: {kind}\nmetadata: {{name: x}}\n"
 

@@ -120,7 +120,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize(("spoil", "why"), DAMAGES.values(), ids=DAMAGES)
-def test_what_is_damaged_is_made_again_and_told(
+def test_a_damaged_tool_is_reinstalled_and_reported(
     tmp_path: Path, spoil: Callable[[Path], object], why: str
 ) -> None:
     """A truncated daprd would end by a signal, a jar with a trace of Java."""
@@ -142,7 +142,7 @@ def test_what_is_damaged_is_made_again_and_told(
     assert ["tool"] == [each.name for each in tmp_path.iterdir() if each.is_dir()]
 
 
-def test_a_repair_that_fails_leaves_what_there_is(tmp_path: Path) -> None:
+def test_a_failed_repair_keeps_the_installed_tool(tmp_path: Path) -> None:
     """Without a network nothing gets better by removing it."""
     folder = Store(tmp_path).make("tool", _tool)
     (folder / "bin/other.txt").unlink()
@@ -157,7 +157,7 @@ def test_a_repair_that_fails_leaves_what_there_is(tmp_path: Path) -> None:
     assert "is damaged" in Store(tmp_path).lack("tool")
 
 
-def test_bytes_are_read_when_asked_for(tmp_path: Path) -> None:
+def test_checksums_are_read_only_on_demand(tmp_path: Path) -> None:
     """A start looks at sizes and times only: reading half a gigabyte takes a second."""
     _other_bytes(Store(tmp_path).make("tool", _tool))
 
@@ -166,7 +166,7 @@ def test_bytes_are_read_when_asked_for(tmp_path: Path) -> None:
     assert "has other bytes" in Store(tmp_path, thorough=True).lack("tool")
 
 
-def test_what_is_no_damage(tmp_path: Path) -> None:
+def test_changed_times_and_added_files_are_not_damage(tmp_path: Path) -> None:
     """A copy with times of its own, files that were added, a folder without checksums."""
     folder = Store(tmp_path).make("tool", _tool)
     (folder / "more").write_text("x")
@@ -177,7 +177,7 @@ def test_what_is_no_damage(tmp_path: Path) -> None:
         assert all(store.find(name) for name in ("tool", "copy", "old"))
 
 
-def test_what_is_removed_is_made_anew(tmp_path: Path) -> None:
+def test_a_removed_tool_is_reinstalled_with_its_dependents(tmp_path: Path) -> None:
     """With what it depends on."""
     store = Store(tmp_path)
     (store.make("tool", _tool) / "mark").write_text("x")
@@ -214,7 +214,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_who_is_waited_for_is_told_and_a_limit_is_kept(
+def test_waiting_for_another_installer_names_it_and_is_limited(
     tmp_path: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By pid and command, as it runs; then the way to wait longer."""
@@ -230,7 +230,7 @@ def test_who_is_waited_for_is_told_and_a_limit_is_kept(
     assert 1 == len(said.facts)
 
 
-def test_a_stopped_process_is_not_waited_for_without_end(
+def test_waiting_for_a_stopped_installer_is_limited(
     tmp_path: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is named with the command that lets it go on; when it has, its work is used."""

@@ -33,7 +33,9 @@ def item(**fields: Any) -> dict[str, Any]:
         ([], []),
     ],
 )  # fmt: skip
-def test_what_daprd_takes(body: Any, topics: list[tuple[str, str]]) -> None:
+def test_subscriptions_are_read_as_daprd_reads_them(
+    body: Any, topics: list[tuple[str, str]]
+) -> None:
     """Keys in any case, the last of two alike; what has no route is dropped."""
     assert Subscribed(tuple(topics)) == read_answer(200, json.dumps(body).encode())
 
@@ -70,7 +72,7 @@ def test_an_empty_answer_and_what_follows_the_first_value(body: bytes) -> None:
         (b"[NaN]", "is not JSON"),
     ],
 )
-def test_what_daprd_cannot_read_is_quoted(body: bytes, problem: str) -> None:
+def test_an_unreadable_subscribe_response_is_quoted(body: bytes, problem: str) -> None:
     """It subscribes to nothing then, not even to what is in order."""
     found = read_answer(200, body)
 
@@ -80,7 +82,7 @@ def test_what_daprd_cannot_read_is_quoted(body: bytes, problem: str) -> None:
 
 
 @pytest.mark.parametrize("status", [201, 204, 301, 400, 405, 500, 501])
-def test_any_other_status_is_told(status: int) -> None:
+def test_an_error_status_of_subscribe_is_reported(status: int) -> None:
     """daprd logs it and goes on."""
     found = read_answer(status, json.dumps([item()]).encode())
 

@@ -41,7 +41,7 @@ def test_a_node_that_takes_the_name_of_a_sidecar_is_refused() -> None:
         Topology(App("a", asgi="m:x"), Fake("a-daprd"))
 
 
-def test_a_sidecar_of_ones_own_wins() -> None:
+def test_an_explicit_sidecar_replaces_the_implied_one() -> None:
     """With its own flags; there is still one."""
     own = Sidecar("a", "a", flags={"log-level": "debug"})
 
@@ -112,7 +112,7 @@ def test_a_topology_cannot_be_changed() -> None:
         topology.nodes = ()  # type: ignore[misc]
 
 
-def test_asking_for_an_unknown_node_names_the_known() -> None:
+def test_an_unknown_node_error_lists_known_nodes() -> None:
     """With a suggestion."""
     with pytest.raises(ConfigError, match="did you mean 'kafka'"):
         Topology(Kafka())["kafak"]
