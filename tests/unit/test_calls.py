@@ -305,7 +305,7 @@ def test_jobs_use_only_the_stable_path_where_it_exists(old: tuple[Endpoint, list
     assert ["/v1.0/jobs/stable"] == asked
 
 
-async def test_a_404_from_both_job_paths_reports_the_stable_path(
+async def test_a_404_from_both_paths_reports_the_stable_path(
     old: tuple[Endpoint, list[str]],
 ) -> None:
     """With the path of today: an earlier one in the message would mislead."""

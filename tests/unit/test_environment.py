@@ -70,7 +70,9 @@ def test_the_harness_go_does_not_hide_the_users_go(tmp_path: Path, scripts: Path
     assert str(scripts / "python") == shutil.which("python", path=made)
 
 
-def test_path_is_unchanged_if_the_users_go_comes_first(tmp_path: Path, scripts: Path) -> None:
+def test_path_is_unchanged_unless_the_harness_go_hides_another(
+    tmp_path: Path, scripts: Path
+) -> None:
     """The user's go is first, or ours is the only one, or not there."""
     own = program(tmp_path / "own").parent
     paths = (f"{own}{os.pathsep}{scripts}", f"{scripts}{os.pathsep}/nowhere", "/nowhere")

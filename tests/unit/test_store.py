@@ -177,7 +177,7 @@ def test_changed_times_and_added_files_are_not_damage(tmp_path: Path) -> None:
         assert all(store.find(name) for name in ("tool", "copy", "old"))
 
 
-def test_a_removed_tool_is_reinstalled_with_its_dependents(tmp_path: Path) -> None:
+def test_a_removed_tool_is_installed_again(tmp_path: Path) -> None:
     """With what it depends on."""
     store = Store(tmp_path)
     (store.make("tool", _tool) / "mark").write_text("x")
