@@ -111,7 +111,7 @@ def _failed(error: Exception) -> int:
 
 
 def _refused(error: OSError) -> int:
-    """Report an error of the machine; anything else is our bug, with its traceback."""
+    """Report an error of the machine; anything else is a bug in the harness, with its traceback."""
     if streams.lost():
         return streams.NOT_WRITTEN  # reported at the end
     if error.errno not in CAUSES:

@@ -1,4 +1,4 @@
-"""Examines a running stack: what does not work, daprd's own words for it, and the next step."""
+"""Examines a running stack: what does not work, daprd's own message, and the next step."""
 
 from __future__ import annotations
 

@@ -13,11 +13,11 @@ from harness.journal import Entry
 from harness.launch import Launch
 
 PATIENCE = 600.0
-"""Seconds for which the stack waits for an app that a person starts."""
+"""Seconds for which the stack waits for an app that is started by hand."""
 
 
 class Announcing:
-    """Shows how to start each external app as soon as its turn has come.
+    """Shows how to start each external app when it is that app's turn.
 
     Args:
         others: also receives each journal entry.
@@ -37,7 +37,7 @@ class Announcing:
 
 
 def announce(launch: Launch, env_file: Path | None) -> None:
-    """Say how an app is to be started.
+    """Show how to start an app.
 
     Raises:
         ConfigError: the file cannot be written.

@@ -36,7 +36,7 @@ _settled: list[bool] = []
 
 
 def catch() -> None:
-    """From now on, a signal raises `Interrupted`."""
+    """Make signals raise `Interrupted` from now on."""
     sys.unraisablehook = _unraisable
     signal.signal(signal.SIGALRM, _raise)
     for number in SIGNALS:
@@ -47,7 +47,7 @@ def catch() -> None:
 
 
 def settle() -> None:
-    """From now on, the stack will stay up, and the first signal is ignored.
+    """Ignore the first signal from now on, because the stack stays up.
 
     An interrupt between detaching the stack and the exit would report that everything was ended
     although it was not. The remaining work takes milliseconds, unless something hangs.

@@ -90,7 +90,7 @@ def lint(
 def _findings(
     paths: list[Path], apps: list[str] | None, folder: Path | None, known: Known
 ) -> tuple[list[Finding], int]:
-    """All findings, by place, and the number of resources that were read."""
+    """All findings, ordered by place, and the number of resources that were read."""
     found: list[Finding] = []
     resources: list[DaprResource] = []
     for path in paths:

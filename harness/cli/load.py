@@ -44,7 +44,7 @@ def load(
     broker: Annotated[str | None, typer.Option(help="kafka or redpanda.")] = None,
     processes: Annotated[int, typer.Option(help="Locust processes that send the load.")] = 1,
 ) -> None:
-    """Start the stack, send a profile's load, and write a report; exit by its budgets.
+    """Start the stack, send a profile's load, and write a report.
 
     Exit codes: 0 success, 1 a budget was exceeded, 4 the stack or the generator died, or the run
     is invalid.

@@ -63,7 +63,7 @@ def kill(node: Node, name: Name = "default", force: Force = False, as_json: Json
 
 
 def pause(node: Node, name: Name = "default", force: Force = False, as_json: Json = False) -> None:
-    """Freeze one node: it keeps its connections and answers nothing, until `resume`."""
+    """Freeze one node: it keeps its connections but does not respond until `resume`."""
     _operate("pause", "is paused", node, name, force=force, as_json=as_json)
 
 
@@ -75,7 +75,7 @@ def resume(node: Node, name: Name = "default", force: Force = False, as_json: Js
 def _operate(
     operation: str, what: str, node: str, name: str, *, force: bool, as_json: bool
 ) -> None:
-    """Act on a node that is running, and say how it is now."""
+    """Act on a running node, and report its new state."""
     began = time.monotonic()
     with _attached(name, force=force) as stack:
         instance = _instance(stack, node)
@@ -90,7 +90,7 @@ def _operate(
 
 
 def _attached(name: str, *, force: bool, watch: Callable[[Entry], None] = _ignore) -> Stack:
-    """The stack, in whatever state its nodes are."""
+    """The stack, whatever state its nodes are in."""
     return Stack.attach(name, force=force, all_running=False, watch=watch)
 
 

@@ -259,7 +259,7 @@ def _status_of(found: UpStack) -> dict[str, Any]:
 
 
 def state_of(node: UpNode, known: dict[str, str]) -> str:
-    """The state of a node: running, exited, external, or of a sidecar healthy or unhealthy.
+    """The state of a node: running, exited, external; for sidecars, healthy or unhealthy.
 
     Args:
         node: the node.

@@ -150,7 +150,7 @@ def _tool(subject: str, find: Callable[[], Path], obtainable: str = "") -> Diagn
 
 
 def _extras(settings: Settings, toolbox: Toolbox) -> Iterator[Diagnosis]:
-    """Requirements of only some topologies, if this project's is one of them."""
+    """The requirements that only this project's topology has."""
     if not settings.topology:
         return
     try:
@@ -172,7 +172,7 @@ def _kafka(toolbox: Toolbox) -> Diagnosis:
 
 
 def _installed(toolbox: Toolbox) -> Diagnosis:
-    """Every byte of the installed tools, checked against the record of their installation."""
+    """The installed tools, checked byte by byte against the record of their installation."""
     found = [path.parent for path in sorted(toolbox.store.root.glob(f"*/{SEAL}"))]
     with contextlib.suppress(HarnessError):
         found += filter(None, [sealed_folder(toolbox.path("postgres"))])

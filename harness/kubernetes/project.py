@@ -20,7 +20,7 @@ NOTE = (
 )
 VERSION = "0.1.0"
 EXAMPLE = """\
-# What the manifests expect and do not hold; fill it in, apply it, keep it out of the repository.
+# Secrets that the manifests refer to. Fill them in and apply this file; do not commit it.
 # In a cluster with an operator for secrets, have it create these three instead.
 """
 TEMPLATE = """\
