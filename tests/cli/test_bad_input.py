@@ -52,7 +52,7 @@ def test_an_app_that_exits_at_import_shows_its_traceback(mini: Path) -> None:
 
 
 def test_an_app_that_never_listens(mini: Path) -> None:
-    """The rung, and what was seen last."""
+    """The failed check, and what was seen last."""
     project(mini, hello_py="import sys; sys.stdin.read(); import signal; signal.pause()\n")
 
     expect(mini, 1, "hello did not pass the readiness check 'port'", "refused",
@@ -77,7 +77,7 @@ def test_an_app_that_answers_subscribe_with_garbage_is_started_with_a_warning(mi
 
 
 def test_a_port_that_is_taken_names_who_has_it(mini: Path) -> None:
-    """The user's own choice is not changed behind his back."""
+    """A port that the user has chosen is not changed."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with_app(mini, f'App("hello", command="true", port={port})')
@@ -157,7 +157,7 @@ def test_a_broker_that_dies_while_it_starts(mini: Path) -> None:
 
 
 def test_offline_with_an_empty_cache(mini: Path) -> None:
-    """A prerequisite is not available: exit code 3, and the command that mends it."""
+    """A prerequisite is missing: exit code 3, and the command that installs it."""
     empty = {"DAPR_HARNESS_CACHE_DIR": str(mini / "cache"), "HOME": str(mini)}
     empty["DAPR_HARNESS_RUNTIME"] = "processes"
 

@@ -43,7 +43,7 @@ def command(
 
 
 def diagnosis(done: subprocess.CompletedProcess[str], subject: str) -> dict[str, str]:
-    """What the doctor said of something."""
+    """The doctor's finding about a subject."""
     found: list[dict[str, str]] = json.loads(done.stdout)
     (one,) = [each for each in found if each["subject"] == subject]
     return one
@@ -137,7 +137,7 @@ except Unavailable as error:
 
 
 def test_a_full_state_folder_is_reported_before_the_start(tmp_path: Path) -> None:
-    """And not after it, when the stack could not be written down."""
+    """Not after it, when the stack could not be registered."""
     script = ["-c", FULL_STATE, str(tmp_path / "state")]
     done = subprocess.run([CLI[0], *script], env=environment(tmp_path), capture_output=True,
                           text=True, timeout=60)  # fmt: skip

@@ -254,7 +254,7 @@ def test_an_app_finds_the_variables_that_the_cli_sets(tmp_path: Path) -> None:
 
 
 def test_resources_and_configuration_of_each_app_are_its_own(two: Path) -> None:
-    """What lies in an app's .dapr folder is its sidecar's and nobody else's."""
+    """Files in an app's .dapr folder apply only to its own sidecar."""
     project(
         two,
         hello___dapr__resources__mine_yaml=MINE,

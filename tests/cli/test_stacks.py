@@ -81,7 +81,7 @@ def test_up_twice_is_refused_and_the_first_stays(mini: Path) -> None:
 
 
 def test_only_one_of_two_simultaneous_starts_of_a_name_succeeds(mini: Path) -> None:
-    """The other is told with exit code 2, whichever it is."""
+    """The other one gets exit code 2, whichever it is."""
     starts = [
         subprocess.Popen(
             [*CLI, "up"],
@@ -296,7 +296,7 @@ def mapped_by(pid: int) -> set[str]:
 
 
 def test_kill_9_of_everything_leaves_no_shared_memory_to_stay(mini: Path) -> None:
-    """PostgreSQL's; `down --stale` removes it, and nobody else's."""
+    """PostgreSQL's segment; `down --stale` removes it, and no other."""
     project(mini, topology_py=DATABASE)
     assert cli(mini, "up").returncode == 0
     (row,) = json.loads(cli(mini, "status", "--json").stdout)

@@ -64,7 +64,7 @@ def test_output_that_cannot_be_written_is_reported_once(
 
 @pytest.mark.parametrize("arguments", [["status"], ["status", "--json"]], ids=" ".join)
 def test_a_closed_pipe_is_not_reported(tmp_path: Path, arguments: list[str]) -> None:
-    """As `| head`: the exit code of a broken pipe, and nothing said."""
+    """As with `| head`: the exit code of a broken pipe, and no message."""
     reader, writer = os.pipe()
     os.close(reader)
 
@@ -75,7 +75,7 @@ def test_a_closed_pipe_is_not_reported(tmp_path: Path, arguments: list[str]) -> 
 
 
 def test_closed_standard_output_does_not_change_the_command(tmp_path: Path) -> None:
-    """`>&-`: the command does what it does."""
+    """`>&-`: the command still does its work."""
     command = " ".join([*CLI, "status --json >&-"])
     done = subprocess.run(
         ["sh", "-c", command], cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE

@@ -317,7 +317,7 @@ def open_ports() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.real
 def test_services_are_as_open_as_quickstarts_expect(open_ports: tuple[str, str]) -> None:
-    """A topic that nobody has made, and a password that nobody has set."""
+    """A topic that was not created, and a password that was not set."""
     brokers, database = open_ports
     assert creates_topics(admin_of(brokers))
     sent: list[object] = []

@@ -119,7 +119,7 @@ def test_a_restart_keeps_ports_and_data_and_repeats_no_log(containers: Container
 
 
 def test_published_ports_are_on_loopback_only(containers: ContainerRuntime) -> None:
-    """Nobody else on the network reaches them; internal ports are not published at all."""
+    """They cannot be reached from the network; internal ports are not published at all."""
     port, inner = (containers.reserve().port for _ in range(2))
     launch = Launch(
         "web", ("python3", "-m", "http.server", str(port)), image="app",
@@ -198,7 +198,7 @@ def test_a_paused_container_can_be_killed(containers: ContainerRuntime) -> None:
 
 
 def test_a_port_that_somebody_took_is_named(containers: ContainerRuntime) -> None:
-    """Between letting go and publishing, somebody outside our leases was faster."""
+    """A process without a lease takes it between release and publishing."""
     port = containers.reserve().port
     launch = serving(port)
     containers.open_ports(launch)
@@ -231,7 +231,7 @@ def test_everything_of_a_run_is_marked_for_ryuk_too(containers: ContainerRuntime
 
 
 def test_an_old_network_of_the_same_kind_is_no_obstacle(images: Images) -> None:
-    """Names carry the run's id, so a crashed run's network is in nobody's way."""
+    """Names contain the run's id, so a crashed run's network does not collide."""
     with container_runtime(images) as first, container_runtime(images) as second:
         assert first.run != second.run
         assert first.gateway != second.gateway
@@ -285,7 +285,7 @@ def test_stale_runs_are_told_from_living_ones(images: Images, tmp_path: Path) ->
 
 
 def test_a_run_of_another_machine_is_never_stale(images: Images) -> None:
-    """Nobody here can tell whether its owner lives."""
+    """This machine cannot know whether its owner is alive."""
     labels = {**ownership.labels_of("elsewhere", 1), ownership.BORN: "0"}
     labels[ownership.MACHINE] = "another/pid:[1]"
     network = images.engine.client.networks.create("dapr-harness-elsewhere", labels=labels)

@@ -1,4 +1,4 @@
-"""The engine and its images: every way in which they fail is told in one sentence."""
+"""The engine and its images: every failure is one sentence."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_an_engine_that_this_user_may_not_use(tmp_path: Path) -> None:
-    """Told apart from no engine."""
+    """Distinguished from a missing engine."""
     path = tmp_path / "engine.sock"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
@@ -187,7 +187,7 @@ def test_an_agent_that_cannot_be_read_ends_every_wait(images: Images) -> None:
 def test_an_agent_that_does_not_begin_is_told_without_waiting_for_it(
     images: Images, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str, problem: str
 ) -> None:
-    """What it said, or that it is gone."""
+    """Its output, or that it has exited."""
     (tmp_path / "agent.py").write_text(program)
     monkeypatch.setattr(agent, "__file__", str(tmp_path / "agent.py"))
     monkeypatch.setattr(watch, "STARTING", 60.0)
@@ -403,7 +403,7 @@ def test_an_app_is_built_once_and_again_when_it_changes(images: Images, tmp_path
 def test_requirements_that_cannot_be_installed(
     images: Images, tmp_path: Path, text: str | None, kind: type[Exception], words: str
 ) -> None:
-    """The file, or what pip said."""
+    """The file, or pip's message."""
     file = tmp_path / "requirements.txt"
     if text is not None:
         file.write_text(text)

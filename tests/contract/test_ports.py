@@ -75,7 +75,7 @@ def test_a_leased_port_is_given_only_to_who_requests_it_by_number() -> None:
 
 
 def test_a_lease_outlives_the_release_of_its_port(others: Ports) -> None:
-    """Between release and the launch's own bind nobody else may have it."""
+    """No other process may get it between its release and the launch's own bind."""
     with Ports() as ours:
         port = ours.reserve()
         ours.release([port])

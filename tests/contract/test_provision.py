@@ -149,7 +149,7 @@ def test_too_little_disk_is_told_before_the_build(
 
 
 def test_a_build_that_cannot_reach_the_proxy_says_so(tmp_path: Path) -> None:
-    """With what go said; nothing is kept."""
+    """With go's message; nothing is kept."""
     found = settings(tmp_path, release_url="", dapr_version="1.18.1")
     offline = Settings.load(
         tmp_path,

@@ -97,7 +97,7 @@ def entries(starter: ProcessRuntime) -> list[Mapping[str, Any]]:
 
 
 def test_a_restart_by_one_client_is_seen_by_the_other(starter: ProcessRuntime) -> None:
-    """The process id, and that its exit is no surprise."""
+    """It sees the new process id, and the old one's exit was expected."""
     (first,) = starter._instances.values()
     old = first.pid
     with joined(starter) as client:
@@ -166,7 +166,7 @@ def test_kill_9_of_a_client_harms_neither_the_run_nor_its_other_clients(
 
 
 def test_a_run_ends_with_its_last_client_and_not_before(tmp_path: Path) -> None:
-    """Whoever started it: here the starter goes first, and the other one is killed."""
+    """Here the starter disconnects first, and the other client is killed."""
     starter = ProcessRuntime(PATH)
     pid = starter.start(SLEEPER).pid
     other = in_a_process(starter)

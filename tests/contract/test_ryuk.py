@@ -93,7 +93,7 @@ def test_ryuk_can_be_left_out(arm: Arm) -> None:
 
 @pytest.mark.parametrize("answer", [b"", b"NAK\n"])
 def test_ryuk_without_ack_is_an_error(answer: bytes) -> None:
-    """A hang-up, and another word; what was said is shown."""
+    """A closed connection, and another response, which is shown."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.sendall(answer)

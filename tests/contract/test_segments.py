@@ -1,4 +1,4 @@
-"""Shared memory of a dead PostgreSQL is removed; nobody else's is."""
+"""Shared memory of a dead PostgreSQL is removed, and no other."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
 
 
 def test_the_segment_of_a_dead_server_is_removed(server: Server) -> None:
-    """Nobody else would ever do it."""
+    """Nothing else would remove it."""
     run = server.note()
     server.die()
 

@@ -1,4 +1,4 @@
-"""Nobody reaches by invocation what is for an app's own sidecar, whichever way he tries."""
+"""Routes for an app's own sidecar cannot be invoked by other apps."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_an_app_cannot_invoke_what_is_for_the_sidecar(dapr_sync: World, way: Way
 
 @pytest.mark.parametrize("way", [each for each in WAYS if each.__name__ != "by_grpc"])
 def test_an_app_without_marks_can_invoke_only_harmless_routes(dapr_sync: World, way: Way) -> None:
-    """But for what is harmless, and said to be."""
+    """Except for routes that are listed as harmless."""
     told = {name: way(dapr_sync, call) for name, call in invocations(UNMARKED)}
 
     assert {name: 403 for name in told if name not in HARMLESS} == {
@@ -62,7 +62,7 @@ def test_an_app_without_marks_can_invoke_only_harmless_routes(dapr_sync: World, 
 
 @pytest.mark.parametrize("app", EVENTS)
 def test_subscribe_routes_told_to_other_callers_are_rejected(dapr_sync: World, app: str) -> None:
-    """Whoever asks is given routes; the sidecar's own differ, and only those are good."""
+    """Every caller gets routes, but only those given to the sidecar are accepted."""
     caller = "frontend" if app == "notification-service" else "notification-service"
     endpoint, token = dapr_sync.sidecar_address(caller)
     with client(endpoint.http, token=token, timeout=30) as http:

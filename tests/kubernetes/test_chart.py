@@ -50,7 +50,7 @@ def objects(text: str) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def test_the_chart_renders_the_manifests(helm: Path) -> None:
-    """With its defaults, object by object; and the Secrets that were given. All are valid."""
+    """With its defaults, object by object, and with the given Secrets. All are valid."""
     done = template(helm, **GIVEN)
     assert 0 == done.returncode, done.stderr
     found = objects(done.stdout)

@@ -74,7 +74,7 @@ def test_a_failing_test_shows_the_logs_of_its_own_time(inner: Run) -> None:
 
 
 def test_a_broken_app_is_a_failure_of_the_system(inner: Run, folder: Path) -> None:
-    """FAILED with its traceback, not ERROR, and no walk through the harness."""
+    """FAILED with its traceback, not ERROR, and without frames of the harness."""
     result = inner(
         """
         async def test_one(dapr):
@@ -94,7 +94,7 @@ def test_a_broken_app_is_a_failure_of_the_system(inner: Run, folder: Path) -> No
 
 
 def test_a_wrong_topology_is_an_error_not_a_failure(inner: Run) -> None:
-    """A wrong topology is nobody's test failure."""
+    """A wrong topology is not a failure of the system under test."""
     result = inner(
         "async def test_one(dapr): pass",
         conftest=CONFTEST.replace(

@@ -99,7 +99,7 @@ def test_an_invalid_version_is_rejected(inner: Run, word: str) -> None:
 
 
 def test_a_marker_without_a_version_is_an_error_of_the_test(inner: Run) -> None:
-    """It would skip nothing, and nobody would notice."""
+    """Otherwise it would silently skip nothing."""
     result = inner("""
         import pytest
 

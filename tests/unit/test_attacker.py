@@ -68,7 +68,7 @@ def test_a_stopped_process_is_continued() -> None:
 
 
 def test_what_was_killed_while_it_was_stopped_is_not_continued() -> None:
-    """The process that was stopped is no more, and its number may be somebody else's."""
+    """The stopped process is gone, and its pid may belong to another one."""
 
     class Killed(Part):
         def pause(self) -> None:

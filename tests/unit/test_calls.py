@@ -296,7 +296,7 @@ async def test_jobs_use_the_alpha_path_on_an_earlier_dapr(
 
 
 def test_jobs_use_only_the_stable_path_where_it_exists(old: tuple[Endpoint, list[str]]) -> None:
-    """Where the stable path is there, the earlier one is of no interest."""
+    """If the stable path exists, the earlier one is not tried."""
     endpoint, asked = old
 
     with DaprClient(endpoint) as client:

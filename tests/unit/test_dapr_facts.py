@@ -150,7 +150,7 @@ def test_lint_searches_subfolders(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_any_resource_is_an_error(tmp_path: Path) -> None:
-    """A slip in its name would be green for ever."""
+    """Otherwise a misspelled folder name would always pass."""
     project(tmp_path, workflows__ci_yaml="on: push\n")
 
     done = CliRunner().invoke(app, ["lint", str(tmp_path)])

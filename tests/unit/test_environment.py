@@ -141,7 +141,7 @@ def test_a_hermetic_app_has_a_hermetic_sidecar() -> None:
 
 
 def test_a_sidecar_without_tokens_does_not_inherit_any(tmp_path: Path) -> None:
-    """It would ask for one that nobody here knows; what its env says is another matter."""
+    """It would require an unknown token; tokens in its own env are kept."""
     book = book_of(tmp_path)
     book.topology = Topology(Sidecar("a", token=False, env={"APP_API_TOKEN": "said"}))
 

@@ -1,4 +1,4 @@
-"""Apps that somebody else starts."""
+"""Apps that are started by hand."""
 
 from __future__ import annotations
 
@@ -46,6 +46,6 @@ def test_only_an_app_of_the_topology_can_be_external(name: str) -> None:
 
 
 def test_an_app_that_does_not_listen_cannot_be_external() -> None:
-    """Nobody would notice that it has come."""
+    """The stack could not notice its start."""
     with pytest.raises(ConfigError, match="external and does not listen"):
         App("worker", command="work", listens=False, external=True)

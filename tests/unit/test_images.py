@@ -152,7 +152,7 @@ def test_an_address_of_ipv6_has_brackets_before_its_port() -> None:
 
 
 def test_an_app_given_as_an_image_cannot_run_as_a_process(tmp_path: Path) -> None:
-    """Told before anything starts."""
+    """Reported before anything starts."""
     topology = Topology(App("shop", image="shop:1"))
     book = StackBook(topology, ImagePaths(), tmp_path, tmp_path, lambda _: Endpoint("x", 1))
 

@@ -7,7 +7,7 @@ from harness.report.waterfall import climbs, draw
 
 
 def test_entries_are_kept_in_order_and_passed_on() -> None:
-    """Until nobody wants them any more."""
+    """Until the subscription ends."""
     journal = Journal()
     told: list[Entry] = []
     journal.note("before")

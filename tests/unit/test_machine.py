@@ -1,4 +1,4 @@
-"""What the machine lacks is said before anything is started."""
+"""Missing resources of the machine are reported before anything starts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_too_few_processes_are_reported_with_limit_and_need() -> None:
 
 
 def test_enough_processes_pass_the_check() -> None:
-    """What is used already counts, and is said."""
+    """Processes that already exist count, and are reported."""
     said = limited(9999)
 
     assert said.startswith("9999 allowed by ulimit -u, ")

@@ -151,7 +151,7 @@ def test_the_next_occurrence_is_later_than_the_completion(
 
 
 def test_a_series_ends_with_the_years_of_utc() -> None:
-    """Also where the wall clock still shows the last year: nobody would take a later time."""
+    """Also where the local time is still in the last year: later times are not accepted."""
     start = utc("2200-12-31T04:00")  # the evening of the 30th in New York
     daily = Recurrence(frequency="daily", timezone="America/New_York", start=start)
 

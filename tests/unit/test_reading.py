@@ -1,4 +1,4 @@
-"""What a person wrote is read, or told in a sentence: whatever is at that place."""
+"""User files are read, or rejected with one sentence, whatever they contain."""
 
 from __future__ import annotations
 
@@ -229,7 +229,7 @@ def test_a_field_of_the_wrong_shape_is_named_with_its_line(
 
 
 def test_ports_0_and_minus_1_and_empty_fields_count_as_unset(tmp_path: Path) -> None:
-    """As in the Dapr CLI: 0 and -1 are nobody's wish; nothing is not the word None."""
+    """As in the Dapr CLI: 0 and -1 choose a free port; an empty value is not the text None."""
     root = project(tmp_path, a__x_yaml="kind: Configuration\n", res__c_txt="")
     text = spoilt(RUN_FILE, ("apps", 0, "daprHTTPPort"), -1).replace("logLevel: debug", "logLevel:")
     project(root, dapr_yaml=text.replace("appPort: 8000", "appPort: 0"))
@@ -277,7 +277,7 @@ class Signal(SystemExit):
 
 
 def test_a_signal_during_the_import_is_not_reported_as_a_module_error(tmp_path: Path) -> None:
-    """It goes on to whoever has installed the handler."""
+    """It is passed on to the handler."""
     text = "from tests.unit.test_reading import Signal\nraise Signal(130)\n"
     project(tmp_path, signalled_py=text)
 

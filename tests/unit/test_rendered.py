@@ -90,7 +90,7 @@ def test_files_that_already_match_count_as_rendered(tmp_path: Path) -> None:
 
 
 def test_links_do_not_lead_out_of_the_folder(tmp_path: Path) -> None:
-    """Neither a file's, nor a folder's; nor does a list that somebody has written."""
+    """Links of files or folders, and entries of a forged list."""
     folder, outside = tmp_path / "in", tmp_path / "out"
     project(outside, a_yaml="theirs", sub__a_yaml="theirs")
     folder.mkdir()
@@ -154,7 +154,7 @@ def test_a_compose_project_leaves_what_others_have_in_its_folder(composed: Proje
 
 
 def test_a_foreign_file_that_a_sidecar_would_load_is_drift(composed: Project) -> None:
-    """Folders are mounted whole; the other files of the folder are nobody's business."""
+    """Folders are mounted as a whole; other files in the folder are ignored."""
     composed.write()
     project(composed.folder, shop__mine_yaml="x", mine_txt="x")
     composed.require_same()
@@ -180,7 +180,7 @@ def test_no_secret_is_rendered_in_clear(composed: Project) -> None:
 
 
 def test_secrets_leave_what_others_have_in_the_file(composed: Project) -> None:
-    """A project's .env has more than ours; and nobody else reads it afterwards."""
+    """Other lines of a project's .env are kept; the file is readable only by its owner."""
     composed.write()
     path = composed.folder / SECRETS
     path.write_text("# mine\nMINE=1\nexport OTHER=2\nPOSTGRES_PASSWORD=kept\n")

@@ -195,7 +195,7 @@ spec:
 def test_a_secret_that_cannot_be_resolved_is_an_error_where_daprd_asks_for_the_field(
     tmp_path: Path, more: str, message: str, optional: str
 ) -> None:
-    """With an empty value it goes on, unless there is no such store or the store itself fails."""
+    """daprd continues with an empty value, unless the store does not exist or fails."""
     project(tmp_path, r__s_json='{"auht": "x"}')
     other = SECRET.replace("name: authType", "name: clientID")
 
@@ -281,7 +281,7 @@ def test_fields_that_kafka_does_not_have(tmp_path: Path, field: str, value: str)
 
 
 def test_correct_fields_of_the_seed_documents_have_no_findings(tmp_path: Path) -> None:
-    """Fields that are as they are said to be."""
+    """Fields that the seed documents describe correctly."""
     more = {"disableTls": "true", "initialOffset": "oldest", "maxMessageBytes": "1048576"}
     text = KAFKA + "".join(f"    - {{name: {n}, value: '{v}'}}\n" for n, v in more.items())
     store = COMPONENT[: COMPONENT.index("  type:")] + (
@@ -294,7 +294,7 @@ def test_correct_fields_of_the_seed_documents_have_no_findings(tmp_path: Path) -
 
 
 def test_a_later_folder_replaces_what_has_the_same_kind_and_name(tmp_path: Path) -> None:
-    """Redis for PostgreSQL is one file; what it does not name stays."""
+    """Redis instead of PostgreSQL is one file; other resources stay."""
     other = KAFKA.replace("pubsub.kafka", "pubsub.redis")
     stays = KAFKA.replace("name: pubsub", "name: events")
     project(tmp_path, a__pubsub_yaml=KAFKA, a__events_yaml=stays, b__mine_yaml=other)
@@ -420,7 +420,7 @@ def test_fields_of_every_kind_are_checked(  # noqa: PLR0917 - a table of cases
 
 
 def test_a_placeholder_may_stand_for_any_value(tmp_path: Path) -> None:
-    """What it will be is not known yet."""
+    """Its value is not known yet."""
     text = RESILIENCY.replace("maxRetries: 3", 'maxRetries: "${node.number}"')
 
     assert [] == findings(tmp_path, text)

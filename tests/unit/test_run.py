@@ -1,4 +1,4 @@
-"""Where a topology runs when nobody has said it."""
+"""Which runtime a topology uses by default."""
 
 from __future__ import annotations
 

@@ -293,7 +293,7 @@ def test_what_the_cli_reads_is_read(tmp_path: Path, text: str, ignored: list[str
 
 
 def test_an_unknown_field_is_ignored_and_named(tmp_path: Path) -> None:
-    """The CLI ignores it in silence; a slip of the pen is worth a line."""
+    """The CLI ignores it silently; a misspelling deserves a message."""
     project(tmp_path, dapr_yaml=small("  appPrt: 80\n", "commn: {}\n"))
     (tmp_path / "web").mkdir()
 
@@ -349,7 +349,7 @@ def test_two_apps_of_one_id_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_app_and_its_sidecar_are_nodes(tmp_path: Path) -> None:
-    """The app where it says; a sidecar alone where there is no command."""
+    """The app at its own port; only a sidecar if there is no command."""
     text = small("  command: [./serve]\n  appPort: 8080\n") + "- {appDirPath: ., appID: b}\n"
     project(tmp_path, dapr_yaml=text)
     (tmp_path / "web").mkdir()
@@ -380,7 +380,7 @@ def test_an_apps_own_variables_come_last(tmp_path: Path) -> None:
 
 
 def test_only_what_is_referred_to_comes_along(tmp_path: Path) -> None:
-    """By env or by a resource; a Kafka that nobody names stays away."""
+    """By env or by a resource; a Kafka that nothing refers to is not started."""
     (tmp_path / "web").mkdir()
     project(tmp_path, dapr_yaml=small('  env: {URL: "${postgres.dsn}"}\n'))
 

@@ -284,7 +284,7 @@ class Holder(Fake):
 def test_the_error_of_a_start_has_no_secrets(
     tmp_path: Path, code: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither what it quotes of a log and a command line, nor the logs it carries for a report."""
+    """Neither in quoted logs and command lines, nor in the logs attached for the report."""
     monkeypatch.setattr("secrets.token_urlsafe", lambda _: "the-token")
     script = {"a": Script(exit_code=code, output="asked with the-token\n")}
     stack, _ = stack_of(tmp_path, Holder("a", rungs=NEVER), scripts=script, ready_timeout=1)
@@ -419,7 +419,7 @@ def test_a_node_that_may_end_must_end_well(tmp_path: Path) -> None:
 def test_other_nodes_continue_without_an_optional_one(
     tmp_path: Path, script: Script, warnings: int
 ) -> None:
-    """Its sidecar is not held against it, and what waits for both is started; told once."""
+    """Its sidecar is not required either, nodes that wait for both start, and one warning is reported."""
     stack, made = stack_of(
         tmp_path,
         Fake("app", rungs=NEVER, required=False, of_system=True),

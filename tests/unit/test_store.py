@@ -1,4 +1,4 @@
-"""What lies in the cache is whole, whoever was killed while making it."""
+"""Tools in the cache are complete, even if an installer was killed."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_one_of_many_builds(tmp_path: Path) -> None:
 
 
 class Said:
-    """What provisioning has told."""
+    """The reported progress of provisioning."""
 
     def __init__(self) -> None:
         self.facts: list[str] = []
@@ -178,7 +178,7 @@ def test_changed_times_and_added_files_are_not_damage(tmp_path: Path) -> None:
 
 
 def test_a_removed_tool_is_installed_again(tmp_path: Path) -> None:
-    """With what it depends on."""
+    """It is made anew."""
     store = Store(tmp_path)
     (store.make("tool", _tool) / "mark").write_text("x")
 

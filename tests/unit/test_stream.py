@@ -37,7 +37,7 @@ def test_matches_come_in_order_and_once() -> None:
 
 
 def test_next_returns_skipped_items_later() -> None:
-    """A question does not eat what it does not ask for."""
+    """A call of `next` does not consume items that do not match."""
     items = stream([Item(1), Item(2)])
 
     assert items.next(id=2) == Item(2)
