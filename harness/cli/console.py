@@ -123,7 +123,7 @@ class Climbing:
                 err.print(f"warning: {entry.node}: {entry.facts['warning']}", markup=False)
             state = {
                 "node.started": "started",
-                "rung.reached": f"rung {entry.facts.get('rung')}",
+                "rung.reached": f"check {entry.facts.get('rung')} passed",
                 "node.ready": "ready",
             }.get(entry.kind)
             if state is None:
