@@ -419,7 +419,7 @@ def test_a_node_that_may_end_must_end_well(tmp_path: Path) -> None:
 def test_other_nodes_continue_without_an_optional_one(
     tmp_path: Path, script: Script, warnings: int
 ) -> None:
-    """Nor does its sidecar fail the start; nodes that wait for both start, and one warning is shown."""
+    """Nor does its sidecar fail the start; nodes that wait for both start, with one warning."""
     stack, made = stack_of(
         tmp_path,
         Fake("app", rungs=NEVER, required=False, of_system=True),
