@@ -122,7 +122,7 @@ def test_a_wrong_component_is_named_with_its_line(
     ],
     ids=["twice", "cycle", "unknown"],
 )
-def test_a_wrong_topology_is_a_sentence(mini: Path, app: str, words: str) -> None:
+def test_a_wrong_topology_is_one_sentence(mini: Path, app: str, words: str) -> None:
     """Exit code 2."""
     with_app(mini, app)
 

@@ -122,7 +122,7 @@ def test_an_image_of_another_version_is_noticed(contained: Path, images: Images)
     assert "DAPR_HARNESS_IMAGE_DAPRD" in up.stderr
 
 
-def test_without_an_engine(mini: Path) -> None:
+def test_a_missing_engine_is_reported_at_once(mini: Path) -> None:
     """A prerequisite is missing: exit code 3, reported at once."""
     nowhere = {"DOCKER_HOST": f"unix://{mini / 'nowhere.sock'}"}
 

@@ -54,7 +54,7 @@ def test_up_status_logs_requests_and_down(mini: Path) -> None:
     assert [] == list((mini / "state").glob("*.json"))
 
 
-def test_two_stacks_live_side_by_side(mini: Path) -> None:
+def test_two_stacks_run_side_by_side(mini: Path) -> None:
     """Ending one leaves the other."""
     assert cli(mini, "up", "--name", "one").returncode == 0
     assert cli(mini, "up", "--name", "two").returncode == 0
@@ -109,7 +109,7 @@ def test_commands_on_a_stack_that_is_not_up_exit_with_2(mini: Path) -> None:
         assert "no stack named 'default' is up" in done.stderr
 
 
-def test_a_killed_supervisor_is_a_stack_that_is_gone(mini: Path) -> None:
+def test_a_stack_whose_supervisor_was_killed_is_removed_from_the_registry(mini: Path) -> None:
     """Its state file is recognised as a dead one's and removed."""
     cli(mini, "up")
     (row,) = json.loads(cli(mini, "status", "--json").stdout)
@@ -144,7 +144,7 @@ def test_a_frozen_sidecar_is_shown_as_unhealthy(mini: Path) -> None:
     assert 0 == cli(mini, "down").returncode
 
 
-def test_attached_the_logs_flow_and_ctrl_c_ends_it_all(mini: Path) -> None:
+def test_up_attached_shows_logs_and_stops_everything_on_ctrl_c(mini: Path) -> None:
     """Meanwhile others can see the stack; exit code 130."""
     with subprocess.Popen(
         [*CLI, "up", "--attach"],
@@ -217,7 +217,7 @@ def attached_to(mini: Path) -> tuple[subprocess.Popen[str], int]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT], ids=["SIGHUP", "SIGQUIT"])
-def test_a_terminal_that_closes_ends_it_all(mini: Path, number: signal.Signals) -> None:
+def test_a_closed_terminal_stops_the_stack(mini: Path, number: signal.Signals) -> None:
     """As Ctrl-C does, and so does Ctrl-backslash; exit code 130, and no state file."""
     attached, _ = attached_to(mini)
     with attached:
@@ -265,7 +265,7 @@ def press_again(process: subprocess.Popen[str]) -> Observation:
     return Observation(True)
 
 
-def test_a_stopped_stack_can_be_ended(mini: Path) -> None:
+def test_down_stops_a_stack_whose_supervisor_is_stopped(mini: Path) -> None:
     """`down` continues its supervisor."""
     assert cli(mini, "up").returncode == 0
     os.kill(Registry(mini / "state").require("default").supervisor, signal.SIGSTOP)

@@ -159,7 +159,7 @@ def test_a_state_file_that_cannot_be_written_leaves_none(tmp_path: Path) -> None
     assert ["x.json"] == [each.name for each in registry.folder.iterdir()]
 
 
-def test_a_clock_that_was_set_back_does_not_count(tmp_path: Path) -> None:
+def test_uptime_is_right_after_the_clock_was_set_back(tmp_path: Path) -> None:
     """Time since the start is what passed, and never negative."""
     stack = replace(up(), since=time.time() + 7196, booted=since_boot() - 5)
     old = replace(stack, booted=0.0)
@@ -171,7 +171,7 @@ def test_a_clock_that_was_set_back_does_not_count(tmp_path: Path) -> None:
     assert 0 == old.up_for
 
 
-def test_a_pid_that_was_given_to_another_is_not_the_stack(tmp_path: Path) -> None:
+def test_a_reused_pid_is_not_taken_for_the_supervisor(tmp_path: Path) -> None:
     """Its supervisor started at another time: it is gone, and its file with it."""
     file = written(tmp_path, replace(up(), born="1"))
 

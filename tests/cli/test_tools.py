@@ -44,7 +44,7 @@ def test_doctor_names_what_is_missing_and_how_to_install_it(mini: Path) -> None:
     assert not any(path.is_dir() for path in cache.glob("*"))
 
 
-def test_provision_says_where_everything_is(mini: Path) -> None:
+def test_provision_prints_the_path_of_each_tool(mini: Path) -> None:
     """And a second one needs no network."""
     done = cli(mini, "provision", "--offline", "--json")
 

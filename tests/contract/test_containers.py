@@ -85,7 +85,7 @@ def answers(port: int) -> bool:
     return poll(look, Deadline(10)).ok
 
 
-def test_an_exit_is_told_when_its_log_is_whole(containers: ContainerRuntime) -> None:
+def test_an_exit_is_reported_after_the_log_is_complete(containers: ContainerRuntime) -> None:
     """From the first line to the last, both streams, and then the code; for its owner alone.
 
     The engine reads the streams by themselves: each keeps its order, one may overtake the other.
@@ -197,7 +197,7 @@ def test_a_paused_container_can_be_killed(containers: ContainerRuntime) -> None:
     assert -9 == instance.exit_code
 
 
-def test_a_port_that_somebody_took_is_named(containers: ContainerRuntime) -> None:
+def test_a_port_taken_before_publishing_is_named(containers: ContainerRuntime) -> None:
     """A process without a lease takes it between release and publishing."""
     port = containers.reserve().port
     launch = serving(port)
@@ -230,7 +230,7 @@ def test_everything_of_a_run_is_marked_for_ryuk_too(containers: ContainerRuntime
     assert set(of_run) <= set(of_session)
 
 
-def test_an_old_network_of_the_same_kind_is_no_obstacle(images: Images) -> None:
+def test_a_leftover_network_does_not_block_a_new_run(images: Images) -> None:
     """Names contain the run's id, so a crashed run's network does not collide."""
     with container_runtime(images) as first, container_runtime(images) as second:
         assert first.run != second.run
@@ -262,7 +262,7 @@ def test_kill_9_of_the_owner_leaves_nothing_and_spares_the_neighbour(
         assert State.EXITED is not instance.state
 
 
-def test_stale_runs_are_told_from_living_ones(images: Images, tmp_path: Path) -> None:
+def test_stale_runs_are_distinguished_from_live_ones(images: Images, tmp_path: Path) -> None:
     """Supervisor and owner killed: `down --stale` removes that run and not the neighbour's."""
     with container_runtime(images) as neighbour:
         neighbour.start(serving(neighbour.reserve().port))

@@ -104,7 +104,9 @@ def forwarder(
         gc.collect()
 
 
-def test_no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_engine_names_the_alternatives(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """What to start, or to use instead."""
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path / 'nowhere.sock'}")
 
@@ -184,7 +186,7 @@ def test_an_agent_that_cannot_be_read_ends_every_wait(images: Images) -> None:
 @pytest.mark.parametrize(
     ("program", "problem"), [("print(5)", "cannot be read: '5'"), ("", "has ended")]
 )
-def test_an_agent_that_does_not_begin_is_told_without_waiting_for_it(
+def test_an_agent_that_does_not_start_is_reported_at_once(
     images: Images, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str, problem: str
 ) -> None:
     """Its output, or that it has exited."""
@@ -226,7 +228,7 @@ def test_a_log_that_the_engine_rotates_is_written_as_a_whole(
     assert [*range(1, 301)] * 6 == [int(line.split()[1]) for line in lines]
 
 
-def test_a_request_to_a_dead_engine_is_told(images: Images, forwarder: Forwarder) -> None:
+def test_a_request_to_a_dead_engine_is_one_sentence(images: Images, forwarder: Forwarder) -> None:
     """And not as a traceback of an HTTP library."""
     with Engine() as engine:
         forwarder.die()
@@ -235,7 +237,7 @@ def test_a_request_to_a_dead_engine_is_told(images: Images, forwarder: Forwarder
             engine.image_id("anything")
 
 
-def test_without_a_docker_command(images: Images, tmp_path: Path) -> None:
+def test_the_docker_command_is_not_needed(images: Images, tmp_path: Path) -> None:
     """The socket is enough."""
     code = """
 import os

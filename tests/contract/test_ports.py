@@ -126,7 +126,7 @@ def test_a_lease_that_is_a_link_makes_no_file_elsewhere(
     assert not target.exists()
 
 
-def test_leases_in_a_folder_of_somebody_else_are_refused(leases: Path, tmp_path: Path) -> None:
+def test_leases_in_a_folder_of_another_owner_are_rejected(leases: Path, tmp_path: Path) -> None:
     """Here a link to another one, as anybody can make it in /tmp."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -168,7 +168,7 @@ def test_root_starts_an_unprivileged_launch_as_nobody(processes: ProcessRuntime)
     assert ["65534", "mine"] == output_of(processes.start(launch), 2).split()
 
 
-def test_a_missing_program_is_named(processes: ProcessRuntime) -> None:
+def test_a_missing_program_is_reported_by_name(processes: ProcessRuntime) -> None:
     """Before anything is spawned."""
     with pytest.raises(LaunchError, match="'no-such-program' cannot be started"):
         processes.start(Launch("x", ("no-such-program",)))

@@ -126,7 +126,7 @@ def test_a_corrupted_archive_is_refused_and_nothing_is_kept(
     assert Store(tmp_path / "cache").find(f"dapr-{DAPR}") is None
 
 
-def test_without_release_and_go_both_reasons_are_told(
+def test_without_release_and_go_both_reasons_are_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The archive cannot be reached, and there is nothing to build with."""
@@ -138,7 +138,7 @@ def test_without_release_and_go_both_reasons_are_told(
     assert "127.0.0.1:9" in caught.value.__notes__[0]
 
 
-def test_too_little_disk_is_told_before_the_build(
+def test_too_little_disk_space_is_reported_before_dapr_is_built(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A build takes gigabytes."""

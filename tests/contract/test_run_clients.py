@@ -367,7 +367,7 @@ def test_only_the_owner_of_a_run_can_connect(starter: ProcessRuntime) -> None:
     assert 0o700 == door.parent.stat().st_mode & 0o777
 
 
-def test_a_folder_of_sockets_that_is_somebody_elses_is_refused(
+def test_a_socket_folder_of_another_owner_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before anything is started in it."""

@@ -88,7 +88,7 @@ def test_the_segment_of_a_dead_server_is_removed(server: Server) -> None:
 
 
 @pytest.mark.parametrize("server", ["attached"], indirect=True)
-def test_the_segment_of_a_living_server_stays_and_is_told(server: Server) -> None:
+def test_the_segment_of_a_running_server_is_kept_and_reported(server: Server) -> None:
     """Its processes may take a moment to notice that the first of them was killed."""
     run = server.note()
 
@@ -97,7 +97,7 @@ def test_the_segment_of_a_living_server_stays_and_is_told(server: Server) -> Non
 
 
 @pytest.mark.parametrize("wrong", [{"pid": 1}, {"key": 1}], ids=["pid", "key"])
-def test_a_segment_that_somebody_else_made_stays(server: Server, wrong: dict[str, int]) -> None:
+def test_a_segment_of_another_creator_is_kept(server: Server, wrong: dict[str, int]) -> None:
     """Numbers are given again; a file from long ago may name another one's."""
     run = server.note(**wrong)
     server.die()

@@ -24,7 +24,7 @@ def findings(folder: Path, text: str, **variables: str) -> list[Finding]:
     return check_resources(read_resources([folder / "r"]), ["app"], variables, folder)
 
 
-def test_a_sound_component_has_no_findings(tmp_path: Path) -> None:
+def test_a_valid_component_has_no_findings(tmp_path: Path) -> None:
     """The base of the tests below."""
     assert findings(tmp_path, KAFKA) == []
 
@@ -125,7 +125,7 @@ def test_a_comment_silences_what_is_found_on_its_line_or_the_next(
     ]  # fmt: skip
 
 
-def test_strict_makes_warnings_errors(tmp_path: Path) -> None:
+def test_strict_turns_warnings_into_errors(tmp_path: Path) -> None:
     """A setting, for those who want it; daprd would start."""
     found = findings(tmp_path, KAFKA + "scopes: [ap]\n")
 
@@ -246,7 +246,7 @@ def test_a_key_that_a_secret_does_not_have_is_an_error(
         assert "error" == found[0].severity
 
 
-def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
+def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
     """One run shows every mistake."""
     text = KAFKA.replace("pubsub.kafka", "pubsub.x")
 

@@ -49,7 +49,7 @@ def test_leftovers_of_a_killed_builder_are_removed(tmp_path: Path) -> None:
     assert not (tmp_path / ".tool-dead").exists()
 
 
-def test_one_of_many_builds(tmp_path: Path) -> None:
+def test_only_one_of_many_processes_builds_a_tool(tmp_path: Path) -> None:
     """The others wait for it and use what it made."""
     built: list[int] = []
 
@@ -246,7 +246,7 @@ def test_waiting_for_a_stopped_installer_is_limited(
     assert [SEAL] == [each.name for each in made.iterdir()]
 
 
-def test_a_cache_that_cannot_be_used(tmp_path: Path) -> None:
+def test_an_unusable_cache_folder_is_reported_with_its_setting(tmp_path: Path) -> None:
     """A prerequisite, with the variable that names another one."""
     project(tmp_path, cache_txt="x")
 
@@ -255,7 +255,7 @@ def test_a_cache_that_cannot_be_used(tmp_path: Path) -> None:
             Store(folder).make("tool", _tool)
 
 
-def test_a_wheel_is_checked_by_what_pip_wrote_down(
+def test_a_wheel_is_checked_against_pips_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Changed and missing files; a package that is not installed has none."""
@@ -279,14 +279,14 @@ def test_a_wheel_is_checked_by_what_pip_wrote_down(
     assert [] == damage_of_wheel("not-installed-anywhere")
 
 
-def test_too_little_disk_is_said_before_a_build(tmp_path: Path) -> None:
+def test_too_little_disk_space_is_reported_before_a_build(tmp_path: Path) -> None:
     """Also for a folder that does not exist yet."""
     with pytest.raises(Unavailable, match=r"not enough disk(.|\n)*GB free"):
         require_disk(tmp_path / "a" / "b", 1e18, "building")
     require_disk(tmp_path / "a" / "b", 1, "building")
 
 
-def test_versions_compare_as_numbers() -> None:
+def test_versions_are_compared_as_numbers() -> None:
     """1.9 is older than 1.18."""
     assert parse("go1.26.10") > parse("1.26.9") > parse("v1.9-rc.1")
 

@@ -68,7 +68,7 @@ def test_a_name_that_is_no_host_name_is_for_processes(name: str) -> None:
         topology.settled(Choice("containers"))
 
 
-def test_a_cycle_is_shown() -> None:
+def test_a_cycle_is_reported_with_all_its_members() -> None:
     """All its members are named."""
     with pytest.raises(ConfigError, match=r"cycle: .*a.*b"):
         Topology(Fake("a", needs=("b",)), Fake("b", needs=("a",)))
@@ -98,7 +98,7 @@ def test_an_app_is_asgi_or_command_and_not_both() -> None:
 
 
 @pytest.mark.parametrize("topic", ["", ":3", "a:b", "a:-1"])
-def test_a_malformed_topic_is_refused(topic: str) -> None:
+def test_a_malformed_topic_is_rejected(topic: str) -> None:
     """Nothing is guessed."""
     with pytest.raises(ConfigError, match="is not a topic"):
         Kafka(topics=[topic])
