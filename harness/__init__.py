@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from harness.dapr.aclient import AsyncDaprClient as AsyncDaprClient
     from harness.dapr.client import DaprClient as DaprClient
+    from harness.deadline import Check as Check
+    from harness.deadline import Observation as Observation
     from harness.errors import AppFailed as AppFailed
     from harness.errors import ConfigError as ConfigError
     from harness.errors import DaprError as DaprError
@@ -24,7 +26,12 @@ if TYPE_CHECKING:
     from harness.errors import SystemFailure as SystemFailure
     from harness.errors import TeardownError as TeardownError
     from harness.errors import Unavailable as Unavailable
+    from harness.launch import InContainer as InContainer
+    from harness.launch import InProcess as InProcess
+    from harness.launch import Launch as Launch
+    from harness.node import Scope as Scope
     from harness.nodes.app import App as App
+    from harness.nodes.base import BaseNode as BaseNode
     from harness.nodes.broker import Broker as Broker
     from harness.nodes.control import Placement as Placement
     from harness.nodes.control import Scheduler as Scheduler
@@ -47,15 +54,21 @@ _HOMES = {
     "AppFailed": "errors",
     "AsyncDaprClient": "dapr.aclient",
     "AsyncWorld": "world",
+    "BaseNode": "nodes.base",
     "Broker": "nodes.broker",
+    "Check": "deadline",
     "ConfigError": "errors",
     "DaprClient": "dapr.client",
     "DaprError": "errors",
     "HarnessError": "errors",
+    "InContainer": "launch",
+    "InProcess": "launch",
     "InstanceDied": "errors",
     "Kafka": "nodes.kafka",
+    "Launch": "launch",
     "LaunchError": "errors",
     "NotReady": "errors",
+    "Observation": "deadline",
     "Placement": "nodes.control",
     "PortTaken": "errors",
     "Postgres": "nodes.postgres",
@@ -66,6 +79,7 @@ _HOMES = {
     "Redis": "nodes.redis",
     "Redpanda": "nodes.redpanda",
     "Scheduler": "nodes.control",
+    "Scope": "node",
     "Settings": "settings",
     "Sidecar": "nodes.sidecar",
     "Stack": "stack",

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+from harness.blame import blamed
 from harness.book import StackBook
 from harness.closing import do_all
-from harness.deadline import Check, Deadline, Observation, poll
+from harness.deadline import Check, Deadline, Observation, poll, waits_for
 from harness.errors import ConfigError, HarnessError, NotReady
-from harness.extras import Extras, closing_rungs
+from harness.extras import Extras, Rungs, closing_rungs
 from harness.failures import death, not_ready, rank
 from harness.launch import Launch
+from harness.node import Node, Scope, Tools
+from harness.planning.addresses import HOST
 from harness.runtime.base import Instance, Runtime, State
 from harness.settings import Settings
-from harness.topology import Node, Tools, Topology
+from harness.topology import Topology
 
 Note = Callable[..., None]
 MakeBook = Callable[[Topology, Tools, Path, Runtime], StackBook]
@@ -87,10 +90,10 @@ class Attempt:
         self.book = self._make_book(self._topology, tools, self._settings.root, runtime)
         self.book.strict = self._settings.strict
         for node in self._topology.nodes:
-            self.book.plan_for(node.name)
-            self._launches[node.name] = node.plan(self.book)
-            used = self.book.used[node.name] - {node.name}
-            self._needs[node.name] = {*node.needs, *used}
+            scope = self.book.scope(node.name)
+            with blamed(node, "plan"):
+                self._launches[node.name] = node.plan(scope)
+            self._needs[node.name] = {*node.needs, *scope.needs}
             self._ready[node.name] = threading.Event()
         try:
             TopologicalSorter(self._needs).prepare()
@@ -116,7 +119,7 @@ class Attempt:
     def unpublished(self) -> dict[str, tuple[int, ...]]:
         """The ports that are not published outside their container, by node."""
         return {
-            name: launch.internal
+            name: tuple(launch.ports[port] for port in launch.container.internal)
             for name, launch in self._launches.items()
             if self.book.inside(name)
         }
@@ -159,17 +162,16 @@ class Attempt:
         """Wait for each readiness check of a node, then provide what other nodes expect of it."""
         deadline = Deadline(self._settings.ready_timeout)
         try:
-            self._climb(node, instance, node.checks(self.book), deadline)
-            node.provide(self.book)
-            self._climb(node, instance, node.confirms(self.book), deadline)
+            self._climb(node, instance, node.checks, deadline)
+            with blamed(node, "provide"):
+                node.provide(self._seen_from_here(node))
+            self._climb(node, instance, node.confirms, deadline)
         except _Ended:
             return
         instance.mark_running()
         self._note("node.ready", node.name)
 
-    def _climb(
-        self, node: Node, instance: Instance, checks: Iterable[Check], deadline: Deadline
-    ) -> None:
+    def _climb(self, node: Node, instance: Instance, checks: Rungs, deadline: Deadline) -> None:
         awaited = self._awaited[node.name] = {node.name}
 
         def guard() -> None:
@@ -179,13 +181,14 @@ class Attempt:
             if any(map(self._is_over, awaited)):
                 raise _Ended
 
-        with closing_rungs(checks) as rungs:
+        with closing_rungs(node, checks, self._seen_from_here(node)) as rungs:
             for check in rungs:
                 # A sidecar's checks that follow its app's cannot pass without the app either.
-                awaited |= {getattr(check, "waits_for", "") or node.name}
+                awaited |= {waits_for(check) or node.name}
 
                 def look(check: Check = check) -> Observation:
-                    seen = check.observe()
+                    with blamed(node, checks.__name__):
+                        seen = check.observe()
                     self._looks[node.name] = check, seen
                     return seen
 
@@ -199,11 +202,15 @@ class Attempt:
     def _not_ready(self, name: str, deadline: Deadline) -> Exception:
         """If a check waits for another node that is not ready, the failure is that node's."""
         check, _ = self._looks[name]
-        other = getattr(check, "waits_for", "")
+        other = waits_for(check)
         if other in self._looks and not self._ready[other].is_set():
             name = other
         launch, instance = self._launches[name], self.instances[name]
         return not_ready(launch, self._looks[name], deadline, instance, self.book.secrets())
+
+    def _seen_from_here(self, node: Node) -> Scope:
+        """What a node's checks see: the node from outside."""
+        return self.book.scope(node.name, HOST)
 
     def stop_dependents(self) -> None:
         """Stop all nodes that depend on others, in parallel: daprd stops badly without its broker.
@@ -273,8 +280,8 @@ class Attempt:
 
     def _look_again(self, node: Node) -> None:
         instance, deadline = self.instances[node.name], Deadline(self._settings.ready_timeout)
-        self._climb(node, instance, node.checks(self.book), deadline)
-        self._climb(node, instance, node.confirms(self.book), deadline)
+        self._climb(node, instance, node.checks, deadline)
+        self._climb(node, instance, node.confirms, deadline)
         instance.mark_running()
         self._note("node.ready", node.name)
 
@@ -299,15 +306,16 @@ class Attempt:
 
     def _await_others(self, node: Node) -> None:
         deadline = Deadline(self._settings.ready_timeout)
-        for check in node.awaits(self.book):
-            seen = poll(check.observe, deadline, guard=self._guard)
-            if not seen.ok:
-                raise NotReady(
-                    f"{node.name} was not started: the check {check.rung!r} did not pass",
-                    last=seen.fact,
-                    budget=deadline.budget,
-                    hint="see the log of the other node and its own readiness checks",
-                )
+        with closing_rungs(node, node.awaits, self._seen_from_here(node)) as rungs:
+            for check in rungs:
+                seen = poll(check.observe, deadline, guard=self._guard)
+                if not seen.ok:
+                    raise NotReady(
+                        f"{node.name} was not started: the check {check.rung!r} did not pass",
+                        last=seen.fact,
+                        budget=deadline.budget,
+                        hint="see the log of the other node and its own readiness checks",
+                    )
 
     def _guard(self) -> None:
         if self._abort.is_set() and self._left:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 INTERVAL = 0.01
 """Seconds between two polls; Dapr's own integration framework polls every 10 ms too."""
@@ -40,6 +40,21 @@ class Check(Protocol):
     def observe(self) -> Observation:
         """Poll once."""
         ...
+
+
+@runtime_checkable
+class WaitingCheck(Check, Protocol):
+    """A check that cannot pass before another node is ready."""
+
+    @property
+    def waits_for(self) -> str:
+        """The node whose readiness it waits for, and which is to blame if it is not ready."""
+        ...
+
+
+def waits_for(check: Check) -> str:
+    """The other node that a check waits for; "" if there is none."""
+    return check.waits_for if isinstance(check, WaitingCheck) else ""
 
 
 class Deadline:

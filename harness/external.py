@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterator
 from typing import Protocol, runtime_checkable
 
 from harness.errors import ConfigError, did_you_mean
-from harness.topology import Node, Topology
+from harness.node import Node
+from harness.topology import Topology
 
 
 @runtime_checkable
@@ -36,7 +37,9 @@ def with_external(topology: Topology, names: Collection[str]) -> Topology:
             )
     if not names:
         return topology
-    nodes = list(_replaced(topology, names))
+    # The external ones first: a replica of an app that stays would bring the same sidecar, where it
+    # cannot reach an app on this machine.
+    nodes = sorted(_replaced(topology, names), key=lambda node: node.name not in names)
     return Topology(*nodes, resources=topology.resources, mtls=topology.mtls)
 
 

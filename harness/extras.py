@@ -4,26 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
+from harness.blame import blamed
 from harness.book import StackBook
 from harness.closing import do_all
 from harness.deadline import Check, Deadline, poll
 from harness.failures import death, not_ready
 from harness.launch import Launch
+from harness.node import Node, Scope
+from harness.planning.addresses import HOST
 from harness.runtime.base import Instance, Runtime, State
 from harness.settings import Settings
-from harness.topology import Node, Topology
+from harness.topology import Topology
+
+
+class Rungs(Protocol):
+    """A node's method that returns checks: ``checks``, ``awaits`` or ``confirms``."""
+
+    @property
+    def __name__(self) -> str: ...
+    def __call__(self, scope: Scope) -> Iterable[Check]:
+        """The checks."""
+        ...
 
 
 @contextmanager
-def closing_rungs(checks: Iterable[Check]) -> Iterator[Iterator[Check]]:
-    """The readiness checks of a node; a generator's clients are closed however the wait ends."""
-    rungs = iter(checks)
+def closing_rungs(node: Node, checks: Rungs, scope: Scope) -> Iterator[Iterator[Check]]:
+    """The checks of a node; a generator's clients are closed however the wait ends."""
+    method = checks.__name__
+    with blamed(node, method):
+        rungs = iter(checks(scope))
     try:
-        yield rungs
+        yield _blamed_each(node, method, rungs)
     finally:
         if isinstance(rungs, Generator):
             rungs.close()
+
+
+def _blamed_each(node: Node, method: str, rungs: Iterator[Check]) -> Iterator[Check]:
+    while True:
+        with blamed(node, method):
+            check = next(rungs, None)
+        if check is None:
+            return
+        yield check
 
 
 class Extras:
@@ -57,8 +82,8 @@ class Extras:
         self._book.topology = Topology(
             *known.nodes, node, resources=known.resources, mtls=known.mtls
         )
-        self._book.plan_for(node.name)
-        launch = self._launches[node.name] = node.plan(self._book)
+        with blamed(node, "plan"):
+            launch = self._launches[node.name] = node.plan(self._book.scope(node.name))
         instance = self._runtime.start(launch)
         try:
             self._climb(node, instance, launch)
@@ -83,7 +108,8 @@ class Extras:
                 raise death(launch, instance, self._book.secrets())
 
         deadline = Deadline(self._settings.ready_timeout)
-        with closing_rungs(node.checks(self._book)) as rungs:
+        scope = self._book.scope(node.name, HOST)
+        with closing_rungs(node, node.checks, scope) as rungs:
             for check in rungs:
                 seen = poll(check.observe, deadline, guard=guard)
                 if not seen.ok:

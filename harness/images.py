@@ -14,16 +14,17 @@ from typing import IO
 
 from harness.errors import HarnessError, LaunchError, Unavailable
 from harness.launch import Build
+from harness.node import Node
 from harness.private import temporary_folder
 from harness.provision.apps import app_context, fingerprint, site_of
 from harness.provision.images import IMAGES, NAMESPACE, Context, chosen, image, variable
 from harness.provision.progress import Progress, Quiet, step
 from harness.provision.recipes import context_of, debian_root
 from harness.provision.toolbox import Toolbox
+from harness.roles import Buildable
 from harness.runtime.containers.engine import Engine
 from harness.runtime.containers.ignored import app_files
 from harness.settings import Settings
-from harness.topology import Node
 
 RECIPE = "dapr-harness.recipe"
 """The label that contains the fingerprint of a local image's inputs."""
@@ -115,10 +116,10 @@ class Images:
             LaunchError: an app's image cannot be built, or one is for another processor.
         """
         names = {tool for node in nodes if not node.on_host for tool in node.tools}
-        ready = {each for node in nodes if (each := getattr(node, "image", ""))}
+        ready = {node.image for node in nodes if node.image}
         self._have([*sorted(names), *sorted(ready)])
-        builds = [node.build(root) for node in nodes if hasattr(node, "build") and not node.on_host]
-        for build in builds:
+        inside = [node for node in nodes if isinstance(node, Buildable) and not node.on_host]
+        for build in (node.build(root) for node in inside):
             if build is not None:
                 self.reference(build)
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from harness.dapr.resources import read_found, resource_files
 from harness.errors import ConfigError, did_you_mean
+from harness.names import inbox_name, sidecar_name
+from harness.node import Node
 from harness.nodes.app import App
 from harness.nodes.sidecar import Sidecar
 from harness.placeholders import placeholders
 from harness.runfile import RunApp, RunFile, read_runfile
-from harness.topology import Node, Topology
+from harness.topology import Topology
 
 
 def multi_app(
@@ -90,7 +92,7 @@ def _after(file: RunFile, order: Sequence[str]) -> Mapping[str, tuple[str, ...]]
                 last="it is there twice" if app_id in ids else f"the file has {', '.join(ids)}",
                 hint=did_you_mean(app_id, ids),
             )
-    listening = tuple(f"{app.app_id}-daprd" for app in file.apps if app.port and app.command)
+    listening = tuple(sidecar_name(app.app_id) for app in file.apps if app.port and app.command)
     before = dict(zip(order[1:], order, strict=False))
     found = {app.app_id: () if app.port else listening for app in file.apps}
     # The order is a chain: an app in it waits only for the previous one.
@@ -102,7 +104,7 @@ def _ready_nodes(file: RunFile, app_id: str | None) -> tuple[str, ...]:
     """The nodes that are ready when an app is ready; none if there is no app."""
     found = (app for app in file.apps if app.app_id == app_id)
     return next(
-        ((f"{app.app_id}-daprd", *([app.app_id] if app.command else [])) for app in found), ()
+        ((sidecar_name(app.app_id), *([app.app_id] if app.command else [])) for app in found), ()
     )
 
 
@@ -145,7 +147,7 @@ def _nodes(
     heard_at = app.app_id if listens and app.command else ""
     yield Sidecar(
         app.app_id,
-        f"{app.app_id}-inbox" if watched else heard_at,
+        inbox_name(app.app_id) if watched else heard_at,
         needs=(*Sidecar.needs, *first),
         env=app.env,
         flags=app.flags,

@@ -11,6 +11,7 @@ from harness.book import StackBook
 from harness.errors import ConfigError, Unavailable
 from harness.external import with_external
 from harness.launch import Launch
+from harness.node import Choice, Tools
 from harness.provision.authority import Authority
 from harness.provision.toolbox import Toolbox
 from harness.registry import UpStack
@@ -18,7 +19,7 @@ from harness.run_record import RunRecord, this_version
 from harness.runtime.attached import AttachedProcesses, Run
 from harness.runtime.base import Runtime
 from harness.settings import Settings
-from harness.topology import Choice, Tools, Topology
+from harness.topology import Topology
 
 
 @dataclass(frozen=True)
@@ -121,11 +122,11 @@ class AttachedBook(StackBook):
         for node, ports in record.ports.items():
             self._ports |= {(node, port): number for port, number in ports.items()}
 
-    def _port(self, node: str, port: str, wanted: int | None) -> int:
+    def _port(self, node: str, port: str) -> int:
         if (node, port) not in self._ports and node in self._planned:
             raise ConfigError(
                 f"the stack has no port {port!r} of a node {node!r}, which the topology has",
                 expected="the topology that the stack was started with",
                 hint="`dapr-harness down` and `up` again",
             )
-        return super()._port(node, port, wanted)
+        return super()._port(node, port)

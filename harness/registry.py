@@ -23,6 +23,7 @@ from harness.runtime.base import Instance
 from harness.runtime.look import state_of_run
 from harness.runtime.proc import born, wait_gone
 from harness.runtime.tree import send, state_of
+from harness.topology import Topology
 
 ENDING = 30.0
 """Seconds that a supervisor may take to end a stack; it kills remaining processes after one."""
@@ -30,6 +31,8 @@ ENDING = 30.0
 
 class Recordable(Protocol):
     """A running stack, as far as its state file is concerned."""
+
+    topology: Topology
 
     @property
     def folder(self) -> Path:
@@ -76,12 +79,14 @@ class UpNode:
         pid: its process.
         endpoints: its addresses by port name.
         log: its log file.
+        app_id: the app-id, if it is a sidecar.
     """
 
     name: str
     pid: int
     endpoints: dict[str, str]
     log: str
+    app_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -264,10 +269,11 @@ class Registry:
         """Write a state file for a stack, which other clients can use from now on."""
         stack.share()
         endpoints = stack.addresses()
+        ids = {each.name: each.app_id for each in stack.topology.sidecars()}
         nodes = [
-            UpNode(each.name, each.pid, endpoints.get(each.name, {}), str(each.log))
+            UpNode(node, each.pid, endpoints.get(node, {}), str(each.log), ids.get(node, ""))
             # More nodes may be started later.
-            for each in list(stack.instances.values())
+            for node, each in list(stack.instances.items())
         ]
         folder, token = str(stack.folder), stack.token()
         owner = stack.owner

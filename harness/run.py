@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import Unavailable
 from harness.journal import Entry
+from harness.node import Choice
 from harness.provision.machine import require_processes, require_temporary
 from harness.provision.progress import Progress
 from harness.provision.toolbox import Toolbox
@@ -14,7 +15,7 @@ from harness.runtime.base import Runtime
 from harness.runtime.processes import ProcessRuntime
 from harness.settings import Settings
 from harness.stack import Stack
-from harness.topology import Choice, Topology
+from harness.topology import Topology
 
 if TYPE_CHECKING:
     from harness.images import Images

@@ -131,8 +131,10 @@ def record_of(book: StackBook, runtime: str, launches: Sequence[Launch], broker:
 
 
 def described(launch: Launch) -> dict[str, Any]:
-    """A launch as JSON has it."""
+    """A launch as JSON has it, in one level: ``container image``, ``process cwd``."""
     made: dict[str, Any] = json.loads(json.dumps(asdict(launch), default=str))
+    for part in ("process", "container"):
+        made |= {f"{part} {key}": value for key, value in made.pop(part).items()}
     return made
 
 

@@ -14,12 +14,13 @@ from harness.failures import mask, tail_of
 from harness.journal import Entry, Journal
 from harness.launch import Launch
 from harness.loading import load_topology
+from harness.node import Node, Tools
 from harness.origins import of_run
 from harness.registry import Registry
 from harness.run_record import record_of
 from harness.runtime.base import Instance, Restartable, Runtime
 from harness.settings import Settings
-from harness.topology import Node, Tools, Topology
+from harness.topology import Topology
 
 ATTEMPTS = 3
 

@@ -11,6 +11,7 @@ from harness.causes import USUAL
 from harness.deadline import Observation
 from harness.endpoint import LOOPBACK, Endpoint
 from harness.errors import ConfigError, did_you_mean
+from harness.node import Node
 from harness.nodes.kafka import Kafka
 from harness.nodes.postgres import Postgres
 from harness.nodes.receiver import Receiver
@@ -21,7 +22,6 @@ from harness.ready.redis import RedisCheck
 from harness.ready.tcp import TcpCheck
 from harness.runfile import RunApp, RunFile
 from harness.runtime.proc import owner_of
-from harness.topology import Node
 
 DEFAULTS = Path(__file__).parent / "dapr" / "defaults"
 """What ``dapr init`` writes to ``~/.dapr``."""

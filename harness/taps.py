@@ -14,7 +14,6 @@ from harness.probe.tap import EventTap
 from harness.probe.waiting import Guard
 from harness.ready.kafka import admin_of, end_offsets
 from harness.stack import Stack
-from harness.topology import HOST
 
 Tap = EventTap | SubscriptionTap
 
@@ -42,7 +41,7 @@ def open_tap(stack: Stack, pubsub: str, topic: str, guard: Guard) -> Tap:
             f"topic {topic!r}: the topology has no broker of Kafka's protocol",
             hint=f"pass pubsub=...; known: {', '.join(known) or 'none'}",
         )
-    component = stack.book.pubsub(pubsub, HOST)[0]
+    component = stack.book.pubsub(pubsub)[0]
     values = {name.lower(): str(item.get("value", "")) for name, item in component.fields().items()}
     if component.type == "pubsub.kafka" and values.get("authtype", "none") == "none":
         return _kafka(values["brokers"], topic, guard)
@@ -86,7 +85,7 @@ def _sidecar(stack: Stack, pubsub: str) -> tuple[str, str]:
         # Each attempt uses a new number: a node that failed to start does not pass its ports on.
         node = TapSidecar(f"tap-{secrets.token_hex(4)}", pubsub=pubsub, find=stack.book.pubsub)
         stack.add(node)
-        token = node.exports(stack.book)["token"]
+        token = stack.book.exports(node.name)["token"]
         stack.shared[key] = (str(stack.book.endpoint(node.name, "grpc")), token)
     address, token = stack.shared[key]
     return address, token

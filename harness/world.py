@@ -23,6 +23,7 @@ from harness.dapr.client import DaprClient
 from harness.endpoint import Endpoint
 from harness.errors import ConfigError, ProbeError, did_you_mean
 from harness.failures import mask
+from harness.names import inbox_name, replica_name
 from harness.nodes.receiver import Receiver
 from harness.probe.asynchronous import AsyncInbox, AsyncStream
 from harness.probe.backlog import Began, backlog
@@ -33,6 +34,7 @@ from harness.probe.spans import Span, spans_of
 from harness.probe.table import Table
 from harness.probe.tap import Event, EventTap
 from harness.ready.kafka import admin_of, end_offsets
+from harness.roles import HasTopics, Recorder
 from harness.stack import Stack
 from harness.taps import Tap, open_tap
 
@@ -84,14 +86,15 @@ class World(Closing):
         """A name that is unique to this world: ``<prefix>-<id of the world>``."""
         return f"{prefix}-{self.id}"
 
-    def app(self, name: str) -> httpx.Client:
+    def app(self, name: str, *, replica: int = 1) -> httpx.Client:
         """An HTTP client that calls the app directly, without its sidecar."""
-        client = loopback.client(self.app_url(name))
+        client = loopback.client(self.app_url(replica_name(name, replica)))
         self._clients.append(client)
         return client
 
-    def sidecar(self, app: str) -> DaprClient:
+    def sidecar(self, app: str, *, replica: int = 1) -> DaprClient:
         """A client of the app's sidecar, like the one the app would use."""
+        app = replica_name(app, replica)
         if app not in self._sidecars:
             self._sidecars[app] = DaprClient(*self.sidecar_address(app))
         return self._sidecars[app]
@@ -125,18 +128,20 @@ class World(Closing):
         """The bootstrap address of the topology's own broker; "" if it has none."""
         return self._export("brokers", "")
 
-    def inbox(self, app: str, *, from_beginning: bool = False) -> Inbox:
+    def inbox(self, app: str, *, replica: int = 1, from_beginning: bool = False) -> Inbox:
         """What daprd delivered to the app, or a receiver received, since this world began.
 
         Args:
             app: its name.
+            replica: which of its replicas, from 1 on.
             from_beginning: since the stack began.
 
         Raises:
             ConfigError: the app has no inbox in the topology.
         """
+        app = replica_name(app, replica)
         if app not in self._inboxes:
-            recorder = next((n for n in (f"{app}-inbox", app) if n in self._records), None)
+            recorder = next((n for n in (inbox_name(app), app) if n in self._records), None)
             if recorder is None:
                 raise ConfigError(
                     f"app {app!r} has no inbox", hint=f'use App("{app}", ..., inbox=True)'
@@ -167,9 +172,9 @@ class World(Closing):
             name: such as ``dapr_http_server_request_count``.
             labels: the labels that a sample must have; the sum is 0 if none has them.
         """
-        self._require(f"{app}-daprd")
+        sidecar = self.stack.topology.sidecar_of(app)
         self._guard()
-        return total(self.stack.book.endpoint(f"{app}-daprd", "metrics"), name, labels)
+        return total(self.stack.book.endpoint(sidecar.name, "metrics"), name, labels)
 
     def eventually(self, ask: Callable[[], T], *, timeout: float = 10.0) -> T:
         """Retry until the call raises no AssertionError and does not return False.
@@ -202,9 +207,8 @@ class World(Closing):
 
     def sidecar_address(self, app: str) -> tuple[Endpoint, str]:
         """The address on which an app's sidecar listens, and the token it requires."""
-        self._require(f"{app}-daprd")
-        exports = self.stack.topology[f"{app}-daprd"].exports(self.stack.book)
-        return self.stack.book.endpoint(f"{app}-daprd", "http"), exports["token"]
+        sidecar, book = self.stack.topology.sidecar_of(app).name, self.stack.book
+        return book.endpoint(sidecar, "http"), book.exports(sidecar)["token"]
 
     def _require(self, node: str) -> None:
         names = [each.name for each in self.stack.topology.nodes]
@@ -213,7 +217,7 @@ class World(Closing):
 
     def _export(self, key: str, default: str | None = None) -> str:
         for node in self.stack.topology.nodes:
-            values = node.exports(self.stack.book)
+            values = self.stack.book.exports(node.name)
             if key in values:
                 return values[key]
         if default is not None:
@@ -227,7 +231,7 @@ class World(Closing):
 
     def _sizes(self) -> dict[str, int]:
         nodes = self.stack.topology.nodes
-        recorders = [node.name for node in nodes if getattr(node, "records", False)]
+        recorders = [node.name for node in nodes if isinstance(node, Recorder)]
         return {name: size_of_record(self._record_of(name)) for name in recorders}
 
     def _record_of(self, recorder: str) -> Endpoint:
@@ -235,7 +239,7 @@ class World(Closing):
 
     def _offsets_now(self) -> dict[str, dict[int, int]]:
         nodes = self.stack.topology.nodes
-        topics = [name for node in nodes for name, _ in getattr(node, "topics", ())]
+        topics = [name for node in nodes if isinstance(node, HasTopics) for name, _ in node.topics]
         brokers = self.brokers
         if not brokers:
             return {}
@@ -284,14 +288,15 @@ class AsyncWorld(AsyncClosing):
         """A name that is unique to this world."""
         return self.sync.name(prefix)
 
-    def app(self, name: str) -> httpx.AsyncClient:
+    def app(self, name: str, *, replica: int = 1) -> httpx.AsyncClient:
         """An HTTP client that calls the app directly, without its sidecar."""
-        client = loopback.aclient(self.sync.app_url(name))
+        client = loopback.aclient(self.sync.app_url(replica_name(name, replica)))
         self._clients.append(client)
         return client
 
-    def sidecar(self, app: str) -> AsyncDaprClient:
+    def sidecar(self, app: str, *, replica: int = 1) -> AsyncDaprClient:
         """A client of the app's sidecar, like the one the app would use."""
+        app = replica_name(app, replica)
         if app not in self._sidecars:
             self._sidecars[app] = AsyncDaprClient(*self.sync.sidecar_address(app))
         return self._sidecars[app]
@@ -300,9 +305,9 @@ class AsyncWorld(AsyncClosing):
         """A tap that starts where the topic ended when this world began, see `World.topic`."""
         return AsyncStream(self.sync.topic(name, pubsub))
 
-    def inbox(self, app: str) -> AsyncInbox:
+    def inbox(self, app: str, *, replica: int = 1) -> AsyncInbox:
         """What daprd delivered to the app since this world began."""
-        return AsyncInbox(self.sync.inbox(app))
+        return AsyncInbox(self.sync.inbox(app, replica=replica))
 
     def table(self, name: str) -> Table:
         """A table of the topology's database."""

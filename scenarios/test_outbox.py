@@ -31,7 +31,7 @@ def paused(dapr: AsyncWorld, node: str) -> Iterator[None]:
 @contextmanager
 def database(dapr: AsyncWorld) -> Iterator[psycopg.Connection]:
     """The services' database; each statement is a transaction unless it is inside one."""
-    dsn = dapr.stack.topology["postgres"].exports(dapr.stack.book)["dsn"]
+    dsn = dapr.stack.book.exports("postgres")["dsn"]
     with psycopg.connect(dsn, autocommit=True) as connection:
         yield connection
 

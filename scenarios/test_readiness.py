@@ -26,7 +26,7 @@ async def test_a_restarted_subscriber_holds_its_partitions_when_it_is_called_rea
     dapr: AsyncWorld,
 ) -> None:
     """The broker confirms it at once, five times in a row."""
-    brokers = dapr.stack.topology["broker"].exports(dapr.stack.book)["brokers"]
+    brokers = dapr.stack.book.exports("broker")["brokers"]
     wanted = {(topic, n) for topic in TOPICS for n in range(3)}
 
     for _ in range(5):

@@ -160,7 +160,7 @@ async def test_the_safety_net_repairs_what_no_event_has_done(dapr: AsyncWorld) -
     """A completion whose event never came: found and repaired when the cron binding calls."""
     user = dapr.name("user")
     task = await new_task(dapr, user, due_at=TOMORROW.isoformat(), recurrence=DAILY)
-    dsn = dapr.stack.topology["postgres"].exports(dapr.stack.book)["dsn"]
+    dsn = dapr.stack.book.exports("postgres")["dsn"]
     with psycopg.connect(dsn) as connection:
         change = "UPDATE tasks SET completed = true, completed_at = now() WHERE id = %s"
         connection.execute(change, [task["id"]])

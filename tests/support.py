@@ -12,8 +12,8 @@ from pathlib import Path
 
 from harness.deadline import Check, Deadline, Observation, poll
 from harness.launch import Launch
-from harness.nodes.base import Plain
-from harness.topology import HOST, Book
+from harness.node import Scope
+from harness.nodes.base import BaseNode
 
 CLI = [sys.executable, "-m", "harness.cli.main"]
 ROOT = Path(__file__).parent.parent
@@ -35,7 +35,7 @@ class ScriptedCheck:
 
 
 @dataclass(frozen=True)
-class Fake(Plain):
+class Fake(BaseNode):
     """A node whose only fact is its name."""
 
     name: str
@@ -46,13 +46,13 @@ class Fake(Plain):
     of_system: bool = False
     may_end: bool = False
     required: bool = True
-    ports: Mapping[str, int] = field(default_factory=dict)
+    fixed_ports: Mapping[str, int] = field(default_factory=dict)
     external: bool = False
 
-    def plan(self, book: Book) -> Launch:
-        book.fill(self.text, self.name)
-        for port in self.ports:
-            book.listen(self.name, port)
+    def plan(self, scope: Scope) -> Launch:
+        scope.fill(self.text, self.name)
+        for port in self.fixed_ports:
+            scope.listen(port)
         return Launch(
             self.name,
             ("true",),
@@ -62,10 +62,10 @@ class Fake(Plain):
             external=self.external,
         )
 
-    def checks(self, book: Book) -> Sequence[Check]:
+    def checks(self, scope: Scope) -> Sequence[Check]:
         return self.rungs
 
-    def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
+    def exports(self, scope: Scope) -> Mapping[str, str]:
         return self.values
 
 

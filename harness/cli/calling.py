@@ -13,7 +13,14 @@ import typer
 from harness.cli import streams
 from harness.cli.console import err, out
 from harness.cli.inputs import headers_of, json_text
-from harness.cli.sidecars import Refused, UpSidecar, candidates, require_sidecar, sidecars_of
+from harness.cli.sidecars import (
+    Refused,
+    UpSidecar,
+    at_once,
+    candidates,
+    require_sidecar,
+    sidecars_of,
+)
 from harness.cli.stacks import Name
 from harness.cli.state import opened
 from harness.dapr import calls
@@ -94,14 +101,19 @@ def components_of(sidecars: list[UpSidecar], prefix: str) -> list[tuple[UpSideca
         HarnessError: none of them answered.
     """
     found, silent = [], list[HarnessError]()
-    for each in sidecars:
+
+    def look(sidecar: UpSidecar) -> list[str] | HarnessError:
         try:
-            seen = each.run(calls.metadata(), "report its metadata")
+            seen = sidecar.run(calls.metadata(), "report its metadata")
         except HarnessError as error:
-            silent.append(error)
-            continue
-        names = [one.name for one in seen.components if one.type.startswith(prefix)]
-        found += [(each, names)] if names else []
+            return error
+        return [each.name for each in seen.components if each.type.startswith(prefix)]
+
+    for sidecar, names in zip(sidecars, at_once(look, sidecars), strict=True):
+        if isinstance(names, HarnessError):
+            silent.append(names)
+        elif names:
+            found.append((sidecar, names))
     if not found and silent:
         raise silent[0]
     return found
@@ -151,8 +163,9 @@ def invoke(
     headers |= headers_of(header or [])
     stack = opened(Settings.load()).require(name)
     sidecar = require_sidecar(stack, app if caller is None else caller)
+    called = known.dapr_id if (known := sidecars_of(stack).get(app)) else app
     call = calls.invoke(
-        app, path, verb=method, json=None, content=content, params={}, headers=headers
+        called, path, verb=method, json=None, content=content, params={}, headers=headers
     )
     try:
         answer = sidecar.run(call, f"call {app!r}")

@@ -83,7 +83,8 @@ def groups_of(seen: Inspection) -> dict[str, ConsumerGroup]:
     In containers, the broker's name in its network is replaced by its node's address here.
     """
     nodes = {node.name: node.endpoints.get("main", "") for node in seen.sidecar.stack.nodes}
-    found = consumer_groups(declared_by(seen.sidecar), seen.sidecar.app_id)
+    sidecar = seen.sidecar
+    found = consumer_groups(declared_by(sidecar), sidecar.dapr_id, {"POD_NAME": sidecar.app_id})
     return {
         pubsub: replace(group, brokers=nodes.get(group.brokers.partition(":")[0]) or group.brokers)
         for pubsub, group in found.items()

@@ -95,7 +95,7 @@ def state_survives(world: World, figures: Figures) -> str:
     backend.put(talk, json=hello).raise_for_status()
     etag = backend.get(talk).headers["etag"]
     began = time.monotonic()
-    world.stack.restart("backend-service-daprd")
+    world.stack.restart(world.stack.topology.sidecar_of("backend-service").name)
     figures["sidecar restarted and ready after"] = f"{time.monotonic() - began:.2f} s"
     kept = backend.get(talk).json()
     assert kept == hello, kept

@@ -11,11 +11,12 @@ from harness.causes import cause_of
 from harness.cli.delivery import examine_groups
 from harness.cli.leftovers import container_states
 from harness.cli.parts import SOON, Inspection, declared_by, inspect
-from harness.cli.sidecars import SUFFIX, at_once, endpoint_of, sidecars_of
+from harness.cli.sidecars import at_once, endpoint_of, sidecars_of
 from harness.cli.stacks import state_of
 from harness.dapr.client import DaprClient
 from harness.dapr.health import HealthCheck, placement_check, scheduler_check
 from harness.failures import tail_of
+from harness.names import app_of
 from harness.nodes.sidecar import actor_stores
 from harness.ready.tcp import TcpCheck
 from harness.registry import UpNode, UpStack
@@ -75,7 +76,7 @@ def examine(stack: UpStack) -> Iterator[Diagnosis]:
 
 def _ended(stack: UpStack, node: UpNode, state: str) -> Diagnosis:
     tail = tail_of(Path(node.log))
-    what = "the sidecar" if node.name.endswith(SUFFIX) else "the node"
+    what = "the sidecar" if app_of(node.name) else "the node"
     last = tail.splitlines()[-1] if tail else "it wrote nothing"
     fix = f"`dapr-harness logs {node.name} --name {stack.name}`; fix the cause and restart it"
     return Diagnosis(

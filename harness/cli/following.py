@@ -11,6 +11,7 @@ from harness.cli.console import err
 from harness.cli.tails import Tail, show
 from harness.deadline import Deadline, ticks
 from harness.journal import Entry
+from harness.names import sidecar_name
 from harness.runfile import RunFile
 from harness.runtime.base import State
 from harness.stack import Stack
@@ -103,4 +104,4 @@ def _on_console(file: RunFile) -> Iterator[str]:
         if app.command and app.app_log != "file":
             yield app.app_id
         if app.daprd_log != "file":
-            yield f"{app.app_id}-daprd"
+            yield sidecar_name(app.app_id)

@@ -52,9 +52,8 @@ def lint(
     else:
         topology = load_topology(settings)
         chosen = [settings.root / each for each in topology.resources]
-        names = {node.name for node in topology.nodes}
         folder = settings.root
-        apps = app or sorted(name for name in names if f"{name}-daprd" in names)
+        apps = app or sorted(topology.app_ids())
     known = _known(dapr_version)
     found, resources = _findings(chosen, apps, folder, known)
     for path, below in ((one, each) for one in paths or () for each in _folders_below(one)):

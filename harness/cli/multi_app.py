@@ -19,6 +19,8 @@ from harness.cli.state import opened
 from harness.journal import Entry
 from harness.loading import load_topology
 from harness.multi_app import topology_of, unread
+from harness.names import sidecar_name
+from harness.node import Node
 from harness.nodes.app import App
 from harness.nodes.inbox import InboxProxy
 from harness.nodes.sidecar import Sidecar
@@ -28,7 +30,6 @@ from harness.runtime.base import State
 from harness.settings import Settings
 from harness.stack import Stack
 from harness.standard_services import brought_along, chosen, completed
-from harness.topology import Node
 
 
 def run(
@@ -142,7 +143,7 @@ def _infrastructure(settings: Settings) -> Iterator[Node]:
 
 
 def _addresses(stack: Stack, app_id: str) -> Iterator[str]:
-    for node, port in ((app_id, "main"), (f"{app_id}-daprd", "http")):
+    for node, port in ((app_id, "main"), (sidecar_name(app_id), "http")):
         address = stack.addresses().get(node, {}).get(port)
         if address:
             yield f"{'app' if node == app_id else 'sidecar'} {address}"
@@ -151,7 +152,7 @@ def _addresses(stack: Stack, app_id: str) -> Iterator[str]:
 def _keep_logs(stack: Stack, file: RunFile, when: str) -> None:
     """Copy the log files to where the Dapr CLI writes them: ``.dapr/logs`` of each app."""
     for app in file.apps:
-        pairs = [("daprd", f"{app.app_id}-daprd", app.daprd_log)]
+        pairs = [("daprd", sidecar_name(app.app_id), app.daprd_log)]
         pairs += [("app", app.app_id, app.app_log)] if app.command else []
         for kind, node, destination in pairs:
             if node not in stack.instances:

@@ -17,13 +17,11 @@ from harness.dapr.client import DaprClient
 from harness.endpoint import Endpoint
 from harness.errors import ConfigError, DaprError, ProbeError, SystemFailure, did_you_mean
 from harness.failures import tail_of
+from harness.names import app_of
 from harness.registry import UpNode, UpStack
 
 T = TypeVar("T")
 S = TypeVar("S")
-
-SUFFIX = "-daprd"
-"""A sidecar's node is named after its app, followed by this."""
 
 
 class Refused(SystemFailure):
@@ -43,13 +41,18 @@ class UpSidecar:
     """One sidecar of a running stack.
 
     Attributes:
-        app_id: its app.
+        app_id: its app; replicas of one app-id are told apart by the names of their nodes.
         node: its node.
     """
 
     stack: UpStack
     app_id: str
     node: UpNode
+
+    @property
+    def dapr_id(self) -> str:
+        """The app-id under which Dapr knows its app."""
+        return self.node.app_id or self.app_id
 
     def run(self, call: Call[T], purpose: str, timeout: float = 15.0) -> T:
         """Send one call, with the stack's API token.
@@ -142,10 +145,8 @@ def endpoint_of(node: UpNode, port: str) -> Endpoint:
 
 def sidecars_of(stack: UpStack) -> dict[str, UpSidecar]:
     """Every sidecar, by the id of its app, in alphabetical order."""
-    found = sorted(
-        (each for each in stack.nodes if each.name.endswith(SUFFIX)), key=lambda each: each.name
-    )
-    ids = {each.name.removesuffix(SUFFIX): each for each in found if "http" in each.endpoints}
+    found = sorted(stack.nodes, key=lambda each: each.name)
+    ids = {app: each for each in found if (app := app_of(each.name)) and "http" in each.endpoints}
     return {app_id: UpSidecar(stack, app_id, node) for app_id, node in ids.items()}
 
 

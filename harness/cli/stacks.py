@@ -23,12 +23,13 @@ from harness.cli.parts import SOON, as_row, inspect
 from harness.cli.sidecars import at_once, sidecars_of
 from harness.cli.state import opened
 from harness.cli.tails import Tail, show
-from harness.cli.watching import Changes, Restarting, require_watchfiles, watched_launches
+from harness.cli.watching import Changes, Restarting, require_watchfiles, watched_programs
 from harness.deadline import Deadline, ticks
 from harness.errors import ConfigError, did_you_mean
 from harness.external import with_external
 from harness.loading import load_topology
 from harness.loopback import ask
+from harness.names import app_of
 from harness.registry import UpNode, UpStack, alive
 from harness.report.waterfall import climbs, draw
 from harness.run import running
@@ -235,7 +236,7 @@ def _announce(found: UpStack, stack: Stack, *, timings: bool, as_json: bool) -> 
             out.print(line, soft_wrap=True, markup=False)
     out.print(f"stack {found.name!r} is up after {took:.2f} s: {len(found.nodes)} nodes")
     for node in found.nodes:
-        port = "http" if node.name.endswith("-daprd") else "main"
+        port = "http" if app_of(node.name) else "main"
         if port in node.endpoints:
             out.print(f"  {node.name:<28} {node.endpoints[port]}")
     which = "" if found.name == "default" else f" --name {found.name}"
@@ -249,11 +250,11 @@ def _edits(stack: Stack, restarting: Restarting, *, watch: bool) -> Iterator[Cal
     if not watch:
         yield lambda: None
         return
-    launches = watched_launches(stack)
-    changes = Changes({launch.cwd for launch in launches.values() if launch.cwd is not None})
+    programs = watched_programs(stack)
+    changes = Changes({each.cwd for each in programs.values()})
     with changes.watched():
-        err.print(f"watching the source files of {', '.join(launches)}")
-        yield lambda: restarting.restart(stack, changes.take(), launches)
+        err.print(f"watching the source files of {', '.join(programs)}")
+        yield lambda: restarting.restart(stack, changes.take(), programs)
 
 
 def _attach(found: UpStack, between: Callable[[], None]) -> None:
@@ -296,7 +297,7 @@ def state_of(node: UpNode, known: dict[str, str]) -> str:
     state = known.get(node.name) or ("running" if alive(node.pid) else "exited")
     if state != "running":
         return state
-    if node.name.endswith("-daprd"):
+    if app_of(node.name):
         try:
             address = f"http://{node.endpoints['http']}/v1.0/healthz"
             healthy = ask("GET", address, timeout=SOON).is_success

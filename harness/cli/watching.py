@@ -6,13 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from harness.cli.console import err
 from harness.errors import ConfigError, HarnessError, SystemFailure, Unavailable
 from harness.journal import Entry
-from harness.launch import Launch
 from harness.runtime.base import State
 from harness.sources import SUFFIXES, affected, sources_of
 from harness.stack import Stack
@@ -93,6 +93,14 @@ class Changes:
             self._problem = error
 
 
+@dataclass(frozen=True)
+class Program:
+    """How an app was started: by this command line, in this folder."""
+
+    argv: tuple[str, ...]
+    cwd: Path
+
+
 class Restarting:
     """Restarts the apps of a stack whose source files have changed, and shows their readiness.
 
@@ -111,14 +119,10 @@ class Restarting:
         if self._node == entry.node:
             show_rung(entry, self._began)
 
-    def restart(self, stack: Stack, changed: set[Path], launches: Mapping[str, Launch]) -> None:
+    def restart(self, stack: Stack, changed: set[Path], programs: Mapping[str, Program]) -> None:
         """Restart each app that uses one of the files; a failure is shown and ends nothing."""
         # Found anew each time: an edit changes what is imported.
-        sources = {
-            name: sources_of(launch.argv, launch.cwd)
-            for name, launch in launches.items()
-            if launch.cwd is not None
-        }
+        sources = {name: sources_of(each.argv, each.cwd) for name, each in programs.items()}
         for name in affected(changed, sources):
             files = sorted(str(file) for file in changed if sources[name].contain(file))
             err.print(f"{', '.join(files)} changed: {name} restarts", markup=False)
@@ -148,21 +152,23 @@ def show_rung(entry: Entry, began: float) -> None:
         err.print(line.rstrip(), markup=False, soft_wrap=True)
 
 
-def watched_launches(stack: Stack) -> dict[str, Launch]:
+def watched_programs(stack: Stack) -> dict[str, Program]:
     """The apps that can be restarted with changed files.
 
     Raises:
         ConfigError: there are none: apps in containers run what was built into their images.
     """
-    launches = {
-        name: launch
-        for name, instance in stack.instances.items()
-        if (launch := stack.launch(name)).of_system and instance.pid and launch.cwd is not None
+    launches = [stack.launch(name) for name in stack.instances]
+    own = [each for each in launches if each.of_system and not each.external]
+    programs = {
+        each.name: Program(each.argv, each.process.cwd)
+        for each in own
+        if each.process.cwd is not None and not stack.book.inside(each.name)
     }
-    if not launches:
+    if not programs:
         raise ConfigError(
             "no app of the stack can be watched",
             expected="an app that runs as a process on this machine",
             hint="use --runtime processes, or App(on_host=True)",
         )
-    return launches
+    return programs

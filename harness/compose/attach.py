@@ -11,11 +11,12 @@ from harness.compose.project import SECRETS, Project, read_env
 from harness.errors import ConfigError
 from harness.images import Images
 from harness.journal import Entry
+from harness.node import Choice, Node, Tools
 from harness.runtime.base import Runtime
 from harness.runtime.containers.attached import AttachedRuntime
 from harness.settings import Settings
 from harness.stack import Stack
-from harness.topology import Choice, Node, Tools, Topology
+from harness.topology import Topology
 
 
 def attached(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from harness.book import StackBook
 from harness.endpoint import Endpoint
-from harness.topology import Node, Tools, Topology
+from harness.node import Node, Tools
+from harness.topology import Topology
 
 GATEWAY = "host-gateway"
 """The machine's name inside containers; no part of a compose project runs on it."""
@@ -77,11 +78,11 @@ class ComposeBook(StackBook):
         with self._lock:
             return self._tokens.setdefault(purpose, self._secret(secret_name(purpose)))
 
-    def _port(self, node: str, port: str, wanted: int | None) -> int:
+    def _port(self, node: str, port: str) -> int:
         key = (node, port)
         if key not in self._ports:
-            fixed = wanted or getattr(self.topology[node], "port", None) if port == "main" else None
-            self._ports[key] = fixed or self._next(PORTS.get((_tool(self.topology[node]), port)))
+            known = PORTS.get((_tool(self.topology[node]), port))
+            self._ports[key] = self._fixed(node, port) or self._next(known)
         return self._ports[key]
 
     def _next(self, number: int | None) -> int:

@@ -18,11 +18,13 @@ from harness.errors import ConfigError, Unavailable
 from harness.files import write_private
 from harness.images import Images
 from harness.launch import Build
+from harness.node import Choice
 from harness.provision.images import IMAGES, NAMESPACE, variable
 from harness.reading import read_text
 from harness.rendered import Rendered, text_of
+from harness.roles import Buildable
 from harness.settings import Settings
-from harness.topology import Choice, Topology
+from harness.topology import Topology
 
 SECRETS = ".env"
 NAME = "COMPOSE_PROJECT_NAME"
@@ -90,7 +92,7 @@ class Project(Rendered):
         """The apps' image, built in the way that needs neither a registry nor pip inside."""
         settled = self._topology.settled(Choice("containers", "kafka"))
         builds = [
-            node.build(self._settings.root) for node in settled.nodes if hasattr(node, "build")
+            node.build(self._settings.root) for node in settled.nodes if isinstance(node, Buildable)
         ]
         first = next((each for each in builds if isinstance(each, Build)), None)
         if first is None:

@@ -16,13 +16,16 @@ from typing import Any
 
 import yaml
 
-from harness.book import HOME
+from harness.blame import blamed
 from harness.compose import text
 from harness.compose.book import ComposeBook
 from harness.endpoint import LOOPBACK
 from harness.errors import ConfigError
 from harness.launch import Build, Launch
-from harness.topology import Choice, Node, Tools, Topology
+from harness.node import Choice, Node, Tools
+from harness.planning.addresses import HOME
+from harness.roles import InitializedByFile
+from harness.topology import Topology
 
 FILE = "compose.yaml"
 REDPANDA = "compose.redpanda.yaml"
@@ -83,7 +86,7 @@ def secrets_of(files: Mapping[str, str]) -> list[str]:
 
 def with_packages(build: Build, nodes: Iterable[Node]) -> Build:
     """The apps' image of a project, in which programs of the harness run too."""
-    needed = {package for node in nodes for package in getattr(node, "packages", ())}
+    needed = {package for node in nodes for package in node.packages}
     return replace(build, extra=tuple(sorted({*build.extra, *needed})))
 
 
@@ -99,32 +102,33 @@ class _Project:
         self._needs: dict[str, list[str]] = {}
         self._book = book = ComposeBook(topology, tools, root, folder)
         for node in topology.nodes:
-            book.plan_for(node.name)
-            self._launches[node.name] = node.plan(book)
-            self._needs[node.name] = sorted({*node.needs, *book.used[node.name]} - {node.name})
+            scope = book.scope(node.name)
+            with blamed(node, "plan"):
+                self._launches[node.name] = node.plan(scope)
+            self._needs[node.name] = sorted({*node.needs, *scope.needs})
         self.comments: dict[str, str] = {}
         self.services = self._services()
 
     def files(self) -> dict[str, str]:
         """The compose file and the files next to it."""
         parts = [text.service(n, body, self.comments[n]) for n, body in self.services.items()]
-        names = {volume for each in self._launches.values() for volume in each.volumes}
+        names = {volume for each in self._launches.values() for volume in each.container.volumes}
         volumes = yaml.safe_dump({"volumes": {name: {} for name in sorted(names)}})
         return {FILE: text.HEADER + "\n".join([*parts, volumes]), **self._beside}
 
     def _services(self) -> dict[str, dict[str, Any]]:
         found = {}
         for name, launch in self._launches.items():
-            pod = f"{launch.pod}-pod"
-            if launch.pod and pod not in found:
-                found[pod] = self._pod(launch.pod)
-                self.comments[pod] = text.POD.format(name=launch.pod)
+            pod = f"{launch.container.pod}-pod"
+            if launch.container.pod and pod not in found:
+                found[pod] = self._pod(launch.container.pod)
+                self.comments[pod] = text.POD.format(name=launch.container.pod)
             found[name] = self._service(name, launch)
             self.comments[name] = text.comment_of(launch)
         return found
 
     def _pod(self, pod: str) -> dict[str, Any]:
-        members = [each for each in self._launches.values() if each.pod == pod]
+        members = [each for each in self._launches.values() if each.container.pod == pod]
         return {
             "image": text.image_of("app"),
             "command": ["sleep", "infinity"],
@@ -136,7 +140,7 @@ class _Project:
     def _service(self, name: str, launch: Launch) -> dict[str, Any]:
         environment = {key: text.variables(value) for key, value in launch.env.items()}
         mounts = self._mounts(name, launch, environment)
-        mounts += [f"{volume}:{path}" for volume, path in launch.volumes.items()]
+        mounts += [f"{volume}:{path}" for volume, path in launch.container.volumes.items()]
         signal = launch.stop_signal.name
         entries: dict[str, Any] = {
             **self._source(launch),
@@ -144,8 +148,8 @@ class _Project:
             "command": [text.variables(word) for word in launch.argv],
             "environment": environment,
             "volumes": [*mounts, *self._setup(name)],
-            "network_mode": f"service:{launch.pod}-pod" if launch.pod else "",
-            "ports": [] if launch.pod else _ports(launch),
+            "network_mode": f"service:{launch.container.pod}-pod" if launch.container.pod else "",
+            "ports": [] if launch.container.pod else _ports(launch),
             "stop_signal": "" if signal == "SIGTERM" else signal,
             "healthcheck": text.healthcheck(self._nodes[name], launch),
             "depends_on": self._depends(name, launch),
@@ -155,11 +159,11 @@ class _Project:
     def _source(self, launch: Launch) -> dict[str, Any]:
         build = self._build_of(launch)
         if build is None:
-            return {"image": text.image_of(str(launch.image))}
+            return {"image": text.image_of(str(launch.container.image))}
         source: dict[str, Any] = {
             "image": f"${{{APPS}:-apps:compose}}",
         }
-        if isinstance(launch.image, Build):
+        if isinstance(launch.container.image, Build):
             self._beside[DOCKERFILE] = _dockerfile(with_packages(build, self._nodes.values()))
             source["build"] = {
                 "context": os.path.relpath(build.folder, self._folder),
@@ -174,11 +178,12 @@ class _Project:
         Raises:
             ConfigError: there is such a program, but no app that is built.
         """
-        if isinstance(launch.image, Build):
-            return launch.image
-        if launch.image != "app":
+        if isinstance(launch.container.image, Build):
+            return launch.container.image
+        if launch.container.image != "app":
             return None
-        built = [each.image for each in self._launches.values() if isinstance(each.image, Build)]
+        images = (each.container.image for each in self._launches.values())
+        built = [each for each in images if isinstance(each, Build)]
         if not built:
             raise ConfigError(
                 f"{launch.name} is a program of the harness, and no app's image is built",
@@ -190,14 +195,14 @@ class _Project:
     def _mounts(self, name: str, launch: Launch, environment: dict[str, str]) -> list[str]:
         """Files next to the compose file, mounted where the launch would have them copied."""
         mounts = []
-        for file, content in launch.files.items():
+        for file, content in launch.container_files.items():
             if file.endswith(".py"):
                 # Individually, because the service writes to the folder around them.
                 where = self._program(name, file, content)
                 mounts.append(f"{where}:{HOME}/{file}:ro")
             else:
                 self._beside[f"{name}/{file}"] = text.without_secrets(content, environment)
-        folder = any(not file.endswith(".py") for file in launch.files)
+        folder = any(not file.endswith(".py") for file in launch.container_files)
         return [*mounts, *([f"./{name}:{HOME}:ro"] if folder else [])]
 
     def _program(self, name: str, file: str, content: str) -> str:
@@ -209,15 +214,17 @@ class _Project:
 
     def _setup(self, name: str) -> list[str]:
         """What the harness would create in a database, in the official image's folder for it."""
-        setup = getattr(self._nodes[name], "setup", None)
-        statements: list[str] = setup(self._book) if setup else []
+        node = self._nodes[name]
+        if not isinstance(node, InitializedByFile):
+            return []
+        statements = node.setup(self._book.scope(name))
         if not statements:
             return []
         self._beside[f"{name}/{SETUP}"] = text.SETUP + "".join(f"{each};\n" for each in statements)
         return [f"./{name}:/docker-entrypoint-initdb.d:ro"]
 
     def _depends(self, name: str, launch: Launch) -> dict[str, Any]:
-        pod = [f"{launch.pod}-pod"] if launch.pod else []
+        pod = [f"{launch.container.pod}-pod"] if launch.container.pod else []
         conditions = {}
         for each in [*pod, *self._needs[name]]:
             other = self._launches.get(each)
@@ -227,7 +234,7 @@ class _Project:
 
 
 def _ports(launch: Launch) -> list[str]:
-    return [f"{LOOPBACK}:{p}:{p}" for p in launch.ports if p not in launch.internal]
+    return [f"{LOOPBACK}:{p}:{p}" for p in launch.published.values()]
 
 
 def _dockerfile(build: Build) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from harness.launch import Build, Launch
+from harness.node import Node
 from harness.provision.images import IMAGES, PYTHON, variable
-from harness.topology import Node
 
 _MARK = re.compile(r"@@([A-Z0-9_]+)@@")
 
@@ -58,9 +58,14 @@ def service(name: str, body: Mapping[str, Any], comment: str) -> str:
 
 def comment_of(launch: Launch) -> str:
     """The comment on a service, for readers of the file."""
-    if isinstance(launch.image, Build):
+    if isinstance(launch.container.image, Build):
         return ""
-    return COMMENTS.get(launch.image if launch.pod or launch.image != "app" else "receiver", "")
+    return COMMENTS.get(
+        launch.container.image
+        if launch.container.pod or launch.container.image != "app"
+        else "receiver",
+        "",
+    )
 
 
 def image_of(name: str) -> str:
@@ -80,7 +85,7 @@ APP_PYTHON = "3.11"
 
 def user_of(launch: Launch) -> str:
     """The account that an image must run as; "" for the image's own."""
-    entry = IMAGES.get(launch.image) if isinstance(launch.image, str) else None
+    entry = IMAGES.get(launch.container.image) if isinstance(launch.container.image, str) else None
     return entry.user if entry else ""
 
 
@@ -113,20 +118,20 @@ def without_secrets(text: str, environment: dict[str, str]) -> str:
 
 def healthcheck(node: Node, launch: Launch) -> dict[str, Any] | None:
     """How an engine can check that a service is ready; None if its image has no program for it."""
-    if not launch.ports:
+    port = launch.ports.get("main")
+    if port is None:
         return None
-    port = launch.ports[0]
     dialled = f"bash -c '</dev/tcp/127.0.0.1/{port}'"
     asked = f"exec 3<>/dev/tcp/127.0.0.1/{port}"
-    if path := getattr(node, "health", None):
+    if path := node.health:
         request = f"GET {path} HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n"
         asked += f"; printf '{request}' >&3; grep -q '^HTTP/1.. 2' <&3"
-    kind = "app" if isinstance(launch.image, Build) else launch.image
+    kind = "app" if isinstance(launch.container.image, Build) else launch.container.image
     ready = "rpk cluster health -X admin.hosts=127.0.0.1:{} | grep -E 'Healthy:.+true'"
     tests = {
         "kafka": ["CMD-SHELL", dialled],
         "postgres": ["CMD-SHELL", dialled],
-        "redpanda": ["CMD-SHELL", ready.format(launch.ports[3] if kind == "redpanda" else 0)],
+        "redpanda": ["CMD-SHELL", ready.format(launch.ports.get("admin"))],
         # Starting Python for each check of each service would take one core of a small machine.
         "app": ["CMD", "bash", "-c", asked],
     }

@@ -54,9 +54,12 @@ class Objects:
     def __init__(self, topology: Topology, root: Path, name: str, values: Values) -> None:
         self._name = name
         self._values = values
-        self._apps = [node for node in topology.nodes if isinstance(node, App)]
+        apps = [node for node in topology.nodes if isinstance(node, App)]
+        # A Deployment runs all replicas of its app.
+        others = {each.name for app in apps for each in app.others}
+        self._apps = [app for app in apps if app.name not in others]
         self._resources = read_resources([root / path for path in topology.resources])
-        names = [app.name for app in self._apps]
+        names = [app.app_id for app in self._apps]
         variables = {key: value for app in self._apps for key, value in app.sidecar_env.items()}
         require_sound(check_resources(self._resources, names, variables, root))
 
@@ -100,14 +103,14 @@ class Objects:
         return app.name if own else ""
 
     def _own_configurations(self, app: App) -> list[DaprResource]:
-        allowed = for_app(self._resources, app.name)
+        allowed = for_app(self._resources, app.app_id)
         return [each for each in allowed if each.kind == "Configuration"]
 
     def _deployment(self, app: App) -> Object:
         labels = {"app.kubernetes.io/name": app.name, "app.kubernetes.io/part-of": self._name}
         own = {"app.kubernetes.io/name": app.name}
         pod = {"annotations": self._annotations(app), "labels": labels}
-        replicas = self._values.get("replicas", app.name, default=1)
+        replicas = self._values.get("replicas", app.name, default=app.replicas)
         return {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
@@ -122,7 +125,7 @@ class Objects:
     def _annotations(self, app: App) -> dict[str, str]:
         annotations = {
             "enabled": "true",
-            "app-id": app.name,
+            "app-id": app.app_id,
             **({"app-port": str(PORT)} if app.listens else {}),
             "config": self._configuration(app),
             "api-token-secret": f"{self._name}-{API_TOKEN}",
@@ -175,7 +178,7 @@ class Objects:
 
     def _env(self, app: App) -> Iterator[Object]:
         """The variables that the harness sets for an app; the injector sets the sidecar's ports."""
-        plain = {"PYTHONUNBUFFERED": "1", "APP_ID": app.name, "APP_HOST": "0.0.0.0"}  # noqa: S104 - a pod is reached from outside
+        plain = {"PYTHONUNBUFFERED": "1", "APP_ID": app.app_id, "APP_HOST": "0.0.0.0"}  # noqa: S104 - a pod is reached from outside
         if app.listens:
             plain["APP_PORT"] = str(PORT)
         for name, value in plain.items():

@@ -22,6 +22,7 @@ from harness.load.outcomes import (
 )
 from harness.load.targets import Targets
 from harness.loopback import ask
+from harness.names import inbox_name
 from harness.probe.inbox import Delivery, Inbox
 from harness.stack import Stack
 
@@ -117,7 +118,7 @@ class Receivers:
         return self._inbox(app) is not None or self._is_sink(app)
 
     def _inbox(self, app: str) -> Endpoint | None:
-        return self._stack.book.endpoints().get((f"{app}-inbox", "main"))
+        return self._stack.book.endpoints().get((inbox_name(app), "main"))
 
     def _is_sink(self, app: str) -> bool:
         with contextlib.suppress(httpx.HTTPError, ValueError, KeyError):
@@ -187,7 +188,7 @@ class RowReader:
     """
 
     def __init__(self, stack: Stack, query: str, offset: float) -> None:
-        exports = [node.exports(stack.book) for node in stack.topology.nodes]
+        exports = [stack.book.exports(node.name) for node in stack.topology.nodes]
         self._dsn = next((each["dsn"] for each in exports if "dsn" in each), "")
         self._query = query
         self._offset = offset

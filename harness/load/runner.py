@@ -37,6 +37,7 @@ from harness.load.result import (
 from harness.load.sampling import ConsumerLag, Sampler
 from harness.load.surroundings import environment, null_server
 from harness.load.targets import VARIABLE, targets_of
+from harness.roles import HasTopics
 from harness.runtime.base import State
 from harness.stack import Stack
 from harness.topology import Topology
@@ -117,7 +118,8 @@ class LoadRun:
 
     def _brokers(self) -> str:
         nodes = self._stack.topology.nodes
-        exports = [each.exports(self._stack.book) for each in nodes if hasattr(each, "topics")]
+        book = self._stack.book
+        exports = [book.exports(each.name) for each in nodes if isinstance(each, HasTopics)]
         return exports[0]["brokers"] if exports else ""
 
     def _generate(self, collector: Collector, folder: Path, variables: Mapping[str, str]) -> str:
@@ -264,7 +266,7 @@ def require_raw_topic(topology: Topology, profile: Profile) -> None:
         return
     wanted = profile.raw_kafka["topic"]
     topics: Sequence[str] = [
-        topic for node in topology.nodes for topic, _ in getattr(node, "topics", ())
+        topic for node in topology.nodes if isinstance(node, HasTopics) for topic, _ in node.topics
     ]
     if wanted not in topics:
         raise ConfigError(

@@ -17,6 +17,7 @@ from harness.loopback import ask
 from harness.ports import free_port
 from harness.provision.child import mortal
 from harness.ready.tcp import TcpCheck
+from harness.roles import HasTopics
 from harness.stack import Stack
 
 DRAIN = 15.0
@@ -56,18 +57,16 @@ def rows_of_sink(url: str, expected: int, patience: float = DRAIN) -> list[Row]:
 def environment(stack: Stack) -> dict[str, Any]:
     """The facts that a reader needs for a comparison."""
     metadata = {}
-    for node in stack.topology.nodes:
-        if node.name.endswith("-daprd"):
-            token = node.exports(stack.book)["token"]
-            url = stack.book.endpoint(node.name, "http").http
-            headers = {"dapr-api-token": token} if token else {}
-            with contextlib.suppress(Exception):
-                metadata = ask("GET", f"{url}/v1.0/metadata", headers=headers).json()
-            break
+    for node in stack.topology.sidecars()[:1]:
+        token = stack.book.exports(node.name)["token"]
+        url = stack.book.endpoint(node.name, "http").http
+        headers = {"dapr-api-token": token} if token else {}
+        with contextlib.suppress(Exception):
+            metadata = ask("GET", f"{url}/v1.0/metadata", headers=headers).json()
     return {
         "runtime": stack.runtime,
         "dapr": metadata.get("runtimeVersion", ""),
-        "broker": next((n.tools[0] for n in stack.topology.nodes if hasattr(n, "topics")), ""),
+        "broker": next((n.tools[0] for n in stack.topology.nodes if isinstance(n, HasTopics)), ""),
         "python": platform.python_version(),
         "system": platform.platform(),
         "cores": os.cpu_count(),

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from harness.errors import ConfigError, did_you_mean
+from harness.names import app_of, sidecar_name
 from harness.registry import Registry
 from harness.settings import Settings
 
@@ -67,16 +68,16 @@ class Targets:
 def targets_of(addresses: Mapping[str, Mapping[str, str]], token: str, null: str = "") -> Targets:
     """The targets for a stack's addresses, by node and port."""
     sidecars = {
-        node.removesuffix("-daprd"): f"http://{ports['http']}"
+        app: f"http://{ports['http']}"
         for node, ports in addresses.items()
-        if node.endswith("-daprd") and "http" in ports
+        if (app := app_of(node)) and "http" in ports
     }
     apps = {
         name: f"http://{addresses[name]['main']}"
         for name in sidecars
         if "main" in addresses.get(name, {})
     }
-    grpc = {name: addresses[f"{name}-daprd"].get("grpc", "") for name in sidecars}
+    grpc = {name: addresses[sidecar_name(name)].get("grpc", "") for name in sidecars}
     return Targets(apps, sidecars, token, null, grpc)
 
 

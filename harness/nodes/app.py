@@ -12,8 +12,10 @@ from harness.dapr.health import HealthCheck
 from harness.deadline import Check
 from harness.endpoint import Endpoint
 from harness.errors import ConfigError
-from harness.launch import Build, Launch
-from harness.nodes.base import Plain
+from harness.launch import Build, InContainer, InProcess, Launch
+from harness.names import inbox_name, replica_name
+from harness.node import Node, Scope
+from harness.nodes.base import BaseNode, main_port
 from harness.nodes.command import (
     asgi_line,
     build_of,
@@ -25,11 +27,10 @@ from harness.nodes.command import (
 )
 from harness.nodes.inbox import InboxProxy
 from harness.nodes.sidecar import Sidecar
-from harness.topology import HOST, Book, Node
 
 
 @dataclass(frozen=True, init=False)
-class App(Plain):
+class App(BaseNode):
     """A process that listens on one port, with its sidecar.
 
     The app's environment contains ``APP_HOST``, ``APP_PORT``, ``APP_ID``, ``APP_API_TOKEN``,
@@ -64,6 +65,10 @@ class App(Plain):
         required: whether the start fails if the app does; if not, the others continue without it.
         hermetic: inherit only PATH, HOME, TMPDIR and the locale, so that runs on two machines are
             alike; the first line of its log names the variables that were left out.
+        replicas: how many times it runs, each with a sidecar of the same app-id. The first is the
+            node ``name``, the others are ``name-2``, ``name-3`` ...; Dapr spreads calls of other
+            apps over them, and each event is delivered to one of them.
+        app_id: the app-id, if it is not the node's name: two apps of one app-id are replicas.
     """
 
     tools = ("app",)
@@ -88,6 +93,8 @@ class App(Plain):
     may_end: bool
     required: bool
     hermetic: bool
+    replicas: int
+    app_id: str
 
     def __init__(
         self,
@@ -112,6 +119,8 @@ class App(Plain):
         may_end: bool = False,
         required: bool = True,
         hermetic: bool = False,
+        replicas: int = 1,
+        app_id: str = "",
     ) -> None:
         words = words_of(command)
         if bool(asgi) == bool(words) and not (image and not asgi):
@@ -132,6 +141,7 @@ class App(Plain):
             raise ConfigError(
                 f"app {name!r}: asgi={asgi!r} names no attribute", expected="module:attribute"
             )
+        _require_replicable(name, replicas, port=port, external=external)
         values = env or {}
         set_field = object.__setattr__
         set_field(self, "name", name)
@@ -154,6 +164,8 @@ class App(Plain):
         set_field(self, "may_end", may_end)
         set_field(self, "required", required)
         set_field(self, "hermetic", hermetic)
+        set_field(self, "replicas", replicas)
+        set_field(self, "app_id", app_id or name)
 
     @property
     def pod(self) -> str:  # type: ignore[override]  # derived, not stored
@@ -161,22 +173,37 @@ class App(Plain):
         return self.name
 
     @property
+    def fixed_ports(self) -> Mapping[str, int]:  # type: ignore[override]  # derived, not stored
+        """Its port, if it is fixed."""
+        return main_port(self.port)
+
+    @property
     def only_inside(self) -> bool:  # type: ignore[override]  # derived, not stored
         """Whether it is given as an image, and so cannot run as a process."""
         return not (self.asgi or self.command)
 
+    @property
+    def others(self) -> tuple[App, ...]:
+        """Its replicas from the second on."""
+        numbers = range(2, self.replicas + 1)
+        return tuple(
+            replace(self, name=replica_name(self.name, number), replicas=1) for number in numbers
+        )
+
     def implies(self, mtls: bool) -> tuple[Node, ...]:
-        """The sidecar and the nodes that it implies; the inbox if requested."""
+        """Its other replicas; for each, the sidecar and what it implies; the inbox if requested."""
+        others = [node for each in self.others for node in (each, *each.implies(mtls))]
         proxy = InboxProxy(self.name, on_host=self.on_host)
         sidecar = Sidecar(
-            self.name,
+            self.app_id,
             self._heard_at(),
+            app=self.name,
             env=self.sidecar_env,
             flags=self.sidecar_flags,
             pod="" if self.on_host else self.pod,
             hermetic=self.hermetic,
         )
-        return (*((proxy,) if self.inbox else ()), sidecar, *sidecar.implies(mtls))
+        return (*((proxy,) if self.inbox else ()), sidecar, *sidecar.implies(mtls), *others)
 
     def as_external(self) -> App:
         """The same app, started by somebody else."""
@@ -186,7 +213,7 @@ class App(Plain):
         """The node that its sidecar calls."""
         if not self.listens:
             return ""
-        return f"{self.name}-inbox" if self.inbox else self.name
+        return inbox_name(self.name) if self.inbox else self.name
 
     def build(self, root: Path) -> Build | None:
         """The image to build for a container; None if an existing one is used."""
@@ -194,71 +221,93 @@ class App(Plain):
             return None
         return build_of(root, self.cwd, self.requirements, ("uvicorn",) if self.asgi else ())
 
-    def plan(self, book: Book) -> Launch:
+    def plan(self, scope: Scope) -> Launch:
         """The command with its environment."""
-        inside = book.inside(self.name)
-        if self.only_inside and not inside:
+        if self.only_inside and not scope.in_container:
             raise ConfigError(
                 f"app {self.name!r} is the image {self.image!r}, which cannot run as a process",
                 hint="give it asgi= or command= as well, or use the containers runtime",
             )
-        listen = book.listen(self.name, wanted=self.port) if self.listens else None
+        listen = scope.listen() if self.listens else None
         return Launch(
             name=self.name,
-            argv=self._argv(book, listen),
-            env=self._environment(book, listen),
-            # An image has a working folder of its own.
-            cwd=None if inside else (book.root / self.cwd).resolve(),
-            ports=(listen.port,) if listen else (),
+            argv=self._argv(scope, listen),
+            env=self._environment(scope, listen),
+            ports={"main": listen.port} if listen else {},
             grace=3.0,
             of_system=True,
-            image=self.build(book.root) or self.image,
-            pod=self.pod,
             on_host=self.on_host,
             external=self.external,
             may_end=self.may_end,
             required=self.required,
-            inherits=not self.hermetic,
+            process=InProcess((scope.root / self.cwd).resolve(), inherits=not self.hermetic),
+            container=InContainer(self.build(scope.root) or self.image, self.pod),
         )
 
-    def awaits(self, book: Book) -> Iterator[Check]:
+    def awaits(self, scope: Scope) -> Iterator[Check]:
         """Its sidecar's API, if the app must start after it."""
         if self.after_sidecar:
-            sidecar = f"{self.name}-daprd"
-            token = book.topology[sidecar].exports(book)["token"]
-            with DaprClient(book.endpoint(sidecar, "http"), token) as client:
+            sidecar = scope.sidecar()
+            token = scope.exports(sidecar)["token"]
+            with DaprClient(scope.address(sidecar, "http"), token) as client:
                 yield HealthCheck(client, outbound=True, rung="outbound of its sidecar")
 
-    def checks(self, book: Book) -> Sequence[Check]:
+    def checks(self, scope: Scope) -> Sequence[Check]:
         """Its port accepts; its health path responds. Without a port, being alive is enough."""
         if not self.listens:
             return ()
-        return port_checks(self, book, self.health)
+        return port_checks(scope, self.health, on_host=self.on_host)
 
-    def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
+    def exports(self, scope: Scope) -> Mapping[str, str]:
         """``host``, ``port`` and ``url``."""
-        return port_exports(self.name, book, viewer) if self.listens else {}
+        return port_exports(scope) if self.listens else {}
 
-    def _argv(self, book: Book, listen: Endpoint | None) -> tuple[str, ...]:
+    def _argv(self, scope: Scope, listen: Endpoint | None) -> tuple[str, ...]:
         if not self.asgi or listen is None:
-            return command_line(self.command, listen, inside=book.inside(self.name))
-        if book.inside(self.name):
+            return command_line(self.command, listen, inside=scope.in_container)
+        if scope.in_container:
             return asgi_line("python3", self.asgi, listen)
-        folder = str((book.root / self.cwd).resolve())
+        folder = str((scope.root / self.cwd).resolve())
         return (*asgi_line(sys.executable, self.asgi, listen), "--app-dir", folder)
 
-    def _environment(self, book: Book, listen: Endpoint | None) -> dict[str, str]:
-        sidecar = book.topology[f"{self.name}-daprd"].exports(book, self.name)
+    def _environment(self, scope: Scope, listen: Endpoint | None) -> dict[str, str]:
+        sidecar = scope.exports(scope.sidecar(), waits=False)
         where = f"env of app {self.name!r}"
-        own = {key: book.fill(value, where, self.name) for key, value in self.env.items()}
+        own = {key: scope.fill(value, where) for key, value in self.env.items()}
         return {
             "PYTHONUNBUFFERED": "1",
-            "APP_ID": self.name,
+            "APP_ID": self.app_id,
             **({"APP_HOST": listen.host, "APP_PORT": str(listen.port)} if listen else {}),
             "DAPR_HTTP_PORT": sidecar["http"],
             "DAPR_GRPC_PORT": sidecar["grpc"],
             "DAPR_METRICS_PORT": sidecar["metrics"],
             "DAPR_API_TOKEN": sidecar["token"],
-            "APP_API_TOKEN": book.token("app-api") if sidecar["token"] else "",
+            "APP_API_TOKEN": scope.token("app-api") if sidecar["token"] else "",
             **own,
         }
+
+
+def _require_replicable(name: str, replicas: int, *, port: int | None, external: bool) -> None:
+    """Check that an app can run as often as the topology says.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if replicas < 1:
+        raise ConfigError(
+            f"app {name!r} has replicas={replicas}",
+            expected="1 or more",
+            hint="leave the app out of the topology to run without it",
+        )
+    if replicas > 1 and port is not None:
+        raise ConfigError(
+            f"app {name!r} has {replicas} replicas and the fixed port {port}",
+            expected="a port of its own for each replica",
+            hint="leave out port=, and read the addresses from `dapr-harness status`",
+        )
+    if replicas > 1 and external:
+        raise ConfigError(
+            f"app {name!r} is external and has {replicas} replicas",
+            expected="one process, which is started by hand",
+            hint=f"leave out replicas=, or only take out one: --external {name}-{replicas}",
+        )

@@ -6,14 +6,48 @@ from collections.abc import Iterable, Mapping
 from typing import cast
 
 from harness.deadline import Check
-from harness.topology import HOST, Book, Choice, Node
+from harness.node import Choice, Node, Scope
 
 
-class Plain:
-    """Defaults for the `Node` protocol; a node overrides what it needs."""
+class BaseNode:
+    """Defaults for the `Node` protocol: everything except ``name`` and ``plan``.
+
+    A node of one's own is one class. It describes; the stack reserves its ports, starts it, waits
+    for its checks, fills ``${payments.url}`` in the environment of apps and in Dapr resources, and
+    starts whoever refers to it afterwards::
+
+        @dataclass(frozen=True)
+        class WireMock(BaseNode):
+            name: str = "payments"
+
+            def plan(self, scope: Scope) -> Launch:
+                listen = scope.listen()
+                return Launch(
+                    self.name,
+                    ("wiremock", "--bind-address", listen.host, "--port", str(listen.port)),
+                    ports={"main": listen.port},
+                    container=InContainer("wiremock/wiremock:3.9.1"),
+                )
+
+            def checks(self, scope: Scope) -> Iterable[Check]:
+                return (HttpCheck(f"{scope.endpoint().http}/__admin/health", "health"),)
+
+            def exports(self, scope: Scope) -> Mapping[str, str]:
+                return {"url": scope.endpoint().http}
+
+        shop = App("shop", asgi="shop:app", env={"PAYMENTS": "${payments.url}"})
+        topology = Topology(WireMock(), shop)
+
+    What it asks its scope about other nodes makes these its needs: ``scope.address("kafka")``,
+    ``scope.exports("postgres")["dsn"]``, ``scope.fill("${postgres.dsn}", where)``.
+    """
 
     needs: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
+    image: str = ""
+    packages: tuple[str, ...] = ()
+    health: str | None = None
+    fixed_ports: Mapping[str, int] = {}
     pod: str = ""
     on_host: bool = False
     only_inside: bool = False
@@ -26,21 +60,26 @@ class Plain:
         """It implies no other nodes."""
         return ()
 
-    def awaits(self, book: Book) -> Iterable[Check]:
+    def awaits(self, scope: Scope) -> Iterable[Check]:
         """It waits only for its dependencies."""
         return ()
 
-    def checks(self, book: Book) -> Iterable[Check]:
+    def checks(self, scope: Scope) -> Iterable[Check]:
         """Being alive is enough."""
         return ()
 
-    def provide(self, book: Book) -> None:
+    def provide(self, scope: Scope) -> None:
         """There is nothing to create."""
 
-    def confirms(self, book: Book) -> Iterable[Check]:
+    def confirms(self, scope: Scope) -> Iterable[Check]:
         """Nothing was provided."""
         return ()
 
-    def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
+    def exports(self, scope: Scope) -> Mapping[str, str]:
         """It exports no values."""
         return {}
+
+
+def main_port(port: int | None) -> Mapping[str, int]:
+    """The fixed ports of a node that has at most one."""
+    return {} if port is None else {"main": port}

@@ -11,15 +11,15 @@ from typing import ClassVar
 from harness.deadline import Check
 from harness.errors import ConfigError, LaunchError
 from harness.launch import Launch
-from harness.nodes.base import Plain
+from harness.node import Choice, Node, Scope
+from harness.nodes.base import BaseNode, main_port
 from harness.ready.kafka import BrokerCheck, TopicsCheck, admin_of
-from harness.topology import HOST, Book, Choice, Node
 
 KINDS = ("auto", "kafka", "redpanda")
 
 
 @dataclass(frozen=True, init=False)
-class KafkaProtocol(Plain, ABC):
+class KafkaProtocol(BaseNode, ABC):
     """A broker with its topics.
 
     Args:
@@ -54,6 +54,11 @@ class KafkaProtocol(Plain, ABC):
         object.__setattr__(self, "auto_create", auto_create)
 
     @property
+    def fixed_ports(self) -> Mapping[str, int]:  # type: ignore[override]  # derived, not stored
+        """Its port, if it is fixed."""
+        return main_port(self.port)
+
+    @property
     def most_partitions(self) -> int:
         """The maximum over all topics; also used for automatically created ones."""
         return max((count for _, count in self.topics), default=1)
@@ -75,14 +80,14 @@ class KafkaProtocol(Plain, ABC):
         }
 
     @abstractmethod
-    def plan(self, book: Book) -> Launch:
+    def plan(self, scope: Scope) -> Launch:
         """What to launch."""
 
-    def checks(self, book: Book) -> Sequence[Check]:
+    def checks(self, scope: Scope) -> Sequence[Check]:
         """It answers a metadata request."""
-        return (BrokerCheck(str(book.endpoint(self.name))),)
+        return (BrokerCheck(str(scope.endpoint())),)
 
-    def provide(self, book: Book) -> None:
+    def provide(self, scope: Scope) -> None:
         """Create the topics, so that nothing depends on auto-creation.
 
         Raises:
@@ -94,7 +99,7 @@ class KafkaProtocol(Plain, ABC):
         if not self.topics:
             return
         wanted = [NewTopic(name, parts, 1) for name, parts in self.topics]
-        admin = admin_of(str(book.endpoint(self.name)))  # a name: the futures die with it
+        admin = admin_of(str(scope.endpoint()))  # a name: the futures die with it
         for name, future in admin.create_topics(wanted).items():
             try:
                 future.result(20)
@@ -102,15 +107,15 @@ class KafkaProtocol(Plain, ABC):
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise LaunchError(f"topic {name} was refused", last=str(error)) from None
 
-    def confirms(self, book: Book) -> Sequence[Check]:
+    def confirms(self, scope: Scope) -> Sequence[Check]:
         """Each partition has its leader."""
         names = [name for name, _ in self.topics]
-        return (TopicsCheck(str(book.endpoint(self.name)), names),)
+        return (TopicsCheck(str(scope.endpoint()), names),)
 
-    def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
+    def exports(self, scope: Scope) -> Mapping[str, str]:
         """``brokers``: the bootstrap address that gives this viewer addresses it can reach."""
-        port = "network" if book.inside(viewer) else "main"
-        return {"brokers": str(book.endpoint(self.name, port, viewer=viewer))}
+        port = "network" if scope.viewer_in_container else "main"
+        return {"brokers": str(scope.endpoint(port))}
 
 
 @dataclass(frozen=True, init=False)
@@ -135,7 +140,7 @@ class Broker(KafkaProtocol):
         made = kind(topics, name=self.name, port=self.port, auto_create=self.auto_create)
         return made.settle(choice)
 
-    def plan(self, book: Book) -> Launch:
+    def plan(self, scope: Scope) -> Launch:
         """Never called: `settle` has replaced this node."""
         raise ConfigError(
             f"broker {self.name!r} was not settled", hint="use harness.running(topology)"

@@ -12,10 +12,10 @@ from harness.deadline import Check, Observation
 from harness.endpoint import LOOPBACK, Endpoint
 from harness.errors import AppFailed
 from harness.launch import Build
+from harness.node import Scope
 from harness.placeholders import placeholders
 from harness.ready.http import HttpCheck
 from harness.ready.tcp import TcpCheck
-from harness.topology import HOST, Book, Node
 
 KEPT = 120
 """Seconds for which an app keeps an idle connection.
@@ -62,19 +62,19 @@ def build_of(root: Path, cwd: Path, requirements: Path | None, extra: tuple[str,
     return Build((root / cwd).resolve(), listed, extra)
 
 
-def port_checks(node: Node, book: Book, health: str | None) -> Sequence[Check]:
+def port_checks(scope: Scope, health: str | None, *, on_host: bool) -> Sequence[Check]:
     """Its port accepts; its health path responds."""
-    endpoint = book.endpoint(node.name)
+    endpoint = scope.endpoint()
     paths = (HttpCheck(f"{endpoint.http}{health}", "health"),) if health else ()
-    elsewhere = node.on_host and endpoint.host != LOOPBACK
+    elsewhere = on_host and endpoint.host != LOOPBACK
     port = HostPortCheck(endpoint) if elsewhere else TcpCheck(endpoint)
-    forwarded = book.inside(node.name)
+    forwarded = scope.in_container
     return (replace(port, forwarded=True) if forwarded else port, *paths)
 
 
-def port_exports(name: str, book: Book, viewer: str = HOST) -> Mapping[str, str]:
+def port_exports(scope: Scope) -> Mapping[str, str]:
     """``host``, ``port`` and ``url``."""
-    endpoint = book.endpoint(name, viewer=viewer)
+    endpoint = scope.endpoint()
     return {"host": endpoint.host, "port": str(endpoint.port), "url": endpoint.http}
 
 

@@ -9,8 +9,8 @@ import yaml
 
 from harness.dapr.health import SubscriptionsCheck
 from harness.deadline import Observation
+from harness.node import Resource
 from harness.ready.kafka import GroupCheck
-from harness.topology import Resource
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,17 @@ from typing import ClassVar
 
 from harness.deadline import Check
 from harness.endpoint import LOOPBACK, Endpoint
-from harness.launch import Launch
-from harness.nodes.base import Plain
+from harness.launch import InContainer, Launch
+from harness.node import Scope
+from harness.nodes.base import BaseNode
 from harness.ready.http import HttpCheck
-from harness.topology import HOST, NETWORK, Book
 
 SCHEDULER_ID = "dapr-scheduler-server-0"
 """Sentry signs only for the names used in a cluster: with mTLS, no other id is accepted."""
 
 
 @dataclass(frozen=True)
-class Service(Plain):
+class Service(BaseNode):
     """A service of the control plane: the common part."""
 
     inner: ClassVar[Sequence[str]] = ()
@@ -27,19 +27,21 @@ class Service(Plain):
 
     name: str
 
-    def plan(self, book: Book) -> Launch:
+    @property
+    def service(self) -> str:
+        """Its kind, whatever its name."""
+        return self.tools[0]
+
+    def plan(self, scope: Scope) -> Launch:
         """One server."""
-        listens = {
-            port: book.listen(self.name, port)
-            for port in ("main", *self.inner, "health", "metrics")
-        }
+        listens = {port: scope.listen(port) for port in ("main", *self.inner, "health", "metrics")}
         health, metrics = listens["health"], listens["metrics"]
         return Launch(
             name=self.name,
             # pflag without support for single dashes: every flag needs two.
             argv=(
-                str(book.tools.path(self.tools[0])),
-                *self.flags(book, listens),
+                str(scope.tool(self.tools[0])),
+                *self.flags(scope, listens),
                 f"--port={listens['main'].port}",
                 f"--listen-address={listens['main'].host}",
                 f"--healthz-port={health.port}",
@@ -47,33 +49,34 @@ class Service(Plain):
                 f"--metrics-port={metrics.port}",
                 f"--metrics-listen-address={metrics.host}",
             ),
-            files=self.files(book),
-            image=self.tools[0],
-            ports=tuple(each.port for each in listens.values()),
-            internal=tuple(each.port for port, each in listens.items() if port != "health"),
+            files=self.files(scope),
+            ports={port: each.port for port, each in listens.items()},
+            container=InContainer(
+                self.tools[0], internal=tuple(port for port in listens if port != "health")
+            ),
             # The scheduler's shutdown can hang in 1.18.2; this is fixed in 1.18.3.
             end_signal=signal.SIGKILL,
         )
 
-    def flags(self, book: Book, listens: Mapping[str, Endpoint]) -> Sequence[str]:
+    def flags(self, scope: Scope, listens: Mapping[str, Endpoint]) -> Sequence[str]:
         """The service's own flags."""
         raise NotImplementedError
 
-    def files(self, book: Book) -> Mapping[str, str]:
+    def files(self, scope: Scope) -> Mapping[str, str]:
         """The files in its folder."""
-        return {ANCHORS: book.authority().anchors} if book.topology.mtls else {}
+        return {ANCHORS: scope.authority().anchors} if scope.mtls else {}
 
-    def checks(self, book: Book) -> Sequence[Check]:
+    def checks(self, scope: Scope) -> Sequence[Check]:
         """``/healthz`` returns 200; for placement, once there is a leader."""
-        return (HttpCheck(f"{book.endpoint(self.name, 'health').http}/healthz", "health"),)
+        return (HttpCheck(f"{scope.endpoint('health').http}/healthz", "health"),)
 
-    def _tls_flags(self, book: Book) -> Sequence[str]:
-        if not book.topology.mtls:
+    def _tls_flags(self, scope: Scope) -> Sequence[str]:
+        if not scope.mtls:
             return ()
         return (
             "--tls-enabled",
-            f"--trust-anchors-file={book.home(self.name) / ANCHORS}",
-            f"--sentry-address={sentry_address(book, self.name)}",
+            f"--trust-anchors-file={scope.home / ANCHORS}",
+            f"--sentry-address={sentry_address(scope)}",
         )
 
 
@@ -86,10 +89,10 @@ class Placement(Service):
 
     name: str = "placement"
 
-    def flags(self, book: Book, listens: Mapping[str, Endpoint]) -> Sequence[str]:
+    def flags(self, scope: Scope, listens: Mapping[str, Endpoint]) -> Sequence[str]:
         """A single member, which talks to itself."""
         peers = f"--initial-cluster=p0={LOOPBACK}:{listens['raft'].port}"
-        return ("--id=p0", peers, *self._tls_flags(book))
+        return ("--id=p0", peers, *self._tls_flags(scope))
 
 
 @dataclass(frozen=True)
@@ -101,10 +104,10 @@ class Scheduler(Service):
 
     name: str = "scheduler"
 
-    def flags(self, book: Book, listens: Mapping[str, Endpoint]) -> Sequence[str]:
+    def flags(self, scope: Scope, listens: Mapping[str, Endpoint]) -> Sequence[str]:
         """With its own etcd."""
-        home, broadcast = book.home(self.name), book.endpoint(self.name, viewer=NETWORK)
-        scheme = "https" if book.topology.mtls else "http"
+        home, broadcast = scope.home, scope.network()
+        scheme = "https" if scope.mtls else "http"
         peer = f"{scheme}://{LOOPBACK}:{listens['peer'].port}"
         return (
             f"--id={SCHEDULER_ID}",
@@ -114,7 +117,7 @@ class Scheduler(Service):
             "--etcd-initial-election-tick-advance=true",
             f"--identity-directory-write={home / 'identity'}",
             f"--override-broadcast-host-port={broadcast}",
-            *self._tls_flags(book),
+            *self._tls_flags(scope),
         )
 
 
@@ -133,14 +136,14 @@ class Sentry(Service):
 
     name: str = "sentry"
 
-    def flags(self, book: Book, listens: Mapping[str, Endpoint]) -> Sequence[str]:
+    def flags(self, scope: Scope, listens: Mapping[str, Endpoint]) -> Sequence[str]:
         """It signs with this stack's issuer."""
-        home = book.home(self.name)
+        home = scope.home
         return (f"--config={home / 'config.yaml'}", f"--issuer-credentials={home}")
 
-    def files(self, book: Book) -> Mapping[str, str]:
+    def files(self, scope: Scope) -> Mapping[str, str]:
         """A missing configuration is fatal, an empty one is not."""
-        authority = book.authority()
+        authority = scope.authority()
         return {
             "config.yaml": CONFIGURATION,
             "ca.crt": authority.anchors,
@@ -148,11 +151,11 @@ class Sentry(Service):
             "issuer.key": authority.key,
         }
 
-    def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
+    def exports(self, scope: Scope) -> Mapping[str, str]:
         """``address``: where certificates are requested."""
-        return {"address": str(book.endpoint(self.name, viewer=viewer))}
+        return {"address": str(scope.endpoint())}
 
 
-def sentry_address(book: Book, viewer: str) -> str:
+def sentry_address(scope: Scope) -> str:
     """Where a node requests its certificate, which makes sentry a dependency of the node."""
-    return book.fill("${sentry.address}", f"mTLS of {viewer}", viewer)
+    return scope.exports("sentry")["address"]

@@ -10,17 +10,18 @@ from pathlib import Path
 import h11
 
 from harness.deadline import Check
-from harness.launch import Launch
-from harness.nodes.base import Plain
+from harness.launch import InContainer, Launch
+from harness.names import inbox_name
+from harness.node import Scope
+from harness.nodes.base import BaseNode
 from harness.probe import inbox_server
 from harness.ready.tcp import TcpCheck
-from harness.topology import Book
 
 RECORD = "inbox.jsonl"
 
 
 @dataclass(frozen=True)
-class InboxProxy(Plain):
+class InboxProxy(BaseNode):
     """Records every request that daprd makes to one app.
 
     Attributes:
@@ -29,7 +30,6 @@ class InboxProxy(Plain):
     """
 
     tools = ("app",)
-    records = True
     packages = ("h11",)
 
     app: str
@@ -41,33 +41,40 @@ class InboxProxy(Plain):
         return self.app
 
     @property
+    def records(self) -> str:
+        """The app."""
+        return self.app
+
+    @property
     def name(self) -> str:
         """``<app>-inbox``."""
-        return f"{self.app}-inbox"
+        return inbox_name(self.app)
 
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]  # derived, not stored
         """The app itself."""
         return (self.app,)
 
-    def plan(self, book: Book) -> Launch:
+    def plan(self, scope: Scope) -> Launch:
         """A Python program of the harness; a container receives a copy of its two files."""
-        listen, home = book.listen(self.name), book.home(self.name)
-        app = book.endpoint(self.app, viewer=self.name)
-        inside, program = book.inside(self.name), Path(inbox_server.__file__)
-        python = ("python3", str(home / program.name)) if inside else (sys.executable, str(program))
+        listen, home = scope.listen(), scope.home
+        app = scope.address(self.app)
+        program = Path(inbox_server.__file__)
+        python, folder = scope.pick((sys.executable, program.parent), ("python3", home))
         return Launch(
             name=self.name,
-            argv=(*python, str(listen), str(app), str(home / RECORD)),
-            ports=(listen.port,),
-            files={program.name: program.read_text()} if inside else {},
-            folders={"h11": Path(h11.__file__).parent} if inside else {},
+            argv=(python, str(folder / program.name), str(listen), str(app), str(home / RECORD)),
+            ports={"main": listen.port},
             grace=0.5,
-            image="app",
-            pod=self.pod,
+            container=InContainer(
+                "app",
+                self.pod,
+                files={program.name: program.read_text()},
+                folders={"h11": Path(h11.__file__).parent},
+            ),
             on_host=self.on_host,
         )
 
-    def checks(self, book: Book) -> Sequence[Check]:
+    def checks(self, scope: Scope) -> Sequence[Check]:
         """It listens."""
-        return (TcpCheck(book.endpoint(self.name), forwarded=book.inside(self.name)),)
+        return (TcpCheck(scope.endpoint(), forwarded=scope.in_container),)

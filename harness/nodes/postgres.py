@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.deadline import Check
-from harness.launch import Launch
-from harness.nodes.base import Plain
+from harness.launch import InContainer, InProcess, Launch
+from harness.node import Resource, Scope
+from harness.nodes.base import BaseNode, main_port
 from harness.placeholders import placeholders
 from harness.provision.postgres import PASSWORD_FILE, SUPERUSER
 from harness.ready.sql import SqlCheck
-from harness.topology import HOST, Book, Resource
 
 if TYPE_CHECKING:
     from psycopg.sql import Composed
@@ -40,7 +40,7 @@ TABLE = "metadataTableName"
 
 
 @dataclass(frozen=True)
-class Postgres(Plain):
+class Postgres(BaseNode):
     """A server with its databases.
 
     Args:
@@ -63,76 +63,80 @@ class Postgres(Plain):
     parameters: Mapping[str, str] = field(default_factory=dict)
     trust: bool = False
 
-    def plan(self, book: Book) -> Launch:
+    @property
+    def fixed_ports(self) -> Mapping[str, int]:  # type: ignore[override]  # derived, not stored
+        """Its port, if it is fixed."""
+        return main_port(self.port)
+
+    def plan(self, scope: Scope) -> Launch:
         """The server on a copy of a prepared data folder; in a container, on the image's own."""
-        listen = book.listen(self.name, wanted=self.port)
+        listen = scope.listen()
         options = {"listen_addresses": listen.host, "port": str(listen.port)}
         options |= DEFAULTS | dict(self.parameters)
-        plan = self._container if book.inside(self.name) else self._process
-        return plan(book, options)
+        return scope.pick(self._process, self._container)(scope, options)
 
-    def _container(self, book: Book, options: Mapping[str, str]) -> Launch:
+    def _container(self, scope: Scope, options: Mapping[str, str]) -> Launch:
         return Launch(
             name=self.name,
             argv=("postgres", *_flags(options)),
             # The variables of the official image, which the local one understands too.
             env={
                 "POSTGRES_USER": SUPERUSER,
-                "POSTGRES_PASSWORD": book.token(self.name),
+                "POSTGRES_PASSWORD": scope.token(self.name),
                 "POSTGRES_DB": self.databases[0],
                 **({"POSTGRES_HOST_AUTH_METHOD": "trust"} if self.trust else {}),
             },
-            image="postgres",
-            ports=(int(options["port"]),),
+            container=InContainer("postgres"),
+            ports={"main": int(options["port"])},
             stop_signal=signal.SIGINT,
         )
 
-    def _process(self, book: Book, options: Mapping[str, str]) -> Launch:
+    def _process(self, scope: Scope, options: Mapping[str, str]) -> Launch:
         # A socket's path must fit into 107 bytes, which a long TMPDIR does not leave.
         own = {"unix_socket_directories": "", **MAPPED}
-        home = book.home(self.name)
+        home = scope.home
         if self.trust:
             own["hba_file"] = str(home / "trust.conf")
         flags = _flags(own | dict(options))
         return Launch(
             name=self.name,
-            argv=(str(book.tools.path("postgres")), "-D", str(home / "data"), *flags),
-            ports=(int(options["port"]),),
-            folders={"data": book.tools.path("postgres-data")},
+            argv=(str(scope.tool("postgres")), "-D", str(home / "data"), *flags),
+            ports={"main": int(options["port"])},
+            folders={"data": scope.tool("postgres-data")},
             files={"trust.conf": TRUST} if self.trust else {},
-            unprivileged=True,
+            process=InProcess(unprivileged=True),
             # SIGTERM would wait until every client has disconnected.
             stop_signal=signal.SIGINT,
         )
 
-    def checks(self, book: Book) -> Sequence[Check]:
+    def checks(self, scope: Scope) -> Sequence[Check]:
         """It answers."""
-        return (SqlCheck(self._admin(book)),)
+        return (SqlCheck(self._admin(scope)),)
 
-    def provide(self, book: Book) -> None:
+    def provide(self, scope: Scope) -> None:
         """Set this stack's password and create the databases."""
         import psycopg
         from psycopg import sql
 
-        with psycopg.connect(self._admin(book), autocommit=True) as connection:
-            if not book.inside(self.name):
-                password = sql.Literal(book.token(self.name))
+        with psycopg.connect(self._admin(scope), autocommit=True) as connection:
+            if not scope.in_container:
+                password = sql.Literal(scope.token(self.name))
                 connection.execute(sql.SQL("ALTER ROLE postgres PASSWORD {}").format(password))
-                self._own(book).touch()
+                self._own(scope).touch()
             rows = connection.execute("SELECT datname FROM pg_database").fetchall()
             for name in self.databases:
                 if (name,) not in rows:
                     connection.execute(_create_database(name))
-        with psycopg.connect(self._admin(book, self.databases[0]), autocommit=True) as connection:
-            for statement in self._metadata_tables(book):
+        with psycopg.connect(self._admin(scope, self.databases[0]), autocommit=True) as connection:
+            for statement in self._metadata_tables(scope):
                 connection.execute(statement)
 
-    def setup(self, book: Book) -> list[str]:
+    def setup(self, scope: Scope) -> list[str]:
         """What `provide` would do in the first database, for a system that starts without it."""
         statements = [_create_database(name) for name in self.databases[1:]]
-        return [each.as_string() for each in [*statements, *self._metadata_tables(book)]]
+        return [each.as_string() for each in [*statements, *self._metadata_tables(scope)]]
 
-    def _metadata_tables(self, book: Book) -> list[Composed]:
+    def _metadata_tables(self, scope: Scope) -> list[Composed]:
         """The tables with which this server's state stores guard their migrations.
 
         If two sidecars create the table at the same time, one can fail permanently: `CREATE TABLE
@@ -141,23 +145,23 @@ class Postgres(Plain):
         """
         from psycopg import sql
 
-        stores = [each for each in book.components("state.postgresql") if self._is_of(each, book)]
+        stores = [each for each in scope.components("state.postgresql") if self._is_of(each, scope)]
         names = {str(each.fields().get(TABLE, {}).get("value", "dapr_metadata")) for each in stores}
         create = (
             "CREATE TABLE IF NOT EXISTS {} (key text NOT NULL PRIMARY KEY, value text NOT NULL)"
         )
         return [sql.SQL(create).format(sql.Identifier(*name.split("."))) for name in sorted(names)]
 
-    def _is_of(self, component: Resource, book: Book) -> bool:
+    def _is_of(self, component: Resource, scope: Scope) -> bool:
         """Whether it refers to this server, directly or through a variable that is its secret."""
         references = (item.get("secretKeyRef") for item in component.fields().values())
         names = [str(each["name"]) for each in references if isinstance(each, dict)]
-        texts = [component.text, *(book.variables().get(name, "") for name in names)]
+        texts = [component.text, *(scope.variables().get(name, "") for name in names)]
         return any(node == self.name for text in texts for node, _ in placeholders(text))
 
-    def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
+    def exports(self, scope: Scope) -> Mapping[str, str]:
         """Connection values for apps and components."""
-        endpoint, password = book.endpoint(self.name, viewer=viewer), book.token(self.name)
+        endpoint, password = scope.endpoint(), scope.token(self.name)
         database = self.databases[0]
         address = f"{SUPERUSER}:{password}@{endpoint}/{database}"
         return {
@@ -169,15 +173,15 @@ class Postgres(Plain):
             "database": database,
         }
 
-    def _admin(self, book: Book, database: str = "postgres") -> str:
+    def _admin(self, scope: Scope, database: str = "postgres") -> str:
         """The admin connection: the prepared folder's password until this stack's own is set."""
-        password = book.token(self.name)
-        if not book.inside(self.name) and not self._own(book).exists():
-            password = (book.tools.path("postgres-data").parent / PASSWORD_FILE).read_text()
-        return f"postgresql://{SUPERUSER}:{password}@{book.endpoint(self.name)}/{database}"
+        password = scope.token(self.name)
+        if not scope.in_container and not self._own(scope).exists():
+            password = (scope.tool("postgres-data").parent / PASSWORD_FILE).read_text()
+        return f"postgresql://{SUPERUSER}:{password}@{scope.endpoint()}/{database}"
 
-    def _own(self, book: Book) -> Path:
-        return Path(book.home(self.name)) / "password-set"
+    def _own(self, scope: Scope) -> Path:
+        return Path(scope.home) / "password-set"
 
 
 def _create_database(name: str) -> Composed:

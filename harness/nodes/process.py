@@ -8,8 +8,9 @@ from pathlib import Path
 
 from harness.deadline import Check
 from harness.errors import ConfigError
-from harness.launch import Build, Launch
-from harness.nodes.base import Plain
+from harness.launch import Build, InContainer, InProcess, Launch
+from harness.node import Scope
+from harness.nodes.base import BaseNode, main_port
 from harness.nodes.command import (
     build_of,
     command_line,
@@ -18,11 +19,10 @@ from harness.nodes.command import (
     port_exports,
     words_of,
 )
-from harness.topology import HOST, Book
 
 
 @dataclass(frozen=True, init=False)
-class Process(Plain):
+class Process(BaseNode):
     """A process without a sidecar: a stand-in for an external service, a web server, a worker.
 
     It listens if its command has a ``{port}`` or it has a fixed one; its environment then contains
@@ -103,6 +103,11 @@ class Process(Plain):
             )
 
     @property
+    def fixed_ports(self) -> Mapping[str, int]:  # type: ignore[override]  # derived, not stored
+        """Its port, if it is fixed."""
+        return main_port(self.port)
+
+    @property
     def listens(self) -> bool:
         """Whether it has a port."""
         return self.port is not None or any("{port}" in word for word in self.command)
@@ -111,33 +116,31 @@ class Process(Plain):
         """The image to build for a container; None if an existing one is used."""
         return None if self.image else build_of(root, self.cwd, self.requirements, ())
 
-    def plan(self, book: Book) -> Launch:
+    def plan(self, scope: Scope) -> Launch:
         """The command with its environment."""
-        inside = book.inside(self.name)
-        listen = book.listen(self.name, wanted=self.port) if self.listens else None
+        listen = scope.listen() if self.listens else None
         where = f"env of process {self.name!r}"
         return Launch(
             name=self.name,
-            argv=command_line(self.command, listen, inside=inside),
+            argv=command_line(self.command, listen, inside=scope.in_container),
             env={
                 "PYTHONUNBUFFERED": "1",
                 **({"APP_HOST": listen.host, "APP_PORT": str(listen.port)} if listen else {}),
-                **{key: book.fill(value, where, self.name) for key, value in self.env.items()},
+                **{key: scope.fill(value, where) for key, value in self.env.items()},
             },
-            cwd=None if inside else (book.root / self.cwd).resolve(),
-            ports=(listen.port,) if listen else (),
+            ports={"main": listen.port} if listen else {},
             grace=3.0,
             of_system=True,
-            image=self.build(book.root) or self.image,
             on_host=self.on_host,
             may_end=self.may_end,
-            inherits=not self.hermetic,
+            process=InProcess((scope.root / self.cwd).resolve(), inherits=not self.hermetic),
+            container=InContainer(self.build(scope.root) or self.image),
         )
 
-    def checks(self, book: Book) -> Sequence[Check]:
+    def checks(self, scope: Scope) -> Sequence[Check]:
         """Its port accepts; its health path responds. Without a port, being alive is enough."""
-        return port_checks(self, book, self.health) if self.listens else ()
+        return port_checks(scope, self.health, on_host=self.on_host) if self.listens else ()
 
-    def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
+    def exports(self, scope: Scope) -> Mapping[str, str]:
         """``host``, ``port`` and ``url``; nothing if it does not listen."""
-        return port_exports(self.name, book, viewer) if self.listens else {}
+        return port_exports(scope) if self.listens else {}

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from harness.deadline import Check
 from harness.errors import Unavailable
-from harness.launch import Launch
-from harness.nodes.base import Plain
+from harness.launch import InContainer, Launch
+from harness.node import Scope
+from harness.nodes.base import BaseNode, main_port
 from harness.probe import inbox_server
 from harness.ready.tcp import TcpCheck
-from harness.topology import HOST, Book
 
 RECORD = "received.jsonl"
 PROGRAMS = ("receiver_server.py", "inbox_server.py")
@@ -25,7 +25,7 @@ MAIL_PACKAGES = ("aiosmtpd", "public", "attr", "attrs")
 
 
 @dataclass(frozen=True)
-class Receiver(Plain):
+class Receiver(BaseNode):
     """An HTTP server that responds 202 to everything, and a mail server that accepts everything.
 
     ``dapr.inbox(name)`` reads what arrived: requests as daprd sent them, and mail as deliveries
@@ -41,48 +41,63 @@ class Receiver(Plain):
     """
 
     tools = ("app",)
-    records = True
 
     name: str = "receiver"
     mail: bool = True
     port: int | None = None
 
     @property
-    def packages(self) -> tuple[str, ...]:
+    def records(self) -> str:
+        """Itself."""
+        return self.name
+
+    @property
+    def fixed_ports(self) -> Mapping[str, int]:  # type: ignore[override]  # derived, not stored
+        """The port of its HTTP server, if it is fixed."""
+        return main_port(self.port)
+
+    @property
+    def packages(self) -> tuple[str, ...]:  # type: ignore[override]  # derived, not stored
         """What pip installs into the image that it runs in."""
         return ("h11", *(("aiosmtpd",) if self.mail else ()))
 
-    def plan(self, book: Book) -> Launch:
+    def plan(self, scope: Scope) -> Launch:
         """A Python program of the harness; a container receives its files and their dependencies.
 
         Raises:
             Unavailable: mail is requested and aiosmtpd is not installed.
         """
-        listen, inside = book.listen(self.name, wanted=self.port), book.inside(self.name)
-        smtp = book.listen(self.name, "smtp") if self.mail else None
-        home, python = book.home(self.name), "python3" if inside else sys.executable
-        program = (home if inside else FOLDER) / PROGRAMS[0]
-        packages = self._imported()
+        listen, home = scope.listen(), scope.home
+        smtp = scope.listen("smtp") if self.mail else None
+        python, folder = scope.pick((sys.executable, FOLDER), ("python3", home))
         return Launch(
             name=self.name,
-            argv=(python, str(program), str(listen), str(smtp or "-"), str(home / RECORD)),
-            ports=(listen.port, *((smtp.port,) if smtp else ())),
-            files={each: (FOLDER / each).read_text() for each in PROGRAMS} if inside else {},
-            folders=packages if inside else {},
+            argv=(
+                python,
+                str(folder / PROGRAMS[0]),
+                str(listen),
+                str(smtp or "-"),
+                str(home / RECORD),
+            ),
+            ports={"main": listen.port, **({"smtp": smtp.port} if smtp else {})},
             grace=0.5,
-            image="app",
+            container=InContainer(
+                "app",
+                files={each: (FOLDER / each).read_text() for each in PROGRAMS},
+                folders=self._imported(),
+            ),
         )
 
-    def checks(self, book: Book) -> Sequence[Check]:
+    def checks(self, scope: Scope) -> Sequence[Check]:
         """It listens."""
-        return (TcpCheck(book.endpoint(self.name), forwarded=book.inside(self.name)),)
+        return (TcpCheck(scope.endpoint(), forwarded=scope.in_container),)
 
-    def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
+    def exports(self, scope: Scope) -> Mapping[str, str]:
         """``url``, ``host`` and ``port`` of its HTTP server; ``smtp``: the port for mail."""
-        endpoint = book.endpoint(self.name, viewer=viewer)
+        endpoint = scope.endpoint()
         values = {"url": endpoint.http, "host": endpoint.host, "port": str(endpoint.port)}
         if self.mail:
-            values["smtp"] = str(book.endpoint(self.name, "smtp", viewer=viewer).port)
+            values["smtp"] = str(scope.endpoint("smtp").port)
         return values
 
     def _imported(self) -> dict[str, Path]:

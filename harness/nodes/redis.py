@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.deadline import Check
-from harness.launch import Launch
-from harness.nodes.base import Plain
+from harness.launch import InContainer, Launch
+from harness.node import Scope
+from harness.nodes.base import BaseNode, main_port
 from harness.ready.redis import RedisCheck
-from harness.topology import HOST, Book
 
 CONFIG = "redis.conf"
 KEEPING = {"save": '""', "appendonly": "yes", "appendfsync": "no"}
@@ -17,7 +17,7 @@ KEEPING = {"save": '""', "appendonly": "yes", "appendfsync": "no"}
 
 
 @dataclass(frozen=True)
-class Redis(Plain):
+class Redis(BaseNode):
     """A server with or without a password.
 
     Args:
@@ -34,40 +34,49 @@ class Redis(Plain):
     port: int | None = None
     password: bool = True
 
-    def plan(self, book: Book) -> Launch:
+    @property
+    def fixed_ports(self) -> Mapping[str, int]:  # type: ignore[override]  # derived, not stored
+        """Its port, if it is fixed."""
+        return main_port(self.port)
+
+    def plan(self, scope: Scope) -> Launch:
         """The server, with its data in the node's folder; in a container, in the image's own."""
-        listen = book.listen(self.name, wanted=self.port)
+        listen = scope.listen()
         options = {
             "bind": listen.host,
             "port": str(listen.port),
-            **({"requirepass": self._secret(book)} if self.password else {}),
+            **({"requirepass": self._secret(scope)} if self.password else {}),
             **KEEPING,
         }
-        plan = self._container if book.inside(self.name) else self._process
-        return plan(book, listen.port, options)
+        return scope.pick(self._process, self._container)(scope, options)
 
-    def _container(self, book: Book, port: int, options: Mapping[str, str]) -> Launch:
+    def _container(self, scope: Scope, options: Mapping[str, str]) -> Launch:
         words = [word for key, value in options.items() for word in (f"--{key}", value.strip('"'))]
-        return Launch(name=self.name, argv=("redis-server", *words), image="redis", ports=(port,))
+        return Launch(
+            name=self.name,
+            argv=("redis-server", *words),
+            container=InContainer("redis"),
+            ports={"main": int(options["port"])},
+        )
 
-    def _process(self, book: Book, port: int, options: Mapping[str, str]) -> Launch:
-        home = book.home(self.name)
+    def _process(self, scope: Scope, options: Mapping[str, str]) -> Launch:
+        home = scope.home
         # A file, because every account on the machine can see command lines.
         rows = {**options, "dir": f'"{home}"', "daemonize": "no"}
         return Launch(
             name=self.name,
-            argv=(str(book.tools.path("redis")), str(home / CONFIG)),
+            argv=(str(scope.tool("redis")), str(home / CONFIG)),
             files={CONFIG: "".join(f"{key} {value}\n" for key, value in rows.items())},
-            ports=(port,),
+            ports={"main": int(options["port"])},
         )
 
-    def checks(self, book: Book) -> Sequence[Check]:
+    def checks(self, scope: Scope) -> Sequence[Check]:
         """It answers."""
-        return (RedisCheck(book.endpoint(self.name), self._secret(book)),)
+        return (RedisCheck(scope.endpoint(), self._secret(scope)),)
 
-    def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
+    def exports(self, scope: Scope) -> Mapping[str, str]:
         """Connection values for apps and components."""
-        endpoint, password = book.endpoint(self.name, viewer=viewer), self._secret(book)
+        endpoint, password = scope.endpoint(), self._secret(scope)
         user = f":{password}@" if password else ""
         return {
             "address": str(endpoint),
@@ -77,5 +86,5 @@ class Redis(Plain):
             "url": f"redis://{user}{endpoint}/0",
         }
 
-    def _secret(self, book: Book) -> str:
-        return book.token(self.name) if self.password else ""
+    def _secret(self, scope: Scope) -> str:
+        return scope.token(self.name) if self.password else ""

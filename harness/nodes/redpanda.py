@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
-from harness.launch import Launch
+from harness.launch import InContainer, Launch
+from harness.node import Scope
 from harness.nodes.broker import KafkaProtocol
-from harness.topology import NETWORK, Book
 
 PORTS = ("main", "network", "rpc", "admin", "schemas", "proxy")
 
@@ -20,15 +20,15 @@ class Redpanda(KafkaProtocol):
     tools = ("redpanda",)
     only_inside = True
 
-    def plan(self, book: Book) -> Launch:
+    def plan(self, scope: Scope) -> Launch:
         """``redpanda start`` with two listeners: one for the machine, one for the network.
 
         ``--mode dev-container`` creates topics automatically, does not delay rebalances and does
         not sync; it also raises ``fetch_reads_debounce_timeout`` to 10 ms, by which every delivery
         would be delayed.
         """
-        bind, network, rpc, admin, schemas, proxy = (book.listen(self.name, p) for p in PORTS)
-        told = book.endpoint(self.name, "network", viewer=NETWORK)
+        bind, network, rpc, admin, schemas, proxy = (scope.listen(p) for p in PORTS)
+        told = scope.network("network")
         return Launch(
             name=self.name,
             argv=(
@@ -38,7 +38,7 @@ class Redpanda(KafkaProtocol):
                 "--smp=1",
                 "--memory=512M",
                 f"--kafka-addr=host://{bind},network://{network}",
-                f"--advertise-kafka-addr=host://{book.endpoint(self.name)},network://{told}",
+                f"--advertise-kafka-addr=host://{scope.published()},network://{told}",
                 f"--rpc-addr={rpc}",
                 f"--advertise-rpc-addr={told.host}:{rpc.port}",
                 f"--schema-registry-addr={schemas}",
@@ -51,9 +51,8 @@ class Redpanda(KafkaProtocol):
                 f"--set=redpanda.auto_create_topics_enabled={str(self.auto_create).lower()}",
                 f"--set=redpanda.default_topic_partitions={self.most_partitions}",
             ),
-            image="redpanda",
-            ports=tuple(book.listen(self.name, port).port for port in PORTS),
-            internal=(network.port, rpc.port, schemas.port, proxy.port),
+            ports={port: scope.listen(port).port for port in PORTS},
+            container=InContainer("redpanda", internal=("network", "rpc", "schemas", "proxy")),
             end_signal=signal.SIGKILL,
             grace=10.0,
         )

@@ -19,12 +19,13 @@ from harness.dapr.health import (
 )
 from harness.deadline import Check
 from harness.endpoint import LOOPBACK
-from harness.launch import Launch
-from harness.nodes.base import Plain
+from harness.launch import InContainer, InProcess, Launch
+from harness.names import sidecar_name
+from harness.node import Node, Resource, Scope
+from harness.nodes.base import BaseNode
 from harness.nodes.consumer_groups import DeliveryCheck, consumer_groups, plain_fields
 from harness.nodes.control import Placement, Scheduler, Sentry, sentry_address
 from harness.ready.tcp import TcpCheck
-from harness.topology import HOST, Book, Node, Resource
 
 PORTS = ("http", "grpc", "internal", "metrics")
 NAMES = "names"
@@ -32,11 +33,12 @@ NAMES = "names"
 
 
 @dataclass(frozen=True)
-class Sidecar(Plain):
+class Sidecar(BaseNode):
     """The sidecar of one app.
 
     Attributes:
         app_id: the app that it belongs to.
+        app: the app's node, if its name is not the app-id: replicas have one app-id.
         app_node: the node whose ``main`` port daprd calls (the app, or its inbox); "" for a
             sidecar without an app, or whose app does not listen.
         needs: nodes that must be ready first, because its components connect when it starts.
@@ -56,6 +58,7 @@ class Sidecar(Plain):
 
     app_id: str
     app_node: str = ""
+    app: str = ""
     needs: tuple[str, ...] = ("placement", "scheduler")
     env: Mapping[str, str] = field(default_factory=dict)
     flags: Mapping[str, str] = field(default_factory=dict)
@@ -67,76 +70,83 @@ class Sidecar(Plain):
     cwd: Path = Path()
     hermetic: bool = False
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "app", self.app or self.app_id)
+
+    @property
+    def fixed_ports(self) -> Mapping[str, int]:  # type: ignore[override]  # derived, not stored
+        """Its fixed ports."""
+        return self.ports
+
     @property
     def name(self) -> str:
-        """``<app-id>-daprd``."""
-        return f"{self.app_id}-daprd"
+        """Named after its app."""
+        return sidecar_name(self.app)
 
     def implies(self, mtls: bool) -> tuple[Node, ...]:
         """The control plane."""
         return (Placement(), Scheduler(), *((Sentry(),) if mtls else ()))
 
-    def plan(self, book: Book) -> Launch:
+    def plan(self, scope: Scope) -> Launch:
         """daprd with only this app's resources, listening only where its callers are."""
-        home = book.home(self.name)
-        resources = self.loaded(book, self.name)
+        home = scope.home
+        resources = self.loaded(scope)
         files = {
             f"resources/{index:02}-{each.kind.lower()}-{each.name}.yaml": each.text
             for index, each in enumerate(resources)
             if each.kind != "Configuration"
         }
         files |= {name: text for each in resources for name, text in each.companions.items()}
-        configs = {"harness-config.yaml": self._configuration(book)}
+        configs = {"harness-config.yaml": self._configuration(scope)}
         for index, each in enumerate(resources):
             if each.kind == "Configuration":
                 configs[f"config-{index:02}.yaml"] = each.text
         # The folder must exist even if it is empty.
         files["resources/.keep"] = ""
-        flags = {**self._flags(book), "resources-path": str(home / "resources"), **self.flags}
+        flags = {**self._flags(scope), "resources-path": str(home / "resources"), **self.flags}
         argv = [f"--{key}={value}" for key, value in flags.items()]
         argv += [f"--config={home / file}" for file in configs]
         return Launch(
             name=self.name,
-            argv=(str(book.tools.path("daprd")), *argv),
-            env=self._environment(book),
-            cwd=None if book.inside(self.name) else (book.root / self.cwd).resolve(),
-            ports=tuple(book.listen(self.name, port).port for port in PORTS),
-            internal=(book.listen(self.name, "internal").port,),
+            argv=(str(scope.tool("daprd")), *argv),
+            env=self._pod_name(resources) | self._environment(scope),
+            ports={port: scope.listen(port).port for port in PORTS},
             files=files | configs,
             grace=4.0,
-            image="daprd",
-            pod=self.pod,
-            inherits=not self.hermetic,
-            volumes={NAMES: str(book.shared(NAMES, self.name))},
+            process=InProcess((scope.root / self.cwd).resolve(), inherits=not self.hermetic),
+            container=InContainer(
+                "daprd", self.pod, ("internal",), {NAMES: str(scope.shared(NAMES))}
+            ),
         )
 
-    def loaded(self, book: Book, viewer: str) -> Sequence[Resource]:
-        """The resources that it loads, with placeholders filled for a viewer."""
-        return book.resources(self.app_id, viewer)
+    def loaded(self, scope: Scope) -> Sequence[Resource]:
+        """The resources that it loads, with placeholders filled for the viewer."""
+        return scope.resources()
 
-    def checks(self, book: Book) -> Iterator[Check]:
+    def checks(self, scope: Scope) -> Iterator[Check]:
         """Each check implies more than the previous one."""
-        token = self._token(book, "dapr-api")
-        with DaprClient(book.endpoint(self.name, "http"), token) as client:
-            yield from self._ladder(book, client)
+        token = self._token(scope, "dapr-api")
+        with DaprClient(scope.endpoint("http"), token) as client:
+            yield from self._ladder(scope, client)
 
-    def _ladder(self, book: Book, client: DaprClient) -> Sequence[Check]:
+    def _ladder(self, scope: Scope, client: DaprClient) -> Sequence[Check]:
         # Only an app that uses HTTP can be queried as daprd does.
         asked = self.app_node and self.flags.get("app-protocol", "http") == "http"
         if "subscribe" in self.flags.get("disable-init-endpoints", "").split(","):
             asked = False
-        app = book.endpoint(self.app_id) if asked else None
-        heard = self.app_id if self.app_node else ""
-        resources = self.loaded(book, HOST)
+        app = scope.address(self.app) if asked else None
+        heard = self.app if self.app_node else ""
+        resources = self.loaded(scope)
         subscriptions = SubscriptionsCheck(
-            client, app, self._token(book, "app-api"), _declared_topics(resources)
+            client, app, self._token(scope, "app-api"), _declared_topics(resources)
         )
         declared = {each.name: each.type for each in resources if each.kind == "Component"}
-        groups = consumer_groups(resources, self.app_id, self.env)
+        set_here = self._pod_name(resources) | dict(self.env)
+        groups = consumer_groups(resources, self.app_id, set_here)
         return (
-            TcpCheck(book.endpoint(self.name, "http"), forwarded=book.inside(self.name)),
+            TcpCheck(scope.endpoint("http"), forwarded=scope.in_container),
             HealthCheck(client, outbound=True, rung="outbound"),
-            identity_check(client, self.app_id, book.tools.version("daprd")),
+            identity_check(client, self.app_id, scope.version("daprd")),
             components_check(client, declared),
             HealthCheck(client, outbound=False, rung="app", waits_for=heard),
             subscriptions,
@@ -145,40 +155,42 @@ class Sidecar(Plain):
             DeliveryCheck(subscriptions, groups),
         )
 
-    def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
+    def exports(self, scope: Scope) -> Mapping[str, str]:
         """``http``, ``grpc``, ``metrics``: the ports; ``token``: the token of its API."""
         return {
-            **{
-                port: str(book.endpoint(self.name, port).port)
-                for port in ("http", "grpc", "metrics")
-            },
-            "token": self._token(book, "dapr-api"),
+            **{port: str(scope.endpoint(port).port) for port in ("http", "grpc", "metrics")},
+            "token": self._token(scope, "dapr-api"),
         }
 
-    def _token(self, book: Book, purpose: str) -> str:
-        return book.token(purpose) if self.token else ""
+    def _token(self, scope: Scope, purpose: str) -> str:
+        return scope.token(purpose) if self.token else ""
 
-    def _environment(self, book: Book) -> dict[str, str]:
+    def _environment(self, scope: Scope) -> dict[str, str]:
         where = f"env of {self.name}"
-        env = {key: book.fill(value, where, self.name) for key, value in self.env.items()}
-        if not book.inside(self.name):
+        env = {key: scope.fill(value, where) for key, value in self.env.items()}
+        if not scope.in_container:
             # The sqlite resolver registers this address for the app; in a container, daprd
             # determines the address in its network.
             env["DAPR_HOST_IP"] = LOOPBACK
             if not self.token:
                 # Inherited values would make daprd require tokens that its callers do not have.
                 env = {"DAPR_API_TOKEN": "", "APP_API_TOKEN": "", **env}
-        if book.topology.mtls:
-            env["DAPR_TRUST_ANCHORS"] = book.authority().anchors
+        if scope.mtls:
+            env["DAPR_TRUST_ANCHORS"] = scope.authority().anchors
         if self.token:
             env |= {
-                "DAPR_API_TOKEN": book.token("dapr-api"),
-                "APP_API_TOKEN": book.token("app-api"),
+                "DAPR_API_TOKEN": scope.token("dapr-api"),
+                "APP_API_TOKEN": scope.token("app-api"),
             }
         return env
 
-    def _flags(self, book: Book) -> dict[str, str]:
-        http, grpc, internal, metrics = (book.listen(self.name, port) for port in PORTS)
+    def _pod_name(self, resources: Sequence[Resource]) -> dict[str, str]:
+        """daprd rejects a component with ``{podName}`` without this variable of the injector's."""
+        used = any("{podName}" in each.text for each in resources)
+        return {"POD_NAME": self.app} if used else {}
+
+    def _flags(self, scope: Scope) -> dict[str, str]:
+        http, grpc, internal, metrics = (scope.listen(port) for port in PORTS)
         flags = {
             "app-id": self.app_id,
             "dapr-http-port": str(http.port),
@@ -192,19 +204,19 @@ class Sidecar(Plain):
             "dapr-graceful-shutdown-seconds": "1",
         }
         if self.app_node:
-            app = book.endpoint(self.app_node, viewer=self.name)
+            app = scope.address(self.app_node, waits=False)
             flags |= {"app-port": str(app.port), "app-channel-address": app.host}
-        if "placement" in book.topology:
-            flags["placement-host-address"] = str(book.endpoint("placement", viewer=self.name))
-        if "scheduler" in book.topology:
-            flags["scheduler-host-address"] = str(book.endpoint("scheduler", viewer=self.name))
-        if book.topology.mtls:
-            flags |= {"enable-mtls": "true", "sentry-address": sentry_address(book, self.name)}
+        if scope.has("placement"):
+            flags["placement-host-address"] = str(scope.address("placement", waits=False))
+        if scope.has("scheduler"):
+            flags["scheduler-host-address"] = str(scope.address("scheduler", waits=False))
+        if scope.mtls:
+            flags |= {"enable-mtls": "true", "sentry-address": sentry_address(scope)}
         return flags
 
-    def _configuration(self, book: Book) -> str:
+    def _configuration(self, scope: Scope) -> str:
         """Name resolution with a file, because mDNS fails in VPNs, containers and CI."""
-        return configuration_text(str(book.shared(NAMES, self.name) / "names.db"))
+        return configuration_text(str(scope.shared(NAMES) / "names.db"))
 
 
 def configuration_text(names_file: str) -> str:

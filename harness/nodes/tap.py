@@ -12,8 +12,8 @@ from harness.dapr.client import DaprClient
 from harness.dapr.resources import DaprResource, mapping, sequence
 from harness.deadline import Check
 from harness.errors import ConfigError
+from harness.node import Node, Resource, Scope
 from harness.nodes.sidecar import Sidecar
-from harness.topology import Book, Node, Resource
 
 OWN = (
     "consumerid",
@@ -61,26 +61,26 @@ class TapSidecar(Sidecar):
         """Nothing: it hosts neither actors nor jobs."""
         return ()
 
-    def loaded(self, book: Book, viewer: str) -> Sequence[Resource]:
+    def loaded(self, scope: Scope) -> Sequence[Resource]:
         """The component, the secret stores next to it, and its own policy."""
-        component, *stores = self.find(self.pubsub, viewer)
+        component, *stores = self.find(self.pubsub, scope.viewer)
         return [self._own(component), *(self._own(each) for each in stores), retrying(self.pubsub)]
 
-    def _ladder(self, book: Book, client: DaprClient) -> Sequence[Check]:
+    def _ladder(self, scope: Scope, client: DaprClient) -> Sequence[Check]:
         kept = ("port", "outbound", "identity", "components")
-        return [each for each in super()._ladder(book, client) if each.rung in kept]
+        return [each for each in super()._ladder(scope, client) if each.rung in kept]
 
-    def _flags(self, book: Book) -> dict[str, str]:
+    def _flags(self, scope: Scope) -> dict[str, str]:
         theirs = ("placement-host-address", "scheduler-host-address", "enable-mtls")
         # Otherwise daprd sends no event larger than 4 MiB, and ends the stream instead.
-        flags = super()._flags(book) | {"max-body-size": "1Gi"}
+        flags = super()._flags(scope) | {"max-body-size": "1Gi"}
         return {key: value for key, value in flags.items() if key not in theirs}
 
-    def _environment(self, book: Book) -> dict[str, str]:
+    def _environment(self, scope: Scope) -> dict[str, str]:
         """The variables that the secret stores of other sidecars read from their environment."""
         where = f"env of {self.name}"
-        given = {k: book.fill(v, where, self.name) for k, v in book.variables().items()}
-        return given | super()._environment(book)
+        given = {k: scope.fill(v, where) for k, v in scope.variables().items()}
+        return given | super()._environment(scope)
 
     def _own(self, resource: DaprResource) -> DaprResource:
         body = copy.deepcopy(resource.body)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.errors import ConfigError, Unavailable, did_you_mean
+from harness.node import Node
 from harness.provision.dapr import provide_dapr
 from harness.provision.java import provide_java
 from harness.provision.kafka import provide_kafka
@@ -16,7 +17,6 @@ from harness.provision.redis import provide_redis
 from harness.provision.store import Store
 from harness.provision.versions import DAPR_BINARIES
 from harness.settings import Settings
-from harness.topology import Node
 
 
 class Toolbox:

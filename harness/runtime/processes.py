@@ -137,7 +137,7 @@ class ProcessRuntime(Closing):
             for path in (folder, *(folder / name for name in launch.files)):
                 os.chown(path, *account)
         instance = ProcessInstance(self, launch)
-        if launch.of_system and not launch.inherits:
+        if launch.of_system and not launch.process.inherits:
             self._tell_what_is_left_out(launch)
         self._spawn(instance, account)
         return instance
@@ -147,23 +147,24 @@ class ProcessRuntime(Closing):
         log = self.log(launch.name)
         with open_private(log, "a", encoding="utf-8") as file:
             file.write("dapr-harness: external; its output is where it was started\n")
-        self.request("release", ports=list(launch.ports))
+        self.request("release", ports=list(launch.ports.values()))
         return ExternalInstance(launch, log)
 
     def _spawn(self, instance: ProcessInstance, account: tuple[int, int] | None) -> None:
         launch = instance.launch
         uid, gid = account or (None, None)
         program = self._program(launch)
+        below = self._inherited if launch.process.inherits else self._environment
         with self._lock:
             self._instances[launch.name] = instance
         self._supervisor.operate(
             "spawn",
             launch.name,
             argv=[program, *launch.argv[1:]],
-            env={**(self._inherited if launch.inherits else self._environment), **launch.env},
-            cwd=str(launch.cwd or self.folder / "nodes" / launch.name),
+            env={**below, **launch.env},
+            cwd=str(launch.process.cwd or self.folder / "nodes" / launch.name),
             log=str(instance.log),
-            ports=list(launch.ports),
+            ports=list(launch.ports.values()),
             stop_signal=int(launch.stop_signal),
             end_signal=int(launch.end_signal or launch.stop_signal),
             grace=launch.grace,
@@ -287,7 +288,7 @@ class ProcessRuntime(Closing):
 
     @staticmethod
     def _account(launch: Launch) -> tuple[int, int] | None:
-        if not launch.unprivileged or os.geteuid() != 0:
+        if not launch.process.unprivileged or os.geteuid() != 0:
             return None
         entry = pwd.getpwnam(UNPRIVILEGED)
         return entry.pw_uid, entry.pw_gid

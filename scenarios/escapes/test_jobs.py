@@ -14,7 +14,7 @@ import pytest
 
 from harness import App, ProbeTimeout, Scheduler, Settings, Topology, World, running
 from harness.endpoint import Endpoint
-from harness.topology import Book
+from harness.node import Scope
 from scenarios.escapes.forwarder import Forwarder
 
 
@@ -37,11 +37,11 @@ class Distant(Scheduler):
     name: str = "distant"
     lines: Lines = field(default_factory=Lines)
 
-    def flags(self, book: Book, listens: Mapping[str, Endpoint]) -> Sequence[str]:
+    def flags(self, scope: Scope, listens: Mapping[str, Endpoint]) -> Sequence[str]:
         """Of two of a name the last one counts."""
         self.lines.scheduler = listens["main"]
         told = f"--override-broadcast-host-port={self.lines.jobs.address}"
-        return (*super().flags(book, listens), told)
+        return (*super().flags(scope, listens), told)
 
 
 @pytest.fixture

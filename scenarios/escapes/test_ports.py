@@ -54,7 +54,8 @@ def test_no_connection_that_begins_while_components_start_takes_the_internal_por
         argv += ["--app-id=clock", "--resources-path=resources"]
         argv += [f"--{flag}=127.0.0.1" for flag in LISTEN]
         files = {"resources/store.yaml": STORE.format(port=silent.getsockname()[1])}
-        sidecar = runtime.start(Launch("clock", (daprd, *argv), ports=tuple(ports), files=files))
+        held = dict(zip(PORTS, ports, strict=True))
+        sidecar = runtime.start(Launch("clock", (daprd, *argv), ports=held, files=files))
 
         begun, _ = silent.accept()  # the component is being initialized now
         taken = opened.enter_context(socket.socket())

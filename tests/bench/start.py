@@ -20,12 +20,13 @@ from harness.attempt import own_book
 from harness.deadline import Deadline, poll
 from harness.images import Images
 from harness.journal import Entry
+from harness.node import Choice, Tools
+from harness.planning.addresses import HOST
 from harness.provision.toolbox import Toolbox
 from harness.report.waterfall import climbs
 from harness.runtime.base import Runtime
 from harness.runtime.containers.runtime import ContainerRuntime
 from harness.runtime.processes import ProcessRuntime
-from harness.topology import Choice, Tools
 from scenarios.topology import reference
 from tests.bench.numbers import Figures, ratio
 
@@ -120,14 +121,15 @@ def _serial(settings: Settings, tools: Tools, make: Callable[[], Runtime]) -> St
     with contextlib.closing(make()) as runtime:
         settled = _settled(runtime.name, settings)
         book = own_book(settled, tools, settings.root, runtime)
-        launches = {node.name: node.plan(book) for node in settled.nodes}
+        launches = {node.name: node.plan(book.scope(node.name)) for node in settled.nodes}
         runtime.prepare(list(launches.values()))
         for node in _in_order(settled):
             runtime.start(launches[node.name])
-            for check in node.checks(book):
+            scope = book.scope(node.name, HOST)
+            for check in node.checks(scope):
                 assert poll(check.observe, Deadline(60), interval=POLL).ok, check
-            node.provide(book)
-            for check in node.confirms(book):
+            node.provide(scope)
+            for check in node.confirms(scope):
                 assert poll(check.observe, Deadline(60), interval=POLL).ok, check
         return Start(time.monotonic() - began)
 

@@ -41,7 +41,9 @@ def sidecar(runtime: ProcessRuntime, name: str, interval: str) -> ProcessInstanc
     argv += [f"--app-id={name}", "--config=names.yaml", "--resources-path=resources"]
     daprd = str(Toolbox(Settings.load()).path("daprd"))
     files = {"names.yaml": text, "resources/.keep": ""}
-    return runtime.start(Launch(name, (daprd, *argv), ports=tuple(ports), files=files))
+    return runtime.start(
+        Launch(name, (daprd, *argv), ports=dict(zip(flags, ports, strict=True)), files=files)
+    )
 
 
 def says(instance: ProcessInstance, words: str) -> Observation:

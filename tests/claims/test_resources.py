@@ -16,7 +16,7 @@ from harness.dapr.lint import check_resources
 from harness.dapr.resources import read_found
 from harness.deadline import Deadline, Observation, poll
 from harness.errors import ConfigError
-from harness.launch import Launch
+from harness.launch import InProcess, Launch
 from harness.provision.toolbox import Toolbox
 from harness.runtime.base import Instance, State
 from harness.runtime.processes import ProcessRuntime
@@ -137,8 +137,8 @@ def start(runtime: ProcessRuntime, number: int, folder: Path) -> tuple[Instance,
     }
     program = str(Toolbox(Settings.load()).path("daprd"))
     argv = (program, *(f"--{key}={value}" for key, value in flags.items()))
-    held = tuple(each.port for each in ports.values())
-    launch = Launch(f"daprd-{number}", argv, cwd=folder, ports=held)
+    held = {name: each.port for name, each in ports.items()}
+    launch = Launch(f"daprd-{number}", argv, ports=held, process=InProcess(folder))
     return runtime.start(launch), DaprClient(ports["http"])
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.compose.text import healthcheck
-from harness.launch import Build, Launch
+from harness.launch import Build, InContainer, Launch
 from harness.nodes.app import App
 
 pytestmark = pytest.mark.real
@@ -44,7 +44,9 @@ def answering(status: int) -> Iterator[int]:
 def verdict(node: App, port: int) -> int:
     """The exit code of the health check of an app that listens on a port."""
     build = Build(Path())
-    found = healthcheck(node, Launch("shop", ("true",), image=build, ports=(port,)))
+    found = healthcheck(
+        node, Launch("shop", ("true",), container=InContainer(build), ports={"main": port})
+    )
     assert found is not None
     assert "CMD" == found["test"][0]
     return subprocess.run(found["test"][1:], capture_output=True, timeout=20).returncode

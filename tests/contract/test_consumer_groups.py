@@ -85,7 +85,7 @@ def test_the_groups_that_a_start_waits_for_are_those_of_the_broker(stack: Stack)
         if (entry.kind, entry.node, entry.facts.get("rung")) == ("rung.reached", "a-daprd", "group")
     )
     waited_for = {*re.findall(r"group (\S+) is STABLE", fact)}
-    admin = admin_of(stack.topology["kafka"].exports(stack.book)["brokers"])
+    admin = admin_of(stack.book.exports("kafka")["brokers"])
     groups = {*group_names(admin, 30)}
 
     assert {"prod.a", "a-*", "everybody"} == waited_for

@@ -18,7 +18,7 @@ from testcontainers.core.labels import LABEL_SESSION_ID, SESSION_ID
 from harness.deadline import Deadline, Observation, poll
 from harness.errors import LaunchError, PortTaken
 from harness.images import Images
-from harness.launch import Launch
+from harness.launch import InContainer, Launch
 from harness.loopback import ask
 from harness.runtime.base import State
 from harness.runtime.containers import agent, ownership
@@ -33,15 +33,17 @@ OWNER = """
 import os
 from harness import Settings
 from harness.images import Images
-from harness.launch import Launch
+from harness.launch import InContainer, Launch
 from harness.runtime.containers.runtime import ContainerRuntime
 
 images = Images(Settings.load())
 runtime = ContainerRuntime({"PATH": os.environ["PATH"]}, images.reference, images.user)
 print(runtime.run, runtime.owner, flush=True)
 launches = [
-    Launch(f"node-{n}", ("sleep", "300"), image="app", pod="pod" if n < 2 else "",
-           volumes={"shared": "/shared"}) for n in range(5)
+    Launch(
+        f"node-{n}", ("sleep", "300"),
+        container=InContainer("app", "pod" if n < 2 else "", volumes={"shared": "/shared"}),
+    ) for n in range(5)
 ]
 runtime.prepare(launches)
 for launch in launches:
@@ -65,10 +67,10 @@ def owner_process(folder: Path) -> tuple[subprocess.Popen[str], str, int]:
     return process, run, int(supervisor)
 
 
-def serving(port: int, **more: object) -> Launch:
+def serving(port: int, pod: str = "", **more: object) -> Launch:
     """A web server in a container."""
     command = ("python3", "-u", "-m", "http.server", str(port))
-    return Launch("web", command, image="app", ports=(port,), **more)  # type: ignore[arg-type]  # fields of Launch
+    return Launch("web", command, container=InContainer("app", pod), ports={"main": port}, **more)  # type: ignore[arg-type]  # fields of Launch
 
 
 def answers(port: int) -> bool:
@@ -91,7 +93,7 @@ def test_an_exit_is_reported_after_the_log_is_complete(containers: ContainerRunt
     The engine reads the streams by themselves: each keeps its order, one may overtake the other.
     """
     script = "echo first; seq 1 20000; echo last >&2; exit 7"
-    instance = containers.start(Launch("brief", ("sh", "-c", script), image="app"))
+    instance = containers.start(Launch("brief", ("sh", "-c", script), container=InContainer("app")))
 
     assert poll(lambda: Observation(instance.state is State.EXITED), Deadline(20)).ok
 
@@ -107,7 +109,9 @@ def test_a_restart_keeps_ports_and_data_and_repeats_no_log(containers: Container
     """It is the same container, started again."""
     port = containers.reserve().port
     script = f"echo life >> /lives; wc -l < /lives; exec python3 -u -m http.server {port}"
-    launch = Launch("web", ("sh", "-c", script), image="app", ports=(port,), grace=0.5)
+    launch = Launch(
+        "web", ("sh", "-c", script), container=InContainer("app"), ports={"main": port}, grace=0.5
+    )
     instance = containers.start(launch)
     assert answers(port)
 
@@ -122,8 +126,8 @@ def test_published_ports_are_on_loopback_only(containers: ContainerRuntime) -> N
     """They cannot be reached from the network; internal ports are not published at all."""
     port, inner = (containers.reserve().port for _ in range(2))
     launch = Launch(
-        "web", ("python3", "-m", "http.server", str(port)), image="app",
-        ports=(port, inner), internal=(inner,),
+        "web", ("python3", "-m", "http.server", str(port)),
+        ports={"main": port, "inner": inner}, container=InContainer("app", internal=("inner",)),
     )  # fmt: skip
     containers.start(launch)
     assert answers(port)
@@ -141,7 +145,7 @@ def test_files_and_folders_are_in_the_container_before_it_starts(
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "b.txt").write_text("B")
     launch = Launch(
-        "reader", ("cat", "/harness/a.txt", "/harness/c/inner/b.txt"), image="app",
+        "reader", ("cat", "/harness/a.txt", "/harness/c/inner/b.txt"), container=InContainer("app"),
         files={"a.txt": "A"}, folders={"c": tmp_path},
     )  # fmt: skip
 
@@ -161,7 +165,7 @@ def test_members_of_a_pod_share_loopback_and_survive_each_other(
         f"until python3 -c 'import urllib.request as r; r.urlopen(\"http://127.0.0.1:{port}\")'"
     )
     caller = Launch("caller", ("sh", "-c", f"{script} 2>/dev/null; do sleep 0.1; done; echo heard"),
-                    image="app", pod="app")  # fmt: skip
+                    container=InContainer("app", "app"))  # fmt: skip
     containers.prepare([web, caller])
 
     server = containers.start(web)
@@ -214,12 +218,14 @@ def test_a_port_taken_before_publishing_is_named(containers: ContainerRuntime) -
 def test_a_program_that_the_image_does_not_have(containers: ContainerRuntime) -> None:
     """The engine's own words, and which node it was."""
     with pytest.raises(LaunchError, match=r"container of web failed(.|\n)*no-such-program"):
-        containers.start(Launch("web", ("no-such-program",), image="app"))
+        containers.start(Launch("web", ("no-such-program",), container=InContainer("app")))
 
 
 def test_everything_of_a_run_is_marked_for_ryuk_too(containers: ContainerRuntime) -> None:
     """Containers, the network and volumes: all that carries the run's label."""
-    launch = Launch("one", ("sleep", "60"), image="app", volumes={"shared": "/shared"})
+    launch = Launch(
+        "one", ("sleep", "60"), container=InContainer("app", volumes={"shared": "/shared"})
+    )
     containers.prepare([launch])
     containers.start(launch)
 

@@ -23,7 +23,7 @@ from docker.types import LogConfig
 from harness.deadline import Deadline, Observation, poll
 from harness.errors import ConfigError, LaunchError, TeardownError, Unavailable
 from harness.images import Images, packed
-from harness.launch import Build, Launch
+from harness.launch import Build, InContainer, Launch
 from harness.provision.images import Context
 from harness.runtime.base import State
 from harness.runtime.containers import agent, ownership, watch
@@ -150,7 +150,7 @@ def test_the_loss_of_the_engine_ends_every_wait(
 ) -> None:
     """Instances have ended, with the reason; what it still has is removed when it is back."""
     runtime = container_runtime(images)
-    instance = runtime.start(Launch("sleeper", ("sleep", "60"), image="app"))
+    instance = runtime.start(Launch("sleeper", ("sleep", "60"), container=InContainer("app")))
 
     forwarder.die()
 
@@ -171,7 +171,7 @@ def test_the_loss_of_the_engine_ends_every_wait(
 def test_an_agent_that_cannot_be_read_ends_every_wait(images: Images) -> None:
     """Its line is named; what is asked afterwards is answered, and the end removes all."""
     with container_runtime(images) as runtime:
-        instance = runtime.start(Launch("sleeper", ("sleep", "60"), image="app"))
+        instance = runtime.start(Launch("sleeper", ("sleep", "60"), container=InContainer("app")))
 
         helper = [sys.executable, "-c", "print('no json')"]
         runtime._watch.processes.request("listen", argv=helper)
@@ -243,11 +243,11 @@ def test_the_docker_command_is_not_needed(images: Images, tmp_path: Path) -> Non
 import os
 from harness import Settings
 from harness.images import Images
-from harness.launch import Launch
+from harness.launch import InContainer, Launch
 from harness.runtime.containers.runtime import ContainerRuntime
 images = Images(Settings.load())
 with ContainerRuntime({}, images.reference, images.user) as runtime:
-    runtime.start(Launch("brief", ("true",), image="app"))
+    runtime.start(Launch("brief", ("true",), container=InContainer("app")))
     print(runtime.run)
 """
     done = subprocess.run(

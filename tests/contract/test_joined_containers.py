@@ -10,7 +10,7 @@ import pytest
 from harness import LaunchError
 from harness.deadline import Deadline, Observation, poll
 from harness.images import Images
-from harness.launch import Launch
+from harness.launch import InContainer, Launch
 from harness.runtime.attached import Run
 from harness.runtime.base import State
 from harness.runtime.containers.instance import ContainerInstance
@@ -19,7 +19,7 @@ from harness.runtime.containers.runtime import ContainerRuntime
 
 pytestmark = pytest.mark.real
 
-SLEEPER = Launch("sleeper", ("sleep", "300"), image="app", grace=0.5)
+SLEEPER = Launch("sleeper", ("sleep", "300"), container=InContainer("app"), grace=0.5)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_what_a_client_adds_runs_beside_the_others(
     first: ContainerInstance, joined: JoinedContainers
 ) -> None:
     """On the run's own network, and it can be stopped again."""
-    added = joined.start(Launch("added", ("sleep", "300"), image="app", grace=0.5))
+    added = joined.start(Launch("added", ("sleep", "300"), container=InContainer("app"), grace=0.5))
 
     assert added.exit_code is None
     added.stop()

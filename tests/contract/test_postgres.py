@@ -50,7 +50,7 @@ def test_every_database_and_migration_table_is_there_first(tmp_path: Path) -> No
 
     with (
         running(topology, Settings.load(tmp_path)) as stack,
-        psycopg.connect(topology["pg"].exports(stack.book)["dsn"]) as connection,
+        psycopg.connect(stack.book.exports("pg")["dsn"]) as connection,
     ):
         tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         databases = connection.execute("SELECT datname FROM pg_database WHERE NOT datistemplate")
@@ -75,7 +75,7 @@ def test_a_store_whose_address_is_a_secret_is_known_too(tmp_path: Path) -> None:
 
     with running(topology, Settings.load(tmp_path)) as stack:
         started = [e for e in stack.journal if e.kind == "node.started" and e.node == "hello-daprd"]
-        with psycopg.connect(topology["pg"].exports(stack.book)["dsn"]) as connection:
+        with psycopg.connect(stack.book.exports("pg")["dsn"]) as connection:
             owner = connection.execute("SELECT count(*) FROM dapr_metadata").fetchone()
 
     assert started
@@ -102,7 +102,7 @@ def connected(stack: Stack) -> psycopg.Connection[tuple[int]]:
 
     def connect() -> Observation:
         try:
-            found.append(psycopg.connect(stack.topology["pg"].exports(stack.book)["dsn"]))
+            found.append(psycopg.connect(stack.book.exports("pg")["dsn"]))
         except psycopg.OperationalError as error:
             return Observation(False, str(error))
         return Observation(True)

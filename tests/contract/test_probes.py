@@ -91,7 +91,7 @@ def world(stack: Stack) -> Iterator[World]:
 
 
 def brokers(stack: Stack) -> str:
-    return str(stack.topology["kafka"].exports(stack.book)["brokers"])
+    return str(stack.book.exports("kafka")["brokers"])
 
 
 def write(stack: Stack, topic: str, *items: tuple[int, str]) -> None:

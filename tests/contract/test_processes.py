@@ -15,7 +15,7 @@ import pytest
 
 from harness import InstanceDied, LaunchError, PortTaken, TeardownError, Unavailable, ports
 from harness.deadline import Deadline, Observation, poll
-from harness.launch import Launch
+from harness.launch import InProcess, Launch
 from harness.runtime import processes as processes_module
 from harness.runtime import supervisor_client, supervisor_process
 from harness.runtime.base import State
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.real
 OWNER = """
 import os, sys, time
 from harness.runtime.processes import ProcessRuntime
-from harness.launch import Launch
+from harness.launch import InProcess, Launch
 runtime = ProcessRuntime(dict(os.environ))
 for number in range(5):
     # A grandchild in a session of its own whose parent has gone, as daemons make them.
@@ -124,7 +124,7 @@ def test_a_restart_keeps_ports_and_data(processes: ProcessRuntime) -> None:
     """Same command, same folder, log appended."""
     port = processes.reserve().port
     script = f"date >> data; wc -l < data; exec sleep 60 # {port}"
-    instance = processes.start(Launch("keeper", ("sh", "-c", script), ports=(port,)))
+    instance = processes.start(Launch("keeper", ("sh", "-c", script), ports={"main": port}))
     output_of(instance)
 
     instance.restart()
@@ -163,7 +163,9 @@ def test_files_and_folders_are_there_before_the_process(
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start as somebody else")
 def test_root_starts_an_unprivileged_launch_as_nobody(processes: ProcessRuntime) -> None:
     """PostgreSQL refuses to run as root."""
-    launch = Launch("id", ("sh", "-c", "id -u; touch mine; ls"), unprivileged=True)
+    launch = Launch(
+        "id", ("sh", "-c", "id -u; touch mine; ls"), process=InProcess(unprivileged=True)
+    )
 
     assert ["65534", "mine"] == output_of(processes.start(launch), 2).split()
 
@@ -206,7 +208,7 @@ def test_ports_are_held_until_the_launch_that_lists_them(processes: ProcessRunti
         socket.create_server(("127.0.0.1", port))
     serve = (sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1")
 
-    processes.start(Launch("server", serve, ports=(port,)))
+    processes.start(Launch("server", serve, ports={"main": port}))
 
     def accepts() -> Observation:
         try:
@@ -239,7 +241,7 @@ def test_a_port_stays_leased_to_the_launch_that_has_not_bound_it_yet(
 ) -> None:
     """It is released only for that launch."""
     port = processes.reserve().port
-    processes.start(Launch("slow", ("sleep", "300"), ports=(port,)))
+    processes.start(Launch("slow", ("sleep", "300"), ports={"main": port}))
 
     with (
         ProcessRuntime({"PATH": os.environ["PATH"]}) as other,
@@ -430,7 +432,9 @@ def test_an_app_inherits_everything_and_a_hermetic_one_is_told_what_it_does_not(
     show = ("sh", "-c", 'echo "<$API_KEY> <$GIVEN>"')
     given = {"GIVEN": "given"}
     with ProcessRuntime(small, whole=whole) as runtime:
-        app = runtime.start(Launch("app", show, given, of_system=True, inherits=True))
+        app = runtime.start(
+            Launch("app", show, given, of_system=True, process=InProcess(inherits=True))
+        )
         hermetic = runtime.start(Launch("hermetic", show, given, of_system=True))
         broker = runtime.start(Launch("broker", show, given))
         told = "dapr-harness: hermetic, so not inherited: API_KEY PASSWORD\n"

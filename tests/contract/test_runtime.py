@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from harness.deadline import Deadline, Observation, poll
-from harness.launch import Launch
+from harness.launch import InContainer, Launch
 from harness.runtime.base import Killable, Pausable, Restartable, Runtime, State
 
-SLEEPER = Launch("sleeper", ("sleep", "60"), image="app", grace=0.5)
+SLEEPER = Launch("sleeper", ("sleep", "60"), container=InContainer("app"), grace=0.5)
 
 
 def test_an_instance_goes_from_starting_to_running_to_exited(runtime: Runtime) -> None:

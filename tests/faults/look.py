@@ -39,7 +39,7 @@ class Look:
     def __init__(self, world: World, users: set[str]) -> None:
         self._world = world
         self._users = users
-        brokers = world.stack.topology["broker"].exports(world.stack.book)["brokers"]
+        brokers = world.stack.book.exports("broker")["brokers"]
         self._admin = admin_of(brokers)
         self._begin = end_offsets(self._admin, TOPICS)
 
@@ -86,7 +86,7 @@ class Look:
         return {row[0] for row in self._query(query, [*self._users])}
 
     def _query(self, query: str, *parameters: Any) -> list[Any]:
-        dsn = self._world.stack.topology["postgres"].exports(self._world.stack.book)["dsn"]
+        dsn = self._world.stack.book.exports("postgres")["dsn"]
         with psycopg.connect(dsn) as connection:
             return connection.execute(sql.SQL(query), parameters).fetchall()
 

@@ -81,6 +81,39 @@ def test_only_one_module_sleeps() -> None:
     assert places == {"harness/deadline.py"}
 
 
+NOT_NODES = {"error", "import_module(f'harness.{_HOMES[name]}')", "module", "request", "time"}
+"""What modules that know nodes may ask for an attribute that is perhaps missing."""
+
+
+def test_what_a_node_can_do_is_typed() -> None:
+    """Modules that know nodes ask none of them for an attribute that it may not have."""
+    knows = re.compile(r"^\s*from harness\.(node|nodes|roles|topology)\b", re.MULTILINE)
+    asked = {
+        ast.unparse(call.args[0])
+        for path in SOURCES
+        if knows.search(text := path.read_text())
+        for call in ast.walk(ast.parse(text))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id in ("getattr", "hasattr")
+    }
+
+    assert asked == NOT_NODES
+
+
+@pytest.mark.parametrize("suffix", ["-daprd", "-inbox"])
+def test_one_module_spells_the_names_of_sidecars_and_inboxes(suffix: str) -> None:
+    """Everybody else asks the topology, or harness/names.py."""
+    places = {
+        str(path.relative_to(ROOT))
+        for path in SOURCES
+        for part in ast.walk(ast.parse(path.read_text()))
+        if isinstance(part, ast.Constant) and str(part.value).startswith(suffix)
+    }
+
+    assert places == {"harness/names.py"}
+
+
 def test_every_command_and_exit_code_is_in_the_docs() -> None:
     """What a newcomer can type."""
     from harness.cli.commands import app

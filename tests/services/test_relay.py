@@ -24,7 +24,7 @@ def database() -> Iterator[str]:
     """A server of the module's own; the table is there."""
     topology = Topology(Postgres(databases=("relayed",)))
     with running(topology, Settings.load()) as stack:
-        dsn = topology["postgres"].exports(stack.book)["dsn"]
+        dsn = stack.book.exports("postgres")["dsn"]
         with recorder() as nobody, relay(dsn, nobody.port):
             eventually(lambda: exists(dsn), timeout=LIMIT)
         yield dsn

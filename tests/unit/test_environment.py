@@ -13,10 +13,10 @@ import pytest
 from harness import App, ConfigError, Process, Sidecar, Topology
 from harness.book import StackBook
 from harness.endpoint import Endpoint
+from harness.node import Node
 from harness.nodes.tap import TapSidecar
 from harness.runtime import own_tools
 from harness.runtime.own_tools import path_without_our_tools
-from harness.topology import HOST, Node
 from tests.projects import IN_MEMORY
 from tests.support import project
 from tests.unit.test_secrets_file import Tools
@@ -109,7 +109,7 @@ def test_a_secret_that_a_sidecar_inherits_is_known_when_resources_are_checked(
     has = name == "OWN" or (name == "KEY" and not hermetic)
 
     with nullcontext() if has else pytest.raises(ConfigError, match=f"no variable '{name}'"):
-        assert 2 == len(book.resources("shop", HOST))
+        assert 2 == len(book.resources("shop-daprd"))
 
 
 @pytest.mark.parametrize("gateway", ["", "172.17.0.1"], ids=["processes", "containers"])
@@ -123,10 +123,12 @@ def test_inherited_variables_are_not_filled_as_templates(tmp_path: Path, gateway
         TapSidecar("tap", pubsub="pubsub", find=book.pubsub),
         resources=book.topology.resources,
     )
-    planned = {name: book.topology[name].plan(book) for name in ("shop", "worker", "tap-daprd")}
+    planned = {
+        name: book.topology[name].plan(book.scope(name)) for name in ("shop", "worker", "tap-daprd")
+    }
 
     # The runtime adds what is inherited, below these.
-    assert all(launch.inherits for launch in planned.values())
+    assert all(launch.process.inherits for launch in planned.values())
     assert not [each for each in planned.values() if BY_MAKE in str(each)]
     assert re.match(r"http://\S+:1$", planned["tap-daprd"].env["OWN"])
 
@@ -145,6 +147,6 @@ def test_a_sidecar_without_tokens_does_not_inherit_any(tmp_path: Path) -> None:
     book = book_of(tmp_path)
     book.topology = Topology(Sidecar("a", token=False, env={"APP_API_TOKEN": "said"}))
 
-    env = book.topology["a-daprd"]._environment(book)  # type: ignore[attr-defined]  # a Sidecar
+    env = book.topology["a-daprd"]._environment(book.scope("a-daprd"))  # type: ignore[attr-defined]  # a Sidecar
 
     assert ("", "said") == (env["DAPR_API_TOKEN"], env["APP_API_TOKEN"])

@@ -10,11 +10,11 @@ from harness import App, Broker, ConfigError, Kafka, Postgres, Redpanda, Setting
 from harness.book import StackBook
 from harness.endpoint import Endpoint
 from harness.launch import Build, Launch
+from harness.node import Choice
 from harness.provision.apps import app_context, fingerprint
 from harness.provision.images import IMAGES, chosen, image, variable
 from harness.provision.recipes import context_of
 from harness.provision.versions import DAPR_BINARIES
-from harness.topology import Choice
 
 
 class ImagePaths:
@@ -38,7 +38,7 @@ def planned(tmp_path: Path, *nodes: object, name: str, gateway: str = "172.18.0.
         topology, ImagePaths(), tmp_path, tmp_path,
         lambda wanted: Endpoint("127.0.0.1", wanted or next(ports)), gateway=gateway,
     )  # fmt: skip
-    return topology[name].plan(book)
+    return topology[name].plan(book.scope(name))
 
 
 def test_redpanda_is_started_with_this_argument_list(tmp_path: Path) -> None:
@@ -64,7 +64,8 @@ def test_redpanda_is_started_with_this_argument_list(tmp_path: Path) -> None:
         "--set=redpanda.auto_create_topics_enabled=false",
         "--set=redpanda.default_topic_partitions=1",
     )
-    assert ("redpanda", (20002, 20003, 20005, 20006)) == (launch.image, launch.internal)
+    assert "redpanda" == launch.container.image
+    assert {"main": 20001, "admin": 20004} == launch.published
 
 
 def test_kafka_tells_each_viewer_an_address_it_can_reach(tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_a_sidecar_in_a_container_meets_its_app_on_loopback_and_others_by_name(
     assert "--app-channel-address=127.0.0.1" in launch.argv
     assert any(word.startswith("--placement-host-address=placement:") for word in launch.argv)
     assert "/daprd" == launch.argv[0]
-    assert "shop" == launch.pod
+    assert "shop" == launch.container.pod
     assert "DAPR_HOST_IP" not in launch.env
 
 
@@ -124,7 +125,7 @@ def test_an_app_on_the_host_is_met_at_the_gateway(tmp_path: Path) -> None:
     assert ("serve", "172.18.0.1") == own.argv[:2]
     assert "172.18.0.1" == own.env["APP_HOST"]
     assert "--app-channel-address=172.18.0.1" in sidecar.argv
-    assert "" == sidecar.pod
+    assert "" == sidecar.container.pod
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,7 @@ def test_an_app_given_as_an_image_cannot_run_as_a_process(tmp_path: Path) -> Non
     book = StackBook(topology, ImagePaths(), tmp_path, tmp_path, lambda _: Endpoint("x", 1))
 
     with pytest.raises(ConfigError, match=r"the image 'shop:1', which cannot run as a process"):
-        topology["shop"].plan(book)
+        topology["shop"].plan(book.scope("shop"))
 
 
 def test_postgres_gets_the_official_variables(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from harness import App, Broker, Kafka, Redpanda, Settings, Topology, run
 from harness.errors import Unavailable
-from harness.nodes.base import Plain
+from harness.nodes.base import BaseNode
 from harness.provision.toolbox import Toolbox
 
 SETTINGS = Settings.load(environ={})
@@ -28,7 +28,7 @@ SHOP = App("shop", command="serve {port}")
     ],
 )
 def test_auto_is_processes_unless_only_containers_can_run_it(
-    monkeypatch: pytest.MonkeyPatch, nodes: tuple[Plain, ...], broker: str, expected: str
+    monkeypatch: pytest.MonkeyPatch, nodes: tuple[BaseNode, ...], broker: str, expected: str
 ) -> None:
     """Redpanda and an app that is an image have no process."""
     monkeypatch.setattr(Toolbox, "require_obtainable", lambda *_: None)

@@ -14,7 +14,6 @@ from harness.multi_app import multi_app, topology_of, unread
 from harness.nodes.app import App
 from harness.nodes.sidecar import Sidecar
 from harness.runfile import RunApp, read_runfile
-from harness.topology import HOST
 from tests.support import project
 from tests.unit.test_secrets_file import Tools
 
@@ -201,7 +200,7 @@ def test_a_configuration_counts_only_where_it_is_named(
     file = read_runfile(tmp_path / "dapr.yaml")
     book = StackBook(topology_of(file), Tools(), tmp_path, tmp_path, lambda _: Endpoint("", 1))
 
-    assert expected == [each.name for each in book.resources("web", HOST)]
+    assert expected == [each.name for each in book.resources("web-daprd")]
     ignored = {line.split("'")[1] for line in unread(file) if "configFilePath" in line}
     assert {"named", "other"} - {*expected} == ignored
 

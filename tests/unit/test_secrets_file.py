@@ -11,7 +11,7 @@ from harness import ConfigError, Sidecar, Topology
 from harness.book import StackBook
 from harness.endpoint import Endpoint
 from harness.multi_app import multi_app
-from harness.topology import Node
+from harness.node import Node
 from tests.support import project
 
 STORE = """\
@@ -53,9 +53,9 @@ def test_a_relative_secrets_file_is_in_the_projects_root(tmp_path: Path) -> None
     project(tmp_path, c__store_yaml=STORE, keys_json="mine", c__keys_json="another")
     book = book_of(tmp_path, Topology(Sidecar("a"), resources="c"))
 
-    launch = book.topology["a-daprd"].plan(book)
+    launch = book.topology["a-daprd"].plan(book.scope("a-daprd"))
 
-    assert tmp_path == launch.cwd
+    assert tmp_path == launch.process.cwd
     assert "mine" == launch.files["secrets/keys.json"]
 
 
@@ -65,9 +65,13 @@ def test_a_relative_secrets_file_is_in_the_apps_folder_of_a_run_file(tmp_path: P
     project(tmp_path, dapr_yaml=text, c__store_yaml=STORE, a__keys_json="1", b__keys_json="2")
     book = book_of(tmp_path, multi_app(tmp_path / "dapr.yaml"))
 
-    found = {name: book.topology[f"{name}-daprd"].plan(book) for name in "ab"}
+    found = {
+        name: book.topology[f"{name}-daprd"].plan(book.scope(f"{name}-daprd")) for name in "ab"
+    }
 
-    assert {"a": tmp_path / "a", "b": tmp_path / "b"} == {n: each.cwd for n, each in found.items()}
+    assert {"a": tmp_path / "a", "b": tmp_path / "b"} == {
+        n: each.process.cwd for n, each in found.items()
+    }
     assert ["1", "2"] == [each.files["secrets/keys.json"] for each in found.values()]
 
 
@@ -77,6 +81,6 @@ def test_a_secrets_file_in_another_folder_is_named(tmp_path: Path) -> None:
     book = book_of(tmp_path, Topology(Sidecar("a"), resources="c"))
 
     with pytest.raises(ConfigError, match=r"keys.json of 'store' does not exist") as caught:
-        book.topology["a-daprd"].plan(book)
+        book.topology["a-daprd"].plan(book.scope("a-daprd"))
 
     assert f"working folder, {tmp_path}; there is {tmp_path}/c/keys.json" in caught.value.hint

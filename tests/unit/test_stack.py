@@ -24,8 +24,8 @@ from harness import (
 )
 from harness.endpoint import Endpoint
 from harness.launch import Launch
+from harness.node import Node, Scope
 from harness.runtime.fake import FakeRuntime, Script
-from harness.topology import Book, Node
 from harness.world import World
 from tests.projects import IN_MEMORY
 from tests.support import Fake, ScriptedCheck, project
@@ -48,7 +48,7 @@ class NoTools:
 
 
 def stack_of(
-    folder: Path, *nodes: Fake, scripts: Mapping[str, Script] | None = None, **given: Any
+    folder: Path, *nodes: Node, scripts: Mapping[str, Script] | None = None, **given: Any
 ) -> tuple[Stack, list[FakeRuntime]]:
     """A stack on fake runtimes, and the runtimes that it makes."""
     made: list[FakeRuntime] = []
@@ -219,7 +219,7 @@ def test_a_taken_port_that_the_topology_specifies_is_an_error_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: str
 ) -> None:
     """Of an app or of a sidecar: no other number can take its place."""
-    stack, made = stack_of(tmp_path, Fake("a-daprd", ports={port: 8000}))
+    stack, made = stack_of(tmp_path, Fake("a-daprd", fixed_ports={port: 8000}))
 
     def taken(_runtime: FakeRuntime, wanted: int | None = None) -> Endpoint:
         raise PortTaken("somebody has it", port=wanted or 0)
@@ -276,8 +276,8 @@ def test_what_a_world_shows_of_logs_has_no_secrets(tmp_path: Path) -> None:
 class Holder(Fake):
     """A node that is given a token."""
 
-    def plan(self, book: Book) -> Launch:
-        return Launch(self.name, ("true", book.token("dapr-api")))
+    def plan(self, scope: Scope) -> Launch:
+        return Launch(self.name, ("true", scope.token("dapr-api")))
 
 
 @pytest.mark.parametrize("code", [None, 3], ids=["not-ready", "exited"])

@@ -35,7 +35,7 @@ def test_a_tap_has_its_own_group_and_the_order_of_the_topic(tmp_path: Path) -> N
     tap = TapSidecar("tap-1", pubsub="bus", find=book.pubsub)
     book.topology = Topology(tap, resources="r")
 
-    files = tap.plan(book).files
+    files = tap.plan(book.scope(tap.name)).files
     found: list[Any] = [yaml.safe_load(text) for text in files.values() if "pubsub.redis" in text]
 
     (component,) = found

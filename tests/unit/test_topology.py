@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import App, ConfigError, Kafka, Postgres, Sidecar, Topology
+from harness.node import Choice, Node
 from harness.placeholders import fill, placeholders
-from harness.topology import Choice
 from tests.support import Fake
 
 
@@ -49,6 +53,68 @@ def test_an_explicit_sidecar_replaces_the_implied_one() -> None:
 
     assert topology["a-daprd"] is own
     assert 1 == [node.name for node in topology.nodes].count("a-daprd")
+
+
+@dataclass(frozen=True)
+class OwnSidecar(Fake):
+    """A sidecar that is no `Sidecar`."""
+
+    app_id: str = "a"
+    app: str = "a"
+    resources: tuple[Path, ...] | None = None
+    configurations: tuple[Path, ...] = ()
+    cwd: Path = Path()
+    env: Mapping[str, str] = field(default_factory=dict)
+    hermetic: bool = False
+
+
+@dataclass(frozen=True)
+class OwnService(Fake):
+    """A service of the control plane that is none of ours."""
+
+    service: str = "placement"
+
+
+@dataclass(frozen=True)
+class OwnInbox(Fake):
+    """A recorder that is no inbox of ours."""
+
+    records: str = "a"
+
+
+def test_another_class_can_take_the_place_of_a_standard_node() -> None:
+    """If it has the same role: the sidecar of this app, this service, a recorder of this app."""
+    sidecar, service, inbox = OwnSidecar("a-daprd"), OwnService("placement"), OwnInbox("a-inbox")
+
+    topology = Topology(App("a", asgi="m:x", inbox=True), sidecar, service, inbox)
+
+    assert topology.sidecar_of("a") is sidecar
+    assert topology["placement"] is service
+    assert topology["a-inbox"] is inbox
+    assert ["a"] == topology.app_ids()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        OwnSidecar("a-daprd", app="b"),
+        OwnSidecar("a-daprd", app_id="b"),
+        OwnService("placement", service="scheduler"),
+        OwnInbox("a-inbox", records="b"),
+        App("placement", asgi="m:x"),
+    ],
+    ids=["another-app", "another-id", "another-service", "another-record", "an-app"],
+)
+def test_a_node_of_another_role_is_refused(other: Node) -> None:
+    """Whatever its name is."""
+    with pytest.raises(ConfigError, match=f"brings a node named '{other.name}'"):
+        Topology(App("a", asgi="m:x", inbox=True), other)
+
+
+def test_an_app_without_a_sidecar_gets_a_suggestion() -> None:
+    """As other unknown names do."""
+    with pytest.raises(ConfigError, match=r"no 'shpo-daprd'(.|\n)*did you mean 'shop'"):
+        Topology(App("shop", asgi="m:x")).sidecar_of("shpo")
 
 
 @pytest.mark.parametrize("name", ["", "a.b", "a/b", "-a", "a-", "a b", "ä"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -124,13 +124,13 @@ class ContainerRuntime(Closing):
         inside = [launch for launch in launches if not launch.on_host]
         # testcontainers marks containers and networks for Ryuk, but not volumes.
         labels = {**self.labels, LABEL_SESSION_ID: SESSION_ID}
-        for name in {name for launch in inside for name in launch.volumes}:
+        for name in {name for launch in inside for name in launch.container.volumes}:
             with refusals(f"making the volume {name}"):
                 self._watch.engine.client.volumes.create(self._named(name), labels=labels)
         pods: dict[str, list[Launch]] = {}
         for launch in inside:
-            if launch.pod:
-                pods.setdefault(launch.pod, []).append(launch)
+            if launch.container.pod:
+                pods.setdefault(launch.container.pod, []).append(launch)
         for pod, members in pods.items():
             self._holders[pod] = self._helpers.submit(self._hold, pod, members)
 
@@ -158,7 +158,7 @@ class ContainerRuntime(Closing):
 
     def open_ports(self, launch: Launch) -> None:
         """Release the ports that a launch publishes, just before it starts."""
-        self._watch.processes.request("release", ports=list(launch.ports))
+        self._watch.processes.request("release", ports=list(launch.ports.values()))
 
     def operation(self, act: str, name: str) -> AbstractContextManager[dict[str, Any]]:
         """Act on a node while other clients wait; they are informed."""
@@ -205,7 +205,7 @@ class ContainerRuntime(Closing):
 
     def _hold(self, pod: str, members: Sequence[Launch]) -> str:
         """Start the holder of a pod's namespace; return its container's id."""
-        ports = [port for each in members for port in _published(each)]
+        ports = [port for each in members for port in each.published.values()]
         self._watch.processes.request("release", ports=ports)
         holder = (
             DockerContainer(self._reference("app"))
@@ -220,37 +220,37 @@ class ContainerRuntime(Closing):
 
     def _describe(self, launch: Launch) -> DockerContainer:
         described = (
-            DockerContainer(self._reference(launch.image))
+            DockerContainer(self._reference(launch.container.image))
             .with_name(self._named(launch.name))
             .with_envs(**launch.env)
         )
         if launch.argv:
             described.with_command(list(launch.argv))
-        for volume, path in launch.volumes.items():
+        for volume, path in launch.container.volumes.items():
             described.with_volume_mapping(self._named(volume), path, "rw")
         home = self._write_files(launch)
         if home is not None:
             described.with_copy_into_container(home, "/")
         labels = {**self.labels, agent.NODE_LABEL: launch.name}
         options: dict[str, Any] = {"labels": labels, "stop_signal": launch.stop_signal.name}
-        if user := self._user(launch.image):
+        if user := self._user(launch.container.image):
             options["user"] = user
-        if launch.cwd is not None:
-            options["working_dir"] = str(launch.cwd)
-        if launch.pod:
-            options["network_mode"] = f"container:{self._holders[launch.pod].result()}"
+        if launch.container.pod:
+            options["network_mode"] = f"container:{self._holders[launch.container.pod].result()}"
         else:
             described.with_network(self._network).with_network_aliases(launch.name)
-            described.ports = _bindings(_published(launch))
+            described.ports = _bindings(launch.published.values())
             options["hostname"] = launch.name
         return described.with_kwargs(**options)
 
     def _write_files(self, launch: Launch) -> Path | None:
         """The folder to copy into the container, written where the user can inspect it."""
-        if not launch.files and not launch.folders:
+        files = launch.container_files
+        folders = {**launch.folders, **launch.container.folders}
+        if not files and not folders:
             return None
         folder = private_folder(self.folder / "nodes" / launch.name) / HOME_FOLDER
-        write_home(folder, launch.folders, launch.files)
+        write_home(folder, folders, files)
         return folder
 
     def _begin(self, launch: Launch, described: DockerContainer) -> Container:
@@ -262,7 +262,7 @@ class ContainerRuntime(Closing):
         except LaunchError as error:
             if not _TAKEN.search(error.last):
                 raise
-            numbers = [port for port in launch.ports if f":{port}" in error.last]
+            numbers = [port for port in launch.ports.values() if f":{port}" in error.last]
             port = numbers[0] if numbers else 0
             raise PortTaken(
                 f"port {port} cannot be published for {launch.name}",
@@ -275,10 +275,6 @@ class ContainerRuntime(Closing):
             described.get_docker_client().client.close()
 
 
-def _published(launch: Launch) -> list[int]:
-    return [port for port in launch.ports if port not in launch.internal]
-
-
-def _bindings(ports: Sequence[int]) -> Any:
+def _bindings(ports: Iterable[int]) -> Any:
     """The same port number on both sides, only on this machine's loopback."""
     return {f"{port}/tcp": (LOOPBACK, port) for port in ports}

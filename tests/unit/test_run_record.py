@@ -1,0 +1,37 @@
+"""What a client is told about a stack that is not of its topology."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.launch import InContainer, InProcess, Launch
+from harness.run_record import RunRecord, described
+
+
+def test_a_difference_is_named_where_it_is() -> None:
+    """Also in what only a process or a container has; texts that may be secret are not shown."""
+    planned = Launch(
+        "shop",
+        ("serve",),
+        env={"KEY": "secret"},
+        process=InProcess(Path("/here")),
+        container=InContainer("shop:1", files={"a.txt": "secret"}),
+    )
+    runs = Launch(
+        "shop",
+        ("serve",),
+        env={"KEY": "other"},
+        process=InProcess(Path("/there")),
+        container=InContainer("shop:2", files={"a.txt": "other"}),
+    )
+    record = RunRecord("1", "containers", "auto", {}, {}, {}, {"shop": described(runs)})
+
+    found = list(record.differences([planned]))
+
+    assert [
+        "shop: env KEY",
+        "shop: process cwd is '/here' instead of '/there'",
+        "shop: container image is 'shop:1' instead of 'shop:2'",
+        "shop: container files a.txt",
+    ] == found
+    assert [] == list(record.differences([runs]))
