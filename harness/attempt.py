@@ -311,10 +311,10 @@ class Attempt:
                 seen = poll(check.observe, deadline, guard=self._guard)
                 if not seen.ok:
                     raise NotReady(
-                        f"{node.name} was not started: the rung {check.rung!r} was not reached",
+                        f"{node.name} was not started: the check {check.rung!r} did not pass",
                         last=seen.fact,
                         budget=deadline.budget,
-                        hint="look at the log of the other node; its own ladder says more",
+                        hint="see the log of the other node and its own readiness checks",
                     )
 
     def _guard(self) -> None:

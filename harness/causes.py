@@ -32,5 +32,5 @@ def refused_hint(log: str) -> str:
     port = next((each for each in found[-1] if each), "") if found else ""
     name = next((name for name, usual in USUAL.items() if port == str(usual)), "")
     if not name:
-        return f"nothing listens at port {port} of this machine; start it first" if port else ""
-    return f"no {name} listens at port {port}; `dapr-harness run --with {name}` starts one"
+        return f"nothing listens on port {port} of this machine; start it first" if port else ""
+    return f"no {name} listens on port {port}; `dapr-harness run --with {name}` starts one"

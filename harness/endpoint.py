@@ -17,7 +17,7 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         if not 0 < self.port < 65536:
-            raise ValueError(f"a port lies between 1 and 65535, not {self.port}")
+            raise ValueError(f"a port must be between 1 and 65535, not {self.port}")
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

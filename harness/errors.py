@@ -139,7 +139,7 @@ class DaprError(Exception):
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """A hint that names the closest known word and all the others."""
-    listing = "known: " + ", ".join(sorted(known)) if known else "nothing is known"
+    listing = "known: " + ", ".join(sorted(known)) if known else "none is known"
     return f"{closest(word, known)} {listing}".lstrip()
 
 

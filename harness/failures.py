@@ -39,7 +39,7 @@ def death(
     how = f"{how}: {instance.fate}" if instance.fate else how
     tail = mask(tail_of(instance.log), secrets)
     if _IN_USE.search(tail):
-        return PortTaken(f"{launch.name} {how}: a port of it was taken", last=tail)
+        return PortTaken(f"{launch.name} {how}: one of its ports was taken", last=tail)
     kind = AppFailed if launch.of_system else InstanceDied
     cause = cause_of(tail)
     return kind(
@@ -47,7 +47,7 @@ def death(
         expected="a process that keeps running",
         last=tail or "it wrote nothing",
         hint=refused_hint(tail)
-        or mask(f"its command line: {' '.join(launch.argv[:4])} ...", secrets),
+        or mask(f"check its command line: {' '.join(launch.argv[:4])} ...", secrets),
     )
 
 
@@ -67,7 +67,7 @@ def not_ready(
     check, seen = look
     kind = AppFailed if launch.of_system else NotReady
     return kind(
-        f"{launch.name} did not reach the rung {check.rung!r}",
+        f"{launch.name} did not pass the readiness check {check.rung!r}",
         expected=(type(check).__doc__ or "").partition("\n")[0],
         last=mask(f"{seen.fact}\nthe last lines of its log:\n{tail_of(instance.log)}", secrets),
         budget=deadline.budget,

@@ -176,7 +176,7 @@ class Images:
         try:
             if self._settings.offline:
                 raise Unavailable(
-                    f"the image {found.reference} is not here and the network is forbidden"
+                    f"the image {found.reference} is not here and network access is disabled"
                 )
             what = f"pull {found.reference}"
             with step(self._progress, what, lambda: ""):

@@ -35,7 +35,7 @@ def load_topology(settings: Settings) -> Topology:
     if not isinstance(found, Topology):
         names = [name for name, value in vars(module).items() if isinstance(value, Topology)]
         raise ConfigError(
-            f"{settings.topology} is no Topology",
+            f"{settings.topology} is not a Topology",
             last=repr(found)[:100],
             hint=did_you_mean(attribute, names),
         )

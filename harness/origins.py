@@ -80,7 +80,7 @@ def _containers(run: Run, settings: Settings) -> tuple[Tools, Callable[[], Runti
         from harness.runtime.containers.joined import JoinedContainers
     except ImportError as error:
         raise Unavailable(
-            "a stack on the containers runtime needs two more packages",
+            "a stack on the containers runtime needs two additional packages",
             last=str(error),
             hint="pip install 'dapr-harness[containers]'",
         ) from None

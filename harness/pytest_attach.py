@@ -80,7 +80,7 @@ def attached(
         return _of_compose(file, topology, settings, watch)
     if file.suffix in (".yaml", ".yml"):
         raise ConfigError(
-            f"{OPTION} {given}: {given} is not there",
+            f"{OPTION} {given}: {given} does not exist",
             expected="a compose file whose project is up, or the name of a stack",
             hint="`dapr-harness render compose` writes one",
         )
@@ -96,7 +96,7 @@ def _of_compose(
         from harness.compose.attach import attached as of_compose
     except ImportError as error:
         raise Unavailable(
-            f"{OPTION} needs two more packages for a compose file",
+            f"{OPTION} needs two additional packages for a compose file",
             last=str(error),
             hint="pip install 'dapr-harness[containers]'",
         ) from None

@@ -25,7 +25,7 @@ def runtimes(text: str) -> list[str | None]:
     for word in words:
         if word not in WORDS["runtime"]:
             known = ", ".join(WORDS["runtime"])
-            raise argparse.ArgumentTypeError(f"{word!r} is none of {known}")
+            raise argparse.ArgumentTypeError(f"{word!r} is not one of {known}")
     return list(words)
 
 

@@ -137,9 +137,9 @@ def dapr_topology(dapr_settings: Settings) -> Topology:
 
     if not dapr_settings.topology:
         raise ConfigError(
-            "no topology is given",
+            "no topology was found",
             expected="a session fixture `dapr_topology`, or `topology` in [tool.dapr-harness]",
-            hint="the README shows one of 15 lines",
+            hint="the README shows a short one",
         )
     return load_topology(dapr_settings)
 
@@ -272,9 +272,9 @@ def _keep(stack: Stack, config: pytest.Config) -> None:
         f"  {n.name}: {' '.join(f'{k}={v}' for k, v in n.endpoints.items())}" for n in up.nodes
     )
     lines = [
-        f"the stack is left up as {name!r}, because a test failed and --dapr-keep was given",
+        f"the stack was left running as {name!r}, because a test failed and --dapr-keep was given",
         *addresses,
-        f"look: dapr-harness status --name {name}; end it: dapr-harness down --name {name}",
+        f"inspect it: dapr-harness status --name {name}; stop it: dapr-harness down --name {name}",
     ]
     tell(config, lines, Lines(config).say)
 

@@ -34,7 +34,7 @@ def read_text(file: Path) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError(
-            f"{file}:{line}: is no text", expected="UTF-8", last=f"the byte {data[error.start]:#x}"
+            f"{file}:{line}: is not text", expected="UTF-8", last=f"the byte {data[error.start]:#x}"
         ) from None
 
 

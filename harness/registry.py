@@ -184,7 +184,7 @@ class Registry:
             raise Unavailable(
                 f"the state folder {self.folder} cannot be used",
                 last=str(error),
-                hint="set DAPR_HARNESS_STATE_DIR to a folder of yours, on a disk with room",
+                hint="set DAPR_HARNESS_STATE_DIR to a folder that you own, on a disk with room",
             ) from None
 
     def require_usable(self) -> Path:
@@ -232,7 +232,7 @@ class Registry:
         if self.find(name) is not None:
             raise ConfigError(
                 f"a stack named {name!r} is up already",
-                hint=f"`dapr-harness down --name {name}` first, or give this one another --name",
+                hint=f"`dapr-harness down --name {name}` first, or choose another --name",
             )
 
     @contextlib.contextmanager
@@ -250,8 +250,8 @@ class Registry:
                 lock.acquire(timeout=0)
         except filelock.Timeout:
             raise ConfigError(
-                f"a stack named {name!r} is being started by somebody else",
-                hint="give this one another --name",
+                f"a stack named {name!r} is being started by another process",
+                hint="choose another --name",
             ) from None
         try:
             self.require_free(name)

@@ -87,7 +87,7 @@ class Rendered(ABC):
         wrong += [f"{name} (not rendered)" for name in self.strangers(files)]
         if wrong:
             raise ConfigError(
-                f"{len(wrong)} files of {self.folder} are not what the topology renders",
+                f"{len(wrong)} files of {self.folder} do not match the topology",
                 last=", ".join(sorted(wrong)),
                 hint=self._command,
             )

@@ -92,7 +92,7 @@ def _images(settings: Settings, progress: Progress | None) -> Images:
         from harness.images import Images
     except ImportError as error:
         raise Unavailable(
-            "the containers runtime needs two more packages",
+            "the containers runtime needs two additional packages",
             last=str(error),
             hint="pip install 'dapr-harness[containers]'",
         ) from None

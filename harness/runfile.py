@@ -79,7 +79,7 @@ _SHARED: Mapping[str, str] = {
 _IGNORED: Mapping[str, tuple[str, str]] = {
     "placementHostAddress": (_TEXT, "the stack has a placement service of its own"),
     "schedulerHostAddress": (_TEXT, "the stack has a scheduler of its own"),
-    "runtimePath": (_TEXT, "say which Dapr by the setting dapr_dir"),
+    "runtimePath": (_TEXT, "choose Dapr with the setting dapr_dir"),
     "containerImage": (_TEXT, "it is for Kubernetes"),
     "containerImagePullPolicy": (_TEXT, "it is for Kubernetes"),
     "createService": (_SWITCH, "it is for Kubernetes"),
@@ -139,7 +139,7 @@ def read_runfile(path: Path) -> RunFile:
     if path.is_dir():
         path /= DEFAULT
     if not path.exists():
-        raise ConfigError(f"{path} is not there", hint="name a run file: -f dapr.yaml")
+        raise ConfigError(f"{path} does not exist", hint="name a run file: -f dapr.yaml")
     documents = list(read_file(path.resolve()))
     if not documents:
         raise ConfigError(f"{path} is empty", expected="version, common and apps")
@@ -262,12 +262,12 @@ class _Reader:
     def _folder(self, text: str, at: str) -> Path:
         path = (self._base / Path(str(text)).expanduser()).resolve()
         if not path.is_dir():
-            raise self._wrong(at, f"{path} is no folder", "the folder of the app")
+            raise self._wrong(at, f"{path} is not a folder", "the folder of the app")
         return path
 
     def _there(self, path: Path, at: str) -> Path:
         if not path.exists():
-            raise self._wrong(at, f"{path} is not there", "a path that exists")
+            raise self._wrong(at, f"{path} does not exist", "a path that exists")
         return path.resolve()
 
     def _check(self, values: Any, known: Mapping[str, str], at: str) -> None:

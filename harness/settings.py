@@ -129,7 +129,7 @@ def _here() -> Path:
         return Path.cwd()
     except OSError as error:
         raise ConfigError(
-            "the working folder is not there any more", last=str(error), hint="cd to one that is"
+            "the working folder no longer exists", last=str(error), hint="cd to one that is"
         ) from None
 
 

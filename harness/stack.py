@@ -188,7 +188,7 @@ class Stack(Closing):
         """
         if self._running.borrowed or self._start.extras is None:
             raise ConfigError(
-                f"{node.name} cannot be started beside a stack that is attached",
+                f"{node.name} cannot be added to an attached stack",
                 hint="run the test on a stack of its own, without --dapr-attach",
             )
         return self._start.extras.add(node)

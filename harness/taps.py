@@ -39,7 +39,7 @@ def open_tap(stack: Stack, pubsub: str, topic: str, guard: Guard) -> Tap:
         known = sorted({each.name for each in stack.book.pubsubs()})
         raise ConfigError(
             f"topic {topic!r}: the topology has no broker of Kafka's protocol",
-            hint=f"say pubsub=...; known: {', '.join(known) or 'none'}",
+            hint=f"pass pubsub=...; known: {', '.join(known) or 'none'}",
         )
     component = stack.book.pubsub(pubsub)[0]
     values = {name.lower(): str(item.get("value", "")) for name, item in component.fields().items()}

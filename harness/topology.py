@@ -140,6 +140,6 @@ def _with_implied(nodes: Sequence[Node], mtls: bool) -> Iterator[Node]:
 def _require_same_role(explicit: Node, implied: Node, owner: Node) -> None:
     if not same_role(explicit, implied):
         raise ConfigError(
-            f"{owner.name!r} brings a node named {implied.name!r}, which the topology has already",
+            f"{owner.name!r} brings a node named {implied.name!r}, which the topology already has",
             hint="rename the other node",
         )

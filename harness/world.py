@@ -144,7 +144,7 @@ class World(Closing):
             recorder = next((n for n in (inbox_name(app), app) if n in self._records), None)
             if recorder is None:
                 raise ConfigError(
-                    f"app {app!r} has no inbox", hint=f'say App("{app}", ..., inbox=True)'
+                    f"app {app!r} has no inbox", hint=f'use App("{app}", ..., inbox=True)'
                 )
             start = 0 if from_beginning else self._records[recorder]
             self._inboxes[app] = Inbox(app, self._record_of(recorder), start, self._guard)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -10,12 +11,17 @@ import venv
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support import ROOT, environment, leftovers
 
 pytestmark = pytest.mark.real
 
-FILE = re.compile(r"```\w+\n# file: (\S+)\n(.*?)```", re.DOTALL)
+README = (ROOT / "README.md").read_text()
+FILES = dict(re.findall(r"```\w+\n# file: (\S+)\n(.*?)```", README, re.DOTALL))
+WORKFLOW = ".github/workflows/test.yml"
+VARYING = re.compile(r"order-[0-9a-f]+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+")
+"""What differs from run to run: names, ids, ports, times, numbers of repetitions."""
 
 
 @pytest.fixture(scope="module")
@@ -51,23 +57,70 @@ def test_the_wheel_is_what_runs(installed: Path, tmp_path: Path) -> None:
     assert seen.stdout.startswith(str(installed.parent))
 
 
+def written(folder: Path) -> None:
+    """Every file of the README, in an empty folder."""
+    for name, text in FILES.items():
+        (folder / name).parent.mkdir(exist_ok=True, parents=True)
+        (folder / name).write_text(text)
+
+
+def run(installed: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A command of the README, with the wheel's environment first on the path."""
+    env = {**environment(folder), "PYTHONPATH": "", "COLUMNS": "80"}
+    first = {
+        "pytest": [str(installed / "python"), "-m", "pytest"],
+        "dapr-harness": [str(installed / "dapr-harness")],
+    }[words[0]]
+    return subprocess.run([*first, *words[1:]], cwd=folder, env=env, capture_output=True, text=True)
+
+
 def test_the_readmes_example_passes_as_it_stands(installed: Path, tmp_path: Path) -> None:
     """Every file of it, in an empty folder, with plain `pytest`."""
-    files = dict(FILE.findall((ROOT / "README.md").read_text()))
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    env = {**environment(tmp_path), "PYTHONPATH": ""}
+    written(tmp_path)
 
-    done = subprocess.run(
-        [str(installed / "python"), "-m", "pytest", "-v"],
-        cwd=tmp_path, env=env, capture_output=True, text=True,
-    )  # fmt: skip
+    done = run(installed, tmp_path, "pytest", "-v")
 
-    example = {"shop.py", "components/pubsub.yaml", "conftest.py", "test_orders.py"}
-    assert example | {"pyproject.toml"} == set(files)
+    example = {"shop.py", "components/pubsub.yaml", "topology.py", "test_orders.py"}
+    assert example | {"pyproject.toml", WORKFLOW} == set(FILES)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
     assert "Warning" not in done.stdout + done.stderr
+    assert [] == leftovers(tmp_path)
+
+
+def test_the_steps_of_the_readmes_workflow_pass(installed: Path, tmp_path: Path) -> None:
+    """All of them but the installation of packages, one after the other, as CI runs them."""
+    written(tmp_path)
+    steps = yaml.safe_load(FILES[WORKFLOW])["jobs"]["test"]["steps"]
+    (install, *commands) = [shlex.split(each["run"]) for each in steps if "run" in each]
+
+    done = [run(installed, tmp_path, *each) for each in commands]
+
+    assert ["pip", "install"] == install[:2]
+    assert [(0, each) for each in commands] == [
+        (each.returncode, words) for each, words in zip(done, commands, strict=True)
+    ], [each.stdout + each.stderr for each in done]
+    assert 'tests="1"' in (tmp_path / "report.xml").read_text()
+    assert [] == leftovers(tmp_path)
+
+
+def test_a_failing_test_prints_what_the_readme_shows(installed: Path, tmp_path: Path) -> None:
+    """The mistake that it describes is made; each shown line is printed, but for what varies."""
+    written(tmp_path)
+    right, wrong = '(await request.json())["data"]["id"]', '(await request.json())["id"]'
+    assert right in FILES["shop.py"]
+    assert wrong in README
+    (tmp_path / "shop.py").write_text(FILES["shop.py"].replace(right, wrong))
+    (sample,) = re.findall(r"<!-- failing -->\n```\n(.*?)```", README, re.DOTALL)
+
+    done = run(installed, tmp_path, "pytest", "--color=no")
+
+    printed = [VARYING.sub("_", line.rstrip()) for line in done.stdout.splitlines()]
+    # pytest cuts its summary to the width of the terminal, but not in CI.
+    lines = [re.sub(r"( - .*)?\.\.\.$", "", line) for line in sample.splitlines()]
+    shown = [VARYING.sub("_", line) for line in lines]
+    missing = [line for line in shown if not any(each.startswith(line) for each in printed)]
+    assert 1 == done.returncode, done.stdout + done.stderr
+    assert [] == missing, done.stdout
     assert [] == leftovers(tmp_path)
 
 

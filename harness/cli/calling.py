@@ -31,7 +31,9 @@ from harness.settings import Settings
 
 def publish(
     topic: Annotated[str, typer.Argument(help="The topic.")],
-    data: Annotated[str, typer.Argument(metavar="JSON", help="The data; - for standard input.")],
+    data: Annotated[
+        str, typer.Argument(metavar="JSON", help="The data as JSON; - reads standard input.")
+    ],
     name: Name = "default",
     pubsub: Annotated[
         str | None, typer.Option(help="The pub/sub component; not needed if there is only one.")
@@ -137,12 +139,16 @@ def invoke(
         typer.Option("-X", metavar="METHOD", help="GET by default, and POST with --data."),
     ] = None,
     data: Annotated[
-        str | None, typer.Option(metavar="JSON", help="The body; - for standard input.")
+        str | None, typer.Option(metavar="JSON", help="The body; - reads standard input.")
     ] = None,
     header: Annotated[list[str] | None, typer.Option(metavar="K:V", help="A header.")] = None,
     caller: Annotated[
         str | None,
-        typer.Option("--from", metavar="APP", help="Whose sidecar to call through; its own."),
+        typer.Option(
+            "--from",
+            metavar="APP",
+            help="Call through the sidecar of this app; by default, of the called app itself.",
+        ),
     ] = None,
 ) -> None:
     """Call an app's method through a sidecar and print its response.

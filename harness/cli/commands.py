@@ -29,13 +29,13 @@ from harness.cli.multi_app import run as run_file
 from harness.errors import HarnessError, SystemFailure, Unavailable
 
 EXIT_CODES = (
-    "Exit codes: 0 fine, 1 the system under test failed, 2 wrong usage or configuration, "
-    "3 a prerequisite is not available, 4 the stack failed, 130 interrupted."
+    "Exit codes: 0 success, 1 the system under test failed, 2 wrong usage or configuration, "
+    "3 a prerequisite is missing, 4 the stack failed, 130 interrupted."
 )
 
 app = typer.Typer(
     name="dapr-harness",
-    help="A real Dapr system on one machine: start it, look at it, test it, break it.",
+    help="Start, inspect, test and break a real Dapr system on one machine.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
@@ -111,7 +111,7 @@ def _failed(error: Exception) -> int:
 
 
 def _refused(error: OSError) -> int:
-    """Report an error of the machine; anything else is our bug, with its traceback."""
+    """Report an error of the machine; anything else is a bug in the harness, with its traceback."""
     if streams.lost():
         return streams.NOT_WRITTEN  # reported at the end
     if error.errno not in CAUSES:

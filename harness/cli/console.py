@@ -23,10 +23,10 @@ EVERY = 30.0
 
 
 class _Console(Console):
-    """Rich's console would end the process at a closed pipe; the command's end handles that."""
+    """Rich's console would exit on a closed pipe; here, the end of the command handles it."""
 
     def on_broken_pipe(self) -> None:
-        raise BrokenPipeError(errno.EPIPE, "nobody reads any more")
+        raise BrokenPipeError(errno.EPIPE, "the reader has closed the pipe")
 
 
 out = _Console(highlight=False)
@@ -39,7 +39,7 @@ def print_json(value: Any) -> None:
 
 
 def table(title: str, *columns: str) -> Table:
-    """An empty table that never cuts a cell off."""
+    """An empty table whose cells are never truncated."""
     made = Table(title=title, title_justify="left")
     for column in columns:
         made.add_column(column, overflow="fold")
@@ -47,7 +47,7 @@ def table(title: str, *columns: str) -> Table:
 
 
 def add_row(made: Table, *cells: str | Text) -> None:
-    """Add a row of texts, in which brackets are brackets."""
+    """Add a row of plain text: brackets are not markup."""
     made.add_row(*(Text(each) if isinstance(each, str) else each for each in cells))
 
 
@@ -123,7 +123,7 @@ class Climbing:
                 err.print(f"warning: {entry.node}: {entry.facts['warning']}", markup=False)
             state = {
                 "node.started": "started",
-                "rung.reached": f"rung {entry.facts.get('rung')}",
+                "rung.reached": f"check {entry.facts.get('rung')} passed",
                 "node.ready": "ready",
             }.get(entry.kind)
             if state is None:

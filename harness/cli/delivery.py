@@ -13,14 +13,14 @@ from harness.probe.backlog import COMMITTED
 from harness.ready.kafka import GroupCheck, admin_of, committed_offsets, end_offsets
 
 Finding = tuple[str, str, str]
-"""What it is about, the fact, and the next step."""
+"""The subject, the fact, and the next step."""
 
 JOINING = 5.0
 """Seconds that a group may take to get its partitions: longer than a rebalance."""
 
 
 def examine_groups(seen: Inspection) -> Iterator[Finding]:
-    """What is wrong with each group of a sidecar; nothing where there is no Kafka."""
+    """The problems of each consumer group of a sidecar; none if there is no Kafka."""
     for pubsub, group in groups_of(seen).items():
         subscribed = (each for each in seen.parts if each.kind == "subscription" and each.up)
         topics = sorted(group.prefix + each.name for each in subscribed if each.detail == pubsub)
@@ -47,7 +47,7 @@ def _examine(brokers: str, group: str, topics: list[str]) -> Iterator[Finding]:
         yield subject, f"{brokers} did not answer: {error}", "see the log of the broker"
     else:
         if not behind.ok:
-            fix = "the app refuses the next event, or is slow: see its log and its sidecar's"
+            fix = "the app rejects the next event or is slow: see its log and its sidecar's log"
             yield subject, behind.fact, fix
 
 

@@ -54,7 +54,7 @@ def demo(
     finally:
         stopping = time.monotonic()
         stack.close()
-    figures["stopped, nothing left, after"] = f"{time.monotonic() - stopping:.2f} s"
+    figures["stopped and cleaned up after"] = f"{time.monotonic() - stopping:.2f} s"
     figures["everything together"] = f"{time.monotonic() - began:.2f} s"
     _print(figures)
 

@@ -1,4 +1,4 @@
-"""Examines a running stack: what does not work, daprd's own words for it, and the next step."""
+"""Examines a running stack: what does not work, daprd's own message, and the next step."""
 
 from __future__ import annotations
 
@@ -30,6 +30,9 @@ _DELIVERY = re.compile(
     r"error returned from app while processing (?:bulk )?pub/sub event"
     r"|DROP status returned from app|error sending message to dead letter"
     r"|[Nn]o matching route for event|error finding matching route"
+)
+_JOB = re.compile(
+    r"failed to invoke schedule app job|returned from app while processing triggered job"
 )
 _SUBSCRIBE = re.compile(
     r"error getting topic list from app|from subscription endpoint|has an empty routes"
@@ -76,7 +79,9 @@ def _ended(stack: UpStack, node: UpNode, state: str) -> Diagnosis:
     what = "the sidecar" if app_of(node.name) else "the node"
     last = tail.splitlines()[-1] if tail else "it wrote nothing"
     fix = f"`dapr-harness logs {node.name} --name {stack.name}`; fix the cause and restart it"
-    return Diagnosis(node.name, "failed", f"{what} is {state}: {cause_of(tail) or last}", fix)
+    return Diagnosis(
+        node.name, "failed", f"{what} is not running ({state}): {cause_of(tail) or last}", fix
+    )
 
 
 def _sound(seen: Inspection) -> Diagnosis:
@@ -123,8 +128,8 @@ def _app(seen: Inspection, states: Mapping[str, str]) -> Iterator[Diagnosis]:
         forwarded = seen.sidecar.stack.runtime == "containers"
         look = TcpCheck(endpoint_of(app, "main"), forwarded=forwarded).observe()
         if not look.ok:
-            fix = "let the app listen on the port that the harness gives it (PORT, or {port})"
-            fact = f"the app does not listen for its sidecar: {look.fact}"
+            fix = "let the app listen on the port that it is given: APP_PORT, or {port}"
+            fact = f"the app does not listen on the port that its sidecar calls: {look.fact}"
             yield Diagnosis(app.name, "failed", fact, fix)
     if fact := last_problem(seen, _SUBSCRIBE):
         fix = "correct the app's answer to GET /dapr/subscribe, then restart it and its sidecar"
@@ -153,8 +158,11 @@ def _control_plane(seen: Inspection, states: Mapping[str, str]) -> Iterator[Diag
 
 def _deliveries(seen: Inspection) -> Iterator[Diagnosis]:
     if fact := last_problem(seen, _DELIVERY):
-        fix = f"see why the app refused it: `dapr-harness logs {seen.sidecar.app_id}`"
+        fix = f"see why the app rejected it: `dapr-harness logs {seen.sidecar.app_id}`"
         yield Diagnosis(f"{seen.sidecar.node.name}: events", "warning", fact, fix)
+    if fact := last_problem(seen, _JOB):
+        fix = "a job needs a body (`data`), and the app a route POST /job/NAME that returns 2xx"
+        yield Diagnosis(f"{seen.sidecar.node.name}: jobs", "warning", fact, fix)
 
 
 def examine_groups_of(seen: Inspection) -> Iterator[Diagnosis]:

@@ -13,11 +13,11 @@ from harness.journal import Entry
 from harness.launch import Launch
 
 PATIENCE = 600.0
-"""Seconds for which the stack waits for an app that a person starts."""
+"""Seconds for which the stack waits for an app that is started by hand."""
 
 
 class Announcing:
-    """Shows how to start each external app as soon as its turn has come.
+    """Shows how to start each external app when it is that app's turn.
 
     Args:
         others: also receives each journal entry.
@@ -37,13 +37,13 @@ class Announcing:
 
 
 def announce(launch: Launch, env_file: Path | None) -> None:
-    """Say how an app is to be started.
+    """Show how to start an app.
 
     Raises:
         ConfigError: the file cannot be written.
     """
     lines = [f"{name}={shlex.quote(value)}" for name, value in launch.env.items()]
-    say = [f"waiting for {launch.name}, which you start: {shlex.join(launch.argv)}"]
+    say = [f"waiting for {launch.name}, start it with: {shlex.join(launch.argv)}"]
     say.append(f"  in the folder {launch.process.cwd}, listening on port {launch.ports['main']}")
     if env_file is None:
         say += ["  with this environment (--env-file writes it to a file):"]
@@ -59,5 +59,5 @@ def _write(file: Path, text: str) -> None:
         write_private(file, text)
     except OSError as error:
         raise ConfigError(
-            f"{file} cannot be written", last=str(error), hint="give another --env-file"
+            f"{file} cannot be written", last=str(error), hint="choose another --env-file"
         ) from None

@@ -17,7 +17,7 @@ from harness.runtime.base import State
 from harness.stack import Stack
 
 EVERYTHING = 2**31
-"""Larger than any number of last lines."""
+"""Larger than any requested number of lines."""
 
 
 class Follower:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="images",
-    help="What containers run in: list it, or make it where no registry can be reached.",
+    help="List the images of the containers runtime, or build them without a registry.",
     no_args_is_help=True,
 )
 
@@ -45,7 +45,8 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
 @app.command()
 def build(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Which; all that can be made when left out.")
+        list[str] | None,
+        typer.Argument(help="The images to build; by default, all that can be built."),
     ] = None,
     missing: Annotated[
         bool, typer.Option("--missing", help="Leave out those that came from a registry.")
@@ -79,7 +80,7 @@ def _images(settings: Settings) -> Images:
         from harness.images import Images
     except ImportError as error:
         raise Unavailable(
-            "images need two more packages",
+            "images need two additional packages",
             last=str(error),
             hint="pip install 'dapr-harness[containers]'",
         ) from None

@@ -36,7 +36,7 @@ _settled: list[bool] = []
 
 
 def catch() -> None:
-    """From now on, a signal raises `Interrupted`."""
+    """Make signals raise `Interrupted` from now on."""
     sys.unraisablehook = _unraisable
     signal.signal(signal.SIGALRM, _raise)
     for number in SIGNALS:
@@ -47,7 +47,7 @@ def catch() -> None:
 
 
 def settle() -> None:
-    """From now on, the stack will stay up, and the first signal is ignored.
+    """Ignore the first signal from now on, because the stack stays up.
 
     An interrupt between detaching the stack and the exit would report that everything was ended
     although it was not. The remaining work takes milliseconds, unless something hangs.
@@ -84,7 +84,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     if _settled or len(_came) > 1:
         return
     if _supervised():
-        say("interrupted: ending what was started (once more ends it the hard way)")
+        say("interrupted: stopping what was started (interrupt again to force it)")
     _raise(number, frame)
 
 
@@ -134,5 +134,8 @@ def _end_at_once() -> None:
         signal.signal(number, signal.SIG_IGN)
     if tree := sys.modules.get("harness.runtime.tree"):
         tree.abandon_all()
-    say("interrupted again; supervisors end what is left, `dapr-harness down --stale` the rest")
+    say(
+        "interrupted again; supervisors stop what is left, "
+        "`dapr-harness down --stale` removes the rest"
+    )
     os._exit(INTERRUPTED)

@@ -111,7 +111,7 @@ def _named(job: str) -> str:
 
 
 def _sidecar(name: str, app_id: str | None) -> UpSidecar:
-    """The sidecar of the app that is meant.
+    """The sidecar of the selected app.
 
     Raises:
         ConfigError: there is none, or it is not clear which one is meant.

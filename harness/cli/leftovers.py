@@ -65,7 +65,9 @@ def clear_stale(settings: Settings, *, as_json: bool) -> None:
         folders = [str(folder) for folder in found.folders]
         print_json({"stacks": found.stacks, "folders": folders, "runs": found.runs})
     else:
-        out.print(f"removed: {found.describe()}" if found else "dead stacks have left nothing")
+        out.print(
+            f"removed: {found.describe()}" if found else "dead stacks have left nothing behind"
+        )
 
 
 def container_states(found: UpStack) -> dict[str, str]:

@@ -32,7 +32,7 @@ def lint(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Files and folders, a later folder over an earlier; the topology's if left out."
+            help="Files and folders; later ones override earlier ones. By default, the topology's."
         ),
     ] = None,
     app: Annotated[
@@ -40,10 +40,10 @@ def lint(
     ] = None,
     dapr_version: Annotated[
         str | None,
-        typer.Option(help="Check against what this version knows; the pinned one if left out."),
+        typer.Option(help="The version of Dapr to check against; by default, the pinned one."),
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail as well.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find what daprd would reject or silently ignore; the exit code is 2 if anything is found."""
     settings = Settings.load()
@@ -68,8 +68,8 @@ def lint(
     if not resources and not found:
         raise ConfigError(
             f"no resource was found in {', '.join(map(str, chosen)) or 'the topology'}",
-            expected="YAML of Dapr's resources, there or in the folders below",
-            hint="name the folder that holds it",
+            expected="YAML files with Dapr resources, there or in subfolders",
+            hint="name the folder that contains them",
         )
     if as_json:
         print_json([asdict(each) for each in found])
@@ -89,7 +89,7 @@ def lint(
 def _findings(
     paths: list[Path], apps: list[str] | None, folder: Path | None, known: Known
 ) -> tuple[list[Finding], int]:
-    """All findings, by place, and the number of resources that were read."""
+    """All findings, ordered by place, and the number of resources that were read."""
     found: list[Finding] = []
     resources: list[DaprResource] = []
     for path in paths:
@@ -145,7 +145,7 @@ def _twice(resources: list[DaprResource]) -> list[Finding]:
     for first, second in combinations(resources, 2):
         if (first.kind, first.name) == (second.kind, second.name) and _overlap(first, second):
             message = f"{second.kind} {second.name!r} exists twice; the other one: {first.at()}"
-            found.append(Finding(second.at(), message, "rename one, or give them other scopes"))
+            found.append(Finding(second.at(), message, "rename one, or give them different scopes"))
     return found
 
 

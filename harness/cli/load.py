@@ -45,9 +45,9 @@ def load(
     ] = None,
     runtime: Annotated[str | None, typer.Option(help="auto, processes or containers.")] = None,
     broker: Annotated[str | None, typer.Option(help="kafka or redpanda.")] = None,
-    processes: Annotated[int, typer.Option(help="Locust processes over which it is spread.")] = 1,
+    processes: Annotated[int, typer.Option(help="Locust processes that send the load.")] = 1,
 ) -> None:
-    """Start the stack, send a profile's load, and write a report; exit by its budgets.
+    """Start the stack, send a profile's load, and write a report.
 
     Exit codes: 0 success, 1 a budget was exceeded, 4 the stack or the generator died, or the run
     is invalid.
@@ -177,7 +177,7 @@ def _exit(result: Result) -> None:
 
     code, said = verdict(result)
     if result.died:
-        raise InstanceDied(result.died, hint="the report is of what was measured until then")
+        raise InstanceDied(result.died, hint="the report covers what was measured until then")
     if code:
         err.print(f"[red]{escape(said)}[/]", highlight=False, soft_wrap=True)
         raise typer.Exit(code)

@@ -19,7 +19,7 @@ def main() -> None:
     except (interrupts.Interrupted, Exception) as error:
         if not interrupts.caused(error):
             raise
-        streams.say("interrupted; everything that was started has been ended")
+        streams.say("interrupted; everything that was started has been stopped")
         code = interrupts.INTERRUPTED
     except SystemExit as ended:
         # Typer ends the process at a closed pipe, with a code that has another meaning here.

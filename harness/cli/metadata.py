@@ -38,7 +38,7 @@ def metadata(
 
 
 def facts_of(seen: Metadata) -> Iterator[tuple[str, str]]:
-    """What fits on a line each: a label, and daprd's value."""
+    """The single-line facts: labels with daprd's values."""
     runtime = seen.raw.get("actorRuntime") or {}
     yield "app", seen.app_id
     yield "Dapr", seen.runtime_version

@@ -39,11 +39,13 @@ def run(
     name: Annotated[str, typer.Option("--name", "-n", help="Which stack.")] = "default",
     order: Annotated[
         str,
-        typer.Option(help="App-ids with commas: each is started when the one before it is ready."),
+        typer.Option(
+            help="App-ids, separated by commas: each starts when the one before it is ready."
+        ),
     ] = "",
     topology: Annotated[
         str | None,
-        typer.Option(help="module:attribute: where brokers and databases are taken from."),
+        typer.Option(help="module:attribute of the topology that provides brokers and databases."),
     ] = None,
     beside: Annotated[
         str,
@@ -51,7 +53,7 @@ def run(
             "--with",
             metavar="NAME[,NAME]",
             help="Services that the apps expect at their usual ports of localhost: redis, kafka, "
-            "postgres, zipkin. One that runs there already is used.",
+            "postgres, zipkin. One that already runs there is used.",
         ),
     ] = "",
     dapr_version: DaprVersion = None,

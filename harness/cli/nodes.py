@@ -16,9 +16,10 @@ from harness.journal import Entry
 from harness.runtime.base import Instance, Killable, Pausable, State
 from harness.stack import Stack, external
 
-Node = Annotated[str, typer.Argument(help="Which node, as `status` names it.")]
+Node = Annotated[str, typer.Argument(help="The node, as `status` shows it.")]
 Force = Annotated[
-    bool, typer.Option("--force", help="Even if the stack was started with another topology.")
+    bool,
+    typer.Option("--force", help="Continue even if the stack was started with another topology."),
 ]
 
 
@@ -61,7 +62,7 @@ def kill(node: Node, name: Name = "default", force: Force = False, as_json: Json
 
 
 def pause(node: Node, name: Name = "default", force: Force = False, as_json: Json = False) -> None:
-    """Freeze one node: it keeps its connections and answers nothing, until `resume`."""
+    """Freeze one node: it keeps its connections but does not respond until `resume`."""
     _operate("pause", "is paused", node, name, force=force, as_json=as_json)
 
 
@@ -73,7 +74,7 @@ def resume(node: Node, name: Name = "default", force: Force = False, as_json: Js
 def _operate(
     operation: str, what: str, node: str, name: str, *, force: bool, as_json: bool
 ) -> None:
-    """Act on a node that is running, and say how it is now."""
+    """Act on a running node, and report its new state."""
     began = time.monotonic()
     with _attached(name, force=force) as stack:
         instance = _instance(stack, node)
@@ -88,7 +89,7 @@ def _operate(
 
 
 def _attached(name: str, *, force: bool, watch: Callable[[Entry], None] = _ignore) -> Stack:
-    """The stack, in whatever state its nodes are."""
+    """The stack, whatever state its nodes are in."""
     return Stack.attach(name, force=force, all_running=False, watch=watch)
 
 

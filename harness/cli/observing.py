@@ -24,15 +24,15 @@ from harness.stack import Stack
 from harness.world import World
 
 RECENT = 50
-"""Events that are shown of what is there already."""
+"""The number of existing events that are shown."""
 
 READING = 30.0
-"""Seconds within which what is there already must have been read."""
+"""Seconds within which the existing events must have been read."""
 
 ENDING = 5.0
-"""Seconds within which a stack has ended whose parts have gone."""
+"""Seconds within which a stack must have ended after its parts are gone."""
 
-Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Continue until Ctrl-C.")]
 Lines = Annotated[bool, typer.Option("--json", help="Print each as a line of JSON.")]
 
 
@@ -51,7 +51,7 @@ def events(
     ] = "",
     as_json: Lines = False,
 ) -> None:
-    """Show the events of a topic, without being a subscriber that takes them from others."""
+    """Show the events of a topic, without taking them from any subscriber."""
     if start not in ("recent", "beginning"):
         raise ConfigError(f"--from {start!r}", expected="recent or beginning")
 
@@ -122,7 +122,7 @@ def _go_on(
     already: int,
     more: Callable[[], bool],
 ) -> None:
-    """Show what is new, as long as there is more to come."""
+    """Show new items as long as more can arrive."""
     for _ in ticks(Deadline(math.inf), 0.1):
         if not more():
             return
@@ -152,8 +152,8 @@ def _require_follow(follow: bool, topic: str) -> None:
     if not follow:
         raise ConfigError(
             f"the past events of topic {topic!r} cannot be shown",
-            expected="a topic of Kafka, which keeps its events",
-            hint="-f shows those from now on; docs/taps.md says what differs",
+            expected="a Kafka topic, which keeps its events",
+            hint="-f shows events from now on; docs/taps.md explains the difference",
         )
 
 

@@ -1,4 +1,4 @@
-"""What a running sidecar has loaded and what it has not, with daprd's own words."""
+"""What a running sidecar has and has not loaded, with daprd's own messages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TAIL = 2_000_000
 """The number of bytes at the end of a sidecar's log in which its errors are searched."""
 
 SOON = 3.0
-"""Seconds that a sidecar has to answer, so that one that is frozen does not hold up the others."""
+"""Seconds for a sidecar to respond, so that a frozen one does not delay the others."""
 
 _LINE = re.compile(r'level=(?P<level>\w+) msg="(?P<msg>(?:[^"\\]|\\.)*)"')
 
@@ -53,7 +53,7 @@ def cell(part: Part) -> Text:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a sidecar says about itself.
+    """A sidecar's own report.
 
     Attributes:
         metadata: its answer; None if there was none.
@@ -81,7 +81,7 @@ def inspect(sidecar: UpSidecar) -> Inspection:
 
 
 def as_row(seen: Inspection) -> dict[str, Any]:
-    """An inspection for a machine to read."""
+    """An inspection as JSON data."""
     components = [
         {"name": part.name, "type": part.detail, "up": part.up, "error": part.error}
         for part in seen.parts
@@ -155,7 +155,7 @@ def component_error(name: str, log: Sequence[tuple[str, str]]) -> str:
 
 
 def subscription_error(pubsub: str, topic: str, log: Sequence[tuple[str, str]]) -> str:
-    """daprd's last message about a subscription, if it is that it failed; otherwise ""."""
+    """daprd's last message about a subscription if it reports a failure; otherwise ""."""
     place = f"pubsub {re.escape(pubsub)}, topic {re.escape(topic)}"
     about = re.compile(
         rf"(?P<failed>(?:Failed to (?:start|reload).*|Retry failed for subscription) {place}: )"

@@ -16,20 +16,24 @@ from harness.settings import Settings
 
 app = typer.Typer(
     name="render",
-    help="Write the topology down for another system: compose, Kubernetes.",
+    help="Render the topology for another system: compose or Kubernetes.",
     no_args_is_help=True,
 )
 
 
 Force = Annotated[
-    bool, typer.Option("--force", help="Overwrite files that were not rendered, or changed since.")
+    bool,
+    typer.Option(
+        "--force", help="Overwrite files that were not rendered, or that have changed since."
+    ),
 ]
 
 
 @app.command()
 def compose(
     folder: Annotated[
-        Path | None, typer.Option(help="Where the files lie; compose/ of the project by default.")
+        Path | None,
+        typer.Option(help="Where to write the files; compose/ in the project by default."),
     ] = None,
     topology: Annotated[str | None, typer.Option(help="module:attribute.")] = None,
     check: Annotated[
@@ -38,7 +42,7 @@ def compose(
     force: Force = False,
     secrets: Annotated[
         bool,
-        typer.Option("--secrets", help="Write .env: fresh secrets, and the images made here."),
+        typer.Option("--secrets", help="Write .env: new secrets, and the images built here."),
     ] = False,
 ) -> None:
     """Render a compose project that starts the same stack without the harness."""
@@ -47,17 +51,17 @@ def compose(
         from harness.compose.project import Project
     except ImportError as error:
         raise Unavailable(
-            "compose files name images, which needs two more packages",
+            "compose files name images, which needs two additional packages",
             last=str(error),
             hint="pip install 'dapr-harness[containers]'",
         ) from None
     project = Project(load_topology(settings), settings, folder or settings.root / "compose")
     if check:
         project.require_same()
-        out.print(f"{project.folder} is what the topology renders")
+        out.print(f"{project.folder} matches the topology")
         return
     if secrets:
-        out.print(f"{project.write_secrets()}: keep it out of the repository", soft_wrap=True)
+        out.print(f"{project.write_secrets()}: do not commit it", soft_wrap=True)
         return
     _write(project, force=force)
 
@@ -66,11 +70,11 @@ def compose(
 def k8s(
     folder: Annotated[
         Path | None,
-        typer.Option(help="Where the files lie; kubernetes/ of the project by default."),
+        typer.Option(help="Where to write the files; kubernetes/ in the project by default."),
     ] = None,
     topology: Annotated[str | None, typer.Option(help="module:attribute.")] = None,
     name: Annotated[
-        str, typer.Option(help="Of the system: its Secret, its image, its chart.")
+        str, typer.Option(help="The system's name, for its Secret, image and chart.")
     ] = "todo",
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; fail if a file has drifted.")
@@ -87,7 +91,7 @@ def k8s(
     )
     if check:
         project.require_same()
-        out.print(f"{project.folder} is what the topology renders")
+        out.print(f"{project.folder} matches the topology")
         return
     _write(project, force=force)
 
@@ -98,6 +102,6 @@ def _write(project: Rendered, *, force: bool) -> None:
         out.print(str(path), soft_wrap=True)
     for path in written.kept:
         err.print(
-            f"{path} is rendered no more; it was changed by hand, and is left where it is",
+            f"{path} is no longer rendered; it was changed by hand and is kept",
             soft_wrap=True,
         )

@@ -122,7 +122,7 @@ class UpSidecar:
 
 
 def told(error: DaprError) -> str:
-    """daprd's own words."""
+    """daprd's own message."""
     return " ".join(f"{error.status} {error.error_code}: {error.message}".split()).replace(
         " :", ":"
     )
@@ -180,6 +180,6 @@ def candidates(stack: UpStack, app_id: str | None) -> list[UpSidecar]:
 
 
 def at_once(act: Callable[[S], T], things: Sequence[S]) -> list[T]:
-    """The result for each, in the same order, asked at the same time."""
+    """The results in the same order; all calls run at the same time."""
     with ThreadPoolExecutor(max_workers=max(1, min(len(things), 16))) as pool:
         return list(pool.map(act, things))

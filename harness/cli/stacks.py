@@ -36,13 +36,13 @@ from harness.run import running
 from harness.settings import Settings
 from harness.stack import Stack
 
-Name = Annotated[str, typer.Option("--name", "-n", help="Which stack; several can be up at once.")]
+Name = Annotated[str, typer.Option("--name", "-n", help="The stack; several can be up at once.")]
 DaprVersion = Annotated[
     str | None, typer.Option(help="The version of Dapr, such as 1.18.2; the pinned one by default.")
 ]
 SIDECAR_COLUMNS = ("sidecar of", "components", "subscriptions", "problems")
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def up(
@@ -59,10 +59,13 @@ def up(
     ] = None,
     dapr_version: DaprVersion = None,
     timings: Annotated[
-        bool, typer.Option("--timings", help="Show where the time of the start went.")
+        bool, typer.Option("--timings", help="Show how long each readiness check took.")
     ] = False,
     attach: Annotated[
-        bool, typer.Option("--attach", help="Stay, show the logs, and stop it all on Ctrl-C.")
+        bool,
+        typer.Option(
+            "--attach", help="Stay attached, show the logs, and stop everything on Ctrl-C."
+        ),
     ] = False,
     offline: Annotated[
         bool | None, typer.Option("--offline", help="Never use the network.")
@@ -125,7 +128,7 @@ def up(
 def down(
     name: Name = "default",
     stale: Annotated[
-        bool, typer.Option("--stale", help="Remove what runs have left whose owner is gone.")
+        bool, typer.Option("--stale", help="Remove what dead runs have left behind.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -144,7 +147,7 @@ def down(
 
 def status(
     name: Annotated[
-        str | None, typer.Option("--name", "-n", help="Which stack; all when left out.")
+        str | None, typer.Option("--name", "-n", help="The stack; by default, all.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -203,12 +206,12 @@ def token(name: Name = "default") -> None:
 
 
 def logs(
-    nodes: Annotated[
-        list[str] | None, typer.Argument(help="Which nodes; all when left out.")
-    ] = None,
+    nodes: Annotated[list[str] | None, typer.Argument(help="The nodes; by default, all.")] = None,
     name: Name = "default",
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
-    lines: Annotated[int, typer.Option(help="How many last lines of each log to begin with.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue until Ctrl-C.")] = False,
+    lines: Annotated[
+        int, typer.Option(help="The number of lines to show from the end of each log.")
+    ] = 50,
 ) -> None:
     """Show the logs of the nodes of a stack."""
     found = opened(Settings.load()).require(name)
@@ -237,8 +240,8 @@ def _announce(found: UpStack, stack: Stack, *, timings: bool, as_json: bool) -> 
         if port in node.endpoints:
             out.print(f"  {node.name:<28} {node.endpoints[port]}")
     which = "" if found.name == "default" else f" --name {found.name}"
-    out.print(f"look: dapr-harness status, dapr-harness logs -f{which}")
-    out.print(f"end it: dapr-harness down{which}")
+    out.print(f"inspect it: dapr-harness status, dapr-harness logs -f{which}")
+    out.print(f"stop it: dapr-harness down{which}")
 
 
 @contextmanager
@@ -255,13 +258,13 @@ def _edits(stack: Stack, restarting: Restarting, *, watch: bool) -> Iterator[Cal
 
 
 def _attach(found: UpStack, between: Callable[[], None]) -> None:
-    err.print("attached; Ctrl-C stops it all")
+    err.print("attached; Ctrl-C stops everything")
     tails = [_tail(node, 0) for node in found.nodes]
     for _ in ticks(Deadline(math.inf), 0.1):
         show(tails)
         between()
         if not found.alive:
-            err.print(f"stack {found.name!r} was ended by somebody else")
+            err.print(f"stack {found.name!r} was stopped by someone else")
             return
 
 
@@ -283,7 +286,7 @@ def _status_of(found: UpStack) -> dict[str, Any]:
 
 
 def state_of(node: UpNode, known: dict[str, str]) -> str:
-    """The state of a node: running, exited, external, or of a sidecar healthy or unhealthy.
+    """The state of a node: running, exited, external; for sidecars, healthy or unhealthy.
 
     Args:
         node: the node.

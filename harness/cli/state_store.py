@@ -48,7 +48,9 @@ def get(key: Key, name: Name = "default", store: Store = None, app_id: AppId = N
 @app.command(name="set")
 def set_(
     key: Key,
-    value: Annotated[str, typer.Argument(metavar="JSON", help="The value; - for standard input.")],
+    value: Annotated[
+        str, typer.Argument(metavar="JSON", help="The value as JSON; - reads standard input.")
+    ],
     name: Name = "default",
     store: Store = None,
     app_id: AppId = None,
@@ -70,7 +72,7 @@ def delete(key: Key, name: Name = "default", store: Store = None, app_id: AppId 
 
 
 def _place(name: str, app_id: str | None, store: str | None, key: str) -> tuple[UpSidecar, str]:
-    """The sidecar and the state store that are meant.
+    """The selected sidecar and state store.
 
     Raises:
         ConfigError: there is none, or it is not clear which one is meant.

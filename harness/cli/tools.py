@@ -140,13 +140,17 @@ def _tool(subject: str, find: Callable[[], Path], obtainable: str = "") -> Diagn
     except HarnessError as error:
         if "is damaged" in error.last:
             return Diagnosis(subject, "damaged", error.last, "dapr-harness provision")
-        if obtainable and isinstance(error, Unavailable) and "network is forbidden" in str(error):
+        if (
+            obtainable
+            and isinstance(error, Unavailable)
+            and "network access is disabled" in str(error)
+        ):
             return Diagnosis(subject, "warning", obtainable, "dapr-harness provision")
         return Diagnosis(subject, "missing", error.subject + f" ({error.last})", error.hint)
 
 
 def _extras(settings: Settings, toolbox: Toolbox) -> Iterator[Diagnosis]:
-    """Requirements of only some topologies, if this project's is one of them."""
+    """The requirements that only this project's topology has."""
     if not settings.topology:
         return
     try:
@@ -168,7 +172,7 @@ def _kafka(toolbox: Toolbox) -> Diagnosis:
 
 
 def _installed(toolbox: Toolbox) -> Diagnosis:
-    """Every byte of the installed tools, checked against the record of their installation."""
+    """The installed tools, checked byte by byte against the record of their installation."""
     found = [path.parent for path in sorted(toolbox.store.root.glob(f"*/{SEAL}"))]
     with contextlib.suppress(HarnessError):
         found += filter(None, [sealed_folder(toolbox.path("postgres"))])
@@ -180,15 +184,17 @@ def _installed(toolbox: Toolbox) -> Diagnosis:
         if wrong := damage(folder, thorough=True):
             fix = "dapr-harness provision"
             if not folder.is_relative_to(toolbox.store.root):
-                fix = f"rm -r {folder}; it is made again"
+                fix = f"rm -r {folder}; it will be installed again"
             return Diagnosis("installed", "damaged", f"{folder.parent}: {shortened(wrong)}", fix)
     fact = f"as it was installed: {', '.join(folder.name for folder in found)}"
-    return Diagnosis("installed", "ok", fact if found else "nothing yet that has checksums")
+    return Diagnosis(
+        "installed", "ok", fact if found else "nothing with checksums is installed yet"
+    )
 
 
 def _how_to_get_dapr(settings: Settings) -> str:
     found = find_go(settings.environment)
-    build = f"or built with {found[0]}" if found else "and there is no Go to build it with"
+    build = f"or built with {found[0]}" if found else "and no Go toolchain was found to build it"
     return f"not installed yet; will be downloaded from Dapr's releases, {build}"
 
 
@@ -198,12 +204,14 @@ def _disk(cache: Path) -> Diagnosis:
         try_writing(place)
     except OSError as error:
         fact = f"the cache folder {cache} cannot be written ({error.strerror})"
-        return Diagnosis("disk", "warning", fact, "set DAPR_HARNESS_CACHE_DIR to a folder of yours")
+        return Diagnosis(
+            "disk", "warning", fact, "set DAPR_HARNESS_CACHE_DIR to a folder that you own"
+        )
     free = shutil.disk_usage(place).free
     fact = f"{free / 1e9:.0f} GB free at {place}"
     if free > NEEDED_DISK:
         return Diagnosis("disk", "ok", fact)
-    fix = f"free {NEEDED_DISK / 1e9:.0f} GB, which building Dapr takes; a stack needs 0.2 GB"
+    fix = f"free {NEEDED_DISK / 1e9:.0f} GB, which building Dapr requires; a stack needs 0.2 GB"
     return Diagnosis("disk", "warning", fact, fix)
 
 
@@ -226,9 +234,9 @@ def _engine(settings: Settings) -> Diagnosis:
         return Diagnosis("engine", "warning", str(error).partition("\n")[0], hint)
     missing = [name for name in IMAGES if images.find(name).origin == "missing"]
     if not missing:
-        return Diagnosis("engine", "ok", f"{fact}; every image is here")
+        return Diagnosis("engine", "ok", f"{fact}; all images are present")
     fix = "they are pulled when needed; without a registry: dapr-harness images build"
-    return Diagnosis("engine", "ok", f"{fact}; not here: {', '.join(missing)}", fix)
+    return Diagnosis("engine", "ok", f"{fact}; missing: {', '.join(missing)}", fix)
 
 
 def _state(settings: Settings) -> Diagnosis:
@@ -243,5 +251,5 @@ def _state(settings: Settings) -> Diagnosis:
 def _leftovers(settings: Settings) -> Diagnosis:
     found = find_leftovers(Registry(settings.state_dir))
     if not found:
-        return Diagnosis("leftovers", "ok", "none of dead stacks")
+        return Diagnosis("leftovers", "ok", "nothing is left of dead stacks")
     return Diagnosis("leftovers", "warning", found.describe(), "dapr-harness down --stale")

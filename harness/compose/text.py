@@ -42,10 +42,10 @@ COMMENTS = {
     "redpanda": "Two listeners: host for this machine, network for the containers.",
     "redis": "The state store.",
     "placement": "Where actors live. Its image has no shell, so no healthcheck can run in it.",
-    "scheduler": "When jobs fire. As with placement, sidecars try again until it answers.",
-    "daprd": "The sidecar. Its image has no shell; the app's own check and its log tell.",
+    "scheduler": "When jobs fire. As with placement, sidecars retry until it answers.",
+    "daprd": "The sidecar. Its image has no shell; see the app's own check and its log.",
     "app": "Between the sidecar and the app: records every delivery, for the scenarios.",
-    "receiver": "The world outside: takes webhooks and mails, and records them.",
+    "receiver": "External systems: accepts and records webhooks and mail.",
 }
 
 

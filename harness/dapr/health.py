@@ -41,7 +41,7 @@ class HealthCheck:
 
 @dataclass
 class MetadataCheck:
-    """One fact of ``/v1.0/metadata``.
+    """The sidecar reports it in ``/v1.0/metadata``.
 
     Attributes:
         judge: takes the metadata, returns whether it meets the condition, and the fact in words.
@@ -123,14 +123,14 @@ def identity_check(client: DaprClient, app_id: str, promised: str = "") -> Metad
     def judge(seen: Metadata) -> tuple[bool, str]:
         if seen.app_id != app_id:
             raise LaunchError(
-                f"the sidecar at {client.endpoint} is a stranger",
+                f"the sidecar at {client.endpoint} belongs to another stack",
                 expected=f"app-id {app_id}",
                 last=f"app-id {seen.app_id}, Dapr {seen.runtime_version}",
                 hint="another daprd took the port; run `dapr-harness doctor`",
             )
         if promised and seen.runtime_version != promised:
             raise LaunchError(
-                f"the sidecar of {app_id} is not what its image promises",
+                f"the sidecar of {app_id} is not the version that its image names",
                 expected=f"Dapr {promised}, as the image's tag says",
                 last=f"Dapr {seen.runtime_version}",
                 hint="pull or build the image again, or set DAPR_HARNESS_IMAGE_DAPRD",

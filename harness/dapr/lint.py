@@ -119,7 +119,7 @@ def _ignored(each: DaprResource) -> Finding:
         return Finding(each.at("kind"), message, did_you_mean(each.kind, KINDS), "warning")
     what = f"{each.kind or 'a document'} of {version or 'no apiVersion'}"
     message = f"{what} is not a Dapr resource; daprd ignores it"
-    return Finding(each.at("kind"), message, "keep it elsewhere", "warning")
+    return Finding(each.at("kind"), message, "move it to another folder", "warning")
 
 
 def _check_frame(each: DaprResource, app_ids: Sequence[str] | None) -> Iterator[Finding]:
@@ -137,7 +137,9 @@ def _check_frame(each: DaprResource, app_ids: Sequence[str] | None) -> Iterator[
         if app_ids is not None and scope not in app_ids:
             hint = did_you_mean(scope, app_ids)
             place = each.at(f"scopes.{index}")
-            yield Finding(place, f"the scope {scope!r} is no app of this topology", hint, "warning")
+            yield Finding(
+                place, f"the scope {scope!r} is not an app of this topology", hint, "warning"
+            )
 
 
 def _check_component(
@@ -177,7 +179,7 @@ def _check_fields(each: DaprResource, table: Mapping[str, Any]) -> Iterator[Find
     for index, name in enumerate(each.fields()):
         if name.lower() not in lowered and not _alternative(name):
             place = each.at(f"spec.metadata.{index}")
-            message = f"{each.type} knows no field {name!r}; daprd would ignore it"
+            message = f"{each.type} has no field {name!r}; daprd would ignore it"
             yield Finding(place, message, closest(name, known), "warning")
 
 

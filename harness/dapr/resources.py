@@ -255,7 +255,7 @@ def _documents(file: Path) -> Iterator[tuple[yaml.Node, Any]]:
         raise ConfigError(
             f"{file}: a value cannot be read",
             last=f"{type(error).__name__}: {error}",
-            hint="quote it, if it is a text",
+            hint="quote it if it is text",
         ) from None
 
 
@@ -271,13 +271,16 @@ def _size(node: yaml.Node, file: Path, depth: int, known: dict[int, int]) -> int
     if depth > DEEPEST:
         raise _too_deep(place)
     if isinstance(node, yaml.ScalarNode) and "\0" in node.value:
-        raise ConfigError(f"{place}: holds a NUL", expected="what a path or a variable may hold")
+        raise ConfigError(
+            f"{place}: contains a NUL character",
+            expected="text that a path or a variable can contain",
+        )
     parts = [part for pair in node.value for part in pair] if _is_mapping(node) else node.value
     below = parts if isinstance(parts, list) else []
     size = 1 + sum(_size(part, file, depth + 1, known) for part in below)
     if size > MOST:
         raise ConfigError(
-            f"{place}: holds too many values",
+            f"{place}: contains too many values",
             expected=f"at most {MOST}, counting what aliases stand for",
             hint="split the file, or use fewer aliases",
         )
@@ -292,7 +295,7 @@ def _is_mapping(node: yaml.Node) -> bool:
 def _too_deep(place: str) -> ConfigError:
     return ConfigError(
         f"{place}: is nested too deeply",
-        expected=f"at most {DEEPEST} levels, and no alias inside of what it stands for",
+        expected=f"at most {DEEPEST} levels, and no alias inside its own anchor",
     )
 
 

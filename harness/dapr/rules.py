@@ -50,7 +50,7 @@ def _features(each: DaprResource) -> Iterator[Finding]:
             place = each.at(f"spec.features.{index}")
             hint = closest(name, FEATURES) or "leave it out"
             yield Finding(
-                place, f"{name!r} is no feature of Dapr and does nothing", hint, "warning"
+                place, f"{name!r} is not a feature of Dapr and has no effect", hint, "warning"
             )
 
 
@@ -62,7 +62,7 @@ def _subscription(each: DaprResource) -> Iterator[Finding]:
     newer = str(each.body.get("apiVersion")) == "dapr.io/v2alpha1"
     wanted, other = ("routes", "route") if newer else ("route", "routes")
     if not spec.get(wanted):
-        hint = f"v2alpha1 has `routes`, v1alpha1 has `route`; this one says {other!r}"
+        hint = f"v2alpha1 has `routes`, v1alpha1 has `route`; this one has {other!r}"
         yield Finding(
             each.at(f"spec.{other}"), f"subscription {each.name!r} lacks {wanted!r}", hint
         )
@@ -76,7 +76,7 @@ def _kafka(each: DaprResource) -> Iterator[Finding]:
             each.at("spec.metadata"),
             f"every app that loads {each.name!r} is in the consumer group {group!r}: each event "
             "goes to one of them only",
-            "leave it out (then it is the app-id), say {appID}, or scope it to one app",
+            "leave it out (then it is the app-id), use {appID}, or scope it to one app",
             "warning",
         )
     if "authRequired" in fields and "authType" not in fields:
@@ -87,19 +87,23 @@ def _kafka(each: DaprResource) -> Iterator[Finding]:
         yield Finding(
             each.at("spec.metadata"),
             "authType password without saslMechanism means SASL/PLAIN",
-            "say SHA-256 or SHA-512 for SCRAM, or PLAINTEXT",
+            "use SHA-256 or SHA-512 for SCRAM, or PLAINTEXT",
             "warning",
         )
     brokers = _value(fields, "brokers")
     if ", " in brokers:
-        yield Finding(each.at("spec.metadata"), "brokers are not trimmed", "no blank after a comma")
+        yield Finding(
+            each.at("spec.metadata"),
+            "daprd does not trim the addresses in brokers",
+            "remove the spaces after the commas",
+        )
 
 
 def _redis(each: DaprResource) -> Iterator[Finding]:
     if "queryIndexes" in each.fields():
         yield Finding(
             each.at("spec.metadata"),
-            "queryIndexes needs RediSearch; on a plain Redis daprd ends at once",
+            "queryIndexes needs RediSearch; on a plain Redis daprd exits at once",
             "leave it out, or use a Redis with search",
             "warning",
         )
@@ -108,7 +112,7 @@ def _redis(each: DaprResource) -> Iterator[Finding]:
 def _kubernetes(each: DaprResource) -> Iterator[Finding]:
     yield Finding(
         each.at("spec.type"),
-        "secretstores.kubernetes works in a cluster only; elsewhere daprd ends at once",
+        "secretstores.kubernetes works only in a cluster; elsewhere daprd exits at once",
         "keep it out of the resources of this machine, and use secretstores.local.file here",
         "warning",
     )
@@ -122,7 +126,7 @@ def _local_file(each: DaprResource, folder: Path | None) -> Iterator[Finding]:
         if beside.is_file():
             hint += f"; there is {beside}"
         place = each.at("spec.metadata")
-        yield Finding(place, f"the secrets file {name} of {each.name!r} is not there", hint)
+        yield Finding(place, f"the secrets file {name} of {each.name!r} does not exist", hint)
 
 
 def _value(fields: dict[str, dict[str, Any]], name: str) -> str:

@@ -79,7 +79,7 @@ def _decoded(text: str) -> list[dict[str, Any]]:
     try:
         value, _ = decoder.raw_decode(text)
     except ValueError as error:
-        raise ValueError(f"no JSON ({error})") from None
+        raise ValueError(f"not JSON ({error})") from None
     items: list[dict[str, Any]] | None = _fit(value, [_ITEM], "the answer")
     return [item or {} for item in items or ()]
 
@@ -121,11 +121,11 @@ def _known(name: str, shape: dict[Any, Any]) -> bool:
 def _require(fits: bool, value: Any, wanted: str, where: str) -> None:
     if not fits:
         shown = dict(value) if isinstance(value, _Pairs) else value
-        raise ValueError(f"{where} is {json.dumps(shown)[:80]}, and daprd wants a JSON {wanted}")
+        raise ValueError(f"{where} is {json.dumps(shown)[:80]}, but daprd requires a JSON {wanted}")
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _is_routed(item: dict[str, Any]) -> bool:

@@ -134,7 +134,7 @@ class Objects:
         for flag, value in app.sidecar_flags.items():
             if flag not in ANNOTATED:
                 raise ConfigError(
-                    f"the sidecar flag {flag!r} of {app.name} is no annotation",
+                    f"the sidecar flag {flag!r} of {app.name} has no annotation",
                     expected=", ".join(ANNOTATED),
                     hint="leave it out of the topology that is rendered for a cluster",
                 )

@@ -20,8 +20,8 @@ NOTE = (
 )
 VERSION = "0.1.0"
 EXAMPLE = """\
-# What the manifests expect and do not hold; fill it in, apply it, keep it out of the repository.
-# In a cluster with an operator for secrets, have that make these three instead.
+# Secrets that the manifests refer to. Fill them in and apply this file; do not commit it.
+# In a cluster with an operator for secrets, have it create these three instead.
 """
 TEMPLATE = """\
 {{{{- if not .Values.existingSecrets }}}}
@@ -37,18 +37,18 @@ kind: Secret
 metadata:
   name: {name}-{api}
 stringData:
-  token: {{{{ required "say secrets.daprApiToken" .Values.secrets.daprApiToken | quote }}}}
+  token: {{{{ required "set secrets.daprApiToken" .Values.secrets.daprApiToken | quote }}}}
 ---
 apiVersion: v1
 kind: Secret
 metadata:
   name: {name}-{app}
 stringData:
-  token: {{{{ required "say secrets.appApiToken" .Values.secrets.appApiToken | quote }}}}
+  token: {{{{ required "set secrets.appApiToken" .Values.secrets.appApiToken | quote }}}}
 {{{{- end }}}}
 """
 VALUES = """\
-# What an installation chooses. With `existingSecrets` somebody else makes the three Secrets of
+# Values of an installation. With `existingSecrets`, create the three Secrets yourself, as shown in
 # manifests/secrets.yaml.example.
 """
 
@@ -108,7 +108,7 @@ class KubernetesProject(Rendered):
         objects, files = self._described(f"{CHART}/templates", values)
         keys = objects.secret_keys()
         rows = "\n".join(
-            f'  {key}: {{{{ required "say secrets.{key}" .Values.secrets.{key} | quote }}}}'
+            f'  {key}: {{{{ required "set secrets.{key}" .Values.secrets.{key} | quote }}}}'
             for key in keys
         )
         files[f"{CHART}/templates/secrets.yaml"] = NOTE + TEMPLATE.format(

@@ -134,7 +134,7 @@ class App(BaseNode):
         if external and not listens:
             raise ConfigError(
                 f"app {name!r} is external and does not listen",
-                expected="an app with a port, by which the stack notices that it has come",
+                expected="an app with a port, which shows the stack that it has started",
                 hint="leave out listens=False, or external",
             )
         if asgi and ":" not in asgi:
@@ -225,7 +225,7 @@ class App(BaseNode):
         """The command with its environment."""
         if self.only_inside and not scope.in_container:
             raise ConfigError(
-                f"app {self.name!r} is the image {self.image!r}, which is no process",
+                f"app {self.name!r} is the image {self.image!r}, which cannot run as a process",
                 hint="give it asgi= or command= as well, or use the containers runtime",
             )
         listen = scope.listen() if self.listens else None

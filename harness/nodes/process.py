@@ -98,7 +98,7 @@ class Process(BaseNode):
             object.__setattr__(self, field, value)
         if health and not self.listens:
             raise ConfigError(
-                f"process {name!r} has a health path and no port",
+                f"process {name!r} has a health path but no port",
                 hint="put {port} into its command, or give it port=",
             )
 

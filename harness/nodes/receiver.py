@@ -106,7 +106,7 @@ class Receiver(BaseNode):
             spec = find_spec(package)
             if spec is None or spec.origin is None:
                 raise Unavailable(
-                    f"node {self.name!r} takes mails, and {package} is not installed",
+                    f"node {self.name!r} accepts mail, but {package} is not installed",
                     expected="the aiosmtpd package",
                     hint="pip install 'dapr-harness[mail]', or Receiver(mail=False)",
                 )

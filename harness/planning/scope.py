@@ -146,7 +146,7 @@ class NodeScope:
             if not self.has(name):
                 names = [node.name for node in self._known.topology.nodes]
                 raise ConfigError(
-                    f"{where}: {text!r} refers to {name!r}, which is no node of the topology",
+                    f"{where}: {text!r} refers to {name!r}, which is not a node of the topology",
                     hint=did_you_mean(name, names),
                 )
             exports[name] = self.exports(name)

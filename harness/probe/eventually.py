@@ -69,4 +69,4 @@ async def aeventually(
 
 def _never(ask: Callable[[], object], timeout: float) -> ProbeTimeout:
     name = getattr(ask, "__qualname__", repr(ask))
-    return ProbeTimeout(f"{name} never became true", last="it answered False", budget=timeout)
+    return ProbeTimeout(f"{name} never became true", last="it returned False", budget=timeout)

@@ -79,7 +79,7 @@ def site_of(
 
     if settings.offline and store.find(name) is None:
         raise Unavailable(
-            "the app's dependencies are not installed and the network is forbidden",
+            "the app's dependencies are not installed and network access is disabled",
             last=store.lack(name),
             hint="start once without --offline",
         )

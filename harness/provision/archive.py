@@ -84,7 +84,7 @@ def _verify(archive: Path, published: str, url: str) -> None:
             f"{url} is corrupted",
             expected=f"sha256 {expected}",
             last=f"sha256 {seen}",
-            hint="try again; if it stays so, do not use that archive",
+            hint="try again; if it fails again, do not use that archive",
         )
 
 

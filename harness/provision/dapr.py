@@ -66,7 +66,7 @@ def version_of(daprd: Path) -> str:
             f"{daprd} did not print a version",
             expected="a version such as 1.18.2 from --version",
             last=(done.stdout + done.stderr).strip()[:300] or f"exit code {done.returncode}",
-            hint="is it daprd, and for this machine?",
+            hint="check that it is daprd, built for this machine",
         )
     return match.group()
 
@@ -120,7 +120,7 @@ def _installed(settings: Settings) -> Path | None:
 def _make(settings: Settings, store: Store, progress: Progress, version: str) -> Path:
     if settings.offline:
         raise Unavailable(
-            f"Dapr {version} is not installed and the network is forbidden",
+            f"Dapr {version} is not installed and network access is disabled",
             last=store.lack(f"dapr-{version}"),
             hint="run `dapr-harness provision` once without --offline",
         )
@@ -142,7 +142,7 @@ def _make(settings: Settings, store: Store, progress: Progress, version: str) ->
 
 
 def go_caches(settings: Settings, store: Store) -> Path | None:
-    """Who names a version builds others too; who takes the default is left 7 GB lighter."""
+    """Keeps build caches (7 GB) only for users who name a version and may build others."""
     return store.root / "go" if settings.dapr_version else None
 
 

@@ -118,7 +118,7 @@ def install(environment: Mapping[str, str], package: str, target: Path) -> None:
 def modules(
     environment: Mapping[str, str], version: str, target: Path, caches: Path | None = None
 ) -> Iterator[tuple[Path, Path]]:
-    """The sources of Dapr and of its components, as folders that nobody may write to.
+    """The sources of Dapr and of its components, as read-only folders.
 
     Raises:
         Unavailable: no Go, or the network is missing.

@@ -42,7 +42,7 @@ def _dapr(name: str, version: str = DAPR) -> Image:
         PurePosixPath("/", name),
         # The official image's account may write neither the resolver's file nor the jobs.
         user="0",
-        needs=f"Dapr's {name}; made of the binary that processes use, on an empty image",
+        needs=f"Dapr's {name}; built from the binary of the processes runtime, on an empty image",
     )
 
 
@@ -55,17 +55,17 @@ IMAGES: Mapping[str, Image] = {
     "kafka": Image(
         f"apache/kafka:{KAFKA}",
         f"{NAMESPACE}/kafka:{KAFKA}",
-        needs="Kafka; made of the jars and the JRE that processes use, on the base",
+        needs="Kafka; built from the jars and the JRE of the processes runtime, on the base",
     ),
     "postgres": Image(
         "postgres:18",
         f"{NAMESPACE}/postgres:18",
-        needs="PostgreSQL; made of the wheel that processes use, on the base",
+        needs="PostgreSQL; built from the wheel of the processes runtime, on the base",
     ),
     "redis": Image(
         f"redis:{REDIS}",
         f"{NAMESPACE}/redis:local",
-        needs="Redis; made of the server that processes use, on the base",
+        needs="Redis; built from the server of the processes runtime, on the base",
     ),
     "daprd": _dapr("daprd"),
     "placement": _dapr("placement"),

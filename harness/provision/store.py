@@ -94,7 +94,7 @@ class Store:
             raise Unavailable(
                 f"the cache folder {self.root} cannot be written",
                 last=str(error),
-                hint="set DAPR_HARNESS_CACHE_DIR to a folder of yours, on a disk with room",
+                hint="set DAPR_HARNESS_CACHE_DIR to a folder that you own, on a disk with room",
             ) from None
         return target
 
@@ -115,7 +115,9 @@ class Store:
         for leftover in self.root.glob(f".{target.name}-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         if wrong := self._damage(target.name):
-            self._progress.end(f"{target.name} is damaged and made again", shortened(wrong))
+            self._progress.end(
+                f"{target.name} is damaged and will be installed again", shortened(wrong)
+            )
         aside = self.root / f".{target.name}-{secrets.token_hex(4)}"
         aside.mkdir()
         try:
@@ -163,7 +165,7 @@ class Store:
             holder = holder_of(owner)
             if quiet.passed and told[-1:] != [holder]:
                 told.append(holder)
-                self._progress.end(f"waiting for {name}", f"{holder} is making it")
+                self._progress.end(f"waiting for {name}", f"{holder} is installing it")
             if holder.stopped and stopped.passed:
                 raise self._in_use(name, holder, stopped)
             return Observation(False, str(holder))
@@ -179,9 +181,9 @@ class Store:
         return True
 
     def _in_use(self, name: str, holder: Holder, waited: Deadline) -> Unavailable:
-        go_on = f"`kill -CONT {holder.pid}` lets it go on, or end it"
+        go_on = f"`kill -CONT {holder.pid}` lets it continue; or kill it"
         return Unavailable(
-            f"{self.root / name} is being made by somebody else",
+            f"{self.root / name} is being installed by another process",
             last=str(holder),
             budget=waited.budget,
             hint=go_on if holder.stopped else "wait for it, or raise DAPR_HARNESS_LOCK_TIMEOUT",
@@ -190,7 +192,7 @@ class Store:
 
 def shortened(wrong: list[str]) -> str:
     """The first of many findings, and the number of others."""
-    more = f", and {len(wrong) - 3} files more" if len(wrong) > 3 else ""
+    more = f", and {len(wrong) - 3} more files" if len(wrong) > 3 else ""
     return "; ".join(wrong[:3]) + more
 
 
@@ -215,7 +217,7 @@ def require_disk(
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise Unavailable(
-            f"not enough disk at {folder} for {purpose}",
+            f"not enough disk space in {folder} for {purpose}",
             expected=f"{needed / 1e9:.1f} GB free",
             last=f"{free / 1e9:.1f} GB free",
             hint=f"free some, or {elsewhere}",

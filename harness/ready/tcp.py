@@ -13,8 +13,8 @@ HELD = 0.05
 """Seconds within which a forwarder closes a connection that it cannot forward."""
 
 NOBODY = (
-    "the engine's forwarder accepts and finds nobody: nothing listens in the container yet, or "
-    "only on its loopback (it must listen on APP_HOST, which is 0.0.0.0 there)"
+    "the engine's port forwarder accepts the connection, but nothing listens in the container yet, "
+    "or only on its loopback (it must listen on APP_HOST, which is 0.0.0.0 there)"
 )
 
 

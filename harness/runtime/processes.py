@@ -115,7 +115,7 @@ class ProcessRuntime(Closing):
                 port=wanted or 0,
                 expected="a free port",
                 last=(wanted and owner_of(wanted)) or error.last,
-                hint="stop that process, or leave the port to the harness",
+                hint="stop that process, or let the harness choose the port",
             ) from None
         return Endpoint(LOOPBACK, answer["port"])
 

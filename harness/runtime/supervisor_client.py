@@ -294,9 +294,9 @@ class SupervisorClient:
     def _gone(self) -> InstanceDied:
         if self._unread:
             return InstanceDied(
-                "what the stack's supervisor says cannot be understood",
+                "the stack's supervisor sent something that cannot be understood",
                 last=self._unread,
-                hint="nothing is heard of it any more: end this stack",
+                hint="it is no longer listened to: stop this stack",
             )
         if self.ending:
             return InstanceDied(
@@ -307,7 +307,7 @@ class SupervisorClient:
         return InstanceDied(
             "the stack's supervisor has ended, and with it everything it had started",
             last=f"exit code {self._process.exit_code}" if self._process else "",
-            hint="somebody killed it, or the machine ran out of memory",
+            hint="it was killed, or the machine ran out of memory",
         )
 
 

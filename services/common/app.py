@@ -46,5 +46,5 @@ def service(title: str, *parts: Part) -> FastAPI:
 
 
 async def healthz() -> dict[str, str]:
-    """The service answers."""
+    """Respond while the service is up."""
     return {"status": "ok"}

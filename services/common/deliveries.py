@@ -21,7 +21,7 @@ _routes: set[str] = set()
 
 
 def route(path: str) -> str:
-    """A route for a subscription: the path, and a word that nobody can guess."""
+    """A route for a subscription: the path and an unguessable part."""
     return f"{path}/{secrets.token_urlsafe(16)}"
 
 

@@ -38,7 +38,7 @@ class Live:
         queue: asyncio.Queue[Message | None] = asyncio.Queue(WAITING)
         self._pages.setdefault(user_id, {})[page] = queue
         try:
-            # At once: the page then knows that it misses nothing from here on.
+            # Sent at once: the page then knows that it misses nothing from now on.
             yield {"event": "open", "data": "{}"}
             while (message := await queue.get()) is not None:
                 yield message

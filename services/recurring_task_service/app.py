@@ -106,7 +106,7 @@ async def repair(seconds: Annotated[int, Query(ge=0)] = 30) -> dict[str, int]:
             await follow(task)
             repaired += 1
         except Exception:
-            # Of many, one that cannot be followed up holds up no other.
+            # One task that cannot be followed up must not delay the others.
             log.exception("cannot follow up %s", task.id)
     return {"repaired": repaired}
 

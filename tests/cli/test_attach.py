@@ -127,7 +127,7 @@ def test_a_name_that_is_not_up_and_one_that_is_alike(up: Path) -> None:
 
 
 def test_a_topology_that_is_not_the_stacks_is_refused_with_the_differences(up: Path) -> None:
-    """Unless it is forced; values of variables may be secret, so their names are told."""
+    """Unless it is forced; only names of variables are shown, because values may be secret."""
     (up / "topology.py").write_text(MINI.replace('{port}"]', '{port}"], env={"SECRET": "42"}'))
     try:
         refused = pytest_in(up, "test_mini.py", "--dapr-attach")

@@ -52,10 +52,10 @@ def test_an_app_that_exits_at_import_shows_its_traceback(mini: Path) -> None:
 
 
 def test_an_app_that_never_listens(mini: Path) -> None:
-    """The rung, and what was seen last."""
+    """The failed check, and what was seen last."""
     project(mini, hello_py="import sys; sys.stdin.read(); import signal; signal.pause()\n")
 
-    expect(mini, 1, "hello did not reach the rung 'port'", "refused",
+    expect(mini, 1, "hello did not pass the readiness check 'port'", "refused",
            DAPR_HARNESS_READY_TIMEOUT="2")  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def test_an_app_that_answers_subscribe_with_garbage_is_started_with_a_warning(mi
 
 
 def test_a_port_that_is_taken_names_who_has_it(mini: Path) -> None:
-    """The user's own choice is not changed behind his back."""
+    """A port that the user has chosen is not changed."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with_app(mini, f'App("hello", command="true", port={port})')
@@ -96,7 +96,7 @@ def test_a_port_that_is_taken_names_who_has_it(mini: Path) -> None:
             "secretKeyRef: {name: a, key: a}",
             ["c.yaml:11", "cannot be resolved", "no `auth.secretStore`"],
         ),
-        ("value: x", "value: ${kafka.brokers}", ["c.yaml:10", "no node of the topology"]),
+        ("value: x", "value: ${kafka.brokers}", ["c.yaml:10", "not a node of the topology"]),
     ],
     ids=["syntax", "type", "field", "secret", "placeholder"],
 )
@@ -122,7 +122,7 @@ def test_a_wrong_component_is_named_with_its_line(
     ],
     ids=["twice", "cycle", "unknown"],
 )
-def test_a_wrong_topology_is_a_sentence(mini: Path, app: str, words: str) -> None:
+def test_a_wrong_topology_is_one_sentence(mini: Path, app: str, words: str) -> None:
     """Exit code 2."""
     with_app(mini, app)
 
@@ -157,7 +157,7 @@ def test_a_broker_that_dies_while_it_starts(mini: Path) -> None:
 
 
 def test_offline_with_an_empty_cache(mini: Path) -> None:
-    """A prerequisite is not available: exit code 3, and the command that mends it."""
+    """A prerequisite is missing: exit code 3, and the command that installs it."""
     empty = {"DAPR_HARNESS_CACHE_DIR": str(mini / "cache"), "HOME": str(mini)}
     empty["DAPR_HARNESS_RUNTIME"] = "processes"
 

@@ -43,13 +43,13 @@ def command(
 
 
 def diagnosis(done: subprocess.CompletedProcess[str], subject: str) -> dict[str, str]:
-    """What the doctor said of something."""
+    """The doctor's finding about a subject."""
     found: list[dict[str, str]] = json.loads(done.stdout)
     (one,) = [each for each in found if each["subject"] == subject]
     return one
 
 
-def test_an_empty_path_is_no_traceback(tmp_path: Path) -> None:
+def test_an_empty_path_is_one_sentence(tmp_path: Path) -> None:
     """Looking works; a start without its tools is a sentence, before anything is started."""
     project(tmp_path, **MINI_FILES)
 
@@ -100,7 +100,7 @@ def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
     assert f"the state folder {home}" in start.stderr
 
 
-def test_full_disks_are_told_and_do_not_keep_one_from_clearing_up(tmp_path: Path) -> None:
+def test_full_disks_are_reported_and_stale_runs_can_be_removed(tmp_path: Path) -> None:
     """What a dead run has left is found and removed, which is how there will be room again."""
     project(tmp_path, **MINI_FILES)
     environment(tmp_path)
@@ -136,8 +136,8 @@ except Unavailable as error:
 """
 
 
-def test_a_full_state_folder_is_told_before_the_start(tmp_path: Path) -> None:
-    """And not after it, when the stack could not be written down."""
+def test_a_full_state_folder_is_reported_before_the_start(tmp_path: Path) -> None:
+    """Not after it, when the stack could not be registered."""
     script = ["-c", FULL_STATE, str(tmp_path / "state")]
     done = subprocess.run([CLI[0], *script], env=environment(tmp_path), capture_output=True,
                           text=True, timeout=60)  # fmt: skip
@@ -153,7 +153,7 @@ def test_a_full_state_folder_is_told_before_the_start(tmp_path: Path) -> None:
         (os.mkfifo, "error is a named pipe"),
         (
             lambda path: path.write_text(f"apiVersion: dapr.io/v1alpha1\n{BOMB}"),
-            "holds too many values",
+            "contains too many values",
         ),
     ],
     ids=["pipe", "bomb"],

@@ -65,7 +65,7 @@ def test_up_status_logs_down(contained: Path) -> None:
 
 
 def test_status_tells_what_the_engine_knows(contained: Path) -> None:
-    """A container that somebody killed, one that somebody paused, a sidecar that cannot answer."""
+    """A killed container, a paused one, and a sidecar that cannot respond."""
     assert 0 == cli(contained, "up", "--runtime", "containers").returncode
     prefix = f"dapr-harness-{run_of(contained)}"
 
@@ -107,7 +107,7 @@ def test_an_app_on_the_host_that_listens_on_loopback_only(contained: Path) -> No
 
 
 def test_an_image_of_another_version_is_noticed(contained: Path, images: Images) -> None:
-    """What daprd says of itself, against what its image's tag promises."""
+    """The version that daprd reports is compared with the tag of its image."""
     wrong = "dapr-harness/test-daprd:9.9.9"
     subprocess.run(["docker", "tag", images.reference("daprd"), wrong], check=True)
     try:
@@ -122,8 +122,8 @@ def test_an_image_of_another_version_is_noticed(contained: Path, images: Images)
     assert "DAPR_HARNESS_IMAGE_DAPRD" in up.stderr
 
 
-def test_without_an_engine(mini: Path) -> None:
-    """A prerequisite is not available: exit code 3, told at once."""
+def test_a_missing_engine_is_reported_at_once(mini: Path) -> None:
+    """A prerequisite is missing: exit code 3, reported at once."""
     nowhere = {"DOCKER_HOST": f"unix://{mini / 'nowhere.sock'}"}
 
     up = cli(mini, "up", "--runtime", "containers", env=nowhere)
@@ -137,7 +137,7 @@ def test_without_an_engine(mini: Path) -> None:
 
 
 def test_redpanda_needs_containers(mini: Path) -> None:
-    """One word of the topology; without an engine it is said which other word to use."""
+    """Without an engine, the error proposes another broker."""
     nowhere = {"DOCKER_HOST": f"unix://{mini / 'nowhere.sock'}"}
     text = "from harness import Redpanda, Topology\nmini = Topology(Redpanda())\n"
     project(mini, topology_py=text)
@@ -151,7 +151,7 @@ def test_redpanda_needs_containers(mini: Path) -> None:
 
 
 def test_images_are_listed_and_built_once(images: Images, tmp_path: Path) -> None:
-    """A second build finds everything up to date; what cannot be built is told."""
+    """A second build finds everything up to date; images that cannot be built are named."""
     listed = json.loads(cli(tmp_path, "images", "list", "--json").stdout)
     build = cli(tmp_path, "images", "build", "--missing", timeout=300)
     again = cli(tmp_path, "images", "build", "--missing")
@@ -174,7 +174,7 @@ def test_the_compose_project_is_what_the_topology_renders() -> None:
 
 
 @pytest.mark.parametrize("spoil", ["changed", "missing", "extra"])
-def test_a_drifted_compose_project_is_told(tmp_path: Path, spoil: str) -> None:
+def test_drift_of_a_compose_project_is_reported(tmp_path: Path, spoil: str) -> None:
     """By file, with the command that mends it."""
     folder = tmp_path / "compose"
     assert 0 == cli(ROOT, "render", "compose", "--folder", str(folder)).returncode
@@ -237,13 +237,13 @@ def test_the_name_of_a_project_that_is_there_is_kept(tmp_path: Path) -> None:
 
 
 def test_an_app_that_listens_on_its_own_loopback_only(mini: Path, images: Images) -> None:
-    """Which nobody outside its container reaches: told with the address to listen on."""
+    """It cannot be reached from outside its container; the error names the address to listen on."""
     impatient = {"DAPR_HARNESS_READY_TIMEOUT": "4"}
 
     up = cli(mini, "up", "--runtime", "containers", env=impatient)
 
     assert 1 == up.returncode, up.stderr
-    assert "hello did not reach the rung 'port'" in up.stderr
+    assert "hello did not pass the readiness check 'port'" in up.stderr
     assert "it must listen on APP_HOST" in up.stderr
 
 
@@ -314,7 +314,7 @@ def attaching(*options: str) -> str:
 
 
 def test_attaching_to_a_project_that_is_not_up(images: Images, tmp_path: Path) -> None:
-    """It is told how to start it."""
+    """The error says how to start it."""
     folder = tmp_path / "compose"
     cli(ROOT, "render", "compose", "--folder", str(folder))
     cli(ROOT, "render", "compose", "--folder", str(folder), "--secrets")
@@ -325,8 +325,10 @@ def test_attaching_to_a_project_that_is_not_up(images: Images, tmp_path: Path) -
     assert "docker compose -f" in said
 
 
-def test_attaching_to_nothing(tmp_path: Path) -> None:
-    """A file that is not there, options that exclude each other: told without asking an engine."""
+def test_attaching_to_a_missing_file_or_with_conflicting_options_is_rejected(
+    tmp_path: Path,
+) -> None:
+    """A missing file, or conflicting options: rejected without contacting an engine."""
     missing = attaching("--dapr-attach", str(tmp_path / "none.yaml"))
     both = attaching("--dapr-attach", str(tmp_path / "none.yaml"), "--dapr-runtime=containers")
 

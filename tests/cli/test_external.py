@@ -47,7 +47,7 @@ def test_an_app_is_started_by_hand_with_the_environment_of_a_file(mini: Path) ->
 
     assert 0 == up.returncode, said
     assert "hello" in {node["name"] for node in json.loads(printed)["nodes"]}
-    assert "waiting for hello, which you start: " in said
+    assert "waiting for hello; start it with: " in said
     assert 0o600 == env_file.stat().st_mode & 0o777
     assert {"APP_ID", "DAPR_HTTP_PORT", "DAPR_API_TOKEN"} <= set(values)
     assert 0 == tests.returncode, tests.stdout

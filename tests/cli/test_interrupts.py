@@ -124,5 +124,5 @@ def test_an_import_that_hangs_is_interrupted(tmp_path: Path) -> None:
     )  # fmt: skip
 
     assert (130, "") == (done.returncode, done.stdout), done.stderr
-    assert done.stderr.endswith("interrupted; everything that was started has been ended\n")
+    assert done.stderr.endswith("interrupted; everything that was started has been stopped\n")
     assert "Traceback" not in done.stderr

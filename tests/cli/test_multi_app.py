@@ -177,7 +177,7 @@ def test_apps_run_until_ctrl_c(two: Path) -> None:
     assert {"hello_app", "hello_daprd", "worker_daprd", "bare_daprd"} == kept
 
 
-def test_an_app_that_is_not_ready_ends_nothing(tmp_path: Path) -> None:
+def test_an_app_that_is_not_ready_does_not_stop_the_others(tmp_path: Path) -> None:
     """One never listens, one ends with code 0, one with 7, one is not there; the fifth is up.
 
     What they print is shown, and `status` and `logs` know them, before the start is over.
@@ -209,7 +209,7 @@ def test_an_app_that_is_not_ready_ends_nothing(tmp_path: Path) -> None:
     assert [] == leftovers(tmp_path)
 
 
-def test_an_app_that_fails_is_told(two: Path) -> None:
+def test_a_failing_app_is_reported_with_its_exit_code(two: Path) -> None:
     """With its exit code; the others go on until the last has ended."""
     worker = WORKER.replace("WAIT", "1").replace("CODE", "7")
     (two / "worker/worker.py").write_text(worker)
@@ -254,7 +254,7 @@ def test_an_app_finds_the_variables_that_the_cli_sets(tmp_path: Path) -> None:
 
 
 def test_resources_and_configuration_of_each_app_are_its_own(two: Path) -> None:
-    """What lies in an app's .dapr folder is its sidecar's and nobody else's."""
+    """Files in an app's .dapr folder apply only to its own sidecar."""
     project(
         two,
         hello___dapr__resources__mine_yaml=MINE,
@@ -284,7 +284,7 @@ def test_resources_and_configuration_of_each_app_are_its_own(two: Path) -> None:
     assert 403 == secret.status_code
 
 
-def test_what_is_wrong_is_told_before_anything_starts(two: Path) -> None:
+def test_errors_of_a_run_file_are_reported_before_anything_starts(two: Path) -> None:
     """A port that is taken, a field that is not known, a component that is wrong."""
     text = (two / "dapr.yaml").read_text()
     wrong = {

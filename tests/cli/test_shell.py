@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from harness.cli import commands
@@ -420,7 +421,7 @@ spec: {type: state.nonsense, version: v1, ignoreErrors: true}
 """
 
 
-def test_a_sound_stack(run: Run) -> None:
+def test_status_and_doctor_of_a_healthy_stack(run: Run) -> None:
     """`status` shows what each sidecar has loaded, and `doctor` finds nothing."""
     status = run("status")
     rows = json.loads(run("status", "--json").stdout)
@@ -475,6 +476,27 @@ def test_what_a_sidecar_cannot_load_is_shown_with_daprds_own_error(run: Run, up:
         "fix: ",
     ):
         assert line in doctor.stdout, doctor.stdout
+
+
+def test_a_job_that_cannot_be_delivered_is_found_by_the_doctor(run: Run, up: Path) -> None:
+    """daprd cannot hand a job without `data` to an HTTP app; only its log says so."""
+    stack = Registry(up / "state").require("default")
+    (sidecar,) = (each for each in stack.nodes if each.name == "desk-daprd")
+    httpx.post(
+        f"http://{sidecar.endpoints['http']}/v1.0/jobs/empty",
+        json={"dueTime": "0s"},
+        headers={"dapr-api-token": stack.token},
+        trust_env=False,
+    ).raise_for_status()
+
+    def look() -> Observation:
+        doctor = run("doctor", "-n", "default")
+        told = "warning  desk-daprd: jobs" in doctor.stdout
+        return Observation(told and "`data`" in doctor.stdout, doctor.stdout)
+
+    seen = poll(look, Deadline(60), interval=0.5)
+
+    assert seen.ok, seen.fact
 
 
 def test_what_has_ended_is_found_by_the_doctor(run: Run, up: Path) -> None:

@@ -26,7 +26,7 @@ def address(folder: Path, node: str, port: str, name: str = "default") -> str:
     return f"http://{found['endpoints'][port]}"
 
 
-def test_up_look_around_down(mini: Path) -> None:
+def test_up_status_logs_requests_and_down(mini: Path) -> None:
     """The whole round of a newcomer, with curl in the middle."""
     up = cli(mini, "up", "--timings")
     assert up.returncode == 0, up.stderr
@@ -54,7 +54,7 @@ def test_up_look_around_down(mini: Path) -> None:
     assert [] == list((mini / "state").glob("*.json"))
 
 
-def test_two_stacks_live_side_by_side(mini: Path) -> None:
+def test_two_stacks_run_side_by_side(mini: Path) -> None:
     """Ending one leaves the other."""
     assert cli(mini, "up", "--name", "one").returncode == 0
     assert cli(mini, "up", "--name", "two").returncode == 0
@@ -80,8 +80,8 @@ def test_up_twice_is_refused_and_the_first_stays(mini: Path) -> None:
     assert httpx.get(address(mini, "hello", "main")).text == "hello"
 
 
-def test_of_two_that_start_one_name_at_once_one_wins(mini: Path) -> None:
-    """The other is told with exit code 2, whichever it is."""
+def test_only_one_of_two_simultaneous_starts_of_a_name_succeeds(mini: Path) -> None:
+    """The other one gets exit code 2, whichever it is."""
     starts = [
         subprocess.Popen(
             [*CLI, "up"],
@@ -94,11 +94,13 @@ def test_of_two_that_start_one_name_at_once_one_wins(mini: Path) -> None:
     told = [each.communicate(timeout=30)[1] for each in starts]
 
     assert [0, 2] == sorted(each.returncode for each in starts), told
-    assert "is being started by somebody else" in "".join(told) or "is up already" in "".join(told)
+    assert "is being started by another process" in "".join(told) or "is up already" in "".join(
+        told
+    )
     assert httpx.get(address(mini, "hello", "main")).text == "hello"
 
 
-def test_what_is_not_there_cannot_be_asked(mini: Path) -> None:
+def test_commands_on_a_stack_that_is_not_up_exit_with_2(mini: Path) -> None:
     """Down, status, logs and token say so with exit code 2."""
     for command in (["down"], ["status", "--name", "default"], ["logs"], ["token"]):
         done = cli(mini, *command)
@@ -107,7 +109,7 @@ def test_what_is_not_there_cannot_be_asked(mini: Path) -> None:
         assert "no stack named 'default' is up" in done.stderr
 
 
-def test_a_killed_supervisor_is_a_stack_that_is_gone(mini: Path) -> None:
+def test_a_stack_whose_supervisor_was_killed_is_removed_from_the_registry(mini: Path) -> None:
     """Its state file is recognised as a dead one's and removed."""
     cli(mini, "up")
     (row,) = json.loads(cli(mini, "status", "--json").stdout)
@@ -123,7 +125,7 @@ def test_a_killed_supervisor_is_a_stack_that_is_gone(mini: Path) -> None:
     assert not Path(row["folder"]).exists()
 
 
-def test_the_status_of_a_sidecar_that_refuses(mini: Path) -> None:
+def test_a_frozen_sidecar_is_shown_as_unhealthy(mini: Path) -> None:
     """A frozen one is unhealthy, and the command ends all the same."""
     cli(mini, "up")
     (row,) = json.loads(cli(mini, "status", "--json").stdout)
@@ -142,7 +144,7 @@ def test_the_status_of_a_sidecar_that_refuses(mini: Path) -> None:
     assert 0 == cli(mini, "down").returncode
 
 
-def test_attached_the_logs_flow_and_ctrl_c_ends_it_all(mini: Path) -> None:
+def test_up_attached_shows_logs_and_stops_everything_on_ctrl_c(mini: Path) -> None:
     """Meanwhile others can see the stack; exit code 130."""
     with subprocess.Popen(
         [*CLI, "up", "--attach"],
@@ -215,7 +217,7 @@ def attached_to(mini: Path) -> tuple[subprocess.Popen[str], int]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT], ids=["SIGHUP", "SIGQUIT"])
-def test_a_terminal_that_closes_ends_it_all(mini: Path, number: signal.Signals) -> None:
+def test_a_closed_terminal_stops_the_stack(mini: Path, number: signal.Signals) -> None:
     """As Ctrl-C does, and so does Ctrl-backslash; exit code 130, and no state file."""
     attached, _ = attached_to(mini)
     with attached:
@@ -233,7 +235,7 @@ signal.signal(signal.SIGTERM, lambda *_: open("asked-to-stop", "w").close())
 """
 
 
-def test_a_second_ctrl_c_always_works(mini: Path) -> None:
+def test_a_second_ctrl_c_stops_a_hanging_cleanup(mini: Path) -> None:
     """Here the first one waits for an app that does not stop, and its supervisor is stopped."""
     (mini / "hello.py").write_text(STUBBORN + (mini / "hello.py").read_text())
     attached, supervisor = attached_to(mini)
@@ -241,7 +243,7 @@ def test_a_second_ctrl_c_always_works(mini: Path) -> None:
         attached.send_signal(signal.SIGINT)
         assert attached.stderr is not None
         lines = iter(attached.stderr.readline, "")
-        assert any("once more ends it the hard way" in line for line in lines)
+        assert any("interrupt again to force it" in line for line in lines)
         asked = poll(lambda: Observation((mini / "asked-to-stop").exists()), Deadline(60))
         os.kill(supervisor, signal.SIGSTOP)
         # As often as an impatient hand: what follows within half a second counts as the first.
@@ -263,7 +265,7 @@ def press_again(process: subprocess.Popen[str]) -> Observation:
     return Observation(True)
 
 
-def test_a_stopped_stack_can_be_ended(mini: Path) -> None:
+def test_down_stops_a_stack_whose_supervisor_is_stopped(mini: Path) -> None:
     """`down` continues its supervisor."""
     assert cli(mini, "up").returncode == 0
     os.kill(Registry(mini / "state").require("default").supervisor, signal.SIGSTOP)
@@ -294,7 +296,7 @@ def mapped_by(pid: int) -> set[str]:
 
 
 def test_kill_9_of_everything_leaves_no_shared_memory_to_stay(mini: Path) -> None:
-    """PostgreSQL's; `down --stale` removes it, and nobody else's."""
+    """PostgreSQL's segment; `down --stale` removes it, and no other."""
     project(mini, topology_py=DATABASE)
     assert cli(mini, "up").returncode == 0
     (row,) = json.loads(cli(mini, "status", "--json").stdout)

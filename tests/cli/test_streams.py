@@ -49,7 +49,7 @@ def run(folder: Path, *arguments: str, stdout: Any, **env: str) -> subprocess.Co
 
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
 @pytest.mark.parametrize("arguments", [["status"], ["status", "--json"]], ids=" ".join)
-def test_output_that_cannot_be_written_is_said_once(
+def test_output_that_cannot_be_written_is_reported_once(
     tmp_path: Path, arguments: list[str], unbuffered: str
 ) -> None:
     """A full disk: one sentence and an exit code, by whichever way it was printed."""
@@ -63,8 +63,8 @@ def test_output_that_cannot_be_written_is_said_once(
 
 
 @pytest.mark.parametrize("arguments", [["status"], ["status", "--json"]], ids=" ".join)
-def test_a_reader_that_has_gone_is_no_error_to_tell(tmp_path: Path, arguments: list[str]) -> None:
-    """As `| head`: the exit code of a broken pipe, and nothing said."""
+def test_a_closed_pipe_is_not_reported(tmp_path: Path, arguments: list[str]) -> None:
+    """As with `| head`: the exit code of a broken pipe, and no message."""
     reader, writer = os.pipe()
     os.close(reader)
 
@@ -74,8 +74,8 @@ def test_a_reader_that_has_gone_is_no_error_to_tell(tmp_path: Path, arguments: l
     assert (141, "") == (done.returncode, done.stderr)
 
 
-def test_output_that_was_closed_is_nowhere(tmp_path: Path) -> None:
-    """`>&-`: the command does what it does."""
+def test_closed_standard_output_does_not_change_the_command(tmp_path: Path) -> None:
+    """`>&-`: the command still does its work."""
     command = " ".join([*CLI, "status --json >&-"])
     done = subprocess.run(
         ["sh", "-c", command], cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE
@@ -113,7 +113,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 }
 
 
-def test_damaged_state_is_told_and_the_rest_works(tmp_path: Path) -> None:
+def test_damaged_state_files_are_reported_and_skipped(tmp_path: Path) -> None:
     """Each file is named; the stack that is up is seen, and none of them is removed."""
     good = written(tmp_path, up())
     for name, damage in DAMAGES.items():
@@ -159,7 +159,7 @@ def test_a_state_file_that_cannot_be_written_leaves_none(tmp_path: Path) -> None
     assert ["x.json"] == [each.name for each in registry.folder.iterdir()]
 
 
-def test_a_clock_that_was_set_back_does_not_count(tmp_path: Path) -> None:
+def test_uptime_is_right_after_the_clock_was_set_back(tmp_path: Path) -> None:
     """Time since the start is what passed, and never negative."""
     stack = replace(up(), since=time.time() + 7196, booted=since_boot() - 5)
     old = replace(stack, booted=0.0)
@@ -171,7 +171,7 @@ def test_a_clock_that_was_set_back_does_not_count(tmp_path: Path) -> None:
     assert 0 == old.up_for
 
 
-def test_a_pid_that_was_given_to_another_is_not_the_stack(tmp_path: Path) -> None:
+def test_a_reused_pid_is_not_taken_for_the_supervisor(tmp_path: Path) -> None:
     """Its supervisor started at another time: it is gone, and its file with it."""
     file = written(tmp_path, replace(up(), born="1"))
 
@@ -190,10 +190,10 @@ def test_a_working_folder_that_is_gone(tmp_path: Path) -> None:
     )
 
     assert 2 == done.returncode
-    assert "the working folder is not there any more" in done.stderr
+    assert "the working folder no longer exists" in done.stderr
 
 
-def test_an_error_that_is_ours_keeps_its_traceback(tmp_path: Path) -> None:
+def test_a_bug_in_the_harness_keeps_its_traceback(tmp_path: Path) -> None:
     """What the machine refuses is a sentence; what we did wrong is to be found."""
     script = (
         "import sys; from harness.cli import commands\n"

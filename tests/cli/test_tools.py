@@ -18,7 +18,7 @@ from tests.support import CLI, cli, environment, leftovers, survivors
 pytestmark = pytest.mark.real
 
 
-def test_the_doctor_is_content_with_this_machine(mini: Path) -> None:
+def test_doctor_finds_no_problem_on_this_machine(mini: Path) -> None:
     """Every subject has a verdict and a fact."""
     done = cli(mini, "doctor", "--json")
 
@@ -30,7 +30,7 @@ def test_the_doctor_is_content_with_this_machine(mini: Path) -> None:
     assert all(each["fix"] for each in found.values() if each["verdict"] != "ok")
 
 
-def test_the_doctor_tells_what_is_missing_and_how_to_get_it(mini: Path) -> None:
+def test_doctor_names_what_is_missing_and_how_to_install_it(mini: Path) -> None:
     """Exit code 3 when a stack cannot start; looking installs nothing."""
     cache = mini / "cache"
     broken = {"DAPR_HARNESS_JAVA": str(mini / "no-java"), "DAPR_HARNESS_CACHE_DIR": str(cache)}
@@ -44,7 +44,7 @@ def test_the_doctor_tells_what_is_missing_and_how_to_get_it(mini: Path) -> None:
     assert not any(path.is_dir() for path in cache.glob("*"))
 
 
-def test_provision_says_where_everything_is(mini: Path) -> None:
+def test_provision_prints_the_path_of_each_tool(mini: Path) -> None:
     """And a second one needs no network."""
     done = cli(mini, "provision", "--offline", "--json")
 
@@ -83,7 +83,7 @@ def test_kill_9_while_building_leaves_no_build(mini: Path) -> None:
     assert [] == leftovers(mini)
 
 
-def test_damage_is_found_before_a_start_fails_of_it(mini: Path) -> None:
+def test_damaged_tools_are_found_by_doctor_and_provision(mini: Path) -> None:
     """Every byte is looked at by `doctor` and `provision`; sizes by everything."""
     env = {
         "DAPR_HARNESS_CACHE_DIR": str(mini / "cache"), "HOME": str(mini), "PATH": "/usr/bin:/bin",

@@ -164,7 +164,7 @@ def run(*arguments: str) -> Result:
 
 
 @pytest.mark.real
-def test_a_service_that_is_not_there_is_brought_along(quickstart: Path) -> None:
+def test_a_missing_service_is_started(quickstart: Path) -> None:
     """The sidecar waits for it, and the app has saved its state."""
     done = run("--with", "redis")
 
@@ -245,7 +245,7 @@ def test_a_service_that_runs_already_is_used_and_named(quickstart: Path, port: i
 
 
 @pytest.mark.real
-def test_topics_that_nobody_made_can_be_subscribed_to_and_published_to(
+def test_undeclared_topics_are_created_on_demand(
     quickstart: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a Kafka that is brought along, as on one with automatic topics."""
@@ -285,10 +285,10 @@ def test_a_refused_connection_is_the_first_line(port: int) -> None:
     first = str(error).partition("\n")[0]
     assert "saver-daprd exited with code 1" in first
     assert "connection refused" in first
-    assert f"nothing listens at port {port}" in error.hint
+    assert f"nothing listens on port {port}" in error.hint
 
 
-def test_a_port_with_somebody_else_is_a_sentence(port: int) -> None:
+def test_a_service_port_that_is_taken_is_one_sentence(port: int) -> None:
     """Who holds it, and what to do."""
     with socket.create_server(("127.0.0.1", port)) as squatter:
         squatter.settimeout(30)
@@ -317,7 +317,7 @@ def open_ports() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.real
 def test_services_are_as_open_as_quickstarts_expect(open_ports: tuple[str, str]) -> None:
-    """A topic that nobody has made, and a password that nobody has set."""
+    """A topic that was not created, and a password that was not set."""
     brokers, database = open_ports
     assert creates_topics(admin_of(brokers))
     sent: list[object] = []

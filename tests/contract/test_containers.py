@@ -87,7 +87,7 @@ def answers(port: int) -> bool:
     return poll(look, Deadline(10)).ok
 
 
-def test_an_exit_is_told_when_its_log_is_whole(containers: ContainerRuntime) -> None:
+def test_an_exit_is_reported_after_the_log_is_complete(containers: ContainerRuntime) -> None:
     """From the first line to the last, both streams, and then the code; for its owner alone.
 
     The engine reads the streams by themselves: each keeps its order, one may overtake the other.
@@ -123,7 +123,7 @@ def test_a_restart_keeps_ports_and_data_and_repeats_no_log(containers: Container
 
 
 def test_published_ports_are_on_loopback_only(containers: ContainerRuntime) -> None:
-    """Nobody else on the network reaches them; internal ports are not published at all."""
+    """They cannot be reached from the network; internal ports are not published at all."""
     port, inner = (containers.reserve().port for _ in range(2))
     launch = Launch(
         "web", ("python3", "-m", "http.server", str(port)),
@@ -201,8 +201,8 @@ def test_a_paused_container_can_be_killed(containers: ContainerRuntime) -> None:
     assert -9 == instance.exit_code
 
 
-def test_a_port_that_somebody_took_is_named(containers: ContainerRuntime) -> None:
-    """Between letting go and publishing, somebody outside our leases was faster."""
+def test_a_port_taken_before_publishing_is_named(containers: ContainerRuntime) -> None:
+    """A process without a lease takes it between release and publishing."""
     port = containers.reserve().port
     launch = serving(port)
     containers.open_ports(launch)
@@ -236,8 +236,8 @@ def test_everything_of_a_run_is_marked_for_ryuk_too(containers: ContainerRuntime
     assert set(of_run) <= set(of_session)
 
 
-def test_an_old_network_of_the_same_kind_is_no_obstacle(images: Images) -> None:
-    """Names carry the run's id, so a crashed run's network is in nobody's way."""
+def test_a_leftover_network_does_not_block_a_new_run(images: Images) -> None:
+    """Names contain the run's id, so a crashed run's network does not collide."""
     with container_runtime(images) as first, container_runtime(images) as second:
         assert first.run != second.run
         assert first.gateway != second.gateway
@@ -268,7 +268,7 @@ def test_kill_9_of_the_owner_leaves_nothing_and_spares_the_neighbour(
         assert State.EXITED is not instance.state
 
 
-def test_stale_runs_are_told_from_living_ones(images: Images, tmp_path: Path) -> None:
+def test_stale_runs_are_distinguished_from_live_ones(images: Images, tmp_path: Path) -> None:
     """Supervisor and owner killed: `down --stale` removes that run and not the neighbour's."""
     with container_runtime(images) as neighbour:
         neighbour.start(serving(neighbour.reserve().port))
@@ -291,7 +291,7 @@ def test_stale_runs_are_told_from_living_ones(images: Images, tmp_path: Path) ->
 
 
 def test_a_run_of_another_machine_is_never_stale(images: Images) -> None:
-    """Nobody here can tell whether its owner lives."""
+    """This machine cannot know whether its owner is alive."""
     labels = {**ownership.labels_of("elsewhere", 1), ownership.BORN: "0"}
     labels[ownership.MACHINE] = "another/pid:[1]"
     network = images.engine.client.networks.create("dapr-harness-elsewhere", labels=labels)

@@ -1,4 +1,4 @@
-"""The engine and its images: every way in which they fail is told in one sentence."""
+"""The engine and its images: every failure is one sentence."""
 
 from __future__ import annotations
 
@@ -104,7 +104,9 @@ def forwarder(
         gc.collect()
 
 
-def test_no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_engine_names_the_alternatives(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """What to start, or to use instead."""
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path / 'nowhere.sock'}")
 
@@ -113,7 +115,7 @@ def test_no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_an_engine_that_this_user_may_not_use(tmp_path: Path) -> None:
-    """Told apart from no engine."""
+    """Distinguished from a missing engine."""
     path = tmp_path / "engine.sock"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
@@ -143,7 +145,7 @@ def test_an_engine_behind_ssh_is_refused_with_the_way_round(
         _ = images.engine.address
 
 
-def test_an_engine_that_dies_ends_every_wait(
+def test_the_loss_of_the_engine_ends_every_wait(
     images: Images, forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Instances have ended, with the reason; what it still has is removed when it is back."""
@@ -184,10 +186,10 @@ def test_an_agent_that_cannot_be_read_ends_every_wait(images: Images) -> None:
 @pytest.mark.parametrize(
     ("program", "problem"), [("print(5)", "cannot be read: '5'"), ("", "has ended")]
 )
-def test_an_agent_that_does_not_begin_is_told_without_waiting_for_it(
+def test_an_agent_that_does_not_start_is_reported_at_once(
     images: Images, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str, problem: str
 ) -> None:
-    """What it said, or that it is gone."""
+    """Its output, or that it has exited."""
     (tmp_path / "agent.py").write_text(program)
     monkeypatch.setattr(agent, "__file__", str(tmp_path / "agent.py"))
     monkeypatch.setattr(watch, "STARTING", 60.0)
@@ -226,7 +228,7 @@ def test_a_log_that_the_engine_rotates_is_written_as_a_whole(
     assert [*range(1, 301)] * 6 == [int(line.split()[1]) for line in lines]
 
 
-def test_a_request_to_a_dead_engine_is_told(images: Images, forwarder: Forwarder) -> None:
+def test_a_request_to_a_dead_engine_is_one_sentence(images: Images, forwarder: Forwarder) -> None:
     """And not as a traceback of an HTTP library."""
     with Engine() as engine:
         forwarder.die()
@@ -235,7 +237,7 @@ def test_a_request_to_a_dead_engine_is_told(images: Images, forwarder: Forwarder
             engine.image_id("anything")
 
 
-def test_without_a_docker_command(images: Images, tmp_path: Path) -> None:
+def test_the_docker_command_is_not_needed(images: Images, tmp_path: Path) -> None:
     """The socket is enough."""
     code = """
 import os
@@ -276,7 +278,7 @@ def test_an_image_that_is_missing_offline(images: Images) -> None:
     """No registry is asked."""
     own = Images(Settings.load(offline=True, images={"kafka": "no/kafka:1"}), engine=images.engine)
 
-    with pytest.raises(Unavailable, match=r"no/kafka:1(.|\n)*the network is forbidden"):
+    with pytest.raises(Unavailable, match=r"no/kafka:1(.|\n)*network access is disabled"):
         own.reference("kafka")
 
 
@@ -403,7 +405,7 @@ def test_an_app_is_built_once_and_again_when_it_changes(images: Images, tmp_path
 def test_requirements_that_cannot_be_installed(
     images: Images, tmp_path: Path, text: str | None, kind: type[Exception], words: str
 ) -> None:
-    """The file, or what pip said."""
+    """The file, or pip's message."""
     file = tmp_path / "requirements.txt"
     if text is not None:
         file.write_text(text)

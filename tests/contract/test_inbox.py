@@ -102,7 +102,7 @@ def test_deliveries_share_a_connection(app: App, daprd: httpx.Client) -> None:
     assert 1 == app.connections
 
 
-def test_an_app_that_says_goodbye_is_asked_anew(app: App, daprd: httpx.Client) -> None:
+def test_a_connection_that_the_app_closes_is_reopened(app: App, daprd: httpx.Client) -> None:
     """What it answered with its goodbye is passed on; the next delivery does not fail."""
     first, second = daprd.post("/goodbye", content="1"), daprd.post("/a", content="2")
 
@@ -110,7 +110,7 @@ def test_an_app_that_says_goodbye_is_asked_anew(app: App, daprd: httpx.Client) -
     assert 2 == app.connections
 
 
-def test_an_app_that_was_restarted_is_asked_anew(app: App, daprd: httpx.Client) -> None:
+def test_connections_are_reopened_after_a_restart_of_the_app(app: App, daprd: httpx.Client) -> None:
     """A connection that died while nothing was on its way is not used."""
     daprd.post("/a", content="1")
     app.die()
@@ -124,7 +124,7 @@ def test_an_app_that_was_restarted_is_asked_anew(app: App, daprd: httpx.Client) 
     assert 1 == again.connections
 
 
-def test_an_app_that_is_gone_is_told(app: App, daprd: httpx.Client) -> None:
+def test_an_unreachable_app_is_a_bad_gateway_with_the_reason(app: App, daprd: httpx.Client) -> None:
     """As a bad gateway, with the reason."""
     daprd.post("/a", content="1")
     app.die()

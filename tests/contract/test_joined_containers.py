@@ -52,7 +52,7 @@ def second(
 def test_a_restart_by_one_client_is_seen_by_the_other(
     first: ContainerInstance, joined: JoinedContainers
 ) -> None:
-    """The process of the container is another one, and its exit is no surprise."""
+    """The container has a new process, and the old one's exit was expected."""
     old = first.pid
     theirs = joined.start(SLEEPER)
     assert old == theirs.pid

@@ -64,7 +64,7 @@ def test_a_given_port_can_be_listened_on() -> None:
     socket.create_server(("127.0.0.1", free_port())).close()
 
 
-def test_a_given_port_is_nobody_elses_but_for_the_asking() -> None:
+def test_a_leased_port_is_given_only_to_who_requests_it_by_number() -> None:
     """Others that look for any port pass over it; a stack whose file names it gets it."""
     port = free_port()
     with Ports() as others:
@@ -75,7 +75,7 @@ def test_a_given_port_is_nobody_elses_but_for_the_asking() -> None:
 
 
 def test_a_lease_outlives_the_release_of_its_port(others: Ports) -> None:
-    """Between release and the launch's own bind nobody else may have it."""
+    """No other process may get it between its release and the launch's own bind."""
     with Ports() as ours:
         port = ours.reserve()
         ours.release([port])
@@ -126,7 +126,7 @@ def test_a_lease_that_is_a_link_makes_no_file_elsewhere(
     assert not target.exists()
 
 
-def test_leases_in_a_folder_of_somebody_else_are_refused(leases: Path, tmp_path: Path) -> None:
+def test_leases_in_a_folder_of_another_owner_are_rejected(leases: Path, tmp_path: Path) -> None:
     """Here a link to another one, as anybody can make it in /tmp."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -237,7 +237,7 @@ WAITS: dict[str, Callable[[World], object]] = {
 async def test_an_app_that_dies_ends_every_wait_and_a_killed_one_none(
     stack: Stack, world: World
 ) -> None:
-    """The cause is told: which node, and how it ended."""
+    """The error names the node and how it ended."""
     app = stack.instances["echo"]
     try:
         os.kill(app.pid, signal.SIGKILL)

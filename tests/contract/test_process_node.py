@@ -46,11 +46,11 @@ def test_processes_find_each_other_without_a_sidecar(
         assert {"site", "visitor"} == {*stack.instances}
 
 
-def test_a_process_says_what_it_lacks() -> None:
+def test_a_process_without_a_command_or_port_is_rejected() -> None:
     """A command, and a port for its health path."""
     with pytest.raises(ConfigError, match="process 'p' has no command"):
         Process("p", "")
-    with pytest.raises(ConfigError, match=r"health path and no port(.|\n)*put \{port\}"):
+    with pytest.raises(ConfigError, match=r"health path but no port(.|\n)*put \{port\}"):
         Process("p", "serve", health="/ready")
     assert Process("p", "serve --port={port}", health="/ready").listens
     assert not Process("p", "work").listens

@@ -73,7 +73,7 @@ def test_kill_9_of_the_owner_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_kill_9_of_the_supervisor_leaves_no_direct_children(tmp_path: Path) -> None:
-    """The death signal is the second line, for the case that nobody is left to clean up."""
+    """The death signal is the second safeguard, if the supervisor can no longer clean up."""
     with owner_process(tmp_path) as owner:
         assert owner.stdout is not None
         *children, supervisor = (int(word) for word in owner.stdout.readline().split())
@@ -101,7 +101,7 @@ def test_the_log_holds_both_streams_from_the_first_byte(processes: ProcessRuntim
 
 
 def test_an_exit_is_known_at_once_with_its_code(processes: ProcessRuntime) -> None:
-    """The supervisor tells; nobody polls the process."""
+    """The supervisor reports it; the process is not polled."""
     instance = processes.start(Launch("brief", ("sh", "-c", "exit 7")))
 
     assert poll(lambda: Observation(instance.exit_code == 7), Deadline(5)).ok
@@ -170,7 +170,7 @@ def test_root_starts_an_unprivileged_launch_as_nobody(processes: ProcessRuntime)
     assert ["65534", "mine"] == output_of(processes.start(launch), 2).split()
 
 
-def test_a_missing_program_is_named(processes: ProcessRuntime) -> None:
+def test_a_missing_program_is_reported_by_name(processes: ProcessRuntime) -> None:
     """Before anything is spawned."""
     with pytest.raises(LaunchError, match="'no-such-program' cannot be started"):
         processes.start(Launch("x", ("no-such-program",)))
@@ -202,7 +202,7 @@ def test_a_listener_on_another_interface_is_noticed_too(processes: ProcessRuntim
 
 
 def test_ports_are_held_until_the_launch_that_lists_them(processes: ProcessRuntime) -> None:
-    """Nobody can bind it before, the process can."""
+    """No other process can bind it before; the launched one can."""
     port = processes.reserve().port
     with pytest.raises(OSError, match="in use"):
         socket.create_server(("127.0.0.1", port))
@@ -239,7 +239,7 @@ def test_no_port_is_given_to_two_stacks() -> None:
 def test_a_port_stays_leased_to_the_launch_that_has_not_bound_it_yet(
     processes: ProcessRuntime,
 ) -> None:
-    """Released for it, and for nobody else."""
+    """It is released only for that launch."""
     port = processes.reserve().port
     processes.start(Launch("slow", ("sleep", "300"), ports={"main": port}))
 
@@ -312,7 +312,7 @@ def test_a_stopped_supervisor_is_named_and_closing_continues_it(
 def test_a_supervisor_that_does_not_end_is_killed_with_all_below_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Here one that stays stopped; what it started is in other sessions."""
+    """Here it stays stopped; the processes it started are in other sessions."""
     monkeypatch.setattr(supervisor_process, "STOPPING", 0.5)
     monkeypatch.setattr(supervisor_client, "ANSWERING", 0.5)
     monkeypatch.setattr(processes_module, "send", lambda _pid, _number: None)
@@ -390,8 +390,8 @@ def test_a_detached_run_outlives_its_starter_and_ends_on_a_signal(
     ).ok
 
 
-def test_what_cannot_be_understood_ends_every_request_and_is_named() -> None:
-    """Whoever waits for an answer, and whoever asks later; the end is the same as ever."""
+def test_an_unreadable_supervisor_message_ends_every_request() -> None:
+    """Pending and later requests both fail; closing works as usual."""
 
     def told(line: str) -> None:
         json.loads(line)
@@ -415,7 +415,7 @@ def test_what_cannot_be_understood_ends_every_request_and_is_named() -> None:
     assert wait_gone(instance.pid, 10)
 
 
-def test_the_end_of_a_helper_is_told() -> None:
+def test_the_exit_of_a_helper_is_reported() -> None:
     """As an empty line, after its last one."""
     lines: list[str] = []
     with ProcessRuntime({"PATH": os.environ["PATH"]}, lines.append) as runtime:
@@ -426,7 +426,7 @@ def test_the_end_of_a_helper_is_told() -> None:
 
 
 def test_an_app_inherits_everything_and_a_hermetic_one_is_told_what_it_does_not() -> None:
-    """Below what it is given; a broker inherits the small environment without a word."""
+    """Its own variables override them; a broker silently inherits the small environment."""
     small = {"PATH": os.environ["PATH"]}
     whole = {**small, "API_KEY": "key", "GIVEN": "inherited", "PASSWORD": "hidden"}
     show = ("sh", "-c", 'echo "<$API_KEY> <$GIVEN>"')

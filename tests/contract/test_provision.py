@@ -126,7 +126,7 @@ def test_a_corrupted_archive_is_refused_and_nothing_is_kept(
     assert Store(tmp_path / "cache").find(f"dapr-{DAPR}") is None
 
 
-def test_without_release_and_go_both_reasons_are_told(
+def test_without_release_and_go_both_reasons_are_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The archive cannot be reached, and there is nothing to build with."""
@@ -138,7 +138,7 @@ def test_without_release_and_go_both_reasons_are_told(
     assert "127.0.0.1:9" in caught.value.__notes__[0]
 
 
-def test_too_little_disk_is_told_before_the_build(
+def test_too_little_disk_space_is_reported_before_dapr_is_built(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A build takes gigabytes."""
@@ -149,7 +149,7 @@ def test_too_little_disk_is_told_before_the_build(
 
 
 def test_a_build_that_cannot_reach_the_proxy_says_so(tmp_path: Path) -> None:
-    """With what go said; nothing is kept."""
+    """With go's message; nothing is kept."""
     found = settings(tmp_path, release_url="", dapr_version="1.18.1")
     offline = Settings.load(
         tmp_path,
@@ -303,7 +303,7 @@ def test_offline_with_an_empty_cache_names_the_command(tmp_path: Path) -> None:
         kafka.provide_kafka(found, Store(found.cache_dir), Path("java"), Quiet())
 
 
-def test_the_users_folder_is_used_as_it_is(tmp_path: Path) -> None:
+def test_dapr_dir_is_used_unchanged(tmp_path: Path) -> None:
     """Whatever fits, without a download."""
     folder = binaries(tmp_path / "own", "1.18.3")
 
@@ -360,11 +360,13 @@ def test_a_daprd_that_prints_no_version_is_named(tmp_path: Path) -> None:
         provide(settings(tmp_path, dapr_dir=folder))
 
 
-def test_no_java_names_the_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_java_error_names_the_wheel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And the floor."""
     monkeypatch.setattr(java, "_bundled", lambda: None)
 
-    with pytest.raises(Unavailable, match=r"there is none\n.*>= 17 on PATH\n.*pip install"):
+    with pytest.raises(Unavailable, match=r"none was found\n.*>= 17 on PATH\n.*pip install"):
         provide_java(settings(tmp_path))
 
 

@@ -97,7 +97,7 @@ def entries(starter: ProcessRuntime) -> list[Mapping[str, Any]]:
 
 
 def test_a_restart_by_one_client_is_seen_by_the_other(starter: ProcessRuntime) -> None:
-    """The process id, and that its exit is no surprise."""
+    """It sees the new process id, and the old one's exit was expected."""
     (first,) = starter._instances.values()
     old = first.pid
     with joined(starter) as client:
@@ -166,7 +166,7 @@ def test_kill_9_of_a_client_harms_neither_the_run_nor_its_other_clients(
 
 
 def test_a_run_ends_with_its_last_client_and_not_before(tmp_path: Path) -> None:
-    """Whoever started it: here the starter goes first, and the other one is killed."""
+    """Here the starter disconnects first, and the other client is killed."""
     starter = ProcessRuntime(PATH)
     pid = starter.start(SLEEPER).pid
     other = in_a_process(starter)
@@ -235,7 +235,7 @@ def test_the_end_of_a_run_is_a_death_that_names_its_cause(starter: ProcessRuntim
         (b"[" * 100_000 + b"\n", "not a request"),
     ],
 )
-def test_a_client_that_sends_garbage_is_told_and_disconnected(
+def test_a_client_that_sends_garbage_gets_an_error_and_is_disconnected(
     starter: ProcessRuntime, sent: bytes, reason: str
 ) -> None:
     """The others go on."""
@@ -307,14 +307,14 @@ def test_a_client_must_introduce_itself_first(
 @pytest.mark.parametrize(
     ("op", "facts", "error"),
     [
-        ("nonsense", {}, "there is no request 'nonsense'"),
+        ("nonsense", {}, "unknown request 'nonsense'"),
         ("reserve", {"wanted": "x"}, "reserve: TypeError"),
         ("free", {"name": "nobody"}, "free: KeyError"),
         ("kill", {}, "kill: KeyError: 'name'"),
         ("restart", {"name": "never"}, "it was never started"),
     ],
 )
-def test_a_request_that_means_nothing_is_an_error_of_its_client_alone(
+def test_an_unknown_request_is_an_error_for_its_client_only(
     starter: ProcessRuntime, op: str, facts: dict[str, Any], error: str
 ) -> None:
     """And the connection stays."""
@@ -367,7 +367,7 @@ def test_only_the_owner_of_a_run_can_connect(starter: ProcessRuntime) -> None:
     assert 0o700 == door.parent.stat().st_mode & 0o777
 
 
-def test_a_folder_of_sockets_that_is_somebody_elses_is_refused(
+def test_a_socket_folder_of_another_owner_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before anything is started in it."""

@@ -24,7 +24,7 @@ def test_an_instance_goes_from_starting_to_running_to_exited(runtime: Runtime) -
     assert instance.exit_code is not None
 
 
-def test_stopping_twice_is_fine(runtime: Runtime) -> None:
+def test_an_instance_can_be_stopped_twice(runtime: Runtime) -> None:
     """And so is stopping what was killed."""
     instance = runtime.start(SLEEPER)
 
@@ -78,7 +78,7 @@ def test_ports_are_different_and_the_wanted_one_is_given(runtime: Runtime) -> No
     assert wanted == 9123
 
 
-def test_closing_ends_what_runs_and_twice_is_fine(runtime: Runtime) -> None:
+def test_closing_a_runtime_stops_everything_and_can_be_repeated(runtime: Runtime) -> None:
     """Nothing is left."""
     instance = runtime.start(SLEEPER)
 

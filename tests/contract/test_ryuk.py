@@ -80,7 +80,7 @@ def test_ryuk_that_does_not_confirm_is_an_error(arm: Arm) -> None:
     """Not a clean-up that will not happen."""
     done = arm(b"")
 
-    assert "Ryuk was started and is not armed" in done.stderr
+    assert "Ryuk was started but is not armed" in done.stderr
     assert "TESTCONTAINERS_RYUK_DISABLED=true" in done.stderr
 
 
@@ -92,8 +92,8 @@ def test_ryuk_can_be_left_out(arm: Arm) -> None:
 
 
 @pytest.mark.parametrize("answer", [b"", b"NAK\n"])
-def test_what_is_no_confirmation(answer: bytes) -> None:
-    """A hang-up, and another word; what was said is shown."""
+def test_ryuk_without_ack_is_an_error(answer: bytes) -> None:
+    """A closed connection, and another response, which is shown."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.sendall(answer)

@@ -1,4 +1,4 @@
-"""Shared memory of a dead PostgreSQL is removed; nobody else's is."""
+"""Shared memory of a dead PostgreSQL is removed, and no other."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
 
 
 def test_the_segment_of_a_dead_server_is_removed(server: Server) -> None:
-    """Nobody else would ever do it."""
+    """Nothing else would remove it."""
     run = server.note()
     server.die()
 
@@ -88,7 +88,7 @@ def test_the_segment_of_a_dead_server_is_removed(server: Server) -> None:
 
 
 @pytest.mark.parametrize("server", ["attached"], indirect=True)
-def test_the_segment_of_a_living_server_stays_and_is_told(server: Server) -> None:
+def test_the_segment_of_a_running_server_is_kept_and_reported(server: Server) -> None:
     """Its processes may take a moment to notice that the first of them was killed."""
     run = server.note()
 
@@ -97,7 +97,7 @@ def test_the_segment_of_a_living_server_stays_and_is_told(server: Server) -> Non
 
 
 @pytest.mark.parametrize("wrong", [{"pid": 1}, {"key": 1}], ids=["pid", "key"])
-def test_a_segment_that_somebody_else_made_stays(server: Server, wrong: dict[str, int]) -> None:
+def test_a_segment_of_another_creator_is_kept(server: Server, wrong: dict[str, int]) -> None:
     """Numbers are given again; a file from long ago may name another one's."""
     run = server.note(**wrong)
     server.die()
@@ -107,7 +107,7 @@ def test_a_segment_that_somebody_else_made_stays(server: Server, wrong: dict[str
 
 
 @pytest.mark.parametrize("text", ["", "12\n/data\n", "1\n2\n3\n4\n5\n6\nx y\n"])
-def test_a_file_that_says_nothing_removes_nothing(server: Server, text: str) -> None:
+def test_an_incomplete_pid_file_removes_no_segment(server: Server, text: str) -> None:
     """A server that was killed while it started had written only a part."""
     (server.note() / "nodes" / "pg" / "data" / "postmaster.pid").write_text(text)
     server.die()

@@ -1,4 +1,4 @@
-"""Nobody reaches by invocation what is for an app's own sidecar, whichever way he tries."""
+"""Routes for an app's own sidecar cannot be invoked by other apps."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def test_an_app_cannot_invoke_what_is_for_the_sidecar(dapr_sync: World, way: Way
 
 
 @pytest.mark.parametrize("way", [each for each in WAYS if each.__name__ != "by_grpc"])
-def test_nor_can_one_that_has_the_marks_left_out(dapr_sync: World, way: Way) -> None:
-    """But for what is harmless, and said to be."""
+def test_an_app_without_marks_can_invoke_only_harmless_routes(dapr_sync: World, way: Way) -> None:
+    """Except for routes that are listed as harmless."""
     told = {name: way(dapr_sync, call) for name, call in invocations(UNMARKED)}
 
     assert {name: 403 for name in told if name not in HARMLESS} == {
@@ -61,8 +61,8 @@ def test_nor_can_one_that_has_the_marks_left_out(dapr_sync: World, way: Way) -> 
 
 
 @pytest.mark.parametrize("app", EVENTS)
-def test_the_routes_that_an_app_names_to_others_are_no_good(dapr_sync: World, app: str) -> None:
-    """Whoever asks is given routes; the sidecar's own differ, and only those are good."""
+def test_subscribe_routes_told_to_other_callers_are_rejected(dapr_sync: World, app: str) -> None:
+    """Every caller gets routes, but only those given to the sidecar are accepted."""
     caller = "frontend" if app == "notification-service" else "notification-service"
     endpoint, token = dapr_sync.sidecar_address(caller)
     with client(endpoint.http, token=token, timeout=30) as http:
@@ -80,7 +80,7 @@ def test_the_routes_that_an_app_names_to_others_are_no_good(dapr_sync: World, ap
     assert [403] * len(routes) == told
 
 
-def test_a_forged_completion_makes_nothing(dapr_sync: World) -> None:
+def test_a_forged_completion_event_creates_no_task(dapr_sync: World) -> None:
     """Its route is in a file that everybody can read; the event has no proof."""
     user, backend = dapr_sync.name("user"), dapr_sync.app("backend-service")
     body = {
@@ -98,7 +98,7 @@ def test_a_forged_completion_makes_nothing(dapr_sync: World) -> None:
     assert not dapr_sync.inbox("backend-service").all(path=f"/api/{user}/tasks/{task['id']}/next")
 
 
-def test_no_metric_tells_a_route(dapr_sync: World) -> None:
+def test_metrics_do_not_contain_delivery_routes(dapr_sync: World) -> None:
     """Metrics are open to all who reach their port; deliveries are counted without their path."""
     app, user = "notification-service", dapr_sync.name("user")
     body = {"title": "Counted"}

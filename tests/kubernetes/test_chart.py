@@ -50,7 +50,7 @@ def objects(text: str) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def test_the_chart_renders_the_manifests(helm: Path) -> None:
-    """With its defaults, object by object; and the Secrets that were given. All are valid."""
+    """With its defaults, object by object, and with the given Secrets. All are valid."""
     done = template(helm, **GIVEN)
     assert 0 == done.returncode, done.stderr
     found = objects(done.stdout)
@@ -72,7 +72,7 @@ def test_the_chart_renders_the_manifests(helm: Path) -> None:
     } == {name: body["stringData"] for (_, name), body in secrets.items()}
 
 
-def test_what_is_chosen_is_rendered(helm: Path) -> None:
+def test_chart_values_are_rendered(helm: Path) -> None:
     """Image, number of replicas, and where the cluster's own brokers and receivers are."""
     values = {
         "image.repository": "registry.example.org/todo",
@@ -100,7 +100,7 @@ def test_what_is_chosen_is_rendered(helm: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", sorted(GIVEN))
-def test_a_secret_that_was_not_given_is_asked_for(helm: Path, missing: str) -> None:
+def test_the_chart_requires_every_secret(helm: Path, missing: str) -> None:
     """Nothing is installed with an empty password."""
     done = template(helm, **{name: value for name, value in GIVEN.items() if name != missing})
 
@@ -108,7 +108,7 @@ def test_a_secret_that_was_not_given_is_asked_for(helm: Path, missing: str) -> N
     assert f"say {missing}" in done.stderr
 
 
-def test_secrets_may_be_somebody_elses(helm: Path) -> None:
+def test_existing_secrets_are_used_instead_of_rendered_ones(helm: Path) -> None:
     """Then the chart makes none."""
     done = subprocess.run(
         [str(helm), "template", "mine", str(CHART), "--set", "existingSecrets=true"],
@@ -119,7 +119,7 @@ def test_secrets_may_be_somebody_elses(helm: Path) -> None:
     assert not [key for key in objects(done.stdout) if key[0] == "Secret"]
 
 
-def test_helm_finds_nothing_wrong(helm: Path) -> None:
+def test_helm_lint_finds_nothing(helm: Path) -> None:
     """`helm lint`, warnings included."""
     said = [word for name, value in GIVEN.items() for word in ("--set-string", f"{name}={value}")]
     done = subprocess.run(

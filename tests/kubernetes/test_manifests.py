@@ -111,7 +111,7 @@ def test_each_app_has_its_sidecar_by_annotated() -> None:
     } == annotated(rendered(todo()), "backend-service")
 
 
-def test_what_pods_refer_to_is_there() -> None:
+def test_pods_refer_only_to_existing_objects() -> None:
     """Configurations among the manifests; Secrets and their keys in the example."""
     objects = rendered(todo(resources=EVERYTHING, mtls=True))
     configurations = {o["metadata"]["name"] for o in objects if o["kind"] == "Configuration"}
@@ -189,11 +189,11 @@ def test_a_flag_that_is_no_annotation_is_refused(tmp_path: Path) -> None:
     project(tmp_path, pyproject_toml="")
 
     assert "debug" == annotated(rendered(Topology(good), tmp_path), "shop")["dapr.io/log-level"]
-    with pytest.raises(ConfigError, match=r"'profile-port' of shop is no annotation"):
+    with pytest.raises(ConfigError, match=r"'profile-port' of shop has no annotation"):
         rendered(Topology(bad), tmp_path)
 
 
-def test_each_probe_asks_for_something(tmp_path: Path) -> None:
+def test_each_probe_has_a_handler(tmp_path: Path) -> None:
     """By one handler: Kubernetes' schema takes a probe without any, its server does not."""
     project(tmp_path, pyproject_toml="")
     plain, healthy = App("plain", asgi="m:a"), App("healthy", asgi="m:a", health="/health")
@@ -238,7 +238,7 @@ def test_a_command_runs_by_the_python_of_its_image(tmp_path: Path) -> None:
     assert ["python3", "shop.py", "0.0.0.0", "8000"] == container["command"]
 
 
-def test_every_annotation_of_the_seeds_exists() -> None:
+def test_every_annotation_of_the_seed_documents_exists() -> None:
     """Those of the documents, ours, and those of a sidecar's own resources."""
     known = set(json.loads(files("harness.dapr").joinpath("crds.json").read_text())["annotations"])
     said = {
@@ -255,7 +255,7 @@ def test_every_annotation_of_the_seeds_exists() -> None:
     assert set() == (said | ours | set(annotated(rendered(todo()), "backend-service"))) - known
 
 
-def test_what_the_injector_does_is_left_to_it() -> None:
+def test_manifests_leave_ports_and_services_of_sidecars_to_the_injector() -> None:
     """The sidecar's ports in the app's environment; and no Service leads to a sidecar."""
     objects = rendered(todo())
     variables = {

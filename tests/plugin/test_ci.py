@@ -95,7 +95,7 @@ def test_the_junit_file_has_the_logs_and_says_whose_event_is_in_the_way(
 def test_a_topic_that_does_not_exist_is_a_failure_that_names_it(
     inner: Run, resources: Path
 ) -> None:
-    """FAILED: the system subscribes to what it does not have."""
+    """FAILED: the system subscribes to a topic that does not exist."""
     (resources / "orders.yaml").write_text(SUBSCRIPTION.replace("topic: orders", "topic: ordres"))
     result = inner("async def test_one(dapr): pass", conftest=BROKER)
 
@@ -109,7 +109,7 @@ def test_a_topic_that_does_not_exist_is_a_failure_that_names_it(
 
 
 def test_each_worker_of_xdist_says_what_it_started_and_left_up(inner: Run, folder: Path) -> None:
-    """And each can be ended by what it said."""
+    """The printed command stops each of them."""
     result = inner(
         """
         import pytest

@@ -54,6 +54,8 @@ def test_a_check_of_a_users_node_that_does_not_pass_is_reported_with_its_last_fa
 
     done = run(followed, DAPR_HARNESS_READY_TIMEOUT="10")
 
-    assert "mqtt did not reach the rung 'connect'" in done.stdout, done.stdout + done.stderr
+    assert "mqtt did not pass the readiness check 'connect'" in done.stdout, (
+        done.stdout + done.stderr
+    )
     assert "answered 20 02 00 00" in done.stdout
     assert [] == leftovers(followed)

@@ -74,7 +74,7 @@ def test_a_failing_test_shows_the_logs_of_its_own_time(inner: Run) -> None:
 
 
 def test_a_broken_app_is_a_failure_of_the_system(inner: Run, folder: Path) -> None:
-    """FAILED with its traceback, not ERROR, and no walk through the harness."""
+    """FAILED with its traceback, not ERROR, and without frames of the harness."""
     result = inner(
         """
         async def test_one(dapr):
@@ -93,8 +93,8 @@ def test_a_broken_app_is_a_failure_of_the_system(inner: Run, folder: Path) -> No
     assert [] == leftovers(folder)
 
 
-def test_a_mistake_of_the_setup_is_an_error(inner: Run) -> None:
-    """A wrong topology is nobody's test failure."""
+def test_a_wrong_topology_is_an_error_not_a_failure(inner: Run) -> None:
+    """A wrong topology is not a failure of the system under test."""
     result = inner(
         "async def test_one(dapr): pass",
         conftest=CONFTEST.replace(
@@ -111,7 +111,7 @@ def test_a_missing_topology_names_the_fixture(inner: Run) -> None:
     result = inner("async def test_one(dapr): pass", conftest="")
 
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*no topology is given*", "*dapr_topology*"])
+    result.stdout.fnmatch_lines(["*no topology was found*", "*dapr_topology*"])
 
 
 def test_a_failed_start_attaches_what_the_app_logged(inner: Run) -> None:
@@ -126,7 +126,7 @@ def test_a_failed_start_attaches_what_the_app_logged(inner: Run) -> None:
     assert re.search(r"log of hello during this test -+\nabout to fail", text), text
 
 
-def test_probe_time_outs_are_failures_and_ours_in_a_test_are_too(inner: Run) -> None:
+def test_probe_timeouts_and_harness_errors_inside_a_test_are_failures(inner: Run) -> None:
     """A test that asks for what is not there has itself to blame."""
     result = inner("""
         from harness import ProbeTimeout
@@ -154,7 +154,7 @@ def test_keep_leaves_the_stack_up_after_a_failure(inner: Run, folder: Path) -> N
     assert [] == leftovers(folder)
 
 
-def test_keep_without_a_failure_keeps_nothing(inner: Run, folder: Path) -> None:
+def test_keep_stops_the_stack_if_no_test_failed(inner: Run, folder: Path) -> None:
     """There is nothing to look at."""
     inner("async def test_fine(dapr): pass", "--dapr-keep").assert_outcomes(passed=1)
 
@@ -212,7 +212,7 @@ Stack.provision = watched
 """
 
 
-def test_provisioning_is_no_part_of_a_tests_time(inner: Run) -> None:
+def test_provisioning_does_not_count_against_a_tests_time_limit(inner: Run) -> None:
     """pytest-timeout's clock stands while Dapr may be built, and runs again for the test."""
     result = inner(
         """

@@ -69,11 +69,11 @@ def test_each_test_runs_on_every_runtime_that_was_asked_for(
 
 @pytest.mark.parametrize("word", ["containres", "processes,", "processes,,containers"])
 def test_a_runtime_that_does_not_exist(inner: Run, word: str) -> None:
-    """Told with the ones that do, before anything is collected."""
+    """The error lists the existing ones, before anything is collected."""
     result = inner("async def test_one(dapr): pass", f"--dapr-runtime={word}")
 
     assert pytest.ExitCode.USAGE_ERROR == result.ret
-    result.stderr.fnmatch_lines(["*is none of *containers*"])
+    result.stderr.fnmatch_lines(["*is not one of *containers*"])
 
 
 @contextmanager

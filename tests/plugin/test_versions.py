@@ -90,7 +90,7 @@ def test_the_least_version_is_compared_with_what_the_settings_ask_for(
 
 
 @pytest.mark.parametrize("word", ["latest", "v1.18.1", "1.18.1,"])
-def test_a_word_that_is_no_version_is_refused(inner: Run, word: str) -> None:
+def test_an_invalid_version_is_rejected(inner: Run, word: str) -> None:
     """Before anything is collected."""
     result = inner("async def test_one(dapr): pass", f"--dapr-version={word}")
 
@@ -99,7 +99,7 @@ def test_a_word_that_is_no_version_is_refused(inner: Run, word: str) -> None:
 
 
 def test_a_marker_without_a_version_is_an_error_of_the_test(inner: Run) -> None:
-    """It would skip nothing, and nobody would notice."""
+    """Otherwise it would silently skip nothing."""
     result = inner("""
         import pytest
 
@@ -111,7 +111,7 @@ def test_a_marker_without_a_version_is_an_error_of_the_test(inner: Run) -> None:
     result.stdout.fnmatch_lines(["*the marker dapr_min_version takes one version*"])
 
 
-def test_a_stack_that_runs_has_its_version(inner: Run) -> None:
+def test_dapr_attach_and_dapr_version_exclude_each_other(inner: Run) -> None:
     """--dapr-attach and --dapr-version exclude each other."""
     result = inner("def test_x(): pass", "--dapr-attach=compose.yaml", "--dapr-version=1.18.1")
 

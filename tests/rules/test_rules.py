@@ -27,7 +27,7 @@ SOURCES = sorted((ROOT / "harness").rglob("*.py"))
     ids=" ".join,
 )
 @pytest.mark.real
-def test_a_linter_is_content(command: list[str]) -> None:
+def test_linters_and_type_checkers_pass(command: list[str]) -> None:
     """Formatting, style, types, layers."""
     program = Path(sys.executable).parent / command[0]
 
@@ -61,7 +61,7 @@ def test_importing_the_package_and_the_plugin_loads_nothing_heavy() -> None:
     assert heavy & set(seen.stdout.split()) == set()
 
 
-def test_modules_stay_small_rooms() -> None:
+def test_modules_have_at_most_350_lines() -> None:
     """350 lines is where a module is split."""
     long = [(path.name, n) for path in SOURCES if (n := len(path.read_text().splitlines())) > 350]
 
@@ -114,15 +114,15 @@ def test_one_module_spells_the_names_of_sidecars_and_inboxes(suffix: str) -> Non
     assert places == {"harness/names.py"}
 
 
-def test_every_command_and_exit_code_is_in_the_readme() -> None:
+def test_every_command_and_exit_code_is_in_the_docs() -> None:
     """What a newcomer can type."""
     from harness.cli.commands import app
 
-    readme = (ROOT / "README.md").read_text()
+    page = (ROOT / "docs" / "cli.md").read_text()
     names = [command.callback.__name__ for command in app.registered_commands if command.callback]
 
-    assert [] == [name for name in names if not re.search(rf"`(dapr-harness )?{name}\b", readme)]
-    assert all(f"{code} " in readme for code in (0, 1, 2, 3, 4, 130))
+    assert [] == [name for name in names if not re.search(rf"`(dapr-harness )?{name}\b", page)]
+    assert all(f"{code} " in page for code in (0, 1, 2, 3, 4, 130))
 
 
 def test_every_ignored_finding_has_its_reason() -> None:

@@ -141,7 +141,7 @@ def test_without_its_packages_one_line_says_what_to_run_first(tmp_path: Path) ->
 def test_without_an_engine_the_reason_of_a_skip_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """pytest then tells it once, with the number of tests."""
+    """pytest then reports it once, with the number of tests."""
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path / 'nowhere.sock'}")
 
     obstacle = engine_obstacle()

@@ -21,7 +21,7 @@ from harness.runtime.base import Life
         ("hold", True, False, ""),
     ],
 )
-def test_an_operation_of_a_client_is_expected_or_a_cause(
+def test_an_exit_requested_by_another_client_ends_waits_unless_the_node_restarts(
     act: str, own: bool, expected: bool, fate: str
 ) -> None:
     """An exit that another client wants ends our waits, unless the node comes back."""

@@ -46,7 +46,7 @@ def carry_out(attack: Attacker, *faults: Fault) -> None:
         attack.carry_out(faults, Deadline(60))
 
 
-def test_what_is_killed_is_away_for_so_long_and_comes_back_once() -> None:
+def test_a_killed_node_stays_down_for_the_planned_time_and_starts_once() -> None:
     """The keeper, which looks each half second, does not start it meanwhile."""
     part = Part()
     clock = Deadline(60)
@@ -58,7 +58,7 @@ def test_what_is_killed_is_away_for_so_long_and_comes_back_once() -> None:
     assert clock.budget - clock.remaining >= 1.3
 
 
-def test_what_is_stopped_goes_on() -> None:
+def test_a_stopped_process_is_continued() -> None:
     """Afterwards."""
     part = Part()
 
@@ -68,7 +68,7 @@ def test_what_is_stopped_goes_on() -> None:
 
 
 def test_what_was_killed_while_it_was_stopped_is_not_continued() -> None:
-    """The process that was stopped is no more, and its number may be somebody else's."""
+    """The stopped process is gone, and its pid may belong to another one."""
 
     class Killed(Part):
         def pause(self) -> None:
@@ -83,7 +83,7 @@ def test_what_was_killed_while_it_was_stopped_is_not_continued() -> None:
     assert ["pause", "kill", "restart"] == part.done
 
 
-def test_what_has_ended_by_itself_is_started_again() -> None:
+def test_a_node_that_exits_by_itself_is_restarted() -> None:
     """As an orchestrator would."""
     part = Part()
     with attacker(app=part).keeping():
@@ -93,7 +93,7 @@ def test_what_has_ended_by_itself_is_started_again() -> None:
     assert seen.ok
 
 
-def test_the_world_outside_is_left_alone() -> None:
+def test_the_receiver_is_never_attacked() -> None:
     """The receiver counts what was sent; who attacks it attacks the evidence."""
     receiver, app = Part(), Part()
     receiver.exit_code = app.exit_code = 1
@@ -103,7 +103,7 @@ def test_the_world_outside_is_left_alone() -> None:
     assert [] == receiver.done
 
 
-def test_faults_are_carried_out_and_written_down() -> None:
+def test_faults_are_carried_out_at_their_times_and_recorded() -> None:
     """Each at its time, those of several parts side by side."""
     parts: dict[str, Any] = {"one": Part(), "two": Part()}
     attack, faults = attacker(**parts), [Fault(0.1, "one"), Fault(0, "two", "kill", 0.3)]
@@ -114,7 +114,7 @@ def test_faults_are_carried_out_and_written_down() -> None:
     assert [["kill", "restart"]] * 2 == [part.done for part in parts.values()]
 
 
-def test_a_moment_that_has_passed_is_not_waited_for() -> None:
+def test_a_past_time_is_not_waited_for() -> None:
     """A clock counts down from the beginning."""
     clock = Deadline(0)
 

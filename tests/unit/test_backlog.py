@@ -41,5 +41,5 @@ def test_a_group_without_a_commit_is_held_up_by_the_first_event_of_the_session()
 def test_an_event_belongs_to_the_last_test_that_began_before_it(
     partition: int, offset: int, test: str
 ) -> None:
-    """A partition that was not there when a test began, began with it."""
+    """A partition that did not exist when a test began is read from its beginning."""
     assert written_during(Held("g", "orders", partition, offset), WORLDS) == test

@@ -281,7 +281,7 @@ def old() -> Iterator[tuple[Endpoint, list[str]]]:
         thread.join()
 
 
-async def test_jobs_are_asked_for_where_an_earlier_dapr_has_them(
+async def test_jobs_use_the_alpha_path_on_an_earlier_dapr(
     old: tuple[Endpoint, list[str]],
 ) -> None:
     """By both clients, once the stable path is not there."""
@@ -295,8 +295,8 @@ async def test_jobs_are_asked_for_where_an_earlier_dapr_has_them(
     assert 2 * ["/v1.0/jobs/a%20b", "/v1.0-alpha1/jobs/a%20b"] == asked
 
 
-def test_a_stable_job_is_asked_for_once(old: tuple[Endpoint, list[str]]) -> None:
-    """Where the stable path is there, the earlier one is of no interest."""
+def test_jobs_use_only_the_stable_path_where_it_exists(old: tuple[Endpoint, list[str]]) -> None:
+    """If the stable path exists, the earlier one is not tried."""
     endpoint, asked = old
 
     with DaprClient(endpoint) as client:
@@ -305,7 +305,7 @@ def test_a_stable_job_is_asked_for_once(old: tuple[Endpoint, list[str]]) -> None
     assert ["/v1.0/jobs/stable"] == asked
 
 
-async def test_what_the_earlier_path_does_not_know_either_is_the_first_error(
+async def test_a_404_from_both_paths_reports_the_stable_path(
     old: tuple[Endpoint, list[str]],
 ) -> None:
     """With the path of today: an earlier one in the message would mislead."""
@@ -324,7 +324,9 @@ async def test_what_the_earlier_path_does_not_know_either_is_the_first_error(
     assert 2 * ["/v1.0/publish/bulk/p/t", "/v1.0-alpha1/publish/bulk/p/t"] == asked
 
 
-def test_what_is_not_there_by_any_path_is_an_error(old: tuple[Endpoint, list[str]]) -> None:
+def test_a_404_of_a_call_without_an_earlier_path_is_an_error(
+    old: tuple[Endpoint, list[str]],
+) -> None:
     """A call without an earlier path is sent once."""
     endpoint, asked = old
 

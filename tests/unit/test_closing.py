@@ -11,7 +11,7 @@ def fail(error: Exception) -> None:
     raise error
 
 
-def test_every_step_is_taken_and_every_error_is_told() -> None:
+def test_every_closing_step_runs_and_every_error_is_reported() -> None:
     """The first is raised, the others are its notes."""
     done: list[int] = []
 

@@ -1,4 +1,4 @@
-"""What the runner of foreign run files makes of what it sees."""
+"""How the runner of foreign run files judges their results."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def test_every_day_of_the_calendar_is_described_and_no_other() -> None:
         "",
     ],
 )
-def test_what_is_not_described_is_no_time(value: object) -> None:
+def test_a_time_outside_the_schema_is_rejected(value: object) -> None:
     """Also where Python or Pydantic would read one."""
     assert not (isinstance(value, str) and TIMES.fullmatch(value))
     with pytest.raises(ValidationError):
@@ -149,21 +149,21 @@ def test_the_time_zones_are_listed() -> None:
 
 
 @pytest.mark.parametrize("value", [1, 0, "true", "yes", None])
-def test_a_flag_is_a_boolean_of_json(value: object) -> None:
+def test_a_flag_is_a_json_boolean(value: object) -> None:
     """And nothing that Pydantic would take for one."""
     assert not accepted(Contact, {"webhook": value})
     assert accepted(Contact, {"webhook": True})
 
 
 @pytest.mark.parametrize("value", [True, "2", "2.0", 0, 10_001])
-def test_a_count_is_a_number_of_json(value: object) -> None:
+def test_a_count_is_a_json_number_within_bounds(value: object) -> None:
     """Within its bounds, which the description has."""
     assert not accepted(Recurrence, {"frequency": "daily", "count": value})
     assert accepted(Recurrence, {"frequency": "daily", "count": 2})
 
 
 @pytest.mark.parametrize("name", ["a\\b", "...\\", "a/b", "a%b", "..", "a\nb"])
-def test_a_user_is_named_as_daprds_invocation_takes_it(name: str) -> None:
+def test_user_names_are_limited_to_what_daprds_invocation_accepts(name: str) -> None:
     """Or the page's service would answer 404 to a name that the description allows."""
     task = {"id": "a", "completed_at": "2030-01-01T00:00:00Z"}
 

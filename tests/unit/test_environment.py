@@ -57,7 +57,7 @@ def scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return program(tmp_path / "scripts").parent
 
 
-def test_a_go_of_ours_does_not_hide_the_users(tmp_path: Path, scripts: Path) -> None:
+def test_the_harness_go_does_not_hide_the_users_go(tmp_path: Path, scripts: Path) -> None:
     """An activated environment is first on PATH; `python` and all else is still found there."""
     (scripts / "python").touch(mode=0o755)
     own = program(tmp_path / "own")
@@ -70,7 +70,7 @@ def test_a_go_of_ours_does_not_hide_the_users(tmp_path: Path, scripts: Path) -> 
     assert str(scripts / "python") == shutil.which("python", path=made)
 
 
-def test_a_path_on_which_nothing_of_ours_is_first_stays_as_it_is(
+def test_path_is_unchanged_unless_the_harness_go_hides_another(
     tmp_path: Path, scripts: Path
 ) -> None:
     """The user's go is first, or ours is the only one, or not there."""
@@ -113,7 +113,7 @@ def test_a_secret_that_a_sidecar_inherits_is_known_when_resources_are_checked(
 
 
 @pytest.mark.parametrize("gateway", ["", "172.17.0.1"], ids=["processes", "containers"])
-def test_what_is_inherited_is_not_a_template(tmp_path: Path, gateway: str) -> None:
+def test_inherited_variables_are_not_filled_as_templates(tmp_path: Path, gateway: str) -> None:
     """`make` exports `MAKEOVERRIDES`, which looks like a placeholder; no node minds it."""
     project(tmp_path, r__c_yaml=READS.replace("NAME", "KEY"), r__d_yaml=IN_MEMORY)
     app = App("shop", command="serve", sidecar_env={"OWN": "${shop.url}"})
@@ -143,7 +143,7 @@ def test_a_hermetic_app_has_a_hermetic_sidecar() -> None:
 
 
 def test_a_sidecar_without_tokens_does_not_inherit_any(tmp_path: Path) -> None:
-    """It would ask for one that nobody here knows; what its env says is another matter."""
+    """It would require an unknown token; tokens in its own env are kept."""
     book = book_of(tmp_path)
     book.topology = Topology(Sidecar("a", token=False, env={"APP_API_TOKEN": "said"}))
 

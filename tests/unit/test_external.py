@@ -1,4 +1,4 @@
-"""Apps that somebody else starts."""
+"""Apps that are started by hand."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_an_external_app_runs_on_the_host_and_the_others_stay() -> None:
     assert changed["desk-daprd"] == topology["desk-daprd"]
 
 
-def test_nothing_external_is_the_same_topology() -> None:
+def test_without_external_apps_the_topology_is_the_same_object() -> None:
     """Not a copy."""
     topology = Topology(App("shop", command="serve"))
 
@@ -46,6 +46,6 @@ def test_only_an_app_of_the_topology_can_be_external(name: str) -> None:
 
 
 def test_an_app_that_does_not_listen_cannot_be_external() -> None:
-    """Nobody would notice that it has come."""
+    """The stack could not notice its start."""
     with pytest.raises(ConfigError, match="external and does not listen"):
         App("worker", command="work", listens=False, external=True)

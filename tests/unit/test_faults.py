@@ -34,7 +34,7 @@ def seen(**other: object) -> Seen:
     return Seen(**{**vars(ALL_WELL), **other})
 
 
-def test_nothing_is_wrong_when_all_is_there() -> None:
+def test_complete_records_have_no_losses() -> None:
     """A later version of a row holds the earlier writes."""
     counts = count(ledger(), seen(rows={"t": 3}))
 
@@ -52,7 +52,7 @@ def test_nothing_is_wrong_when_all_is_there() -> None:
         ("lost_webhooks", {"webhooks": {"e1": 1}}),
     ],
 )
-def test_what_is_missing_is_lost(field: str, other: dict[str, object]) -> None:
+def test_missing_records_are_counted_as_lost(field: str, other: dict[str, object]) -> None:
     """Each loss is counted once, in its own list."""
     counts = count(ledger(), seen(**other))
 
@@ -67,7 +67,7 @@ def test_a_task_that_was_not_found_is_lost() -> None:
     assert ["t"] == count(found, seen()).lost_writes
 
 
-def test_what_came_more_than_once_is_counted_each_time() -> None:
+def test_each_repetition_is_counted() -> None:
     """Three times is twice too many."""
     counts = count(
         ledger(Reminder("r", "r", 100)),
@@ -139,7 +139,7 @@ def test_a_fault_cuts_off_what_goes_through_its_part() -> None:
     assert 8 * 2 == in_flight(faults, 8, {"broker"})
 
 
-def test_a_seed_is_a_plan() -> None:
+def test_a_seed_determines_the_plan() -> None:
     """The same one each time, and another one for another seed."""
     first, again, other = (kills(seed, each=3, every=1, stops=9) for seed in (1, 1, 2))
 
@@ -158,7 +158,7 @@ def test_every_part_is_killed_so_many_times() -> None:
     assert max(fault.at for fault in plan) <= 3 * 2 * (len(PARTS) + 1)
 
 
-def test_groups_are_away_one_after_the_other() -> None:
+def test_groups_go_down_one_after_the_other() -> None:
     """Every part once; those of one group at the same time, those of another afterwards."""
     plan = outages(7, seconds=40, together=4)
 

@@ -47,7 +47,7 @@ def test_ports_of_clients_do_not_count() -> None:
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c"]), max_size=40))
-def test_what_is_folded_can_be_unfolded(lines: list[str]) -> None:
+def test_folded_lines_can_be_restored(lines: list[str]) -> None:
     """Nothing is lost, whatever is repeated where."""
     unfolded: list[str] = []
     for line in folded("\n".join(lines)).splitlines():

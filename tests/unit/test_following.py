@@ -23,7 +23,7 @@ def status_error(code: int) -> httpx.HTTPStatusError:
     return httpx.HTTPStatusError("no", request=answer.request, response=answer)
 
 
-async def test_one_that_fails_holds_up_no_other_in_a_repair(
+async def test_a_failing_repair_does_not_stop_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The first of three fails; the repair does the others and says how many."""
@@ -56,7 +56,7 @@ async def test_one_that_fails_holds_up_no_other_in_a_repair(
     ],
     ids=["a defect", "refused", "the backend fails", "the sidecar is away"],
 )
-async def test_only_what_may_pass_is_delivered_again(
+async def test_only_temporary_errors_are_retried(
     monkeypatch: pytest.MonkeyPatch, error: Exception, dropped: bool
 ) -> None:
     """Anything else would fail each time, and hold up its partition."""

@@ -112,7 +112,7 @@ def test_routes_that_are_protected_are_found() -> None:
 @pytest.mark.usefixtures("_token")
 @pytest.mark.parametrize(("service", "method", "path"), PROTECTED)
 @pytest.mark.parametrize("token", [{}, {"dapr-api-token": ""}, {"dapr-api-token": TOKEN[:-1]}])
-async def test_nobody_is_let_in_without_the_token(
+async def test_a_request_without_the_token_is_rejected(
     service: str, method: str, path: str, token: dict[str, str]
 ) -> None:
     """Before anything of the request is looked at."""
@@ -149,7 +149,7 @@ async def test_an_invocation_of_any_app_is_refused(
 @pytest.mark.parametrize(
     "callers", [["CALLER", "CALLER"], ["CALLER", "x"], ["x", "CALLER"], ["CALLER,x"], [""], []]
 )
-async def test_a_caller_is_who_its_sidecar_says_and_nobody_besides(
+async def test_the_caller_is_the_one_its_sidecar_names(
     service: str, method: str, path: str, caller: str, callers: list[str]
 ) -> None:
     """A name that the caller adds comes beside the one that its sidecar adds."""
@@ -171,7 +171,7 @@ async def test_a_caller_is_who_its_sidecar_says_and_nobody_besides(
         ("notification_service", "/events/dead-letter/"),
     ],
 )
-async def test_a_route_that_the_sidecar_has_not_is_refused(
+async def test_a_route_without_the_sidecars_mark_is_rejected(
     service: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the token and without a mark: what an invocation is when its marks were left out."""
@@ -201,7 +201,7 @@ async def test_a_delivery_waits_for_a_sidecar_that_does_not_answer() -> None:
 
 
 @pytest.mark.usefixtures("_token")
-def test_an_event_that_was_changed_is_not_ours() -> None:
+def test_a_changed_event_is_rejected() -> None:
     """Its id, its type and its data are proven; what a sidecar adds is not looked at."""
     event = cloud_event("com.x", "s", {"b": 1, "a": {"n": [1, None, "ü"]}})
 
@@ -258,7 +258,7 @@ async def test_a_foreign_page_is_refused(
 @pytest.mark.parametrize(
     "headers", [{}, {"sec-fetch-site": "same-origin"}, {"origin": "http://HOST"}]
 )
-async def test_the_page_itself_is_not(
+async def test_requests_of_the_own_page_are_accepted(
     host: str, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under any address, as localhost, and under the names that were allowed."""
@@ -296,7 +296,7 @@ async def test_the_page_itself_is_not(
         ({"origin": "http://127.0.0.1"}, 503),
     ],
 )
-async def test_a_change_needs_what_no_foreign_page_can_send(
+async def test_a_change_requires_a_header_that_foreign_pages_cannot_send(
     method: str, path: str, headers: dict[str, str], status: int
 ) -> None:
     """Without a preflight; what gets so far finds no sidecar here: 503."""
@@ -325,7 +325,7 @@ def test_an_invocation_has_the_segments_that_were_given_or_is_not_made(segments:
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "..\\x", "a%2fb", "a?b", "a#b", "a\nb"])
-def test_a_segment_that_is_no_single_one_is_refused(name: str) -> None:
+def test_a_name_that_is_not_one_path_segment_is_rejected(name: str) -> None:
     """With the status that the services have for such a name."""
     with pytest.raises(HTTPException) as refused:
         invocation_path("an-app", "api", name)

@@ -202,7 +202,7 @@ def test_the_topics_that_are_waited_for_begin_with_the_namespace() -> None:
 def test_a_group_that_cannot_be_looked_at_is_not_waited_for(
     item: dict[str, Any], reason: str
 ) -> None:
-    """daprd may deliver all the same, so it is no reason to refuse the start."""
+    """daprd may deliver anyway, so the start must not fail."""
     groups = consumer_groups([component(item)], "shop")
     wanted: Any = SimpleNamespace(wanted=[("pubsub", "orders")])
 

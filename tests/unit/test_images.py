@@ -89,7 +89,9 @@ def test_kafka_tells_each_viewer_an_address_it_can_reach(tmp_path: Path) -> None
         ("processes", "redpanda", Redpanda),
     ],
 )
-def test_a_broker_becomes_what_fits(runtime: str, broker: str, kind: type) -> None:
+def test_a_broker_resolves_to_kafka_or_redpanda_by_runtime_and_setting(
+    runtime: str, broker: str, kind: type
+) -> None:
     """One word in the settings; the name, the topics and the port stay."""
     topology = Topology(Broker(["a", "b:3"], name="events", port=9999))
 
@@ -150,12 +152,12 @@ def test_an_address_of_ipv6_has_brackets_before_its_port() -> None:
     assert "localhost:80" == str(Endpoint("localhost", 80))
 
 
-def test_an_app_that_is_an_image_is_no_process(tmp_path: Path) -> None:
-    """Told before anything starts."""
+def test_an_app_given_as_an_image_cannot_run_as_a_process(tmp_path: Path) -> None:
+    """Reported before anything starts."""
     topology = Topology(App("shop", image="shop:1"))
     book = StackBook(topology, ImagePaths(), tmp_path, tmp_path, lambda _: Endpoint("x", 1))
 
-    with pytest.raises(ConfigError, match=r"the image 'shop:1', which is no process"):
+    with pytest.raises(ConfigError, match=r"the image 'shop:1', which cannot run as a process"):
         topology["shop"].plan(book.scope("shop"))
 
 

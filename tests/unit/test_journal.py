@@ -7,7 +7,7 @@ from harness.report.waterfall import climbs, draw
 
 
 def test_entries_are_kept_in_order_and_passed_on() -> None:
-    """Until nobody wants them any more."""
+    """Until the subscription ends."""
     journal = Journal()
     told: list[Entry] = []
     journal.note("before")
@@ -51,6 +51,6 @@ def test_the_waterfall_shows_the_last_start() -> None:
     ]
 
 
-def test_an_empty_journal_draws_nothing() -> None:
+def test_the_waterfall_of_an_empty_journal_is_empty() -> None:
     """No division by zero."""
     assert draw(climbs([])) == []

@@ -18,7 +18,7 @@ TEXTS = [*PIECES, *map("".join, product(PIECES, PIECES))]
 PARTS = st.lists(st.text("a|%-57C", min_size=1, max_size=6), min_size=1, max_size=4)
 
 
-def test_other_parts_are_another_key() -> None:
+def test_different_parts_make_different_keys() -> None:
     """Of all that one or two such texts can be, and three such pieces: no two have one key."""
     every = {*product(TEXTS), *product(TEXTS, TEXTS), *product(PIECES, PIECES, PIECES)}
 
@@ -46,7 +46,7 @@ def test_a_key_comes_through_a_path(parts: list[str]) -> None:
     assert unquote(quote(key(*parts), safe="")) == key(*parts)
 
 
-def test_users_with_dashes_are_two() -> None:
+def test_users_with_dashes_have_different_keys() -> None:
     """What was one key before."""
     assert key("conversation", "ada-x", "y") != key("conversation", "ada", "x-y")
 

@@ -65,7 +65,9 @@ def test_a_stranger_on_the_port_ends_the_wait() -> None:
     check = health.identity_check(CLIENT, "me")
 
     assert judged(check, id="me")
-    with pytest.raises(LaunchError, match=r"is a stranger\n  expected: app-id me\n.*app-id other"):
+    with pytest.raises(
+        LaunchError, match=r"belongs to another stack\n  expected: app-id me\n.*app-id other"
+    ):
         judged(check, id="other")
 
 

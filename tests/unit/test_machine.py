@@ -1,4 +1,4 @@
-"""What the machine lacks is said before anything is started."""
+"""Missing resources of the machine are reported before anything starts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def limited(number: int) -> str:
     return done.stdout
 
 
-def test_too_few_processes_are_said_with_the_limit_and_the_need() -> None:
+def test_too_few_processes_are_reported_with_limit_and_need() -> None:
     """Before that many threads cannot be started, each in words of its own."""
     said = limited(100)
 
@@ -47,8 +47,8 @@ def test_too_few_processes_are_said_with_the_limit_and_the_need() -> None:
     assert "next step: ulimit -u 20000" in said
 
 
-def test_enough_processes_are_fine() -> None:
-    """What is used already counts, and is said."""
+def test_enough_processes_pass_the_check() -> None:
+    """Processes that already exist count, and are reported."""
     said = limited(9999)
 
     assert said.startswith("9999 allowed by ulimit -u, ")
@@ -80,7 +80,7 @@ def test_a_temporary_folder_that_cannot_be_used(tmp_path: Path, kind: str) -> No
     assert tmp_path == require_temporary({"TMPDIR": str(tmp_path)}, 1)
 
 
-def test_a_start_asks_for_processes_of_all_its_nodes(
+def test_a_start_checks_the_process_limit_for_all_its_nodes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An app has a sidecar, whose placement and scheduler are nodes as well; nothing is made."""
@@ -97,7 +97,7 @@ def test_a_start_asks_for_processes_of_all_its_nodes(
     assert [] == list(tmp.iterdir())
 
 
-def test_a_start_asks_for_it(tmp_path: Path) -> None:
+def test_a_start_checks_the_machine_before_installing_anything(tmp_path: Path) -> None:
     """Nothing is made or installed then."""
     settings = Settings.load(
         tmp_path, {"TMPDIR": str(tmp_path / "gone"), "DAPR_HARNESS_RUNTIME": "processes"}

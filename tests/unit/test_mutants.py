@@ -109,7 +109,7 @@ from harness.errors import {error}
 
 @pytest.fixture
 def stack():
-    raise {error}("app did not reach the rung 'port'", last="refused")
+    raise {error}("app did not pass the readiness check 'port'", last="refused")
 
 def test_sum(stack):
     assert add(1, 1) == 2

@@ -82,7 +82,7 @@ def test_the_days_of_a_series(said: dict[str, object], start: str, expected: lis
     assert expected == [f"{each:%Y-%m-%d}" for each in found]
 
 
-def test_a_series_keeps_its_time_on_the_wall() -> None:
+def test_a_series_keeps_its_local_time_across_clock_changes() -> None:
     """Nine o'clock stays nine o'clock when the clocks change, both ways."""
     spring = series(wall("2030-03-30T09:00"), 2, frequency="daily", timezone="Europe/Berlin")
     autumn = series(wall("2030-10-26T09:00"), 2, frequency="daily", timezone="Europe/Berlin")
@@ -151,7 +151,7 @@ def test_the_next_occurrence_is_later_than_the_completion(
 
 
 def test_a_series_ends_with_the_years_of_utc() -> None:
-    """Also where the wall clock still shows the last year: nobody would take a later time."""
+    """Also where the local time is still in the last year: later times are not accepted."""
     start = utc("2200-12-31T04:00")  # the evening of the 30th in New York
     daily = Recurrence(frequency="daily", timezone="America/New_York", start=start)
 

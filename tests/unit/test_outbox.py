@@ -21,7 +21,7 @@ def test_a_pause_doubles_with_every_failure(failures: int) -> None:
 
 
 @pytest.mark.parametrize("failures", [8, 1025, 5000])
-def test_a_pause_has_a_longest(failures: int) -> None:
+def test_a_pause_has_a_maximum(failures: int) -> None:
     """Half an hour into an outage, too."""
     assert LONGEST / 2 <= pause_after(failures) <= LONGEST
 

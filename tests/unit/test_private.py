@@ -44,14 +44,14 @@ def squatted(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path / "x"
 
 
-def test_what_is_no_folder_of_ours_alone_is_refused(squatted: Path) -> None:
-    """Told with what is there."""
+def test_a_path_that_is_not_a_private_folder_of_this_user_is_rejected(squatted: Path) -> None:
+    """The error says what was found."""
     with pytest.raises(Unavailable, match=rf"{squatted} cannot be trusted(.|\n)*uid {os.getuid()}"):
         private_folder(squatted)
 
 
 def test_a_folder_of_another_account_is_refused(tmp_path: Path) -> None:
-    """Root is given one of nobody's; an ordinary user one of root's."""
+    """Root gets a folder of the user `nobody`; other users get one of root."""
     path = tmp_path / "x" if os.geteuid() == 0 else Path("/usr")
     if os.geteuid() == 0:
         path.mkdir(mode=0o700)
@@ -97,17 +97,17 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return target
 
 
-def test_no_run_is_made_where_a_link_leads(planted: Path) -> None:
+def test_no_run_folder_is_created_through_a_symbolic_link(planted: Path) -> None:
     """Nor is anything else."""
     with pytest.raises(Unavailable, match=f"dapr-harness-{os.getuid()} cannot be trusted"):
         make_run_folder()
     assert [] == list(planted.iterdir())
 
 
-def test_root_runs_no_postgresql_from_where_a_link_leads(
+def test_postgresql_is_not_copied_through_a_symbolic_link(
     planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The copy that nobody can reach is executed: whose it is matters."""
+    """The copy is executed, so its owner matters."""
     closed = tmp_path / "install"
     closed.mkdir(mode=0o700)
     monkeypatch.setattr(os, "geteuid", lambda: 0)

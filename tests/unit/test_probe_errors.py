@@ -1,4 +1,4 @@
-"""What a probe says when what it looks at does not answer: an error of ours, with the reason."""
+"""Probes raise the project's own errors, with the reason, if their source does not respond."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person wrote is read, or told in a sentence: whatever is at that place."""
+"""User files are read, or rejected with one sentence, whatever they contain."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def large(path: Path) -> None:
 
 WRONG = {
     "folder": (folder, r"c\.yaml: is a folder"),
-    "binary": (binary, r"c\.yaml:2: is no text\n(.|\n)*0xff"),
+    "binary": (binary, r"c\.yaml:2: is not text\n(.|\n)*0xff"),
     "loop": (loop, r"c\.yaml: cannot be read\n(.|\n)*symbolic links"),
     "pipe": (os.mkfifo, r"c\.yaml: is a named pipe"),
     "large": (large, r"c\.yaml: is too large\n(.|\n)*1000 kB"),
@@ -54,7 +54,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("make", "message"), WRONG.values(), ids=WRONG)
-def test_what_is_no_file_of_text_is_a_sentence(tmp_path: Path, make: Any, message: str) -> None:
+def test_a_file_that_is_not_text_is_one_sentence(tmp_path: Path, make: Any, message: str) -> None:
     """Nothing waits for the other end of a pipe, and nothing reads without an end."""
     make(tmp_path / "c.yaml")
 
@@ -65,7 +65,7 @@ def test_what_is_no_file_of_text_is_a_sentence(tmp_path: Path, make: Any, messag
         read_runfile(tmp_path / "c.yaml")
 
 
-def test_a_folder_among_the_components_is_passed_over(tmp_path: Path) -> None:
+def test_a_folder_named_like_a_component_file_is_skipped(tmp_path: Path) -> None:
     """As daprd does, which also reads suffixes in capitals; a link to a folder it fails at."""
     project(tmp_path, c_YAML=COMPONENT)
     (tmp_path / "d.yaml").mkdir()
@@ -85,13 +85,13 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (BOMB, r"c\.yaml:\d+: holds too many values"),
+        (BOMB, r"c\.yaml:\d+: contains too many values"),
         ("a: &a [*a]\n", "nested too deeply"),
         ("a: &a {b: *a}\n", "nested too deeply"),
         ("a: " + "[" * 150 + "]" * 150, r"c\.yaml:1: is nested too deeply"),
         ("a: " + "[" * 5000 + "]" * 5000, r"c\.yaml: is nested too deeply"),
         ("on: 2026-13-45\n", r"(?s)a value cannot be read.*month"),
-        ('a:\n- "b\\0"\n', r"c\.yaml:2: holds a NUL"),
+        ('a:\n- "b\\0"\n', r"c\.yaml:2: contains a NUL character"),
         ("a: !!int x\n", "a value cannot be read"),
         ("a: !!timestamp x\n", "a value cannot be read"),
         ("a: !!python/object:os.system x\n", r"c\.yaml:1: not valid YAML"),
@@ -100,9 +100,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("just a text\n", r"c\.yaml:1: a resource is a mapping, not str"),
     ],
 )
-def test_yaml_that_nobody_would_write_is_a_sentence(
-    tmp_path: Path, text: str, message: str
-) -> None:
+def test_pathological_yaml_is_one_sentence(tmp_path: Path, text: str, message: str) -> None:
     """A few lines can stand for billions of values, or for an endless one."""
     project(tmp_path, c_yaml=text)
 
@@ -230,8 +228,8 @@ def test_a_field_of_the_wrong_shape_is_named_with_its_line(
         read_runfile(root / "dapr.yaml")
 
 
-def test_a_port_that_may_be_any_and_a_field_without_a_value(tmp_path: Path) -> None:
-    """As in the Dapr CLI: 0 and -1 are nobody's wish; nothing is not the word None."""
+def test_ports_0_and_minus_1_and_empty_fields_count_as_unset(tmp_path: Path) -> None:
+    """As in the Dapr CLI: 0 and -1 choose a free port; an empty value is not the text None."""
     root = project(tmp_path, a__x_yaml="kind: Configuration\n", res__c_txt="")
     text = spoilt(RUN_FILE, ("apps", 0, "daprHTTPPort"), -1).replace("logLevel: debug", "logLevel:")
     project(root, dapr_yaml=text.replace("appPort: 8000", "appPort: 0"))
@@ -252,7 +250,7 @@ def test_a_port_that_may_be_any_and_a_field_without_a_value(tmp_path: Path) -> N
         ("is_no_python", "def f(:", r"SyntaxError: .*is_no_python\.py, line 3"),
     ],
 )
-def test_a_topology_module_that_raises_anything_is_a_sentence(
+def test_any_exception_of_a_topology_module_is_one_sentence(
     tmp_path: Path, name: str, body: str, message: str
 ) -> None:
     """With the line of the module."""
@@ -262,7 +260,7 @@ def test_a_topology_module_that_raises_anything_is_a_sentence(
         load_topology(Settings.load(tmp_path, {}, topology=f"{name}:x"))
 
 
-def test_what_a_topology_module_prints_is_no_output_of_ours(
+def test_output_of_a_topology_module_is_not_on_standard_output(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`--json` stays JSON."""
@@ -278,8 +276,8 @@ class Signal(SystemExit):
     """As the CLI's interrupt is one."""
 
 
-def test_a_signal_during_the_import_is_no_fault_of_the_module(tmp_path: Path) -> None:
-    """It goes on to whoever has installed the handler."""
+def test_a_signal_during_the_import_is_not_reported_as_a_module_error(tmp_path: Path) -> None:
+    """It is passed on to the handler."""
     text = "from tests.unit.test_reading import Signal\nraise Signal(130)\n"
     project(tmp_path, signalled_py=text)
 

@@ -33,7 +33,7 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
-def test_what_is_rendered_no_more_is_removed(tmp_path: Path) -> None:
+def test_files_that_are_no_longer_rendered_are_removed(tmp_path: Path) -> None:
     """With the folders that it leaves empty."""
     Texts(tmp_path, a="1", old__b="2", old__c="3").write()
     (tmp_path / "old" / "mine.txt").write_text("mine")
@@ -48,7 +48,7 @@ def test_what_is_rendered_no_more_is_removed(tmp_path: Path) -> None:
     assert ["a.yaml"] == [p.name for p in tmp_path.iterdir() if p.name != LIST]
 
 
-def test_what_was_changed_by_hand_is_told_and_not_removed(tmp_path: Path) -> None:
+def test_files_changed_by_hand_are_reported_and_kept(tmp_path: Path) -> None:
     """Neither with force: only what was rendered goes."""
     Texts(tmp_path, a="1", b="2").write()
     (tmp_path / "b.yaml").write_text("my work")
@@ -60,7 +60,9 @@ def test_what_was_changed_by_hand_is_told_and_not_removed(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("rendered_before", [True, False], ids=["changed", "foreign"])
-def test_what_is_not_as_rendered_is_not_overwritten(tmp_path: Path, rendered_before: bool) -> None:
+def test_files_that_were_not_rendered_are_not_overwritten_without_force(
+    tmp_path: Path, rendered_before: bool
+) -> None:
     """A file of the user's own, or one he has changed: nothing is written, unless by force."""
     if rendered_before:
         Texts(tmp_path, a="1", b="2").write()
@@ -76,7 +78,7 @@ def test_what_is_not_as_rendered_is_not_overwritten(tmp_path: Path, rendered_bef
     assert {"a.yaml": b"new", "b.yaml": b"new"} == everything(tmp_path)
 
 
-def test_what_is_already_as_it_should_be_is_ours(tmp_path: Path) -> None:
+def test_files_that_already_match_count_as_rendered(tmp_path: Path) -> None:
     """A rendering that was interrupted before its list was written is just repeated."""
     Texts(tmp_path, a="1").write()
     (tmp_path / "a.yaml").write_text("2")
@@ -88,7 +90,7 @@ def test_what_is_already_as_it_should_be_is_ours(tmp_path: Path) -> None:
 
 
 def test_links_do_not_lead_out_of_the_folder(tmp_path: Path) -> None:
-    """Neither a file's, nor a folder's; nor does a list that somebody has written."""
+    """Links of files or folders, and entries of a forged list."""
     folder, outside = tmp_path / "in", tmp_path / "out"
     project(outside, a_yaml="theirs", sub__a_yaml="theirs")
     folder.mkdir()
@@ -151,8 +153,8 @@ def test_a_compose_project_leaves_what_others_have_in_its_folder(composed: Proje
     assert len(before) == len(theirs)
 
 
-def test_a_stranger_where_a_sidecar_would_load_it_is_drift(composed: Project) -> None:
-    """Folders are mounted whole; the other files of the folder are nobody's business."""
+def test_a_foreign_file_that_a_sidecar_would_load_is_drift(composed: Project) -> None:
+    """Folders are mounted as a whole; other files in the folder are ignored."""
     composed.write()
     project(composed.folder, shop__mine_yaml="x", mine_txt="x")
     composed.require_same()
@@ -178,7 +180,7 @@ def test_no_secret_is_rendered_in_clear(composed: Project) -> None:
 
 
 def test_secrets_leave_what_others_have_in_the_file(composed: Project) -> None:
-    """A project's .env has more than ours; and nobody else reads it afterwards."""
+    """Other lines of a project's .env are kept; the file is readable only by its owner."""
     composed.write()
     path = composed.folder / SECRETS
     path.write_text("# mine\nMINE=1\nexport OTHER=2\nPOSTGRES_PASSWORD=kept\n")

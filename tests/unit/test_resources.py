@@ -24,12 +24,12 @@ def findings(folder: Path, text: str, **variables: str) -> list[Finding]:
     return check_resources(read_resources([folder / "r"]), ["app"], variables, folder)
 
 
-def test_a_sound_component_has_no_findings(tmp_path: Path) -> None:
+def test_a_valid_component_has_no_findings(tmp_path: Path) -> None:
     """The base of the tests below."""
     assert findings(tmp_path, KAFKA) == []
 
 
-def test_our_own_components_are_sound() -> None:
+def test_the_reference_components_have_no_findings() -> None:
     """The ones that newcomers copy."""
     apps = ["backend-service", "notification-service", "recurring-task-service"]
     variables = {"STATE_STORE_DSN": "x"}
@@ -125,12 +125,12 @@ def test_a_comment_silences_what_is_found_on_its_line_or_the_next(
     ]  # fmt: skip
 
 
-def test_strict_makes_warnings_errors(tmp_path: Path) -> None:
+def test_strict_turns_warnings_into_errors(tmp_path: Path) -> None:
     """A setting, for those who want it; daprd would start."""
     found = findings(tmp_path, KAFKA + "scopes: [ap]\n")
 
     require_sound(found)
-    with pytest.raises(ConfigError, match="no app of this topology"):
+    with pytest.raises(ConfigError, match="not an app of this topology"):
         require_sound(found, strict=True)
 
 
@@ -195,7 +195,7 @@ spec:
 def test_a_secret_that_cannot_be_resolved_is_an_error_where_daprd_asks_for_the_field(
     tmp_path: Path, more: str, message: str, optional: str
 ) -> None:
-    """With an empty value it goes on, unless there is no such store or the store itself fails."""
+    """daprd continues with an empty value, unless the store does not exist or fails."""
     project(tmp_path, r__s_json='{"auht": "x"}')
     other = SECRET.replace("name: authType", "name: clientID")
 
@@ -246,7 +246,7 @@ def test_a_key_that_a_secret_does_not_have_is_an_error(
         assert "error" == found[0].severity
 
 
-def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
+def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
     """One run shows every mistake."""
     text = KAFKA.replace("pubsub.kafka", "pubsub.x")
 
@@ -280,8 +280,8 @@ def test_fields_that_kafka_does_not_have(tmp_path: Path, field: str, value: str)
     assert any(f"no field {field!r}" in each.message for each in findings(tmp_path, text))
 
 
-def test_what_the_seeds_have_right_is_not_found_wrong(tmp_path: Path) -> None:
-    """Fields that are as they are said to be."""
+def test_correct_fields_of_the_seed_documents_have_no_findings(tmp_path: Path) -> None:
+    """Fields that the seed documents describe correctly."""
     more = {"disableTls": "true", "initialOffset": "oldest", "maxMessageBytes": "1048576"}
     text = KAFKA + "".join(f"    - {{name: {n}, value: '{v}'}}\n" for n, v in more.items())
     store = COMPONENT[: COMPONENT.index("  type:")] + (
@@ -294,7 +294,7 @@ def test_what_the_seeds_have_right_is_not_found_wrong(tmp_path: Path) -> None:
 
 
 def test_a_later_folder_replaces_what_has_the_same_kind_and_name(tmp_path: Path) -> None:
-    """Redis for PostgreSQL is one file; what it does not name stays."""
+    """Redis instead of PostgreSQL is one file; other resources stay."""
     other = KAFKA.replace("pubsub.kafka", "pubsub.redis")
     stays = KAFKA.replace("name: pubsub", "name: events")
     project(tmp_path, a__pubsub_yaml=KAFKA, a__events_yaml=stays, b__mine_yaml=other)
@@ -347,7 +347,7 @@ def test_the_table_of_types_knows_what_dapr_has() -> None:
          "disableTls is 'maybe'", "true"),
         ("name: authType", "name: consumerGroup\n      value: all\n    - name: authType",
          "consumer group 'all'", "{appID}"),
-        ("value: \"${kafka.brokers}\"", "value: a:1, b:2", "not trimmed", "blank"),
+        ("value: \"${kafka.brokers}\"", "value: a:1, b:2", "does not trim", "spaces"),
         ("apiVersion: dapr.io/v1alpha1", "apiVersion: dapr.io/v1", "of dapr.io/v1", "v1alpha1"),
     ],
 )  # fmt: skip
@@ -366,12 +366,14 @@ def test_a_value_that_the_component_does_not_take(
 @pytest.mark.parametrize(
     ("kind", "spec", "message"),
     [
-        ("Configuration", "{features: [{name: PubSub, enabled: true}]}", "no feature of Dapr"),
+        ("Configuration", "{features: [{name: PubSub, enabled: true}]}", "not a feature of Dapr"),
         ("Subscription", "{pubsubname: p, topic: t, routes: {default: /x}}", "lacks 'route'"),
         ("Subscription", "{pubsubname: p, route: /x}", "lacks 'topic'"),
     ],
 )
-def test_other_kinds(tmp_path: Path, kind: str, spec: str, message: str) -> None:
+def test_configurations_and_subscriptions_are_checked(
+    tmp_path: Path, kind: str, spec: str, message: str
+) -> None:
     """Configurations and subscriptions; these are of v1alpha1."""
     head = f"apiVersion: dapr.io/v1alpha1\nkind: {kind}\nmetadata: {{name: x}}\n"
 
@@ -418,7 +420,7 @@ def test_fields_of_every_kind_are_checked(  # noqa: PLR0917 - a table of cases
 
 
 def test_a_placeholder_may_stand_for_any_value(tmp_path: Path) -> None:
-    """What it will be is not known yet."""
+    """Its value is not known yet."""
     text = RESILIENCY.replace("maxRetries: 3", 'maxRetries: "${node.number}"')
 
     assert [] == findings(tmp_path, text)

@@ -1,4 +1,4 @@
-"""Where a topology runs when nobody has said it."""
+"""Which runtime a topology uses by default."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_auto_is_containers_where_processes_cannot_be_had_and_an_engine_answers(
 
 
 @pytest.mark.parametrize("runtime", ["processes", "containers"])
-def test_what_the_user_says_is_what_happens(runtime: str) -> None:
+def test_an_explicit_runtime_is_used_without_probing(runtime: str) -> None:
     """Nothing is looked at."""
     settings = replace(SETTINGS, runtime=runtime)
 

@@ -246,7 +246,7 @@ def test_a_folder_stands_for_its_dapr_yaml(tmp_path: Path) -> None:
     project(tmp_path, dapr_yaml=small(), web__x_txt="")
 
     assert tmp_path / "dapr.yaml" == read_runfile(tmp_path).path
-    with pytest.raises(ConfigError, match=r"web/dapr\.yaml is not there"):
+    with pytest.raises(ConfigError, match=r"web/dapr\.yaml does not exist"):
         read_runfile(tmp_path / "web")
 
 
@@ -292,7 +292,7 @@ def test_what_the_cli_reads_is_read(tmp_path: Path, text: str, ignored: list[str
 
 
 def test_an_unknown_field_is_ignored_and_named(tmp_path: Path) -> None:
-    """The CLI ignores it in silence; a slip of the pen is worth a line."""
+    """The CLI ignores it silently; a misspelling deserves a message."""
     project(tmp_path, dapr_yaml=small("  appPrt: 80\n", "commn: {}\n"))
     (tmp_path / "web").mkdir()
 
@@ -314,10 +314,10 @@ def test_an_unknown_field_is_ignored_and_named(tmp_path: Path) -> None:
         (small("  enableApiLogging: 1\n"), r":4: (.|\n)*true or false"),
         (small("  appPort: true\n"), r":4: (.|\n)*a number"),
         (small("  command: [a]\n  appLogDestination: printer\n"), r":5: (.|\n)*fileAndConsole"),
-        (small("  resourcesPaths: [none]\n"), r":4: (.|\n)*web/none is not there"),
-        (small("  configFilePath: none.yaml\n"), r":4: (.|\n)*none.yaml is not there"),
+        (small("  resourcesPaths: [none]\n"), r":4: (.|\n)*web/none does not exist"),
+        (small("  configFilePath: none.yaml\n"), r":4: (.|\n)*none.yaml does not exist"),
         (small("  unixDomainSocket: /tmp/x\n"), r":4: (.|\n)*talks to sidecars by TCP"),
-        ("version: 1\napps:\n- appDirPath: nowhere\n", r":3: (.|\n)*nowhere is no folder"),
+        ("version: 1\napps:\n- appDirPath: nowhere\n", r":3: (.|\n)*nowhere is not a folder"),
         ("version: 1\napps: [web]\n", r"a mapping of fields"),
         ("# nothing\n", r"dapr\.yaml is empty"),
         ("version: [1\n", r"not valid YAML"),
@@ -334,7 +334,7 @@ def test_a_wrong_file_is_refused_with_its_line(tmp_path: Path, text: str, messag
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """With what to do."""
-    with pytest.raises(ConfigError, match=r"dapr\.yaml is not there"):
+    with pytest.raises(ConfigError, match=r"dapr\.yaml does not exist"):
         read_runfile(tmp_path / "dapr.yaml")
 
 
@@ -348,7 +348,7 @@ def test_two_apps_of_one_id_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_app_and_its_sidecar_are_nodes(tmp_path: Path) -> None:
-    """The app where it says; a sidecar alone where there is no command."""
+    """The app at its own port; only a sidecar if there is no command."""
     text = small("  command: [./serve]\n  appPort: 8080\n") + "- {appDirPath: ., appID: b}\n"
     project(tmp_path, dapr_yaml=text)
     (tmp_path / "web").mkdir()
@@ -379,7 +379,7 @@ def test_an_apps_own_variables_come_last(tmp_path: Path) -> None:
 
 
 def test_only_what_is_referred_to_comes_along(tmp_path: Path) -> None:
-    """By env or by a resource; a Kafka that nobody names stays away."""
+    """By env or by a resource; a Kafka that nothing refers to is not started."""
     (tmp_path / "web").mkdir()
     project(tmp_path, dapr_yaml=small('  env: {URL: "${postgres.dsn}"}\n'))
 

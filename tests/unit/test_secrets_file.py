@@ -48,7 +48,7 @@ def book_of(folder: Path, topology: Topology) -> StackBook:
     return StackBook(topology, Tools(), folder, folder / "run", reserve)
 
 
-def test_it_is_in_the_projects_root(tmp_path: Path) -> None:
+def test_a_relative_secrets_file_is_in_the_projects_root(tmp_path: Path) -> None:
     """Where daprd runs, and not beside the component; with its placeholders filled."""
     project(tmp_path, c__store_yaml=STORE, keys_json="mine", c__keys_json="another")
     book = book_of(tmp_path, Topology(Sidecar("a"), resources="c"))
@@ -59,7 +59,7 @@ def test_it_is_in_the_projects_root(tmp_path: Path) -> None:
     assert "mine" == launch.files["secrets/keys.json"]
 
 
-def test_it_is_in_the_apps_folder_of_a_run_file(tmp_path: Path) -> None:
+def test_a_relative_secrets_file_is_in_the_apps_folder_of_a_run_file(tmp_path: Path) -> None:
     """Where `dapr run -f` starts daprd; two apps of one folder of resources have one each."""
     text = "version: 1\ncommon: {resourcesPath: c}\napps: [{appDirPath: a}, {appDirPath: b}]\n"
     project(tmp_path, dapr_yaml=text, c__store_yaml=STORE, a__keys_json="1", b__keys_json="2")
@@ -75,12 +75,12 @@ def test_it_is_in_the_apps_folder_of_a_run_file(tmp_path: Path) -> None:
     assert ["1", "2"] == [each.files["secrets/keys.json"] for each in found.values()]
 
 
-def test_one_that_is_elsewhere_is_told_with_its_place(tmp_path: Path) -> None:
+def test_a_secrets_file_in_another_folder_is_named(tmp_path: Path) -> None:
     """The folder that counts, and the file that may be meant."""
     project(tmp_path, c__store_yaml=STORE, c__keys_json="{}")
     book = book_of(tmp_path, Topology(Sidecar("a"), resources="c"))
 
-    with pytest.raises(ConfigError, match=r"keys.json of 'store' is not there") as caught:
+    with pytest.raises(ConfigError, match=r"keys.json of 'store' does not exist") as caught:
         book.topology["a-daprd"].plan(book.scope("a-daprd"))
 
     assert f"working folder, {tmp_path}; there is {tmp_path}/c/keys.json" in caught.value.hint

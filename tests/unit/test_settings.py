@@ -80,7 +80,7 @@ def test_every_setting_is_documented() -> None:
 
 
 def test_versions_are_read_from_a_list() -> None:
-    """Each once, in the order given; a word that is no version is named."""
+    """Each once, in the given order; an invalid version is named."""
     assert ["1.18.1", "1.19.0-rc.1"] == dapr_versions("1.18.1, 1.19.0-rc.1,1.18.1")
 
     for wrong in ("1.18", "latest", "1.18.1,", "1.18.1/../x"):

@@ -68,7 +68,7 @@ def test_a_strict_start_refuses_what_lint_warns_of(tmp_path: Path) -> None:
     topology = Topology(App("a", command="true"), resources="r")
     stack = Stack(topology, settings, Tools(), lambda: FakeRuntime(tmp_path / "run"))
 
-    with pytest.raises(ConfigError, match="the scope 'nobody' is no app of this topology"):
+    with pytest.raises(ConfigError, match="the scope 'nobody' is not an app of this topology"):
         stack.start()
 
 
@@ -85,7 +85,7 @@ def test_a_node_starts_after_what_it_needs(tmp_path: Path) -> None:
         assert made[0].events == ["started a", "started b", "started c"]
 
 
-def test_entries_of_the_journal_are_the_runs_while_it_runs(tmp_path: Path) -> None:
+def test_journal_entries_reach_the_run_while_it_is_up(tmp_path: Path) -> None:
     """For the other clients of a stack that is up."""
     stack, made = stack_of(tmp_path, Fake("a"))
 
@@ -96,7 +96,7 @@ def test_entries_of_the_journal_are_the_runs_while_it_runs(tmp_path: Path) -> No
     assert stack.took > 0
 
 
-def test_leaving_stops_dependents_first_and_closes(tmp_path: Path) -> None:
+def test_closing_a_stack_stops_dependents_first(tmp_path: Path) -> None:
     """What needs something else goes before it."""
     stack, made = stack_of(tmp_path, Fake("a"), Fake("b", needs=("a",)))
 
@@ -107,7 +107,7 @@ def test_leaving_stops_dependents_first_and_closes(tmp_path: Path) -> None:
     assert made[0].events[2:] == ["stopped b", "killed a", "closed"]
 
 
-def test_a_failure_in_the_middle_ends_what_was_started(tmp_path: Path) -> None:
+def test_a_failure_during_the_start_stops_what_was_started(tmp_path: Path) -> None:
     """And the ones that wait for it never start."""
     stack, made = stack_of(
         tmp_path,
@@ -123,7 +123,7 @@ def test_a_failure_in_the_middle_ends_what_was_started(tmp_path: Path) -> None:
     assert made[0].events == ["started a", "killed a", "closed"]
 
 
-def test_a_death_beats_the_time_outs_that_it_causes(tmp_path: Path) -> None:
+def test_an_exit_is_reported_instead_of_the_timeouts_it_causes(tmp_path: Path) -> None:
     """The dead node is reported, at once, with its code and its last lines."""
     stack, _ = stack_of(
         tmp_path,
@@ -138,7 +138,7 @@ def test_a_death_beats_the_time_outs_that_it_causes(tmp_path: Path) -> None:
     assert caught.value.logs == {"waits": "", "dead": "boom"}  # type: ignore[attr-defined]
 
 
-def test_the_death_of_an_app_is_the_systems_failure(tmp_path: Path) -> None:
+def test_the_exit_of_an_app_is_a_system_failure(tmp_path: Path) -> None:
     """An AssertionError, so that pytest says FAILED."""
     stack, _ = stack_of(
         tmp_path,
@@ -150,11 +150,11 @@ def test_the_death_of_an_app_is_the_systems_failure(tmp_path: Path) -> None:
         stack.start()
 
 
-def test_a_rung_that_is_not_reached_is_named_with_the_last_fact(tmp_path: Path) -> None:
+def test_a_failed_readiness_check_is_named_with_the_last_fact(tmp_path: Path) -> None:
     """Node, rung, fact, budget and next step."""
     stack, _ = stack_of(tmp_path, Fake("a", rungs=NEVER), ready_timeout=0.05)
 
-    with pytest.raises(NotReady, match=r"a did not reach the rung 'never'") as caught:
+    with pytest.raises(NotReady, match=r"a did not pass the readiness check 'never'") as caught:
         stack.start()
 
     assert caught.value.budget == 0.05
@@ -172,7 +172,7 @@ def test_a_node_that_is_not_ready_is_blamed_for_what_waits_for_it(tmp_path: Path
         ready_timeout=3,
     )
 
-    with pytest.raises(AppFailed, match=r"app did not reach the rung 'health'") as caught:
+    with pytest.raises(AppFailed, match=r"app did not pass the readiness check 'health'") as caught:
         stack.start()
 
     assert "still compiling" in caught.value.last
@@ -208,7 +208,7 @@ def test_an_external_node_that_does_not_come_is_named_with_the_next_step(tmp_pat
     """It has no log to look at."""
     stack, _ = stack_of(tmp_path, Fake("a", external=True, rungs=NEVER), ready_timeout=0.2)
 
-    with pytest.raises(NotReady, match="a did not reach the rung 'never'") as caught:
+    with pytest.raises(NotReady, match="a did not pass the readiness check 'never'") as caught:
         stack.start()
 
     assert caught.value.hint.startswith("start it with the environment that was printed")
@@ -246,7 +246,7 @@ def test_a_cycle_of_placeholders_starts_nothing(tmp_path: Path) -> None:
     assert made[0].events == ["closed"]
 
 
-def test_a_restart_climbs_the_ladder_again(tmp_path: Path) -> None:
+def test_a_restart_repeats_all_readiness_checks(tmp_path: Path) -> None:
     """The same checks, once more."""
     check = ScriptedCheck()
     stack, made = stack_of(tmp_path, Fake("a", rungs=(check,)))
@@ -284,7 +284,7 @@ class Holder(Fake):
 def test_the_error_of_a_start_has_no_secrets(
     tmp_path: Path, code: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither what it quotes of a log and a command line, nor the logs it carries for a report."""
+    """Neither in quoted logs and command lines, nor in the logs attached for the report."""
     monkeypatch.setattr("secrets.token_urlsafe", lambda _: "the-token")
     script = {"a": Script(exit_code=code, output="asked with the-token\n")}
     stack, _ = stack_of(tmp_path, Holder("a", rungs=NEVER), scripts=script, ready_timeout=1)
@@ -373,7 +373,7 @@ def test_what_fails_while_a_failed_start_is_closed_does_not_hide_its_cause(tmp_p
     settings = Settings.load(tmp_path, {}, ready_timeout=0.05)
     stack = Stack(Topology(Fake("a", rungs=NEVER)), settings, NoTools(), lambda: Stuck(tmp_path))
 
-    with pytest.raises(NotReady, match="rung 'never'") as caught:
+    with pytest.raises(NotReady, match="readiness check 'never'") as caught:
         stack.start()
 
     assert ["and then: the folder stays"] == caught.value.__notes__
@@ -416,10 +416,10 @@ def test_a_node_that_may_end_must_end_well(tmp_path: Path) -> None:
     ],
     ids=["it ends", "it cannot be started", "it is never ready"],
 )
-def test_the_others_go_on_without_a_node_that_is_not_required(
+def test_other_nodes_continue_without_an_optional_one(
     tmp_path: Path, script: Script, warnings: int
 ) -> None:
-    """Its sidecar is not held against it, and what waits for both is started; told once."""
+    """Nor does its sidecar fail the start; nodes that wait for both start, with one warning."""
     stack, made = stack_of(
         tmp_path,
         Fake("app", rungs=NEVER, required=False, of_system=True),
@@ -437,7 +437,7 @@ def test_the_others_go_on_without_a_node_that_is_not_required(
     assert ["app"] * warnings == told
 
 
-def test_a_sidecar_that_gives_its_app_up_before_the_app_does_is_not_told(tmp_path: Path) -> None:
+def test_a_sidecars_timeout_caused_by_its_app_is_not_reported(tmp_path: Path) -> None:
     """The app is started later than the sidecar, so its time ends later: it is the reason."""
     stack, _ = stack_of(
         tmp_path,
@@ -462,7 +462,7 @@ def test_a_sidecar_must_reach_what_it_can_reach_without_its_app(tmp_path: Path) 
         ready_timeout=0.2,
     )
 
-    with pytest.raises(NotReady, match="app-daprd did not reach the rung 'never'"):
+    with pytest.raises(NotReady, match="app-daprd did not pass the readiness check 'never'"):
         stack.start()
 
 

@@ -43,7 +43,7 @@ def test_attaching_to_a_compose_file_that_is_not_there_says_so(tmp_path: Path) -
     """A file's name is not taken for a stack's."""
     settings = Settings.load(tmp_path, {}, state_dir=str(tmp_path))
 
-    with pytest.raises(ConfigError, match=r"none\.yaml is not there") as caught:
+    with pytest.raises(ConfigError, match=r"none\.yaml does not exist") as caught:
         attached("none.yaml", Topology(), settings, tmp_path, force=False, watch=lambda _: None)
 
     assert "`dapr-harness render compose` writes one" in caught.value.hint

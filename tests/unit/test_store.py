@@ -1,4 +1,4 @@
-"""What lies in the cache is whole, whoever was killed while making it."""
+"""Tools in the cache are complete, even if an installer was killed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_leftovers_of_a_killed_builder_are_removed(tmp_path: Path) -> None:
     assert not (tmp_path / ".tool-dead").exists()
 
 
-def test_one_of_many_builds(tmp_path: Path) -> None:
+def test_only_one_of_many_processes_builds_a_tool(tmp_path: Path) -> None:
     """The others wait for it and use what it made."""
     built: list[int] = []
 
@@ -69,7 +69,7 @@ def test_one_of_many_builds(tmp_path: Path) -> None:
 
 
 class Said:
-    """What provisioning has told."""
+    """The reported progress of provisioning."""
 
     def __init__(self) -> None:
         self.facts: list[str] = []
@@ -120,7 +120,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize(("spoil", "why"), DAMAGES.values(), ids=DAMAGES)
-def test_what_is_damaged_is_made_again_and_told(
+def test_a_damaged_tool_is_reinstalled_and_reported(
     tmp_path: Path, spoil: Callable[[Path], object], why: str
 ) -> None:
     """A truncated daprd would end by a signal, a jar with a trace of Java."""
@@ -133,14 +133,16 @@ def test_what_is_damaged_is_made_again_and_told(
 
     assert lost is None
     assert why in reason
-    assert ["tool is damaged and made again"] == [each.partition(":")[0] for each in said.facts]
+    assert ["tool is damaged and will be installed again"] == [
+        each.partition(":")[0] for each in said.facts
+    ]
     assert why in said.facts[0]
     assert "12345" == (made / "bin/daprd.txt").read_text()
     assert made == store.find("tool") == Store(tmp_path).find("tool")
     assert ["tool"] == [each.name for each in tmp_path.iterdir() if each.is_dir()]
 
 
-def test_a_repair_that_fails_leaves_what_there_is(tmp_path: Path) -> None:
+def test_a_failed_repair_keeps_the_installed_tool(tmp_path: Path) -> None:
     """Without a network nothing gets better by removing it."""
     folder = Store(tmp_path).make("tool", _tool)
     (folder / "bin/other.txt").unlink()
@@ -155,7 +157,7 @@ def test_a_repair_that_fails_leaves_what_there_is(tmp_path: Path) -> None:
     assert "is damaged" in Store(tmp_path).lack("tool")
 
 
-def test_bytes_are_read_when_asked_for(tmp_path: Path) -> None:
+def test_checksums_are_read_only_on_demand(tmp_path: Path) -> None:
     """A start looks at sizes and times only: reading half a gigabyte takes a second."""
     _other_bytes(Store(tmp_path).make("tool", _tool))
 
@@ -164,7 +166,7 @@ def test_bytes_are_read_when_asked_for(tmp_path: Path) -> None:
     assert "has other bytes" in Store(tmp_path, thorough=True).lack("tool")
 
 
-def test_what_is_no_damage(tmp_path: Path) -> None:
+def test_changed_times_and_added_files_are_not_damage(tmp_path: Path) -> None:
     """A copy with times of its own, files that were added, a folder without checksums."""
     folder = Store(tmp_path).make("tool", _tool)
     (folder / "more").write_text("x")
@@ -175,8 +177,8 @@ def test_what_is_no_damage(tmp_path: Path) -> None:
         assert all(store.find(name) for name in ("tool", "copy", "old"))
 
 
-def test_what_is_removed_is_made_anew(tmp_path: Path) -> None:
-    """With what it depends on."""
+def test_a_removed_tool_is_installed_again(tmp_path: Path) -> None:
+    """It is made anew."""
     store = Store(tmp_path)
     (store.make("tool", _tool) / "mark").write_text("x")
 
@@ -212,23 +214,23 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_who_is_waited_for_is_told_and_a_limit_is_kept(
+def test_waiting_for_another_installer_names_it_and_is_limited(
     tmp_path: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By pid and command, as it runs; then the way to wait longer."""
     monkeypatch.setattr("harness.provision.store.QUIET_WAIT", 0.0)
     said = Said()
 
-    with pytest.raises(Unavailable, match=r"(?s)is being made by.*LOCK_TIMEOUT") as raised:
+    with pytest.raises(Unavailable, match=r"(?s)is being installed by.*LOCK_TIMEOUT") as raised:
         Store(tmp_path, said, patience=0.5).make("tool", _tool)
 
     who = rf"pid {holder.pid} \(.*python.* -c .*\), which runs"
     assert re.search(who, str(raised.value))
-    assert re.search(rf"waiting for tool: {who} is making it", said.facts[0])
+    assert re.search(rf"waiting for tool: {who} is installing it", said.facts[0])
     assert 1 == len(said.facts)
 
 
-def test_a_stopped_process_is_not_waited_for_without_end(
+def test_waiting_for_a_stopped_installer_is_limited(
     tmp_path: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is named with the command that lets it go on; when it has, its work is used."""
@@ -244,7 +246,7 @@ def test_a_stopped_process_is_not_waited_for_without_end(
     assert [SEAL] == [each.name for each in made.iterdir()]
 
 
-def test_a_cache_that_cannot_be_used(tmp_path: Path) -> None:
+def test_an_unusable_cache_folder_is_reported_with_its_setting(tmp_path: Path) -> None:
     """A prerequisite, with the variable that names another one."""
     project(tmp_path, cache_txt="x")
 
@@ -253,7 +255,7 @@ def test_a_cache_that_cannot_be_used(tmp_path: Path) -> None:
             Store(folder).make("tool", _tool)
 
 
-def test_a_wheel_is_checked_by_what_pip_wrote_down(
+def test_a_wheel_is_checked_against_pips_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Changed and missing files; a package that is not installed has none."""
@@ -277,14 +279,14 @@ def test_a_wheel_is_checked_by_what_pip_wrote_down(
     assert [] == damage_of_wheel("not-installed-anywhere")
 
 
-def test_too_little_disk_is_said_before_a_build(tmp_path: Path) -> None:
+def test_too_little_disk_space_is_reported_before_a_build(tmp_path: Path) -> None:
     """Also for a folder that does not exist yet."""
     with pytest.raises(Unavailable, match=r"not enough disk(.|\n)*GB free"):
         require_disk(tmp_path / "a" / "b", 1e18, "building")
     require_disk(tmp_path / "a" / "b", 1, "building")
 
 
-def test_versions_compare_as_numbers() -> None:
+def test_versions_are_compared_as_numbers() -> None:
     """1.9 is older than 1.18."""
     assert parse("go1.26.10") > parse("1.26.9") > parse("v1.9-rc.1")
 

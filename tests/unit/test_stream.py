@@ -36,15 +36,15 @@ def test_matches_come_in_order_and_once() -> None:
         items.next(id=1)
 
 
-def test_what_was_skipped_can_still_be_asked_for() -> None:
-    """A question does not eat what it does not ask for."""
+def test_next_returns_skipped_items_later() -> None:
+    """A call of `next` does not consume items that do not match."""
     items = stream([Item(1), Item(2)])
 
     assert items.next(id=2) == Item(2)
     assert items.next() == Item(1)
 
 
-def test_a_miss_lists_what_came_instead() -> None:
+def test_a_timeout_lists_what_came_instead() -> None:
     """So that the reader sees the typo."""
     with pytest.raises(ProbeTimeout, match=r"Item\(id=5"):
         stream([Item(5)]).next(id=4)
@@ -87,7 +87,9 @@ def test_without_its_barrier_absence_is_not_proved() -> None:
         ({"where": lambda item: item.id == 4}, False),
     ],
 )
-def test_filters(wanted: dict[str, Any], fits: bool) -> None:
+def test_filters_match_contained_mappings_callables_and_equal_values(
+    wanted: dict[str, Any], fits: bool
+) -> None:
     """Mappings are contained, callables are asked, the rest is compared."""
     assert matches(Item(3, {"a": 1, "b": {"x": 1, "y": 2}}), wanted) is fits
 
@@ -171,7 +173,7 @@ def test_an_error_that_no_exit_explains_is_raised_as_it_is() -> None:
         Stream("stream", broken, guard=lambda: None).next()
 
 
-async def test_the_asynchronous_twin_takes_both_kinds_of_functions() -> None:
+async def test_aeventually_accepts_plain_and_coroutine_functions() -> None:
     """Plain and coroutine."""
 
     async def later() -> int:

@@ -33,7 +33,9 @@ def item(**fields: Any) -> dict[str, Any]:
         ([], []),
     ],
 )  # fmt: skip
-def test_what_daprd_takes(body: Any, topics: list[tuple[str, str]]) -> None:
+def test_subscriptions_are_read_as_daprd_reads_them(
+    body: Any, topics: list[tuple[str, str]]
+) -> None:
     """Keys in any case, the last of two alike; what has no route is dropped."""
     assert Subscribed(tuple(topics)) == read_answer(200, json.dumps(body).encode())
 
@@ -47,21 +49,30 @@ def test_an_empty_answer_and_what_follows_the_first_value(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        (b"no json", "no JSON"),
-        (b"{}", "the answer is {}, and daprd wants a JSON array"),
-        (b'["t"]', 'an item of the answer is "t", and daprd wants a JSON object'),
-        (b'[{"topic": 5, "route": "/"}]', "topic is 5, and daprd wants a JSON string"),
-        (b'[{"metadata": {"a": 1}}]', "a is 1, and daprd wants a JSON string"),
-        (b'[{"metadata": []}]', "metadata is [], and daprd wants a JSON object"),
-        (b'[{"routes": {"rules": {}}}]', "rules is {}, and daprd wants a JSON array"),
-        (b'[{"bulkSubscribe": {"enabled": "yes"}}]', 'enabled is "yes", and daprd wants a JSON b'),
-        (b'[{"bulkSubscribe": {"maxMessagesCount": 1.0}}]', "is 1.0, and daprd wants a JSON 32"),
-        (b'[{"bulkSubscribe": {"maxMessagesCount": true}}]', "is true, and daprd wants a JSON 32"),
-        (b'[{"bulkSubscribe": {"maxMessagesCount": 3000000000}}]', "and daprd wants a JSON 32-bit"),
-        (b"[NaN]", "no JSON"),
+        (b"no json", "not JSON"),
+        (b"{}", "the answer is {}, but daprd requires a JSON array"),
+        (b'["t"]', 'an item of the answer is "t", but daprd requires a JSON object'),
+        (b'[{"topic": 5, "route": "/"}]', "topic is 5, but daprd requires a JSON string"),
+        (b'[{"metadata": {"a": 1}}]', "a is 1, but daprd requires a JSON string"),
+        (b'[{"metadata": []}]', "metadata is [], but daprd requires a JSON object"),
+        (b'[{"routes": {"rules": {}}}]', "rules is {}, but daprd requires a JSON array"),
+        (
+            b'[{"bulkSubscribe": {"enabled": "yes"}}]',
+            'enabled is "yes", but daprd requires a JSON b',
+        ),
+        (b'[{"bulkSubscribe": {"maxMessagesCount": 1.0}}]', "is 1.0, but daprd requires a JSON 32"),
+        (
+            b'[{"bulkSubscribe": {"maxMessagesCount": true}}]',
+            "is true, but daprd requires a JSON 32",
+        ),
+        (
+            b'[{"bulkSubscribe": {"maxMessagesCount": 3000000000}}]',
+            "but daprd requires a JSON 32-bit",
+        ),
+        (b"[NaN]", "is not JSON"),
     ],
 )
-def test_what_daprd_cannot_read_is_quoted(body: bytes, problem: str) -> None:
+def test_an_unreadable_subscribe_response_is_quoted(body: bytes, problem: str) -> None:
     """It subscribes to nothing then, not even to what is in order."""
     found = read_answer(200, body)
 
@@ -71,7 +82,7 @@ def test_what_daprd_cannot_read_is_quoted(body: bytes, problem: str) -> None:
 
 
 @pytest.mark.parametrize("status", [201, 204, 301, 400, 405, 500, 501])
-def test_any_other_status_is_told(status: int) -> None:
+def test_an_error_status_of_subscribe_is_reported(status: int) -> None:
     """daprd logs it and goes on."""
     found = read_answer(status, json.dumps([item()]).encode())
 

@@ -45,7 +45,7 @@ def test_a_node_that_takes_the_name_of_a_sidecar_is_refused() -> None:
         Topology(App("a", asgi="m:x"), Fake("a-daprd"))
 
 
-def test_a_sidecar_of_ones_own_wins() -> None:
+def test_an_explicit_sidecar_replaces_the_implied_one() -> None:
     """With its own flags; there is still one."""
     own = Sidecar("a", "a", flags={"log-level": "debug"})
 
@@ -134,7 +134,7 @@ def test_a_name_that_is_no_host_name_is_for_processes(name: str) -> None:
         topology.settled(Choice("containers"))
 
 
-def test_a_cycle_is_shown() -> None:
+def test_a_cycle_is_reported_with_all_its_members() -> None:
     """All its members are named."""
     with pytest.raises(ConfigError, match=r"cycle: .*a.*b"):
         Topology(Fake("a", needs=("b",)), Fake("b", needs=("a",)))
@@ -164,7 +164,7 @@ def test_an_app_is_asgi_or_command_and_not_both() -> None:
 
 
 @pytest.mark.parametrize("topic", ["", ":3", "a:b", "a:-1"])
-def test_a_malformed_topic_is_refused(topic: str) -> None:
+def test_a_malformed_topic_is_rejected(topic: str) -> None:
     """Nothing is guessed."""
     with pytest.raises(ConfigError, match="is not a topic"):
         Kafka(topics=[topic])
@@ -178,7 +178,7 @@ def test_a_topology_cannot_be_changed() -> None:
         topology.nodes = ()  # type: ignore[misc]
 
 
-def test_asking_for_an_unknown_node_names_the_known() -> None:
+def test_an_unknown_node_error_lists_known_nodes() -> None:
     """With a suggestion."""
     with pytest.raises(ConfigError, match="did you mean 'kafka'"):
         Topology(Kafka())["kafak"]

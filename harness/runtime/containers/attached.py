@@ -84,7 +84,7 @@ class AttachedRuntime(Closing):
             raise LaunchError(
                 f"the compose project has no running service {launch.name!r}",
                 last="no container of it" if found is None else f"its container is {found.status}",
-                hint="docker compose up -d; `dapr-harness render compose --check` tells of drift",
+                hint="docker compose up -d; `dapr-harness render compose --check` reports drift",
             )
         self.log(launch.name).touch(mode=0o600)
         instance = ContainerInstance(self, launch, found)

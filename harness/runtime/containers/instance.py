@@ -190,7 +190,7 @@ class ContainerInstance(Life):
             with refusals(f"signalling {self.name}"):
                 self._container.kill(signal=number.name)
         except NotFound:
-            self.ended(-int(signal.SIGKILL), "its container was removed by somebody else")
+            self.ended(-int(signal.SIGKILL), "its container was removed by someone else")
         except Exception:
             # It may have exited by itself in the meantime.
             if not self._ended.wait(1):

@@ -61,9 +61,9 @@ def require_answer(line: socket.socket) -> None:
         said = line.recv(64)
     if b"ACK" not in said:
         raise LaunchError(
-            "Ryuk was started and is not armed",
-            expected="ACK for the label it shall watch",
+            "Ryuk was started but is not armed",
+            expected="ACK for the label to watch",
             last=repr(said) if said else "it said nothing",
             budget=ANSWERING,
-            hint="TESTCONTAINERS_RYUK_DISABLED=true goes on without it; the supervisor cleans up",
+            hint="TESTCONTAINERS_RYUK_DISABLED=true continues without it; the supervisor cleans up",
         )

@@ -269,7 +269,7 @@ class ContainerRuntime(Closing):
                 port=port,
                 expected="a free port",
                 last=(port and owner_of(port)) or error.last,
-                hint="stop that process, or leave the port to the harness",
+                hint="stop that process, or let the harness choose the port",
             ) from None
         finally:
             described.get_docker_client().client.close()

@@ -153,7 +153,7 @@ class Supervisor:
                 self.nodes.submit(client, request)
                 return
             if found is None:
-                raise OSError(errno.ENOSYS, f"there is no request {op!r}")
+                raise OSError(errno.ENOSYS, f"unknown request {op!r}")
             self.reply(client, request, found(client, request) or {}, None)
         except OSError as error:
             self.reply(client, request, {}, error)

@@ -24,7 +24,7 @@ def run_lint(*arguments: str) -> tuple[int, list[dict[str, str]]]:
     return done.exit_code, json.loads(done.stdout)
 
 
-def test_what_is_wrong_is_found_at_its_line() -> None:
+def test_lint_finds_each_mistake_at_its_line() -> None:
     """Every mistake of the seeds that concerns a resource, and nothing else."""
     marked = [
         (number, text)
@@ -40,13 +40,13 @@ def test_what_is_wrong_is_found_at_its_line() -> None:
     assert 2 == code
 
 
-def test_nothing_is_found_in_ours() -> None:
+def test_lint_finds_nothing_in_the_reference_system() -> None:
     """The reference system's own, with its apps known."""
     assert (0, []) == run_lint()
 
 
 @pytest.mark.parametrize("folder", ["mtls", "redis", "secrets-file", "stores", "tracing"])
-def test_nothing_is_found_in_what_one_may_choose(folder: str) -> None:
+def test_lint_finds_nothing_in_the_optional_components(folder: str) -> None:
     """Each on top of the rest, as a topology has it."""
     assert (0, []) == run_lint("components", f"components/{folder}")
 
@@ -98,7 +98,7 @@ SOURCE = "source: "
 
 CLAIMS = [
     row
-    for rows in yaml.safe_load((ROOT / "docs" / "seeds.yaml").read_text()).values()
+    for rows in yaml.safe_load((ROOT / "docs" / "dapr-facts.yaml").read_text()).values()
     for row in rows
 ]
 
@@ -106,11 +106,11 @@ CLAIMS = [
 def test_the_document_is_rendered_from_its_table() -> None:
     """Neither is edited alone."""
     done = subprocess.run(
-        [sys.executable, "-c", "import seeds; print(seeds.render(), end='')"],
+        [sys.executable, "-c", "import dapr_facts; print(dapr_facts.render(), end='')"],
         cwd=ROOT / "tools", capture_output=True, text=True,
     )  # fmt: skip
 
-    assert (ROOT / "docs" / "seeds.md").read_text() == done.stdout
+    assert (ROOT / "docs" / "dapr-facts.md").read_text() == done.stdout
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim["where"])
@@ -125,7 +125,7 @@ def test_a_claim_names_a_test_that_is_there(claim: dict[str, str]) -> None:
         assert re.fullmatch(r"S[0-4]:\d+", place)
 
 
-def test_folders_below_are_looked_into(tmp_path: Path) -> None:
+def test_lint_searches_subfolders(tmp_path: Path) -> None:
     """Each on top of what was named; hidden ones, tools' and others' YAML are left out."""
     wrong = (
         "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: c}\n"
@@ -150,7 +150,7 @@ def test_folders_below_are_looked_into(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_any_resource_is_an_error(tmp_path: Path) -> None:
-    """A slip in its name would be green for ever."""
+    """Otherwise a misspelled folder name would always pass."""
     project(tmp_path, workflows__ci_yaml="on: push\n")
 
     done = CliRunner().invoke(app, ["lint", str(tmp_path)])
