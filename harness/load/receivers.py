@@ -22,7 +22,8 @@ from harness.load.outcomes import (
 )
 from harness.load.targets import Targets
 from harness.loopback import ask
-from harness.probe.inbox import Delivery, Inbox
+from harness.probe.deliveries import Delivery
+from harness.probe.inbox import Inbox
 from harness.stack import Stack
 
 DRAIN = 15.0

@@ -27,6 +27,7 @@ from harness import (
     World,
     running,
 )
+from harness.probe.atap import AsyncEventTap
 from harness.probe.tap import EventTap
 from harness.ready.kafka import admin_of
 from tests.support import project
@@ -174,14 +175,15 @@ def test_a_barrier_proves_nothing_while_another_partition_is_unread(
     topic = world.topic("t")
     assert isinstance(topic, EventTap)
     assert [] == topic.seen
+    reader = topic._opened_reader()
     other = [TopicPartition("t", 1)]
-    topic._opened().pause(other)
+    reader.consumer().pause(other)
     write(stack, "t", (1, "unwanted"), (0, "barrier"))
 
-    with pytest.raises(ProbeTimeout, match=r"not all that was written before was read(.|\n)*\{1: "):
+    with pytest.raises(ProbeTimeout, match=r"before could be read(.|\n)*\{1: "):
         topic.nothing_before({"data": "barrier"}, data="unwanted", timeout=5)
 
-    topic._opened().resume(other)
+    reader.consumer().resume(other)
     write(stack, "t", (0, "barrier"))
     with pytest.raises(AssertionError, match="1 unwanted before the barrier"):
         topic.nothing_before({"data": "barrier"}, data="unwanted", timeout=30)
@@ -190,7 +192,7 @@ def test_a_barrier_proves_nothing_while_another_partition_is_unread(
 def test_records_that_are_gone_end_every_wait_of_a_tap(stack: Stack, world: World) -> None:
     """Retention was faster than the tap; to go on at the end would hide events."""
     write(stack, "t", (0, "1"), (0, "2"))
-    admin, end = admin_of(brokers(stack)), world._offsets["t"][0] + 2
+    admin, end = admin_of(brokers(stack)), world.beginning.offsets["t"][0] + 2
     for future in admin.delete_records([TopicPartition("t", 0, end)]).values():
         future.result(20)
     topic = world.topic("t")
@@ -242,7 +244,7 @@ async def test_an_app_that_dies_ends_every_wait_and_a_killed_one_none(
         for wait in WAITS.values():
             with pytest.raises(AppFailed, match="echo was killed by signal 9"):
                 wait(world)
-        async with AsyncWorld(World(stack)) as own:
+        async with AsyncWorld(stack) as own:
             with pytest.raises(AppFailed, match="echo was killed by signal 9"):
                 await own.topic("t").next(data="never", timeout=LONG)
             with pytest.raises(AppFailed, match="echo was killed by signal 9"):
@@ -250,7 +252,7 @@ async def test_an_app_that_dies_ends_every_wait_and_a_killed_one_none(
     finally:
         stack.restart("echo")
 
-    app.kill()  # type: ignore[attr-defined]  # a process can be killed
+    world.kill("echo")
     try:
         write(stack, "t", (0, "while it is away"))
         assert world.topic("t").next(data="while it is away", timeout=30)
@@ -263,25 +265,31 @@ async def test_an_inbox_that_cannot_be_healed_is_told_and_every_client_is_closed
     stack: Stack,
 ) -> None:
     """Its proxy has gone; the clients of both kinds must not stay open with it."""
-    world = World(stack)
-    own = AsyncWorld(world)
-    clients = [
-        world.app("echo"),
-        own.app("echo"),
-        world.sidecar("echo")._client,
-        own.sidecar("echo")._client,
-    ]
-    topic = world.topic("t")
-    assert isinstance(topic, EventTap)
-    topic.all()
-    world.inbox("echo").spoil("/events")
-    stack.instances["echo-inbox"].kill()  # type: ignore[attr-defined]  # a process can be killed
-    try:
-        with pytest.raises(ProbeError, match="does not answer DELETE"):
-            await own.aclose()
+    with World(stack) as world:
+        world.inbox("echo").spoil("/events")
+        clients = [world.app("echo"), world.sidecar("echo")._client]
+        topic = world.topic("t")
+        topic.all()
+        own = await AsyncWorld(stack).__aenter__()
+        await own.inbox("echo").spoil("/events")
+        aclients = [own.app("echo"), own.sidecar("echo")._client]
+        atopic = own.topic("t")
+        await atopic.all()
+        world.kill("echo-inbox")
+        try:
+            with pytest.raises(ProbeError, match="does not answer DELETE"):
+                world.close()
+            with pytest.raises(ProbeError, match="does not answer DELETE"):
+                await own.aclose()
 
-        assert all(each.is_closed for each in clients)
-        assert topic._consumer is None
-        await own.aclose()
-    finally:
-        stack.restart("echo-inbox")
+            assert all(each.is_closed for each in [*clients, *aclients])
+            assert all(
+                each._reader is not None and each._reader.closed
+                for each in (topic, atopic)
+                if isinstance(each, EventTap | AsyncEventTap)
+            )
+            assert isinstance(topic, EventTap)
+            assert isinstance(atopic, AsyncEventTap)
+            await own.aclose()
+        finally:
+            stack.restart("echo-inbox")
