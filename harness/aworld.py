@@ -260,6 +260,11 @@ class AsyncWorld(AsyncClosing):
         """
         await ablocking(self._nodes.resume, node)
 
+    def expect_exit(self, node: str) -> None:
+        """Announce that a node is about to exit, such as an app that is asked to. No wait ends
+        because of it."""
+        self.instance(node).expect_exit()
+
     def instance(self, node: str) -> Instance:
         """The process or container that runs a node: its ``pid``, ``exit_code`` and ``log``."""
         return self._nodes.instance(node)

@@ -7,6 +7,7 @@ import gc
 import os
 import selectors
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from harness.deadline import Deadline, Observation, poll
-from harness.errors import ConfigError, LaunchError, TeardownError, Unavailable
+from harness.errors import ConfigError, HarnessError, LaunchError, TeardownError, Unavailable
 from harness.images import Images, packed
 from harness.launch import Build, Launch
 from harness.provision.images import Context
@@ -182,6 +183,21 @@ def test_an_agent_that_cannot_be_read_ends_every_wait(images: Images) -> None:
 @pytest.mark.parametrize(
     ("program", "problem"), [("print(5)", "cannot be read: '5'"), ("", "has ended")]
 )
+def test_a_supervisor_that_dies_ends_every_wait_for_a_container(images: Images) -> None:
+    """Its agent dies with it, so nobody watches the containers."""
+    runtime = container_runtime(images)
+    instance = runtime.start(Launch("sleeper", ("sleep", "60"), image="app"))
+
+    os.kill(runtime.owner, signal.SIGKILL)
+
+    assert poll(lambda: Observation(instance.state is State.EXITED), Deadline(30)).ok
+    assert watch.AGENT_ENDED == instance.fate
+    with contextlib.suppress(HarnessError):
+        runtime.close()
+    assert [] == ownership.sweep(images.engine, runtime.run)
+    shutil.rmtree(runtime.folder, ignore_errors=True)
+
+
 def test_an_agent_that_does_not_begin_is_told_without_waiting_for_it(
     images: Images, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str, problem: str
 ) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka import Producer, TopicPartition
@@ -16,10 +19,12 @@ from harness import (
     AppFailed,
     AsyncWorld,
     ConfigError,
+    HarnessError,
     Kafka,
     Postgres,
     ProbeError,
     ProbeTimeout,
+    Process,
     Receiver,
     Settings,
     Stack,
@@ -233,22 +238,42 @@ WAITS: dict[str, Callable[[World], object]] = {
     "a metric once": lambda world: world.metric("echo", "n"),
 }
 
+ASYNC_WAITS: dict[str, Callable[[AsyncWorld], Coroutine[Any, Any, Any]]] = {
+    "topic": lambda world: world.topic("t").next(data="never", timeout=LONG),
+    "collect": lambda world: world.topic("t").collect(2, data="never", timeout=LONG),
+    "nothing before": lambda world: world.topic("t").nothing_before(
+        {"data": "never"}, timeout=LONG
+    ),
+    "inbox": lambda world: world.inbox("echo").next(path="/never", timeout=LONG),
+    "table": lambda world: world.table("pg_tables").row(tablename="never", timeout=LONG),
+    "eventually": lambda world: world.eventually(lambda: False, timeout=LONG),
+    "trace": lambda world: world.eventually(lambda: _some(world.trace("0" * 32)), timeout=LONG),
+    "metric": lambda world: world.eventually(
+        lambda: _some(world.metric("echo", "n")), timeout=LONG
+    ),
+}
+
+
+async def _some(found: Awaitable[object]) -> bool:
+    return bool(await found)
+
 
 async def test_an_app_that_dies_ends_every_wait_and_a_killed_one_none(
     stack: Stack, world: World
 ) -> None:
     """The cause is told: which node, and how it ended."""
-    app = stack.instances["echo"]
     try:
-        os.kill(app.pid, signal.SIGKILL)
+        async with AsyncWorld(stack) as own:
+            waits = [asyncio.create_task(each(own)) for each in ASYNC_WAITS.values()]
+            ended, _ = await asyncio.wait(waits, timeout=1)
+            assert not ended, "a wait has ended although everything runs"
+            os.kill(own.instance("echo").pid, signal.SIGKILL)
+            for each in await asyncio.gather(*waits, return_exceptions=True):
+                with pytest.raises(AppFailed, match="echo was killed by signal 9"):
+                    raise each
         for wait in WAITS.values():
             with pytest.raises(AppFailed, match="echo was killed by signal 9"):
                 wait(world)
-        async with AsyncWorld(stack) as own:
-            with pytest.raises(AppFailed, match="echo was killed by signal 9"):
-                await own.topic("t").next(data="never", timeout=LONG)
-            with pytest.raises(AppFailed, match="echo was killed by signal 9"):
-                await own.eventually(lambda: False, timeout=LONG)
     finally:
         stack.restart("echo")
 
@@ -293,3 +318,26 @@ async def test_an_inbox_that_cannot_be_healed_is_told_and_every_client_is_closed
             await own.aclose()
         finally:
             stack.restart("echo-inbox")
+
+
+@pytest.mark.parametrize("how", ["kill -9", "end"])
+def test_a_supervisor_that_is_gone_ends_a_wait_with_the_cause(tmp_path: Path, how: str) -> None:
+    """Everything it had started has ended with it; no node is blamed."""
+    number, cause = {
+        "kill -9": (signal.SIGKILL, "the supervisor of the stack has ended"),
+        "end": (signal.SIGTERM, "the stack was ended by the signal SIGTERM"),
+    }[how]
+    idle = Topology(Process("idle", command="sleep 1000"))
+    settings = Settings.load(tmp_path, runtime="processes")
+    with running(idle, settings) as opened, World(opened) as world:
+        looked: list[int] = []
+
+        def ask() -> bool:
+            if not looked:
+                os.kill(opened.owner, number)
+            looked.append(1)
+            return False
+
+        ended = rf"idle was killed by signal \d+: {cause}"
+        with pytest.raises((HarnessError, AppFailed), match=ended):
+            world.eventually(ask, timeout=LONG)

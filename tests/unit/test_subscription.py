@@ -15,6 +15,7 @@ from harness.errors import ProbeError
 from harness.probe import subscription
 from harness.probe.subscription import Subscription
 from harness.probe.tap import SubscriptionTap
+from harness.probe.waiting import Guard, unguarded
 
 Deliver = Callable[[bytes], list[bytes]]
 
@@ -26,12 +27,17 @@ def event(name: str) -> bytes:
 class Looped(Subscription):
     """What is published comes back as a broker of the test's own delivers it."""
 
-    def __init__(self, *history: str, deliver: Deliver = lambda data: [data]) -> None:
+    def __init__(
+        self,
+        *history: str,
+        deliver: Deliver = lambda data: [data],
+        guard: Guard = unguarded,
+    ) -> None:
         self._deliver = deliver
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.send(pubsub_pb2.SubscribeTopicEventsResponseAlpha1())
         self.publish(*history)
-        super().__init__("nowhere", "", "bus", "orders")
+        super().__init__("nowhere", "", "bus", "orders", guard)
 
     def publish(self, *names: str) -> None:
         for name in names:
