@@ -180,9 +180,6 @@ def test_an_agent_that_cannot_be_read_ends_every_wait(images: Images) -> None:
     assert [] == left_of(runtime.run, within=10)
 
 
-@pytest.mark.parametrize(
-    ("program", "problem"), [("print(5)", "cannot be read: '5'"), ("", "has ended")]
-)
 def test_a_supervisor_that_dies_ends_every_wait_for_a_container(images: Images) -> None:
     """Its agent dies with it, so nobody watches the containers."""
     runtime = container_runtime(images)
@@ -198,6 +195,9 @@ def test_a_supervisor_that_dies_ends_every_wait_for_a_container(images: Images) 
     shutil.rmtree(runtime.folder, ignore_errors=True)
 
 
+@pytest.mark.parametrize(
+    ("program", "problem"), [("print(5)", "cannot be read: '5'"), ("", "has ended")]
+)
 def test_an_agent_that_does_not_begin_is_told_without_waiting_for_it(
     images: Images, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str, problem: str
 ) -> None:
