@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from harness.aworld import AsyncWorld as AsyncWorld
     from harness.dapr.aclient import AsyncDaprClient as AsyncDaprClient
     from harness.dapr.client import DaprClient as DaprClient
+    from harness.endpoint import Endpoint as Endpoint
     from harness.errors import AppFailed as AppFailed
     from harness.errors import ConfigError as ConfigError
     from harness.errors import DaprError as DaprError
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from harness.probe.table import Table as Table
     from harness.probe.tap import Tap as Tap
     from harness.run import running as running
+    from harness.runtime.base import Instance as Instance
     from harness.settings import Settings as Settings
     from harness.stack import Stack as Stack
     from harness.topology import Topology as Topology
@@ -64,9 +66,11 @@ _HOMES = {
     "DaprClient": "dapr.client",
     "DaprError": "errors",
     "Delivery": "probe.deliveries",
+    "Endpoint": "endpoint",
     "Event": "probe.events",
     "HarnessError": "errors",
     "Inbox": "probe.inbox",
+    "Instance": "runtime.base",
     "InstanceDied": "errors",
     "Kafka": "nodes.kafka",
     "LaunchError": "errors",

@@ -62,3 +62,15 @@ def test_one_module_runs_blocking_calls_in_other_threads() -> None:
     }
 
     assert {"harness/blocking.py"} == places
+
+
+def test_no_scenario_reaches_into_a_stack() -> None:
+    """What a test needs has a public, typed name: no book, no instances, no ignored types."""
+    inner = re.compile(r"\.(book|instances|_\w+)\b|# type: ignore")
+    places = [
+        f"{path.relative_to(ROOT)}: {match.group()}"
+        for path in sorted((ROOT / "scenarios").rglob("*.py"))
+        for match in inner.finditer(path.read_text())
+    ]
+
+    assert [] == places
