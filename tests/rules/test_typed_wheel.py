@@ -127,7 +127,8 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(packages)
     # What the wheel depends on; the checkout is not among it, as its path file is not followed.
-    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    lent = [each for each in sys.path if each.endswith("site-packages")]
+    (packages / "dependencies.pth").write_text("\n".join(lent))
     return folder / "bin" / "python"
 
 
