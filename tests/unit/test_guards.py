@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from harness import AsyncWorld, InstanceDied, Stack, World
+from harness import AsyncWorld, ConfigError, InstanceDied, Stack, World
 from harness import beginning as beginnings
 from harness.deadline import Deadline
 from harness.endpoint import Endpoint
@@ -27,12 +27,12 @@ from harness.probe.stream import Stream
 from harness.probe.subscription import Subscription
 from harness.probe.table import Table
 from harness.probe.tap import EventTap, SubscriptionTap
-from tests.support import Fake
+from tests.support import Fake, ScriptedCheck
 from tests.unit.test_stack import exits, stack_of
 from tests.unit.test_subscription import Looped
 
-LONG = 120.0
-"""Seconds of a wait that something else must end; pytest's time limit is not much longer."""
+LONG = 60.0
+"""Seconds of a wait that something else must end."""
 
 EVENT = Event("t", 0, 0, None, "1", "", "", "", None)  # type: ignore[arg-type]  # no time
 DELIVERY = Delivery(2.0, 0.1, "", "/x", "1", "", "", None, 200, 200, "", {}, {}, "")
@@ -249,6 +249,33 @@ def test_a_node_that_the_test_has_ended_is_needed_again_after_a_restart(
 
         with pytest.raises(InstanceDied, match="app exited with code 3"):
             world.eventually(lambda: False, timeout=LONG)
+
+
+def test_a_restart_waits_until_the_node_is_ready_unless_told_not_to(tmp_path: Path) -> None:
+    """Its checks are then another operation's: ``await_ready``."""
+    check = ScriptedCheck()
+    stack, _ = stack_of(tmp_path, Fake("app", rungs=(check,)))
+    with stack, World(stack) as world:
+        world.restart("app", ready=False)
+        assert 1 == len(check.looks)
+
+        world.await_ready("app")
+        world.restart("app")
+        assert 3 == len(check.looks)
+
+
+@pytest.mark.parametrize("operation", ["restart", "stop", "kill", "pause", "resume"])
+def test_a_node_that_somebody_else_has_started_is_not_operated_on(
+    tmp_path: Path, operation: str
+) -> None:
+    """An error that says so, and nothing happens."""
+    stack, made = stack_of(tmp_path, Fake("app", external=True))
+    with stack, World(stack) as world:
+        with pytest.raises(ConfigError, match="app is external: the stack has not started it"):
+            getattr(world, operation)("app")
+        stack.check_alive()
+
+    assert ["left app", "closed"] == made[0].events
 
 
 def test_every_probe_of_a_world_has_the_guard_of_its_stack(
