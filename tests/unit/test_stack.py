@@ -48,7 +48,7 @@ class NoTools:
 
 
 def stack_of(
-    folder: Path, *nodes: Fake, scripts: Mapping[str, Script] | None = None, **given: Any
+    folder: Path, *nodes: Node, scripts: Mapping[str, Script] | None = None, **given: Any
 ) -> tuple[Stack, list[FakeRuntime]]:
     """A stack on fake runtimes, and the runtimes that it makes."""
     made: list[FakeRuntime] = []
