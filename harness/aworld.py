@@ -112,10 +112,7 @@ class AsyncWorld(AsyncClosing):
         """A tap that starts where the topic ended when this world began, even if it is undeclared.
 
         On the topology's own Kafka, it reads the topic itself. On any other pub/sub, it shows the
-        events published from the moment at which it is opened; see docs/taps.md.
-        # <async only>
-        Such a tap is opened by awaiting it: ``tap = await dapr.topic("orders", pubsub="bus")``.
-        # </async only>
+        events published from the moment at which it is opened, see `AsyncTap` and docs/taps.md.
 
         Args:
             name: the topic.

@@ -113,7 +113,7 @@ class World(Closing):
         """A tap that starts where the topic ended when this world began, even if it is undeclared.
 
         On the topology's own Kafka, it reads the topic itself. On any other pub/sub, it shows the
-        events published from the moment at which it is opened; see docs/taps.md.
+        events published from the moment at which it is opened, see `Tap` and docs/taps.md.
 
         Args:
             name: the topic.

@@ -17,7 +17,11 @@ from harness.probe.waiting import Guard, unguarded
 
 
 class AsyncTap(AsyncClosing, AsyncStream[Event]):
-    """Events of one topic, in the order in which they are read."""
+    """Events of one topic, in the order in which they are read.
+
+    On another pub/sub than the topology's own Kafka, it begins where it is opened. ``dapr_sync``
+    returns it opened; a coroutine awaits what ``dapr.topic`` returns.
+    """
 
     @abstractmethod
     async def open(self) -> None:
