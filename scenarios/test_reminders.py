@@ -215,4 +215,4 @@ async def test_a_task_that_is_being_changed_holds_up_no_overdue_reminder(dapr: A
     with database(dapr) as connection:
         connection.execute("UPDATE tasks SET remind_at = now() WHERE id = %s", [last["id"]])
     await dapr.eventually(lambda: was_sent(dapr, last), timeout=30)
-    assert not was_sent(dapr, changing)
+    assert not await was_sent(dapr, changing)
