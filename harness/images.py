@@ -21,6 +21,7 @@ from harness.provision.progress import Progress, Quiet, step
 from harness.provision.recipes import context_of, debian_root
 from harness.provision.toolbox import Toolbox
 from harness.runtime.containers.engine import Engine
+from harness.runtime.containers.ignored import app_files
 from harness.settings import Settings
 from harness.topology import Node
 
@@ -191,7 +192,7 @@ class Images:
         base = what.base or self.reference("app")
         python = self.engine.python_of(base)
         site = site_of(what, python, self._settings, self.toolbox.store, self._progress)
-        context = app_context(what, base, site)
+        context = app_context(what, base, site, app_files(what.folder))
         tag = f"{NAMESPACE}/app-{what.folder.name.lower() or 'root'}:{fingerprint(context)}"
         self._built(tag, context)
         return tag

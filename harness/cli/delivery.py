@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from harness.cli.parts import Inspection, declared_by
 from harness.deadline import Deadline, Observation, poll
 from harness.errors import SystemFailure
-from harness.nodes.sidecar import consumer_groups
+from harness.nodes.consumer_groups import ConsumerGroup, consumer_groups
 from harness.probe.backlog import COMMITTED
 from harness.ready.kafka import GroupCheck, admin_of, committed_offsets, end_offsets
 
@@ -20,11 +21,11 @@ JOINING = 5.0
 
 def examine_groups(seen: Inspection) -> Iterator[Finding]:
     """What is wrong with each group of a sidecar; nothing where there is no Kafka."""
-    for pubsub, (brokers, group) in groups_of(seen).items():
+    for pubsub, group in groups_of(seen).items():
         subscribed = (each for each in seen.parts if each.kind == "subscription" and each.up)
-        topics = sorted(each.name for each in subscribed if each.detail == pubsub)
-        if topics:
-            yield from _examine(brokers, group, topics)
+        topics = sorted(group.prefix + each.name for each in subscribed if each.detail == pubsub)
+        if topics and not group.hidden:
+            yield from _examine(group.brokers, group.name, topics)
 
 
 def _examine(brokers: str, group: str, topics: list[str]) -> Iterator[Finding]:
@@ -36,6 +37,8 @@ def _examine(brokers: str, group: str, topics: list[str]) -> Iterator[Finding]:
         joined = poll(check.observe, Deadline(JOINING), interval=0.2)
         if not joined.ok:
             yield subject, joined.fact, "see the log of the sidecar and of the broker"
+            return
+        if "*" in group:  # groups of earlier instances are behind for ever
             return
         behind = poll(lambda: _behind(brokers, group, topics), Deadline(COMMITTED), interval=0.2)
     except SystemFailure as error:
@@ -74,14 +77,14 @@ def lag_of(
     return found
 
 
-def groups_of(seen: Inspection) -> dict[str, tuple[str, str]]:
-    """Brokers and consumer group of each Kafka component of a sidecar, as this machine sees them.
+def groups_of(seen: Inspection) -> dict[str, ConsumerGroup]:
+    """The consumer group of each Kafka component of a sidecar, as this machine sees it.
 
     In containers, the broker's name in its network is replaced by its node's address here.
     """
     nodes = {node.name: node.endpoints.get("main", "") for node in seen.sidecar.stack.nodes}
     found = consumer_groups(declared_by(seen.sidecar), seen.sidecar.app_id)
     return {
-        pubsub: (nodes.get(brokers.partition(":")[0]) or brokers, group)
-        for pubsub, (brokers, group) in found.items()
+        pubsub: replace(group, brokers=nodes.get(group.brokers.partition(":")[0]) or group.brokers)
+        for pubsub, group in found.items()
     }

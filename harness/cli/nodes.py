@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.console import err, out, print_json
+from harness.cli.console import out, print_json
 from harness.cli.stacks import Json, Name
+from harness.cli.watching import show_rung
 from harness.errors import ConfigError, did_you_mean
 from harness.journal import Entry
 from harness.runtime.base import Instance, Killable, Pausable, State
@@ -45,10 +46,8 @@ def restart(
     began = time.monotonic()
 
     def show(entry: Entry) -> None:
-        if entry.kind == "rung.reached" and entry.node == node and not as_json:
-            fact = str(entry.facts["fact"]).partition("\n")[0]
-            line = f"{entry.at - began:6.2f} s  {node}: {entry.facts['rung']} {fact}"
-            err.print(line.rstrip(), markup=False, soft_wrap=True)
+        if entry.node == node and not as_json:
+            show_rung(entry, began)
 
     with _attached(name, force=force, watch=show) as stack:
         _instance(stack, node)

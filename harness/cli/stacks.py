@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +23,7 @@ from harness.cli.parts import SOON, as_row, inspect
 from harness.cli.sidecars import at_once, sidecars_of
 from harness.cli.state import opened
 from harness.cli.tails import Tail, show
+from harness.cli.watching import Changes, Restarting, require_watchfiles, watched_launches
 from harness.deadline import Deadline, ticks
 from harness.errors import ConfigError, did_you_mean
 from harness.external import with_external
@@ -71,6 +73,12 @@ def up(
     env_file: Annotated[
         Path | None, typer.Option(help="Where to write the environment of the external app.")
     ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", help="As --attach, and restart each app whose source files change."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Start a topology and leave it running.
@@ -85,6 +93,8 @@ def up(
         offline=offline,
         dapr_version=dapr_version,
     )
+    if watch:
+        require_watchfiles()
     registry = opened(settings)
     registry.require_free(name)
     climbing = Climbing()
@@ -92,7 +102,9 @@ def up(
     if external:
         settings = replace(settings, ready_timeout=max(PATIENCE, settings.ready_timeout))
     announcing = Announcing(climbing, env_file)
-    stack = running(wanted, settings, progress=Steps(), watch=announcing)
+    restarting = Restarting(announcing)
+    stack = running(wanted, settings, progress=Steps(), watch=restarting)
+    attach = attach or watch
     announcing.launch = stack.launch
     with registry.starting(name), ExitStack() as cleanup:
         cleanup.callback(stack.close)
@@ -106,7 +118,7 @@ def up(
             cleanup.callback(registry.forget, name)
         _announce(found, stack, timings=timings, as_json=as_json)
         if attach:
-            _attach(found)
+            _attach(found, cleanup.enter_context(_edits(stack, restarting, watch=watch)))
 
 
 def down(
@@ -228,11 +240,25 @@ def _announce(found: UpStack, stack: Stack, *, timings: bool, as_json: bool) -> 
     out.print(f"end it: dapr-harness down{which}")
 
 
-def _attach(found: UpStack) -> None:
+@contextmanager
+def _edits(stack: Stack, restarting: Restarting, *, watch: bool) -> Iterator[Callable[[], None]]:
+    """What deals with changed source files whenever it is called."""
+    if not watch:
+        yield lambda: None
+        return
+    launches = watched_launches(stack)
+    changes = Changes({launch.cwd for launch in launches.values() if launch.cwd is not None})
+    with changes.watched():
+        err.print(f"watching the source files of {', '.join(launches)}")
+        yield lambda: restarting.restart(stack, changes.take(), launches)
+
+
+def _attach(found: UpStack, between: Callable[[], None]) -> None:
     err.print("attached; Ctrl-C stops it all")
     tails = [_tail(node, 0) for node in found.nodes]
     for _ in ticks(Deadline(math.inf), 0.1):
         show(tails)
+        between()
         if not found.alive:
             err.print(f"stack {found.name!r} was ended by somebody else")
             return

@@ -17,12 +17,12 @@ from harness.dapr.health import (
     placement_check,
     scheduler_check,
 )
-from harness.deadline import Check, Observation
+from harness.deadline import Check
 from harness.endpoint import LOOPBACK
 from harness.launch import Launch
 from harness.nodes.base import Plain
+from harness.nodes.consumer_groups import DeliveryCheck, consumer_groups, plain_fields
 from harness.nodes.control import Placement, Scheduler, Sentry, sentry_address
-from harness.ready.kafka import GroupCheck
 from harness.ready.tcp import TcpCheck
 from harness.topology import HOST, Book, Node, Resource
 
@@ -132,6 +132,7 @@ class Sidecar(Plain):
             client, app, self._token(book, "app-api"), _declared_topics(resources)
         )
         declared = {each.name: each.type for each in resources if each.kind == "Component"}
+        groups = consumer_groups(resources, self.app_id, self.env)
         return (
             TcpCheck(book.endpoint(self.name, "http"), forwarded=book.inside(self.name)),
             HealthCheck(client, outbound=True, rung="outbound"),
@@ -141,7 +142,7 @@ class Sidecar(Plain):
             subscriptions,
             placement_check(client, actor_stores(resources)),
             scheduler_check(client),
-            DeliveryCheck(subscriptions, consumer_groups(resources, self.app_id)),
+            DeliveryCheck(subscriptions, groups),
         )
 
     def exports(self, book: Book, viewer: str = HOST) -> Mapping[str, str]:
@@ -231,64 +232,11 @@ def configuration_text(names_file: str) -> str:
     return str(yaml.safe_dump(body, sort_keys=False))
 
 
-@dataclass
-class DeliveryCheck:
-    """The Kafka groups of this sidecar hold every partition of the topics they subscribe to.
-
-    Attributes:
-        subscriptions: knows what the app subscribed to.
-        groups: brokers and group by pubsub component.
-    """
-
-    subscriptions: SubscriptionsCheck
-    groups: Mapping[str, tuple[str, str]]
-    rung: str = "group"
-
-    def __post_init__(self) -> None:
-        self._checks: list[GroupCheck] | None = None
-
-    def observe(self) -> Observation:
-        """Query the broker once per group."""
-        if self._checks is None:
-            self._checks = list(self._plan())
-        facts = []
-        for check in self._checks:
-            seen = check.observe()
-            if not seen.ok:
-                return seen
-            facts.append(seen.fact)
-        return Observation(True, "; ".join(facts) or "no Kafka subscription")
-
-    def _plan(self) -> Sequence[GroupCheck]:
-        return [
-            GroupCheck(brokers, group, topics)
-            for pubsub, (brokers, group) in self.groups.items()
-            if (topics := sorted(t for p, t in self.subscriptions.wanted if p == pubsub))
-        ]
-
-
-def consumer_groups(resources: Sequence[Resource], app_id: str) -> dict[str, tuple[str, str]]:
-    """Brokers and consumer group of every Kafka pub/sub component, as daprd will use them."""
-    found = {}
-    for each in resources:
-        if each.type == "pubsub.kafka":
-            fields = _fields(each)
-            group = fields.get("consumergroup") or fields.get("consumerid") or app_id
-            found[each.name] = (fields.get("brokers", ""), group.replace("{appID}", app_id))
-    return found
-
-
-def _fields(resource: Resource) -> dict[str, str]:
-    """A component's plain values by name in lower case; daprd ignores case."""
-    spec = yaml.safe_load(resource.text).get("spec") or {}
-    return {str(i.get("name")).lower(): str(i.get("value", "")) for i in spec.get("metadata") or ()}
-
-
 def actor_stores(resources: Sequence[Resource]) -> list[str]:
     """The components that declare themselves as actor state stores, in any spelling of daprd's."""
     yes = ("y", "yes", "true", "t", "on", "1")
     states = [each for each in resources if each.type.startswith("state.")]
-    said = {each.name: _fields(each).get("actorstatestore", "").strip() for each in states}
+    said = {each.name: plain_fields(each).get("actorstatestore", "").strip() for each in states}
     return [name for name, value in said.items() if value.lower() in yes]
 
 

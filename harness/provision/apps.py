@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from fnmatch import fnmatch
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from harness.errors import ConfigError, LaunchError, Unavailable
@@ -17,18 +15,19 @@ from harness.provision.images import Context
 from harness.provision.progress import Progress, size_of, step
 from harness.provision.store import Store
 from harness.settings import Settings
+from harness.wheels import Python
 
-IGNORED = (".*", "__pycache__", "*.pyc", "node_modules", "*.egg-info", "dist", "build")
 SITE = "/site"
 
 
-def app_context(build: Build, base: str, site: Path) -> Context:
+def app_context(build: Build, base: str, site: Path, files: Iterable[Path]) -> Context:
     """The context of an app's image.
 
     Args:
         build: what to build.
         base: the reference of the image to build on.
         site: the folder with the dependencies.
+        files: the app's files, in the build's folder.
     """
     lines = [
         f"FROM {base}",
@@ -40,29 +39,8 @@ def app_context(build: Build, base: str, site: Path) -> Context:
         "COPY app /app",
     ]
     sources = {"site": site}
-    sources |= {f"app/{path.relative_to(build.folder)}": path for path in app_files(build.folder)}
+    sources |= {f"app/{path.relative_to(build.folder)}": path for path in files}
     return Context("\n".join(lines) + "\n", sources, {})
-
-
-def app_files(folder: Path) -> Iterator[Path]:
-    """The files of an app: those that ``.dockerignore`` allows, but no hidden files or caches.
-
-    Raises:
-        ConfigError: the folder does not exist.
-    """
-    if not folder.is_dir():
-        raise ConfigError(f"the app's folder {folder} is not there", hint="fix cwd=")
-    patterns = [*IGNORED, *_dockerignore(folder)]
-    for place, folders, files in os.walk(folder):
-        here = Path(place)
-        folders[:] = sorted(
-            name for name in folders
-            if not _ignored(here / name, folder, patterns)
-            and not (here / name / "pyvenv.cfg").is_file()
-        )  # fmt: skip
-        for name in sorted(files):
-            if not _ignored(here / name, folder, patterns):
-                yield here / name
 
 
 def fingerprint(context: Context) -> str:
@@ -80,7 +58,7 @@ def fingerprint(context: Context) -> str:
 
 
 def site_of(
-    build: Build, python: str, settings: Settings, store: Store, progress: Progress
+    build: Build, python: Python, settings: Settings, store: Store, progress: Progress
 ) -> Path:
     """A folder with the app's dependencies as wheels for the image's Python, created once.
 
@@ -88,7 +66,7 @@ def site_of(
     this way neither an index address nor a password can end up in a layer.
 
     Args:
-        python: the image's Python, such as ``3.11``.
+        python: the image's Python.
         settings: their environment contains pip's own settings.
 
     Raises:
@@ -96,7 +74,8 @@ def site_of(
         Unavailable: a package has no wheel for that Python, or the index is unreachable.
     """
     text = _requirements(build)
-    name = f"site-{python}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    inputs = "\n".join([text, *python.platforms()])
+    name = f"site-{python.version}-{hashlib.sha256(inputs.encode()).hexdigest()[:16]}"
 
     if settings.offline and store.find(name) is None:
         raise Unavailable(
@@ -106,7 +85,7 @@ def site_of(
         )
 
     def install(target: Path) -> None:
-        with step(progress, f"install the app's dependencies for Python {python}",
+        with step(progress, f"install the app's dependencies for Python {python.version}",
                   lambda: size_of(target)):  # fmt: skip
             _pip(text, python, target, settings.environment)
 
@@ -129,16 +108,15 @@ def _requirements(build: Build) -> str:
     return "\n".join(rows) + "\n"
 
 
-def _pip(text: str, python: str, target: Path, environment: Mapping[str, str]) -> None:
+def _pip(text: str, python: Python, target: Path, environment: Mapping[str, str]) -> None:
     file = target.with_suffix(".txt")
     file.write_text(text)
-    platforms = [f"--platform=manylinux_2_{minor}_{_machine()}" for minor in (36, 28, 17)]
-    platforms.append(f"--platform=manylinux2014_{_machine()}")
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile"]
-    command += ["--only-binary=:all:", "--implementation=cp", f"--python-version={python}"]
+    command += ["--only-binary=:all:", "--implementation=cp", f"--python-version={python.version}"]
+    command += [f"--platform={each}" for each in python.platforms()]
     try:
         done = subprocess.run(
-            [*command, *platforms, f"--target={target}", "-r", str(file)],
+            [*command, f"--target={target}", "-r", str(file)],
             capture_output=True, text=True, env=dict(environment),
         )  # fmt: skip
     except OSError as error:
@@ -147,25 +125,8 @@ def _pip(text: str, python: str, target: Path, environment: Mapping[str, str]) -
         file.unlink()
     if done.returncode != 0:
         raise Unavailable(
-            f"the app's dependencies cannot be installed for Python {python}",
+            f"the app's dependencies cannot be installed for Python {python.version}",
             last=done.stderr.strip()[-1500:],
             hint="check the requirements file and the network; a package without a wheel needs a "
             'ready image: App(..., image="...")',
         )
-
-
-def _machine() -> str:
-    return os.uname().machine
-
-
-def _dockerignore(folder: Path) -> list[str]:
-    file = folder / ".dockerignore"
-    rows = file.read_text().splitlines() if file.is_file() else []
-    return [
-        row.strip().strip("/") for row in rows if row.strip() and not row.startswith(("#", "!"))
-    ]
-
-
-def _ignored(path: Path, folder: Path, patterns: list[str]) -> bool:
-    relative = str(path.relative_to(folder))
-    return any(fnmatch(path.name, each) or fnmatch(relative, each) for each in patterns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -109,14 +110,28 @@ def committed_offsets(admin: AdminClient) -> dict[str, dict[tuple[str, int], int
     """
     from confluent_kafka import ConsumerGroupTopicPartitions
 
-    listed = admin.list_consumer_groups(request_timeout=UNANSWERED).result(10).valid
     found = {}
-    for group in sorted(each.group_id for each in listed):
+    for group in group_names(admin, 10):
         asked = [ConsumerGroupTopicPartitions(group)]
         offsets = admin.list_consumer_group_offsets(asked, request_timeout=UNANSWERED)
         parts = offsets[group].result(10).topic_partitions
         found[group] = {(each.topic, each.partition): each.offset for each in parts}
     return found
+
+
+def group_names(admin: AdminClient, within: float) -> list[str]:
+    """The consumer groups of a broker, sorted.
+
+    Raises:
+        KafkaException, TimeoutError: a broker does not respond, within that many seconds.
+    """
+    from confluent_kafka import KafkaException
+
+    listed = admin.list_consumer_groups(request_timeout=UNANSWERED).result(within)
+    # The groups of a broker that fails are left out of an answer that is otherwise good.
+    for error in listed.errors:
+        raise error if isinstance(error, Exception) else KafkaException(error)
+    return sorted(each.group_id for each in listed.valid)
 
 
 def assigned_partitions(
@@ -187,6 +202,9 @@ class TopicsCheck:
 class GroupCheck:
     """The consumer group is Stable, and its members hold every partition of its topics.
 
+    If only a pattern of the group's name is known (``*`` for any text), the groups that match hold
+    them together.
+
     A sidecar's metadata shows a subscription about 600 ms before its group can deliver, so this
     check is the one that shows whether an event published now will be delivered now.
 
@@ -211,21 +229,29 @@ class GroupCheck:
 
         try:
             wanted = self._partitions()
-            described = self._admin.describe_consumer_groups(
-                [self.group], request_timeout=UNANSWERED
-            )
-            group = described[self.group].result(ANSWERING)
+            groups = self._described()
         except (KafkaException, TimeoutError) as error:
             fact = str(error) or f"no answer within {ANSWERING:g} s"
             return Observation(False, f"group {self.group}: {fact}")
-        held = _assigned(group)
-        missing = sorted(wanted - held)
-        stable = group.state == ConsumerGroupState.STABLE
+        stable = [each for each in groups if each.state == ConsumerGroupState.STABLE]
+        held = {part for each in groups for part in _assigned(each)}
+        missing = sorted(wanted - {part for each in stable for part in _assigned(each)})
+        states = ", ".join(sorted({each.state.name for each in groups})) or "not there"
         return Observation(
-            stable and not missing,
-            f"group {self.group} is {group.state.name}, "
+            bool(stable) and not missing,
+            f"group {self.group} is {states}, "
             f"{len(held)} partitions assigned, missing {missing or 'none'}",
         )
+
+    def _described(self) -> list[Any]:
+        names = [self.group]
+        if "*" in self.group:
+            known = group_names(self._admin, ANSWERING)
+            names = [each for each in known if fnmatchcase(each, self.group)]
+        if not names:
+            return []
+        described = self._admin.describe_consumer_groups(names, request_timeout=UNANSWERED)
+        return [future.result(ANSWERING) for future in described.values()]
 
     def _partitions(self) -> set[tuple[str, int]]:
         topics = self._admin.list_topics(timeout=ANSWERING).topics

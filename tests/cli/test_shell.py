@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -496,7 +497,9 @@ def test_what_has_ended_is_found_by_the_doctor(run: Run, up: Path) -> None:
     status = run("status")
 
     assert seen.ok, seen.fact
-    assert "Failed to connect to scheduler host" in found["desk-daprd: jobs"]["fact"]
+    # Which of the two daprd logged last depends on the moment.
+    problem = r"Failed to (connect to scheduler host|watch scheduler jobs)"
+    assert re.search(problem, found["desk-daprd: jobs"]["fact"])
     assert "placement" in found["desk-daprd: actors"]["fact"]
     assert all(each["fix"] for each in found.values())
     refused(published, 4, "the sidecar of 'shop' is not reachable at", "logs shop-daprd")

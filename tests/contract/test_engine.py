@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import json
 import os
 import selectors
 import shutil
@@ -18,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from docker.types import LogConfig
 
 from harness.deadline import Deadline, Observation, poll
 from harness.errors import ConfigError, HarnessError, LaunchError, TeardownError, Unavailable
@@ -210,6 +212,34 @@ def test_an_agent_that_does_not_begin_is_told_without_waiting_for_it(
 
         with pytest.raises(LaunchError, match=problem):
             watching.require()
+
+
+def test_a_log_that_the_engine_rotates_is_written_as_a_whole(
+    images: Images, tmp_path: Path
+) -> None:
+    """A restarted container's log begins with what rotation has left of its earlier runs."""
+    engine, label = images.engine, f"test-rotation-{tmp_path.name}"
+    # 57 KB in the engine's format; every second run is rotated, and in the last two, what was
+    # written is more than what is left.
+    script = "for n in $(seq 300); do printf 'line %0100d\\n' $n; done"
+    container = engine.client.containers.create(
+        images.reference("app"), ["sh", "-c", script], labels={label: "", "node": "talker"},
+        log_config=LogConfig(type="json-file", config={"max-size": "90k", "max-file": "2"}),
+    )  # fmt: skip
+    follow = [sys.executable, agent.__file__, "watch", engine.address, label, str(tmp_path), "node"]
+    try:
+        with subprocess.Popen(follow, stdout=subprocess.PIPE, text=True) as running:
+            assert running.stdout
+            assert {"watching": True} == json.loads(running.stdout.readline())
+            for _ in range(6):
+                container.start()
+                assert 0 == json.loads(running.stdout.readline())["code"]
+            running.terminate()
+    finally:
+        container.remove(force=True)
+
+    lines = (tmp_path / "talker.log").read_text().splitlines()
+    assert [*range(1, 301)] * 6 == [int(line.split()[1]) for line in lines]
 
 
 def test_a_request_to_a_dead_engine_is_told(images: Images, forwarder: Forwarder) -> None:

@@ -12,16 +12,25 @@ library.
 JSON lines: {"watching"}, {"id", "code", "reason"} once a log is complete, {"lost"}.
 """
 
+from __future__ import annotations
+
 import contextlib
 import http.client
 import json
 import os
 import queue
+import re
 import socket
 import ssl
 import sys
 import threading
 import urllib.parse
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 RUN_LABEL = "dapr-harness.run"
 NODE_LABEL = "dapr-harness.node"
@@ -32,11 +41,12 @@ PAUSE = 0.1
 class Connection(http.client.HTTPConnection):
     """One connection to the engine, over a unix socket or TCP."""
 
-    def __init__(self, address, timeout=None):
+    def __init__(self, address: str, timeout: float | None = None) -> None:
         self.url = urllib.parse.urlsplit(address)
         super().__init__(self.url.hostname or "engine", self.url.port or 2375, timeout=timeout)
 
-    def connect(self):
+    def connect(self) -> None:
+        """Connect, with TLS if Docker's own variables ask for it."""
         if self.url.scheme == "unix":
             self.sock = socket.socket(socket.AF_UNIX)
             self.sock.settimeout(self.timeout)
@@ -53,10 +63,12 @@ class Connection(http.client.HTTPConnection):
 
 
 class Engine:
-    def __init__(self, address):
+    """The engine's API; each request has a connection of its own."""
+
+    def __init__(self, address: str) -> None:
         self.address = address
 
-    def stream(self, path, **query):
+    def stream(self, path: str, **query: object) -> http.client.HTTPResponse:
         """The response to a GET request, to be read as it arrives."""
         connection = Connection(self.address)
         connection.request("GET", f"{path}?{encoded(query)}")
@@ -65,12 +77,13 @@ class Engine:
             raise OSError(f"GET {path} -> {answer.status} {answer.read(500)!r}")
         return answer
 
-    def get(self, path, **query):
+    def get(self, path: str, **query: object) -> Any:
+        """The body of the response to a GET request."""
         with contextlib.closing(Connection(self.address, timeout=60)) as connection:
             connection.request("GET", f"{path}?{encoded(query)}")
             return json.loads(connection.getresponse().read())
 
-    def delete(self, path, **query):
+    def delete(self, path: str, **query: object) -> tuple[int, str]:
         """The status; 404 and 409 mean that somebody else was faster."""
         with contextlib.closing(Connection(self.address, timeout=60)) as connection:
             connection.request("DELETE", f"{path}?{encoded(query)}")
@@ -78,7 +91,8 @@ class Engine:
             return answer.status, answer.read(500).decode("utf-8", "replace")
 
 
-def encoded(query):
+def encoded(query: Mapping[str, object]) -> str:
+    """The query part of a URL; the engine expects filters as JSON."""
     return urllib.parse.urlencode(
         {
             key: json.dumps(value) if isinstance(value, dict) else value
@@ -90,17 +104,45 @@ def encoded(query):
 # ---- watching ---------------------------------------------------------------------------------
 
 
+class Written:
+    """Which messages of a log have been written, by the times that the engine gave them.
+
+    Bytes cannot be counted instead: the engine rotates its logs. A log that is read again then
+    begins with what is left, and one that is followed can repeat what was sent (Docker 29).
+    Times are not always in order, since stdout and stderr are read side by side: the latest ones
+    are all remembered, and whatever is older than those was written. Parts of a long line have the
+    same time, so they are numbered.
+    """
+
+    REMEMBERED = 1000
+
+    def __init__(self) -> None:
+        self.parts: dict[Time, int] = {}
+        self.older = Time("", "")
+
+    def add(self, at: Time, part: int) -> bool:
+        """Note a message as written; whether it was not before."""
+        if at <= self.older or part <= self.parts.get(at, 0):
+            return False
+        self.parts[at] = part
+        if len(self.parts) > 2 * self.REMEMBERED:
+            times = sorted(self.parts)
+            self.older = times[-self.REMEMBERED - 1]
+            self.parts = {each: self.parts[each] for each in times[-self.REMEMBERED :]}
+        return True
+
+
 class Follower:
     """One container's log, across all its restarts."""
 
-    def __init__(self, engine, container, path):
+    def __init__(self, engine: Engine, container: str, path: str) -> None:
         self.engine = engine
         self.container = container
         self.path = path
-        self.written = 0
-        self.ends = queue.Queue()
+        self.written = Written()
+        self.ends: queue.Queue[tuple[int, str]] = queue.Queue()
 
-    def run(self):
+    def run(self) -> None:
         """Copy the output of this run of the container, then report its exit."""
         try:
             self.copy()
@@ -114,25 +156,48 @@ class Follower:
             self.copy(follow=0)
         tell(id=self.container, code=code, reason=reason)
 
-    def copy(self, follow=1):
-        # A restarted container's log begins with its earlier runs: those bytes are already written.
-        skip = self.written
-        query = {"follow": follow, "stdout": 1, "stderr": 1}
+    def copy(self, follow: int = 1) -> None:
+        """Append what was not written yet: a restarted container's log begins with earlier runs."""
+        query = {"follow": follow, "stdout": 1, "stderr": 1, "timestamps": 1}
         answer = self.engine.stream(f"/containers/{self.container}/logs", **query)
         with open(self.path, "ab", buffering=0) as log:
-            while header := answer.read(8):
-                data = answer.read(int.from_bytes(header[4:8], "big"))
-                log.write(data[skip:])
-                self.written += len(data[skip:])
-                skip = max(0, skip - len(data))
+            for at, part, text in messages(answer):
+                if self.written.add(at, part):
+                    log.write(text)
 
 
-def watch(engine, label, folder, node_label):
+class Time(NamedTuple):
+    """When the engine received a message; a later one compares greater."""
+
+    second: str
+    fraction: str
+
+
+def messages(log: http.client.HTTPResponse) -> Iterator[tuple[Time, int, bytes]]:
+    """The messages of a log: time, number among those of this time, text.
+
+    Source: https://docs.docker.com/reference/api/engine/version/v1.43/#operation/ContainerAttach
+    """
+    before, part = Time("", ""), 0
+    while header := log.read(8):
+        stamp, _, text = log.read(int.from_bytes(header[4:8], "big")).partition(b" ")
+        found = re.match(r"(.{19})(?:\.(\d+))?", stamp.decode("ascii", "replace"))
+        second, fraction = found.groups("") if found else ("", "")
+        # Podman leaves out zeros at the end.
+        at = Time(second, fraction.ljust(9, "0"))
+        part = part + 1 if at == before else 1
+        before = at
+        yield at, part, text
+
+
+def watch(engine: Engine, label: str, folder: str, node_label: str) -> None:
+    """Follow every container with a label, now and later, until the engine hangs up."""
     filters = {"type": ["container"], "event": ["start", "die", "oom"], "label": [label]}
     events = engine.stream("/events", filters=filters)
-    followers, reasons = {}, {}
+    followers: dict[str, Follower] = {}
+    reasons: dict[str, str] = {}
 
-    def follow(container, labels):
+    def follow(container: str, labels: Mapping[str, str]) -> None:
         path = os.path.join(folder, labels[node_label] + ".log")
         follower = followers.setdefault(container, Follower(engine, container, path))
         threading.Thread(target=follower.run, daemon=True).start()
@@ -157,7 +222,8 @@ def watch(engine, label, folder, node_label):
     tell(lost="the engine closed the connection")
 
 
-def tell(**facts):
+def tell(**facts: object) -> None:
+    """Print one JSON line for the supervisor."""
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.write(json.dumps(facts) + "\n")
         sys.stdout.flush()
@@ -166,10 +232,11 @@ def tell(**facts):
 # ---- sweeping ---------------------------------------------------------------------------------
 
 
-def sweep(engine, label):
+def sweep(engine: Engine, label: str) -> list[str]:
     """Remove every container, network and volume with a label; return what could not be removed."""
     filters = {"label": [label]}
-    empty, problems, pause = 0, [], threading.Event()
+    empty, pause = 0, threading.Event()
+    problems: list[str] | None = []
     for _ in range(PASSES):
         problems = remove_all(engine, filters)
         # Twice: a request whose sender died before the response may still create something.
@@ -181,7 +248,7 @@ def sweep(engine, label):
     return problems or []
 
 
-def remove_all(engine, filters):
+def remove_all(engine: Engine, filters: Mapping[str, object]) -> list[str] | None:
     """One pass. Returns None if there was nothing, otherwise what went wrong."""
     containers = engine.get("/containers/json", all=1, filters=filters)
     networks = engine.get("/networks", filters=filters)
@@ -191,15 +258,17 @@ def remove_all(engine, filters):
     problems = side_by_side(
         engine, [(f"/containers/{each['Id']}", {"force": 1, "v": 1}) for each in containers]
     )
+    paths: list[tuple[str, Mapping[str, object]]]
     paths = [(f"/networks/{each['Id']}", {}) for each in networks]
     paths += [(f"/volumes/{urllib.parse.quote(each['Name'])}", {"force": 1}) for each in volumes]
     return problems + side_by_side(engine, paths)
 
 
-def side_by_side(engine, paths):
-    problems = []
+def side_by_side(engine: Engine, paths: Sequence[tuple[str, Mapping[str, object]]]) -> list[str]:
+    """Delete several things at once; return what could not be deleted."""
+    problems: list[str] = []
 
-    def one(path, query):
+    def one(path: str, query: Mapping[str, object]) -> None:
         try:
             status, text = engine.delete(path, **query)
         except (OSError, http.client.HTTPException) as error:
@@ -215,7 +284,7 @@ def side_by_side(engine, paths):
     return problems
 
 
-def main():
+def main() -> int:
     """See the module's docstring."""
     verb, address, subject, *rest = sys.argv[1:]
     engine = Engine(address)

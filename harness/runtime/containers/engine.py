@@ -18,10 +18,18 @@ from docker.utils import kwargs_from_env
 
 from harness.closing import Closing
 from harness.errors import HarnessError, LaunchError, Unavailable
+from harness.wheels import Python
 
 DEFAULT = "unix:///var/run/docker.sock"
 PATIENCE = 60
 """Seconds that one request may take; builds and pulls respond continuously."""
+
+ASK_PYTHON = """
+import os, platform, sys, sysconfig
+musl = "musl" in (sysconfig.get_config_var("SOABI") or "")
+libc = "musl" if musl else platform.libc_ver()[1]
+print(".".join(map(str, sys.version_info[:2])), libc, os.uname().machine, sep=",")
+"""
 
 
 class Engine(Closing):
@@ -33,7 +41,7 @@ class Engine(Closing):
 
     def __init__(self) -> None:
         self.client = _connected()
-        self._pythons: dict[str, str] = {}
+        self._pythons: dict[str, Python] = {}
 
     def close(self) -> None:
         """Close the connections. The object can be used again; it then opens new ones."""
@@ -176,16 +184,16 @@ class Engine(Closing):
                 data.name, repository=repository, tag=version, changes=[*changes, 'CMD ["/bin/sh"]']
             )
 
-    def python_of(self, reference: str) -> str:
-        """The version of an image's Python, such as ``3.11``.
+    def python_of(self, reference: str) -> Python:
+        """The Python of an image.
 
         Raises:
             LaunchError: it has none.
         """
         key = self.image_id(reference) or reference
         if key not in self._pythons:
-            code = "import sys; print(*sys.version_info[:2], sep='.')"
-            self._pythons[key] = self.run_once(reference, ["python3", "-c", code]).strip()
+            said = self.run_once(reference, ["python3", "-c", ASK_PYTHON])
+            self._pythons[key] = Python(*said.strip().split(","))
         return self._pythons[key]
 
     def run_once(self, reference: str, command: list[str]) -> str:

@@ -6,7 +6,6 @@ import contextlib
 import platform
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from harness.runtime.containers import agent
 from harness.runtime.containers.engine import Engine, refusals
@@ -44,9 +43,7 @@ def stale_runs(engine: Engine) -> list[str]:
 
 def sweep(engine: Engine, run: str) -> list[str]:
     """Remove everything of a run; return what could not be removed, in words."""
-    plain: Any = agent  # a bare program without annotations
-    problems: list[str] = plain.sweep(plain.Engine(engine.address), f"{agent.RUN_LABEL}={run}")
-    return problems
+    return agent.sweep(agent.Engine(engine.address), f"{agent.RUN_LABEL}={run}")
 
 
 def states(engine: Engine, run: str) -> dict[str, str]:

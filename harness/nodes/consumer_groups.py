@@ -1,0 +1,122 @@
+"""Which Kafka consumer groups a sidecar uses, by its components."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import yaml
+
+from harness.dapr.health import SubscriptionsCheck
+from harness.deadline import Observation
+from harness.ready.kafka import GroupCheck
+from harness.topology import Resource
+
+
+@dataclass(frozen=True)
+class ConsumerGroup:
+    """The group of one pub/sub component.
+
+    Attributes:
+        brokers: addresses, separated by commas.
+        name: the group; ``*`` stands for what only the sidecar knows, such as a UUID.
+        prefix: what daprd puts before the name of each topic.
+        hidden: why it cannot be looked at from here; "" if it can.
+    """
+
+    brokers: str
+    name: str
+    prefix: str = ""
+    hidden: str = ""
+
+
+def consumer_groups(
+    resources: Sequence[Resource], app_id: str, env: Mapping[str, str] | None = None
+) -> dict[str, ConsumerGroup]:
+    """The group of every Kafka pub/sub component, by component, as daprd determines it.
+
+    Args:
+        resources: what the sidecar loads, with placeholders filled.
+        app_id: the sidecar's.
+        env: the variables set for the sidecar.
+    """
+    components = [each for each in resources if each.type == "pubsub.kafka"]
+    return {each.name: _group_of(each, app_id, env or {}) for each in components}
+
+
+def _group_of(component: Resource, app_id: str, env: Mapping[str, str]) -> ConsumerGroup:
+    # As daprd does it: pkg/runtime/meta/meta.go of dapr 1.18.2.
+    fields = plain_fields(component)
+    name = fields.get("consumergroup") or fields.get("consumerid") or app_id
+    namespace = env.get("NAMESPACE", "")
+    for template, value in (
+        ("{uuid}", "*"),
+        ("{podName}", env.get("POD_NAME", "*")),
+        ("{namespace}", f"{namespace}.{app_id}"),
+        ("{appID}", app_id),
+    ):
+        name = name.replace(template, value)
+    scoped = any("{namespace}" in value for value in fields.values())
+    hidden = _hidden(component, fields)
+    if scoped and not namespace:
+        hidden = "its topics begin with NAMESPACE, which is not set for the sidecar"
+    return ConsumerGroup(fields.get("brokers", ""), name, namespace if scoped else "", hidden)
+
+
+def _hidden(component: Resource, fields: Mapping[str, str]) -> str:
+    for name, item in component.fields().items():
+        if name.lower() in ("brokers", "consumergroup", "consumerid") and "value" not in item:
+            return f"{name} is a reference that only its sidecar resolves"
+    # The older authRequired is replaced by authType, which it must not contradict.
+    kind = fields.get("authtype") or fields.get("authrequired", "")
+    if kind.lower() not in ("", "none", "false"):
+        return f"its broker requires authentication ({kind})"
+    return ""
+
+
+def plain_fields(resource: Resource) -> dict[str, str]:
+    """A component's plain values by name in lower case; daprd ignores case."""
+    spec = yaml.safe_load(resource.text).get("spec") or {}
+    return {str(i.get("name")).lower(): str(i.get("value", "")) for i in spec.get("metadata") or ()}
+
+
+@dataclass
+class DeliveryCheck:
+    """The Kafka groups of this sidecar hold every partition of the topics they subscribe to.
+
+    Attributes:
+        subscriptions: knows what the app subscribed to.
+        groups: the group of each pub/sub component.
+    """
+
+    subscriptions: SubscriptionsCheck
+    groups: Mapping[str, ConsumerGroup]
+    rung: str = "group"
+
+    def __post_init__(self) -> None:
+        self._checks: list[GroupCheck] | None = None
+        self._hidden: list[str] = []
+
+    def observe(self) -> Observation:
+        """Query the broker once per group."""
+        if self._checks is None:
+            self._checks = list(self._plan())
+        facts = []
+        for check in self._checks:
+            seen = check.observe()
+            if not seen.ok:
+                return seen
+            facts.append(seen.fact)
+        facts += self._hidden
+        return Observation(True, "; ".join(facts) or "no Kafka subscription")
+
+    def _plan(self) -> Sequence[GroupCheck]:
+        checks = []
+        for pubsub, group in self.groups.items():
+            wanted = (topic for name, topic in self.subscriptions.wanted if name == pubsub)
+            topics = sorted(group.prefix + topic for topic in wanted)
+            if topics and group.hidden:
+                self._hidden.append(f"the group of {pubsub} is not checked: {group.hidden}")
+            elif topics:
+                checks.append(GroupCheck(group.brokers, group.name, topics))
+        return checks
