@@ -38,11 +38,12 @@ endif
 unit: $(STAMP) ## The tests without real processes, in seconds
 	@$(BIN)/python -m pytest -m "not real" tests
 
-lint: $(STAMP) ## Formatting, style, types, layers
+lint: $(STAMP) ## Formatting, style, types, layers, generated modules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python tools/unasync.py --check
 
 bench: $(STAMP) ## Measure both sides in one run; write bench.json
 	@$(BIN)/python -m tests.bench

@@ -9,10 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from harness.aworld import AsyncWorld as AsyncWorld
     from harness.dapr.aclient import AsyncDaprClient as AsyncDaprClient
     from harness.dapr.client import DaprClient as DaprClient
     from harness.deadline import Check as Check
     from harness.deadline import Observation as Observation
+    from harness.endpoint import Endpoint as Endpoint
     from harness.errors import AppFailed as AppFailed
     from harness.errors import ConfigError as ConfigError
     from harness.errors import DaprError as DaprError
@@ -42,27 +44,44 @@ if TYPE_CHECKING:
     from harness.nodes.redis import Redis as Redis
     from harness.nodes.redpanda import Redpanda as Redpanda
     from harness.nodes.sidecar import Sidecar as Sidecar
+    from harness.probe.ainbox import AsyncInbox as AsyncInbox
+    from harness.probe.atable import AsyncTable as AsyncTable
+    from harness.probe.atap import AsyncTap as AsyncTap
+    from harness.probe.deliveries import Delivery as Delivery
+    from harness.probe.events import Event as Event
+    from harness.probe.inbox import Inbox as Inbox
+    from harness.probe.spans import Span as Span
+    from harness.probe.table import Table as Table
+    from harness.probe.tap import Tap as Tap
     from harness.run import running as running
+    from harness.runtime.base import Instance as Instance
     from harness.settings import Settings as Settings
     from harness.stack import Stack as Stack
     from harness.topology import Topology as Topology
-    from harness.world import AsyncWorld as AsyncWorld
     from harness.world import World as World
 
 _HOMES = {
     "App": "nodes.app",
     "AppFailed": "errors",
     "AsyncDaprClient": "dapr.aclient",
-    "AsyncWorld": "world",
+    "AsyncInbox": "probe.ainbox",
+    "AsyncTable": "probe.atable",
+    "AsyncTap": "probe.atap",
+    "AsyncWorld": "aworld",
     "BaseNode": "nodes.base",
     "Broker": "nodes.broker",
     "Check": "deadline",
     "ConfigError": "errors",
     "DaprClient": "dapr.client",
     "DaprError": "errors",
+    "Delivery": "probe.deliveries",
+    "Endpoint": "endpoint",
+    "Event": "probe.events",
     "HarnessError": "errors",
     "InContainer": "launch",
     "InProcess": "launch",
+    "Inbox": "probe.inbox",
+    "Instance": "runtime.base",
     "InstanceDied": "errors",
     "Kafka": "nodes.kafka",
     "Launch": "launch",
@@ -82,8 +101,11 @@ _HOMES = {
     "Scope": "node",
     "Settings": "settings",
     "Sidecar": "nodes.sidecar",
+    "Span": "probe.spans",
     "Stack": "stack",
     "SystemFailure": "errors",
+    "Table": "probe.table",
+    "Tap": "probe.tap",
     "TeardownError": "errors",
     "Topology": "topology",
     "Unavailable": "errors",

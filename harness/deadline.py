@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -112,6 +112,23 @@ def poll(
     for _ in ticks(deadline, interval):
         guard()
         seen = look()
+        if seen.ok:
+            return seen
+    return seen
+
+
+async def apoll(
+    look: Callable[[], Awaitable[Observation]],
+    deadline: Deadline,
+    *,
+    guard: Callable[[], None] = lambda: None,
+    interval: float = INTERVAL,
+) -> Observation:
+    """The asynchronous counterpart of `poll`."""
+    seen = Observation(False, "never looked")
+    async for _ in aticks(deadline, interval):
+        guard()
+        seen = await look()
         if seen.ok:
             return seen
     return seen

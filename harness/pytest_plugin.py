@@ -22,13 +22,15 @@ from harness.pytest_reports import register, section, tell, tell_of_worker
 from harness.report.folding import folded
 
 if TYPE_CHECKING:
+    from harness.aworld import AsyncWorld
+    from harness.beginning import Beginning
     from harness.journal import Entry
     from harness.settings import Settings
     from harness.stack import Stack
     from harness.topology import Topology
-    from harness.world import AsyncWorld, World
+    from harness.world import World
 
-WORLD: pytest.StashKey[World] = pytest.StashKey()
+BEGINNING: pytest.StashKey[Beginning] = pytest.StashKey()
 FAILED: pytest.StashKey[bool] = pytest.StashKey()
 TIMED: pytest.StashKey[tuple[pytest.Item, object] | None] = pytest.StashKey()
 LOG_LIMIT = 20_000
@@ -182,19 +184,18 @@ def dapr_sync(dapr_stack: Stack, request: pytest.FixtureRequest) -> Iterator[Wor
     from harness.world import World
 
     with World(dapr_stack, request.node.nodeid) as world:
-        request.node.stash[WORLD] = world
+        request.node.stash[BEGINNING] = world.beginning
         yield world
 
 
 @pytest_asyncio.fixture
 async def dapr(dapr_stack: Stack, request: pytest.FixtureRequest) -> AsyncIterator[AsyncWorld]:
     """The test's own world, for asynchronous tests."""
-    from harness.world import AsyncWorld, World
+    from harness.aworld import AsyncWorld
 
-    world = World(dapr_stack, request.node.nodeid)
-    request.node.stash[WORLD] = world
-    async with AsyncWorld(world) as opened:
-        yield opened
+    async with AsyncWorld(dapr_stack, request.node.nodeid) as world:
+        request.node.stash[BEGINNING] = world.beginning
+        yield world
 
 
 @pytest.hookimpl(wrapper=True)
@@ -241,11 +242,11 @@ def _without_time_limit(config: pytest.Config) -> Iterator[None]:
 
 
 def _attach(report: pytest.TestReport, item: pytest.Item, error: BaseException | None) -> None:
-    world = item.stash.get(WORLD, None)
+    beginning = item.stash.get(BEGINNING, None)
     logs: dict[str, str] = getattr(error, "logs", {})
-    if world is not None and report.when == "call":
-        logs = world.logs()
-        if left := _backlog(world):
+    if beginning is not None and report.when == "call":
+        logs = beginning.logs()
+        if left := _backlog(beginning):
             report.sections.append((section("events of other tests"), left))
     for name, text in logs.items():
         short = folded(text)
@@ -253,10 +254,10 @@ def _attach(report: pytest.TestReport, item: pytest.Item, error: BaseException |
         report.sections.append((section(f"log of {name} during this test"), cut))
 
 
-def _backlog(world: World) -> str:
+def _backlog(beginning: Beginning) -> str:
     """What other tests left behind; nothing if the test has stopped the broker."""
     try:
-        return world.backlog()
+        return beginning.backlog()
     except Exception as error:  # noqa: BLE001 - the report of the failure itself matters more
         return f"not known: {type(error).__name__}: {error}"
 

@@ -4,36 +4,47 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Mapping
+from typing import TypeVar
 
 from harness.dapr.resources import DaprResource
 from harness.errors import ConfigError
 from harness.nodes.tap import TapSidecar
-from harness.probe.subscription import Subscription, SubscriptionTap
-from harness.probe.tap import EventTap
+from harness.probe.atap import AsyncTap
+from harness.probe.events import Offsets
+from harness.probe.subscription import Subscription
+from harness.probe.tap import Tap
 from harness.probe.waiting import Guard
 from harness.ready.kafka import admin_of, end_offsets
 from harness.stack import Stack
 
-Tap = EventTap | SubscriptionTap
-
 _lock = threading.Lock()
 """Ensures one sidecar and one subscription, even if two worlds of a stack ask at once."""
 
+_TapT = TypeVar("_TapT", bound=Tap)
+_AsyncTapT = TypeVar("_AsyncTapT", bound=AsyncTap)
 
-def open_tap(stack: Stack, pubsub: str, topic: str, guard: Guard) -> Tap:
-    """A tap on a topic of a pub/sub component.
+
+def opened(tap: _TapT) -> _TapT:
+    """The tap, opened."""
+    tap.open()
+    return tap
+
+
+def aopened(tap: _AsyncTapT) -> _AsyncTapT:
+    """The asynchronous counterpart of `opened`: the test itself awaits the tap."""
+    return tap
+
+
+def component_of(stack: Stack, pubsub: str, topic: str) -> DaprResource:
+    """The pub/sub component whose topic is to be tapped.
 
     Args:
         stack: a running stack.
         pubsub: the component's name.
         topic: the topic's name on the broker.
-        guard: ends a wait by raising.
 
     Raises:
         ConfigError: there is no such component, or it does not support taps.
-        ProbeError: the subscription was rejected.
-        HarnessError: the sidecar of the taps did not become ready; the stack keeps running.
     """
     if not pubsub:
         known = sorted({each.name for each in stack.book.pubsubs()})
@@ -42,21 +53,40 @@ def open_tap(stack: Stack, pubsub: str, topic: str, guard: Guard) -> Tap:
             hint=f"pass pubsub=...; known: {', '.join(known) or 'none'}",
         )
     component = stack.book.pubsub(pubsub)[0]
+    _require_tappable(component, topic)
+    return component
+
+
+def kafka_of(component: DaprResource) -> str:
+    """The brokers of a component that is read directly; "" if the harness must subscribe."""
     values = {name.lower(): str(item.get("value", "")) for name, item in component.fields().items()}
     if component.type == "pubsub.kafka" and values.get("authtype", "none") == "none":
-        return _kafka(values["brokers"], topic, guard)
-    _require_tappable(component, topic)
+        return values["brokers"]
+    return ""
+
+
+def ends_of(brokers: str, topic: str) -> Offsets:
+    """Where a topic ends now, by partition; it blocks.
+
+    The broker may not be the topology's own, so that its ends were not read when the world began.
+    """
+    return end_offsets(admin_of(brokers), [topic]).get(topic, {})
+
+
+def subscription_of(stack: Stack, pubsub: str, topic: str, guard: Guard) -> Subscription:
+    """The stack's subscription to a topic; made on first use, which blocks.
+
+    Raises:
+        ProbeError: the subscription was rejected.
+        HarnessError: the sidecar of the taps did not become ready; the stack keeps running.
+    """
     with _lock:
         key = f"tap:{pubsub}:{topic}"
         if key not in stack.shared:
-            stack.shared[key] = Subscription(*_sidecar(stack, pubsub), pubsub, topic)
-    return SubscriptionTap(stack.shared[key], guard)
-
-
-def _kafka(brokers: str, topic: str, guard: Guard) -> EventTap:
-    """A tap on a broker that may not be the topology's own: it starts at the current end."""
-    ends: Mapping[str, Mapping[int, int]] = end_offsets(admin_of(brokers), [topic])
-    return EventTap(brokers, topic, ends.get(topic), guard)
+            sidecar = _sidecar(stack, pubsub)
+            stack.shared[key] = Subscription(*sidecar, pubsub, topic, guard)
+        made: Subscription = stack.shared[key]
+        return made
 
 
 def _require_tappable(component: DaprResource, topic: str) -> None:

@@ -26,7 +26,7 @@ def foreign(dapr: AsyncWorld, number: int, **task: Any) -> dict[str, Any]:
 
 async def write(dapr: AsyncWorld, *rows: object) -> None:
     """Write like another system: with Kafka's own protocol, as plain JSON, without a sidecar."""
-    brokers = dapr.stack.book.exports("broker")["brokers"]
+    brokers = dapr.exports("broker")["brokers"]
 
     def produce() -> None:
         producer = Producer({"bootstrap.servers": brokers, "linger.ms": 20})

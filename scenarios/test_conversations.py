@@ -93,7 +93,7 @@ async def test_a_conversation_survives_a_restart_of_its_sidecar(dapr: AsyncWorld
     await backend.put(talk, json=HELLO)
     etag = (await backend.get(talk)).headers["etag"]
 
-    dapr.stack.restart("backend-service-daprd")
+    await dapr.restart("backend-service-daprd")
     answer = await backend.get(talk)
 
     assert HELLO == answer.json()

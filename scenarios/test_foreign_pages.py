@@ -36,7 +36,7 @@ async def send(
     dapr: AsyncWorld, method: str, path: str, body: str = "", **headers: str
 ) -> tuple[int, str]:
     """Status and body of a request to the page's service, with its path unchanged."""
-    where = dapr.stack.book.endpoint("frontend")
+    where = dapr.address("frontend")
     fields = {"host": str(where), "connection": "close", "content-length": str(len(body.encode()))}
     lines = [f"{name}: {value}" for name, value in {**fields, **headers}.items()]
     request = "\r\n".join([f"{method} {path} HTTP/1.1", *lines, "", body])

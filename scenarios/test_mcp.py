@@ -36,7 +36,7 @@ class Tools:
 @asynccontextmanager
 async def tools(dapr: AsyncWorld, user: str) -> AsyncIterator[Tools]:
     """A client of the backend's MCP server."""
-    url = dapr.stack.book.endpoint("backend-service").http
+    url = dapr.url("backend-service")
     async with Client(f"{url}/mcp") as client:
         yield Tools(client, user)
 

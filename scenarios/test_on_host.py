@@ -36,7 +36,7 @@ def dapr_sync(stack: Stack) -> Iterator[World]:
 @pytest.mark.parametrize("app", APPS)
 def test_a_service_is_a_process_of_this_machine(dapr_sync: World, app: str) -> None:
     """With this user's Python, in the project's folder: a debugger can attach to it."""
-    process = Path("/proc") / str(dapr_sync.stack.instances[app].pid)
+    process = Path("/proc") / str(dapr_sync.instance(app).pid)
 
     assert b"uvicorn" in (process / "cmdline").read_bytes()
     assert Path.cwd() == (process / "cwd").readlink()
@@ -46,7 +46,7 @@ def test_a_service_is_a_process_of_this_machine(dapr_sync: World, app: str) -> N
 @pytest.mark.parametrize("app", APPS)
 def test_a_service_listens_on_one_address_only(dapr_sync: World, app: str) -> None:
     """Only where its sidecar can reach it: never on every interface."""
-    endpoint = dapr_sync.stack.book.endpoint(app)
+    endpoint = dapr_sync.address(app)
 
     listening = _listeners(endpoint.port)
 
@@ -79,7 +79,7 @@ def test_a_service_can_be_restarted_alone(dapr_sync: World) -> None:
     """As after a code change; its sidecar keeps running."""
     user = dapr_sync.name("ada")
 
-    dapr_sync.stack.restart("notification-service")
+    dapr_sync.restart("notification-service")
     dapr_sync.app("backend-service").post(f"/api/{user}/tasks", json={"title": "Again"})
 
     dapr_sync.eventually(lambda: dapr_sync.table("notifications").count(user_id=user) == 1)

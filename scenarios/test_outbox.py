@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
@@ -17,22 +17,20 @@ from scenarios.test_task_events import new_task
 CHANGES = 8
 
 
-@contextmanager
-def paused(dapr: AsyncWorld, node: str) -> Iterator[None]:
+@asynccontextmanager
+async def paused(dapr: AsyncWorld, node: str) -> AsyncIterator[None]:
     """A node that does not respond for the duration of the ``with`` block."""
-    instance = dapr.stack.instances[node]
-    instance.pause()  # type: ignore[attr-defined]  # every runtime can pause
+    await dapr.pause(node)
     try:
         yield
     finally:
-        instance.resume()  # type: ignore[attr-defined]  # and resume
+        await dapr.resume(node)
 
 
 @contextmanager
 def database(dapr: AsyncWorld) -> Iterator[psycopg.Connection]:
     """The services' database; each statement is a transaction unless it is inside one."""
-    dsn = dapr.stack.book.exports("postgres")["dsn"]
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    with psycopg.connect(dapr.exports("postgres")["dsn"], autocommit=True) as connection:
         yield connection
 
 
@@ -49,7 +47,7 @@ async def test_what_is_accepted_while_something_is_away_is_told_afterwards(
     """The API responds at once without its sidecar or the broker; the events follow in order."""
     user = dapr.name("user")
     topic = dapr.topic("task-events")
-    with paused(dapr, node):
+    async with paused(dapr, node):
         task = await new_task(dapr, user)
         path = f"/api/{user}/tasks/{task['id']}"
         for number in range(CHANGES):
@@ -67,18 +65,17 @@ async def test_what_was_in_flight_when_all_was_killed_is_told(dapr: AsyncWorld) 
     """kill -9 of backend and sidecar: only the outbox still has the calls that were in flight."""
     user, topic = dapr.name("user"), dapr.topic("task-events")
     nodes = ("backend-service", "backend-service-daprd")
-    backend, daprd = (dapr.stack.instances[name] for name in nodes)
-    daprd.pause()  # type: ignore[attr-defined]  # every runtime can pause, and kill
+    await dapr.pause(nodes[1])
     with database(dapr) as connection:
         made = {(await new_task(dapr, user, title=f"t{number}"))["id"] for number in range(5)}
         committed = connection.execute("SELECT clock_timestamp()").fetchone()
         await dapr.eventually(lambda: relay_has_looked(connection, committed), timeout=30)
-    for instance in (backend, daprd):
-        await asyncio.to_thread(instance.kill)  # type: ignore[attr-defined]  # see above
+    for node in nodes:
+        await dapr.kill(node)
     # One after the other: a sidecar requests its app's subscriptions only once.
-    await asyncio.to_thread(backend.restart)  # type: ignore[attr-defined]  # see above
+    await dapr.restart(nodes[0], ready=False)
     await dapr.eventually(lambda: serves(dapr, nodes[0]), timeout=60)
-    await asyncio.to_thread(dapr.stack.restart, nodes[1])
+    await dapr.restart(nodes[1])
 
     async def all_told() -> None:
         # At least once: calls that were made but not yet removed are repeated.
@@ -110,22 +107,27 @@ async def test_a_scheduler_that_is_away_holds_up_no_event(dapr: AsyncWorld) -> N
     """More jobs pile up than are scheduled at a time; events are published, the jobs afterwards."""
     user, topic, tasks = dapr.name("user"), dapr.topic("task-events"), 40
     remind_at = "2199-01-01T00:00:00Z"
-    with paused(dapr, "scheduler"):
+    async with paused(dapr, "scheduler"):
         made = {(await new_task(dapr, user, remind_at=remind_at))["id"] for _ in range(tasks)}
         events = await topic.collect(
             tasks, where=lambda each: each.data["user_id"] == user, timeout=60
         )
         plain = await new_task(dapr, user)
         await topic.next(subject=plain["id"], timeout=60)
-        assert made == jobs_waiting(dapr) & made
+        assert made == await jobs_waiting(dapr) & made
 
     assert made == {event.data["task_id"] for event in events}
-    await dapr.eventually(lambda: not jobs_waiting(dapr) & made, timeout=90)
+
+    async def none_waits() -> bool:
+        return not await jobs_waiting(dapr) & made
+
+    await dapr.eventually(none_waits, timeout=90)
 
 
-def jobs_waiting(dapr: AsyncWorld) -> set[str]:
+async def jobs_waiting(dapr: AsyncWorld) -> set[str]:
     """The tasks whose jobs the scheduler does not have yet."""
-    return {row["key"] for row in dapr.table("outbox_backend_service").rows(lane="job")}
+    rows = await dapr.table("outbox_backend_service").rows(lane="job")
+    return {row["key"] for row in rows}
 
 
 async def test_one_poison_call_holds_up_its_own_task_only(dapr: AsyncWorld) -> None:
@@ -144,15 +146,22 @@ async def test_a_call_whose_time_is_over_is_given_up(dapr: AsyncWorld) -> None:
     """It was tried, failed, and nobody needs it any more; a call that has not expired stays."""
     over, lasting = dapr.name("over"), dapr.name("lasting")
 
-    def only_the_lasting_one() -> None:
-        keys = {row["key"] for row in dapr.table("outbox_backend_service").rows()}
+    rows = dapr.table("outbox_backend_service")
+
+    async def only_the_lasting_one() -> None:
+        keys = {row["key"] for row in await rows.rows()}
         assert {lasting} == keys & {over, lasting}
 
     with outbox_row(dapr, over, "-1 s"), outbox_row(dapr, lasting, "1 h"):
         await dapr.eventually(only_the_lasting_one)
-        rows = dapr.table("outbox_backend_service")
-        await dapr.eventually(lambda: rows.row(key=lasting)["attempts"] > 1)
-        only_the_lasting_one()
+        await dapr.eventually(lambda: tried_more_often(dapr, lasting, 1))
+        await only_the_lasting_one()
+
+
+async def tried_more_often(dapr: AsyncWorld, key: str, times: int) -> bool:
+    """Whether a call in the backend's outbox was tried more often than that."""
+    row = await dapr.table("outbox_backend_service").row(key=key)
+    return bool(row["attempts"] > times)
 
 
 async def test_a_long_outage_does_not_overflow_the_pause(dapr: AsyncWorld) -> None:
@@ -160,8 +169,7 @@ async def test_a_long_outage_does_not_overflow_the_pause(dapr: AsyncWorld) -> No
     key = dapr.name("long")
 
     with outbox_row(dapr, key, attempts=5000):
-        rows = dapr.table("outbox_backend_service")
-        await dapr.eventually(lambda: rows.row(key=key)["attempts"] > 5000)
+        await dapr.eventually(lambda: tried_more_often(dapr, key, 5000))
 
 
 @contextmanager
@@ -188,8 +196,8 @@ async def test_the_outbox_is_empty_when_all_is_told(dapr: AsyncWorld) -> None:
     task = await new_task(dapr, user)
     await topic.next(subject=task["id"])
 
-    def none_left() -> bool:
-        return [] == dapr.table("outbox_backend_service").rows(key=task["id"])
+    async def none_left() -> bool:
+        return [] == await dapr.table("outbox_backend_service").rows(key=task["id"])
 
     await dapr.eventually(none_left)
 

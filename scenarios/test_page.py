@@ -33,7 +33,7 @@ async def page(dapr: AsyncWorld) -> AsyncIterator[Page]:
         opened = await browser.new_page(viewport={"width": 1200, "height": 800})
         opened.set_default_timeout(SOON)
         opened.on("pageerror", lambda error: errors.append(str(error)))
-        url = dapr.stack.book.endpoint("frontend").http
+        url = dapr.url("frontend")
         await opened.goto(f"{url}/?user={dapr.name('user')}")
         await expect(opened.locator("#live")).to_have_text("live", timeout=SOON)
         yield opened

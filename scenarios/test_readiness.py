@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import AdminClient
 
@@ -26,11 +24,11 @@ async def test_a_restarted_subscriber_holds_its_partitions_when_it_is_called_rea
     dapr: AsyncWorld,
 ) -> None:
     """The broker confirms it at once, five times in a row."""
-    brokers = dapr.stack.book.exports("broker")["brokers"]
+    brokers = dapr.exports("broker")["brokers"]
     wanted = {(topic, n) for topic in TOPICS for n in range(3)}
 
     for _ in range(5):
-        await asyncio.to_thread(dapr.stack.restart, f"{APP}-daprd")
+        await dapr.restart(f"{APP}-daprd")
 
         assert ("STABLE", wanted) == partitions_of(brokers, APP)
 

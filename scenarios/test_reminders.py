@@ -36,7 +36,7 @@ async def test_a_reminder_fires_on_time_and_is_notified(dapr: AsyncWorld) -> Non
 
     task = await new_task(dapr, user, title="Call mum", remind_at=remind_at)
     event = await dapr.topic("reminders").next(subject=task["id"])
-    row = dapr.table("notifications").row(event_id=event.id)
+    row = await dapr.table("notifications").row(event_id=event.id)
 
     assert datetime.fromisoformat(remind_at) == moment(event)
     # Record times are truncated to milliseconds.
@@ -74,13 +74,13 @@ async def test_a_reminder_survives_a_restart_of_the_scheduler(dapr: AsyncWorld) 
     user = dapr.name("user")
     task = await new_task(dapr, user, remind_at=in_seconds(4))
 
-    dapr.stack.restart("scheduler")
-    dapr.stack.await_ready("backend-service-daprd")
+    await dapr.restart("scheduler")
+    await dapr.await_ready("backend-service-daprd")
     event = await dapr.topic("reminders").next(subject=task["id"], timeout=30)
 
     assert event.time >= moment(event) - timedelta(milliseconds=1)
-    dapr.table("notifications").row(event_id=event.id)
-    assert dapr.table("notifications").count(task_id=task["id"], kind=DUE) == 1
+    await dapr.table("notifications").row(event_id=event.id)
+    assert await dapr.table("notifications").count(task_id=task["id"], kind=DUE) == 1
 
 
 async def fire(dapr: AsyncWorld, task: dict[str, Any]) -> httpx.Response:
@@ -88,13 +88,13 @@ async def fire(dapr: AsyncWorld, task: dict[str, Any]) -> httpx.Response:
     return await dapr.app("backend-service").post(
         f"/job/reminder-task-{task['id']}",
         json={},
-        headers={"dapr-api-token": dapr.stack.book.token("app-api")},
+        headers={"dapr-api-token": dapr.token("app-api")},
     )
 
 
-def was_sent(dapr: AsyncWorld, task: dict[str, Any]) -> bool:
+async def was_sent(dapr: AsyncWorld, task: dict[str, Any]) -> bool:
     """Whether a task's reminder was sent: recorded in the same commit as its event."""
-    return dapr.table("tasks").row(id=task["id"])["reminded_for"] is not None
+    return (await dapr.table("tasks").row(id=task["id"]))["reminded_for"] is not None
 
 
 async def test_a_job_that_fires_too_early_sends_nothing(dapr: AsyncWorld) -> None:
@@ -103,7 +103,7 @@ async def test_a_job_that_fires_too_early_sends_nothing(dapr: AsyncWorld) -> Non
 
     answer = await fire(dapr, task)
 
-    assert (200, False) == (answer.status_code, was_sent(dapr, task))
+    assert (200, False) == (answer.status_code, await was_sent(dapr, task))
 
 
 async def test_a_job_that_fires_for_a_completed_task_sends_nothing(dapr: AsyncWorld) -> None:
@@ -116,7 +116,7 @@ async def test_a_job_that_fires_for_a_completed_task_sends_nothing(dapr: AsyncWo
 
     answer = await fire(dapr, task)
 
-    assert (200, False) == (answer.status_code, was_sent(dapr, task))
+    assert (200, False) == (answer.status_code, await was_sent(dapr, task))
 
 
 @pytest.mark.parametrize("how", ["complete", "delete", "clear"])
@@ -199,7 +199,7 @@ async def test_a_job_waits_for_a_completion_that_is_being_made(dapr: AsyncWorld)
 
     answer = await firing
 
-    assert (200, False) == (answer.status_code, was_sent(dapr, task))
+    assert (200, False) == (answer.status_code, await was_sent(dapr, task))
 
 
 async def test_a_task_that_is_being_changed_holds_up_no_overdue_reminder(dapr: AsyncWorld) -> None:
@@ -215,4 +215,4 @@ async def test_a_task_that_is_being_changed_holds_up_no_overdue_reminder(dapr: A
     with database(dapr) as connection:
         connection.execute("UPDATE tasks SET remind_at = now() WHERE id = %s", [last["id"]])
     await dapr.eventually(lambda: was_sent(dapr, last), timeout=30)
-    assert not was_sent(dapr, changing)
+    assert not await was_sent(dapr, changing)

@@ -55,7 +55,7 @@ async def test_the_breaker_opens_keeps_calls_away_and_closes_again(dapr: AsyncWo
         assert 500 <= await process(dapr, task)
     arrived = await inbox.all(where=lambda each: (each.data or {}).get("id") == task["id"])
     assert 5 == len(arrived)
-    assert breaker(dapr, "open") >= 1
+    assert await breaker(dapr, "open") >= 1
 
     await inbox.heal()
 
@@ -63,12 +63,12 @@ async def test_the_breaker_opens_keeps_calls_away_and_closes_again(dapr: AsyncWo
         assert 200 == await process(dapr, task)
 
     await dapr.eventually(answered, timeout=20)
-    assert breaker(dapr, "closed") >= 1
+    assert await breaker(dapr, "closed") >= 1
 
 
-def breaker(dapr: AsyncWorld, status: str) -> float:
+async def breaker(dapr: AsyncWorld, status: str) -> float:
     """How often the caller's sidecar has recorded a state of the breaker."""
-    return dapr.metric(
+    return await dapr.metric(
         "backend-service",
         "dapr_resiliency_activations_total",
         policy="circuitbreaker",

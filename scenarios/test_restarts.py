@@ -24,12 +24,13 @@ async def test_a_restart_of_the_subscriber_loses_nothing(dapr: AsyncWorld) -> No
 
     async def restart() -> None:
         await half.wait()
-        await asyncio.to_thread(dapr.stack.restart, "notification-service")
+        await dapr.restart("notification-service")
 
     made, _ = await asyncio.gather(stream(), restart())
 
-    def all_there() -> list[str]:
-        found = [row["task_id"] for row in dapr.table("notifications").rows(user_id=user)]
+    async def all_there() -> list[str]:
+        rows = await dapr.table("notifications").rows(user_id=user)
+        found = [row["task_id"] for row in rows]
         assert made == set(found)
         return found
 
@@ -41,15 +42,15 @@ async def test_a_restart_of_the_subscriber_loses_nothing(dapr: AsyncWorld) -> No
 async def test_a_killed_sidecar_of_the_subscriber_loses_nothing(dapr: AsyncWorld) -> None:
     """kill -9 of daprd with events in flight: they are redelivered, and notified once."""
     user = dapr.name("user")
-    daprd = dapr.stack.instances["notification-service-daprd"]
 
     first = {(await new_task(dapr, user))["id"] for _ in range(10)}
-    await asyncio.to_thread(daprd.kill)  # type: ignore[attr-defined]  # a process can be killed
+    await dapr.kill("notification-service-daprd")
     second = {(await new_task(dapr, user))["id"] for _ in range(10)}
-    await asyncio.to_thread(dapr.stack.restart, "notification-service-daprd")
+    await dapr.restart("notification-service-daprd")
 
-    def all_there() -> int:
-        found = [row["task_id"] for row in dapr.table("notifications").rows(user_id=user)]
+    async def all_there() -> int:
+        rows = await dapr.table("notifications").rows(user_id=user)
+        found = [row["task_id"] for row in rows]
         assert first | second == set(found)
         return len(found)
 

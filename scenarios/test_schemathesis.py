@@ -67,8 +67,8 @@ def _way(dapr: World, app: str, by: str) -> tuple[str, dict[str, str]]:
     """The URL and headers for calling an app, from an app that may call all operations."""
     if app == "recurring-task-service":
         # As its sidecar forwards the backend's calls, but without the breaker in front of it.
-        token = dapr.stack.book.token("app-api")
-        return dapr.app_url(app), {"dapr-api-token": token, "dapr-caller-app-id": "backend-service"}
+        token = dapr.token("app-api")
+        return dapr.url(app), {"dapr-api-token": token, "dapr-caller-app-id": "backend-service"}
     endpoint, token = dapr.sidecar_address("frontend" if by else "recurring-task-service")
     headers = {"dapr-api-token": token, "x-requested-with": "page"}
     return f"{endpoint.http}/v1.0/invoke/{by or app}/method", headers

@@ -37,7 +37,6 @@ async def test_an_app_may_not_read_what_its_components_use(dapr: AsyncWorld, nam
 
 async def test_no_secret_is_told(dapr: AsyncWorld) -> None:
     """Not in the metadata, a log of any node, a response or an event."""
-    postgres = dapr.stack.book.exports("postgres")
     topic = dapr.topic("task-events")
     task = await new_task(dapr, dapr.name("user"))
     event = await topic.next(subject=task["id"])
@@ -46,7 +45,7 @@ async def test_no_secret_is_told(dapr: AsyncWorld) -> None:
 
     logs = [file.read_text(errors="replace") for file in (dapr.stack.folder / "logs").glob("*.log")]
     told = [str(metadata), described, json.dumps(task), json.dumps(event.data), *logs]
-    canaries = [postgres["password"], *dapr.stack.book.secrets()]
+    canaries = [dapr.exports("postgres")["password"], *dapr.secrets()]
 
     assert len(canaries) >= 3
     assert len(logs) >= 10
@@ -67,7 +66,7 @@ def test_a_file_of_secrets_does_as_well(of_files: Stack) -> None:
     with World(of_files) as dapr:
         path = f"/api/{dapr.name('user')}/conversations/c"
         saved = dapr.app("backend-service").put(path, json={"messages": []})
-        password = of_files.book.exports("postgres")["password"]
+        password = dapr.exports("postgres")["password"]
 
     assert 204 == saved.status_code
     text = (COMPONENTS / "secrets-file" / "secrets.json").read_text()

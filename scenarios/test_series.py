@@ -125,7 +125,7 @@ async def test_a_series_that_is_over_makes_nothing(dapr: AsyncWorld, end: dict[s
 
     assert 200 == delivery.status
     assert 1 == len(await tasks_of(dapr, user))
-    (row,) = dapr.table("tasks").rows(id=task["id"])
+    (row,) = await dapr.table("tasks").rows(id=task["id"])
     assert row["series_over"] is True
 
 
@@ -160,15 +160,14 @@ async def test_the_safety_net_repairs_what_no_event_has_done(dapr: AsyncWorld) -
     """A completion whose event never came: found and repaired when the cron binding calls."""
     user = dapr.name("user")
     task = await new_task(dapr, user, due_at=TOMORROW.isoformat(), recurrence=DAILY)
-    dsn = dapr.stack.book.exports("postgres")["dsn"]
-    with psycopg.connect(dsn) as connection:
+    with psycopg.connect(dapr.exports("postgres")["dsn"]) as connection:
         change = "UPDATE tasks SET completed = true, completed_at = now() WHERE id = %s"
         connection.execute(change, [task["id"]])
 
     answer = await dapr.app("recurring-task-service").post(
         "/repair-series",
         params={"seconds": 0},
-        headers={"dapr-api-token": dapr.stack.book.token("app-api")},
+        headers={"dapr-api-token": dapr.token("app-api")},
     )
 
     assert answer.json()["repaired"] >= 1

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from harness import AsyncWorld, DaprError, Settings, Stack, World, running
+from harness import AsyncWorld, DaprError, Settings, Stack, running
 from harness.dapr.model import StateOperation
 from scenarios.topology import todo
 
@@ -31,7 +31,7 @@ def stack(dapr_settings: Settings) -> Iterator[Stack]:
 @pytest_asyncio.fixture
 async def dapr(stack: Stack) -> AsyncIterator[AsyncWorld]:
     """A world on that stack."""
-    async with AsyncWorld(World(stack)) as world:
+    async with AsyncWorld(stack) as world:
         yield world
 
 
@@ -67,7 +67,7 @@ async def test_a_conversation_survives_the_death_of_redis(dapr: AsyncWorld) -> N
     said = {"messages": [{"role": "user", "text": "Remember this", "at": None}]}
     assert 204 == (await backend.put(path, json=said)).status_code
 
-    await asyncio.to_thread(dapr.stack.restart, "redis", 0)
+    await dapr.restart("redis", 0)
 
     async def read() -> Any:
         answer = await backend.get(path)
@@ -161,7 +161,7 @@ async def test_a_private_key_is_of_one_app_and_a_shared_one_of_all(dapr: AsyncWo
 
     assert not (await theirs.get_state("statestore", key)).exists
     assert "shared" == (await theirs.get_state("shared", key)).value
-    rows = await asyncio.to_thread(dapr.table("shared_state").rows)
+    rows = await dapr.table("shared_state").rows()
     assert f"shared||{key}" in {row["key"] for row in rows}
 
 

@@ -123,7 +123,7 @@ async def test_an_event_that_is_published_twice_is_notified_once(dapr: AsyncWorl
     deliveries = await inbox.collect(2, id=event["id"])
 
     assert [200, 200] == [each.status for each in deliveries]
-    assert dapr.table("notifications").count(event_id=event["id"]) == 1
+    assert await dapr.table("notifications").count(event_id=event["id"]) == 1
 
 
 async def test_two_deliveries_at_the_same_moment_are_one_notification(dapr: AsyncWorld) -> None:
@@ -132,7 +132,7 @@ async def test_two_deliveries_at_the_same_moment_are_one_notification(dapr: Asyn
     app, route = dapr.app("notification-service"), await route_of(dapr, "task-events")
     headers = {
         "content-type": "application/cloudevents+json",
-        "dapr-api-token": dapr.stack.book.token("app-api"),
+        "dapr-api-token": dapr.token("app-api"),
     }
 
     answers: list[httpx.Response] = await asyncio.gather(
@@ -140,7 +140,7 @@ async def test_two_deliveries_at_the_same_moment_are_one_notification(dapr: Asyn
     )
 
     assert [{"status": "SUCCESS"}] * 10 == [each.json() for each in answers]
-    assert dapr.table("notifications").count(event_id=event["id"]) == 1
+    assert await dapr.table("notifications").count(event_id=event["id"]) == 1
 
 
 async def test_only_the_sidecar_may_deliver(dapr: AsyncWorld) -> None:
@@ -150,7 +150,7 @@ async def test_only_the_sidecar_may_deliver(dapr: AsyncWorld) -> None:
     answer = await dapr.app("notification-service").post(route, json=event)
 
     assert answer.status_code == 401
-    assert dapr.table("notifications").count(event_id=event["id"]) == 0
+    assert await dapr.table("notifications").count(event_id=event["id"]) == 0
 
 
 async def test_a_handler_that_fails_twice_gets_the_event_until_it_succeeds(
@@ -213,4 +213,4 @@ async def test_an_event_that_is_not_one_of_ours_is_a_dead_letter(
     letter = await dapr.eventually(buried)
     assert '{"status":"DROP"}' == delivery.answer
     assert event["data"] == json.loads(letter["event"])["data"]
-    assert dapr.table("notifications").count(event_id=event["id"]) == 0
+    assert await dapr.table("notifications").count(event_id=event["id"]) == 0

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness import Settings, Stack, World, running
-from harness.probe.spans import Span
+from harness import Settings, Span, Stack, World, running
 from scenarios.topology import todo
 
 pytestmark = pytest.mark.own_stack

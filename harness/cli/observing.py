@@ -16,8 +16,9 @@ from harness.cli.stacks import Name
 from harness.cli.state import opened
 from harness.deadline import Deadline, Observation, poll, ticks
 from harness.errors import ConfigError, HarnessError
-from harness.probe.inbox import Delivery
-from harness.probe.tap import Event, EventTap, recent_offsets
+from harness.probe.deliveries import Delivery
+from harness.probe.events import Event, recent_offsets
+from harness.probe.tap import EventTap
 from harness.probe.waiting import unguarded
 from harness.settings import Settings
 from harness.stack import Stack

@@ -1,4 +1,4 @@
-"""The asynchronous counterpart of `harness.dapr.client`."""
+"""The typed, asynchronous client of a sidecar, based on httpx."""
 
 from __future__ import annotations
 

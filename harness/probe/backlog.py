@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.deadline import Deadline, Observation, poll
-from harness.probe.tap import record_at
+from harness.probe.events import record_at
 from harness.ready.kafka import admin_of, assigned_partitions, committed_offsets
 
 COMMITTED = 2.5

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from harness.probe.inbox import Delivery
+from harness.probe.deliveries import Delivery
 
 PATH = "/api/v2/spans"
 """A Zipkin collector's path for them; https://zipkin.io/zipkin-api/ documents the format."""

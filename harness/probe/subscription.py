@@ -1,19 +1,16 @@
-"""A streaming subscription through a sidecar, and the tap that shows one test its part."""
+"""A streaming subscription through a sidecar. Every method blocks."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from harness.closing import Closing
 from harness.deadline import Deadline, Observation, poll
 from harness.errors import ProbeError, Unavailable
 from harness.probe import marker
-from harness.probe.stream import Stream
-from harness.probe.tap import Event, event_of
+from harness.probe.events import Event, event_of
 from harness.probe.waiting import Guard, unguarded
 
 SUBSCRIBING = 30.0
@@ -41,13 +38,16 @@ class Subscription:
         token: the API's token; "" for none.
         pubsub: the component.
         topic: the topic's name on the broker.
+        guard: ends the wait for the broker by raising.
 
     Raises:
         Unavailable: the Python SDK, whose stubs it needs, is not installed.
         ProbeError: the sidecar or its broker rejected it.
     """
 
-    def __init__(self, address: str, token: str, pubsub: str, topic: str) -> None:
+    def __init__(
+        self, address: str, token: str, pubsub: str, topic: str, guard: Guard = unguarded
+    ) -> None:
         self.subject = f"topic {topic} of {pubsub}"
         self.events: list[Event] = []
         self._markers: dict[str, int] = {}
@@ -60,10 +60,20 @@ class Subscription:
         self._channel, self._stub = self._connect(address)
         self._call = self._subscribe()
         threading.Thread(target=self._run, daemon=True, name=self.subject).start()
-        if not self._ready.wait(SUBSCRIBING):
+        self._await_answer(guard)
+        self.require()
+
+    def _await_answer(self, guard: Guard) -> None:
+        try:
+            seen = poll(
+                lambda: Observation(self._ready.is_set()), Deadline(SUBSCRIBING), guard=guard
+            )
+        except BaseException:
+            self._channel.close()
+            raise
+        if not seen.ok:
             self._channel.close()
             self._failure = f"no answer within {SUBSCRIBING:g} s"
-        self.require()
 
     def require(self) -> None:
         """Raise if the subscription has ended.
@@ -171,36 +181,6 @@ class Subscription:
         done = self._protocol.SubscribeTopicEventsRequestProcessedAlpha1(id=message.id)
         request = self._protocol.SubscribeTopicEventsRequestAlpha1(event_processed=done)
         self._requests.put(request)
-
-
-class SubscriptionTap(Closing, Stream[Event]):
-    """One test's part of a subscription: events published after this, in order of delivery.
-
-    In its events, ``partition`` is 0, ``offset`` counts the events the subscription has received,
-    and ``time`` is the time of arrival.
-
-    Args:
-        subscription: shared by all tests of a stack.
-        guard: ends a wait by raising.
-
-    Raises:
-        ProbeError: its starting point cannot be determined.
-    """
-
-    def __init__(self, subscription: Subscription, guard: Guard = unguarded) -> None:
-        super().__init__(subscription.subject, self._read, guard=guard)
-        self._subscription = subscription
-        self._next = subscription.here(guard)
-
-    def close(self) -> None:
-        """Do nothing: the subscription remains for later tests."""
-
-    def _read(self) -> Iterator[Event]:
-        self._subscription.require()
-        events = self._subscription.events
-        while self._next < len(events):
-            self._next += 1
-            yield events[self._next - 1]
 
 
 def _told(error: Exception) -> str:

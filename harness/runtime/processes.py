@@ -34,6 +34,8 @@ from harness.runtime.proc import owner_of
 from harness.runtime.supervisor_client import SupervisorClient
 from harness.runtime.tree import send
 
+GONE = "the supervisor of the stack has ended, and with it everything that it had started"
+
 UNPRIVILEGED = "nobody"
 """The account for programs that refuse to run as root; it exists on every Unix."""
 
@@ -258,11 +260,15 @@ class ProcessRuntime(Closing):
         """The supervisor is gone, and so is everything it started, unless we have left the run."""
         with self._lock:
             living = [] if self._others else list(self._instances.values())
+        ending = self._supervisor.ending
+        fate = f"the stack was ended by {ending}" if ending else GONE
         for instance in living:
             if instance.exit_code is None:
-                ending = self._supervisor.ending
-                instance.fate = f"the stack was ended by {ending}" if ending else instance.fate
+                instance.fate = fate
                 instance.ended(-int(signal.SIGKILL))
+        if not self._others:
+            # Its helpers have ended with it.
+            self._told("")
 
     def _tell_what_is_left_out(self, launch: Launch) -> None:
         """Write the names, but never the values, at the start of its log."""

@@ -24,7 +24,7 @@ EVENT = {
 )
 def test_an_event_with_a_number_as_its_trace_is_delivered(clock: World) -> None:
     """Like any other."""
-    daprd, inbox = clock.stack.instances["clock-daprd"], clock.inbox("clock")
+    daprd, inbox = clock.instance("clock-daprd"), clock.inbox("clock")
 
     # Where the bug is, the sidecar may end before it has answered.
     with contextlib.suppress(httpx.TransportError):

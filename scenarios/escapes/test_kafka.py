@@ -35,7 +35,7 @@ def subscribed(dapr_settings: Settings) -> Iterator[World]:
 @pytest.mark.escape(fixed_in="1.17.7", shows="were abandoned:.*subscription is closed")
 def test_events_that_are_fetched_are_delivered_before_a_sidecar_ends(subscribed: World) -> None:
     """Also those that wait behind one that the app is busy with."""
-    daprd, app = subscribed.stack.instances["clock-daprd"], subscribed.app("clock")
+    daprd, app = subscribed.instance("clock-daprd"), subscribed.app("clock")
     inbox = subscribed.inbox("clock")
     batch = [BulkEntry(each, each, metadata={"partitionKey": "one"}) for each in EVENTS]
     subscribed.sidecar("clock").publish_bulk("pubsub", "events", batch)

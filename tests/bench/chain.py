@@ -24,11 +24,11 @@ def invocation(settings: Settings) -> Figures:
         path = f"/api/{world.name('user')}/tasks"
         endpoint, token = world.sidecar_address("frontend")
         sidecar = f"{endpoint.http}/v1.0/invoke/backend-service/method{path}"
-        with client(world.app_url("backend-service"), token="") as http:
+        with client(world.url("backend-service"), token="") as http:
             ways = {
-                "direct": world.app_url("backend-service") + path,
+                "direct": world.url("backend-service") + path,
                 "by two sidecars": sidecar,
-                "from the page": world.app_url("frontend") + path,
+                "from the page": world.url("frontend") + path,
             }
             headers = {"dapr-api-token": token}
             took: dict[str, list[float]] = {name: [] for name in ways}

@@ -28,8 +28,8 @@ def observer(settings: Settings) -> Figures:
         inbox = world.inbox("watched-sink")
         result = LoadRun(stack, PROFILE, Path(__file__).with_name("locustfile.py")).run()
         sent = sum(result.names[name].ok for name in ("watched", "not watched"))
-        plain = rows_of_sink(world.app_url("load-sink"), int(sent / 2))
-        behind = rows_of_sink(world.app_url("watched-sink"), int(sent / 2))
+        plain = rows_of_sink(world.url("load-sink"), int(sent / 2))
+        behind = rows_of_sink(world.url("watched-sink"), int(sent / 2))
         seen = [each for each in inbox.all() if each.path == "/load"]
     rounds = {
         "plain": _rounds([(row[3], row[5]) for row in plain]),

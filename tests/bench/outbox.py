@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,19 +42,24 @@ class Ledger:
 
 def under_fire(settings: Settings) -> Figures:
     """2,000 writes while sidecar, broker and backend are each killed five times."""
-    with running(reference, settings) as stack, World(stack) as world:
-        return asyncio.run(_under_fire(stack, AsyncWorld(world)))
+    with running(reference, settings) as stack:
+        return asyncio.run(_in_a_world(stack, _under_fire))
 
 
-async def _under_fire(stack: Stack, dapr: AsyncWorld) -> Figures:
+async def _in_a_world(stack: Stack, measure: Callable[[AsyncWorld], Awaitable[Figures]]) -> Figures:
+    async with AsyncWorld(stack) as world:
+        return await measure(world)
+
+
+async def _under_fire(dapr: AsyncWorld) -> Figures:
     ledger, user, topic = Ledger(), dapr.name("user"), dapr.topic("task-events")
     begun = time.monotonic()
     writing = asyncio.gather(*(_write(dapr, user, n, ledger) for n in range(TASKS)))
-    await asyncio.gather(writing, _fire(stack))
+    await asyncio.gather(writing, _fire(dapr))
     took = time.monotonic() - begun
 
-    def all_told() -> None:
-        assert [] == dapr.table("outbox_backend_service").rows()
+    async def all_told() -> None:
+        assert [] == await dapr.table("outbox_backend_service").rows()
 
     await dapr.eventually(all_told, timeout=60)
     await _barrier(dapr, user, topic)
@@ -93,13 +99,12 @@ async def _write(dapr: AsyncWorld, user: str, number: int, ledger: Ledger) -> No
         made += 1
 
 
-async def _fire(stack: Stack) -> None:
+async def _fire(dapr: AsyncWorld) -> None:
     """Kill one after the other, each as soon as the one before is back."""
     for _ in range(KILLS):
         for victim in VICTIMS:
-            instance: Any = stack.instances[victim]
-            await asyncio.to_thread(instance.kill)
-            await asyncio.to_thread(stack.restart, victim)
+            await dapr.kill(victim)
+            await dapr.restart(victim)
 
 
 async def _barrier(dapr: AsyncWorld, user: str, topic: Any) -> None:
@@ -128,20 +133,19 @@ def latency(settings: Settings) -> Figures:
 
 def beside_an_outage(settings: Settings) -> Figures:
     """Events per second with the scheduler there and away, in the same stack."""
-    with running(reference, settings) as stack, World(stack) as world:
-        return asyncio.run(_beside_an_outage(stack, AsyncWorld(world)))
+    with running(reference, settings) as stack:
+        return asyncio.run(_in_a_world(stack, _beside_an_outage))
 
 
-async def _beside_an_outage(stack: Stack, dapr: AsyncWorld) -> Figures:
+async def _beside_an_outage(dapr: AsyncWorld) -> Figures:
     with_it = [await _events_per_second(dapr, "warm"), await _events_per_second(dapr, "with")]
-    scheduler: Any = stack.instances["scheduler"]
-    scheduler.pause()
+    await dapr.pause("scheduler")
     try:
         remind_at = "2199-01-01T00:00:00Z"
         await _make(dapr, dapr.name("piled"), PILED, remind_at=remind_at)
         without = await _events_per_second(dapr, "without")
     finally:
-        scheduler.resume()
+        await dapr.resume("scheduler")
     return {
         "events per second, scheduler there": with_it[-1],
         "events per second, scheduler away": without,

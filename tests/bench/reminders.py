@@ -35,7 +35,7 @@ def reminders(settings: Settings) -> Figures:
         with running(topology, settings) as stack, World(stack) as world:
             result = LoadRun(stack, PROFILE, Path(__file__).with_name("locustfile.py")).run()
             registered = result.names["reminder registered"]
-            rows = rows_of_sink(world.app_url("actor-sink"), registered.ok)
+            rows = rows_of_sink(world.url("actor-sink"), registered.ok)
     came = {row[2]: row for row in reversed(rows)}
     late = summary(histogram_of(max(row[5] - row[3], 0.0) for row in came.values()))
     early = sum(row[5] < row[3] for row in came.values())

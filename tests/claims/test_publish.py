@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from harness import World
-from harness.probe.tap import Event, EventTap
+from harness.probe.events import Event
+from harness.probe.tap import EventTap
 
 pytestmark = pytest.mark.real
 

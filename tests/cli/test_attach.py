@@ -51,7 +51,7 @@ import asyncio
 from harness import AsyncWorld, Stack, World
 
 async def ask(stack):
-    async with AsyncWorld(World(stack)) as world:
+    async with AsyncWorld(stack) as world:
         return (await world.app("hello").get("/x")).text
 
 with Stack.attach("default") as stack:

@@ -131,7 +131,7 @@ async def test_an_old_etag_writes_and_deletes_nothing(world: World) -> None:
         dapr.save_state("store", "e1", 3, etag=old)
     with pytest.raises(DaprError, match="409"):
         dapr.delete_state("store", "e1", etag=old)
-    async with AsyncWorld(World(world.stack)) as own:
+    async with AsyncWorld(world.stack) as own:
         with pytest.raises(DaprError, match="409"):
             await own.sidecar("echo").save_state("store", "e1", 3, etag=old)
         with pytest.raises(DaprError, match="409"):
@@ -263,7 +263,7 @@ def test_metadata_and_health(world: World) -> None:
 
 async def test_the_asynchronous_client_does_the_same(world: World) -> None:
     """One round through its own transport."""
-    async with AsyncWorld(World(world.stack)) as own:
+    async with AsyncWorld(world.stack) as own:
         dapr = own.sidecar("echo")
         await dapr.save_state("store", "async", 5, ttl=60)
         item = await dapr.get_state("store", "async")

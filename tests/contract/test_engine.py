@@ -8,6 +8,7 @@ import json
 import os
 import selectors
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -21,7 +22,7 @@ import pytest
 from docker.types import LogConfig
 
 from harness.deadline import Deadline, Observation, poll
-from harness.errors import ConfigError, LaunchError, TeardownError, Unavailable
+from harness.errors import ConfigError, HarnessError, LaunchError, TeardownError, Unavailable
 from harness.images import Images, packed
 from harness.launch import Build, InContainer, Launch
 from harness.provision.images import Context
@@ -181,6 +182,21 @@ def test_an_agent_that_cannot_be_read_ends_every_wait(images: Images) -> None:
         assert "'no json'" in instance.fate
         assert runtime.reserve().port
     assert [] == left_of(runtime.run, within=10)
+
+
+def test_a_supervisor_that_dies_ends_every_wait_for_a_container(images: Images) -> None:
+    """Its agent dies with it, so nobody watches the containers."""
+    runtime = container_runtime(images)
+    instance = runtime.start(Launch("sleeper", ("sleep", "60"), container=InContainer("app")))
+
+    os.kill(runtime.owner, signal.SIGKILL)
+
+    assert poll(lambda: Observation(instance.state is State.EXITED), Deadline(30)).ok
+    assert watch.AGENT_ENDED == instance.fate
+    with contextlib.suppress(HarnessError):
+        runtime.close()
+    assert [] == ownership.sweep(images.engine, runtime.run)
+    shutil.rmtree(runtime.folder, ignore_errors=True)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka import Producer, TopicPartition
@@ -16,10 +19,12 @@ from harness import (
     AppFailed,
     AsyncWorld,
     ConfigError,
+    HarnessError,
     Kafka,
     Postgres,
     ProbeError,
     ProbeTimeout,
+    Process,
     Receiver,
     Settings,
     Stack,
@@ -27,6 +32,7 @@ from harness import (
     World,
     running,
 )
+from harness.probe.atap import AsyncEventTap
 from harness.probe.tap import EventTap
 from harness.ready.kafka import admin_of
 from tests.support import project
@@ -174,8 +180,9 @@ def test_a_barrier_proves_nothing_while_another_partition_is_unread(
     topic = world.topic("t")
     assert isinstance(topic, EventTap)
     assert [] == topic.seen
+    reader = topic._opened_reader()
     other = [TopicPartition("t", 1)]
-    topic._opened().pause(other)
+    reader.consumer().pause(other)
     write(stack, "t", (1, "unwanted"), (0, "barrier"))
 
     with pytest.raises(
@@ -183,7 +190,7 @@ def test_a_barrier_proves_nothing_while_another_partition_is_unread(
     ):
         topic.nothing_before({"data": "barrier"}, data="unwanted", timeout=5)
 
-    topic._opened().resume(other)
+    reader.consumer().resume(other)
     write(stack, "t", (0, "barrier"))
     with pytest.raises(AssertionError, match="1 unwanted before the barrier"):
         topic.nothing_before({"data": "barrier"}, data="unwanted", timeout=30)
@@ -192,7 +199,7 @@ def test_a_barrier_proves_nothing_while_another_partition_is_unread(
 def test_records_that_are_gone_end_every_wait_of_a_tap(stack: Stack, world: World) -> None:
     """Retention was faster than the tap; to go on at the end would hide events."""
     write(stack, "t", (0, "1"), (0, "2"))
-    admin, end = admin_of(brokers(stack)), world._offsets["t"][0] + 2
+    admin, end = admin_of(brokers(stack)), world.beginning.offsets["t"][0] + 2
     for future in admin.delete_records([TopicPartition("t", 0, end)]).values():
         future.result(20)
     topic = world.topic("t")
@@ -233,26 +240,46 @@ WAITS: dict[str, Callable[[World], object]] = {
     "a metric once": lambda world: world.metric("echo", "n"),
 }
 
+ASYNC_WAITS: dict[str, Callable[[AsyncWorld], Coroutine[Any, Any, Any]]] = {
+    "topic": lambda world: world.topic("t").next(data="never", timeout=LONG),
+    "collect": lambda world: world.topic("t").collect(2, data="never", timeout=LONG),
+    "nothing before": lambda world: world.topic("t").nothing_before(
+        {"data": "never"}, timeout=LONG
+    ),
+    "inbox": lambda world: world.inbox("echo").next(path="/never", timeout=LONG),
+    "table": lambda world: world.table("pg_tables").row(tablename="never", timeout=LONG),
+    "eventually": lambda world: world.eventually(lambda: False, timeout=LONG),
+    "trace": lambda world: world.eventually(lambda: _some(world.trace("0" * 32)), timeout=LONG),
+    "metric": lambda world: world.eventually(
+        lambda: _some(world.metric("echo", "n")), timeout=LONG
+    ),
+}
+
+
+async def _some(found: Awaitable[object]) -> bool:
+    return bool(await found)
+
 
 async def test_an_app_that_dies_ends_every_wait_and_a_killed_one_none(
     stack: Stack, world: World
 ) -> None:
     """The error names the node and how it ended."""
-    app = stack.instances["echo"]
     try:
-        os.kill(app.pid, signal.SIGKILL)
+        async with AsyncWorld(stack) as own:
+            waits = [asyncio.create_task(each(own)) for each in ASYNC_WAITS.values()]
+            ended, _ = await asyncio.wait(waits, timeout=1)
+            assert not ended, "a wait has ended although everything runs"
+            os.kill(own.instance("echo").pid, signal.SIGKILL)
+            for each in await asyncio.gather(*waits, return_exceptions=True):
+                with pytest.raises(AppFailed, match="echo was killed by signal 9"):
+                    raise each
         for wait in WAITS.values():
             with pytest.raises(AppFailed, match="echo was killed by signal 9"):
                 wait(world)
-        async with AsyncWorld(World(stack)) as own:
-            with pytest.raises(AppFailed, match="echo was killed by signal 9"):
-                await own.topic("t").next(data="never", timeout=LONG)
-            with pytest.raises(AppFailed, match="echo was killed by signal 9"):
-                await own.eventually(lambda: False, timeout=LONG)
     finally:
         stack.restart("echo")
 
-    app.kill()  # type: ignore[attr-defined]  # a process can be killed
+    world.kill("echo")
     try:
         write(stack, "t", (0, "while it is away"))
         assert world.topic("t").next(data="while it is away", timeout=30)
@@ -265,25 +292,54 @@ async def test_an_inbox_that_cannot_be_healed_is_told_and_every_client_is_closed
     stack: Stack,
 ) -> None:
     """Its proxy has gone; the clients of both kinds must not stay open with it."""
-    world = World(stack)
-    own = AsyncWorld(world)
-    clients = [
-        world.app("echo"),
-        own.app("echo"),
-        world.sidecar("echo")._client,
-        own.sidecar("echo")._client,
-    ]
-    topic = world.topic("t")
-    assert isinstance(topic, EventTap)
-    topic.all()
-    world.inbox("echo").spoil("/events")
-    stack.instances["echo-inbox"].kill()  # type: ignore[attr-defined]  # a process can be killed
-    try:
-        with pytest.raises(ProbeError, match="does not answer DELETE"):
-            await own.aclose()
+    with World(stack) as world:
+        world.inbox("echo").spoil("/events")
+        clients = [world.app("echo"), world.sidecar("echo")._client]
+        topic = world.topic("t")
+        topic.all()
+        own = await AsyncWorld(stack).__aenter__()
+        await own.inbox("echo").spoil("/events")
+        aclients = [own.app("echo"), own.sidecar("echo")._client]
+        atopic = own.topic("t")
+        await atopic.all()
+        world.kill("echo-inbox")
+        try:
+            with pytest.raises(ProbeError, match="does not answer DELETE"):
+                world.close()
+            with pytest.raises(ProbeError, match="does not answer DELETE"):
+                await own.aclose()
 
-        assert all(each.is_closed for each in clients)
-        assert topic._consumer is None
-        await own.aclose()
-    finally:
-        stack.restart("echo-inbox")
+            assert all(each.is_closed for each in [*clients, *aclients])
+            assert all(
+                each._reader is not None and each._reader.closed
+                for each in (topic, atopic)
+                if isinstance(each, EventTap | AsyncEventTap)
+            )
+            assert isinstance(topic, EventTap)
+            assert isinstance(atopic, AsyncEventTap)
+            await own.aclose()
+        finally:
+            stack.restart("echo-inbox")
+
+
+@pytest.mark.parametrize("how", ["kill -9", "end"])
+def test_a_supervisor_that_is_gone_ends_a_wait_with_the_cause(tmp_path: Path, how: str) -> None:
+    """Everything it had started has ended with it; no node is blamed."""
+    number, cause = {
+        "kill -9": (signal.SIGKILL, "the supervisor of the stack has ended"),
+        "end": (signal.SIGTERM, "the stack was ended by the signal SIGTERM"),
+    }[how]
+    idle = Topology(Process("idle", command="sleep 1000"))
+    settings = Settings.load(tmp_path, runtime="processes")
+    with running(idle, settings) as opened, World(opened) as world:
+        looked: list[int] = []
+
+        def ask() -> bool:
+            if not looked:
+                os.kill(opened.owner, number)
+            looked.append(1)
+            return False
+
+        ended = rf"idle was killed by signal \d+: {cause}"
+        with pytest.raises((HarnessError, AppFailed), match=ended):
+            world.eventually(ask, timeout=LONG)

@@ -153,7 +153,7 @@ def test_events_may_be_larger_than_a_message_of_grpc(world: World) -> None:
 
     tap = world.topic("large", "bus")
     body = json.dumps({"specversion": "1.0", "id": "1", "data": "x" * 6_000_000})
-    endpoint, password = world.stack.book.endpoint("redis"), world._export("password")
+    endpoint, password = world.stack.book.endpoint("redis"), world.exports("redis")["password"]
     with socket.create_connection((endpoint.host, endpoint.port)) as opened:
         opened.sendall(
             f"AUTH {password}\r\n*5\r\n$4\r\nXADD\r\n$5\r\nlarge\r\n$1\r\n*\r\n$4\r\ndata\r\n"
@@ -193,10 +193,10 @@ def test_a_tap_shows_what_is_published_after_it_was_opened_and_nothing_else(
 
 
 async def test_an_asynchronous_test_has_the_same_tap(stack: Stack) -> None:
-    """It begins with the call, too."""
-    async with AsyncWorld(World(stack)) as world:
+    """It begins where it is awaited."""
+    async with AsyncWorld(stack) as world:
         await world.sidecar("shop").publish("bus", "later", "old")
-        tap = world.topic("later", "bus")
+        tap = await world.topic("later", "bus")
         await world.sidecar("shop").publish("bus", "later", "new")
         assert "new" == (await tap.next(timeout=LONG)).data
         assert ["new"] == [each.data for each in await tap.all()]

@@ -148,7 +148,7 @@ class Clients(AsyncClosing):
         endpoint, token = world.sidecar_address("frontend")
         through = f"{endpoint.http}/v1.0/invoke/backend-service/method"
         self._all = [
-            loopback.aclient(world.app_url("backend-service"), timeout=PATIENCE),
+            loopback.aclient(world.url("backend-service"), timeout=PATIENCE),
             loopback.aclient(through, timeout=PATIENCE, token=token),
         ]
 

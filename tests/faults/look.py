@@ -13,7 +13,7 @@ from psycopg import sql
 
 from harness import World
 from harness.deadline import Deadline, Observation, poll
-from harness.probe.inbox import Delivery
+from harness.probe.deliveries import Delivery
 from harness.ready.kafka import admin_of, end_offsets
 from tests.faults.counts import Seen
 

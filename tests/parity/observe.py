@@ -10,7 +10,7 @@ from typing import Any
 
 from harness import DaprError, Stack, World
 from harness.loopback import ask
-from harness.probe.tap import Event
+from harness.probe.events import Event
 
 INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]+(Z|[+-]\d\d:\d\d)?")
 DRAWN = re.compile(r"(?<=/events/)([a-z-]+)/[\w-]{22}(?![\w-])")
@@ -187,7 +187,7 @@ def _metadata(world: World, app: str) -> Any:
 
 def _addresses(world: World, app: str) -> dict[str, Any]:
     """Whether this machine reaches it, past what differs in numbers."""
-    return {"app": world.app(app).get("/healthz").json(), "url": world.app_url(app).split(":")[1]}
+    return {"app": world.app(app).get("/healthz").json(), "url": world.url(app).split(":")[1]}
 
 
 def _value(row: dict[str, Any]) -> Any:

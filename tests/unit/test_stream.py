@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from harness import AppFailed, ProbeTimeout
-from harness.probe.eventually import aeventually, eventually
-from harness.probe.stream import Stream, matches
+from harness.probe.aeventually import aeventually
+from harness.probe.eventually import eventually
+from harness.probe.matching import matches
+from harness.probe.stream import Stream
 
 LONG = 30.0
 """Seconds of a wait that something else must end."""

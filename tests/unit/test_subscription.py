@@ -13,7 +13,9 @@ from dapr.proto.runtime.v1 import pubsub_pb2
 
 from harness.errors import ProbeError
 from harness.probe import subscription
-from harness.probe.subscription import Subscription, SubscriptionTap
+from harness.probe.subscription import Subscription
+from harness.probe.tap import SubscriptionTap
+from harness.probe.waiting import Guard, unguarded
 
 Deliver = Callable[[bytes], list[bytes]]
 
@@ -25,12 +27,17 @@ def event(name: str) -> bytes:
 class Looped(Subscription):
     """What is published comes back as a broker of the test's own delivers it."""
 
-    def __init__(self, *history: str, deliver: Deliver = lambda data: [data]) -> None:
+    def __init__(
+        self,
+        *history: str,
+        deliver: Deliver = lambda data: [data],
+        guard: Guard = unguarded,
+    ) -> None:
         self._deliver = deliver
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.send(pubsub_pb2.SubscribeTopicEventsResponseAlpha1())
         self.publish(*history)
-        super().__init__("nowhere", "", "bus", "orders")
+        super().__init__("nowhere", "", "bus", "orders", guard)
 
     def publish(self, *names: str) -> None:
         for name in names:
@@ -58,6 +65,12 @@ class Looped(Subscription):
         return iter(self._answers.get, None)
 
 
+def opened(made: Subscription) -> SubscriptionTap:
+    tap = SubscriptionTap(made.subject, lambda: made)
+    tap.open()
+    return tap
+
+
 def ids(tap: SubscriptionTap) -> list[str]:
     return [each.id for each in tap.seen]
 
@@ -65,11 +78,11 @@ def ids(tap: SubscriptionTap) -> list[str]:
 def test_a_tap_begins_behind_the_history() -> None:
     """Each at its own marker, and no marker is shown."""
     made = Looped("old", "older")
-    first = SubscriptionTap(made)
+    first = opened(made)
     made.publish("new")
-    second = SubscriptionTap(made)
+    second = opened(made)
     made.publish("newer")
-    SubscriptionTap(made)
+    opened(made)
 
     assert (["new", "newer"], ["newer"]) == (ids(first), ids(second))
 
@@ -77,8 +90,8 @@ def test_a_tap_begins_behind_the_history() -> None:
 def test_a_marker_that_comes_twice_counts_once() -> None:
     """A broker may deliver it again, behind what was published since."""
     made = Looped(deliver=lambda data: [data, event("new"), data])
-    tap = SubscriptionTap(made)
-    SubscriptionTap(made)
+    tap = opened(made)
+    opened(made)
     made.publish("last")
 
     assert ["new", "new", "last"] == [each.id for each in tap.collect(3, timeout=60)]
@@ -89,9 +102,9 @@ def test_a_marker_that_is_lost_is_sent_again(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(subscription, "AGAIN", 0.0)
     lost = iter([True, True])
     made = Looped("old", deliver=lambda data: [] if next(lost, False) else [data])
-    tap = SubscriptionTap(made)
+    tap = opened(made)
     made.publish("new")
-    SubscriptionTap(made)
+    opened(made)
 
     assert ["new"] == ids(tap)
 
@@ -101,7 +114,7 @@ def test_a_marker_that_never_comes_is_an_error(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(subscription, "MARKED", 0.2)
 
     with pytest.raises(ProbeError, match=r"nothing that the harness publishes comes back"):
-        SubscriptionTap(Looped("old", deliver=lambda _: []))
+        opened(Looped("old", deliver=lambda _: []))
 
 
 def test_a_marker_that_is_refused_is_an_error() -> None:
@@ -111,4 +124,4 @@ def test_a_marker_that_is_refused_is_an_error() -> None:
         raise PermissionError("topic is protected")
 
     with pytest.raises(ProbeError, match=r"cannot be published(.|\n)*topic is protected"):
-        SubscriptionTap(Looped(deliver=refuse))
+        opened(Looped(deliver=refuse))

@@ -20,7 +20,8 @@ from harness.load.model.targets import Targets
 from harness.load.model.typed import read
 from harness.loopback import ask
 from harness.names import inbox_name
-from harness.probe.inbox import Delivery, Inbox
+from harness.probe.deliveries import Delivery
+from harness.probe.inbox import Inbox
 from harness.stack import Stack
 
 DRAIN = 30.0

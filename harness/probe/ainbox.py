@@ -1,0 +1,85 @@
+"""The inbox: what daprd delivered to an app, and how the app responded."""
+
+from __future__ import annotations
+
+from harness.blocking import ablocking
+from harness.deadline import Deadline, Observation, apoll
+from harness.endpoint import Endpoint
+from harness.errors import ProbeTimeout
+from harness.probe.aeventually import aexplained
+from harness.probe.astream import AsyncStream
+from harness.probe.deliveries import Delivery, DeliveryRecord
+from harness.probe.inbox_server import Rule
+from harness.probe.waiting import Guard, unguarded
+
+
+class AsyncInbox(AsyncStream[Delivery]):
+    """Deliveries to one app, in the order of their responses.
+
+    daprd may deliver events of two partitions or two topics in any order. `nothing_before` is
+    therefore reliable for events that one producer sent with the same partition key.
+
+    Args:
+        app: the app's name, for messages.
+        proxy: the recording proxy's address.
+        start: the byte of the record at which to start reading.
+        guard: ends a wait by raising.
+    """
+
+    def __init__(self, app: str, proxy: Endpoint, start: int = 0, guard: Guard = unguarded) -> None:
+        self._record = DeliveryRecord(proxy, start)
+        super().__init__(f"inbox of {app}", self._record.read, guard=guard)
+        self.spoilt = False
+
+    async def spoil(
+        self,
+        path: str,
+        *,
+        contains: str = "",
+        times: int = 1,
+        status: int = 500,
+        after: bool = False,
+        answer: str = "spoiled by the inbox",
+    ) -> None:
+        """Respond to the next deliveries in place of the app, with an error by default.
+
+        Args:
+            path: the prefix of the request's path, such as ``/events/task``.
+            contains: text that the body must contain, such as a task's id.
+            times: how many deliveries.
+            status: the status that daprd receives.
+            after: let the app do its work first, which simulates a lost acknowledgement.
+            answer: the body that daprd receives; a body that begins with a brace is JSON.
+        """
+        rule = Rule(path, contains, times, status, after, answer)
+        self.spoilt = True
+        await ablocking(self._record.add, rule)
+
+    async def heal(self) -> None:
+        """Remove every rule.
+
+        Raises:
+            ProbeError: the proxy does not respond.
+        """
+        await ablocking(self._record.clear)
+        self.spoilt = False
+
+    async def _earlier(self, barrier: int, deadline: Deadline) -> list[Delivery]:
+        """Deliveries that daprd sent before the barrier; waits for those without a response."""
+        asked = self._seen[barrier].at
+
+        async def look() -> Observation:
+            async with aexplained(self.guard):
+                oldest = await ablocking(self._record.oldest_open)
+            return Observation(oldest > asked, "a delivery before it has not been answered yet")
+
+        seen = await apoll(look, deadline, guard=self.guard)
+        if not seen.ok:
+            raise ProbeTimeout(
+                f"{self.subject}: the barrier came, but what came before it is not known",
+                last=seen.fact,
+                budget=deadline.budget,
+                hint="does the app hang in a delivery? its log is attached",
+            )
+        await self._refresh()
+        return [each for each in self._seen if each.at < asked]
