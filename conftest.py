@@ -41,7 +41,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if not chosen or session.config.option.collectonly:
         return
     from harness import Settings
-    from harness.errors import HarnessError
+    from harness.core.errors import HarnessError
     from harness.pytest_plugin import Lines
     from tests.provision import provide
 

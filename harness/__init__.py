@@ -9,29 +9,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.aworld import AsyncWorld as AsyncWorld
+    from harness.core.deadline import Check as Check
+    from harness.core.deadline import Observation as Observation
+    from harness.core.endpoint import Endpoint as Endpoint
+    from harness.core.errors import AppFailed as AppFailed
+    from harness.core.errors import ConfigError as ConfigError
+    from harness.core.errors import DaprError as DaprError
+    from harness.core.errors import HarnessError as HarnessError
+    from harness.core.errors import InstanceDied as InstanceDied
+    from harness.core.errors import LaunchError as LaunchError
+    from harness.core.errors import NotReady as NotReady
+    from harness.core.errors import PortTaken as PortTaken
+    from harness.core.errors import ProbeError as ProbeError
+    from harness.core.errors import ProbeTimeout as ProbeTimeout
+    from harness.core.errors import SystemFailure as SystemFailure
+    from harness.core.errors import TeardownError as TeardownError
+    from harness.core.errors import Unavailable as Unavailable
+    from harness.core.launch import InContainer as InContainer
+    from harness.core.launch import InProcess as InProcess
+    from harness.core.launch import Launch as Launch
+    from harness.core.node import Scope as Scope
+    from harness.core.settings import Settings as Settings
+    from harness.core.topology import Topology as Topology
     from harness.dapr.aclient import AsyncDaprClient as AsyncDaprClient
     from harness.dapr.client import DaprClient as DaprClient
-    from harness.deadline import Check as Check
-    from harness.deadline import Observation as Observation
-    from harness.endpoint import Endpoint as Endpoint
-    from harness.errors import AppFailed as AppFailed
-    from harness.errors import ConfigError as ConfigError
-    from harness.errors import DaprError as DaprError
-    from harness.errors import HarnessError as HarnessError
-    from harness.errors import InstanceDied as InstanceDied
-    from harness.errors import LaunchError as LaunchError
-    from harness.errors import NotReady as NotReady
-    from harness.errors import PortTaken as PortTaken
-    from harness.errors import ProbeError as ProbeError
-    from harness.errors import ProbeTimeout as ProbeTimeout
-    from harness.errors import SystemFailure as SystemFailure
-    from harness.errors import TeardownError as TeardownError
-    from harness.errors import Unavailable as Unavailable
-    from harness.launch import InContainer as InContainer
-    from harness.launch import InProcess as InProcess
-    from harness.launch import Launch as Launch
-    from harness.node import Scope as Scope
     from harness.nodes.app import App as App
     from harness.nodes.base import BaseNode as BaseNode
     from harness.nodes.broker import Broker as Broker
@@ -53,64 +54,63 @@ if TYPE_CHECKING:
     from harness.probe.spans import Span as Span
     from harness.probe.table import Table as Table
     from harness.probe.tap import Tap as Tap
-    from harness.run import running as running
     from harness.runtime.base import Instance as Instance
-    from harness.settings import Settings as Settings
-    from harness.stack import Stack as Stack
-    from harness.topology import Topology as Topology
-    from harness.world import World as World
+    from harness.stack.aworld import AsyncWorld as AsyncWorld
+    from harness.stack.run import running as running
+    from harness.stack.stack import Stack as Stack
+    from harness.stack.world import World as World
 
 _HOMES = {
     "App": "nodes.app",
-    "AppFailed": "errors",
+    "AppFailed": "core.errors",
     "AsyncDaprClient": "dapr.aclient",
     "AsyncInbox": "probe.ainbox",
     "AsyncTable": "probe.atable",
     "AsyncTap": "probe.atap",
-    "AsyncWorld": "aworld",
+    "AsyncWorld": "stack.aworld",
     "BaseNode": "nodes.base",
     "Broker": "nodes.broker",
-    "Check": "deadline",
-    "ConfigError": "errors",
+    "Check": "core.deadline",
+    "ConfigError": "core.errors",
     "DaprClient": "dapr.client",
-    "DaprError": "errors",
+    "DaprError": "core.errors",
     "Delivery": "probe.deliveries",
-    "Endpoint": "endpoint",
+    "Endpoint": "core.endpoint",
     "Event": "probe.events",
-    "HarnessError": "errors",
-    "InContainer": "launch",
-    "InProcess": "launch",
+    "HarnessError": "core.errors",
+    "InContainer": "core.launch",
+    "InProcess": "core.launch",
     "Inbox": "probe.inbox",
     "Instance": "runtime.base",
-    "InstanceDied": "errors",
+    "InstanceDied": "core.errors",
     "Kafka": "nodes.kafka",
-    "Launch": "launch",
-    "LaunchError": "errors",
-    "NotReady": "errors",
-    "Observation": "deadline",
+    "Launch": "core.launch",
+    "LaunchError": "core.errors",
+    "NotReady": "core.errors",
+    "Observation": "core.deadline",
     "Placement": "nodes.control",
-    "PortTaken": "errors",
+    "PortTaken": "core.errors",
     "Postgres": "nodes.postgres",
-    "ProbeError": "errors",
-    "ProbeTimeout": "errors",
+    "ProbeError": "core.errors",
+    "ProbeTimeout": "core.errors",
     "Process": "nodes.process",
     "Receiver": "nodes.receiver",
     "Redis": "nodes.redis",
     "Redpanda": "nodes.redpanda",
     "Scheduler": "nodes.control",
-    "Scope": "node",
-    "Settings": "settings",
+    "Scope": "core.node",
+    "Settings": "core.settings",
     "Sidecar": "nodes.sidecar",
     "Span": "probe.spans",
-    "Stack": "stack",
-    "SystemFailure": "errors",
+    "Stack": "stack.stack",
+    "SystemFailure": "core.errors",
     "Table": "probe.table",
     "Tap": "probe.tap",
-    "TeardownError": "errors",
-    "Topology": "topology",
-    "Unavailable": "errors",
-    "World": "world",
-    "running": "run",
+    "TeardownError": "core.errors",
+    "Topology": "core.topology",
+    "Unavailable": "core.errors",
+    "World": "stack.world",
+    "running": "stack.run",
 }
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - a test compares it with the imports above
 

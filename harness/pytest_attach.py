@@ -6,15 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import ConfigError, Unavailable
+from harness.core.errors import ConfigError, Unavailable
 
 if TYPE_CHECKING:
     import pytest
 
-    from harness.journal import Entry
-    from harness.settings import Settings
-    from harness.stack import Stack
-    from harness.topology import Topology
+    from harness.core.journal import Entry
+    from harness.core.settings import Settings
+    from harness.core.topology import Topology
+    from harness.stack.stack import Stack
 
 OPTION = "--dapr-attach"
 DEFAULT = "default"
@@ -84,7 +84,7 @@ def attached(
             expected="a compose file whose project is up, or the name of a stack",
             hint="`dapr-harness render compose` writes one",
         )
-    from harness.stack import Stack
+    from harness.stack.stack import Stack
 
     return Stack.attach(given, topology, settings, force=force, watch=watch)
 
@@ -93,7 +93,7 @@ def _of_compose(
     file: Path, topology: Topology, settings: Settings, watch: Callable[[Entry], None]
 ) -> Stack:
     try:
-        from harness.compose.attach import attached as of_compose
+        from harness.render.compose.attach import attached as of_compose
     except ImportError as error:
         raise Unavailable(
             f"{OPTION} needs two additional packages for a compose file",

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.errors import ConfigError
+from harness.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from harness.settings import Settings
+    from harness.core.settings import Settings
 
 
 def runtimes(text: str) -> list[str | None]:
@@ -19,7 +19,7 @@ def runtimes(text: str) -> list[str | None]:
     Raises:
         ArgumentTypeError: one of them is no runtime.
     """
-    from harness.settings import WORDS
+    from harness.core.settings import WORDS
 
     words = text.split(",")
     for word in words:
@@ -35,7 +35,7 @@ def versions(text: str) -> list[str | None]:
     Raises:
         ArgumentTypeError: one of them is no version.
     """
-    from harness.settings import dapr_versions
+    from harness.core.settings import dapr_versions
 
     try:
         return list(dapr_versions(text))
@@ -45,7 +45,7 @@ def versions(text: str) -> list[str | None]:
 
 def settings_of(config: pytest.Config, runtime: str | None, version: str | None) -> Settings:
     """Settings from the environment, pyproject.toml and the options; None means not given."""
-    from harness.settings import Settings
+    from harness.core.settings import Settings
 
     return Settings.load(start=config.rootpath, runtime=runtime, dapr_version=version)
 
@@ -65,7 +65,7 @@ def require_version(item: pytest.Item) -> None:
 
 
 def _least(marker: pytest.Mark) -> str:
-    from harness.settings import dapr_versions
+    from harness.core.settings import dapr_versions
 
     try:
         (needed,) = dapr_versions(*marker.args)

@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
-from harness.errors import ConfigError, HarnessError, SystemFailure
+from harness.core.errors import ConfigError, HarnessError, SystemFailure
 from harness.pytest_attach import add_options, attached, name_the_default
 from harness.pytest_options import require_version, runtimes, settings_of, versions
 from harness.pytest_reports import register, section, tell, tell_of_worker
 from harness.report.folding import folded
 
 if TYPE_CHECKING:
-    from harness.aworld import AsyncWorld
-    from harness.beginning import Beginning
-    from harness.journal import Entry
-    from harness.settings import Settings
-    from harness.stack import Stack
-    from harness.topology import Topology
-    from harness.world import World
+    from harness.core.journal import Entry
+    from harness.core.settings import Settings
+    from harness.core.topology import Topology
+    from harness.stack.aworld import AsyncWorld
+    from harness.stack.beginning import Beginning
+    from harness.stack.stack import Stack
+    from harness.stack.world import World
 
 BEGINNING: pytest.StashKey[Beginning] = pytest.StashKey()
 FAILED: pytest.StashKey[bool] = pytest.StashKey()
@@ -135,7 +135,7 @@ def dapr_settings(
 @pytest.fixture(scope="session")
 def dapr_topology(dapr_settings: Settings) -> Topology:
     """The system to run; override this fixture, or name a topology in the settings."""
-    from harness.loading import load_topology
+    from harness.stack.loading import load_topology
 
     if not dapr_settings.topology:
         raise ConfigError(
@@ -181,7 +181,7 @@ def pytest_timeout_cancel_timer(item: pytest.Item) -> None:
 @pytest.fixture
 def dapr_sync(dapr_stack: Stack, request: pytest.FixtureRequest) -> Iterator[World]:
     """The test's own world, for synchronous tests."""
-    from harness.world import World
+    from harness.stack.world import World
 
     with World(dapr_stack, request.node.nodeid) as world:
         request.node.stash[BEGINNING] = world.beginning
@@ -191,7 +191,7 @@ def dapr_sync(dapr_stack: Stack, request: pytest.FixtureRequest) -> Iterator[Wor
 @pytest_asyncio.fixture
 async def dapr(dapr_stack: Stack, request: pytest.FixtureRequest) -> AsyncIterator[AsyncWorld]:
     """The test's own world, for asynchronous tests."""
-    from harness.aworld import AsyncWorld
+    from harness.stack.aworld import AsyncWorld
 
     async with AsyncWorld(dapr_stack, request.node.nodeid) as world:
         request.node.stash[BEGINNING] = world.beginning
@@ -221,7 +221,7 @@ def _stack(topology: Topology, settings: Settings, config: pytest.Config, lines:
     if given := config.getoption("--dapr-attach"):
         folder, force = config.invocation_params.dir, config.getoption("--dapr-force")
         return attached(given, topology, settings, folder, force=force, watch=lines.hear)
-    from harness.run import running
+    from harness.stack.run import running
 
     return running(topology, settings, progress=lines, watch=lines.hear)
 
@@ -263,8 +263,8 @@ def _backlog(beginning: Beginning) -> str:
 
 
 def _keep(stack: Stack, config: pytest.Config) -> None:
-    from harness.registry import Registry
-    from harness.settings import Settings
+    from harness.core.settings import Settings
+    from harness.stack.registry import Registry
 
     settings = Settings.load(start=config.rootpath)
     name = f"pytest-{stack.folder.name}"

@@ -10,7 +10,7 @@ import pytest
 from _pytest.junitxml import LogXML, bin_xml_escape, xml_key
 
 if TYPE_CHECKING:
-    from harness.stack import Stack
+    from harness.stack.stack import Stack
 
 SECTION = "dapr-harness: "
 """The prefix of report sections that this plugin adds."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.multi_app import multi_app
+from harness.runfile.topology import multi_app
 from scenarios.topology import reference
 
 BESIDE = ("broker", "postgres", "receiver")

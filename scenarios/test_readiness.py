@@ -58,11 +58,11 @@ async def test_a_ready_sidecar_knows_everything_that_was_declared(dapr: AsyncWor
 
 async def test_the_ladder_of_a_sidecar_was_climbed_in_order(dapr: AsyncWorld) -> None:
     """The journal has every check, each after the previous one."""
-    rungs = [
-        entry.facts["rung"]
+    passed = [
+        entry.facts["check"]
         for entry in dapr.stack.journal
-        if entry.kind == "rung.reached" and entry.node == f"{APP}-daprd"
+        if entry.kind == "check.passed" and entry.node == f"{APP}-daprd"
     ]
 
-    assert ["port", "outbound", "identity", "components", "app"] == rungs[:5]
-    assert ["subscriptions", "placement", "scheduler", "group"] == rungs[5:9]
+    assert ["port", "outbound", "identity", "components", "app"] == passed[:5]
+    assert ["subscriptions", "placement", "scheduler", "group"] == passed[5:9]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness import App, Broker, Postgres, Receiver, Redis, Topology
-from harness.node import Node
+from harness.core.node import Node
 
 TOPICS = ("task-events:3", "task-updates:3", "task-imports:3", "reminders:3", "dead-letters:3")
 

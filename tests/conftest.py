@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     # Where nothing is installed yet, the conftest.py above says what to run first.
-    from harness.images import Images
+    from harness.stack.images import Images
 
 # A job in the background of a script is started with SIGINT ignored, and children inherit that:
 # the tests that interrupt a command would wait for ever. A handler is reset in children.
@@ -30,8 +30,8 @@ settings.load_profile("unhurried")
 @pytest.fixture(scope="session")
 def images() -> Iterator[Images]:
     """The images of this machine's engine; without one the test is skipped, and CI fails then."""
-    from harness.images import Images
-    from harness.settings import Settings
+    from harness.core.settings import Settings
+    from harness.stack.images import Images
     from tests.engine import engine_obstacle
 
     if obstacle := engine_obstacle():

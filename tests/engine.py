@@ -6,13 +6,13 @@ import os
 import subprocess
 from collections.abc import Mapping
 
-from harness.deadline import Deadline, Observation, poll
-from harness.errors import Unavailable
-from harness.images import Images
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.errors import Unavailable
+from harness.core.settings import Settings
 from harness.runtime.containers import agent
 from harness.runtime.containers.engine import Engine
 from harness.runtime.containers.runtime import ContainerRuntime
-from harness.settings import Settings
+from harness.stack.images import Images
 
 NEEDED = ("app", "kafka", "postgres", "daprd", "placement", "scheduler", "sentry")
 

@@ -8,11 +8,11 @@ import shutil
 from pathlib import Path
 
 from harness.cli.console import Steps, out
+from harness.core.settings import Settings
 from harness.provision.gobuild import install
 from harness.provision.progress import Progress, step
 from harness.provision.store import Store
-from harness.provision.toolbox import Toolbox
-from harness.settings import Settings
+from harness.provision.toolbox import Provisioner
 
 TOOLS = ("java", "kafka", "postgres", "postgres-data", "daprd")
 """What every stack of the tests is made of; the quick ones first."""
@@ -41,7 +41,7 @@ def provide_helm(settings: Settings, progress: Progress) -> Path:
         with step(progress, f"build Helm {HELM} from its Go module", lambda: ""):
             install(settings.environment, f"helm.sh/helm/v3/cmd/helm@v{HELM}", target)
 
-    store = Toolbox(settings, progress).store
+    store = Provisioner(settings, progress).store
     return store.make(f"helm-{HELM}", build) / "helm"
 
 
@@ -51,7 +51,7 @@ def provide(settings: Settings, progress: Progress, *, helm: bool = True) -> dic
     Raises:
         Unavailable: a tool cannot be had.
     """
-    toolbox = Toolbox(settings, progress)
+    toolbox = Provisioner(settings, progress)
     found = {tool: toolbox.path(tool) for tool in TOOLS}
     return {**found, **({"helm": provide_helm(settings, progress)} if helm else {})}
 

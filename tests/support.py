@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.deadline import Check, Deadline, Observation, poll
-from harness.launch import Launch
-from harness.node import Scope
+from harness.core.deadline import Check, Deadline, Observation, poll
+from harness.core.launch import Launch
+from harness.core.node import Scope
 from harness.nodes.base import BaseNode
 
 CLI = [sys.executable, "-m", "harness.cli.main"]
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 class ScriptedCheck:
     """A check that is ok from the n-th look on; never when ``after`` is None."""
 
-    rung: str = "ready"
+    name: str = "ready"
     after: int | None = 0
     waits_for: str = ""
     looks: list[int] = field(default_factory=list)
@@ -40,11 +40,11 @@ class Fake(BaseNode):
 
     name: str
     needs: tuple[str, ...] = ()
-    rungs: tuple[Check, ...] = (ScriptedCheck(),)
+    scripted: tuple[Check, ...] = (ScriptedCheck(),)
     values: Mapping[str, str] = field(default_factory=dict)
     text: str = ""
-    of_system: bool = False
-    may_end: bool = False
+    under_test: bool = False
+    exit_ok: bool = False
     required: bool = True
     fixed_ports: Mapping[str, int] = field(default_factory=dict)
     external: bool = False
@@ -56,14 +56,14 @@ class Fake(BaseNode):
         return Launch(
             self.name,
             ("true",),
-            of_system=self.of_system,
-            may_end=self.may_end,
+            under_test=self.under_test,
+            exit_ok=self.exit_ok,
             required=self.required,
             external=self.external,
         )
 
     def checks(self, scope: Scope) -> Sequence[Check]:
-        return self.rungs
+        return self.scripted
 
     def exports(self, scope: Scope) -> Mapping[str, str]:
         return self.values

@@ -24,7 +24,7 @@ TWINS = {
     "harness/probe/ainbox.py": "harness/probe/inbox.py",
     "harness/probe/atable.py": "harness/probe/table.py",
     "harness/probe/atap.py": "harness/probe/tap.py",
-    "harness/aworld.py": "harness/world.py",
+    "harness/stack/aworld.py": "harness/stack/world.py",
 }
 """The synchronous module of each source."""
 

@@ -23,10 +23,10 @@ from harness.cli.sidecars import (
 )
 from harness.cli.stacks import Name
 from harness.cli.state import opened
+from harness.core.errors import ConfigError, HarnessError, closest, did_you_mean
+from harness.core.settings import Settings
 from harness.dapr import calls
-from harness.errors import ConfigError, HarnessError, closest, did_you_mean
-from harness.registry import UpStack
-from harness.settings import Settings
+from harness.stack.registry import UpStack
 
 
 def publish(

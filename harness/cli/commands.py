@@ -26,7 +26,7 @@ from harness.cli.lint import lint
 from harness.cli.load import load
 from harness.cli.metadata import metadata
 from harness.cli.multi_app import run as run_file
-from harness.errors import HarnessError, SystemFailure, Unavailable
+from harness.core.errors import HarnessError, SystemFailure, Unavailable
 
 EXIT_CODES = (
     "Exit codes: 0 success, 1 the system under test failed, 2 wrong usage or configuration, "

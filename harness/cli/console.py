@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from harness.journal import Entry
+from harness.core.journal import Entry
 
 EVERY = 30.0
 """Seconds between two plain progress lines."""
@@ -92,7 +92,7 @@ class Steps:
             err.print(f"{what}: {fact}", soft_wrap=True)
 
 
-class Climbing:
+class StartProgress:
     """The progress of a start: a live table on a terminal, a line per ready node elsewhere."""
 
     def __init__(self) -> None:
@@ -123,7 +123,7 @@ class Climbing:
                 err.print(f"warning: {entry.node}: {entry.facts['warning']}", markup=False)
             state = {
                 "node.started": "started",
-                "rung.reached": f"check {entry.facts.get('rung')} passed",
+                "check.passed": f"check {entry.facts.get('check')} passed",
                 "node.ready": "ready",
             }.get(entry.kind)
             if state is None:

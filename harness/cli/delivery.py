@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from harness.cli.parts import Inspection, declared_by
-from harness.deadline import Deadline, Observation, poll
-from harness.errors import SystemFailure
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.errors import SystemFailure
 from harness.nodes.consumer_groups import ConsumerGroup, consumer_groups
 from harness.probe.backlog import COMMITTED
 from harness.ready.kafka import GroupCheck, admin_of, committed_offsets, end_offsets

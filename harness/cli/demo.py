@@ -15,13 +15,13 @@ import typer
 from rich.table import Table
 
 import harness
-from harness.cli.console import Climbing, Steps, out
-from harness.errors import SystemFailure, Unavailable
-from harness.loading import load_topology
-from harness.report.waterfall import climbs, draw
-from harness.run import running
-from harness.settings import Settings
-from harness.world import World
+from harness.cli.console import StartProgress, Steps, out
+from harness.core.errors import SystemFailure, Unavailable
+from harness.core.settings import Settings
+from harness.report.waterfall import draw, node_starts
+from harness.stack.loading import load_topology
+from harness.stack.run import running
+from harness.stack.world import World
 
 EVENTS = 40
 """The number of events for the latency figure."""
@@ -38,15 +38,15 @@ def demo(
     settings = replace(
         Settings.load(offline=offline), root=_reference(), topology="scenarios.topology:reference"
     )
-    climbing, began = Climbing(), time.monotonic()
-    stack = running(load_topology(settings), settings, progress=Steps(), watch=climbing)
+    shown_start, began = StartProgress(), time.monotonic()
+    stack = running(load_topology(settings), settings, progress=Steps(), watch=shown_start)
     figures: Figures = {}
     stack.provision()  # it shows its own progress, and a terminal can have only one live display
-    with climbing.shown():
+    with shown_start.shown():
         stack.start()
     try:
         figures["all nodes ready after"] = f"{stack.took:.2f} s"
-        for line in draw(climbs(stack.journal)):
+        for line in draw(node_starts(stack.journal)):
             out.print(line, soft_wrap=True, markup=False)
         for title, story in STORIES.items():
             with World(stack) as world:

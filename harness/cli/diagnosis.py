@@ -7,19 +7,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.causes import cause_of
 from harness.cli.delivery import examine_groups
 from harness.cli.leftovers import container_states
 from harness.cli.parts import SOON, Inspection, declared_by, inspect
 from harness.cli.sidecars import at_once, endpoint_of, sidecars_of
 from harness.cli.stacks import state_of
+from harness.core.causes import cause_of
+from harness.core.names import app_of
 from harness.dapr.client import DaprClient
 from harness.dapr.health import HealthCheck, placement_check, scheduler_check
-from harness.failures import tail_of
-from harness.names import app_of
 from harness.nodes.sidecar import actor_stores
 from harness.ready.tcp import TcpCheck
-from harness.registry import UpNode, UpStack
+from harness.stack.failures import tail_of
+from harness.stack.registry import UpNode, UpStack
 
 _PLACEMENT = re.compile(r"placement", re.IGNORECASE)
 _STREAM = re.compile(
@@ -105,7 +105,7 @@ def _examine_sidecar(seen: Inspection, states: Mapping[str, str]) -> Iterator[Di
 
 def _health(seen: Inspection) -> Iterator[Diagnosis]:
     with _client(seen) as client:
-        health = HealthCheck(client, outbound=False, rung="app").observe()
+        health = HealthCheck(client, outbound=False, name="app").observe()
     if not health.ok:
         yield Diagnosis(seen.sidecar.node.name, "failed", health.fact, seen.sidecar.look)
 

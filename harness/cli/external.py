@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.cli.console import err
-from harness.errors import ConfigError
-from harness.files import write_private
-from harness.journal import Entry
-from harness.launch import Launch
+from harness.core.errors import ConfigError
+from harness.core.files import write_private
+from harness.core.journal import Entry
+from harness.core.launch import Launch
 
 PATIENCE = 600.0
 """Seconds for which the stack waits for an app that is started by hand."""

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 
 from harness.cli.console import err
 from harness.cli.tails import Tail, show
-from harness.deadline import Deadline, ticks
-from harness.journal import Entry
-from harness.names import sidecar_name
-from harness.runfile import RunFile
+from harness.core.deadline import Deadline, ticks
+from harness.core.journal import Entry
+from harness.core.names import sidecar_name
+from harness.runfile.read import RunFile
 from harness.runtime.base import State
-from harness.stack import Stack
+from harness.stack.stack import Stack
 
 EVERYTHING = 2**31
 """Larger than any requested number of lines."""

@@ -9,12 +9,12 @@ import typer
 from rich.table import Table
 
 from harness.cli.console import Steps, out, print_json
-from harness.errors import HarnessError, Unavailable
+from harness.core.errors import HarnessError, Unavailable
+from harness.core.settings import Settings
 from harness.provision.images import IMAGES, image
-from harness.settings import Settings
 
 if TYPE_CHECKING:
-    from harness.images import Images
+    from harness.stack.images import Images
 
 app = typer.Typer(
     name="images",
@@ -77,7 +77,7 @@ def build(
 
 def _images(settings: Settings) -> Images:
     try:
-        from harness.images import Images
+        from harness.stack.images import Images
     except ImportError as error:
         raise Unavailable(
             "images need two additional packages",

@@ -10,9 +10,9 @@ from harness.cli.console import add_row, out, print_json, table
 from harness.cli.sidecars import UpSidecar, candidates, endpoint_of
 from harness.cli.stacks import Json, Name
 from harness.cli.state import opened
+from harness.core.errors import ConfigError, ProbeError, SystemFailure, Unavailable
+from harness.core.settings import Settings
 from harness.dapr import calls
-from harness.errors import ConfigError, ProbeError, SystemFailure, Unavailable
-from harness.settings import Settings
 
 if TYPE_CHECKING:
     import grpc

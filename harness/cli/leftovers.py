@@ -7,10 +7,10 @@ from pathlib import Path
 
 from harness.cli.console import out, print_json
 from harness.cli.state import opened
-from harness.errors import HarnessError, TeardownError
-from harness.registry import Registry, UpStack
+from harness.core.errors import HarnessError, TeardownError
+from harness.core.settings import Settings
 from harness.runtime.folder import clear_run_folder, dead_run_folders
-from harness.settings import Settings
+from harness.stack.registry import Registry, UpStack
 
 
 @dataclass(frozen=True)

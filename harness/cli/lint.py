@@ -12,15 +12,15 @@ from typing import Annotated
 import typer
 
 from harness.cli.console import Steps, err, out, print_json
+from harness.core.errors import ConfigError
+from harness.core.settings import Settings
 from harness.dapr.finding import Finding
 from harness.dapr.known import Known, known_in, pinned
 from harness.dapr.lint import check_resources
 from harness.dapr.resources import DaprResource, read_found, replaced, resource_files
-from harness.errors import ConfigError
-from harness.loading import load_topology
 from harness.provision.metadata import provide_metadata
 from harness.provision.store import Store
-from harness.settings import Settings
+from harness.stack.loading import load_topology
 
 SKIPPED = ("node_modules", "__pycache__", "site-packages")
 """Folders that contain other people's YAML."""

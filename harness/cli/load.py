@@ -12,11 +12,11 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from harness.cli.console import Climbing, Steps, err, out
-from harness.errors import InstanceDied, Unavailable
-from harness.loading import load_topology
-from harness.run import running
-from harness.settings import Settings
+from harness.cli.console import StartProgress, Steps, err, out
+from harness.core.errors import InstanceDied, Unavailable
+from harness.core.settings import Settings
+from harness.stack.loading import load_topology
+from harness.stack.run import running
 
 if TYPE_CHECKING:
     from harness.load.generate.generator import Progress
@@ -75,12 +75,12 @@ def load(
         require_comparable(earlier, described)
     system = load_topology(settings)
     require_raw_topic(system, described)
-    climbing = Climbing()
-    stack = running(system, settings, progress=Steps(), watch=climbing)
+    shown_start = StartProgress()
+    stack = running(system, settings, progress=Steps(), watch=shown_start)
     require_writable(out_folder)
     try:
         stack.provision()
-        with climbing.shown():
+        with shown_start.shown():
             stack.start()
         result = _watched(
             described,

@@ -14,9 +14,9 @@ from harness.cli.parts import Part, cell, declared_by, log_messages, parts_of
 from harness.cli.sidecars import require_sidecar
 from harness.cli.stacks import Name
 from harness.cli.state import opened
+from harness.core.settings import Settings
 from harness.dapr import calls
 from harness.dapr.model import Metadata
-from harness.settings import Settings
 
 
 def metadata(

@@ -12,24 +12,24 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.console import Climbing, Steps, err, out
+from harness.cli.console import StartProgress, Steps, err, out
 from harness.cli.following import Follower
 from harness.cli.stacks import DaprVersion
 from harness.cli.state import opened
-from harness.journal import Entry
-from harness.loading import load_topology
-from harness.multi_app import topology_of, unread
-from harness.names import sidecar_name
-from harness.node import Node
+from harness.core.journal import Entry
+from harness.core.names import sidecar_name
+from harness.core.node import Node
+from harness.core.settings import Settings
 from harness.nodes.app import App
 from harness.nodes.inbox import InboxProxy
 from harness.nodes.sidecar import Sidecar
-from harness.run import running
-from harness.runfile import RunApp, RunFile, read_runfile
+from harness.runfile.read import RunApp, RunFile, read_runfile
+from harness.runfile.services import brought_along, chosen, completed
+from harness.runfile.topology import topology_of, unread
 from harness.runtime.base import State
-from harness.settings import Settings
-from harness.stack import Stack
-from harness.standard_services import brought_along, chosen, completed
+from harness.stack.loading import load_topology
+from harness.stack.run import running
+from harness.stack.stack import Stack
 
 
 def run(
@@ -85,10 +85,10 @@ def run(
         required=False,
         beside=along,
     )
-    climbing, recording = Climbing(), threading.Lock()
+    shown_start, recording = StartProgress(), threading.Lock()
 
     def watch(entry: Entry) -> None:
-        climbing(entry)
+        shown_start(entry)
         follower.hear(entry)
         if entry.kind == "node.started":
             # So that `status` and `logs` know it from its first process on.

@@ -10,11 +10,11 @@ import typer
 
 from harness.cli.console import out, print_json
 from harness.cli.stacks import Json, Name
-from harness.cli.watching import show_rung
-from harness.errors import ConfigError, did_you_mean
-from harness.journal import Entry
+from harness.cli.watching import show_check
+from harness.core.errors import ConfigError, did_you_mean
+from harness.core.journal import Entry
 from harness.runtime.base import Instance, Killable, Pausable, State
-from harness.stack import Stack, external
+from harness.stack.stack import Stack, external
 
 Node = Annotated[str, typer.Argument(help="The node, as `status` shows it.")]
 Force = Annotated[
@@ -48,7 +48,7 @@ def restart(
 
     def show(entry: Entry) -> None:
         if entry.node == node and not as_json:
-            show_rung(entry, began)
+            show_check(entry, began)
 
     with _attached(name, force=force, watch=show) as stack:
         _instance(stack, node)
@@ -105,7 +105,7 @@ def _require_running(instance: Instance) -> None:
     if instance.state is State.EXITED:
         raise ConfigError(
             f"{instance.name} is not running",
-            last=", ".join(filter(None, [f"exit code {instance.exit_code}", instance.fate])),
+            last=", ".join(filter(None, [f"exit code {instance.exit_code}", instance.exit_reason])),
             hint=f"`dapr-harness restart {instance.name}`",
         )
 

@@ -14,15 +14,15 @@ import typer
 from harness.cli.console import err, out
 from harness.cli.stacks import Name
 from harness.cli.state import opened
-from harness.deadline import Deadline, Observation, poll, ticks
-from harness.errors import ConfigError, HarnessError
+from harness.core.deadline import Deadline, Observation, poll, ticks
+from harness.core.errors import ConfigError, HarnessError
+from harness.core.settings import Settings
 from harness.probe.deliveries import Delivery
 from harness.probe.events import Event, recent_offsets
 from harness.probe.tap import EventTap
 from harness.probe.waiting import unguarded
-from harness.settings import Settings
-from harness.stack import Stack
-from harness.world import World
+from harness.stack.stack import Stack
+from harness.stack.world import World
 
 RECENT = 50
 """The number of existing events that are shown."""

@@ -13,10 +13,10 @@ import yaml
 from rich.text import Text
 
 from harness.cli.sidecars import UpSidecar
+from harness.core.errors import HarnessError, SystemFailure
 from harness.dapr import calls
 from harness.dapr.model import Metadata
 from harness.dapr.resources import DaprResource
-from harness.errors import HarnessError, SystemFailure
 
 TAIL = 2_000_000
 """The number of bytes at the end of a sidecar's log in which its errors are searched."""

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from harness.cli.console import err, out
-from harness.errors import Unavailable
-from harness.kubernetes.project import KubernetesProject
-from harness.loading import load_topology
-from harness.rendered import Rendered
-from harness.settings import Settings
+from harness.core.errors import Unavailable
+from harness.core.rendered import Rendered
+from harness.core.settings import Settings
+from harness.render.kubernetes.project import KubernetesProject
+from harness.stack.loading import load_topology
 
 app = typer.Typer(
     name="render",
@@ -48,7 +48,7 @@ def compose(
     """Render a compose project that starts the same stack without the harness."""
     settings = Settings.load(topology=topology)
     try:
-        from harness.compose.project import Project
+        from harness.render.compose.project import Project
     except ImportError as error:
         raise Unavailable(
             "compose files name images, which needs two additional packages",

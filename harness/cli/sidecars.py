@@ -11,14 +11,14 @@ from typing import TypeVar
 
 import httpx
 
-from harness.causes import cause_of
+from harness.core.causes import cause_of
+from harness.core.endpoint import Endpoint
+from harness.core.errors import ConfigError, DaprError, ProbeError, SystemFailure, did_you_mean
+from harness.core.names import app_of
 from harness.dapr.calls import Call
 from harness.dapr.client import DaprClient
-from harness.endpoint import Endpoint
-from harness.errors import ConfigError, DaprError, ProbeError, SystemFailure, did_you_mean
-from harness.failures import tail_of
-from harness.names import app_of
-from harness.registry import UpNode, UpStack
+from harness.stack.failures import tail_of
+from harness.stack.registry import UpNode, UpStack
 
 T = TypeVar("T")
 S = TypeVar("S")

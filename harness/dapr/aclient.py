@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import httpx
 
-from harness import loopback
-from harness.closing import AsyncClosing
+from harness.core.closing import AsyncClosing
+from harness.core.endpoint import Endpoint
 from harness.dapr import calls
 from harness.dapr.model import (
     BindingAnswer,
@@ -20,7 +20,7 @@ from harness.dapr.model import (
     StateOperation,
     StatePage,
 )
-from harness.endpoint import Endpoint
+from harness.ready import loopback
 
 T = TypeVar("T")
 

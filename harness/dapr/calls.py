@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import httpx
 
+from harness.core.errors import DaprError
 from harness.dapr.model import (
     BindingAnswer,
     BulkEntry,
@@ -22,7 +23,6 @@ from harness.dapr.model import (
     StateOperation,
     StatePage,
 )
-from harness.errors import DaprError
 
 T = TypeVar("T")
 CLOUD_EVENT = "application/cloudevents+json"

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import httpx
 
-from harness import loopback
-from harness.closing import Closing
+from harness.core.closing import Closing
+from harness.core.endpoint import Endpoint
 from harness.dapr import calls
 from harness.dapr.model import (
     BindingAnswer,
@@ -21,7 +21,7 @@ from harness.dapr.model import (
     StateOperation,
     StatePage,
 )
-from harness.endpoint import Endpoint
+from harness.ready import loopback
 
 T = TypeVar("T")
 

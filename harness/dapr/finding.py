@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import ConfigError
-from harness.reading import read_text
+from harness.core.errors import ConfigError
+from harness.core.reading import read_text
 
 SILENCED = re.compile(r"#\s*dapr-harness:\s*ignore\b")
 

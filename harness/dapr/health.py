@@ -13,12 +13,12 @@ from typing import Any
 
 import httpx
 
+from harness.core.deadline import Observation
+from harness.core.endpoint import Endpoint
+from harness.core.errors import DaprError, LaunchError
 from harness.dapr.client import DaprClient
 from harness.dapr.model import Metadata
 from harness.dapr.subscribe import Subscribed, ask_subscriptions
-from harness.deadline import Observation
-from harness.endpoint import Endpoint
-from harness.errors import DaprError, LaunchError
 
 
 @dataclass
@@ -31,7 +31,7 @@ class HealthCheck:
 
     client: DaprClient
     outbound: bool
-    rung: str
+    name: str
     waits_for: str = ""
 
     def observe(self) -> Observation:
@@ -49,7 +49,7 @@ class MetadataCheck:
     """
 
     client: DaprClient
-    rung: str
+    name: str
     judge: Callable[[Metadata], tuple[bool, str]]
     warn: Callable[[Metadata], str] = lambda _: ""
 
@@ -155,7 +155,7 @@ class SubscriptionsCheck:
     app: Endpoint | None
     app_token: str
     declared: Sequence[tuple[str, str]]
-    rung: str = "subscriptions"
+    name: str = "subscriptions"
 
     @cached_property
     def answer(self) -> Subscribed:

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.core.errors import ConfigError, closest, did_you_mean
+from harness.core.reading import read_text
 from harness.dapr.finding import Finding, is_silenced
 from harness.dapr.known import Known, pinned
 from harness.dapr.resources import API_VERSIONS, KINDS, DaprResource, mapping, secrets_file
 from harness.dapr.rules import check_rules
 from harness.dapr.structure import check_structure
 from harness.dapr.values import check_values
-from harness.errors import ConfigError, closest, did_you_mean
-from harness.reading import read_text
 
 ALTERNATIVES = {
     # A field in the table may have another name or be given in parts (dapr.md 6.3 and 2.4).

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from harness.errors import ConfigError
-from harness.reading import read_text
+from harness.core.errors import ConfigError
+from harness.core.reading import read_text
 
 MOST, DEEPEST = 100_000, 100
 """Maximum number of values and levels in a document: a few lines can expand to billions."""

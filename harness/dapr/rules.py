@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from harness.core.errors import closest
 from harness.dapr.finding import Finding
 from harness.dapr.resources import DaprResource, mapping, secrets_file, sequence
-from harness.errors import closest
 
 FEATURES = (
     "ActorStateTTL",

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from harness.core.errors import closest
 from harness.dapr.finding import Finding
 from harness.dapr.resources import DaprResource
-from harness.errors import closest
 
 OURS = ("scopes", "auth")
 """Checked elsewhere: scopes of a Configuration are an extension of the harness, and misplaced ones

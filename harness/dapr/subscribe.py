@@ -11,8 +11,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from harness.endpoint import Endpoint
-from harness.loopback import ask
+from harness.core.endpoint import Endpoint
+from harness.ready.loopback import ask
 
 _ITEM: dict[str, Any] = {
     "pubsubname": str,

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from harness.core.errors import closest
 from harness.dapr.finding import Finding
 from harness.dapr.resources import DaprResource
-from harness.errors import closest
 
 ALSO = {"authType": ("certificate",)}
 """Values that the code accepts and metadata.yaml does not list."""

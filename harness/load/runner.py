@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harness.errors import ConfigError
+from harness.core.errors import ConfigError
+from harness.core.roles import HasTopics
+from harness.core.topology import Topology
 from harness.load.generate import references
 from harness.load.generate.floor import null_server
 from harness.load.generate.generator import GRACE, Generator, Progress, References
@@ -27,10 +29,8 @@ from harness.load.model.pairs import REFERENCES
 from harness.load.model.profile import Profile
 from harness.load.model.result import Criterion, LagSample, ProcessUse, Result
 from harness.load.model.targets import VARIABLE, targets_of
-from harness.roles import HasTopics
 from harness.runtime.base import State
-from harness.stack import Stack
-from harness.topology import Topology
+from harness.stack.stack import Stack
 
 
 class LoadRun:

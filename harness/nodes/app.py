@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness.core.deadline import Check
+from harness.core.endpoint import Endpoint
+from harness.core.errors import ConfigError
+from harness.core.launch import Build, InContainer, InProcess, Launch
+from harness.core.names import inbox_name, replica_name
+from harness.core.node import Node, Scope
 from harness.dapr.client import DaprClient
 from harness.dapr.health import HealthCheck
-from harness.deadline import Check
-from harness.endpoint import Endpoint
-from harness.errors import ConfigError
-from harness.launch import Build, InContainer, InProcess, Launch
-from harness.names import inbox_name, replica_name
-from harness.node import Node, Scope
 from harness.nodes.base import BaseNode, main_port
 from harness.nodes.command import (
     asgi_line,
@@ -61,7 +61,7 @@ class App(BaseNode):
         listens: whether it has a port; a worker that only calls its sidecar has none.
         after_sidecar: start it when its sidecar's API responds, as ``dapr run`` does, for an app
             that calls the API at once and does not retry.
-        may_end: whether exiting with code 0 is expected.
+        exit_ok: whether exiting with code 0 is expected.
         required: whether the start fails if the app does; if not, the others continue without it.
         hermetic: inherit only PATH, HOME, TMPDIR and the locale, so that runs on two machines are
             alike; the first line of its log names the variables that were left out.
@@ -90,7 +90,7 @@ class App(BaseNode):
     external: bool
     listens: bool
     after_sidecar: bool
-    may_end: bool
+    exit_ok: bool
     required: bool
     hermetic: bool
     replicas: int
@@ -116,7 +116,7 @@ class App(BaseNode):
         external: bool = False,
         listens: bool = True,
         after_sidecar: bool = False,
-        may_end: bool = False,
+        exit_ok: bool = False,
         required: bool = True,
         hermetic: bool = False,
         replicas: int = 1,
@@ -161,7 +161,7 @@ class App(BaseNode):
         set_field(self, "external", external)
         set_field(self, "listens", listens)
         set_field(self, "after_sidecar", after_sidecar)
-        set_field(self, "may_end", may_end)
+        set_field(self, "exit_ok", exit_ok)
         set_field(self, "required", required)
         set_field(self, "hermetic", hermetic)
         set_field(self, "replicas", replicas)
@@ -178,7 +178,7 @@ class App(BaseNode):
         return main_port(self.port)
 
     @property
-    def only_inside(self) -> bool:  # type: ignore[override]  # derived, not stored
+    def container_only(self) -> bool:  # type: ignore[override]  # derived, not stored
         """Whether it is given as an image, and so cannot run as a process."""
         return not (self.asgi or self.command)
 
@@ -223,7 +223,7 @@ class App(BaseNode):
 
     def plan(self, scope: Scope) -> Launch:
         """The command with its environment."""
-        if self.only_inside and not scope.in_container:
+        if self.container_only and not scope.in_container:
             raise ConfigError(
                 f"app {self.name!r} is the image {self.image!r}, which cannot run as a process",
                 hint="give it asgi= or command= as well, or use the containers runtime",
@@ -235,22 +235,22 @@ class App(BaseNode):
             env=self._environment(scope, listen),
             ports={"main": listen.port} if listen else {},
             grace=3.0,
-            of_system=True,
+            under_test=True,
             on_host=self.on_host,
             external=self.external,
-            may_end=self.may_end,
+            exit_ok=self.exit_ok,
             required=self.required,
             process=InProcess((scope.root / self.cwd).resolve(), inherits=not self.hermetic),
             container=InContainer(self.build(scope.root) or self.image, self.pod),
         )
 
-    def awaits(self, scope: Scope) -> Iterator[Check]:
+    def start_after(self, scope: Scope) -> Iterator[Check]:
         """Its sidecar's API, if the app must start after it."""
         if self.after_sidecar:
             sidecar = scope.sidecar()
             token = scope.exports(sidecar)["token"]
             with DaprClient(scope.address(sidecar, "http"), token) as client:
-                yield HealthCheck(client, outbound=True, rung="outbound of its sidecar")
+                yield HealthCheck(client, outbound=True, name="outbound of its sidecar")
 
     def checks(self, scope: Scope) -> Sequence[Check]:
         """Its port accepts; its health path responds. Without a port, being alive is enough."""

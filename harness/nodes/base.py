@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import cast
 
-from harness.deadline import Check
-from harness.node import Choice, Node, Scope
+from harness.core.deadline import Check
+from harness.core.node import Node, Scope, Target
 
 
 class BaseNode:
@@ -50,9 +50,9 @@ class BaseNode:
     fixed_ports: Mapping[str, int] = {}
     pod: str = ""
     on_host: bool = False
-    only_inside: bool = False
+    container_only: bool = False
 
-    def settle(self, choice: Choice) -> Node:
+    def resolve(self, target: Target) -> Node:
         """There is nothing to choose."""
         return cast("Node", self)
 
@@ -60,7 +60,7 @@ class BaseNode:
         """It implies no other nodes."""
         return ()
 
-    def awaits(self, scope: Scope) -> Iterable[Check]:
+    def start_after(self, scope: Scope) -> Iterable[Check]:
         """It waits only for its dependencies."""
         return ()
 
@@ -68,10 +68,10 @@ class BaseNode:
         """Being alive is enough."""
         return ()
 
-    def provide(self, scope: Scope) -> None:
+    def initialize(self, scope: Scope) -> None:
         """There is nothing to create."""
 
-    def confirms(self, scope: Scope) -> Iterable[Check]:
+    def post_checks(self, scope: Scope) -> Iterable[Check]:
         """Nothing was provided."""
         return ()
 

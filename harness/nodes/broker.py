@@ -1,4 +1,4 @@
-"""The common part of brokers with Kafka's protocol, and the choice between them."""
+"""The common part of brokers with Kafka's protocol, and the target between them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.deadline import Check
-from harness.errors import ConfigError, LaunchError
-from harness.launch import Launch
-from harness.node import Choice, Node, Scope
+from harness.core.deadline import Check
+from harness.core.errors import ConfigError, LaunchError
+from harness.core.launch import Launch
+from harness.core.node import Node, Scope, Target
 from harness.nodes.base import BaseNode, main_port
 from harness.ready.kafka import BrokerCheck, TopicsCheck, admin_of
 
@@ -63,10 +63,10 @@ class KafkaProtocol(BaseNode, ABC):
         """The maximum over all topics; also used for automatically created ones."""
         return max((count for _, count in self.topics), default=1)
 
-    def settle(self, choice: Choice) -> Node:
+    def resolve(self, target: Target) -> Node:
         """Enables automatic topics if the system must run without the harness."""
         made = copy.copy(self)
-        object.__setattr__(made, "auto_create", self.auto_create or choice.alone)
+        object.__setattr__(made, "auto_create", self.auto_create or target.alone)
         return made
 
     @property
@@ -87,7 +87,7 @@ class KafkaProtocol(BaseNode, ABC):
         """It answers a metadata request."""
         return (BrokerCheck(str(scope.endpoint())),)
 
-    def provide(self, scope: Scope) -> None:
+    def initialize(self, scope: Scope) -> None:
         """Create the topics, so that nothing depends on auto-creation.
 
         Raises:
@@ -107,7 +107,7 @@ class KafkaProtocol(BaseNode, ABC):
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise LaunchError(f"topic {name} was refused", last=str(error)) from None
 
-    def confirms(self, scope: Scope) -> Sequence[Check]:
+    def post_checks(self, scope: Scope) -> Sequence[Check]:
         """Each partition has its leader."""
         names = [name for name, _ in self.topics]
         return (TopicsCheck(str(scope.endpoint()), names),)
@@ -128,22 +128,22 @@ class Broker(KafkaProtocol):
 
     default_name = "broker"
 
-    def settle(self, choice: Choice) -> Node:
+    def resolve(self, target: Target) -> Node:
         """The chosen broker, under this node's name."""
         from harness.nodes.kafka import Kafka
         from harness.nodes.redpanda import Redpanda
 
-        fitting = "redpanda" if choice.runtime == "containers" else "kafka"
-        wanted = fitting if choice.broker == "auto" else choice.broker
+        fitting = "redpanda" if target.runtime == "containers" else "kafka"
+        wanted = fitting if target.broker == "auto" else target.broker
         kind = {"kafka": Kafka, "redpanda": Redpanda}[wanted]
         topics = [f"{name}:{count}" for name, count in self.topics]
         made = kind(topics, name=self.name, port=self.port, auto_create=self.auto_create)
-        return made.settle(choice)
+        return made.resolve(target)
 
     def plan(self, scope: Scope) -> Launch:
-        """Never called: `settle` has replaced this node."""
+        """Never called: `resolve` has replaced this node."""
         raise ConfigError(
-            f"broker {self.name!r} was not settled", hint="use harness.running(topology)"
+            f"broker {self.name!r} was not resolved", hint="use harness.running(topology)"
         )
 
 

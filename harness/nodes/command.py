@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.deadline import Check, Observation
-from harness.endpoint import LOOPBACK, Endpoint
-from harness.errors import AppFailed
-from harness.launch import Build
-from harness.node import Scope
-from harness.placeholders import placeholders
+from harness.core.deadline import Check, Observation
+from harness.core.endpoint import LOOPBACK, Endpoint
+from harness.core.errors import AppFailed
+from harness.core.launch import Build
+from harness.core.node import Scope
+from harness.core.placeholders import placeholders
 from harness.ready.http import HttpCheck
 from harness.ready.tcp import TcpCheck
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import yaml
 
+from harness.core.deadline import Observation
+from harness.core.node import Resource
 from harness.dapr.health import SubscriptionsCheck
-from harness.deadline import Observation
-from harness.node import Resource
 from harness.ready.kafka import GroupCheck
 
 
@@ -91,7 +91,7 @@ class DeliveryCheck:
 
     subscriptions: SubscriptionsCheck
     groups: Mapping[str, ConsumerGroup]
-    rung: str = "group"
+    name: str = "group"
 
     def __post_init__(self) -> None:
         self._checks: list[GroupCheck] | None = None

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.deadline import Check
-from harness.endpoint import LOOPBACK, Endpoint
-from harness.launch import InContainer, Launch
-from harness.node import Scope
+from harness.core.deadline import Check
+from harness.core.endpoint import LOOPBACK, Endpoint
+from harness.core.launch import InContainer, Launch
+from harness.core.node import Scope
 from harness.nodes.base import BaseNode
 from harness.ready.http import HttpCheck
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import h11
 
-from harness.deadline import Check
-from harness.launch import InContainer, Launch
-from harness.names import inbox_name
-from harness.node import Scope
+from harness.core.deadline import Check
+from harness.core.launch import InContainer, Launch
+from harness.core.names import inbox_name
+from harness.core.node import Scope
 from harness.nodes.base import BaseNode
 from harness.probe import inbox_server
 from harness.ready.tcp import TcpCheck

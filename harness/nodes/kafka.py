@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
-from harness.launch import InContainer, Launch
-from harness.node import Scope
+from harness.core.launch import InContainer, Launch
+from harness.core.node import Scope
 from harness.nodes.broker import KafkaProtocol
 from harness.provision.kafka import Listeners, broker_command, properties, settings_of
 from harness.provision.versions import KAFKA_DATA

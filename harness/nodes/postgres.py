@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.deadline import Check
-from harness.launch import InContainer, InProcess, Launch
-from harness.node import Resource, Scope
+from harness.core.deadline import Check
+from harness.core.launch import InContainer, InProcess, Launch
+from harness.core.node import Resource, Scope
+from harness.core.placeholders import placeholders
 from harness.nodes.base import BaseNode, main_port
-from harness.placeholders import placeholders
 from harness.provision.postgres import PASSWORD_FILE, SUPERUSER
 from harness.ready.sql import SqlCheck
 
@@ -113,7 +113,7 @@ class Postgres(BaseNode):
         """It answers."""
         return (SqlCheck(self._admin(scope)),)
 
-    def provide(self, scope: Scope) -> None:
+    def initialize(self, scope: Scope) -> None:
         """Set this stack's password and create the databases."""
         import psycopg
         from psycopg import sql

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.deadline import Check
-from harness.errors import ConfigError
-from harness.launch import Build, InContainer, InProcess, Launch
-from harness.node import Scope
+from harness.core.deadline import Check
+from harness.core.errors import ConfigError
+from harness.core.launch import Build, InContainer, InProcess, Launch
+from harness.core.node import Scope
 from harness.nodes.base import BaseNode, main_port
 from harness.nodes.command import (
     build_of,
@@ -41,7 +41,7 @@ class Process(BaseNode):
         requirements: what pip installs into its image, a file relative to the project's root.
         image: an existing image instead of one built from ``cwd``.
         on_host: run it on the machine itself even if the rest runs in containers.
-        may_end: whether exiting with code 0 is expected.
+        exit_ok: whether exiting with code 0 is expected.
         hermetic: inherit only PATH, HOME, TMPDIR and the locale.
     """
 
@@ -57,7 +57,7 @@ class Process(BaseNode):
     requirements: Path | None
     image: str
     on_host: bool
-    may_end: bool
+    exit_ok: bool
     hermetic: bool
 
     def __init__(
@@ -73,7 +73,7 @@ class Process(BaseNode):
         requirements: str | Path | None = None,
         image: str = "",
         on_host: bool = False,
-        may_end: bool = False,
+        exit_ok: bool = False,
         hermetic: bool = False,
     ) -> None:
         words = words_of(command)
@@ -91,7 +91,7 @@ class Process(BaseNode):
             "requirements": None if requirements is None else Path(requirements),
             "image": image,
             "on_host": on_host,
-            "may_end": may_end,
+            "exit_ok": exit_ok,
             "hermetic": hermetic,
         }
         for field, value in given.items():
@@ -130,9 +130,9 @@ class Process(BaseNode):
             },
             ports={"main": listen.port} if listen else {},
             grace=3.0,
-            of_system=True,
+            under_test=True,
             on_host=self.on_host,
-            may_end=self.may_end,
+            exit_ok=self.exit_ok,
             process=InProcess((scope.root / self.cwd).resolve(), inherits=not self.hermetic),
             container=InContainer(self.build(scope.root) or self.image),
         )

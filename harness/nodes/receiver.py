@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from harness.deadline import Check
-from harness.errors import Unavailable
-from harness.launch import InContainer, Launch
-from harness.node import Scope
+from harness.core.deadline import Check
+from harness.core.errors import Unavailable
+from harness.core.launch import InContainer, Launch
+from harness.core.node import Scope
 from harness.nodes.base import BaseNode, main_port
 from harness.probe import inbox_server
 from harness.ready.tcp import TcpCheck

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.deadline import Check
-from harness.launch import InContainer, Launch
-from harness.node import Scope
+from harness.core.deadline import Check
+from harness.core.launch import InContainer, Launch
+from harness.core.node import Scope
 from harness.nodes.base import BaseNode, main_port
 from harness.ready.redis import RedisCheck
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
-from harness.launch import InContainer, Launch
-from harness.node import Scope
+from harness.core.launch import InContainer, Launch
+from harness.core.node import Scope
 from harness.nodes.broker import KafkaProtocol
 
 PORTS = ("main", "network", "rpc", "admin", "schemas", "proxy")
@@ -18,7 +18,7 @@ class Redpanda(KafkaProtocol):
 
     default_name = "redpanda"
     tools = ("redpanda",)
-    only_inside = True
+    container_only = True
 
     def plan(self, scope: Scope) -> Launch:
         """``redpanda start`` with two listeners: one for the machine, one for the network.

@@ -8,6 +8,11 @@ from pathlib import Path
 
 import yaml
 
+from harness.core.deadline import Check
+from harness.core.endpoint import LOOPBACK
+from harness.core.launch import InContainer, InProcess, Launch
+from harness.core.names import sidecar_name
+from harness.core.node import Node, Resource, Scope
 from harness.dapr.client import DaprClient
 from harness.dapr.health import (
     HealthCheck,
@@ -17,11 +22,6 @@ from harness.dapr.health import (
     placement_check,
     scheduler_check,
 )
-from harness.deadline import Check
-from harness.endpoint import LOOPBACK
-from harness.launch import InContainer, InProcess, Launch
-from harness.names import sidecar_name
-from harness.node import Node, Resource, Scope
 from harness.nodes.base import BaseNode
 from harness.nodes.consumer_groups import DeliveryCheck, consumer_groups, plain_fields
 from harness.nodes.control import Placement, Scheduler, Sentry, sentry_address
@@ -145,10 +145,10 @@ class Sidecar(BaseNode):
         groups = consumer_groups(resources, self.app_id, set_here)
         return (
             TcpCheck(scope.endpoint("http"), forwarded=scope.in_container),
-            HealthCheck(client, outbound=True, rung="outbound"),
+            HealthCheck(client, outbound=True, name="outbound"),
             identity_check(client, self.app_id, scope.version("daprd")),
             components_check(client, declared),
-            HealthCheck(client, outbound=False, rung="app", waits_for=heard),
+            HealthCheck(client, outbound=False, name="app", waits_for=heard),
             subscriptions,
             placement_check(client, actor_stores(resources)),
             scheduler_check(client),

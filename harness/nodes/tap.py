@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness.core.deadline import Check
+from harness.core.errors import ConfigError
+from harness.core.node import Node, Resource, Scope
 from harness.dapr.client import DaprClient
 from harness.dapr.resources import DaprResource, mapping, sequence
-from harness.deadline import Check
-from harness.errors import ConfigError
-from harness.node import Node, Resource, Scope
 from harness.nodes.sidecar import Sidecar
 
 OWN = (
@@ -68,7 +68,7 @@ class TapSidecar(Sidecar):
 
     def _ladder(self, scope: Scope, client: DaprClient) -> Sequence[Check]:
         kept = ("port", "outbound", "identity", "components")
-        return [each for each in super()._ladder(scope, client) if each.rung in kept]
+        return [each for each in super()._ladder(scope, client) if each.name in kept]
 
     def _flags(self, scope: Scope) -> dict[str, str]:
         theirs = ("placement-host-address", "scheduler-host-address", "enable-mtls")

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, overload
 
-from harness.deadline import Deadline, aticks
-from harness.errors import ConfigError, ProbeTimeout
+from harness.core.deadline import Deadline, aticks
+from harness.core.errors import ConfigError, ProbeTimeout
 from harness.probe.waiting import NOTICED, Guard, unguarded
 
 T = TypeVar("T")

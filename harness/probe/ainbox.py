@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from harness.blocking import ablocking
-from harness.deadline import Deadline, Observation, apoll
-from harness.endpoint import Endpoint
-from harness.errors import ProbeTimeout
+from harness.core.blocking import ablocking
+from harness.core.deadline import Deadline, Observation, apoll
+from harness.core.endpoint import Endpoint
+from harness.core.errors import ProbeTimeout
 from harness.probe.aeventually import aexplained
 from harness.probe.astream import AsyncStream
 from harness.probe.deliveries import Delivery, DeliveryRecord

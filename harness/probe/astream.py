@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
-from harness.blocking import ablocking
-from harness.deadline import Deadline, Observation, apoll
-from harness.errors import ProbeTimeout
+from harness.core.blocking import ablocking
+from harness.core.deadline import Deadline, Observation, apoll
+from harness.core.errors import ProbeTimeout
 from harness.probe.aeventually import aexplained
 from harness.probe.matching import matches, shown
 from harness.probe.waiting import Guard, unguarded

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.deadline import Deadline, Observation, apoll
-from harness.errors import ProbeError, ProbeTimeout
+from harness.core.deadline import Deadline, Observation, apoll
+from harness.core.errors import ProbeError, ProbeTimeout
 from harness.probe.aeventually import aexplained
 from harness.probe.waiting import Guard, unguarded
 

@@ -6,10 +6,10 @@ from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Self
 
-from harness.blocking import ablocking
-from harness.closing import AsyncClosing
-from harness.deadline import Deadline, Observation, apoll
-from harness.errors import ConfigError, ProbeTimeout
+from harness.core.blocking import ablocking
+from harness.core.closing import AsyncClosing
+from harness.core.deadline import Deadline, Observation, apoll
+from harness.core.errors import ConfigError, ProbeTimeout
 from harness.probe.astream import AsyncStream
 from harness.probe.events import Event, Offsets, TopicReader
 from harness.probe.subscription import Subscription

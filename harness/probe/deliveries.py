@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx
 
-from harness.endpoint import Endpoint
-from harness.errors import ProbeError
-from harness.loopback import ask
+from harness.core.endpoint import Endpoint
+from harness.core.errors import ProbeError
 from harness.probe.inbox_server import CHUNK, CONTROL, OPEN, RECORD, SIZE, Rule
+from harness.ready.loopback import ask
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import ConfigError, ProbeError, did_you_mean
+from harness.core.errors import ConfigError, ProbeError, did_you_mean
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message

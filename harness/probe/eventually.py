@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from harness.deadline import Deadline, ticks
-from harness.errors import ConfigError, ProbeTimeout
+from harness.core.deadline import Deadline, ticks
+from harness.core.errors import ConfigError, ProbeTimeout
 from harness.probe.waiting import NOTICED, Guard, unguarded
 
 T = TypeVar("T")

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from harness.blocking import blocking
-from harness.deadline import Deadline, Observation, poll
-from harness.endpoint import Endpoint
-from harness.errors import ProbeTimeout
+from harness.core.blocking import blocking
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.endpoint import Endpoint
+from harness.core.errors import ProbeTimeout
 from harness.probe.deliveries import Delivery, DeliveryRecord
 from harness.probe.eventually import explained
 from harness.probe.inbox_server import Rule

@@ -8,9 +8,9 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from harness.endpoint import Endpoint
-from harness.errors import ProbeError
-from harness.loopback import ask
+from harness.core.endpoint import Endpoint
+from harness.core.errors import ProbeError
+from harness.ready.loopback import ask
 
 
 def samples(endpoint: Endpoint) -> Iterator[Sample]:

@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
-from harness.blocking import blocking
-from harness.deadline import Deadline, Observation, poll
-from harness.errors import ProbeTimeout
+from harness.core.blocking import blocking
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.errors import ProbeTimeout
 from harness.probe.eventually import explained
 from harness.probe.matching import matches, shown
 from harness.probe.waiting import Guard, unguarded

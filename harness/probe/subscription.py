@@ -7,8 +7,8 @@ import threading
 from datetime import UTC, datetime
 from typing import Any
 
-from harness.deadline import Deadline, Observation, poll
-from harness.errors import ProbeError, Unavailable
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.errors import ProbeError, Unavailable
 from harness.probe import marker
 from harness.probe.events import Event, event_of
 from harness.probe.waiting import Guard, unguarded

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.deadline import Deadline, Observation, poll
-from harness.errors import ProbeError, ProbeTimeout
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.errors import ProbeError, ProbeTimeout
 from harness.probe.eventually import explained
 from harness.probe.waiting import Guard, unguarded
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 
-from harness.blocking import blocking
-from harness.closing import Closing
-from harness.deadline import Deadline, Observation, poll
-from harness.errors import ConfigError, ProbeTimeout
+from harness.core.blocking import blocking
+from harness.core.closing import Closing
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.errors import ConfigError, ProbeTimeout
 from harness.probe.events import Event, Offsets, TopicReader
 from harness.probe.stream import Stream
 from harness.probe.subscription import Subscription

@@ -9,13 +9,13 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from harness.errors import ConfigError, LaunchError, Unavailable
-from harness.launch import Build
+from harness.core.errors import ConfigError, LaunchError, Unavailable
+from harness.core.launch import Build
+from harness.core.settings import Settings
+from harness.core.wheels import Python
 from harness.provision.images import Context
 from harness.provision.progress import Progress, size_of, step
 from harness.provision.store import Store
-from harness.settings import Settings
-from harness.wheels import Python
 
 SITE = "/site"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from harness.errors import Unavailable
+from harness.core.errors import Unavailable
 from harness.provision.versions import DAPR_BINARIES
 
 _TIMEOUT = httpx.Timeout(30.0, connect=2.0)

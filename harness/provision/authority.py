@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.errors import Unavailable
+from harness.core.errors import Unavailable
 
 
 @dataclass(frozen=True)

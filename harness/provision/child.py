@@ -11,7 +11,7 @@ _BEQUEATH = (
 )
 
 
-def mortal(command: Sequence[str]) -> list[str]:
+def with_death_signal(command: Sequence[str]) -> list[str]:
     """The command, started so that it is killed when the thread that started it ends.
 
     Provisioning has no supervisor yet; otherwise a ``kill -9`` would leave a broker or a build of

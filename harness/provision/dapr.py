@@ -8,7 +8,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from harness.errors import LaunchError, Unavailable
+from harness.core.errors import LaunchError, Unavailable
+from harness.core.settings import Settings
 from harness.provision import archive, gobuild
 from harness.provision.progress import Progress, size_of, step
 from harness.provision.store import Store
@@ -19,7 +20,6 @@ from harness.provision.versions import (
     DAPR_RELEASES,
     parse,
 )
-from harness.settings import Settings
 
 
 def provide_dapr(settings: Settings, store: Store, progress: Progress) -> Path:

@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
-from harness.errors import Unavailable
-from harness.provision.child import mortal
+from harness.core.errors import Unavailable
+from harness.provision.child import with_death_signal
 from harness.provision.store import require_disk
 from harness.provision.versions import (
     DAPR_BINARIES,
@@ -239,7 +239,7 @@ def _followed(
     """Run go; its exit code, and the lines of its standard error."""
     lines = []
     with subprocess.Popen(
-        mortal([str(go), *arguments]),
+        with_death_signal([str(go), *arguments]),
         cwd=work, env=dict(env), stdout=printed, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         try:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from harness.errors import ConfigError, did_you_mean
+from harness.core.errors import ConfigError, did_you_mean
+from harness.core.settings import Settings
 from harness.provision.versions import DAPR, DAPR_BINARIES, KAFKA, REDIS
-from harness.settings import Settings
 
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 NAMESPACE = "dapr-harness"

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from harness.deadline import Deadline, Observation, poll
-from harness.endpoint import LOOPBACK
-from harness.errors import LaunchError, Unavailable
-from harness.ports import free_port
-from harness.provision.child import mortal
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.endpoint import LOOPBACK
+from harness.core.errors import LaunchError, Unavailable
+from harness.core.ports import free_port
+from harness.core.settings import Settings
+from harness.provision.child import with_death_signal
 from harness.provision.java import java_major
 from harness.provision.progress import Progress, size_of, step
 from harness.provision.store import Store
 from harness.provision.versions import KAFKA, kafka_jars
-from harness.settings import Settings
 
 AOT_FLOOR = 25
 """From JDK 25 on, ``-XX:AOTCacheOutput`` writes the cache in one run (JEP 514)."""
@@ -211,7 +211,7 @@ def _prepare(target: Path, jars: Path, java: Path, major: int) -> None:
     log = target / "prepare.log"
     with log.open("wb") as output:
         broker = subprocess.Popen(
-            mortal(_command(java, target, [*record, "kafka.Kafka", str(config)])),
+            with_death_signal(_command(java, target, [*record, "kafka.Kafka", str(config)])),
             stdout=output,
             stderr=subprocess.STDOUT,
         )

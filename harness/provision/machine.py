@@ -8,9 +8,9 @@ import resource
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from harness.errors import Unavailable
-from harness.files import try_writing
-from harness.private import temporary_folder
+from harness.core.errors import Unavailable
+from harness.core.files import try_writing
+from harness.core.private import temporary_folder
 from harness.provision.store import require_disk
 
 RUN_DISK = 0.2e9

@@ -10,12 +10,12 @@ from typing import Any
 
 import yaml
 
-from harness.errors import Unavailable
+from harness.core.errors import Unavailable
+from harness.core.settings import Settings
 from harness.provision.dapr import go_caches
 from harness.provision.gobuild import modules
 from harness.provision.progress import Progress, step
 from harness.provision.store import Store
-from harness.settings import Settings
 
 TYPES = "component_types.json"
 CRDS = "crds.json"

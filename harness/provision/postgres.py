@@ -11,9 +11,9 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from harness.errors import LaunchError, Unavailable
-from harness.files import copy_tree
-from harness.private import PASSABLE, private_folder, temporary_folder
+from harness.core.errors import LaunchError, Unavailable
+from harness.core.files import copy_tree
+from harness.core.private import PASSABLE, private_folder, temporary_folder
 from harness.provision.progress import Progress, size_of, step
 from harness.provision.store import Store
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.errors import LaunchError, Unavailable
-from harness.private import temporary_folder
+from harness.core.errors import LaunchError, Unavailable
+from harness.core.private import temporary_folder
 from harness.provision.images import IMAGES, Context
 from harness.provision.kafka import JVM, LOGGING
 from harness.provision.versions import DAPR_BINARIES

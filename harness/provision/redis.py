@@ -8,9 +8,9 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
-from harness.errors import Unavailable
+from harness.core.errors import Unavailable
+from harness.core.settings import Settings
 from harness.provision.versions import REDIS_FLOOR, parse
-from harness.settings import Settings
 
 
 def provide_redis(settings: Settings) -> Path:

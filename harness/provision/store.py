@@ -13,9 +13,9 @@ from pathlib import Path
 import filelock
 import platformdirs
 
-from harness.deadline import Deadline, Observation, poll
-from harness.errors import Unavailable
-from harness.files import nearest
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.errors import Unavailable
+from harness.core.files import nearest
 from harness.provision.holder import Holder, holder_of, sign
 from harness.provision.progress import Progress, Quiet
 from harness.provision.seal import damage, seal

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness.errors import ConfigError, Unavailable, did_you_mean
-from harness.node import Node
+from harness.core.errors import ConfigError, Unavailable, did_you_mean
+from harness.core.node import Node
+from harness.core.settings import Settings
 from harness.provision.dapr import provide_dapr
 from harness.provision.java import provide_java
 from harness.provision.kafka import provide_kafka
@@ -16,10 +17,9 @@ from harness.provision.progress import Progress, Quiet
 from harness.provision.redis import provide_redis
 from harness.provision.store import Store
 from harness.provision.versions import DAPR_BINARIES
-from harness.settings import Settings
 
 
-class Toolbox:
+class Provisioner:
     """Finds or builds the programs that the processes runtime needs.
 
     Tools: ``daprd``, ``placement``, ``scheduler``, ``sentry``, ``java``, ``kafka`` (a folder),

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from harness.deadline import Observation
-from harness.loopback import ask
+from harness.core.deadline import Observation
+from harness.ready.loopback import ask
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class HttpCheck:
     """GET answers with a 2xx status."""
 
     url: str
-    rung: str = "http"
+    name: str = "http"
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def observe(self) -> Observation:

@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from harness.deadline import Deadline, Observation
-from harness.errors import AppFailed, did_you_mean
+from harness.core.deadline import Deadline, Observation
+from harness.core.errors import AppFailed, did_you_mean
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
@@ -49,7 +49,7 @@ class BrokerCheck:
     """The broker answers a metadata request: it can be talked to, not merely connected to."""
 
     brokers: str
-    rung: str = "metadata"
+    name: str = "metadata"
 
     @cached_property
     def _admin(self) -> AdminClient:
@@ -180,7 +180,7 @@ class TopicsCheck:
 
     brokers: str
     topics: Sequence[str]
-    rung: str = "topics"
+    name: str = "topics"
 
     @cached_property
     def _admin(self) -> AdminClient:
@@ -216,7 +216,7 @@ class GroupCheck:
     brokers: str
     group: str
     topics: Sequence[str]
-    rung: str = "group"
+    name: str = "group"
     _missing: Deadline | None = field(default=None, init=False, repr=False)
 
     @cached_property

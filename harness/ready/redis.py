@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 
-from harness.deadline import Observation
-from harness.endpoint import Endpoint
+from harness.core.deadline import Observation
+from harness.core.endpoint import Endpoint
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class RedisCheck:
 
     endpoint: Endpoint
     password: str
-    rung: str = "ping"
+    name: str = "ping"
 
     def observe(self) -> Observation:
         """Connect and send one command."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.deadline import Observation
+from harness.core.deadline import Observation
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class SqlCheck:
     """
 
     dsn: str
-    rung: str = "sql"
+    name: str = "sql"
 
     def observe(self) -> Observation:
         """Connect and send one query."""

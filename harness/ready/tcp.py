@@ -6,8 +6,8 @@ import select
 import socket
 from dataclasses import dataclass
 
-from harness.deadline import Observation
-from harness.endpoint import Endpoint
+from harness.core.deadline import Observation
+from harness.core.endpoint import Endpoint
 
 HELD = 0.05
 """Seconds within which a forwarder closes a connection that it cannot forward."""
@@ -28,7 +28,7 @@ class TcpCheck:
     """
 
     endpoint: Endpoint
-    rung: str = "port"
+    name: str = "port"
     forwarded: bool = False
 
     def observe(self) -> Observation:

@@ -5,34 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from harness.journal import Entry
+from harness.core.journal import Entry
 
 
 @dataclass
-class Climb:
+class NodeStart:
     """How one node became ready; times in seconds since the start began.
 
     Attributes:
-        rungs: name and time of each check, in order.
+        passed: name and time of each check, in order.
         ready: when its last check and whatever it provides were done; None if never.
     """
 
     node: str
     started: float
-    rungs: list[tuple[str, float]] = field(default_factory=list)
+    passed: list[tuple[str, float]] = field(default_factory=list)
     ready: float | None = None
 
 
-def climbs(entries: Iterable[Entry]) -> list[Climb]:
-    """The climbs of the last start in a journal, in the order in which nodes started."""
-    began, found = 0.0, dict[str, Climb]()
+def node_starts(entries: Iterable[Entry]) -> list[NodeStart]:
+    """How each node came up in the last start of a journal, in the order in which nodes started."""
+    began, found = 0.0, dict[str, NodeStart]()
     for entry in entries:
         if entry.kind == "start.begun":
             began, found = entry.at, {}
         elif entry.kind == "node.started":
-            found[entry.node] = Climb(entry.node, entry.at - began)
-        elif entry.kind == "rung.reached" and entry.node in found:
-            found[entry.node].rungs.append((entry.facts["rung"], entry.at - began))
+            found[entry.node] = NodeStart(entry.node, entry.at - began)
+        elif entry.kind == "check.passed" and entry.node in found:
+            found[entry.node].passed.append((entry.facts["check"], entry.at - began))
         elif entry.kind == "node.ready" and entry.node in found:
             found[entry.node].ready = entry.at - began
         elif entry.kind == "start.ended":
@@ -40,10 +40,10 @@ def climbs(entries: Iterable[Entry]) -> list[Climb]:
     return list(found.values())
 
 
-def draw(rows: Iterable[Climb], width: int = 48) -> list[str]:
+def draw(rows: Iterable[NodeStart], width: int = 48) -> list[str]:
     """The waterfall as lines of text: ``=`` while waiting, a digit where a check passed."""
     rows = list(rows)
-    ends = [row.ready or max([row.started, *(at for _, at in row.rungs)]) for row in rows]
+    ends = [row.ready or max([row.started, *(at for _, at in row.passed)]) for row in rows]
     total = max(ends, default=0.0) or 1.0
     label = max((len(row.node) for row in rows), default=4)
     lines = []
@@ -51,8 +51,8 @@ def draw(rows: Iterable[Climb], width: int = 48) -> list[str]:
         bar = [" "] * (width + 1)
         for column in range(int(row.started / total * width), int(end / total * width) + 1):
             bar[column] = "="
-        for number, (_, at) in enumerate(row.rungs, 1):
+        for number, (_, at) in enumerate(row.passed, 1):
             bar[int(at / total * width)] = str(number % 10)
-        rungs = "  ".join(f"{n}:{name} {at:.2f}" for n, (name, at) in enumerate(row.rungs, 1))
-        lines.append(f"{row.node:<{label}} {end:6.2f} s |{''.join(bar)}| {rungs}".rstrip())
+        passed = "  ".join(f"{n}:{name} {at:.2f}" for n, (name, at) in enumerate(row.passed, 1))
+        lines.append(f"{row.node:<{label}} {end:6.2f} s |{''.join(bar)}| {passed}".rstrip())
     return lines

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import LaunchError
-from harness.launch import Launch
+from harness.core.errors import LaunchError
+from harness.core.launch import Launch
 from harness.runtime.instance import ProcessInstance
 from harness.runtime.processes import ProcessRuntime
 from harness.runtime.supervisor_client import SupervisorClient
@@ -44,7 +44,7 @@ class Run:
         if not self.all_running or not launch.required:
             return
         code = state["code"]
-        if code is not None and not (launch.may_end and code == 0):
+        if code is not None and not (launch.exit_ok and code == 0):
             raise LaunchError(
                 f"{launch.name} is not running in the stack",
                 expected="every node running",
@@ -111,7 +111,7 @@ class AttachedProcesses(ProcessRuntime):
             if instance := self._instances.get(name):
                 instance.begun(row["pid"])
                 if row["code"] is not None:
-                    instance.fate = row["why"]
+                    instance.exit_reason = row["why"]
                     instance.ended(row["code"])
         # Everything after that state, and nothing before it.
         self.request("subscribe", after=state["seq"])

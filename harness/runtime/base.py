@@ -7,9 +7,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from harness.endpoint import Endpoint
-from harness.journal import Entry
-from harness.launch import Launch
+from harness.core.endpoint import Endpoint
+from harness.core.journal import Entry
+from harness.core.launch import Launch
 
 ENDING = ("stop", "kill", "restart")
 """The operations that end a process."""
@@ -23,11 +23,11 @@ class State(Enum):
     EXITED = "exited"
 
 
-class Life:
+class BaseInstance:
     """The life cycle of an instance, the same for every runtime.
 
     Attributes:
-        fate: why it exited, if more than its exit code is known.
+        exit_reason: why it exited, if more than its exit code is known.
         exit_expected: whether it was stopped here, or its exit was announced.
     """
 
@@ -35,7 +35,7 @@ class Life:
         self.launch = launch
         self._exit_code: int | None = None
         self._ready = False
-        self.fate = ""
+        self.exit_reason = ""
         self.exit_expected = False
 
     @property
@@ -72,7 +72,7 @@ class Life:
         if act == "restart" or (own and act in ENDING):
             self.expect_exit()
         elif act in ENDING:
-            self.fate = f"{act} was requested by {by}"
+            self.exit_reason = f"{act} was requested by {by}"
 
 
 class Instance(Protocol):
@@ -99,7 +99,7 @@ class Instance(Protocol):
         ...
 
     @property
-    def fate(self) -> str:
+    def exit_reason(self) -> str:
         """Why it exited, if more than its exit code is known."""
         ...
 

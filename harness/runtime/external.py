@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.launch import Launch
-from harness.runtime.base import Life
+from harness.core.launch import Launch
+from harness.runtime.base import BaseInstance
 
 
-class ExternalInstance(Life):
+class ExternalInstance(BaseInstance):
     """A node without a process of the run. It cannot be killed, paused or restarted."""
 
     def __init__(self, launch: Launch, log: Path) -> None:

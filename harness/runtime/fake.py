@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.endpoint import LOOPBACK, Endpoint
-from harness.errors import InstanceDied, LaunchError
-from harness.journal import Entry
-from harness.launch import Launch
-from harness.runtime.base import Life
+from harness.core.endpoint import LOOPBACK, Endpoint
+from harness.core.errors import InstanceDied, LaunchError
+from harness.core.journal import Entry
+from harness.core.launch import Launch
+from harness.runtime.base import BaseInstance
 from harness.runtime.external import ExternalInstance
 
 
@@ -29,7 +29,7 @@ class Script:
     output: str = ""
 
 
-class FakeInstance(Life):
+class FakeInstance(BaseInstance):
     """A launch that pretends to run."""
 
     def __init__(self, launch: Launch, script: Script, log: Path, events: list[str]) -> None:

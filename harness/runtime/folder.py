@@ -9,8 +9,8 @@ import shutil
 import time
 from pathlib import Path
 
-from harness.deadline import Deadline, Observation, poll
-from harness.private import CLOSED, PASSABLE, open_private, private_folder, temporary_folder
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.private import CLOSED, PASSABLE, open_private, private_folder, temporary_folder
 from harness.runtime.proc import born
 from harness.runtime.segments import release_segments
 

@@ -6,8 +6,8 @@ import threading
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.launch import Launch
-from harness.runtime.base import Life
+from harness.core.launch import Launch
+from harness.runtime.base import BaseInstance
 
 
 class Owner(Protocol):
@@ -22,7 +22,7 @@ class Owner(Protocol):
         ...
 
 
-class ProcessInstance(Life):
+class ProcessInstance(BaseInstance):
     """A launch that runs as a child of the supervisor. Killable, pausable, restartable."""
 
     def __init__(self, runtime: Owner, launch: Launch) -> None:

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from harness.deadline import Deadline, Observation, poll
+from harness.core.deadline import Deadline, Observation, poll
 
 LISTEN = "0A"
 """The state of a listening socket in ``/proc/net/tcp`` (linux/net/tcp_states.h)."""

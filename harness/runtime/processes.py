@@ -13,14 +13,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from harness import ports
-from harness.closing import Closing
-from harness.endpoint import LOOPBACK, Endpoint
-from harness.errors import HarnessError, LaunchError, PortTaken
-from harness.files import write_home
-from harness.journal import Entry
-from harness.launch import Launch
-from harness.private import open_private, private_folder
+from harness.core import ports
+from harness.core.closing import Closing
+from harness.core.endpoint import LOOPBACK, Endpoint
+from harness.core.errors import HarnessError, LaunchError, PortTaken
+from harness.core.files import write_home
+from harness.core.journal import Entry
+from harness.core.launch import Launch
+from harness.core.private import open_private, private_folder
 from harness.runtime.external import ExternalInstance
 from harness.runtime.folder import (
     clear_run_folder,
@@ -139,7 +139,7 @@ class ProcessRuntime(Closing):
             for path in (folder, *(folder / name for name in launch.files)):
                 os.chown(path, *account)
         instance = ProcessInstance(self, launch)
-        if launch.of_system and not launch.process.inherits:
+        if launch.under_test and not launch.process.inherits:
             self._tell_what_is_left_out(launch)
         self._spawn(instance, account)
         return instance
@@ -264,7 +264,7 @@ class ProcessRuntime(Closing):
         fate = f"the stack was ended by {ending}" if ending else GONE
         for instance in living:
             if instance.exit_code is None:
-                instance.fate = fate
+                instance.exit_reason = fate
                 instance.ended(-int(signal.SIGKILL))
         if not self._others:
             # Its helpers have ended with it.

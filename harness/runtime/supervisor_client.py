@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.errors import ConfigError, HarnessError, InstanceDied, LaunchError, TeardownError
+from harness.core.errors import ConfigError, HarnessError, InstanceDied, LaunchError, TeardownError
 from harness.runtime import tree
 from harness.runtime.folder import door_of
 from harness.runtime.proc import own_name, wait_gone

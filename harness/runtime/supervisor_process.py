@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness.errors import TeardownError
-from harness.private import open_private
+from harness.core.errors import TeardownError
+from harness.core.private import open_private
 from harness.runtime import tree
 from harness.runtime.folder import clear_run_folder, door_of
 from harness.runtime.supervisor import program

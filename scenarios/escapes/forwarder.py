@@ -7,8 +7,8 @@ import socket
 import threading
 from collections.abc import Callable
 
-from harness.closing import Closing
-from harness.endpoint import LOOPBACK, Endpoint
+from harness.core.closing import Closing
+from harness.core.endpoint import LOOPBACK, Endpoint
 
 
 class Forwarder(Closing):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness import ProbeTimeout, World
-from harness.loopback import client
+from harness.ready.loopback import client
 
 
 def set_timer(world: World, actor: str) -> None:

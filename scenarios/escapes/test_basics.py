@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from harness import Settings, World
-from harness.loopback import client
 from harness.provision.dapr import version_in_use
+from harness.ready.loopback import client
 
 
 def test_state_events_jobs_and_reminders_work(clock: World, dapr_settings: Settings) -> None:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from harness import World
-from harness.deadline import Deadline, Observation, poll
+from harness.core.deadline import Deadline, Observation, poll
 
 EVENT = {
     "specversion": "1.0", "id": "1", "source": "x", "type": "x", "traceid": 7,

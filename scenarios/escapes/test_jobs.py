@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from harness import App, ProbeTimeout, Scheduler, Settings, Topology, World, running
-from harness.endpoint import Endpoint
-from harness.node import Scope
+from harness.core.endpoint import Endpoint
+from harness.core.node import Scope
 from scenarios.escapes.forwarder import Forwarder
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from harness import World
-from harness.loopback import client
+from harness.ready.loopback import client
 
 SHOWS = "refused.*lowercase RFC 1123 subdomain"
 

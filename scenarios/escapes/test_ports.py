@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from harness import Settings
-from harness.deadline import Deadline, Observation, poll
-from harness.launch import Launch
-from harness.provision.toolbox import Toolbox
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.launch import Launch
+from harness.provision.toolbox import Provisioner
 from harness.runtime.processes import ProcessRuntime
 
 PORTS = ("dapr-http-port", "dapr-grpc-port", "dapr-internal-grpc-port", "metrics-port")
@@ -47,7 +47,7 @@ def test_no_connection_that_begins_while_components_start_takes_the_internal_por
     dapr_settings: Settings, silent: socket.socket
 ) -> None:
     """One that a component opens gets its own port from the kernel; this one asks for daprd's."""
-    daprd = str(Toolbox(dapr_settings).path("daprd"))
+    daprd = str(Provisioner(dapr_settings).path("daprd"))
     with ProcessRuntime(dapr_settings.inherited) as runtime, contextlib.ExitStack() as opened:
         ports = [runtime.reserve().port for _ in PORTS]
         argv = [f"--{flag}={port}" for flag, port in zip(PORTS, ports, strict=True)]

@@ -8,7 +8,7 @@ import time
 import httpx
 
 from harness import Settings, World, running
-from harness.loopback import client
+from harness.ready.loopback import client
 from scenarios.topology import reference
 from tests.bench.numbers import Figures, milliseconds, ratio
 

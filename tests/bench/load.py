@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from harness import Settings, running
-from harness.deadline import Deadline, poll
-from harness.endpoint import LOOPBACK, Endpoint
+from harness.core.deadline import Deadline, poll
+from harness.core.endpoint import LOOPBACK, Endpoint
+from harness.core.ports import free_port
 from harness.load.model.profile import read_profile
 from harness.load.model.result import Result
 from harness.load.runner import LoadRun
-from harness.ports import free_port
 from harness.ready.tcp import TcpCheck
 from loadtests.topology import load
 from tests.bench.numbers import Bound, Figures, Measure, around, at_least, at_most

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from testcontainers.core.config import testcontainers_config
 
+from harness.core.settings import Settings
 from harness.runtime.containers import agent
-from harness.settings import Settings
 from tests.bench.numbers import Figures
 from tests.engine import everything
 from tests.projects import HELLO_APP, MINI_FILES

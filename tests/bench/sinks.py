@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.deadline import Deadline, Observation, poll
-from harness.loopback import ask
+from harness.core.deadline import Deadline, Observation, poll
+from harness.ready.loopback import ask
 
 DRAIN = 15.0
 """Seconds for which acknowledged requests may still be on their way to the sink."""

@@ -16,17 +16,17 @@ from rich.console import Console
 from testcontainers.core.config import testcontainers_config
 
 from harness import Settings, Stack, Topology, running
-from harness.attempt import own_book
-from harness.deadline import Deadline, poll
-from harness.images import Images
-from harness.journal import Entry
-from harness.node import Choice, Tools
-from harness.planning.addresses import HOST
-from harness.provision.toolbox import Toolbox
-from harness.report.waterfall import climbs
+from harness.core.deadline import Deadline, poll
+from harness.core.journal import Entry
+from harness.core.node import Target, Tools
+from harness.provision.toolbox import Provisioner
+from harness.report.waterfall import node_starts
 from harness.runtime.base import Runtime
 from harness.runtime.containers.runtime import ContainerRuntime
 from harness.runtime.processes import ProcessRuntime
+from harness.stack.images import Images
+from harness.stack.planning.addresses import HOST
+from harness.stack.startup import own_book
 from scenarios.topology import reference
 from tests.bench.numbers import Figures, ratio
 
@@ -40,7 +40,7 @@ Way = Callable[[], "Start"]
 
 @dataclass
 class Start:
-    """One start: wall seconds, CPU seconds of everything it started, and the slowest climb."""
+    """One start: wall seconds, CPU seconds of everything it started, and the slowest node."""
 
     wall: float
     cpu: float = 0.0
@@ -51,7 +51,9 @@ def on_processes(settings: Settings) -> Figures:
     """Parallel against serial, A B B A, and against the floor of this machine."""
     pairs = _pairs(
         lambda: _parallel(settings, "processes"),
-        lambda: _serial(settings, Toolbox(settings), lambda: ProcessRuntime(settings.inherited)),
+        lambda: _serial(
+            settings, Provisioner(settings), lambda: ProcessRuntime(settings.inherited)
+        ),
     )
     own_cpu = resource.getrusage(resource.RUSAGE_SELF).ru_utime / PAIRS / 2
     cores = os.cpu_count() or 1
@@ -135,7 +137,7 @@ def _serial(settings: Settings, tools: Tools, make: Callable[[], Runtime]) -> St
 
 
 def _settled(runtime: str, settings: Settings) -> Topology:
-    return reference.settled(Choice(runtime, settings.broker))
+    return reference.resolved(Target(runtime, settings.broker))
 
 
 def _in_order(topology: Topology) -> list[Any]:
@@ -151,7 +153,7 @@ def _in_order(topology: Topology) -> list[Any]:
 
 def _measured(stack: Stack) -> Start:
     entries: list[Entry] = list(stack.journal)
-    slowest = max((row.ready or 0) - row.started for row in climbs(entries))
+    slowest = max((row.ready or 0) - row.started for row in node_starts(entries))
     cpu = sum(_cpu(each.pid) for each in stack.instances.values())
     return Start(stack.took, cpu, slowest)
 

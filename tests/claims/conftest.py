@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from harness import World
-from harness.loopback import client
+from harness.ready.loopback import client
 
 
 @pytest.fixture

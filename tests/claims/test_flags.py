@@ -8,14 +8,14 @@ import subprocess
 import pytest
 
 from harness import Settings
-from harness.provision.toolbox import Toolbox
+from harness.provision.toolbox import Provisioner
 
 pytestmark = pytest.mark.real
 
 
 def ask(tool: str, *words: str) -> subprocess.CompletedProcess[str]:
     """Run a program of Dapr that ends by itself."""
-    program = Toolbox(Settings.load()).path(tool)
+    program = Provisioner(Settings.load()).path(tool)
     return subprocess.run([str(program), *words], capture_output=True, text=True, timeout=20)
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from harness import Settings
-from harness.deadline import Deadline, Observation, poll
-from harness.launch import Launch
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.launch import Launch
 from harness.nodes.sidecar import configuration_text
-from harness.provision.toolbox import Toolbox
+from harness.provision.toolbox import Provisioner
 from harness.runtime.instance import ProcessInstance
 from harness.runtime.processes import ProcessRuntime
 
@@ -39,7 +39,7 @@ def sidecar(runtime: ProcessRuntime, name: str, interval: str) -> ProcessInstanc
     ports = [runtime.reserve().port for _ in flags]
     argv = [f"--{flag}={port}" for flag, port in zip(flags, ports, strict=True)]
     argv += [f"--app-id={name}", "--config=names.yaml", "--resources-path=resources"]
-    daprd = str(Toolbox(Settings.load()).path("daprd"))
+    daprd = str(Provisioner(Settings.load()).path("daprd"))
     files = {"names.yaml": text, "resources/.keep": ""}
     return runtime.start(
         Launch(name, (daprd, *argv), ports=dict(zip(flags, ports, strict=True)), files=files)

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from harness import Settings
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.errors import ConfigError
+from harness.core.launch import InProcess, Launch
 from harness.dapr.client import DaprClient
 from harness.dapr.health import HealthCheck
 from harness.dapr.lint import check_resources
 from harness.dapr.resources import read_found
-from harness.deadline import Deadline, Observation, poll
-from harness.errors import ConfigError
-from harness.launch import InProcess, Launch
-from harness.provision.toolbox import Toolbox
+from harness.provision.toolbox import Provisioner
 from harness.runtime.base import Instance, State
 from harness.runtime.processes import ProcessRuntime
 from tests.support import project
@@ -135,7 +135,7 @@ def start(runtime: ProcessRuntime, number: int, folder: Path) -> tuple[Instance,
         "dapr-listen-addresses": "127.0.0.1",
         "dapr-graceful-shutdown-seconds": 1,
     }
-    program = str(Toolbox(Settings.load()).path("daprd"))
+    program = str(Provisioner(Settings.load()).path("daprd"))
     argv = (program, *(f"--{key}={value}" for key, value in flags.items()))
     held = {name: each.port for name, each in ports.items()}
     launch = Launch(f"daprd-{number}", argv, ports=held, process=InProcess(folder))
@@ -178,7 +178,7 @@ def test_what_lint_only_warns_of_runs_and_what_it_refuses_is_not_loaded(
     daprd, client = start(runtime, 0, folder)
 
     with client:
-        check = HealthCheck(client, outbound=True, rung="outbound")
+        check = HealthCheck(client, outbound=True, name="outbound")
         seen = poll(lambda: alive(daprd, check.observe()), Deadline(LONG))
         assert seen.ok, f"{seen.fact}\n{daprd.log.read_text()}"
         found = {each.name for each in client.metadata().components}

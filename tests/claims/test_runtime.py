@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from harness import World
-from harness.loopback import ask, client
+from harness.ready.loopback import ask, client
 
 pytestmark = pytest.mark.real
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.registry import Registry
 from harness.runtime.proc import wait_gone
+from harness.stack.registry import Registry
 from tests.projects import MINI_FILES
 from tests.support import leftovers, project
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.deadline import Deadline, Observation, poll
+from harness.core.deadline import Deadline, Observation, poll
 from tests.projects import MINI, MINI_FILES
 from tests.support import cli, environment, leftovers, project
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.deadline import Deadline, Observation, poll
+from harness.core.deadline import Deadline, Observation, poll
 from tests.projects import COMPONENT, GARBAGE_APP, IN_MEMORY, MINI
 from tests.support import CLI, cli, environment, leftovers, project
 

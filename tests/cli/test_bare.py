@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.registry import Registry
+from harness.stack.registry import Registry
 from tests.projects import COMPONENT, MINI_FILES
 from tests.support import CLI, cli, environment, project
 from tests.unit.test_reading import BOMB
@@ -124,8 +124,8 @@ def test_full_disks_are_reported_and_stale_runs_can_be_removed(tmp_path: Path) -
 FULL_STATE = """
 import resource, sys
 from pathlib import Path
-from harness.errors import Unavailable
-from harness.registry import Registry
+from harness.core.errors import Unavailable
+from harness.stack.registry import Registry
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 try:

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.compose.project import read_env
-from harness.deadline import Deadline, Observation, poll
-from harness.images import Images
-from harness.loopback import ask
+from harness.core.deadline import Deadline, Observation, poll
+from harness.ready.loopback import ask
+from harness.render.compose.project import read_env
+from harness.stack.images import Images
 from tests.engine import left_of
 from tests.projects import HELLO_APP, MINI
 from tests.support import ROOT, cli, leftovers, project

@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from harness.deadline import Deadline, Observation, poll
-from harness.ports import free_port
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.ports import free_port
 from tests.cli.test_stacks import address
 from tests.projects import COMPONENT, HELLO_APP
 from tests.support import CLI, ROOT, cli, environment, leftovers, project

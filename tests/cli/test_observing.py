@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.deadline import Deadline, Observation, poll
+from harness.core.deadline import Deadline, Observation, poll
 from tests.projects import MINI_FILES
 from tests.support import CLI, cli, environment, leftovers, project
 

@@ -16,9 +16,9 @@ import httpx
 import pytest
 
 from harness.cli import commands
-from harness.deadline import Deadline, Observation, poll
-from harness.registry import Registry
+from harness.core.deadline import Deadline, Observation, poll
 from harness.runtime.proc import wait_gone
+from harness.stack.registry import Registry
 from tests.support import cli, leftovers, project
 
 pytestmark = pytest.mark.real

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from harness.deadline import Deadline, Observation, poll
-from harness.registry import Registry
+from harness.core.deadline import Deadline, Observation, poll
 from harness.runtime.proc import wait_gone
+from harness.stack.registry import Registry
 from tests.support import CLI, cli, environment, leftovers, project, survivors
 
 pytestmark = pytest.mark.real

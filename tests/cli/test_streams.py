@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from harness.errors import Unavailable
-from harness.registry import Registry, UpNode, UpStack, since_boot
+from harness.core.errors import Unavailable
 from harness.runtime.proc import born
+from harness.stack.registry import Registry, UpNode, UpStack, since_boot
 from tests.support import CLI, cli, environment, project
 
 pytestmark = pytest.mark.real

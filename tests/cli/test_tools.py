@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.deadline import Deadline, Observation, poll
+from harness.core.deadline import Deadline, Observation, poll
 from harness.provision.store import Store
 from harness.provision.versions import DAPR, DAPR_BINARIES
 from tests.support import CLI, cli, environment, leftovers, survivors

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from harness.deadline import Deadline, Observation, poll
+from harness.core.deadline import Deadline, Observation, poll
 from tests.support import CLI, cli, environment, project
 
 pytestmark = pytest.mark.real

@@ -17,11 +17,11 @@ from typer.testing import CliRunner, Result
 
 from harness import ConfigError, InstanceDied, Kafka, Postgres, Redis, Settings, Topology, running
 from harness.cli.commands import app as command
+from harness.core.ports import free_port
 from harness.dapr.resources import read_resources
-from harness.ports import free_port
 from harness.ready.kafka import admin_of, creates_topics
-from harness.runfile import read_runfile
-from harness.standard_services import SERVICES, brought_along, chosen, completed
+from harness.runfile.read import read_runfile
+from harness.runfile.services import SERVICES, brought_along, chosen, completed
 from tests.support import environment, leftovers, project
 
 COMMON = "common: {resourcesPath: components}\n"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from harness.deadline import Deadline, Observation, poll
+from harness.core.deadline import Deadline, Observation, poll
 
 UP = re.compile(r"^(\d+)(?: of (\d+))? apps? (?:is|are) up after", re.MULTILINE)
 ENDED = re.compile(r"(?:exited with code [1-9]|was killed by signal)")

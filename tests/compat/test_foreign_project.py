@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.ports import free_port
+from harness.core.ports import free_port
 from tests.support import ROOT, environment
 
 FOREIGN = Path(__file__).parent / "foreign"

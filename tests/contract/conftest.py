@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.images import Images
 from harness.runtime.base import Runtime
 from harness.runtime.containers.runtime import ContainerRuntime
 from harness.runtime.fake import FakeRuntime
 from harness.runtime.processes import ProcessRuntime
+from harness.stack.images import Images
 from tests.engine import container_runtime
 
 

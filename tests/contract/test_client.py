@@ -143,7 +143,7 @@ async def test_an_old_etag_writes_and_deletes_nothing(world: World) -> None:
 
 
 def test_an_unknown_store_is_an_error_with_its_code(world: World) -> None:
-    """400 for state, 401 for secrets, 404 for pubsub: Dapr's own choice."""
+    """400 for state, 401 for secrets, 404 for pubsub: Dapr's own target."""
     dapr = world.sidecar("echo")
     seen = []
     for call in (

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.compose.text import healthcheck
-from harness.launch import Build, InContainer, Launch
+from harness.core.launch import Build, InContainer, Launch
 from harness.nodes.app import App
+from harness.render.compose.text import healthcheck
 
 pytestmark = pytest.mark.real
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness import App, Kafka, Settings, Stack, Topology, World, running
-from harness.deadline import Deadline, Observation, poll
+from harness.core.deadline import Deadline, Observation, poll
 from harness.ready.kafka import admin_of, group_names
 from tests.support import project
 
@@ -82,7 +82,8 @@ def test_the_groups_that_a_start_waits_for_are_those_of_the_broker(stack: Stack)
     (fact,) = (
         entry.facts["fact"]
         for entry in stack.journal
-        if (entry.kind, entry.node, entry.facts.get("rung")) == ("rung.reached", "a-daprd", "group")
+        if (entry.kind, entry.node, entry.facts.get("check"))
+        == ("check.passed", "a-daprd", "group")
     )
     waited_for = {*re.findall(r"group (\S+) is STABLE", fact)}
     admin = admin_of(stack.book.exports("kafka")["brokers"])

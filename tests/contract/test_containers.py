@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 from testcontainers.core.labels import LABEL_SESSION_ID, SESSION_ID
 
-from harness.deadline import Deadline, Observation, poll
-from harness.errors import LaunchError, PortTaken
-from harness.images import Images
-from harness.launch import InContainer, Launch
-from harness.loopback import ask
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.errors import LaunchError, PortTaken
+from harness.core.launch import InContainer, Launch
+from harness.ready.loopback import ask
 from harness.runtime.base import State
 from harness.runtime.containers import agent, ownership
 from harness.runtime.containers.attached import PROJECT, SERVICE, WORKING_DIR, AttachedRuntime
 from harness.runtime.containers.runtime import ContainerRuntime
+from harness.stack.images import Images
 from tests.engine import container_runtime, everything, left_of
 from tests.support import cli, environment, leftovers
 
@@ -32,8 +32,8 @@ pytestmark = pytest.mark.real
 OWNER = """
 import os
 from harness import Settings
-from harness.images import Images
-from harness.launch import InContainer, Launch
+from harness.stack.images import Images
+from harness.core.launch import InContainer, Launch
 from harness.runtime.containers.runtime import ContainerRuntime
 
 images = Images(Settings.load())

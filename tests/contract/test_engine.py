@@ -21,16 +21,16 @@ from pathlib import Path
 import pytest
 from docker.types import LogConfig
 
-from harness.deadline import Deadline, Observation, poll
-from harness.errors import ConfigError, HarnessError, LaunchError, TeardownError, Unavailable
-from harness.images import Images, packed
-from harness.launch import Build, InContainer, Launch
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.errors import ConfigError, HarnessError, LaunchError, TeardownError, Unavailable
+from harness.core.launch import Build, InContainer, Launch
+from harness.core.settings import Settings
 from harness.provision.images import Context
 from harness.runtime.base import State
 from harness.runtime.containers import agent, ownership, watch
 from harness.runtime.containers.engine import Engine
 from harness.runtime.folder import dead_run_folders
-from harness.settings import Settings
+from harness.stack.images import Images, packed
 from tests.engine import container_runtime, left_of
 
 pytestmark = pytest.mark.real
@@ -156,7 +156,7 @@ def test_the_loss_of_the_engine_ends_every_wait(
     forwarder.die()
 
     assert poll(lambda: Observation(instance.state is State.EXITED), Deadline(5)).ok
-    assert "the container engine has gone" in instance.fate
+    assert "the container engine has gone" in instance.exit_reason
     with pytest.raises(TeardownError, match=r"could be removed(.|\n)*down --stale"):
         runtime.close()
     monkeypatch.undo()
@@ -178,8 +178,8 @@ def test_an_agent_that_cannot_be_read_ends_every_wait(images: Images) -> None:
         runtime._watch.processes.request("listen", argv=helper)
 
         assert poll(lambda: Observation(instance.state is State.EXITED), Deadline(30)).ok
-        assert "the agent that watches the container engine cannot be read" in instance.fate
-        assert "'no json'" in instance.fate
+        assert "the agent that watches the container engine cannot be read" in instance.exit_reason
+        assert "'no json'" in instance.exit_reason
         assert runtime.reserve().port
     assert [] == left_of(runtime.run, within=10)
 
@@ -192,7 +192,7 @@ def test_a_supervisor_that_dies_ends_every_wait_for_a_container(images: Images) 
     os.kill(runtime.owner, signal.SIGKILL)
 
     assert poll(lambda: Observation(instance.state is State.EXITED), Deadline(30)).ok
-    assert watch.AGENT_ENDED == instance.fate
+    assert watch.AGENT_ENDED == instance.exit_reason
     with contextlib.suppress(HarnessError):
         runtime.close()
     assert [] == ownership.sweep(images.engine, runtime.run)
@@ -258,8 +258,8 @@ def test_the_docker_command_is_not_needed(images: Images, tmp_path: Path) -> Non
     code = """
 import os
 from harness import Settings
-from harness.images import Images
-from harness.launch import InContainer, Launch
+from harness.stack.images import Images
+from harness.core.launch import InContainer, Launch
 from harness.runtime.containers.runtime import ContainerRuntime
 images = Images(Settings.load())
 with ContainerRuntime({}, images.reference, images.user) as runtime:

@@ -14,11 +14,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from harness.deadline import Deadline, poll
-from harness.endpoint import LOOPBACK, Endpoint
-from harness.loopback import client
-from harness.ports import free_port
+from harness.core.deadline import Deadline, poll
+from harness.core.endpoint import LOOPBACK, Endpoint
+from harness.core.ports import free_port
 from harness.probe import inbox_server
+from harness.ready.loopback import client
 from harness.ready.tcp import TcpCheck
 
 pytestmark = pytest.mark.real

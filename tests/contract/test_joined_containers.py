@@ -8,14 +8,14 @@ from collections.abc import Iterator
 import pytest
 
 from harness import LaunchError
-from harness.deadline import Deadline, Observation, poll
-from harness.images import Images
-from harness.launch import InContainer, Launch
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.launch import InContainer, Launch
 from harness.runtime.attached import Run
 from harness.runtime.base import State
 from harness.runtime.containers.instance import ContainerInstance
 from harness.runtime.containers.joined import JoinedContainers
 from harness.runtime.containers.runtime import ContainerRuntime
+from harness.stack.images import Images
 
 pytestmark = pytest.mark.real
 
@@ -72,7 +72,7 @@ def test_a_kill_by_another_client_is_a_death_that_names_it(
 
     assert poll(lambda: Observation(first.state is State.EXITED), Deadline(30)).ok
     assert not first.exit_expected
-    assert first.fate.startswith("kill was requested by ")
+    assert first.exit_reason.startswith("kill was requested by ")
 
 
 def test_a_client_that_joins_later_sees_that_a_node_is_paused(

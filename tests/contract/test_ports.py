@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import Unavailable, ports
-from harness.ports import Ports, free_port
+from harness import Unavailable
+from harness.core import ports
+from harness.core.ports import Ports, free_port
 
 
 @pytest.fixture

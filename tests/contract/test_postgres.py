@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from harness import App, Postgres, Settings, Stack, Topology, running
-from harness.deadline import Deadline, Observation, poll
+from harness.core.deadline import Deadline, Observation, poll
 from tests.projects import HELLO_APP
 from tests.support import project
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from harness import ConfigError, Process, Settings, Topology, World, running
-from harness.deadline import Deadline, Observation, poll
+from harness.core.deadline import Deadline, Observation, poll
 
 VISIT = """
 import os, urllib.request
@@ -33,7 +33,7 @@ def test_processes_find_each_other_without_a_sidecar(
             [sys.executable, "-c", VISIT],
             env={"URL": "${site.url}"},
             image="app",
-            may_end=True,
+            exit_ok=True,
         ),
     )
     with running(topology, Settings.load(runtime=runtime)) as stack, World(stack) as world:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import InstanceDied, LaunchError, PortTaken, TeardownError, Unavailable, ports
-from harness.deadline import Deadline, Observation, poll
-from harness.launch import InProcess, Launch
+from harness import InstanceDied, LaunchError, PortTaken, TeardownError, Unavailable
+from harness.core import ports
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.launch import InProcess, Launch
 from harness.runtime import processes as processes_module
 from harness.runtime import supervisor_client, supervisor_process
 from harness.runtime.base import State
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.real
 OWNER = """
 import os, sys, time
 from harness.runtime.processes import ProcessRuntime
-from harness.launch import InProcess, Launch
+from harness.core.launch import InProcess, Launch
 runtime = ProcessRuntime(dict(os.environ))
 for number in range(5):
     # A grandchild in a session of its own whose parent has gone, as daemons make them.
@@ -433,9 +434,9 @@ def test_an_app_inherits_everything_and_a_hermetic_one_is_told_what_it_does_not(
     given = {"GIVEN": "given"}
     with ProcessRuntime(small, whole=whole) as runtime:
         app = runtime.start(
-            Launch("app", show, given, of_system=True, process=InProcess(inherits=True))
+            Launch("app", show, given, under_test=True, process=InProcess(inherits=True))
         )
-        hermetic = runtime.start(Launch("hermetic", show, given, of_system=True))
+        hermetic = runtime.start(Launch("hermetic", show, given, under_test=True))
         broker = runtime.start(Launch("broker", show, given))
         told = "dapr-harness: hermetic, so not inherited: API_KEY PASSWORD\n"
 

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from harness.errors import Unavailable
-from harness.images import Images
+from harness.core.errors import Unavailable
+from harness.stack.images import Images
 from tests.support import ROOT
 
 pytestmark = pytest.mark.real

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from harness import ConfigError, InstanceDied, LaunchError, Unavailable
-from harness.deadline import Deadline, Observation, poll
-from harness.launch import Launch
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.launch import Launch
 from harness.runtime import folder as folders
 from harness.runtime.attached import AttachedProcesses, Run
 from harness.runtime.base import State
@@ -36,7 +36,7 @@ STUBBORN = Launch("stubborn", ("sh", "-c", "trap '' TERM; while :; do sleep 0.05
 CLIENT = """
 import os, sys
 from pathlib import Path
-from harness.launch import Launch
+from harness.core.launch import Launch
 from harness.runtime.attached import AttachedProcesses, Run
 run = Run(Path(sys.argv[1]), int(sys.argv[2]), lambda _: None)
 client = AttachedProcesses(run, dict(os.environ))
@@ -122,8 +122,8 @@ def test_a_kill_by_another_client_is_a_death_that_names_it(starter: ProcessRunti
         assert eventually(lambda: first.state is State.EXITED)
 
     assert not first.exit_expected
-    assert first.fate.startswith("kill was requested by ")
-    assert f"(pid {os.getpid()})" in first.fate
+    assert first.exit_reason.startswith("kill was requested by ")
+    assert f"(pid {os.getpid()})" in first.exit_reason
 
 
 def test_operations_on_one_node_are_carried_out_one_after_the_other() -> None:
@@ -189,7 +189,7 @@ def test_a_starter_that_is_killed_does_not_end_a_run_that_has_another_client(
     """As in `up --attach` with a shell beside it."""
     script = (
         "import os, sys\nfrom harness.runtime.processes import ProcessRuntime\n"
-        "from harness.launch import Launch\nruntime = ProcessRuntime(dict(os.environ))\n"
+        "from harness.core.launch import Launch\nruntime = ProcessRuntime(dict(os.environ))\n"
         "print(runtime.start(Launch('sleeper', ('sleep', '300'))).pid, runtime.owner, "
         "runtime.folder, flush=True)\nsys.stdin.read()\n"
     )
@@ -221,7 +221,7 @@ def test_the_end_of_a_run_is_a_death_that_names_its_cause(starter: ProcessRuntim
 
         assert eventually(lambda: instance.state is State.EXITED)
 
-        assert "the stack was ended by the signal SIGTERM" == instance.fate
+        assert "the stack was ended by the signal SIGTERM" == instance.exit_reason
         with pytest.raises(InstanceDied, match="the stack has been ended"):
             client.request("state")
 

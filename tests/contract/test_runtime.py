@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.deadline import Deadline, Observation, poll
-from harness.launch import InContainer, Launch
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.launch import InContainer, Launch
 from harness.runtime.base import Killable, Pausable, Restartable, Runtime, State
 
 SLEEPER = Launch("sleeper", ("sleep", "60"), container=InContainer("app"), grace=0.5)

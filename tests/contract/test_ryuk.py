@@ -14,11 +14,11 @@ from functools import partial
 
 import pytest
 
-from harness.deadline import Deadline, Observation, poll
-from harness.errors import LaunchError
-from harness.images import Images, packed
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.errors import LaunchError
 from harness.provision.images import Context
 from harness.runtime.containers import reaper
+from harness.stack.images import Images, packed
 
 pytestmark = pytest.mark.real
 

@@ -127,7 +127,7 @@ def warnings(stack: Stack) -> list[str]:
 
 
 def test_what_daprd_cannot_read_is_a_warning(stack: Stack) -> None:
-    """The rung is reached, and the answer is quoted."""
+    """The check passes, and the answer is quoted."""
     with World(stack) as world:
         answer(world, 405, "Method Not Allowed")
 

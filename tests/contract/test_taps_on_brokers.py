@@ -21,8 +21,8 @@ from harness import (
     World,
     running,
 )
+from harness.core.errors import InstanceDied
 from harness.dapr.model import BulkEntry
-from harness.errors import InstanceDied
 from harness.probe.marker import TYPE
 from tests.projects import HELLO_APP, IN_MEMORY
 from tests.support import project

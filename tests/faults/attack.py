@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness import Stack, World
-from harness.deadline import Deadline, Observation, poll
+from harness.core.deadline import Deadline, Observation, poll
 from tests.faults.clients import Clients, User
 from tests.faults.counts import Counts, count
 from tests.faults.inflict import Attacker

@@ -11,9 +11,10 @@ from typing import Any
 
 import httpx
 
-from harness import World, loopback
-from harness.closing import AsyncClosing
-from harness.deadline import Deadline, aticks
+from harness import World
+from harness.core.closing import AsyncClosing
+from harness.core.deadline import Deadline, aticks
+from harness.ready import loopback
 from tests.faults.ledger import Fate, Ledger, Reminder
 
 PATIENCE = 20.0

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import HarnessError, Stack
-from harness.deadline import Deadline, ticks
+from harness.core.deadline import Deadline, ticks
 from tests.faults.plan import SESSION, Fault
 
 PAUSE = 0.5

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from harness import World
-from harness.deadline import Deadline, Observation, poll
+from harness.core.deadline import Deadline, Observation, poll
 from harness.probe.deliveries import Delivery
 from harness.ready.kafka import admin_of, end_offsets
 from tests.faults.counts import Seen

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness import World
-from harness.loopback import client
+from harness.ready.loopback import client
 from tests.gates.ways import UNMARKED, WAYS, Invocation, Way, by_url
 from tests.unit.test_gates import PROTECTED
 

@@ -11,7 +11,7 @@ import httpx
 from dapr.proto import api_service_v1, api_v1, common_v1
 
 from harness import World
-from harness.loopback import client
+from harness.ready.loopback import client
 
 MARKS = ("dapr-caller-app-id", "dapr-callee-app-id", "dapr-caller-namespace")
 UNMARKED = {"connection": f"keep-alive, {', '.join(MARKS)}"}

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from harness import App, ConfigError, Settings, Topology
-from harness.kubernetes.objects import ANNOTATED
-from harness.kubernetes.project import KubernetesProject
+from harness.render.kubernetes.objects import ANNOTATED
+from harness.render.kubernetes.project import KubernetesProject
 from scenarios.topology import todo
 from tests.kubernetes.validate import validate
 from tests.projects import COMPONENT

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from harness import Broker, Receiver, Settings, Topology, running
-from harness.deadline import Deadline, Observation, poll
+from harness.core.deadline import Deadline, Observation, poll
 from harness.load.judge.criteria import verdict
 from harness.load.model.profile import Profile, RawKafka, Step
 from harness.load.model.result import read_result

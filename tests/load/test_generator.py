@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from harness import Receiver, Settings, Stack, Topology, running
+from harness.core.ports import free_port
 from harness.load.generate.generator import References, master_words
 from harness.load.measure.collector import Collector
 from harness.load.model.profile import Profile, RawKafka, Step
-from harness.ports import free_port
 from tests.support import ROOT
 
 pytestmark = pytest.mark.real

@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from harness.deadline import Deadline, Observation, poll
-from harness.endpoint import LOOPBACK
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.endpoint import LOOPBACK
+from harness.core.ports import free_port
 from harness.load.generate.generator import master_words
-from harness.ports import free_port
 from tests.load.test_truth import printed, read
 from tests.support import CLI, ROOT, environment, leftovers
 

@@ -13,13 +13,13 @@ from typing import Any
 import psutil
 import pytest
 
-from harness.deadline import Deadline, poll
-from harness.endpoint import LOOPBACK, Endpoint
+from harness.core.deadline import Deadline, poll
+from harness.core.endpoint import LOOPBACK, Endpoint
+from harness.core.ports import free_port
 from harness.load.generate.generator import master_words
 from harness.load.measure.collector import Collector
 from harness.load.measure.figures import figures
 from harness.load.model.figures import Figures
-from harness.ports import free_port
 from harness.ready.tcp import TcpCheck
 from tests.support import ROOT
 
@@ -211,7 +211,7 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def _seen(ok: bool) -> Any:
-    from harness.deadline import Observation
+    from harness.core.deadline import Observation
 
     return Observation(ok)
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from harness import DaprError, Stack, World
-from harness.loopback import ask
 from harness.probe.events import Event
+from harness.ready.loopback import ask
 
 INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]+(Z|[+-]\d\d:\d\d)?")
 DRAWN = re.compile(r"(?<=/events/)([a-z-]+)/[\w-]{22}(?![\w-])")

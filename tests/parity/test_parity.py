@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness import Settings, running
-from harness.images import Images
+from harness.stack.images import Images
 from scenarios.topology import reference
 from tests.parity.observe import observe
 

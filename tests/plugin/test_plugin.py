@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.deadline import Deadline, Observation, poll
+from harness.core.deadline import Deadline, Observation, poll
 from tests.plugin.conftest import CONFTEST, Run
 from tests.support import cli, environment, leftovers, survivors
 
@@ -89,7 +89,7 @@ def test_a_broken_app_is_a_failure_of_the_system(inner: Run, folder: Path) -> No
     result.assert_outcomes(failed=2)
     text = result.stdout.str()
     assert "ModuleNotFoundError: No module named 'no_such_module'" in text
-    assert "harness/stack.py" not in text
+    assert "harness/stack/stack.py" not in text
     assert [] == leftovers(folder)
 
 
@@ -195,7 +195,7 @@ WATCHED = """
 import signal
 import pytest
 from harness import Receiver, Topology
-from harness.stack import Stack
+from harness.stack.stack import Stack
 
 @pytest.fixture(scope="session")
 def dapr_topology():

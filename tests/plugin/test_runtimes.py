@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.deadline import Deadline, Observation, poll
-from harness.images import Images
+from harness.core.deadline import Deadline, Observation, poll
 from harness.runtime.containers import agent
+from harness.stack.images import Images
 from tests.engine import everything, left_of
 from tests.plugin.conftest import CONFTEST, Run
 from tests.projects import HELLO_APP

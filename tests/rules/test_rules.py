@@ -6,12 +6,16 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 import harness
 from tests.support import ROOT
+
+DRAWN = 58
+"""The column at which the drawings of ARCHITECTURE.md begin to explain."""
 
 SOURCES = sorted((ROOT / "harness").rglob("*.py"))
 
@@ -34,6 +38,21 @@ def test_linters_and_type_checkers_pass(command: list[str]) -> None:
     done = subprocess.run([program, *command[1:]], cwd=ROOT, capture_output=True, text=True)
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_drawings_of_the_architecture_are_the_layers_that_are_checked() -> None:
+    """Level by level, and nothing is left out: the layers are exhaustive."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    checked = [each for each in settings["contracts"] if each["type"] == "layers"]
+    layers = [[set(re.split(" [|:] ", row)) for row in each["layers"]] for each in checked]
+    drawings = (ROOT / "ARCHITECTURE.md").read_text().split("```\n")[1:6:2]
+    drawn = [
+        [set(re.findall(r"(\w+)(?:/|\.py)", row[:DRAWN])) for row in drawing.splitlines()]
+        for drawing in drawings
+    ]
+
+    assert layers == drawn
+    assert all(each["exhaustive"] for each in checked)
 
 
 def test_the_public_names_are_those_that_are_typed() -> None:
@@ -69,7 +88,7 @@ def test_modules_have_at_most_350_lines() -> None:
 
 
 def test_only_one_module_sleeps() -> None:
-    """harness/deadline.py; services and scenarios do not sleep at all."""
+    """harness/core/deadline.py; services and scenarios do not sleep at all."""
     calls = re.compile(r"(?<!def )\b(time|asyncio)\.sleep\(")
     places = {
         str(path.relative_to(ROOT))
@@ -78,7 +97,7 @@ def test_only_one_module_sleeps() -> None:
         if calls.search(path.read_text())
     }
 
-    assert places == {"harness/deadline.py"}
+    assert places == {"harness/core/deadline.py"}
 
 
 NOT_NODES = {"error", "import_module(f'harness.{_HOMES[name]}')", "module", "request", "time"}
@@ -87,7 +106,7 @@ NOT_NODES = {"error", "import_module(f'harness.{_HOMES[name]}')", "module", "req
 
 def test_what_a_node_can_do_is_typed() -> None:
     """Modules that know nodes ask none of them for an attribute that it may not have."""
-    knows = re.compile(r"^\s*from harness\.(node|nodes|roles|topology)\b", re.MULTILINE)
+    knows = re.compile(r"^\s*from harness\.(nodes|core\.(node|roles|topology))\b", re.MULTILINE)
     asked = {
         ast.unparse(call.args[0])
         for path in SOURCES
@@ -103,7 +122,7 @@ def test_what_a_node_can_do_is_typed() -> None:
 
 @pytest.mark.parametrize("suffix", ["-daprd", "-inbox"])
 def test_one_module_spells_the_names_of_sidecars_and_inboxes(suffix: str) -> None:
-    """Everybody else asks the topology, or harness/names.py."""
+    """Everybody else asks the topology, or harness/core/names.py."""
     places = {
         str(path.relative_to(ROOT))
         for path in SOURCES
@@ -111,7 +130,7 @@ def test_one_module_spells_the_names_of_sidecars_and_inboxes(suffix: str) -> Non
         if isinstance(part, ast.Constant) and str(part.value).startswith(suffix)
     }
 
-    assert places == {"harness/names.py"}
+    assert places == {"harness/core/names.py"}
 
 
 def test_every_command_and_exit_code_is_in_the_docs() -> None:

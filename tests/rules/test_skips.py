@@ -19,7 +19,7 @@ def test_x(): assert [] == [name for name in os.environ if name in {names!r}]
 
 PROVISION = """
 from pathlib import Path
-from harness.errors import Unavailable
+from harness.core.errors import Unavailable
 
 def provide(settings, progress, *, helm):
     Path("provided.txt").write_text(f"helm: {helm}")

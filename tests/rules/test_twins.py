@@ -53,7 +53,7 @@ def test_no_generated_module_awaits_anything(unasync: ModuleType) -> None:
 
 
 def test_one_module_runs_blocking_calls_in_other_threads() -> None:
-    """harness/blocking.py."""
+    """harness/core/blocking.py."""
     calls = re.compile(r"\bto_thread\(|\brun_in_executor\(")
     places = {
         str(path.relative_to(ROOT))
@@ -61,7 +61,7 @@ def test_one_module_runs_blocking_calls_in_other_threads() -> None:
         if calls.search(path.read_text())
     }
 
-    assert {"harness/blocking.py"} == places
+    assert {"harness/core/blocking.py"} == places
 
 
 def test_no_scenario_reaches_into_a_stack() -> None:

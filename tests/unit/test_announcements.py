@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.launch import Launch
-from harness.runtime.base import Life
+from harness.core.launch import Launch
+from harness.runtime.base import BaseInstance
 
 
 @pytest.mark.parametrize(
@@ -25,8 +25,8 @@ def test_an_exit_requested_by_another_client_ends_waits_unless_the_node_restarts
     act: str, own: bool, expected: bool, fate: str
 ) -> None:
     """An exit that another client wants ends our waits, unless the node comes back."""
-    life = Life(Launch("a", ("true",)))
+    life = BaseInstance(Launch("a", ("true",)))
 
     life.announce(act, "x", own=own)
 
-    assert (expected, fate) == (life.exit_expected, life.fate)
+    assert (expected, fate) == (life.exit_expected, life.exit_reason)

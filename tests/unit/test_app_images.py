@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import ConfigError, Unavailable
-from harness.launch import Build
+from harness.core.errors import ConfigError, Unavailable
+from harness.core.launch import Build
+from harness.core.settings import Settings
+from harness.core.wheels import Python
 from harness.provision.apps import site_of
 from harness.provision.progress import Quiet
 from harness.provision.store import Store
 from harness.runtime.containers.ignored import app_files
-from harness.settings import Settings
-from harness.wheels import Python
 
 
 def in_image(folder: Path, *names: str, ignored: str = "") -> list[str]:

@@ -13,13 +13,13 @@ import pytest
 import pytest_asyncio
 
 from harness import AsyncTable, AsyncWorld, ConfigError, ProbeError, Receiver, Stack, World
-from harness import beginning as beginnings
-from harness.beginning import Beginning
-from harness.deadline import Check, Deadline
+from harness.core.deadline import Check, Deadline
 from harness.probe import deliveries, metrics
 from harness.probe.atap import AsyncEventTap, AsyncSubscriptionTap
 from harness.probe.events import Event, TopicReader
 from harness.runtime.fake import FakeInstance
+from harness.stack import beginning as beginnings
+from harness.stack.beginning import Beginning
 from tests.support import Fake
 from tests.unit.test_stack import stack_of
 

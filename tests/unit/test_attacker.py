@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from harness import Stack
-from harness.deadline import Deadline, Observation, poll
+from harness.core.deadline import Deadline, Observation, poll
 from tests.faults.inflict import Attacker, wait_until
 from tests.faults.plan import Fault
 

@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from harness import AsyncDaprClient, DaprClient, DaprError
+from harness.core.endpoint import Endpoint
 from harness.dapr import calls
 from harness.dapr.model import BulkEntry, Metadata, StateItem, StateOperation
-from harness.endpoint import Endpoint
 
 CLIENT = httpx.Client(base_url="http://d")
 

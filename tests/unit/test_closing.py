@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.closing import do_all
+from harness.core.closing import do_all
 
 
 def fail(error: Exception) -> None:

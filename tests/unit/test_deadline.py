@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.deadline import Deadline, Observation, aticks, poll, ticks
+from harness.core.deadline import Deadline, Observation, aticks, poll, ticks
 
 
 def test_the_first_look_is_immediate_even_without_budget() -> None:

@@ -10,13 +10,13 @@ import pytest
 from harness import Settings, Unavailable
 from harness.cli.diagnosis import Diagnosis
 from harness.cli.tools import _extras
-from harness.provision.toolbox import Toolbox
+from harness.provision.toolbox import Provisioner
 from tests.support import project
 
 TOPOLOGY = "from harness import Redis, Topology\nplain, redis = Topology(), Topology(Redis())\n"
 
 
-class NoRedis(Toolbox):
+class NoRedis(Provisioner):
     """Where none is installed."""
 
     def path(self, tool: str) -> Path:

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from harness import App, ConfigError, Process, Sidecar, Topology
-from harness.book import StackBook
-from harness.endpoint import Endpoint
-from harness.node import Node
+from harness.core.endpoint import Endpoint
+from harness.core.node import Node
 from harness.nodes.tap import TapSidecar
 from harness.runtime import own_tools
 from harness.runtime.own_tools import path_without_our_tools
+from harness.stack.book import StackBook
 from tests.projects import IN_MEMORY
 from tests.support import project
 from tests.unit.test_secrets_file import Tools

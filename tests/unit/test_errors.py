@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness import errors
+from harness.core import errors
 
 
 def test_a_message_has_every_part_in_order() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness import App, ConfigError, Placement, Postgres, Topology
-from harness.external import with_external
+from harness.core.external import with_external
 
 
 def test_an_external_app_runs_on_the_host_and_the_others_stay() -> None:

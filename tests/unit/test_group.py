@@ -11,8 +11,8 @@ import pytest
 from confluent_kafka import ConsumerGroupState as State
 from confluent_kafka import KafkaException
 
+from harness.core.errors import AppFailed
 from harness.dapr.resources import DaprResource
-from harness.errors import AppFailed
 from harness.nodes.consumer_groups import ConsumerGroup, DeliveryCheck, consumer_groups
 from harness.ready import kafka
 from harness.ready.kafka import GroupCheck, group_names

@@ -11,10 +11,9 @@ import httpx
 import pytest
 
 from harness import AsyncWorld, ConfigError, InstanceDied, Stack, World
-from harness import beginning as beginnings
-from harness.deadline import Deadline
-from harness.endpoint import Endpoint
-from harness.errors import HarnessError
+from harness.core.deadline import Deadline
+from harness.core.endpoint import Endpoint
+from harness.core.errors import HarnessError
 from harness.probe import deliveries, subscription
 from harness.probe.ainbox import AsyncInbox
 from harness.probe.astream import AsyncStream
@@ -27,6 +26,7 @@ from harness.probe.stream import Stream
 from harness.probe.subscription import Subscription
 from harness.probe.table import Table
 from harness.probe.tap import EventTap, SubscriptionTap
+from harness.stack import beginning as beginnings
 from tests.support import Fake, ScriptedCheck
 from tests.unit.test_stack import exits, stack_of
 from tests.unit.test_subscription import Looped
@@ -254,7 +254,7 @@ def test_a_node_that_the_test_has_ended_is_needed_again_after_a_restart(
 def test_a_restart_waits_until_the_node_is_ready_unless_told_not_to(tmp_path: Path) -> None:
     """Its checks are then another operation's: ``await_ready``."""
     check = ScriptedCheck()
-    stack, _ = stack_of(tmp_path, Fake("app", rungs=(check,)))
+    stack, _ = stack_of(tmp_path, Fake("app", scripted=(check,)))
     with stack, World(stack) as world:
         world.restart("app", ready=False)
         assert 1 == len(check.looks)

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from harness import App, Broker, ConfigError, Kafka, Postgres, Redpanda, Settings, Topology
-from harness.book import StackBook
-from harness.endpoint import Endpoint
-from harness.launch import Build, Launch
-from harness.node import Choice
+from harness.core.endpoint import Endpoint
+from harness.core.launch import Build, Launch
+from harness.core.node import Target
 from harness.provision.apps import app_context, fingerprint
 from harness.provision.images import IMAGES, chosen, image, variable
 from harness.provision.recipes import context_of
 from harness.provision.versions import DAPR_BINARIES
+from harness.stack.book import StackBook
 
 
 class ImagePaths:
@@ -32,7 +32,7 @@ class ImagePaths:
 
 def planned(tmp_path: Path, *nodes: object, name: str, gateway: str = "172.18.0.1") -> Launch:
     """The launch of one node of a topology in containers, with ports 20001, 20002, ..."""
-    topology = Topology(*nodes).settled(Choice("containers"))  # type: ignore[arg-type]  # nodes
+    topology = Topology(*nodes).resolved(Target("containers"))  # type: ignore[arg-type]  # nodes
     ports = iter(range(20001, 20100))
     book = StackBook(
         topology, ImagePaths(), tmp_path, tmp_path,
@@ -95,11 +95,11 @@ def test_a_broker_resolves_to_kafka_or_redpanda_by_runtime_and_setting(
     """One word in the settings; the name, the topics and the port stay."""
     topology = Topology(Broker(["a", "b:3"], name="events", port=9999))
 
-    settled = topology.settled(Choice(runtime, broker))["events"]
+    resolved = topology.resolved(Target(runtime, broker))["events"]
 
-    assert type(settled) is kind
-    assert (("a", 1), ("b", 3)) == settled.topics  # type: ignore[attr-defined]  # a broker has them
-    assert 9999 == settled.port  # type: ignore[attr-defined]  # and a port
+    assert type(resolved) is kind
+    assert (("a", 1), ("b", 3)) == resolved.topics  # type: ignore[attr-defined]  # a broker has them
+    assert 9999 == resolved.port  # type: ignore[attr-defined]  # and a port
 
 
 def test_a_sidecar_in_a_container_meets_its_app_on_loopback_and_others_by_name(

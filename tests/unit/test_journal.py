@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.journal import Entry, Journal
-from harness.report.waterfall import climbs, draw
+from harness.core.journal import Entry, Journal
+from harness.report.waterfall import draw, node_starts
 
 
 def test_entries_are_kept_in_order_and_passed_on() -> None:
@@ -23,27 +23,27 @@ def test_entries_are_kept_in_order_and_passed_on() -> None:
 
 
 def entries(*rows: tuple[float, str, str, str]) -> list[Entry]:
-    return [Entry(at, kind, node, {"rung": rung}) for at, kind, node, rung in rows]
+    return [Entry(at, kind, node, {"check": check}) for at, kind, node, check in rows]
 
 
 def test_the_waterfall_shows_the_last_start() -> None:
     """Times count from its beginning; a node that never got ready still shows."""
-    rows = climbs(
+    rows = node_starts(
         entries(
             (1, "start.begun", "", ""),
             (2, "node.started", "old", ""),
             (10, "start.begun", "", ""),
             (10, "node.started", "a", ""),
-            (11, "rung.reached", "a", "port"),
+            (11, "check.passed", "a", "port"),
             (12, "node.ready", "a", ""),
             (12, "node.started", "b", ""),
             (14, "start.ended", "", ""),
-            (15, "rung.reached", "a", "port"),
+            (15, "check.passed", "a", "port"),
         )
     )
 
     assert [("a", 0, [("port", 1)], 2), ("b", 2, [], None)] == [
-        (row.node, row.started, row.rungs, row.ready) for row in rows
+        (row.node, row.started, row.passed, row.ready) for row in rows
     ]
     assert draw(rows, width=4) == [
         "a   2.00 s |==1==| 1:port 1.00",
@@ -53,4 +53,4 @@ def test_the_waterfall_shows_the_last_start() -> None:
 
 def test_the_waterfall_of_an_empty_journal_is_empty() -> None:
     """No division by zero."""
-    assert draw(climbs([])) == []
+    assert draw(node_starts([])) == []

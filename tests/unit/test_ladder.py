@@ -1,4 +1,4 @@
-"""Each rung of a sidecar's ladder says no for the reason it is there for."""
+"""Each readiness check of a sidecar fails for the reason it exists for."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from harness import DaprClient, LaunchError
+from harness.core.endpoint import Endpoint
 from harness.dapr import health
 from harness.dapr.model import Metadata
-from harness.endpoint import Endpoint
 
 CLIENT = DaprClient(Endpoint("127.0.0.1", 1))
 
 
 def judged(check: health.MetadataCheck, **raw: Any) -> bool:
-    """What the rung says to these metadata."""
+    """What the check makes of this metadata."""
     return check.judge(Metadata.parse(raw))[0]
 
 
@@ -74,6 +74,6 @@ def test_a_stranger_on_the_port_ends_the_wait() -> None:
 def test_a_sidecar_that_does_not_answer_is_not_ready() -> None:
     """An observation, not an exception."""
     for outbound in (True, False):
-        seen = health.HealthCheck(CLIENT, outbound=outbound, rung="x").observe()
+        seen = health.HealthCheck(CLIENT, outbound=outbound, name="x").observe()
 
         assert (False, True) == (seen.ok, "ConnectError" in seen.fact)

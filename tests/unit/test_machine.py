@@ -10,12 +10,12 @@ import pytest
 
 from harness import App, Settings, Topology, Unavailable
 from harness.provision.machine import THREADS_EACH, require_processes, require_temporary
-from harness.run import running
+from harness.stack.run import running
 from tests.support import ROOT, project
 
 LIMITED = """
 import os, resource, sys
-from harness.errors import Unavailable
+from harness.core.errors import Unavailable
 from harness.provision.machine import require_processes
 
 resource.setrlimit(resource.RLIMIT_NPROC, (int(sys.argv[1]), 20000))

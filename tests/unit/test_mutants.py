@@ -105,7 +105,7 @@ def test_a_test_is_judged_by_whether_it_turned_red(tmp_path: Path, test: str, ve
 def test_a_test_whose_stack_is_not_ready_catches_nothing(tmp_path: Path, error: str) -> None:
     """The system's fault or the harness's: a busy machine does it without a mutant."""
     fixture = f"""import pytest
-from harness.errors import {error}
+from harness.core.errors import {error}
 
 @pytest.fixture
 def stack():

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from harness import BaseNode, ConfigError, Launch, NotReady, Scope
-from harness.deadline import Check
+from harness.core.deadline import Check
 from tests.support import Fake, ScriptedCheck
 from tests.unit.test_stack import stack_of
 
-METHODS = ("plan", "awaits", "checks", "provide", "confirms", "exports")
+METHODS = ("plan", "start_after", "checks", "initialize", "post_checks", "exports")
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Broken(Mock):
         self._maybe("plan")
         return super().plan(scope)
 
-    def awaits(self, scope: Scope) -> Iterable[Check]:
-        self._maybe("awaits")
+    def start_after(self, scope: Scope) -> Iterable[Check]:
+        self._maybe("start_after")
         return ()
 
     def checks(self, scope: Scope) -> Iterator[Check]:
@@ -70,11 +70,11 @@ class Broken(Mock):
         if self.bad == "observe":
             yield BadCheck()
 
-    def provide(self, scope: Scope) -> None:
-        self._maybe("provide")
+    def initialize(self, scope: Scope) -> None:
+        self._maybe("initialize")
 
-    def confirms(self, scope: Scope) -> Iterable[Check]:
-        self._maybe("confirms")
+    def post_checks(self, scope: Scope) -> Iterable[Check]:
+        self._maybe("post_checks")
         return ()
 
     def exports(self, scope: Scope) -> Mapping[str, str]:

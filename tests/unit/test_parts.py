@@ -15,10 +15,10 @@ from harness.cli.diagnosis import _app, stream_problem
 from harness.cli.inputs import headers_of, json_text
 from harness.cli.parts import Inspection, inspect, log_messages, parts_of, subscription_error
 from harness.cli.sidecars import UpSidecar
+from harness.core.errors import ConfigError
 from harness.dapr.model import Metadata
 from harness.dapr.resources import DaprResource
-from harness.errors import ConfigError
-from harness.registry import UpNode, UpStack
+from harness.stack.registry import UpNode, UpStack
 
 FAILED = "Failed to start subscription for pubsub p, topic t: no broker"
 LOST = "Failed to watch scheduler jobs, retrying: connection refused"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import Unavailable
-from harness.private import open_private, private_folder
+from harness.core.private import open_private, private_folder
 from harness.provision import postgres
 from harness.runtime.folder import clear_run_folder, dead_run_folders, make_run_folder
 

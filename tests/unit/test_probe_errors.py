@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness import ProbeError
-from harness.endpoint import Endpoint
-from harness.ports import free_port
+from harness.core.endpoint import Endpoint
+from harness.core.ports import free_port
 from harness.probe.metrics import total
 from harness.probe.table import Table
 

@@ -16,13 +16,13 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from harness import ConfigError, Settings
-from harness.compose.project import read_env
+from harness.core.reading import LONGEST, read_text
 from harness.dapr.lint import check_resources
 from harness.dapr.resources import for_app, read_file, read_resources
-from harness.loading import load_topology
-from harness.multi_app import topology_of
-from harness.reading import LONGEST, read_text
-from harness.runfile import read_runfile
+from harness.render.compose.project import read_env
+from harness.runfile.read import read_runfile
+from harness.runfile.topology import topology_of
+from harness.stack.loading import load_topology
 from tests.projects import COMPONENT
 from tests.support import project
 

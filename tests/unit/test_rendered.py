@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness import App, ConfigError, Postgres, Settings, Topology
-from harness.compose.project import SECRETS, Project, read_env
-from harness.rendered import LIST, Rendered
+from harness.core.rendered import LIST, Rendered
+from harness.render.compose.project import SECRETS, Project, read_env
 from tests.projects import COMPONENT
 from tests.support import project
 

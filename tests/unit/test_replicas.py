@@ -10,20 +10,20 @@ import pytest
 import yaml
 
 from harness import App, ConfigError, Sidecar, Topology
-from harness.book import StackBook
 from harness.cli.sidecars import sidecars_of
-from harness.compose.render import render
-from harness.endpoint import Endpoint
-from harness.external import with_external
-from harness.kubernetes.project import KubernetesProject
-from harness.names import replica_name
-from harness.node import Choice
+from harness.core.endpoint import Endpoint
+from harness.core.external import with_external
+from harness.core.names import replica_name
+from harness.core.node import Target
+from harness.core.settings import Settings
 from harness.nodes.consumer_groups import DeliveryCheck
-from harness.planning.addresses import HOST
-from harness.registry import Registry
+from harness.render.compose.render import render
+from harness.render.kubernetes.project import KubernetesProject
 from harness.runtime.fake import FakeRuntime
-from harness.settings import Settings
-from harness.stack import Stack
+from harness.stack.book import StackBook
+from harness.stack.planning.addresses import HOST
+from harness.stack.registry import Registry
+from harness.stack.stack import Stack
 from tests.support import Fake, project
 from tests.unit.test_images import ImagePaths, planned
 from tests.unit.test_secrets_file import Tools
@@ -138,7 +138,7 @@ def test_a_deployment_runs_all_replicas(tmp_path: Path) -> None:
 
 def test_replicas_are_settled_like_other_apps() -> None:
     """Their names are host names on containers."""
-    assert "shop-2" in Topology(App("shop", asgi="m:x", replicas=2)).settled(Choice("containers"))
+    assert "shop-2" in Topology(App("shop", asgi="m:x", replicas=2)).resolved(Target("containers"))
 
 
 def test_a_compose_project_has_a_service_for_each_replica(tmp_path: Path) -> None:

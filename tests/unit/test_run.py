@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness import App, Broker, Kafka, Redpanda, Settings, Topology, run
-from harness.errors import Unavailable
+from harness import App, Broker, Kafka, Redpanda, Settings, Topology
+from harness.core.errors import Unavailable
 from harness.nodes.base import BaseNode
-from harness.provision.toolbox import Toolbox
+from harness.provision.toolbox import Provisioner
+from harness.stack import run
 
 SETTINGS = Settings.load(environ={})
 SHOP = App("shop", command="serve {port}")
@@ -31,7 +32,7 @@ def test_auto_is_processes_unless_only_containers_can_run_it(
     monkeypatch: pytest.MonkeyPatch, nodes: tuple[BaseNode, ...], broker: str, expected: str
 ) -> None:
     """Redpanda and an app that is an image have no process."""
-    monkeypatch.setattr(Toolbox, "require_obtainable", lambda *_: None)
+    monkeypatch.setattr(Provisioner, "require_obtainable", lambda *_: None)
     settings = replace(SETTINGS, broker=broker)
 
     assert expected == run.choose_runtime(Topology(*nodes), settings)  # type: ignore[arg-type]  # nodes
@@ -46,7 +47,7 @@ def test_auto_is_containers_where_processes_cannot_be_had_and_an_engine_answers(
     def nothing_to_be_had(*_: object) -> None:
         raise Unavailable("java is not here")
 
-    monkeypatch.setattr(Toolbox, "require_obtainable", nothing_to_be_had)
+    monkeypatch.setattr(Provisioner, "require_obtainable", nothing_to_be_had)
     monkeypatch.setattr(run, "_engine_answers", lambda: engine)
 
     assert expected == run.choose_runtime(Topology(Kafka()), SETTINGS)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.launch import InContainer, InProcess, Launch
-from harness.run_record import RunRecord, described
+from harness.core.launch import InContainer, InProcess, Launch
+from harness.stack.run_record import RunRecord, described
 
 
 def test_a_difference_is_named_where_it_is() -> None:

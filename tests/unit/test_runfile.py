@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from harness import ConfigError, Kafka, Postgres
-from harness.book import StackBook
-from harness.endpoint import Endpoint
-from harness.multi_app import multi_app, topology_of, unread
+from harness.core.endpoint import Endpoint
 from harness.nodes.app import App
 from harness.nodes.sidecar import Sidecar
-from harness.runfile import RunApp, read_runfile
+from harness.runfile.read import RunApp, read_runfile
+from harness.runfile.topology import multi_app, topology_of, unread
+from harness.stack.book import StackBook
 from tests.support import project
 from tests.unit.test_secrets_file import Tools
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness import App, ConfigError, Kafka, Postgres, Process, Topology
-from harness.book import StackBook
-from harness.node import Node
-from harness.planning.addresses import HOST
+from harness.core.node import Node
+from harness.stack.book import StackBook
+from harness.stack.planning.addresses import HOST
 from tests.support import Fake
 from tests.unit.test_environment import book_of
 

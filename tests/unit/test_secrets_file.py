@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from harness import ConfigError, Sidecar, Topology
-from harness.book import StackBook
-from harness.endpoint import Endpoint
-from harness.multi_app import multi_app
-from harness.node import Node
+from harness.core.endpoint import Endpoint
+from harness.core.node import Node
+from harness.runfile.topology import multi_app
+from harness.stack.book import StackBook
 from tests.support import project
 
 STORE = """\

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness import ConfigError, Settings
-from harness.settings import dapr_versions
+from harness.core.settings import dapr_versions
 from tests.support import ROOT, project
 
 

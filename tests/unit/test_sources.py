@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.sources import Sources, affected, sources_of
+from harness.core.sources import Sources, affected, sources_of
 
 FILES = {
     "shop/__init__.py": "",

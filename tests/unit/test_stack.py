@@ -22,11 +22,11 @@ from harness import (
     TeardownError,
     Topology,
 )
-from harness.endpoint import Endpoint
-from harness.launch import Launch
-from harness.node import Node, Scope
+from harness.core.endpoint import Endpoint
+from harness.core.launch import Launch
+from harness.core.node import Node, Scope
 from harness.runtime.fake import FakeRuntime, Script
-from harness.world import World
+from harness.stack.world import World
 from tests.projects import IN_MEMORY
 from tests.support import Fake, ScriptedCheck, project
 from tests.unit.test_secrets_file import Tools
@@ -78,7 +78,7 @@ def test_a_node_starts_after_what_it_needs(tmp_path: Path) -> None:
         tmp_path,
         Fake("c", text="${b.url}"),
         Fake("b", needs=("a",), values={"url": "x"}),
-        Fake("a", rungs=(ScriptedCheck(after=3),)),
+        Fake("a", scripted=(ScriptedCheck(after=3),)),
     )
 
     with stack:
@@ -127,8 +127,8 @@ def test_an_exit_is_reported_instead_of_the_timeouts_it_causes(tmp_path: Path) -
     """The dead node is reported, at once, with its code and its last lines."""
     stack, _ = stack_of(
         tmp_path,
-        Fake("waits", rungs=NEVER),
-        Fake("dead", rungs=NEVER),
+        Fake("waits", scripted=NEVER),
+        Fake("dead", scripted=NEVER),
         scripts={"dead": Script(exit_code=7, output="boom\n")},
     )
 
@@ -142,7 +142,7 @@ def test_the_exit_of_an_app_is_a_system_failure(tmp_path: Path) -> None:
     """An AssertionError, so that pytest says FAILED."""
     stack, _ = stack_of(
         tmp_path,
-        Fake("app", of_system=True, rungs=NEVER),
+        Fake("app", under_test=True, scripted=NEVER),
         scripts={"app": Script(exit_code=1, output="Traceback ...\nImportError: x\n")},
     )
 
@@ -151,8 +151,8 @@ def test_the_exit_of_an_app_is_a_system_failure(tmp_path: Path) -> None:
 
 
 def test_a_failed_readiness_check_is_named_with_the_last_fact(tmp_path: Path) -> None:
-    """Node, rung, fact, budget and next step."""
-    stack, _ = stack_of(tmp_path, Fake("a", rungs=NEVER), ready_timeout=0.05)
+    """Node, check, fact, budget and next step."""
+    stack, _ = stack_of(tmp_path, Fake("a", scripted=NEVER), ready_timeout=0.05)
 
     with pytest.raises(NotReady, match=r"a did not pass the readiness check 'never'") as caught:
         stack.start()
@@ -165,9 +165,14 @@ def test_a_node_that_is_not_ready_is_blamed_for_what_waits_for_it(tmp_path: Path
     """The app was started later than its sidecar, whose budget therefore ends first."""
     stack, _ = stack_of(
         tmp_path,
-        Fake("other", rungs=(ScriptedCheck(after=5),)),
-        Fake("app", of_system=True, needs=("other",), rungs=(ScriptedCheck("health", after=None),)),
-        Fake("app-daprd", rungs=(ScriptedCheck("app", after=None, waits_for="app"),)),
+        Fake("other", scripted=(ScriptedCheck(after=5),)),
+        Fake(
+            "app",
+            under_test=True,
+            needs=("other",),
+            scripted=(ScriptedCheck("health", after=None),),
+        ),
+        Fake("app-daprd", scripted=(ScriptedCheck("app", after=None, waits_for="app"),)),
         scripts={"app": Script(output="still compiling\n")},
         ready_timeout=3,
     )
@@ -181,7 +186,7 @@ def test_a_node_that_is_not_ready_is_blamed_for_what_waits_for_it(tmp_path: Path
 def test_a_taken_port_repeats_the_start_with_other_ports(tmp_path: Path) -> None:
     """Three attempts, each on a runtime of its own."""
     script = {"a": Script(exit_code=1, output="bind: address already in use\n")}
-    stack, made = stack_of(tmp_path, Fake("a", rungs=NEVER), scripts=script)
+    stack, made = stack_of(tmp_path, Fake("a", scripted=NEVER), scripts=script)
 
     with pytest.raises(PortTaken):
         stack.start()
@@ -192,7 +197,9 @@ def test_a_taken_port_repeats_the_start_with_other_ports(tmp_path: Path) -> None
 def test_an_external_node_is_waited_for_and_left_alone(tmp_path: Path) -> None:
     """Somebody else starts and stops it."""
     stack, made = stack_of(
-        tmp_path, Fake("a", external=True, rungs=(ScriptedCheck(after=3),)), Fake("b", needs=("a",))
+        tmp_path,
+        Fake("a", external=True, scripted=(ScriptedCheck(after=3),)),
+        Fake("b", needs=("a",)),
     )
 
     with stack:
@@ -200,13 +207,13 @@ def test_an_external_node_is_waited_for_and_left_alone(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="a is external: the stack has not started it"):
             stack.restart("a")
 
-    assert ["node.awaited", "rung.reached", "node.ready"] == kinds
+    assert ["node.awaited", "check.passed", "node.ready"] == kinds
     assert ["left a", "started b", "stopped b", "closed"] == made[0].events
 
 
 def test_an_external_node_that_does_not_come_is_named_with_the_next_step(tmp_path: Path) -> None:
     """It has no log to look at."""
-    stack, _ = stack_of(tmp_path, Fake("a", external=True, rungs=NEVER), ready_timeout=0.2)
+    stack, _ = stack_of(tmp_path, Fake("a", external=True, scripted=NEVER), ready_timeout=0.2)
 
     with pytest.raises(NotReady, match="a did not pass the readiness check 'never'") as caught:
         stack.start()
@@ -249,7 +256,7 @@ def test_a_cycle_of_placeholders_starts_nothing(tmp_path: Path) -> None:
 def test_a_restart_repeats_all_readiness_checks(tmp_path: Path) -> None:
     """The same checks, once more."""
     check = ScriptedCheck()
-    stack, made = stack_of(tmp_path, Fake("a", rungs=(check,)))
+    stack, made = stack_of(tmp_path, Fake("a", scripted=(check,)))
 
     with stack:
         stack.restart("a")
@@ -287,7 +294,7 @@ def test_the_error_of_a_start_has_no_secrets(
     """Neither in quoted logs and command lines, nor in the logs attached for the report."""
     monkeypatch.setattr("secrets.token_urlsafe", lambda _: "the-token")
     script = {"a": Script(exit_code=code, output="asked with the-token\n")}
-    stack, _ = stack_of(tmp_path, Holder("a", rungs=NEVER), scripts=script, ready_timeout=1)
+    stack, _ = stack_of(tmp_path, Holder("a", scripted=NEVER), scripts=script, ready_timeout=1)
 
     with pytest.raises((InstanceDied, NotReady)) as caught:
         stack.start()
@@ -335,7 +342,7 @@ def test_what_was_ended_is_needed_again_once_it_is_restarted(tmp_path: Path) -> 
 
 def test_a_node_that_was_stopped_does_not_become_ready(tmp_path: Path) -> None:
     """Waiting for it ends at once."""
-    stack, _ = stack_of(tmp_path, Fake("a", rungs=(ScriptedCheck(),)), ready_timeout=600)
+    stack, _ = stack_of(tmp_path, Fake("a", scripted=(ScriptedCheck(),)), ready_timeout=600)
 
     with stack:
         stack.instances["a"].stop()
@@ -371,7 +378,7 @@ def test_what_fails_while_a_failed_start_is_closed_does_not_hide_its_cause(tmp_p
             raise TeardownError("the folder stays")
 
     settings = Settings.load(tmp_path, {}, ready_timeout=0.05)
-    stack = Stack(Topology(Fake("a", rungs=NEVER)), settings, NoTools(), lambda: Stuck(tmp_path))
+    stack = Stack(Topology(Fake("a", scripted=NEVER)), settings, NoTools(), lambda: Stuck(tmp_path))
 
     with pytest.raises(NotReady, match="readiness check 'never'") as caught:
         stack.start()
@@ -387,8 +394,8 @@ def test_a_node_that_may_end_releases_what_waits_for_it(tmp_path: Path) -> None:
     """It has done its work before it was ready: no failure, and its sidecar waits no longer."""
     stack, made = stack_of(
         tmp_path,
-        Fake("job", rungs=NEVER, may_end=True, of_system=True),
-        Fake("job-daprd", rungs=(ScriptedCheck("app", after=None, waits_for="job"),)),
+        Fake("job", scripted=NEVER, exit_ok=True, under_test=True),
+        Fake("job-daprd", scripted=(ScriptedCheck("app", after=None, waits_for="job"),)),
         Fake("after", needs=("job-daprd",)),
         scripts={"job": Script(exit_code=0)},
     )
@@ -400,7 +407,7 @@ def test_a_node_that_may_end_releases_what_waits_for_it(tmp_path: Path) -> None:
 
 def test_a_node_that_may_end_must_end_well(tmp_path: Path) -> None:
     """Another code than 0 is a failure."""
-    job = Fake("job", rungs=NEVER, may_end=True, of_system=True)
+    job = Fake("job", scripted=NEVER, exit_ok=True, under_test=True)
     stack, _ = stack_of(tmp_path, job, scripts={"job": Script(exit_code=3)})
 
     with pytest.raises(AppFailed, match="job exited with code 3"):
@@ -422,8 +429,8 @@ def test_other_nodes_continue_without_an_optional_one(
     """Nor does its sidecar fail the start; nodes that wait for both start, with one warning."""
     stack, made = stack_of(
         tmp_path,
-        Fake("app", rungs=NEVER, required=False, of_system=True),
-        Fake("app-daprd", rungs=(ScriptedCheck("app", after=None, waits_for="app"), *NEVER)),
+        Fake("app", scripted=NEVER, required=False, under_test=True),
+        Fake("app-daprd", scripted=(ScriptedCheck("app", after=None, waits_for="app"), *NEVER)),
         Fake("after", needs=("app-daprd",)),
         scripts={"app": script},
         ready_timeout=0.2,
@@ -441,9 +448,9 @@ def test_a_sidecars_timeout_caused_by_its_app_is_not_reported(tmp_path: Path) ->
     """The app is started later than the sidecar, so its time ends later: it is the reason."""
     stack, _ = stack_of(
         tmp_path,
-        Fake("late", rungs=(ScriptedCheck(after=6),)),
-        Fake("app", needs=("late",), rungs=NEVER, required=False, of_system=True),
-        Fake("app-daprd", rungs=(ScriptedCheck("app", after=None, waits_for="app"),)),
+        Fake("late", scripted=(ScriptedCheck(after=6),)),
+        Fake("app", needs=("late",), scripted=NEVER, required=False, under_test=True),
+        Fake("app-daprd", scripted=(ScriptedCheck("app", after=None, waits_for="app"),)),
         ready_timeout=0.4,
     )
 
@@ -454,11 +461,11 @@ def test_a_sidecars_timeout_caused_by_its_app_is_not_reported(tmp_path: Path) ->
 
 
 def test_a_sidecar_must_reach_what_it_can_reach_without_its_app(tmp_path: Path) -> None:
-    """A rung below that of the app is its own, whatever the app is."""
+    """A check before that of the app is its own, whatever the app is."""
     stack, _ = stack_of(
         tmp_path,
-        Fake("app", required=False, of_system=True),
-        Fake("app-daprd", rungs=(*NEVER, ScriptedCheck("app", waits_for="app"))),
+        Fake("app", required=False, under_test=True),
+        Fake("app-daprd", scripted=(*NEVER, ScriptedCheck("app", waits_for="app"))),
         ready_timeout=0.2,
     )
 
@@ -470,8 +477,8 @@ def test_the_death_of_a_sidecar_is_a_failure_also_without_its_app(tmp_path: Path
     """Only the app is not required."""
     stack, _ = stack_of(
         tmp_path,
-        Fake("app", rungs=NEVER, required=False, of_system=True),
-        Fake("app-daprd", rungs=(ScriptedCheck("app", after=None, waits_for="app"),)),
+        Fake("app", scripted=NEVER, required=False, under_test=True),
+        Fake("app-daprd", scripted=(ScriptedCheck("app", after=None, waits_for="app"),)),
         scripts={"app-daprd": Script(exit_code=1, output="component refused\n")},
     )
 

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from harness import ConfigError, Settings, Topology
 from harness.cli.commands import app
 from harness.pytest_attach import attached, name_the_default
-from harness.registry import Registry, UpStack, since_boot
 from harness.runtime.proc import born
+from harness.stack.registry import Registry, UpStack, since_boot
 
 
 def test_status_takes_the_short_name_of_a_stack(

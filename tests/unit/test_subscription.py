@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from dapr.proto.runtime.v1 import pubsub_pb2
 
-from harness.errors import ProbeError
+from harness.core.errors import ProbeError
 from harness.probe import subscription
 from harness.probe.subscription import Subscription
 from harness.probe.tap import SubscriptionTap

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import App, ConfigError, Kafka, Postgres, Sidecar, Topology
-from harness.node import Choice, Node
-from harness.placeholders import fill, placeholders
+from harness.core.node import Node, Target
+from harness.core.placeholders import fill, placeholders
 from tests.support import Fake
 
 
@@ -129,9 +129,9 @@ def test_a_name_that_is_no_host_name_is_for_processes(name: str) -> None:
     """daprd accepts such app-ids; in a network of containers the name is a host's."""
     topology = Topology(App(name, command="serve"))
 
-    assert name in topology.settled(Choice("processes"))
+    assert name in topology.resolved(Target("processes"))
     with pytest.raises(ConfigError, match=f"{name!r} cannot be the name of a host"):
-        topology.settled(Choice("containers"))
+        topology.resolved(Target("containers"))
 
 
 def test_a_cycle_is_reported_with_all_its_members() -> None:

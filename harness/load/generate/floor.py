@@ -7,12 +7,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.deadline import Deadline, poll
-from harness.endpoint import LOOPBACK, Endpoint
+from harness.core.deadline import Deadline, poll
+from harness.core.endpoint import LOOPBACK, Endpoint
+from harness.core.ports import free_port
 from harness.load.generate.generator import program
-from harness.ports import free_port
 from harness.ready.tcp import TcpCheck
-from harness.stack import Stack
+from harness.stack.stack import Stack
 
 
 @contextlib.contextmanager

@@ -16,14 +16,14 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
-from harness.deadline import Deadline, Observation, poll, ticks
-from harness.endpoint import LOOPBACK
-from harness.errors import ConfigError
+from harness.core.deadline import Deadline, Observation, poll, ticks
+from harness.core.endpoint import LOOPBACK
+from harness.core.errors import ConfigError
+from harness.core.ports import free_port
 from harness.load.measure.collector import Collector
 from harness.load.model.profile import Profile
 from harness.load.model.result import Criterion
 from harness.nodes.process import Process
-from harness.ports import free_port
 from harness.runtime.base import Instance, State
 
 Progress = Callable[[float, Mapping[str, Mapping[str, float]]], None]
@@ -211,7 +211,7 @@ def program(name: str, command: list[str], variables: Mapping[str, str]) -> Proc
     Its name is its own: a stack may have several runs, and keeps the names of what has ended.
     """
     found = {**variables, "PYTHONPATH": os.pathsep.join(sys.path)}
-    return Process(f"{name}-{next(_numbers)}", command, env=found, on_host=True, may_end=True)
+    return Process(f"{name}-{next(_numbers)}", command, env=found, on_host=True, exit_ok=True)
 
 
 def _tail(log: Path) -> str:

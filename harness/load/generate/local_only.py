@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
-from harness.errors import ConfigError
+from harness.core.errors import ConfigError
 
 
 def require_local(url: str, *, allow_remote: bool = False) -> str:

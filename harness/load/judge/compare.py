@@ -6,7 +6,7 @@ import random
 import statistics
 from collections.abc import Sequence
 
-from harness.errors import ConfigError
+from harness.core.errors import ConfigError
 from harness.load.judge.overheads import bounds
 from harness.load.model.profile import Profile
 from harness.load.model.result import Change, Comparison, Result

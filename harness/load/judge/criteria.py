@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.errors import did_you_mean
+from harness.core.errors import did_you_mean
 from harness.load.model.budgets import Budgets
 from harness.load.model.declared import Pair
 from harness.load.model.figures import REFERENCE, REQUEST, Names

@@ -6,10 +6,10 @@ import contextlib
 import os
 import platform
 
+from harness.core.roles import HasTopics
 from harness.load.model.result import Environment
-from harness.loopback import ask
-from harness.roles import HasTopics
-from harness.stack import Stack
+from harness.ready.loopback import ask
+from harness.stack.stack import Stack
 
 
 def environment(stack: Stack) -> Environment:

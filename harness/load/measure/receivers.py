@@ -10,19 +10,19 @@ from typing import NamedTuple
 
 import httpx
 
-from harness.deadline import Deadline, Observation, poll
-from harness.endpoint import Endpoint
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.endpoint import Endpoint
+from harness.core.names import inbox_name
 from harness.load.measure.collector import Collector
 from harness.load.measure.outcomes import Came, acknowledged_of, at_each, lanes_by_outcome, settle
 from harness.load.model.declared import Outcome
 from harness.load.model.result import Ledger
 from harness.load.model.targets import Targets
 from harness.load.model.typed import read
-from harness.loopback import ask
-from harness.names import inbox_name
 from harness.probe.deliveries import Delivery
 from harness.probe.inbox import Inbox
-from harness.stack import Stack
+from harness.ready.loopback import ask
+from harness.stack.stack import Stack
 
 DRAIN = 30.0
 """Seconds for which acknowledged requests may still be on their way."""

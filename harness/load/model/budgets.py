@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.errors import ConfigError, did_you_mean
-from harness.files import read_toml
+from harness.core.errors import ConfigError, did_you_mean
+from harness.core.files import read_toml
 
 SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 

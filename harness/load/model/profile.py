@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.errors import ConfigError, did_you_mean
-from harness.files import read_toml
+from harness.core.errors import ConfigError, did_you_mean
+from harness.core.files import read_toml
 from harness.load.model.budgets import Budgets, require_budgets
 from harness.load.model.declared import Pair
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.errors import ConfigError
+from harness.core.errors import ConfigError
 from harness.load.model.figures import Names
 from harness.load.model.measurements import CpuSample
 from harness.load.model.profile import Profile

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
 
-from harness.errors import ConfigError, did_you_mean
-from harness.names import app_of, sidecar_name
-from harness.registry import Registry
-from harness.settings import Settings
+from harness.core.errors import ConfigError, did_you_mean
+from harness.core.names import app_of, sidecar_name
+from harness.core.settings import Settings
+from harness.stack.registry import Registry
 
 VARIABLE = "DAPR_LOAD_TARGETS"
 STACK = "DAPR_LOAD_STACK"

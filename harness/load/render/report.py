@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from xml.etree import ElementTree
 
-from harness.errors import ConfigError
+from harness.core.errors import ConfigError
 from harness.load.model.result import Criterion, Result
 from harness.load.render.page import page
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from docker.models.containers import Container
 
-from harness.closing import Closing
-from harness.endpoint import LOOPBACK, Endpoint
-from harness.errors import ConfigError, LaunchError
-from harness.journal import Entry
-from harness.launch import Launch
+from harness.core.closing import Closing
+from harness.core.endpoint import LOOPBACK, Endpoint
+from harness.core.errors import ConfigError, LaunchError
+from harness.core.journal import Entry
+from harness.core.launch import Launch
 from harness.runtime.containers.engine import refusals
 from harness.runtime.containers.instance import ContainerInstance
 from harness.runtime.containers.watch import Watch

@@ -16,9 +16,9 @@ import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.utils import kwargs_from_env
 
-from harness.closing import Closing
-from harness.errors import HarnessError, LaunchError, Unavailable
-from harness.wheels import Python
+from harness.core.closing import Closing
+from harness.core.errors import HarnessError, LaunchError, Unavailable
+from harness.core.wheels import Python
 
 DEFAULT = "unix:///var/run/docker.sock"
 PATIENCE = 60

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from docker.utils.build import exclude_paths
 
-from harness.errors import ConfigError
-from harness.reading import read_text
+from harness.core.errors import ConfigError
+from harness.core.reading import read_text
 
 NEVER = (".*", "__pycache__", "*.pyc", "node_modules", "*.egg-info", "dist", "build")
 """In every folder, unless ``.dockerignore`` takes them back with ``!``."""

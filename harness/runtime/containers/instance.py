@@ -12,10 +12,10 @@ from typing import Any, Protocol
 from docker.errors import NotFound
 from docker.models.containers import Container
 
-from harness.deadline import Deadline, Observation, poll
-from harness.errors import InstanceDied, LaunchError, TeardownError
-from harness.launch import Launch
-from harness.runtime.base import Life
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.errors import InstanceDied, LaunchError, TeardownError
+from harness.core.launch import Launch
+from harness.runtime.base import BaseInstance
 from harness.runtime.containers.engine import refusals
 
 FREEZING = 10.0
@@ -41,7 +41,7 @@ class Owner(Protocol):
         ...
 
 
-class ContainerInstance(Life):
+class ContainerInstance(BaseInstance):
     """A launch that runs in a container. Killable, pausable, restartable.
 
     Attributes:
@@ -73,7 +73,7 @@ class ContainerInstance(Life):
         """Called by the runtime when the container has exited and its log is complete."""
         # As in a shell: 128 plus the number of the signal.
         self._exit_code = 128 - code if 128 < code < 160 else code
-        self.fate = reason or self.fate
+        self.exit_reason = reason or self.exit_reason
         self._ended.set()
 
     def heard(self, entry: Mapping[str, Any], *, own: bool) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from docker.models.containers import Container
 from testcontainers.core.network import Network
 
-from harness.launch import Build, Launch
+from harness.core.launch import Build, Launch
 from harness.runtime.attached import AttachedProcesses, Run
 from harness.runtime.containers import agent
 from harness.runtime.containers.engine import refusals

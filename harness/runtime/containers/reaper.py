@@ -9,7 +9,7 @@ import threading
 from testcontainers.core.config import TestcontainersConfiguration, testcontainers_config
 from testcontainers.core.container import Reaper
 
-from harness.errors import LaunchError
+from harness.core.errors import LaunchError
 from harness.runtime.containers.engine import Engine, refusals
 
 ANSWERING = 10.0

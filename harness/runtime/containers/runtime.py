@@ -16,13 +16,13 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.labels import LABEL_SESSION_ID, SESSION_ID
 from testcontainers.core.network import Network
 
-from harness.closing import Closing
-from harness.endpoint import LOOPBACK, Endpoint
-from harness.errors import LaunchError, PortTaken
-from harness.files import write_home
-from harness.journal import Entry
-from harness.launch import Build, Launch
-from harness.private import private_folder
+from harness.core.closing import Closing
+from harness.core.endpoint import LOOPBACK, Endpoint
+from harness.core.errors import LaunchError, PortTaken
+from harness.core.files import write_home
+from harness.core.journal import Entry
+from harness.core.launch import Build, Launch
+from harness.core.private import private_folder
 from harness.runtime.containers import agent
 from harness.runtime.containers.engine import refusals
 from harness.runtime.containers.instance import ContainerInstance

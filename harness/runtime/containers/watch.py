@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.closing import Closing
-from harness.errors import LaunchError
+from harness.core.closing import Closing
+from harness.core.errors import LaunchError
 from harness.runtime.containers import agent
 from harness.runtime.containers.engine import Engine
 from harness.runtime.containers.instance import ContainerInstance

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from harness.private import open_private
+from harness.core.private import open_private
 from harness.runtime.supervisor.clients import Client
 from harness.runtime.tree import descendants
 

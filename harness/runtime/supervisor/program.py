@@ -32,8 +32,8 @@ from pathlib import Path
 
 # Last, so that no file in the package hides a module of the standard library.
 sys.path.append(str(Path(__file__).parents[3]))
-from harness.ports import Ports
-from harness.private import open_private
+from harness.core.ports import Ports
+from harness.core.private import open_private
 from harness.runtime.segments import release_segments
 from harness.runtime.supervisor.clients import PROTOCOL, Client, Clients
 from harness.runtime.supervisor.nodes import OPERATIONS, Nodes, die_with_parent, prctl

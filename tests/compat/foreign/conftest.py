@@ -1,6 +1,6 @@
 import pytest
 from harness import Redis
-from harness.multi_app import multi_app
+from harness.runfile.topology import multi_app
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,134 @@
+"""Deadlines, checks, and the only place in the project that sleeps."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+INTERVAL = 0.01
+"""Seconds between two polls; Dapr's own integration framework polls every 10 ms too."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The result of one poll: whether the condition is met, and the observed fact in words.
+
+    Attributes:
+        warning: a problem to report to the user although the condition is met.
+    """
+
+    ok: bool
+    fact: str = ""
+    warning: str = ""
+
+
+class Check(Protocol):
+    """A readiness condition that can describe itself.
+
+    ``observe`` never raises because something is not ready yet; it raises a ``HarnessError`` or
+    ``SystemFailure`` only for facts that waiting cannot change.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name of the check, as shown in time-outs and in the waterfall."""
+        ...
+
+    def observe(self) -> Observation:
+        """Poll once."""
+        ...
+
+
+@runtime_checkable
+class WaitingCheck(Check, Protocol):
+    """A check that cannot pass before another node is ready."""
+
+    @property
+    def waits_for(self) -> str:
+        """The node whose readiness it waits for, and which is to blame if it is not ready."""
+        ...
+
+
+def waits_for(check: Check) -> str:
+    """The other node that a check waits for; "" if there is none."""
+    return check.waits_for if isinstance(check, WaitingCheck) else ""
+
+
+class Deadline:
+    """A point in time that several waits share.
+
+    Args:
+        seconds: the budget from now.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.budget = seconds
+        self._ends = time.monotonic() + seconds
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, self._ends - time.monotonic())
+
+    @property
+    def passed(self) -> bool:
+        """Whether the budget is used up."""
+        return time.monotonic() >= self._ends
+
+
+def ticks(deadline: Deadline, interval: float = INTERVAL) -> Iterator[None]:
+    """Yield at once and then every ``interval`` seconds, the last time after the deadline."""
+    while not deadline.passed:
+        yield
+        time.sleep(min(interval, deadline.remaining))
+    yield
+
+
+async def aticks(deadline: Deadline, interval: float = INTERVAL) -> AsyncIterator[None]:
+    """The asynchronous counterpart of `ticks`."""
+    while not deadline.passed:
+        yield
+        await asyncio.sleep(min(interval, deadline.remaining))
+    yield
+
+
+def poll(
+    look: Callable[[], Observation],
+    deadline: Deadline,
+    *,
+    guard: Callable[[], None] = lambda: None,
+    interval: float = INTERVAL,
+) -> Observation:
+    """Poll until the observation is ok or the deadline has passed; return the last observation.
+
+    Args:
+        look: called at least once.
+        guard: called before each poll; raises to end the wait at once (a dead child, a stop).
+    """
+    seen = Observation(False, "never looked")
+    for _ in ticks(deadline, interval):
+        guard()
+        seen = look()
+        if seen.ok:
+            return seen
+    return seen
+
+
+async def apoll(
+    look: Callable[[], Awaitable[Observation]],
+    deadline: Deadline,
+    *,
+    guard: Callable[[], None] = lambda: None,
+    interval: float = INTERVAL,
+) -> Observation:
+    """The asynchronous counterpart of `poll`."""
+    seen = Observation(False, "never looked")
+    async for _ in aticks(deadline, interval):
+        guard()
+        seen = await look()
+        if seen.ok:
+            return seen
+    return seen

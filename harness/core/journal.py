@@ -1,0 +1,55 @@
+"""The ordered record of what happened in a stack."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One recorded event.
+
+    Attributes:
+        at: seconds of ``time.monotonic``, comparable between processes of one machine.
+        kind: a past participle with its object, such as ``check.passed``.
+        node: the node it happened to; "" if none.
+        facts: further details.
+    """
+
+    at: float
+    kind: str
+    node: str
+    facts: dict[str, Any]
+
+
+class Journal:
+    """Entries in the order in which they were recorded; thread-safe."""
+
+    def __init__(self) -> None:
+        self._pass_on: Callable[[Entry], None] = _nowhere
+        self._lock = threading.Lock()
+        self._entries: list[Entry] = []
+
+    def __iter__(self) -> Iterator[Entry]:
+        with self._lock:
+            return iter(list(self._entries))
+
+    def pass_on(self, to: Callable[[Entry], None] | None) -> None:
+        """Also call a function with each new entry, in order; None stops this."""
+        self._pass_on = to or _nowhere
+
+    def note(self, kind: str, node: str = "", **facts: Any) -> Entry:
+        """Record that something happened now."""
+        with self._lock:
+            entry = Entry(time.monotonic(), kind, node, facts)
+            self._entries.append(entry)
+            self._pass_on(entry)
+        return entry
+
+
+def _nowhere(_entry: Entry) -> None:
+    """Keep it here only."""

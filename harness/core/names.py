@@ -1,0 +1,65 @@
+"""What names nodes may have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from harness.core.errors import ConfigError
+
+_NODE = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?")
+_HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+
+
+SIDECAR, INBOX = "-daprd", "-inbox"
+
+
+def sidecar_name(app: str) -> str:
+    """The name of an app's sidecar; the only place that spells it, with `app_of`."""
+    return f"{app}{SIDECAR}"
+
+
+def app_of(node: str) -> str:
+    """The app whose sidecar has this name; "" if it is not the name of a sidecar.
+
+    For places that know a run's nodes only by their names; others ask the topology.
+    """
+    return node.removesuffix(SIDECAR) if node.endswith(SIDECAR) else ""
+
+
+def replica_name(app: str, number: int) -> str:
+    """The name of one of an app's replicas; the first has the app's own."""
+    return app if number == 1 else f"{app}-{number}"
+
+
+def inbox_name(app: str) -> str:
+    """The name of an app's inbox."""
+    return f"{app}{INBOX}"
+
+
+def require_name(name: str) -> None:
+    """Raise unless a node may have this name.
+
+    Raises:
+        ConfigError: it may not.
+    """
+    if not _NODE.fullmatch(name):
+        raise ConfigError(
+            f"{name!r} cannot be the name of a node",
+            expected="letters, digits, dashes and underscores (Dapr app-ids allow no dots)",
+        )
+
+
+def require_hosts(names: Iterable[str]) -> None:
+    """Raise unless each can be the name of a host, as in a network of containers or a cluster.
+
+    Raises:
+        ConfigError: one cannot.
+    """
+    for name in names:
+        if not _HOST.fullmatch(name):
+            raise ConfigError(
+                f"{name!r} cannot be the name of a host in a network of containers",
+                expected="lower case letters, digits and dashes",
+                hint="rename it, or run it as a process: --dapr-runtime=processes",
+            )

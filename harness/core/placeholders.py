@@ -1,0 +1,38 @@
+"""``${node.key}`` placeholders in the texts of a topology."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from harness.core.errors import ConfigError, did_you_mean
+
+_PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
+
+
+def placeholders(text: str) -> Iterator[tuple[str, str]]:
+    """The ``(node, key)`` pairs of the ``${node.key}`` placeholders in a text."""
+    for match in _PLACEHOLDER.finditer(text):
+        node, _, key = match.group(1).partition(".")
+        yield node.strip(), key.strip()
+
+
+def fill(text: str, exports: Mapping[str, Mapping[str, str]], where: str) -> str:
+    """Replace each ``${node.key}`` in a text.
+
+    Raises:
+        ConfigError: a placeholder names an unknown node or key.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        node, _, key = match.group(1).partition(".")
+        known = [f"{name}.{each}" for name, values in exports.items() for each in values]
+        try:
+            return exports[node.strip()][key.strip()]
+        except KeyError:
+            raise ConfigError(
+                f"{where}: the placeholder {match.group(0)} names nothing in this topology",
+                hint=did_you_mean(match.group(1), known),
+            ) from None
+
+    return _PLACEHOLDER.sub(value, text)

@@ -1,0 +1,129 @@
+"""Roles that some nodes have: what they are for others, whatever class they are of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from harness.core.launch import Build
+from harness.core.node import Node, Scope
+
+
+@runtime_checkable
+class SidecarRole(Node, Protocol):
+    """A sidecar of an app."""
+
+    @property
+    def app_id(self) -> str:
+        """The app-id under which Dapr knows its app."""
+        ...
+
+    @property
+    def app(self) -> str:
+        """The node that it is the sidecar of; there need not be one."""
+        ...
+
+    @property
+    def resources(self) -> tuple[Path, ...] | None:
+        """Folders of its own Dapr YAML; those of the topology if None."""
+        ...
+
+    @property
+    def configurations(self) -> tuple[Path, ...]:
+        """Configuration files; with its own resources, the only ones that it reads."""
+        ...
+
+    @property
+    def cwd(self) -> Path:
+        """The base of relative paths in its resources, itself relative to the project's root."""
+        ...
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """Its variables, with placeholders."""
+        ...
+
+    @property
+    def hermetic(self) -> bool:
+        """Whether it inherits only a few variables."""
+        ...
+
+
+@runtime_checkable
+class HasSidecar(Node, Protocol):
+    """An app that has a sidecar."""
+
+    @property
+    def app_id(self) -> str:
+        """The app-id under which Dapr knows it; replicas have the same."""
+        ...
+
+    @property
+    def sidecar_env(self) -> Mapping[str, str]:
+        """Variables for its sidecar, with placeholders."""
+        ...
+
+
+@runtime_checkable
+class HasTopics(Node, Protocol):
+    """A broker that creates topics, and exports ``brokers``."""
+
+    @property
+    def topics(self) -> tuple[tuple[str, int], ...]:
+        """Each topic's name and number of partitions."""
+        ...
+
+
+@runtime_checkable
+class Recorder(Node, Protocol):
+    """A node that records what it receives, for `World.inbox`."""
+
+    @property
+    def records(self) -> str:
+        """The app or the node whose deliveries it records."""
+        ...
+
+
+@runtime_checkable
+class ControlService(Node, Protocol):
+    """A service of Dapr's control plane."""
+
+    @property
+    def service(self) -> str:
+        """``placement``, ``scheduler`` or ``sentry``."""
+        ...
+
+
+@runtime_checkable
+class Buildable(Node, Protocol):
+    """A node whose image is built from the user's folder."""
+
+    def build(self, root: Path) -> Build | None:
+        """The image to build for a container; None if an existing one is used."""
+        ...
+
+
+@runtime_checkable
+class InitializedByFile(Node, Protocol):
+    """A database that a compose project initializes with SQL, without the harness."""
+
+    def setup(self, scope: Scope) -> list[str]:
+        """The statements."""
+        ...
+
+
+def same_role(node: Node, expected: Node) -> bool:
+    """Whether a node can take the place of another one, whatever their classes are."""
+    if isinstance(expected, SidecarRole):
+        return isinstance(node, SidecarRole) and (node.app, node.app_id) == (
+            expected.app,
+            expected.app_id,
+        )
+    if isinstance(expected, HasSidecar):
+        return isinstance(node, HasSidecar) and node.app_id == expected.app_id
+    if isinstance(expected, Recorder):
+        return isinstance(node, Recorder) and node.records == expected.records
+    if isinstance(expected, ControlService):
+        return isinstance(node, ControlService) and node.service == expected.service
+    return isinstance(node, type(expected))

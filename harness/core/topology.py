@@ -1,0 +1,145 @@
+"""The description of a system: nodes, dependencies and shared resources. No I/O happens here."""
+
+from __future__ import annotations
+
+import copy
+import graphlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.core.errors import ConfigError, did_you_mean
+from harness.core.names import require_hosts, require_name, sidecar_name
+from harness.core.node import Node, Target
+from harness.core.roles import SidecarRole, same_role
+
+
+@dataclass(frozen=True, init=False)
+class Topology:
+    """A validated description of one system.
+
+    Args:
+        nodes: the nodes to run; implied nodes (sidecars, control plane) are added.
+        resources: folders of Dapr YAML, relative to the project's root; a resource replaces one
+            of the same kind and name from an earlier folder.
+        mtls: whether sidecars and control plane use certificates from a sentry to authenticate.
+
+    Raises:
+        ConfigError: a name is duplicate or malformed, a dependency is unknown or circular.
+    """
+
+    nodes: tuple[Node, ...]
+    resources: tuple[Path, ...]
+    mtls: bool
+
+    def __init__(
+        self,
+        *nodes: Node,
+        resources: str | Path | Sequence[str | Path] = (),
+        mtls: bool = False,
+    ) -> None:
+        folders = [resources] if isinstance(resources, str | Path) else list(resources)
+        object.__setattr__(self, "nodes", tuple(_with_implied(nodes, mtls)))
+        object.__setattr__(self, "resources", tuple(Path(folder) for folder in folders))
+        object.__setattr__(self, "mtls", mtls)
+        _validate(self.nodes)
+
+    def __getitem__(self, name: str) -> Node:
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise ConfigError(
+            f"the topology has no node named {name!r}",
+            hint=did_you_mean(name, [node.name for node in self.nodes]),
+        )
+
+    def __contains__(self, name: object) -> bool:
+        return any(node.name == name for node in self.nodes)
+
+    def sidecars(self) -> list[SidecarRole]:
+        """Every sidecar, in the order of the topology."""
+        return [node for node in self.nodes if isinstance(node, SidecarRole)]
+
+    def sidecar_of(self, app: str) -> SidecarRole:
+        """The sidecar of an app.
+
+        Args:
+            app: the app's node, or an app-id without one.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        found = self.sidecars()
+        for sidecar in found:
+            if sidecar.app == app:
+                return sidecar
+        raise ConfigError(
+            f"the stack has no {sidecar_name(app)!r}",
+            hint=did_you_mean(app, [each.app for each in found]),
+        )
+
+    def app_ids(self) -> list[str]:
+        """The app-ids of the apps, each once."""
+        return list(dict.fromkeys(each.app_id for each in self.sidecars() if each.app in self))
+
+    def resolved(self, target: Target) -> Topology:
+        """The same topology with every target resolved.
+
+        Raises:
+            ConfigError: it is for containers, and a node's name is no host name.
+        """
+        if target.runtime == "containers":
+            require_hosts(node.name for node in self.nodes)
+        made = copy.copy(self)
+        object.__setattr__(made, "nodes", tuple(node.resolve(target) for node in self.nodes))
+        _validate(made.nodes)
+        return made
+
+
+def _validate(nodes: Sequence[Node]) -> None:
+    names = [node.name for node in nodes]
+    for name in names:
+        require_name(name)
+        if names.count(name) > 1:
+            raise ConfigError(
+                f"two nodes of the topology are named {name!r}",
+                expected="one node per name",
+                hint="rename one, or remove the duplicate",
+            )
+    for node in nodes:
+        for need in node.needs:
+            if need not in names:
+                raise ConfigError(
+                    f"node {node.name!r} needs {need!r}, which the topology does not have",
+                    hint=did_you_mean(need, names),
+                )
+    try:
+        graphlib.TopologicalSorter({n.name: n.needs for n in nodes}).prepare()
+    except graphlib.CycleError as error:
+        raise ConfigError(
+            "the needs of the topology form a cycle: " + " -> ".join(error.args[1]),
+            expected="an order in which each node can start after what it needs",
+            hint="remove one of these needs",
+        ) from None
+
+
+def _with_implied(nodes: Sequence[Node], mtls: bool) -> Iterator[Node]:
+    """The nodes and, once each, the nodes they imply; explicit nodes replace implied ones."""
+    explicit = {node.name: node for node in nodes}
+    added: set[str] = set()
+    for node in nodes:
+        yield node
+        for implied in node.implies(mtls):
+            if implied.name in explicit:
+                _require_same_role(explicit[implied.name], implied, node)
+            elif implied.name not in added:
+                added.add(implied.name)
+                yield implied
+
+
+def _require_same_role(explicit: Node, implied: Node, owner: Node) -> None:
+    if not same_role(explicit, implied):
+        raise ConfigError(
+            f"{owner.name!r} brings a node named {implied.name!r}, which the topology already has",
+            hint="rename the other node",
+        )

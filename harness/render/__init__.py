@@ -1,0 +1,1 @@
+"""A topology as files for somebody else to run: compose and Kubernetes."""

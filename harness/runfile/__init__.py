@@ -1,0 +1,1 @@
+"""A run file of `dapr run -f` as a topology."""

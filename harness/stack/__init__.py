@@ -1,0 +1,1 @@
+"""A running system: planned, started, attached to, and seen by a test."""

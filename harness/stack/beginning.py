@@ -1,0 +1,128 @@
+"""What a world remembers of the moment at which it began. Everything here blocks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from harness.core.endpoint import Endpoint
+from harness.core.errors import ConfigError, ProbeError
+from harness.core.names import inbox_name
+from harness.core.roles import HasTopics, Recorder
+from harness.nodes.receiver import Receiver
+from harness.probe.backlog import Began, backlog
+from harness.probe.deliveries import size_of_record
+from harness.ready.kafka import admin_of, end_offsets
+from harness.stack.failures import mask
+from harness.stack.stack import Stack
+
+WORLDS = "worlds"
+"""The key under which the worlds of a stack share who began when."""
+
+
+class Beginning:
+    """The state of a stack when a world began.
+
+    Args:
+        stack: a started stack.
+        test: the test that uses the world, for messages in later tests.
+
+    Attributes:
+        at: when it began, on ``time.monotonic``.
+        brokers: the bootstrap address of the topology's own broker; "" if it has none.
+        offsets: the end of each topic's partitions.
+
+    Raises:
+        ProbeError: the broker or a recorder does not respond.
+    """
+
+    def __init__(self, stack: Stack, test: str) -> None:
+        self.at = time.monotonic()
+        self._stack = stack
+        self._logs = {path: path.stat().st_size for path in self._log_files()}
+        self.brokers = exported(stack, "brokers", "")
+        self.offsets = self._offsets_now()
+        self._worlds: list[Began] = stack.shared.setdefault(WORLDS, [])
+        self._worlds.append((test, self.offsets))
+        self._records = {name: size_of_record(self._record_of(name)) for name in self._recorders()}
+
+    def record(self, app: str, *, from_beginning: bool) -> tuple[Endpoint, int]:
+        """The proxy that records an app's deliveries, and the byte at which this world begins.
+
+        Raises:
+            ConfigError: the app has no inbox in the topology.
+        """
+        recorder = next((n for n in (inbox_name(app), app) if n in self._records), None)
+        if recorder is None:
+            raise ConfigError(
+                f"app {app!r} has no inbox", hint=f'use App("{app}", ..., inbox=True)'
+            )
+        return self._record_of(recorder), 0 if from_beginning else self._records[recorder]
+
+    def receivers(self) -> list[str]:
+        """The names of the topology's receivers."""
+        return [each.name for each in self._stack.topology.nodes if isinstance(each, Receiver)]
+
+    def logs(self) -> dict[str, str]:
+        """What every node has logged since, secrets masked."""
+        found = {}
+        for path in self._log_files():
+            with path.open("rb") as file:
+                file.seek(self._logs.get(path, 0))
+                text = file.read().decode("utf-8", "replace")
+            if text.strip():
+                found[path.stem] = mask(text, self._stack.book.secrets())
+        return found
+
+    def backlog(self) -> str:
+        """The events of other tests that hold up a consumer group, in words; "" if none do."""
+        return backlog(self.brokers, self._worlds) if self.brokers else ""
+
+    def _log_files(self) -> list[Path]:
+        return sorted((self._stack.folder / "logs").glob("*.log"))
+
+    def _recorders(self) -> Iterable[str]:
+        nodes = self._stack.topology.nodes
+        return (node.name for node in nodes if isinstance(node, Recorder))
+
+    def _record_of(self, recorder: str) -> Endpoint:
+        return self._stack.book.endpoint(recorder)
+
+    def _offsets_now(self) -> dict[str, dict[int, int]]:
+        nodes, shared = self._stack.topology.nodes, self._stack.shared
+        topics = [name for node in nodes if isinstance(node, HasTopics) for name, _ in node.topics]
+        if not self.brokers:
+            return {}
+        # Connecting takes longer than a query, so all worlds of a stack share one client.
+        if self.brokers not in shared:
+            shared[self.brokers] = admin_of(self.brokers)
+        try:
+            return end_offsets(shared[self.brokers], topics, others=True)
+        except _kafka_error() as error:
+            raise ProbeError(
+                "the topics of this stack cannot be read",
+                last=str(error),
+                hint=f"look at the log of the broker at {self.brokers}",
+            ) from error
+
+
+def exported(stack: Stack, key: str, default: str | None = None) -> str:
+    """The value that some node of the topology exports under a key.
+
+    Raises:
+        ConfigError: no node does, and there is no default.
+    """
+    for node in stack.topology.nodes:
+        values = stack.book.exports(node.name)
+        if key in values:
+            return values[key]
+    if default is not None:
+        return default
+    raise ConfigError(f"no node of the topology exports {key!r}", hint="add a broker or database")
+
+
+def _kafka_error() -> type[Exception]:
+    from confluent_kafka import KafkaException
+
+    return KafkaException

@@ -1,0 +1,106 @@
+"""What a test may do to the nodes of its stack, and learn about them. Operations block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harness.core.endpoint import Endpoint
+from harness.core.errors import ConfigError, did_you_mean
+from harness.runtime.base import Instance, Killable, Pausable, Restartable
+from harness.stack.stack import Stack, external
+
+
+class Nodes:
+    """The nodes of a stack, by name. An unknown name is a `ConfigError` in every method.
+
+    Args:
+        stack: a started stack.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+
+    def require(self, node: str) -> None:
+        """Raise if the stack has no node of this name."""
+        names = [each.name for each in self._stack.topology.nodes]
+        if node not in names:
+            raise ConfigError(f"the stack has no {node!r}", hint=did_you_mean(node, names))
+
+    def instance(self, node: str) -> Instance:
+        """The process or container that runs a node."""
+        self.require(node)
+        return self._stack.instances[node]
+
+    def address(self, node: str, port: str) -> Endpoint:
+        """The address of one of a node's ports.
+
+        Raises:
+            ConfigError: the node has no port of this name.
+        """
+        self.require(node)
+        ports = [name for owner, name in self._stack.book.endpoints() if owner == node]
+        if port not in ports:
+            raise ConfigError(f"{node} has no port {port!r}", hint=did_you_mean(port, ports))
+        return self._stack.book.endpoint(node, port)
+
+    def exports(self, node: str) -> Mapping[str, str]:
+        """The values that a node offers to others: what ``${node.key}`` stands for in files."""
+        self.require(node)
+        return self._stack.book.exports(node)
+
+    def token(self, purpose: str) -> str:
+        """A secret of this stack.
+
+        Raises:
+            ConfigError: no node has asked for it.
+        """
+        known = self._stack.book.secrets()
+        found = self._stack.book.token(purpose)
+        if found not in known:
+            raise ConfigError(
+                f"the stack has no token for {purpose!r}",
+                expected="dapr-api (of the sidecars), app-api (of the apps), or a node's own",
+            )
+        return found
+
+    def restart(self, node: str, grace: float | None, *, ready: bool) -> None:
+        """Stop a node and start it again, with the same ports and data."""
+        instance = self.instance(node)
+        if ready:
+            self._stack.restart(node, grace)
+        elif isinstance(instance, Restartable):
+            instance.restart(grace)
+        else:
+            raise external(node)
+
+    def stop(self, node: str, grace: float | None) -> None:
+        """Ask a node to exit, then kill it."""
+        self._own(node).stop(grace)
+
+    def kill(self, node: str) -> None:
+        """Send SIGKILL to a node, and wait until it is gone."""
+        instance = self._own(node)
+        if not isinstance(instance, Killable):
+            raise external(node)
+        instance.kill()
+
+    def pause(self, node: str) -> None:
+        """Freeze a node."""
+        self._pausable(node).pause()
+
+    def resume(self, node: str) -> None:
+        """Let a node continue after `pause`."""
+        self._pausable(node).resume()
+
+    def _own(self, node: str) -> Instance:
+        """The instance of a node that the stack has started."""
+        instance = self.instance(node)
+        if not isinstance(instance, Restartable):
+            raise external(node)
+        return instance
+
+    def _pausable(self, node: str) -> Pausable:
+        instance = self.instance(node)
+        if not isinstance(instance, Pausable):
+            raise external(node)
+        return instance

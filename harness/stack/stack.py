@@ -1,0 +1,318 @@
+"""Starts and stops a topology in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from harness.core.closing import Closing
+from harness.core.errors import ConfigError, HarnessError, PortTaken
+from harness.core.journal import Entry, Journal
+from harness.core.launch import Launch
+from harness.core.node import Node, Tools
+from harness.core.settings import Settings
+from harness.core.topology import Topology
+from harness.runtime.base import Instance, Restartable, Runtime
+from harness.stack.book import StackBook
+from harness.stack.failures import mask, tail_of
+from harness.stack.loading import load_topology
+from harness.stack.origins import of_run
+from harness.stack.registry import Registry
+from harness.stack.run_record import record_of
+from harness.stack.startup import MakeBook, Startup, own_book
+
+ATTEMPTS = 3
+
+
+class Stack(Closing):
+    """A running system.
+
+    Use it as a context manager: entering starts every node and returns when all of them are ready;
+    leaving stops everything. Closing twice is allowed.
+
+    Args:
+        topology: what to run.
+        settings: where the project is, and how long a node may take to become ready.
+        tools: locates the programs.
+        runtime: creates the runtime; called again if a start is repeated with other ports.
+        watch: called with each journal entry as it is recorded, from several threads.
+        book: creates the book; replaced if the ports are given from outside.
+
+    Attributes:
+        journal: the record of what happened.
+        shared: clients that the worlds of this stack share; removed when it stops.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        settings: Settings,
+        tools: Tools,
+        runtime: Callable[[], Runtime],
+        *,
+        watch: Callable[[Entry], None] = lambda _: None,
+        book: MakeBook = own_book,
+    ) -> None:
+        self.topology = topology
+        self.settings = settings
+        self._tools = tools
+        self._make_runtime = runtime
+        self._watch = watch
+        self._make_book = book
+        self._runtime: Runtime | None = None
+        self._detached = self._attaches = False
+        self._climbs = True
+        self._start = self._new_startup()
+        self.journal = Journal()
+        self.shared: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    @classmethod
+    def attach(
+        cls,
+        name: str = "default",
+        topology: Topology | None = None,
+        settings: Settings | None = None,
+        *,
+        force: bool = False,
+        all_running: bool = True,
+        watch: Callable[[Entry], None] = lambda _: None,
+    ) -> Stack:
+        """A stack that `dapr-harness up` has started; use it in a ``with`` statement.
+
+        Entering checks that every node is ready. Leaving leaves the stack up, unless it was started
+        with `up --attach` and its other clients have gone.
+
+        Args:
+            name: the stack's name.
+            topology: what the project says it is; from the settings if None.
+            settings: loaded from the environment and pyproject.toml if None.
+            force: accept a stack that was started with another topology.
+            all_running: whether a node that is not running is an error. If not, entering neither
+                waits for any node nor checks it.
+            watch: called with each journal entry as it is recorded.
+
+        Raises:
+            ConfigError: no stack of this name is up, or it is not this topology.
+        """
+        settings = settings or Settings.load()
+        up = Registry(settings.state_dir).require(name)
+        found = topology or load_topology(settings)
+        origin = of_run(up, found, settings, force=force, all_running=all_running)
+        made = cls(
+            origin.topology, settings, origin.tools, origin.runtime, watch=watch, book=origin.book
+        )
+        made._attaches, made._climbs = True, all_running
+        return made
+
+    @property
+    def book(self) -> StackBook:
+        """Addresses, tokens and folders of this stack."""
+        return self._start.book
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self._running.folder
+
+    @property
+    def runtime(self) -> str:
+        """``processes`` or ``containers``."""
+        return self._running.name
+
+    @property
+    def instances(self) -> Mapping[str, Instance]:
+        """The running instances, by node name."""
+        return self._start.instances
+
+    @property
+    def took(self) -> float:
+        """Seconds that the last start took, without provisioning."""
+        at = {entry.kind: entry.at for entry in self.journal}
+        return at.get("start.ended", 0.0) - at.get("start.begun", 0.0)
+
+    @property
+    def _running(self) -> Runtime:
+        if self._runtime is None:
+            raise ConfigError("the stack is not running", hint="use it inside `with`")
+        return self._runtime
+
+    def start(self) -> None:
+        """Start every node; on failure, everything is stopped before the error is raised.
+
+        Raises:
+            HarnessError: the description is invalid, a tool is missing, or a node failed.
+            AppFailed: an app of the system under test failed.
+        """
+        self.provision()
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                self._attempt()
+                return
+            except PortTaken as error:
+                # A process outside our leases took a port between release and bind.
+                self.close()
+                if attempt == ATTEMPTS or error.port in self.book.chosen_ports():
+                    raise
+                self.note("start.repeated", reason=error.subject)
+            except BaseException as error:
+                # Collect evidence first: closing removes the run's folder, and the logs with it.
+                error.logs = self._tails()  # type: ignore[attr-defined]  # read by the plugin
+                self._close_after(error)
+                raise
+
+    def restart(self, name: str, grace: float | None = None) -> None:
+        """Restart one node with the same ports and data, and wait until it is ready.
+
+        Raises:
+            NotReady: a check did not pass in time.
+            ConfigError: somebody else has started it.
+        """
+        self.note("restart.begun", name)
+        instance = self.instances[name]
+        if not isinstance(instance, Restartable):
+            raise external(name)
+        instance.restart(grace)
+        self.await_ready(name)
+
+    def add(self, node: Node) -> Instance:
+        """Start an extra node, on which the topology's nodes do not depend; it ends with the stack.
+
+        Raises:
+            ConfigError: the stack is attached; this process does not own it.
+            HarnessError: it did not become ready; it was stopped, and the stack keeps running.
+        """
+        if self._running.borrowed or self._start.extras is None:
+            raise ConfigError(
+                f"{node.name} cannot be added to an attached stack",
+                hint="run the test on a stack of its own, without --dapr-attach",
+            )
+        return self._start.extras.add(node)
+
+    def await_ready(self, name: str) -> None:
+        """Wait until a node is ready again."""
+        self._start.wait_ready(self.topology[name], self.instances[name])
+
+    def check_alive(self) -> None:
+        """Raise the death of a node that was not stopped or killed here; every probe calls this.
+
+        Raises:
+            InstanceDied: a node has exited.
+            AppFailed: an app has exited.
+        """
+        self._start.check_alive()
+
+    def note(self, kind: str, node: str = "", **facts: object) -> None:
+        """Record an entry in the journal and inform the watcher."""
+        self._watch(self.journal.note(kind, node, **facts))
+
+    def addresses(self) -> dict[str, dict[str, str]]:
+        """The addresses that this machine can connect to, by node and port."""
+        found: dict[str, dict[str, str]] = {}
+        hidden = self._start.unpublished()
+        for (node, port), endpoint in self.book.endpoints().items():
+            if endpoint.port not in hidden.get(node, ()):
+                found.setdefault(node, {})[port] = str(endpoint)
+        return found
+
+    def token(self) -> str:
+        """The token of the sidecars' APIs."""
+        return self.book.token("dapr-api")
+
+    def share(self) -> None:
+        """Let other clients use the stack: `attach`, in this process or in another one."""
+        self._running.share()
+        made = record_of(self.book, self.runtime, self._start.launches, self.settings.broker)
+        made.write(self.folder)
+
+    @property
+    def owner(self) -> int:
+        """The process that ends the stack on SIGTERM."""
+        return self._running.owner
+
+    def detach(self, leftovers: tuple[Path, ...] = ()) -> None:
+        """Let the stack outlive this process."""
+        self._running.detach(leftovers)
+        self._detached = True
+
+    def close(self) -> None:
+        """Stop everything: the apps and their sidecars first, then what they depend on.
+
+        If other clients keep the run alive, only what was added here is stopped.
+
+        Raises:
+            TeardownError: something could not be stopped or removed.
+        """
+        if self._runtime is None or self._detached:
+            return
+        others = self._runtime.leave()
+        self.note("stop.begun" if not others else "client.closed")
+        self.shared.clear()
+        try:
+            if not others:
+                self._start.stop_dependents()
+            elif self._start.extras:
+                self._start.extras.stop()
+        finally:
+            self.journal.pass_on(None)
+            self._runtime.close()
+            self._runtime = None
+            self.note("stop.ended")
+
+    def _close_after(self, error: BaseException) -> None:
+        """Close, and add any errors as notes to the error that caused it."""
+        try:
+            self.close()
+        except HarnessError as more:
+            error.add_note(f"and then: {more}")
+
+    def _new_startup(self) -> Startup:
+        return Startup(self.topology, self.settings, self.note, self._make_book)
+
+    def _tails(self) -> dict[str, str]:
+        started = self._start.instances.items()
+        return {name: mask(tail_of(each.log, 60), self.book.secrets()) for name, each in started}
+
+    def launch(self, name: str) -> Launch:
+        """What was planned for a node."""
+        return next(each for each in self._start.launches if each.name == name)
+
+    def provision(self) -> None:
+        """Provision every tool before the start is timed; `start` calls this if nobody else did.
+
+        Raises:
+            Unavailable: a tool is not available.
+        """
+        self.note("provision.begun")
+        self._tools.provide(self.topology.nodes, self.settings.root)
+        self.note("provision.ended")
+
+    def _attempt(self) -> None:
+        self.note("start.begun")
+        self._runtime = self._make_runtime()
+        # What a client that attaches waits for is no part of the run's journal.
+        self.journal.pass_on(None if self._attaches else self._runtime.note)
+        self._start = self._new_startup()
+        self._start.prepare(self._runtime, self._tools)
+        if not self._attaches:
+            self._start.run()
+        elif self._climbs:
+            self._start.rejoin()
+        else:
+            self._start.adopt()
+        self.note("start.ended")
+        if self._attaches:
+            self.journal.pass_on(self._runtime.note)
+
+
+def external(name: str) -> ConfigError:
+    """The error for an operation on a node that somebody else has started."""
+    return ConfigError(
+        f"{name} is external: the stack has not started it",
+        expected="a node of the stack's own",
+        hint="act on it where it was started",
+    )
