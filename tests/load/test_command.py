@@ -36,10 +36,6 @@ NAMES = {
 }  # fmt: skip
 
 
-TIMED_OUT = ("Timeout", "DEADLINE")
-"""One of them is in the error of a request that a busy machine did not answer in time."""
-
-
 def with_ours(folder: Path) -> str:
     """Where a project's modules are found, and this project itself: not as it is installed."""
     return os.pathsep.join([str(ROOT), str(folder)])
@@ -55,10 +51,9 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("runtime", ["processes", "containers"])
 def test_the_smoke_profile_ends_with_a_whole_report(tmp_path: Path, runtime: str) -> None:
-    """Every name was measured, nothing was lost, and nothing is left running.
+    """Every name was measured, nothing failed, nothing was lost; and nothing is left running.
 
-    No request failed, unless it timed out. Whether the machine was quiet enough is in the report,
-    and decides the exit code.
+    Whether the machine was quiet enough is in the report, and decides the exit code.
     """
     if runtime == "containers" and (obstacle := engine_obstacle()):
         pytest.skip(obstacle)
@@ -68,8 +63,7 @@ def test_the_smoke_profile_ends_with_a_whole_report(tmp_path: Path, runtime: str
     assert (out / "smoke.json").is_file(), done.stderr
     result = read_result(out / "smoke.json")
     assert {*result.names} == NAMES, done.stderr
-    errors = [error for row in result.names.values() for error in row.errors]
-    assert [] == [each for each in errors if not any(word in each for word in TIMED_OUT)]
+    assert {} == {name: row.errors for name, row in result.names.items() if row.errors}
     assert {0} == {each.lost for each in result.ledgers.values()}
     assert all(each.acknowledged for each in result.ledgers.values())
     shown = {f"{each.name} / {each.beside}" for each in result.overheads}
@@ -85,11 +79,10 @@ def test_the_smoke_profile_ends_with_a_whole_report(tmp_path: Path, runtime: str
     assert seen == result.ledgers.keys()
     requests = [row for row in result.names.values() if row.kind == "request"]
     for row in result.names.values():
-        assert row.ok + row.failed == row.intended["count"]
-        assert row.kind != "request" or row.offered == row.ok + row.failed
+        assert row.ok == row.intended["count"]
+        assert row.kind != "request" or row.offered == row.ok
     (mark,) = [each for each in result.thresholds if each.name == "errors"]
-    failed, offered = sum(row.failed for row in requests), sum(row.offered for row in requests)
-    assert mark.fact.startswith(f"{failed} of {offered} requests")
+    assert mark.fact.startswith(f"0 of {sum(row.offered for row in requests)} requests")
     assert {"load-sink", "notification-service"} <= result.consumer_lag.keys()
     # Its work is done by processes below its own.
     assert any(each.percent > 0 for each in result.processes["postgres"].samples)
