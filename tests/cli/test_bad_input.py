@@ -72,7 +72,7 @@ def test_an_app_that_answers_subscribe_with_garbage_is_started_with_a_warning(mi
 
     assert (0, 0) == (done.returncode, ended.returncode), done.stderr
     assert "warning: hello-daprd: daprd subscribes to nothing of the app" in done.stderr
-    assert "daprd wants a JSON array" in done.stderr
+    assert "daprd requires a JSON array" in done.stderr
     assert [] == leftovers(mini)
 
 

@@ -332,5 +332,5 @@ def test_attaching_to_a_missing_file_or_with_conflicting_options_is_rejected(
     missing = attaching("--dapr-attach", str(tmp_path / "none.yaml"))
     both = attaching("--dapr-attach", str(tmp_path / "none.yaml"), "--dapr-runtime=containers")
 
-    assert "none.yaml is not there" in missing
+    assert "none.yaml does not exist" in missing
     assert "leave out --dapr-runtime" in both
