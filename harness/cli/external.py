@@ -43,7 +43,7 @@ def announce(launch: Launch, env_file: Path | None) -> None:
         ConfigError: the file cannot be written.
     """
     lines = [f"{name}={shlex.quote(value)}" for name, value in launch.env.items()]
-    say = [f"waiting for {launch.name}, start it with: {shlex.join(launch.argv)}"]
+    say = [f"waiting for {launch.name}; start it with: {shlex.join(launch.argv)}"]
     say.append(f"  in the folder {launch.process.cwd}, listening on port {launch.ports['main']}")
     if env_file is None:
         say += ["  with this environment (--env-file writes it to a file):"]
