@@ -266,7 +266,7 @@ class ProcessRuntime(Closing):
             if instance.exit_code is None:
                 instance.exit_reason = fate
                 instance.ended(-int(signal.SIGKILL))
-        if not self._others:
+        if not (self._others or self._closed):
             # Its helpers have ended with it.
             self._told("")
 

@@ -77,7 +77,10 @@ class Watched:
 
     def values(self) -> tuple[str, str]:
         """What the two apps answer."""
-        shop, desk = (httpx.get(f"http://{self._at[name]}/value").text for name in ("shop", "desk"))
+        shop, desk = (
+            httpx.get(f"http://{self._at[name]}/value", timeout=60).text
+            for name in ("shop", "desk")
+        )
         return shop, desk
 
     def restarts(self, name: str) -> int:
