@@ -105,7 +105,7 @@ def test_the_chart_requires_every_secret(helm: Path, missing: str) -> None:
     done = template(helm, **{name: value for name, value in GIVEN.items() if name != missing})
 
     assert 0 != done.returncode
-    assert f"say {missing}" in done.stderr
+    assert f"set {missing}" in done.stderr
 
 
 def test_existing_secrets_are_used_instead_of_rendered_ones(helm: Path) -> None:
