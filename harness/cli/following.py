@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from harness.cli.background import in_background
 from harness.cli.console import err
 from harness.cli.tails import Tail, show
 from harness.core.deadline import Deadline, ticks
@@ -49,13 +50,10 @@ class Follower:
     @contextmanager
     def following(self) -> Iterator[None]:
         """Follow inside the ``with`` block; everything printed until its end is shown."""
-        thread = threading.Thread(target=self._follow, name="follower", daemon=True)
-        thread.start()
         try:
-            yield
+            with in_background(self._follow, self._stop, "follower"):
+                yield
         finally:
-            self._stop.set()
-            thread.join()
             self._look()
 
     def wait(self) -> None:

@@ -90,7 +90,7 @@ def deliveries(
 
     with Stack.attach(name, force=True, all_running=False) as stack, World(stack) as world:
         inbox = world.inbox(app, from_beginning=True)
-        # A node that has exited is no reason not to look at the others.
+        # The others can be read even if one node has exited.
         inbox.guard = unguarded
         found = inbox.seen
         show(found[-RECENT:])

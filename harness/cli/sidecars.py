@@ -41,7 +41,7 @@ class UpSidecar:
     """One sidecar of a running stack.
 
     Attributes:
-        app_id: its app; replicas of one app-id are told apart by the names of their nodes.
+        app_id: its app; replicas of one app-id differ in the names of their nodes.
         node: its node.
     """
 

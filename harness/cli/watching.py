@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from harness.cli.background import in_background
 from harness.cli.console import err
 from harness.core.errors import ConfigError, HarnessError, SystemFailure, Unavailable
 from harness.core.journal import Entry
@@ -47,13 +48,8 @@ class Changes:
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Watch inside the ``with`` block, in a separate thread."""
-        thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
-        thread.start()
-        try:
+        with in_background(self._watch, self._stop, "watcher"):
             yield
-        finally:
-            self._stop.set()
-            thread.join()
 
     def take(self) -> set[Path]:
         """What has changed since the last call.
@@ -89,7 +85,7 @@ class Changes:
             ):
                 with self._lock:
                     self._changed |= {Path(path) for _, path in changes}
-        except Exception as error:  # noqa: BLE001 - raised by `take`, where somebody sees it
+        except Exception as error:  # noqa: BLE001 - `take` raises it in the main thread
             self._problem = error
 
 

@@ -12,7 +12,7 @@ from harness.core.node import Node
 
 @contextmanager
 def blamed(node: Node, method: str) -> Iterator[None]:
-    """Turn what a method of a user's node raises into an error that says so.
+    """Turn an exception in a user's node into an error that names the node and the method.
 
     The harness's own errors pass, and so do those of its own nodes, which are bugs of the harness.
 

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from harness.core.errors import ConfigError
+from harness.core.node import Resource
 from harness.core.reading import read_text
 
 MOST, DEEPEST = 100_000, 100
@@ -309,3 +310,8 @@ def _lines(node: yaml.Node, path: str) -> Iterator[tuple[str, int]]:
         for index, value in enumerate(node.value):
             yield f"{path}.{index}", value.start_mark.line + 1
             yield from _lines(value, f"{path}.{index}")
+
+
+def plain_fields(resource: Resource) -> dict[str, str]:
+    """A component's plain values by name in lower case; daprd ignores case."""
+    return {name.lower(): str(item.get("value", "")) for name, item in resource.fields().items()}

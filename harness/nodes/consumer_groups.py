@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import yaml
-
 from harness.core.deadline import Observation
 from harness.core.node import Resource
 from harness.dapr.health import SubscriptionsCheck
+from harness.dapr.resources import plain_fields
 from harness.ready.kafka import GroupCheck
 
 
@@ -72,12 +71,6 @@ def _hidden(component: Resource, fields: Mapping[str, str]) -> str:
     if kind.lower() not in ("", "none", "false"):
         return f"its broker requires authentication ({kind})"
     return ""
-
-
-def plain_fields(resource: Resource) -> dict[str, str]:
-    """A component's plain values by name in lower case; daprd ignores case."""
-    spec = yaml.safe_load(resource.text).get("spec") or {}
-    return {str(i.get("name")).lower(): str(i.get("value", "")) for i in spec.get("metadata") or ()}
 
 
 @dataclass

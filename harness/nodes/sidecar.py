@@ -22,8 +22,9 @@ from harness.dapr.health import (
     placement_check,
     scheduler_check,
 )
+from harness.dapr.resources import plain_fields
 from harness.nodes.base import BaseNode
-from harness.nodes.consumer_groups import DeliveryCheck, consumer_groups, plain_fields
+from harness.nodes.consumer_groups import DeliveryCheck, consumer_groups
 from harness.nodes.control import Placement, Scheduler, Sentry, sentry_address
 from harness.ready.tcp import TcpCheck
 

@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 class AsyncWorld(AsyncClosing):
-    """What an asynchronous test uses; enter it by ``async with``.
+    """The stack as asynchronous tests use it; enter it by ``async with``.
 
     Entering remembers where topics, inboxes and logs end, and leaving closes what was opened.
 

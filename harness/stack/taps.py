@@ -7,7 +7,7 @@ import threading
 from typing import TypeVar
 
 from harness.core.errors import ConfigError
-from harness.dapr.resources import DaprResource
+from harness.dapr.resources import DaprResource, plain_fields
 from harness.nodes.tap import TapSidecar
 from harness.probe.atap import AsyncTap
 from harness.probe.events import Offsets
@@ -59,7 +59,7 @@ def component_of(stack: Stack, pubsub: str, topic: str) -> DaprResource:
 
 def kafka_of(component: DaprResource) -> str:
     """The brokers of a component that is read directly; "" if the harness must subscribe."""
-    values = {name.lower(): str(item.get("value", "")) for name, item in component.fields().items()}
+    values = plain_fields(component)
     if component.type == "pubsub.kafka" and values.get("authtype", "none") == "none":
         return values["brokers"]
     return ""

@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class World(Closing):
-    """What an synchronous test uses; enter it by ``with``.
+    """The stack as synchronous tests use it; enter it by ``with``.
 
     Entering remembers where topics, inboxes and logs end, and leaving closes what was opened.
 
