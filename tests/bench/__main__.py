@@ -19,6 +19,7 @@ from harness import Settings
 from tests.bench import (
     chain,
     delivery,
+    imports,
     jobs,
     load,
     observer,
@@ -27,6 +28,8 @@ from tests.bench import (
     reminders,
     small_apps,
     start,
+    supervisor,
+    warm,
 )
 from tests.bench.numbers import Bound, Figures, Measure
 from tests.engine import engine_obstacle
@@ -37,7 +40,10 @@ WIDTH = 150
 Bench = Callable[[Settings], Figures]
 EVERYWHERE: dict[str, Bench] = {
     "B1 start of the reference stack, processes": start.on_processes,
+    "B3 attach and restart, processes": warm.on_processes,
     "start of small apps": small_apps.small_apps,
+    "imports and collection": imports.imports,
+    "supervisor, memory and CPU": supervisor.supervisor,
     "R8 orphans, processes": orphans.of_processes,
     "B8 publish to deliver": delivery.delivery,
     "load, a minute of latency": load.latency,
@@ -82,7 +88,7 @@ def _plain(figures: Figures) -> dict[str, Any]:
     return {
         name: each
         if isinstance(each, float | int)
-        else {**asdict(each), "gate": str(each.gate), "moonshot": str(each.moonshot or "")}
+        else {**asdict(each), "gate": str(each.gate or ""), "moonshot": str(each.moonshot or "")}
         for name, each in figures.items()
     }
 

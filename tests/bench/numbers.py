@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,13 @@ class Measure:
         low: of its interval of 95 %, where there is one.
         high: likewise.
         anchor: what it is compared with, and whose word that is.
-        gate: where it must be.
+        gate: where it must be, if that has been decided.
         moonshot: where we want it to be.
     """
 
     value: float
     anchor: str
-    gate: Bound
+    gate: Bound | None = None
     moonshot: Bound | None = None
     low: float | None = None
     high: float | None = None
@@ -79,6 +82,29 @@ def ratio(name: str, values: Sequence[float]) -> Figures:
         f"{name}, 95 % interval, low": low,
         f"{name}, 95 % interval, high": high,
     }
+
+
+def paired(
+    values: Sequence[float],
+    anchor: str,
+    gate: Bound | None = None,
+    moonshot: Bound | None = None,
+) -> Measure:
+    """The median of paired ratios with its interval, held against an anchor of the same run."""
+    low, high = bootstrap(values)
+    return Measure(statistics.median(values), anchor, gate, moonshot, low, high)
+
+
+def alternated(rounds: int, first: Callable[[], T], second: Callable[[], T]) -> list[tuple[T, T]]:
+    """Both sides in turn, A B B A, so that what slows the machine down slows both of them."""
+    found = []
+    for number in range(rounds):
+        if number % 2 == 0:
+            one, other = first(), second()
+        else:
+            other, one = second(), first()
+        found.append((one, other))
+    return found
 
 
 def milliseconds(values: Sequence[float], percentile: int) -> float:

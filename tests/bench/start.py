@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from testcontainers.core.config import testcontainers_config
@@ -18,7 +17,7 @@ from testcontainers.core.config import testcontainers_config
 from harness import Settings, Stack, Topology, running
 from harness.core.deadline import Deadline, poll
 from harness.core.journal import Entry
-from harness.core.node import Target, Tools
+from harness.core.node import Node, Target, Tools
 from harness.provision.toolbox import Provisioner
 from harness.report.waterfall import node_starts
 from harness.runtime.base import Runtime
@@ -28,7 +27,7 @@ from harness.stack.images import Images
 from harness.stack.planning.addresses import HOST
 from harness.stack.startup import own_book
 from scenarios.topology import reference
-from tests.bench.numbers import Figures, ratio
+from tests.bench.numbers import Figures, alternated, ratio
 
 PAIRS = 6
 out = Console()
@@ -97,14 +96,9 @@ def on_containers(settings: Settings) -> Figures:
 
 
 def _pairs(first: Way, second: Way) -> list[tuple[Start, Start]]:
-    found = []
-    for number in range(PAIRS):
-        if number % 2 == 0:
-            one, other = first(), second()
-        else:
-            other, one = second(), first()
-        out.print(f"  pair {number + 1}: {one.wall:.2f} s, {other.wall:.2f} s")
-        found.append((one, other))
+    found = alternated(PAIRS, first, second)
+    for number, (one, other) in enumerate(found, start=1):
+        out.print(f"  pair {number}: {one.wall:.2f} s, {other.wall:.2f} s")
     return found
 
 
@@ -130,8 +124,8 @@ def _serial(settings: Settings, tools: Tools, make: Callable[[], Runtime]) -> St
             scope = book.scope(node.name, HOST)
             for check in node.checks(scope):
                 assert poll(check.observe, Deadline(60), interval=POLL).ok, check
-            node.provide(scope)
-            for check in node.confirms(scope):
+            node.initialize(scope)
+            for check in node.post_checks(scope):
                 assert poll(check.observe, Deadline(60), interval=POLL).ok, check
         return Start(time.monotonic() - began)
 
@@ -140,7 +134,7 @@ def _settled(runtime: str, settings: Settings) -> Topology:
     return reference.resolved(Target(runtime, settings.broker))
 
 
-def _in_order(topology: Topology) -> list[Any]:
+def _in_order(topology: Topology) -> list[Node]:
     """Infrastructure, apps, inboxes, sidecars: an order in which each finds what it needs."""
 
     def rank(name: str) -> int:

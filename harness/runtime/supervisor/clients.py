@@ -121,15 +121,16 @@ class Clients:
 
     def send(self, client: Client, message: Mapping[str, object]) -> None:
         """Send a message as soon as the client reads; one that never does is disconnected."""
-        client.unsent += json.dumps(message).encode() + b"\n"
-        self._flush(client)
-        if len(client.unsent) > UNREAD:
-            self.drop(client)
+        self._send(client, _line(message))
 
     def broadcast(self, message: Mapping[str, object]) -> None:
         """Send an event to everyone who has subscribed."""
-        for client in [each for each in self._clients if each.subscribed]:
-            self.send(client, message)
+        listening = [each for each in self._clients if each.subscribed]
+        if not listening:
+            return
+        line = _line(message)  # once for all of them
+        for client in listening:
+            self._send(client, line)
 
     def drop(self, client: Client) -> None:
         """Disconnect a client; twice is allowed."""
@@ -154,6 +155,12 @@ class Clients:
             self._flush(client)
         if mask & selectors.EVENT_READ and not client.closed:
             self._read(client)
+
+    def _send(self, client: Client, line: bytes) -> None:
+        client.unsent += line
+        self._flush(client)
+        if len(client.unsent) > UNREAD:
+            self.drop(client)
 
     def _flush(self, client: Client) -> None:
         try:
@@ -207,3 +214,7 @@ class Clients:
     def _refuse(self, client: Client, reason: str) -> None:
         self.send(client, {"event": "refused", "reason": reason})
         self.drop(client)
+
+
+def _line(message: Mapping[str, object]) -> bytes:
+    return json.dumps(message).encode() + b"\n"
