@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ class DaprResource:
         known = API_VERSIONS.get(self.kind)
         return version in known if known else self.kind in KINDS and version.startswith("dapr.io/")
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The YAML to write."""
         return str(yaml.safe_dump(self.body, sort_keys=False))

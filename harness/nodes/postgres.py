@@ -14,7 +14,7 @@ from harness.core.node import Resource, Scope
 from harness.core.placeholders import placeholders
 from harness.nodes.base import BaseNode, main_port
 from harness.provision.postgres import PASSWORD_FILE, SUPERUSER
-from harness.ready.sql import SqlCheck
+from harness.ready.postgres import PostgresCheck
 
 if TYPE_CHECKING:
     from psycopg.sql import Composed
@@ -110,8 +110,8 @@ class Postgres(BaseNode):
         )
 
     def checks(self, scope: Scope) -> Sequence[Check]:
-        """It answers."""
-        return (SqlCheck(self._admin(scope)),)
+        """It accepts connections; `initialize` is the first to use one."""
+        return (PostgresCheck(scope.endpoint(), SUPERUSER),)
 
     def initialize(self, scope: Scope) -> None:
         """Set this stack's password and create the databases."""

@@ -9,8 +9,8 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import filelock
 import platformdirs
 
 from harness.core.deadline import Deadline, Observation, poll
@@ -19,6 +19,9 @@ from harness.core.files import nearest
 from harness.provision.holder import Holder, holder_of, sign
 from harness.provision.progress import Progress, Quiet
 from harness.provision.seal import damage, seal
+
+if TYPE_CHECKING:
+    import filelock
 
 QUIET_WAIT = 2.0
 """Seconds to wait for a lock before this is reported."""
@@ -143,6 +146,8 @@ class Store:
         Raises:
             Unavailable: another process holds it for too long, or was stopped while holding it.
         """
+        import filelock  # only here: most starts install nothing
+
         lock = filelock.FileLock(self.root / f"{name}.lock")
         owner = self.root / f"{name}.owner"
         if not self._tried(lock):
@@ -174,6 +179,8 @@ class Store:
             raise self._in_use(name, holder_of(owner), deadline)
 
     def _tried(self, lock: filelock.BaseFileLock) -> bool:
+        import filelock
+
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-import filelock
 import platformdirs
 
 from harness.core.errors import ConfigError, HarnessError, TeardownError, Unavailable, did_you_mean
@@ -178,8 +177,6 @@ class Registry:
         """
         try:
             yield
-        except filelock.Timeout:
-            raise  # also an OSError, but not about the folder
         except OSError as error:
             raise Unavailable(
                 f"the state folder {self.folder} cannot be used",
@@ -242,17 +239,19 @@ class Registry:
         Raises:
             ConfigError: another process is starting a stack with this name, or one is running.
         """
+        import filelock  # only here: attaching to a stack does without it
+
         lock = filelock.FileLock(self.folder / f"{name}.lock")
-        try:
-            with self._usable():
-                self.folder.mkdir(parents=True, exist_ok=True)
-                try_writing(self.folder)
+        with self._usable():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try_writing(self.folder)
+            try:
                 lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise ConfigError(
-                f"a stack named {name!r} is being started by another process",
-                hint="choose another --name",
-            ) from None
+            except filelock.Timeout:  # also an OSError, but not about the folder
+                raise ConfigError(
+                    f"a stack named {name!r} is being started by another process",
+                    hint="choose another --name",
+                ) from None
         try:
             self.require_free(name)
             yield

@@ -1,6 +1,6 @@
 """One session of a test run, in a process of its own: ``session.py start|attach NAME``.
 
-It prints when its imports were done and when the stack was ready, in seconds of
+It writes when its imports were done and when the stack was ready, in seconds of
 ``time.monotonic``, and ends with its standard input.
 """
 
@@ -25,7 +25,8 @@ def main() -> None:
         ready = time.monotonic()
         if starts:
             Registry(settings.state_dir).record(stack, name)
-        print(imported, ready, flush=True)
+        sys.stdout.write(f"{imported} {ready}\n")
+        sys.stdout.flush()
         sys.stdin.read()
 
 
