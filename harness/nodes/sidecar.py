@@ -187,7 +187,8 @@ class Sidecar(BaseNode):
 
     def _pod_name(self, resources: Sequence[Resource]) -> dict[str, str]:
         """daprd rejects a component with ``{podName}`` without this variable of the injector's."""
-        used = any("{podName}" in each.text for each in resources)
+        values = (value for each in resources for value in plain_fields(each).values())
+        used = any("{podName}" in value for value in values)
         return {"POD_NAME": self.app} if used else {}
 
     def _flags(self, scope: Scope) -> dict[str, str]:

@@ -1,4 +1,8 @@
-"""Run every bench, print a table with anchors, gates and moonshots, and write bench.json."""
+"""Run benches, print a table with anchors, gates and moonshots, and write bench.json.
+
+``python -m tests.bench`` runs all of them; ``python -m tests.bench B3 imports`` those whose title
+contains one of the arguments.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -64,15 +68,17 @@ WITH_AN_ENGINE: dict[str, Bench] = {
 
 
 def main() -> None:
-    """All of them, or those whose title has every word of the command line in it."""
+    """Run them; a part of them leaves the figures of the others in the file."""
+    words = sys.argv[1:]
+    # Unknown ones are reported before anything runs.
+    chosen([*EVERYWHERE, *WITH_AN_ENGINE], words)
     # Redpanda's image is not everywhere, and processes cannot run it.
     settings = replace(Settings.load(), offline=True, broker="kafka")
     out, file = Console(), Path("bench.json")
     if not out.is_terminal:
         out = Console(width=WIDTH)
-    # A part of the benches leaves the figures of the others.
-    known = json.loads(file.read_text()) if sys.argv[1:] and file.is_file() else {}
-    measured = _measured(settings, out)
+    known = json.loads(file.read_text()) if words and file.is_file() else {}
+    measured = _measured(settings, out, words)
     found = {
         **known,
         "machine": {"cores": os.cpu_count(), "system": platform.platform()},
@@ -81,6 +87,19 @@ def main() -> None:
     }
     file.write_text(json.dumps(found, indent=2) + "\n")
     out.print(_table(measured))
+
+
+def chosen(titles: Iterable[str], words: Sequence[str]) -> list[str]:
+    """The titles that contain one of the words; all of them if there are no words.
+
+    Raises:
+        SystemExit: no title contains a word.
+    """
+    titles = list(titles)
+    for word in words:
+        if not any(word in title for title in titles):
+            sys.exit(f"no bench has {word!r} in its title; there are:\n  " + "\n  ".join(titles))
+    return [title for title in titles if not words or any(word in title for word in words)]
 
 
 def _plain(figures: Figures) -> dict[str, Any]:
@@ -121,17 +140,17 @@ def _judged(bound: Bound | None, value: float) -> str:
     return f"{bound} [green]met[/]" if bound.met(value) else f"{bound} [red]missed[/]"
 
 
-def _measured(settings: Settings, out: Console) -> dict[str, Figures]:
+def _measured(settings: Settings, out: Console, words: Sequence[str]) -> dict[str, Figures]:
     benches = dict(EVERYWHERE)
     if obstacle := engine_obstacle():
         out.print(f"nothing on containers is measured: {obstacle}")
     else:
         benches |= WITH_AN_ENGINE
     found: dict[str, Figures] = {}
-    for title, bench in benches.items():
-        if all(word in title for word in sys.argv[1:]):
+    for title in chosen([*EVERYWHERE, *WITH_AN_ENGINE], words):
+        if title in benches:
             out.print(f"{title} ...")
-            found[title] = bench(settings)
+            found[title] = benches[title](settings)
     return found
 
 
