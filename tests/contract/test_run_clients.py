@@ -17,6 +17,7 @@ import pytest
 
 from harness import ConfigError, InstanceDied, LaunchError, Unavailable
 from harness.core.deadline import Deadline, Observation, poll
+from harness.core.journal import Entry
 from harness.core.launch import Launch
 from harness.runtime import folder as folders
 from harness.runtime.attached import AttachedProcesses, Run
@@ -78,6 +79,15 @@ def knock(starter: ProcessRuntime) -> socket.socket:
     line.settimeout(30)
     line.connect(str(door_of(starter.folder)))
     return line
+
+
+def introduce(starter: ProcessRuntime, line: socket.socket, op: str) -> None:
+    """Say hello and ask for one thing; return when both have been answered."""
+    hello = {"id": 1, "op": "hello", "protocol": PROTOCOL, "who": "x"}
+    requests = [hello, {"id": 2, "op": op, "after": 0}]
+    # In one piece, which the supervisor answers before it answers anybody else.
+    line.sendall(b"".join(json.dumps(each).encode() + b"\n" for each in requests))
+    assert eventually(lambda: all(row["who"] for row in starter.request("state")["clients"]))
 
 
 def told(line: socket.socket) -> list[dict[str, Any]]:
@@ -279,6 +289,34 @@ def test_a_client_that_never_speaks_or_never_reads_holds_nobody_up(
         first.restart()
 
     assert eventually(lambda: 1 == len(starter.request("state")["clients"]))
+
+
+def test_an_event_reaches_every_subscriber_and_no_other_client(starter: ProcessRuntime) -> None:
+    """The last of them gets the same as the first."""
+    lines = [knock(starter) for _ in range(3)]
+    for line, op in zip(lines, ("subscribe", "state", "subscribe"), strict=True):
+        introduce(starter, line, op)
+    (first,) = starter._instances.values()
+    first.restart()
+    for line in lines:
+        line.shutdown(socket.SHUT_WR)
+    heard = [[each for each in told(line) if each.get("event") == "entry"] for line in lines]
+
+    assert [] == heard[1]
+    assert ["restart"] == [each["act"] for each in heard[0] if each["kind"] == "operation.ended"]
+    begun = [each["seq"] for each in heard[0] if each.get("kind") == "process.started"]
+    assert begun == [each["seq"] for each in heard[2] if each.get("kind") == "process.started"]
+    assert 2 == len(begun)
+
+
+def test_a_subscriber_that_never_reads_is_disconnected(starter: ProcessRuntime) -> None:
+    """Its events would otherwise fill the supervisor's memory."""
+    with knock(starter) as line:
+        introduce(starter, line, "subscribe")
+        for _ in range(20):
+            starter.note(Entry(0.0, "test.noted", "", {"fact": "x" * 1_000_000}))
+
+        assert eventually(lambda: 1 == len(starter.request("state")["clients"]))
 
 
 @pytest.mark.parametrize(
