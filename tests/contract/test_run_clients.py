@@ -81,13 +81,15 @@ def knock(starter: ProcessRuntime) -> socket.socket:
     return line
 
 
-def introduce(starter: ProcessRuntime, line: socket.socket, op: str) -> None:
-    """Say hello and ask for one thing; return when both have been answered."""
+def introduced(starter: ProcessRuntime, op: str) -> socket.socket:
+    """A connection that has said hello and asked for one thing, when both have been answered."""
+    line = knock(starter)
     hello = {"id": 1, "op": "hello", "protocol": PROTOCOL, "who": "x"}
     requests = [hello, {"id": 2, "op": op, "after": 0}]
     # In one piece, which the supervisor answers before it answers anybody else.
     line.sendall(b"".join(json.dumps(each).encode() + b"\n" for each in requests))
     assert eventually(lambda: all(row["who"] for row in starter.request("state")["clients"]))
+    return line
 
 
 def told(line: socket.socket) -> list[dict[str, Any]]:
@@ -293,9 +295,7 @@ def test_a_client_that_never_speaks_or_never_reads_holds_nobody_up(
 
 def test_an_event_reaches_every_subscriber_and_no_other_client(starter: ProcessRuntime) -> None:
     """The last of them gets the same as the first."""
-    lines = [knock(starter) for _ in range(3)]
-    for line, op in zip(lines, ("subscribe", "state", "subscribe"), strict=True):
-        introduce(starter, line, op)
+    lines = [introduced(starter, op) for op in ("subscribe", "state", "subscribe")]
     (first,) = starter._instances.values()
     first.restart()
     for line in lines:
@@ -311,8 +311,7 @@ def test_an_event_reaches_every_subscriber_and_no_other_client(starter: ProcessR
 
 def test_a_subscriber_that_never_reads_is_disconnected(starter: ProcessRuntime) -> None:
     """Its events would otherwise fill the supervisor's memory."""
-    with knock(starter) as line:
-        introduce(starter, line, "subscribe")
+    with introduced(starter, "subscribe"):
         for _ in range(20):
             starter.note(Entry(0.0, "test.noted", "", {"fact": "x" * 1_000_000}))
 
