@@ -19,6 +19,7 @@ class ServiceSettings(BaseSettings):
     app_api_token: str = ""
     app_id: str = ""
     pubsub_name: str = "pubsub"
+    updates_name: str = "updates"
     state_store: str = "statestore"
     allowed_hosts: str = Field(
         default="",
