@@ -67,7 +67,7 @@ async def test_foreign_tasks_come_many_at_a_time(dapr: AsyncWorld) -> None:
 
 async def test_a_foreign_task_that_comes_twice_is_one(dapr: AsyncWorld) -> None:
     """It is written twice, and its first delivery is not acknowledged."""
-    await dapr.inbox(BACKEND).spoil(ROUTE, times=1, after=True)
+    await dapr.inbox(BACKEND).fail_next(ROUTE, times=1, after=True)
 
     await write(dapr, foreign(dapr, 1), foreign(dapr, 1), foreign(dapr, 2))
 

@@ -102,7 +102,7 @@ async def test_a_webhook_that_is_refused_is_made_again(dapr: AsyncWorld) -> None
     """The outbox does this: no acknowledged call is lost, and the order is kept."""
     user, receiver = dapr.name("ada"), dapr.inbox(RECEIVER)
     await contact(dapr, user, webhook=True)
-    await receiver.spoil(f"/webhooks/{user}", times=3, status=503)
+    await receiver.fail_next(f"/webhooks/{user}", times=3, status=503)
 
     await add(dapr, user, "one")
     await add(dapr, user, "two")

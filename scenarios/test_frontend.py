@@ -102,7 +102,7 @@ async def test_a_notification_is_told_as_it_is_made(dapr: AsyncWorld) -> None:
 async def test_a_notification_delivered_twice_is_told_once(dapr: AsyncWorld) -> None:
     """The second delivery creates no notification, so nothing is pushed."""
     user, inbox = dapr.name("user"), dapr.inbox("notification-service")
-    await inbox.spoil("/events/task", contains=user, times=1, after=True)
+    await inbox.fail_next("/events/task", contains=user, times=1, after=True)
     updates = dapr.topic("task-updates")
     async with listening(dapr, user) as told:
         await dapr.app("frontend").post(f"/api/{user}/tasks", json={"title": "Once"})

@@ -35,7 +35,7 @@ async def process(dapr: AsyncWorld, task: dict[str, Any]) -> int:
 async def test_an_invocation_that_fails_is_tried_again(dapr: AsyncWorld) -> None:
     """After two failures, the third attempt succeeds: the caller sees one success."""
     inbox, task = dapr.inbox(SERVICE), completed(dapr)
-    await inbox.spoil("/process-completion", contains=task["id"], times=2)
+    await inbox.fail_next("/process-completion", contains=task["id"], times=2)
 
     status = await process(dapr, task)
     attempts = await inbox.collect(3, where=lambda each: (each.data or {}).get("id") == task["id"])
@@ -49,7 +49,7 @@ async def test_an_invocation_that_fails_is_tried_again(dapr: AsyncWorld) -> None
 async def test_the_breaker_opens_keeps_calls_away_and_closes_again(dapr: AsyncWorld) -> None:
     """After five consecutive failures, calls no longer arrive until one after a pause succeeds."""
     inbox, task = dapr.inbox(SERVICE), completed(dapr)
-    await inbox.spoil("/process-completion", contains=task["id"], times=100)
+    await inbox.fail_next("/process-completion", contains=task["id"], times=100)
 
     for _ in range(4):
         assert 500 <= await process(dapr, task)
@@ -57,7 +57,7 @@ async def test_the_breaker_opens_keeps_calls_away_and_closes_again(dapr: AsyncWo
     assert 5 == len(arrived)
     assert await breaker(dapr, "open") >= 1
 
-    await inbox.heal()
+    await inbox.clear_faults()
 
     async def answered() -> None:
         assert 200 == await process(dapr, task)

@@ -80,7 +80,7 @@ async def test_a_completed_daily_task_appears_again_for_the_next_day(dapr: Async
 async def test_a_completion_that_is_delivered_again_makes_nothing_more(dapr: AsyncWorld) -> None:
     """The next occurrence was created, the acknowledgement lost: delivered twice, created once."""
     inbox, user = dapr.inbox("recurring-task-service"), dapr.name("user")
-    await inbox.spoil("/events/completed", contains=user, times=1, after=True)
+    await inbox.fail_next("/events/completed", contains=user, times=1, after=True)
     task = await new_task(dapr, user, due_at=TOMORROW.isoformat(), recurrence=DAILY)
 
     await complete(dapr, task)
@@ -132,7 +132,7 @@ async def test_a_series_that_is_over_makes_nothing(dapr: AsyncWorld, end: dict[s
 async def test_a_deleted_task_has_no_next_occurrence(dapr: AsyncWorld) -> None:
     """Deleted before the completion was processed: acknowledged, and not retried forever."""
     inbox, user = dapr.inbox("recurring-task-service"), dapr.name("user")
-    await inbox.spoil("/events/completed", contains=user, times=2)
+    await inbox.fail_next("/events/completed", contains=user, times=2)
     task = await new_task(dapr, user, due_at=TOMORROW.isoformat(), recurrence=DAILY)
 
     await complete(dapr, task)

@@ -158,7 +158,7 @@ async def test_a_handler_that_fails_twice_gets_the_event_until_it_succeeds(
 ) -> None:
     """Two failures before the work: three deliveries, one notification."""
     inbox, user = dapr.inbox("notification-service"), dapr.name("user")
-    await inbox.spoil("/events/task", contains=user, times=2)
+    await inbox.fail_next("/events/task", contains=user, times=2)
 
     await new_task(dapr, user)
     deliveries = await inbox.collect(3, where=lambda each: (each.data or {}).get("user_id") == user)
@@ -172,7 +172,7 @@ async def test_a_handler_that_fails_twice_gets_the_event_until_it_succeeds(
 async def test_a_lost_acknowledgement_does_not_notify_twice(dapr: AsyncWorld) -> None:
     """The handler did its work, the response was lost: delivered again, notified once."""
     inbox, user = dapr.inbox("notification-service"), dapr.name("user")
-    await inbox.spoil("/events/task", contains=user, times=1, after=True)
+    await inbox.fail_next("/events/task", contains=user, times=1, after=True)
 
     await new_task(dapr, user)
     deliveries = await inbox.collect(2, where=lambda each: (each.data or {}).get("user_id") == user)

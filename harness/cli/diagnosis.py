@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.cli.delivery import examine_groups
-from harness.cli.leftovers import container_states
 from harness.cli.parts import SOON, Inspection, declared_by, inspect
 from harness.cli.sidecars import at_once, endpoint_of, sidecars_of
 from harness.cli.stacks import state_of
+from harness.cli.stale import container_states
 from harness.core.causes import cause_of
 from harness.core.names import app_of
 from harness.dapr.client import DaprClient

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from harness.cli.background import in_background
 from harness.cli.console import err
-from harness.cli.tails import Tail, show
+from harness.cli.log_tail import Tail, show
 from harness.core.deadline import Deadline, ticks
 from harness.core.journal import Entry
 from harness.core.names import sidecar_name

@@ -18,11 +18,11 @@ from rich.text import Text
 from harness.cli import console, interrupts
 from harness.cli.console import StartProgress, Steps, err, out, print_json
 from harness.cli.external import PATIENCE, Announcing
-from harness.cli.leftovers import clear_stale, container_states
+from harness.cli.log_tail import Tail, show
 from harness.cli.parts import SOON, as_row, inspect
 from harness.cli.sidecars import at_once, sidecars_of
+from harness.cli.stale import clear_stale, container_states
 from harness.cli.state import opened
-from harness.cli.tails import Tail, show
 from harness.cli.watching import Changes, Restarting, require_watchfiles, watched_programs
 from harness.core.deadline import Deadline, ticks
 from harness.core.errors import ConfigError, did_you_mean

@@ -17,7 +17,7 @@ from rich.markup import escape
 
 from harness.cli.console import Steps, out, print_json
 from harness.cli.diagnosis import Diagnosis, examine
-from harness.cli.leftovers import find_leftovers
+from harness.cli.stale import find_stale
 from harness.cli.state import opened
 from harness.core.errors import HarnessError, SystemFailure, Unavailable
 from harness.core.files import nearest, try_writing
@@ -249,7 +249,7 @@ def _state(settings: Settings) -> Diagnosis:
 
 
 def _leftovers(settings: Settings) -> Diagnosis:
-    found = find_leftovers(Registry(settings.state_dir))
+    found = find_stale(Registry(settings.state_dir))
     if not found:
         return Diagnosis("leftovers", "ok", "nothing is left of dead stacks")
     return Diagnosis("leftovers", "warning", found.describe(), "dapr-harness down --stale")

@@ -159,7 +159,7 @@ def watched_programs(stack: Stack) -> dict[str, Program]:
     programs = {
         each.name: Program(each.argv, each.process.cwd)
         for each in own
-        if each.process.cwd is not None and not stack.book.inside(each.name)
+        if each.process.cwd is not None and not stack.book.in_container(each.name)
     }
     if not programs:
         raise ConfigError(

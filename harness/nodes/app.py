@@ -264,7 +264,7 @@ class App(BaseNode):
 
     def _argv(self, scope: Scope, listen: Endpoint | None) -> tuple[str, ...]:
         if not self.asgi or listen is None:
-            return command_line(self.command, listen, inside=scope.in_container)
+            return command_line(self.command, listen, in_container=scope.in_container)
         if scope.in_container:
             return asgi_line("python3", self.asgi, listen)
         folder = str((scope.root / self.cwd).resolve())

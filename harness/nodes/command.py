@@ -38,10 +38,12 @@ def needs_of(needs: Sequence[str], env: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*needs, *sorted(used)]))
 
 
-def command_line(words: Sequence[str], listen: Endpoint | None, *, inside: bool) -> tuple[str, ...]:
+def command_line(
+    words: Sequence[str], listen: Endpoint | None, *, in_container: bool
+) -> tuple[str, ...]:
     """The words with ``{port}`` and ``{host}`` filled, and the right interpreter."""
     values = {"{port}": str(listen.port), "{host}": listen.host} if listen else {}
-    if inside:
+    if in_container:
         # The image contains its own interpreter, not this machine's.
         values[sys.executable] = "python3"
     return tuple(_filled(word, values) for word in words)

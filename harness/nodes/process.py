@@ -122,7 +122,7 @@ class Process(BaseNode):
         where = f"env of process {self.name!r}"
         return Launch(
             name=self.name,
-            argv=command_line(self.command, listen, inside=scope.in_container),
+            argv=command_line(self.command, listen, in_container=scope.in_container),
             env={
                 "PYTHONUNBUFFERED": "1",
                 **({"APP_HOST": listen.host, "APP_PORT": str(listen.port)} if listen else {}),

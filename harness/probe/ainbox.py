@@ -29,9 +29,9 @@ class AsyncInbox(AsyncStream[Delivery]):
     def __init__(self, app: str, proxy: Endpoint, start: int = 0, guard: Guard = unguarded) -> None:
         self._record = DeliveryRecord(proxy, start)
         super().__init__(f"inbox of {app}", self._record.read, guard=guard)
-        self.spoilt = False
+        self.has_faults = False
 
-    async def spoil(
+    async def fail_next(
         self,
         path: str,
         *,
@@ -39,7 +39,7 @@ class AsyncInbox(AsyncStream[Delivery]):
         times: int = 1,
         status: int = 500,
         after: bool = False,
-        answer: str = "spoiled by the inbox",
+        answer: str = "failed by the inbox",
     ) -> None:
         """Respond to the next deliveries in place of the app, with an error by default.
 
@@ -52,17 +52,17 @@ class AsyncInbox(AsyncStream[Delivery]):
             answer: the body that daprd receives; a body that begins with a brace is JSON.
         """
         rule = Rule(path, contains, times, status, after, answer)
-        self.spoilt = True
+        self.has_faults = True
         await ablocking(self._record.add, rule)
 
-    async def heal(self) -> None:
+    async def clear_faults(self) -> None:
         """Remove every rule.
 
         Raises:
             ProbeError: the proxy does not respond.
         """
         await ablocking(self._record.clear)
-        self.spoilt = False
+        self.has_faults = False
 
     async def _earlier(self, barrier: int, deadline: Deadline) -> list[Delivery]:
         """Deliveries that daprd sent before the barrier; waits for those without a response."""

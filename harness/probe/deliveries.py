@@ -28,7 +28,7 @@ class Delivery:
         data: the event's data, or the decoded body.
         status: the status that daprd received.
         app_status: the status that the app returned; None if the app was not called.
-        spoiled: ``before`` or ``after`` the app did its work; "" if the inbox did not intervene.
+        failed: ``before`` or ``after`` the app did its work; "" if the inbox did not intervene.
     """
 
     at: float
@@ -41,7 +41,7 @@ class Delivery:
     data: Any
     status: int
     app_status: int | None
-    spoiled: str
+    failed: str
     headers: dict[str, str]
     event: dict[str, Any]
     answer: str
@@ -130,7 +130,7 @@ def read_delivery(row: dict[str, Any]) -> Delivery:
         data=event.get("data") if event else body,
         status=row["status"],
         app_status=row["app_status"],
-        spoiled=row["spoiled"],
+        failed=row["failed"],
         headers={name.lower(): value for name, value in row["headers"].items()},
         event=event,
         answer=row["answer"],

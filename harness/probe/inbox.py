@@ -30,9 +30,9 @@ class Inbox(Stream[Delivery]):
     def __init__(self, app: str, proxy: Endpoint, start: int = 0, guard: Guard = unguarded) -> None:
         self._record = DeliveryRecord(proxy, start)
         super().__init__(f"inbox of {app}", self._record.read, guard=guard)
-        self.spoilt = False
+        self.has_faults = False
 
-    def spoil(
+    def fail_next(
         self,
         path: str,
         *,
@@ -40,7 +40,7 @@ class Inbox(Stream[Delivery]):
         times: int = 1,
         status: int = 500,
         after: bool = False,
-        answer: str = "spoiled by the inbox",
+        answer: str = "failed by the inbox",
     ) -> None:
         """Respond to the next deliveries in place of the app, with an error by default.
 
@@ -53,17 +53,17 @@ class Inbox(Stream[Delivery]):
             answer: the body that daprd receives; a body that begins with a brace is JSON.
         """
         rule = Rule(path, contains, times, status, after, answer)
-        self.spoilt = True
+        self.has_faults = True
         blocking(self._record.add, rule)
 
-    def heal(self) -> None:
+    def clear_faults(self) -> None:
         """Remove every rule.
 
         Raises:
             ProbeError: the proxy does not respond.
         """
         blocking(self._record.clear)
-        self.spoilt = False
+        self.has_faults = False
 
     def _earlier(self, barrier: int, deadline: Deadline) -> list[Delivery]:
         """Deliveries that daprd sent before the barrier; waits for those without a response."""

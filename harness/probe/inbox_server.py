@@ -52,7 +52,7 @@ class Rule:
     Attributes:
         path: the prefix of the request's path.
         contains: text that the body must contain.
-        times: how many deliveries are left to spoil.
+        times: how many deliveries are left to fail.
         status: the status of the response.
         after: whether the app does its work first (a lost acknowledgement).
         answer: the body of the response.
@@ -63,10 +63,10 @@ class Rule:
     times: int = 1
     status: int = 500
     after: bool = False
-    answer: str = "spoiled by the inbox"
+    answer: str = "failed by the inbox"
 
     def hits(self, path: str, body: bytes) -> bool:
-        """Whether this delivery is to be spoiled; if so, it is counted."""
+        """Whether this delivery is to fail; if so, it is counted."""
         wanted = path.startswith(self.path) and self.contains.encode() in body
         if wanted and self.times > 0:
             self.times -= 1
@@ -99,7 +99,7 @@ class Link:
 
 
 class Proxy:
-    """Forwards, records and spoils. Without an app, it responds 202 to everything itself."""
+    """Forwards, records and fails requests. Without an app, it responds 202 to all of them."""
 
     def __init__(self, app: tuple[str, int] | None, record: Path) -> None:
         self.app = app
@@ -161,18 +161,18 @@ class Proxy:
         path = row["path"]
         rule = next((rule for rule in self.rules if rule.hits(path, body)), None)
         if rule is not None and not rule.after:
-            answer = _spoiled(rule)
+            answer = _failed(rule)
         else:
             answer = await self._forward(request, body)
             seen = answer.status
             if rule is not None:
-                answer = _spoiled(rule)
+                answer = _failed(rule)
         row |= {
             "took": time.monotonic() - row["at"],
             "headers": {name.decode(): value.decode("latin-1") for name, value in request.headers},
             "status": answer.status,
             "answer": answer.body[:BODY_LIMIT].decode("utf-8", "replace"),
-            "spoiled": "" if rule is None else ("after" if rule.after else "before"),
+            "failed": "" if rule is None else ("after" if rule.after else "before"),
             "app_status": seen if rule is None or rule.after else None,
         }
         row["headers"].pop("dapr-api-token", None)
@@ -255,7 +255,7 @@ def row_of(method: str, path: str, body: bytes) -> dict[str, Any]:
         "body": body[:BODY_LIMIT].decode("utf-8", "replace"),
         "status": 202,
         "answer": "",
-        "spoiled": "",
+        "failed": "",
         "app_status": None,
     }
 
@@ -285,7 +285,7 @@ async def _read_message(
             return None, b""
 
 
-def _spoiled(rule: Rule) -> Answer:
+def _failed(rule: Rule) -> Answer:
     kind = b"application/json" if rule.answer.startswith("{") else b"text/plain"
     return Answer(rule.status, [(b"content-type", kind)], rule.answer.encode())
 

@@ -81,7 +81,7 @@ class AsyncWorld(AsyncClosing):
                 nevertheless.
         """
         inboxes, self._inboxes = self._inboxes, {}
-        steps = [each.heal for each in inboxes.values() if each.spoilt]
+        steps = [each.clear_faults for each in inboxes.values() if each.has_faults]
         steps += [each.aclose for each in self._clients]
         steps += [each.aclose for each in self._sidecars.values()]
         steps += [each.aclose for each in self._taps.values()]

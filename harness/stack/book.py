@@ -14,7 +14,7 @@ from harness.stack.planning.declared import Declared, pubsubs_in
 from harness.stack.planning.scope import Known, NodeScope
 
 
-class StackBook(Addresses):
+class AddressBook(Addresses):
     """Addresses, folders, tokens and resources of one stack, and the scope of each of its nodes.
 
     Args:

@@ -14,7 +14,7 @@ from harness.core.node import Node, Scope
 from harness.core.settings import Settings
 from harness.core.topology import Topology
 from harness.runtime.base import Instance, Runtime, State
-from harness.stack.book import StackBook
+from harness.stack.book import AddressBook
 from harness.stack.failures import death, not_ready
 from harness.stack.planning.addresses import HOST
 
@@ -62,7 +62,7 @@ class Extras:
     """
 
     def __init__(
-        self, book: StackBook, runtime: Runtime, settings: Settings, launches: dict[str, Launch]
+        self, book: AddressBook, runtime: Runtime, settings: Settings, launches: dict[str, Launch]
     ) -> None:
         self._book = book
         self._runtime = runtime

@@ -16,7 +16,7 @@ from harness.provision.authority import Authority
 from harness.provision.toolbox import Provisioner
 from harness.runtime.attached import AttachedProcesses, Run
 from harness.runtime.base import Runtime
-from harness.stack.book import StackBook
+from harness.stack.book import AddressBook
 from harness.stack.registry import UpStack
 from harness.stack.run_record import RunRecord, this_version
 from harness.stack.startup import MakeBook
@@ -63,7 +63,7 @@ def of_run(
         if not force:
             record.require_same(launches)
 
-    def book(topology: Topology, tools: Tools, root: Path, runtime: Runtime) -> StackBook:
+    def book(topology: Topology, tools: Tools, root: Path, runtime: Runtime) -> AddressBook:
         return AttachedBook(record, topology, tools, root, runtime)
 
     run = Run(folder, up.supervisor, check, all_running)
@@ -93,7 +93,7 @@ def _containers(run: Run, settings: Settings) -> tuple[Tools, Callable[[], Runti
     return images, runtime
 
 
-class AttachedBook(StackBook):
+class AttachedBook(AddressBook):
     """The addresses and secrets of a run; nodes that are added get new ones.
 
     Args:

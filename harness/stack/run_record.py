@@ -13,7 +13,7 @@ from harness.core.errors import ConfigError
 from harness.core.files import write_private
 from harness.core.launch import Launch
 from harness.core.reading import read_text
-from harness.stack.book import StackBook
+from harness.stack.book import AddressBook
 
 FILE = "run.json"
 SHOWN = 8
@@ -106,7 +106,9 @@ def this_version() -> str:
     return version("dapr-harness")
 
 
-def record_of(book: StackBook, runtime: str, launches: Sequence[Launch], broker: str) -> RunRecord:
+def record_of(
+    book: AddressBook, runtime: str, launches: Sequence[Launch], broker: str
+) -> RunRecord:
     """What other clients need to know of a run that was started here.
 
     Args:

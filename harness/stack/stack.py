@@ -14,7 +14,7 @@ from harness.core.node import Node, Tools
 from harness.core.settings import Settings
 from harness.core.topology import Topology
 from harness.runtime.base import Instance, Restartable, Runtime
-from harness.stack.book import StackBook
+from harness.stack.book import AddressBook
 from harness.stack.failures import mask, tail_of
 from harness.stack.loading import load_topology
 from harness.stack.origins import of_run
@@ -110,7 +110,7 @@ class Stack(Closing):
         return made
 
     @property
-    def book(self) -> StackBook:
+    def book(self) -> AddressBook:
         """Addresses, tokens and folders of this stack."""
         return self._start.book
 

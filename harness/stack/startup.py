@@ -17,19 +17,19 @@ from harness.core.node import Node, Scope, Tools
 from harness.core.settings import Settings
 from harness.core.topology import Topology
 from harness.runtime.base import Instance, Runtime, State
-from harness.stack.book import StackBook
+from harness.stack.book import AddressBook
 from harness.stack.extras import Checks, Extras, closing_checks
 from harness.stack.failures import death, not_ready, rank
 from harness.stack.planning.addresses import HOST
 
 Note = Callable[..., None]
-MakeBook = Callable[[Topology, Tools, Path, Runtime], StackBook]
+MakeBook = Callable[[Topology, Tools, Path, Runtime], AddressBook]
 
 
-def own_book(topology: Topology, tools: Tools, root: Path, runtime: Runtime) -> StackBook:
+def own_book(topology: Topology, tools: Tools, root: Path, runtime: Runtime) -> AddressBook:
     """A book whose ports are reserved by the runtime."""
     folder, reserve = runtime.folder, runtime.reserve
-    return StackBook(
+    return AddressBook(
         topology,
         tools,
         root,
@@ -121,7 +121,7 @@ class Startup:
         return {
             name: tuple(launch.ports[port] for port in launch.container.internal)
             for name, launch in self._launches.items()
-            if self.book.inside(name)
+            if self.book.in_container(name)
         }
 
     def run(self) -> None:

@@ -82,7 +82,7 @@ class World(Closing):
                 nevertheless.
         """
         inboxes, self._inboxes = self._inboxes, {}
-        steps = [each.heal for each in inboxes.values() if each.spoilt]
+        steps = [each.clear_faults for each in inboxes.values() if each.has_faults]
         steps += [each.close for each in self._clients]
         steps += [each.close for each in self._sidecars.values()]
         steps += [each.close for each in self._taps.values()]

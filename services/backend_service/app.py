@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.backend_service import conversations, imports, reminders, series, tasks
-from services.backend_service.mcp_door import PATH, door
+from services.backend_service.mcp_endpoint import PATH, endpoint
 from services.backend_service.models import Base
 from services.common.app import service
 from services.common.database import tables
@@ -15,11 +15,11 @@ app = service(
     tables(Base.metadata, Outbox.metadata),
     relaying,
     reminders.sweeping,
-    door.serving,
+    endpoint.serving,
 )
 app.include_router(tasks.router)
 app.include_router(series.router)
 app.include_router(conversations.router)
 app.include_router(reminders.router)
 app.include_router(imports.router)
-app.add_route(PATH, door)  # type: ignore[arg-type]  # an ASGI app can be an endpoint
+app.add_route(PATH, endpoint)  # type: ignore[arg-type]  # an ASGI app can be an endpoint

@@ -12,7 +12,7 @@ from services.backend_service import reminders
 from services.backend_service.events import Change, task_changed
 from services.backend_service.models import Task, TaskRow
 from services.common.database import now, session
-from services.common.outbox import Call, tell
+from services.common.outbox import Call, enqueue
 from services.common.relay import Relaying
 
 
@@ -41,14 +41,14 @@ class Changes:
         """Remove a task."""
         task = Task.model_validate(row)
         await self.database.delete(row)
-        await tell(self.database, task_changed("deleted", task), reminders.cancel(task.id))
+        await enqueue(self.database, task_changed("deleted", task), reminders.cancel(task.id))
         await self._committed()
 
     async def _commit(self, change: Change, row: TaskRow, *calls: Callable[[Task], Call]) -> Task:
         # Flushed first: the event contains the row's defaults.
         await self.database.flush()
         task = Task.model_validate(row)
-        await tell(self.database, task_changed(change, task), *(call(task) for call in calls))
+        await enqueue(self.database, task_changed(change, task), *(call(task) for call in calls))
         await self._committed()
         return task
 

@@ -13,8 +13,8 @@ from services.common.keys import key
 from services.common.problems import Refused, describe
 from services.common.settings import settings
 from services.common.sidecar import api_path, sidecar
+from services.common.text_types import Storable, UserId
 from services.common.times import Time
-from services.common.words import Storable, UserId
 
 router = APIRouter(prefix="/api/{user_id}/conversations/{conversation_id}", tags=["conversations"])
 Name = Annotated[

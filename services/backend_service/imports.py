@@ -23,7 +23,7 @@ from services.common.deliveries import delivered, route
 from services.common.keys import key
 from services.common.settings import settings
 from services.common.sidecar import from_sidecar
-from services.common.words import TaskId, UserId
+from services.common.text_types import TaskId, UserId
 
 log = logging.getLogger("uvicorn.error")
 router = APIRouter(include_in_schema=False)

@@ -19,7 +19,7 @@ from services.backend_service.models import NewTask, Task, TaskChange
 from services.common.database import engine
 from services.common.recurrence import Recurrence
 from services.common.relay import relay
-from services.common.words import TaskId, UserId
+from services.common.text_types import TaskId, UserId
 
 server = MCPServer(
     "todo", instructions="Tasks per user; times need a zone, such as ...+01:00 or Z."

@@ -12,8 +12,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from services.common.database import UTC_TIME, now
 from services.common.recurrence import Recurrence
+from services.common.text_types import Storable
 from services.common.times import Time
-from services.common.words import Storable
 
 LONGEST_TITLE = 200
 

@@ -20,7 +20,7 @@ from services.backend_service.events import reminder_due
 from services.backend_service.models import Task, TaskRow
 from services.common.background import at_work, set_within
 from services.common.database import engine, now, session
-from services.common.outbox import Call, tell
+from services.common.outbox import Call, enqueue
 from services.common.relay import Relaying, relay
 from services.common.sidecar import from_sidecar
 
@@ -125,7 +125,7 @@ def _overdue() -> Select[TaskRow]:
 async def _send(database: AsyncSession, row: TaskRow) -> None:
     """Send the reminder, and record this in the same transaction."""
     row.reminded_for = row.remind_at
-    await tell(database, reminder_due(Task.model_validate(row)))
+    await enqueue(database, reminder_due(Task.model_validate(row)))
 
 
 def _path(task_id: str) -> str:

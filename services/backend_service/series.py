@@ -14,7 +14,7 @@ from services.backend_service.tasks import Database, Recording, etag, own
 from services.common.database import now
 from services.common.problems import Refused, describe
 from services.common.sidecar import from_app
-from services.common.words import TaskId, UserId
+from services.common.text_types import TaskId, UserId
 
 RECURRING = "recurring-task-service"
 router = APIRouter(tags=["series"], dependencies=[Depends(from_app(RECURRING))])

@@ -14,7 +14,7 @@ from services.backend_service.changes import Changes
 from services.backend_service.models import NewTask, Task, TaskChange, TaskRow
 from services.common.database import now, session
 from services.common.problems import Refused, describe
-from services.common.words import Flag, TaskId, UserId
+from services.common.text_types import Flag, TaskId, UserId
 
 router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"])
 Database = Annotated[AsyncSession, Depends(session)]

@@ -83,7 +83,7 @@ def publishing(topic: str, key: str, event: dict[str, Any], *, lane: Lane = "eve
     return Call(lane, key, "POST", publish_path(topic), params, event, CLOUD_EVENT)
 
 
-async def tell(database: AsyncSession, *calls: Call) -> None:
+async def enqueue(database: AsyncSession, *calls: Call) -> None:
     """Add calls to the transaction.
 
     The change itself is flushed first: because of its row's lock, two changes of one task commit in

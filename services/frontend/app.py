@@ -89,7 +89,7 @@ async def update(request: Request) -> dict[str, str]:
     data = event.get("data")
     if not isinstance(data, dict) or not data.get("user_id"):
         return {"status": "DROP"}
-    live.tell(data["user_id"], data)
+    live.enqueue(data["user_id"], data)
     return {"status": "SUCCESS"}
 
 

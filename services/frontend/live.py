@@ -25,7 +25,7 @@ class Live:
         """A name for one page."""
         return uuid.uuid4().hex
 
-    def tell(self, user_id: str, data: dict[str, Any]) -> None:
+    def enqueue(self, user_id: str, data: dict[str, Any]) -> None:
         """Push a message to every page of a user."""
         for queue in self._pages.get(user_id, {}).values():
             try:

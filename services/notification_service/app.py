@@ -21,11 +21,11 @@ from services.common.database import session, tables
 from services.common.deliveries import delivered, route
 from services.common.keys import key
 from services.common.outbox import Base as Outbox
-from services.common.outbox import Call, publishing, tell
+from services.common.outbox import Call, enqueue, publishing
 from services.common.relay import Relaying, relaying
 from services.common.settings import settings
 from services.common.sidecar import cloud_event, from_sidecar
-from services.common.words import UserId
+from services.common.text_types import UserId
 from services.notification_service.models import (
     Base,
     Contact,
@@ -101,14 +101,14 @@ async def receive(request: Request, database: Database, relay: Relaying) -> dict
     if new is not None:
         # In the same commit: the pages learn about every stored notification.
         contact = await database.get(ContactRow, row["user_id"])
-        await tell(database, _update(row), *(_sent_out(row, contact) if contact else ()))
+        await enqueue(database, _update(row), *(_sent_out(row, contact) if contact else ()))
     await database.commit()
     relay.wake()
     return SUCCESS
 
 
 @app.post("/events/dead-letter/{word}", dependencies=[Depends(delivered)], include_in_schema=False)
-async def bury(request: Request, database: Database) -> dict[str, str]:
+async def store_dead_letter(request: Request, database: Database) -> dict[str, str]:
     """Store an event that no handler could accept, unchanged, for inspection."""
     letter: dict[str, Any] = await request.json()
     text = base64.b64decode(letter.get("data_base64", "")).decode("utf-8", "replace")

@@ -10,7 +10,7 @@ from sqlalchemy import String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from services.common.database import UTC_TIME, now
-from services.common.words import Storable
+from services.common.text_types import Storable
 
 
 class Base(DeclarativeBase):

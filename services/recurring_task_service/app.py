@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from services.common.app import service
 from services.common.recurrence import Recurrence
 from services.common.sidecar import from_app, from_sidecar, invoke, is_ours
+from services.common.text_types import TaskId, UserId
 from services.common.times import FIRST_YEAR, LAST_YEAR, Time
-from services.common.words import TaskId, UserId
 from services.recurring_task_service.occurrences import next_due
 
 log = logging.getLogger("uvicorn.error")

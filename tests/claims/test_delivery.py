@@ -51,7 +51,7 @@ def test_a_delivery_is_a_cloud_event(dapr_sync: World) -> None:
 def test_a_status_decides(dapr_sync: World, status: int, expected: int) -> None:
     """Twice this answer, and then the app's own."""
     mark = dapr_sync.name("mark")
-    dapr_sync.inbox(APP).spoil(ROUTE, contains=f'"{mark}"', times=2, status=status, answer="")
+    dapr_sync.inbox(APP).fail_next(ROUTE, contains=f'"{mark}"', times=2, status=status, answer="")
 
     assert expected == attempts(dapr_sync, mark)
 
@@ -73,7 +73,7 @@ def test_a_status_decides(dapr_sync: World, status: int, expected: int) -> None:
 def test_a_word_decides(dapr_sync: World, answer: str, expected: int) -> None:
     """With the status 200: a word that daprd does not know is a retry."""
     mark = dapr_sync.name("mark")
-    dapr_sync.inbox(APP).spoil(ROUTE, contains=f'"{mark}"', times=2, status=200, answer=answer)
+    dapr_sync.inbox(APP).fail_next(ROUTE, contains=f'"{mark}"', times=2, status=200, answer=answer)
 
     assert expected == attempts(dapr_sync, mark)
 

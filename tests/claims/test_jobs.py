@@ -109,7 +109,7 @@ def test_a_job_that_fails_is_tried_again_by_its_policy(
     """Dropped at once, so often, or three times a second apart."""
     name, sidecar = dapr_sync.name("job"), dapr_sync.sidecar("backend-service")
     inbox = dapr_sync.inbox("backend-service")
-    inbox.spoil(f"/job/{name}", times=100)
+    inbox.fail_next(f"/job/{name}", times=100)
 
     sidecar.schedule_job(name, due="0s", failure_policy=policy)
     inbox.collect(attempts, path=f"/job/{name}")
@@ -132,7 +132,7 @@ def test_a_job_without_a_maximum_of_retries_is_tried_until_it_succeeds(
     """Far more often than the default, which is three times."""
     name, sidecar = dapr_sync.name("job"), dapr_sync.sidecar("backend-service")
     inbox = dapr_sync.inbox("backend-service")
-    inbox.spoil(f"/job/{name}", times=40)
+    inbox.fail_next(f"/job/{name}", times=40)
 
     sidecar.schedule_job(name, due="0s", failure_policy={"constant": policy})
     seen = inbox.collect(41, path=f"/job/{name}", timeout=60)
@@ -144,7 +144,7 @@ def test_a_handler_that_says_404_is_not_asked_again(dapr_sync: World) -> None:
     """The job is done: an app with the wrong route loses its reminders in silence."""
     name, sidecar = dapr_sync.name("job"), dapr_sync.sidecar("backend-service")
     inbox = dapr_sync.inbox("backend-service")
-    inbox.spoil(f"/job/{name}", times=100, status=404)
+    inbox.fail_next(f"/job/{name}", times=100, status=404)
 
     sidecar.schedule_job(name, due="0s")
     inbox.next(path=f"/job/{name}")

@@ -173,8 +173,8 @@ def test_the_compose_project_is_what_the_topology_renders() -> None:
     assert 0 == done.returncode, done.stderr
 
 
-@pytest.mark.parametrize("spoil", ["changed", "missing", "extra"])
-def test_drift_of_a_compose_project_is_reported(tmp_path: Path, spoil: str) -> None:
+@pytest.mark.parametrize("damage", ["changed", "missing", "extra"])
+def test_drift_of_a_compose_project_is_reported(tmp_path: Path, damage: str) -> None:
     """By file, with the command that mends it."""
     folder = tmp_path / "compose"
     assert 0 == cli(ROOT, "render", "compose", "--folder", str(folder)).returncode
@@ -182,8 +182,8 @@ def test_drift_of_a_compose_project_is_reported(tmp_path: Path, spoil: str) -> N
         "changed": folder / "compose.yaml",
         "missing": folder / "app.Dockerfile",
         "extra": folder / "frontend-daprd" / "resources" / "x.yaml",
-    }[spoil]
-    if spoil == "missing":
+    }[damage]
+    if damage == "missing":
         file.unlink()
     else:
         file.write_text("services: {}\n")

@@ -27,7 +27,7 @@ from harness.core.launch import Build, InContainer, Launch
 from harness.core.settings import Settings
 from harness.provision.images import Context
 from harness.runtime.base import State
-from harness.runtime.containers import agent, ownership, watch
+from harness.runtime.containers import agent, engine_events, ownership
 from harness.runtime.containers.engine import Engine
 from harness.runtime.folder import dead_run_folders
 from harness.stack.images import Images, packed
@@ -175,7 +175,7 @@ def test_an_agent_that_cannot_be_read_ends_every_wait(images: Images) -> None:
         instance = runtime.start(Launch("sleeper", ("sleep", "60"), container=InContainer("app")))
 
         helper = [sys.executable, "-c", "print('no json')"]
-        runtime._watch.processes.request("listen", argv=helper)
+        runtime._engine_events.processes.request("listen", argv=helper)
 
         assert poll(lambda: Observation(instance.state is State.EXITED), Deadline(30)).ok
         assert "the agent that watches the container engine cannot be read" in instance.exit_reason
@@ -192,7 +192,7 @@ def test_a_supervisor_that_dies_ends_every_wait_for_a_container(images: Images) 
     os.kill(runtime.owner, signal.SIGKILL)
 
     assert poll(lambda: Observation(instance.state is State.EXITED), Deadline(30)).ok
-    assert watch.AGENT_ENDED == instance.exit_reason
+    assert engine_events.AGENT_ENDED == instance.exit_reason
     with contextlib.suppress(HarnessError):
         runtime.close()
     assert [] == ownership.sweep(images.engine, runtime.run)
@@ -208,8 +208,8 @@ def test_an_agent_that_does_not_start_is_reported_at_once(
     """Its output, or that it has exited."""
     (tmp_path / "agent.py").write_text(program)
     monkeypatch.setattr(agent, "__file__", str(tmp_path / "agent.py"))
-    monkeypatch.setattr(watch, "STARTING", 60.0)
-    with watch.Watch.of_own({"PATH": os.environ["PATH"]}) as watching:
+    monkeypatch.setattr(engine_events, "STARTING", 60.0)
+    with engine_events.EngineEvents.of_own({"PATH": os.environ["PATH"]}) as watching:
         watching.begin("any=label", "node")
 
         with pytest.raises(LaunchError, match=problem):

@@ -293,12 +293,12 @@ async def test_an_inbox_that_cannot_be_healed_is_told_and_every_client_is_closed
 ) -> None:
     """Its proxy has gone; the clients of both kinds must not stay open with it."""
     with World(stack) as world:
-        world.inbox("echo").spoil("/events")
+        world.inbox("echo").fail_next("/events")
         clients = [world.app("echo"), world.sidecar("echo")._client]
         topic = world.topic("t")
         topic.all()
         own = await AsyncWorld(stack).__aenter__()
-        await own.inbox("echo").spoil("/events")
+        await own.inbox("echo").fail_next("/events")
         aclients = [own.app("echo"), own.sidecar("echo")._client]
         atopic = own.topic("t")
         await atopic.all()

@@ -137,8 +137,8 @@ USES: dict[str, tuple[str, Use]] = {
     "logs": ("logs", lambda world: world.logs()),
     "backlog": ("backlog", lambda world: world.backlog()),
     "inbox": ("ask", lambda world: world.inbox("app").all()),
-    "spoil": ("ask", lambda world: world.inbox("app").spoil("/x")),
-    "heal": ("ask", lambda world: world.inbox("app").heal()),
+    "fail_next": ("ask", lambda world: world.inbox("app").fail_next("/x")),
+    "clear_faults": ("ask", lambda world: world.inbox("app").clear_faults()),
     "topic": ("read", lambda world: world.topic("t").all()),
 }
 

@@ -16,7 +16,7 @@ from harness.core.node import Node
 from harness.nodes.tap import TapSidecar
 from harness.runtime import own_tools
 from harness.runtime.own_tools import path_without_our_tools
-from harness.stack.book import StackBook
+from harness.stack.book import AddressBook
 from tests.projects import IN_MEMORY
 from tests.support import project
 from tests.unit.test_secrets_file import Tools
@@ -82,10 +82,10 @@ def test_path_is_unchanged_unless_the_harness_go_hides_another(
     assert not (tmp_path / "made").exists()
 
 
-def book_of(folder: Path, *nodes: Node, resources: str = "", gateway: str = "") -> StackBook:
+def book_of(folder: Path, *nodes: Node, resources: str = "", gateway: str = "") -> AddressBook:
     """A book of a stack that is started where KEY and OWN are set, and by make."""
     inherited = {"KEY": "inherited", "OWN": "inherited", "MAKEOVERRIDES": BY_MAKE}
-    return StackBook(
+    return AddressBook(
         Topology(*nodes, resources=resources or ()),
         Tools(),
         folder,

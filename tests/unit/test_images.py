@@ -14,7 +14,7 @@ from harness.provision.apps import app_context, fingerprint
 from harness.provision.images import IMAGES, chosen, image, variable
 from harness.provision.recipes import context_of
 from harness.provision.versions import DAPR_BINARIES
-from harness.stack.book import StackBook
+from harness.stack.book import AddressBook
 
 
 class ImagePaths:
@@ -34,7 +34,7 @@ def planned(tmp_path: Path, *nodes: object, name: str, gateway: str = "172.18.0.
     """The launch of one node of a topology in containers, with ports 20001, 20002, ..."""
     topology = Topology(*nodes).resolved(Target("containers"))  # type: ignore[arg-type]  # nodes
     ports = iter(range(20001, 20100))
-    book = StackBook(
+    book = AddressBook(
         topology, ImagePaths(), tmp_path, tmp_path,
         lambda wanted: Endpoint("127.0.0.1", wanted or next(ports)), gateway=gateway,
     )  # fmt: skip
@@ -155,7 +155,7 @@ def test_an_address_of_ipv6_has_brackets_before_its_port() -> None:
 def test_an_app_given_as_an_image_cannot_run_as_a_process(tmp_path: Path) -> None:
     """Reported before anything starts."""
     topology = Topology(App("shop", image="shop:1"))
-    book = StackBook(topology, ImagePaths(), tmp_path, tmp_path, lambda _: Endpoint("x", 1))
+    book = AddressBook(topology, ImagePaths(), tmp_path, tmp_path, lambda _: Endpoint("x", 1))
 
     with pytest.raises(ConfigError, match=r"the image 'shop:1', which cannot run as a process"):
         topology["shop"].plan(book.scope("shop"))

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import statistics
+import time
 from collections.abc import Callable
 from dataclasses import astuple, replace
 from functools import cache
@@ -158,11 +159,13 @@ def test_the_curve_ends_where_there_is_nothing_more() -> None:
     assert 99 <= points[-1][0] < 99.9
 
 
-def measured(count: int = 100, took: float = 0.002, name: str = "publish") -> Collector:
+def measured(
+    count: int = 100, took: float = 0.002, name: str = "publish", start: float = 1000
+) -> Collector:
     """A run of one request each 10 ms."""
     collector = Collector()
     for number in range(count):
-        due = 1000 + number / 100
+        due = start + number / 100
         collector.due(name, due)
         collector.answered(name, due, due + 0.0005, due + 0.0006, due + took)
     return collector
@@ -196,7 +199,7 @@ def test_parts_of_several_processes_are_put_together() -> None:
 
 def test_a_worker_of_another_version_is_a_failure() -> None:
     """What it tells is not mixed with what is understood."""
-    whole = measured(10)
+    whole = measured(10, start=time.monotonic())
     whole.absorb({**measured(10).drain(), "format": 0})
 
     found = figures(whole, 0)
@@ -1002,7 +1005,7 @@ def test_a_file_that_is_no_result(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damaged", [None, [], {}, {"format": 0}, {"format": FORMAT, "answers": 1}])
 def test_damaged_measurements_of_a_process_are_a_failure(damaged: Any) -> None:
     """What is missing is not left out of a run in silence."""
-    collector = measured(10)
+    collector = measured(10, start=time.monotonic())
     collector.absorb(damaged)
 
     assert 1 == figures(collector, 0)["workers"].failed

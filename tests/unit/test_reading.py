@@ -126,7 +126,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from places(each, (*path, key))
 
 
-def spoilt(document: Any, place: tuple[Any, ...], value: Any) -> str:
+def damaged(document: Any, place: tuple[Any, ...], value: Any) -> str:
     """The text of a document with something else at one place."""
     changed = copy.deepcopy(document)
     here = changed
@@ -167,7 +167,7 @@ def test_no_shape_of_a_resource_is_a_traceback(
     tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
 ) -> None:
     """Anything anywhere in it: findings, or a sentence."""
-    text = spoilt(
+    text = damaged(
         RESOURCES[name], data.draw(st.sampled_from([*places(RESOURCES[name])])), data.draw(ANYTHING)
     )
     root = project(tmp_path_factory.mktemp("r"), c_yaml=text, x_json='["a"]')
@@ -199,7 +199,7 @@ def test_no_shape_of_a_run_file_is_a_traceback(
 ) -> None:
     """Anything anywhere in it: a topology, or a sentence."""
     root = project(tmp_path_factory.mktemp("r"), a__x_yaml="kind: Configuration\n", res__c_txt="")
-    project(root, dapr_yaml=spoilt(RUN_FILE, place, value))
+    project(root, dapr_yaml=damaged(RUN_FILE, place, value))
 
     with contextlib.suppress(ConfigError):
         topology_of(read_runfile(root / "dapr.yaml"))
@@ -222,7 +222,7 @@ def test_a_field_of_the_wrong_shape_is_named_with_its_line(
 ) -> None:
     """In a run file, which daprd never sees."""
     root = project(tmp_path, a__x_yaml="kind: Configuration\n", res__c_txt="")
-    project(root, dapr_yaml=spoilt(RUN_FILE, place, value))
+    project(root, dapr_yaml=damaged(RUN_FILE, place, value))
 
     with pytest.raises(ConfigError, match=rf"(?s)dapr\.yaml:\d+: .*expected: {message}"):
         read_runfile(root / "dapr.yaml")
@@ -231,7 +231,9 @@ def test_a_field_of_the_wrong_shape_is_named_with_its_line(
 def test_ports_0_and_minus_1_and_empty_fields_count_as_unset(tmp_path: Path) -> None:
     """As in the Dapr CLI: 0 and -1 choose a free port; an empty value is not the text None."""
     root = project(tmp_path, a__x_yaml="kind: Configuration\n", res__c_txt="")
-    text = spoilt(RUN_FILE, ("apps", 0, "daprHTTPPort"), -1).replace("logLevel: debug", "logLevel:")
+    text = damaged(RUN_FILE, ("apps", 0, "daprHTTPPort"), -1).replace(
+        "logLevel: debug", "logLevel:"
+    )
     project(root, dapr_yaml=text.replace("appPort: 8000", "appPort: 0"))
 
     (app,) = read_runfile(root / "dapr.yaml").apps

@@ -20,7 +20,7 @@ from harness.nodes.consumer_groups import DeliveryCheck
 from harness.render.compose.render import render
 from harness.render.kubernetes.project import KubernetesProject
 from harness.runtime.fake import FakeRuntime
-from harness.stack.book import StackBook
+from harness.stack.book import AddressBook
 from harness.stack.planning.addresses import HOST
 from harness.stack.registry import Registry
 from harness.stack.stack import Stack
@@ -49,7 +49,7 @@ def test_a_replica_calls_and_is_called_by_its_own_sidecar(tmp_path: Path) -> Non
     """And both are told the app-id, not the name of the node."""
     numbers = iter(range(20000, 30000))
     topology = Topology(App("shop", command="serve", replicas=2))
-    book = StackBook(
+    book = AddressBook(
         topology, Tools(), tmp_path, tmp_path, lambda _: Endpoint("127.0.0.1", next(numbers))
     )
     scopes = {name: book.scope(name) for name in ("shop-2", "shop-2-daprd")}
@@ -198,7 +198,7 @@ def test_the_group_of_a_replica_is_the_one_that_daprd_joins(
     """`{podName}` is the name of the node, which daprd finds in its environment."""
     project(tmp_path, c__bus_yaml=GROUP.replace("GROUP", group))
     app = App("shop", command="serve", replicas=2)
-    book = StackBook(
+    book = AddressBook(
         Topology(app, resources="c"), Tools(), tmp_path, tmp_path, lambda _: Endpoint("x", 1)
     )
     sidecar = book.topology["shop-2-daprd"]

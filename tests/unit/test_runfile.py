@@ -13,7 +13,7 @@ from harness.nodes.app import App
 from harness.nodes.sidecar import Sidecar
 from harness.runfile.read import RunApp, read_runfile
 from harness.runfile.topology import multi_app, topology_of, unread
-from harness.stack.book import StackBook
+from harness.stack.book import AddressBook
 from tests.support import project
 from tests.unit.test_secrets_file import Tools
 
@@ -198,7 +198,7 @@ def test_a_configuration_counts_only_where_it_is_named(
         web__r__other_yaml=CONFIGURATION.replace("NAME", "other"),
     )
     file = read_runfile(tmp_path / "dapr.yaml")
-    book = StackBook(topology_of(file), Tools(), tmp_path, tmp_path, lambda _: Endpoint("", 1))
+    book = AddressBook(topology_of(file), Tools(), tmp_path, tmp_path, lambda _: Endpoint("", 1))
 
     assert expected == [each.name for each in book.resources("web-daprd")]
     ignored = {line.split("'")[1] for line in unread(file) if "configFilePath" in line}

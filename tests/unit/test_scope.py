@@ -8,13 +8,13 @@ import pytest
 
 from harness import App, ConfigError, Kafka, Postgres, Process, Topology
 from harness.core.node import Node
-from harness.stack.book import StackBook
+from harness.stack.book import AddressBook
 from harness.stack.planning.addresses import HOST
 from tests.support import Fake
 from tests.unit.test_environment import book_of
 
 
-def containers(folder: Path, *nodes: Node) -> StackBook:
+def containers(folder: Path, *nodes: Node) -> AddressBook:
     """A book of a stack in containers, on a machine that they know as 172.17.0.1."""
     return book_of(folder, *nodes, gateway="172.17.0.1")
 

@@ -11,7 +11,7 @@ from harness import ConfigError, Sidecar, Topology
 from harness.core.endpoint import Endpoint
 from harness.core.node import Node
 from harness.runfile.topology import multi_app
-from harness.stack.book import StackBook
+from harness.stack.book import AddressBook
 from tests.support import project
 
 STORE = """\
@@ -38,14 +38,14 @@ class Tools:
         return Path("/bin") / tool
 
 
-def book_of(folder: Path, topology: Topology) -> StackBook:
+def book_of(folder: Path, topology: Topology) -> AddressBook:
     """A book of a stack of that project."""
     ports = iter(range(20000, 30000))
 
     def reserve(wanted: int | None) -> Endpoint:
         return Endpoint("127.0.0.1", wanted or next(ports))
 
-    return StackBook(topology, Tools(), folder, folder / "run", reserve)
+    return AddressBook(topology, Tools(), folder, folder / "run", reserve)
 
 
 def test_a_relative_secrets_file_is_in_the_projects_root(tmp_path: Path) -> None:

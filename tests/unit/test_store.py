@@ -119,12 +119,12 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("spoil", "why"), DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize(("damage", "why"), DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_tool_is_reinstalled_and_reported(
-    tmp_path: Path, spoil: Callable[[Path], object], why: str
+    tmp_path: Path, damage: Callable[[Path], object], why: str
 ) -> None:
     """A truncated daprd would end by a signal, a jar with a trace of Java."""
-    spoil(Store(tmp_path).make("tool", _tool))
+    damage(Store(tmp_path).make("tool", _tool))
     said = Said()
     store = Store(tmp_path, said)
 

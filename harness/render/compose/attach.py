@@ -14,7 +14,7 @@ from harness.render.compose.book import ComposeBook
 from harness.render.compose.project import SECRETS, Project, read_env
 from harness.runtime.base import Runtime
 from harness.runtime.containers.attached import AttachedRuntime
-from harness.stack.book import StackBook
+from harness.stack.book import AddressBook
 from harness.stack.images import Images
 from harness.stack.stack import Stack
 
@@ -50,7 +50,7 @@ def attached(
             )
         return known[name]
 
-    def book(resolved: Topology, tools: Tools, root: Path, runtime: Runtime) -> StackBook:
+    def book(resolved: Topology, tools: Tools, root: Path, runtime: Runtime) -> AddressBook:
         return ComposeBook(resolved, tools, root, runtime.folder, token)
 
     def runtime() -> Runtime:

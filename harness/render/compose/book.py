@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.core.endpoint import Endpoint
 from harness.core.node import Node, Tools
 from harness.core.topology import Topology
-from harness.stack.book import StackBook
+from harness.stack.book import AddressBook
 
 GATEWAY = "host-gateway"
 """The machine's name inside containers; no part of a compose project runs on it."""
@@ -50,7 +50,7 @@ def secret_name(purpose: str) -> str:
     return f"{purpose.upper().replace('-', '_')}_{kind}"
 
 
-class ComposeBook(StackBook):
+class ComposeBook(AddressBook):
     """Addresses that are the same in every rendering of a topology.
 
     Args:

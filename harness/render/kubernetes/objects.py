@@ -205,7 +205,7 @@ def _command(app: App) -> list[str]:
     everywhere = Endpoint("0.0.0.0", PORT)  # noqa: S104 - a pod is reached from outside
     if app.asgi:
         return list(asgi_line("python3", app.asgi, everywhere))
-    return list(command_line(app.command, everywhere, inside=True))
+    return list(command_line(app.command, everywhere, in_container=True))
 
 
 def _probe(app: App, period: int) -> Object:

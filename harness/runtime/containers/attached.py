@@ -15,8 +15,8 @@ from harness.core.errors import ConfigError, LaunchError
 from harness.core.journal import Entry
 from harness.core.launch import Launch
 from harness.runtime.containers.engine import refusals
+from harness.runtime.containers.engine_events import EngineEvents
 from harness.runtime.containers.instance import ContainerInstance
-from harness.runtime.containers.watch import Watch
 from harness.runtime.external import ExternalInstance
 
 PROJECT = "com.docker.compose.project"
@@ -42,12 +42,12 @@ class AttachedRuntime(Closing):
     inherited: Mapping[str, str] = {}
 
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
-        self._watch = Watch.of_own(environment)
+        self._engine_events = EngineEvents.of_own(environment)
         try:
             project = self._project(folder)
             self._containers = self._of(project)
-            self._watch.begin(f"{PROJECT}={project}", SERVICE)
-            self._watch.require()
+            self._engine_events.begin(f"{PROJECT}={project}", SERVICE)
+            self._engine_events.require()
         except BaseException:
             self.close()
             raise
@@ -55,16 +55,16 @@ class AttachedRuntime(Closing):
     @property
     def folder(self) -> Path:
         """The harness's own folder, with copies of their logs."""
-        return self._watch.processes.folder
+        return self._engine_events.processes.folder
 
     @property
     def owner(self) -> int:
         """The harness's supervisor; it owns nothing of the project."""
-        return self._watch.processes.owner
+        return self._engine_events.processes.owner
 
     def log(self, name: str) -> Path:
         """The log file of a service."""
-        return self._watch.log(name)
+        return self._engine_events.log(name)
 
     def reserve(self, wanted: int | None = None) -> Endpoint:
         """Nothing is reserved: the project already has its ports."""
@@ -88,23 +88,23 @@ class AttachedRuntime(Closing):
             )
         self.log(launch.name).touch(mode=0o600)
         instance = ContainerInstance(self, launch, found)
-        self._watch.adopt(instance)
+        self._engine_events.adopt(instance)
         return instance
 
     def external(self, launch: Launch) -> ExternalInstance:
         """A compose project has none, and nothing is held."""
-        return self._watch.processes.external(launch)
+        return self._engine_events.processes.external(launch)
 
     def open_ports(self, launch: Launch) -> None:
         """Nothing is held."""
 
     def operation(self, act: str, name: str) -> AbstractContextManager[dict[str, Any]]:
         """Act on a node while other clients wait; they are informed."""
-        return self._watch.processes.operation(act, name)
+        return self._engine_events.processes.operation(act, name)
 
     def note(self, entry: Entry) -> None:
         """Add an entry to the run's journal."""
-        self._watch.processes.note(entry)
+        self._engine_events.processes.note(entry)
 
     def share(self) -> None:
         """Nothing to do: it is compose's."""
@@ -118,7 +118,7 @@ class AttachedRuntime(Closing):
 
     def close(self) -> None:
         """Stop listening."""
-        self._watch.close()
+        self._engine_events.close()
 
     def _project(self, folder: Path) -> str:
         """The name of the project in a folder."""
@@ -137,5 +137,7 @@ class AttachedRuntime(Closing):
 
     def _list(self, label: str) -> list[Container]:
         with refusals("looking for the compose project"):
-            found = self._watch.engine.client.containers.list(all=True, filters={"label": label})
+            found = self._engine_events.engine.client.containers.list(
+                all=True, filters={"label": label}
+            )
         return list(found)

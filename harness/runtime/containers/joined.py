@@ -11,10 +11,10 @@ from harness.core.launch import Build, Launch
 from harness.runtime.attached import AttachedProcesses, Run
 from harness.runtime.containers import agent
 from harness.runtime.containers.engine import refusals
+from harness.runtime.containers.engine_events import EngineEvents
 from harness.runtime.containers.instance import ContainerInstance
 from harness.runtime.containers.ownership import labels_of
 from harness.runtime.containers.runtime import PREFIX, ContainerRuntime
-from harness.runtime.containers.watch import Watch
 from harness.runtime.instance import ProcessInstance
 
 
@@ -42,14 +42,16 @@ class JoinedContainers(ContainerRuntime):
         self._found: dict[str, Container] = {}
         super().__init__(environment, reference, user, whole=whole)
 
-    def _make_watch(self, environment: Mapping[str, str], whole: Mapping[str, str] | None) -> Watch:
+    def _make_engine_events(
+        self, environment: Mapping[str, str], whole: Mapping[str, str] | None
+    ) -> EngineEvents:
         def processes(
             told: Callable[[str], None], heard: Callable[[Mapping[str, object]], None]
         ) -> AttachedProcesses:
             self._processes = AttachedProcesses(self._run, environment, told, heard, whole=whole)
             return self._processes
 
-        return Watch(processes)
+        return EngineEvents(processes)
 
     def _open(self) -> None:
         self.run = self.folder.name
@@ -65,10 +67,12 @@ class JoinedContainers(ContainerRuntime):
         """
         self._run.check(launches)
         self._processes.adopt([each for each in launches if each.on_host])
-        self._watch.follow(lost=self._processes.helpers_lost)
+        self._engine_events.follow(lost=self._processes.helpers_lost)
         mark = f"{agent.RUN_LABEL}={self.run}"
         with refusals("looking for the containers of the stack"):
-            found = self._watch.engine.client.containers.list(all=True, filters={"label": mark})
+            found = self._engine_events.engine.client.containers.list(
+                all=True, filters={"label": mark}
+            )
         self._found = {each.labels.get(agent.NODE_LABEL, ""): each for each in found}
 
     def start(self, launch: Launch) -> ContainerInstance | ProcessInstance:
@@ -82,7 +86,7 @@ class JoinedContainers(ContainerRuntime):
         if (container := self._found.get(launch.name)) is None:
             return super().start(launch)
         instance = ContainerInstance(self, launch, container)
-        self._watch.adopt(instance)
+        self._engine_events.adopt(instance)
         state = container.attrs["State"]
         if not state["Running"]:
             instance.ended(int(state["ExitCode"]))

@@ -25,10 +25,10 @@ from harness.core.launch import Build, Launch
 from harness.core.private import private_folder
 from harness.runtime.containers import agent
 from harness.runtime.containers.engine import refusals
+from harness.runtime.containers.engine_events import EngineEvents
 from harness.runtime.containers.instance import ContainerInstance
 from harness.runtime.containers.ownership import labels_of
 from harness.runtime.containers.reaper import arm_ryuk, disarm_ryuk
-from harness.runtime.containers.watch import Watch
 from harness.runtime.external import ExternalInstance
 from harness.runtime.instance import ProcessInstance
 from harness.runtime.proc import owner_of
@@ -67,36 +67,38 @@ class ContainerRuntime(Closing):
         self._user = user
         self._helpers = ThreadPoolExecutor(4, thread_name_prefix="pod")
         self._holders: dict[str, Future[str]] = {}
-        self._watch = self._make_watch(environment, whole)
+        self._engine_events = self._make_engine_events(environment, whole)
         try:
             self._open()
         except BaseException:
             self.close()
             raise
 
-    def _make_watch(self, environment: Mapping[str, str], whole: Mapping[str, str] | None) -> Watch:
-        return Watch.of_own(environment, whole)
+    def _make_engine_events(
+        self, environment: Mapping[str, str], whole: Mapping[str, str] | None
+    ) -> EngineEvents:
+        return EngineEvents.of_own(environment, whole)
 
     def _open(self) -> None:
         self.run = self.folder.name
         self.labels = labels_of(self.run, self.owner)
         mark = f"{agent.RUN_LABEL}={self.run}"
         # Before anything else.
-        self._watch.sweep_at_the_end(mark)
-        self._watch.begin(mark, agent.NODE_LABEL)
-        arm_ryuk(self._watch.engine)
+        self._engine_events.sweep_at_the_end(mark)
+        self._engine_events.begin(mark, agent.NODE_LABEL)
+        arm_ryuk(self._engine_events.engine)
         self._network = self._make_network()
-        self._watch.require()
+        self._engine_events.require()
 
     @property
     def folder(self) -> Path:
         """The run's folder."""
-        return self._watch.processes.folder
+        return self._engine_events.processes.folder
 
     @property
     def owner(self) -> int:
         """The supervisor."""
-        return self._watch.processes.owner
+        return self._engine_events.processes.owner
 
     @cached_property
     def gateway(self) -> str | None:
@@ -104,16 +106,16 @@ class ContainerRuntime(Closing):
         if not sys.platform.startswith("linux"):
             # The engine runs in a virtual machine, which forwards this name to our loopback.
             return "host.docker.internal"
-        found = self._watch.engine.client.networks.get(self._network.name)
+        found = self._engine_events.engine.client.networks.get(self._network.name)
         return str(found.attrs["IPAM"]["Config"][0]["Gateway"])
 
     def log(self, name: str) -> Path:
         """The log file of a node."""
-        return self._watch.log(name)
+        return self._engine_events.log(name)
 
     def reserve(self, wanted: int | None = None) -> Endpoint:
         """Reserve a port of 127.0.0.1 until the launch that lists it is executed."""
-        return self._watch.processes.reserve(wanted)
+        return self._engine_events.processes.reserve(wanted)
 
     def prepare(self, launches: Sequence[Launch]) -> None:
         """Create the shared volumes, and begin to create each pod's holder of the namespace.
@@ -126,7 +128,7 @@ class ContainerRuntime(Closing):
         labels = {**self.labels, LABEL_SESSION_ID: SESSION_ID}
         for name in {name for launch in inside for name in launch.container.volumes}:
             with refusals(f"making the volume {name}"):
-                self._watch.engine.client.volumes.create(self._named(name), labels=labels)
+                self._engine_events.engine.client.volumes.create(self._named(name), labels=labels)
         pods: dict[str, list[Launch]] = {}
         for launch in inside:
             if launch.container.pod:
@@ -142,31 +144,31 @@ class ContainerRuntime(Closing):
             PortTaken: a published port is already in use.
         """
         if launch.on_host:
-            return self._watch.processes.start(launch)
+            return self._engine_events.processes.start(launch)
         described = self._describe(launch)
         # From the very beginning; the agent appends.
         self.log(launch.name).touch(mode=0o600)
         self.open_ports(launch)
         found = self._begin(launch, described)
         instance = ContainerInstance(self, launch, found)
-        self._watch.adopt(instance)
+        self._engine_events.adopt(instance)
         return instance
 
     def external(self, launch: Launch) -> ExternalInstance:
         """Let go of the ports of a launch that somebody else executes on this machine."""
-        return self._watch.processes.external(launch)
+        return self._engine_events.processes.external(launch)
 
     def open_ports(self, launch: Launch) -> None:
         """Release the ports that a launch publishes, just before it starts."""
-        self._watch.processes.request("release", ports=list(launch.ports.values()))
+        self._engine_events.processes.request("release", ports=list(launch.ports.values()))
 
     def operation(self, act: str, name: str) -> AbstractContextManager[dict[str, Any]]:
         """Act on a node while other clients wait; they are informed."""
-        return self._watch.processes.operation(act, name)
+        return self._engine_events.processes.operation(act, name)
 
     def note(self, entry: Entry) -> None:
         """Add an entry to the run's journal."""
-        self._watch.processes.note(entry)
+        self._engine_events.processes.note(entry)
 
     def share(self) -> None:
         """Disarm Ryuk, which removes everything when this process ends."""
@@ -174,12 +176,12 @@ class ContainerRuntime(Closing):
 
     def leave(self) -> int:
         """The number of other clients that keep the run alive; -1 if it stays without any."""
-        return self._watch.processes.leave()
+        return self._engine_events.processes.leave()
 
     def detach(self, leftovers: Sequence[Path] = ()) -> None:
         """Let the run outlive this process; the supervisor ends it on SIGTERM."""
         disarm_ryuk()
-        self._watch.processes.detach(leftovers)
+        self._engine_events.processes.detach(leftovers)
 
     def close(self) -> None:
         """Remove everything: containers, network, volumes, processes, and the run's folder.
@@ -188,7 +190,7 @@ class ContainerRuntime(Closing):
             TeardownError: something could not be removed.
         """
         self._helpers.shutdown()
-        self._watch.close()
+        self._engine_events.close()
 
     def _named(self, what: str) -> str:
         return f"{PREFIX}{self.run}-{what}"
@@ -206,7 +208,7 @@ class ContainerRuntime(Closing):
     def _hold(self, pod: str, members: Sequence[Launch]) -> str:
         """Start the holder of a pod's namespace; return its container's id."""
         ports = [port for each in members for port in each.published.values()]
-        self._watch.processes.request("release", ports=ports)
+        self._engine_events.processes.request("release", ports=ports)
         holder = (
             DockerContainer(self._reference("app"))
             .with_name(self._named(f"{pod}-pod"))
@@ -258,7 +260,9 @@ class ContainerRuntime(Closing):
         try:
             with refusals(f"starting the container of {launch.name}"):
                 described.start()
-                return self._watch.engine.client.containers.get(described.get_container_id())
+                return self._engine_events.engine.client.containers.get(
+                    described.get_container_id()
+                )
         except LaunchError as error:
             if not _TAKEN.search(error.last):
                 raise

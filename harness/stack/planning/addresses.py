@@ -50,7 +50,7 @@ class Addresses:
         self._authority: Authority | None = None
         self._lock = threading.RLock()
 
-    def inside(self, node: str) -> bool:
+    def in_container(self, node: str) -> bool:
         """Whether the node runs in a container, and therefore has its own loopback."""
         if self._gateway is None or node == HOST:
             return False
@@ -74,7 +74,7 @@ class Addresses:
         In a container, this is all interfaces of the container. A node on the machine itself binds
         only one address: loopback, or the gateway if containers must reach it.
         """
-        host = EVERYWHERE if self.inside(node) else self._host(node, HOST)
+        host = EVERYWHERE if self.in_container(node) else self._host(node, HOST)
         return Endpoint(host, self._port(node, port))
 
     def endpoints(self) -> dict[tuple[str, str], Endpoint]:
@@ -90,11 +90,11 @@ class Addresses:
 
     def home(self, node: str) -> PurePath:
         """The node's own folder as the node itself sees it."""
-        return HOME if self.inside(node) else self.folder(node)
+        return HOME if self.in_container(node) else self.folder(node)
 
     def shared(self, name: str, node: str) -> PurePath:
         """A folder that several nodes share, as one of them sees it."""
-        return SHARED / name if self.inside(node) else self.folder(name)
+        return SHARED / name if self.in_container(node) else self.folder(name)
 
     def chosen_ports(self) -> set[int]:
         """The ports that the topology specifies: no other ones can take their place."""
@@ -138,14 +138,14 @@ class Addresses:
     def _host(self, node: str, viewer: str) -> str:
         if self._gateway is None:
             return LOOPBACK
-        if not self.inside(node):
+        if not self.in_container(node):
             # If the engine runs in a virtual machine, containers can refer to this machine only by
             # a name, which leads to its loopback.
             named = not _is_address(self._gateway)
-            return LOOPBACK if named and not self.inside(viewer) else self._gateway
+            return LOOPBACK if named and not self.in_container(viewer) else self._gateway
         pod = self._pod(node)
         # Published ports are bound to the machine's loopback; a pod has a loopback of its own.
-        return LOOPBACK if not self.inside(viewer) or self._pod(viewer) == pod else pod
+        return LOOPBACK if not self.in_container(viewer) or self._pod(viewer) == pod else pod
 
     def _pod(self, node: str) -> str:
         return node if node == NETWORK else self.topology[node].pod or node

@@ -71,12 +71,12 @@ class NodeScope:
     @property
     def in_container(self) -> bool:
         """Whether the node runs in a container."""
-        return self._known.inside(self.node)
+        return self._known.in_container(self.node)
 
     @property
     def viewer_in_container(self) -> bool:
         """Whether the viewer runs in a container."""
-        return self._known.inside(self.viewer)
+        return self._known.in_container(self.viewer)
 
     def pick(self, process: T, container: T) -> T:
         """What belongs to the place where the node runs."""

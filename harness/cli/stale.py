@@ -14,7 +14,7 @@ from harness.stack.registry import Registry, UpStack
 
 
 @dataclass(frozen=True)
-class Leftovers:
+class Stale:
     """Everything that belongs to runs whose owner is gone.
 
     Attributes:
@@ -36,10 +36,10 @@ class Leftovers:
         return f"{counts[0]} state files, {counts[1]} folders, {counts[2]} runs with containers"
 
 
-def find_leftovers(registry: Registry) -> Leftovers:
+def find_stale(registry: Registry) -> Stale:
     """Find them; the engine is queried if one responds."""
     stacks = [each.name for each in registry if not each.alive]
-    return Leftovers(stacks, dead_run_folders(), _dead_runs())
+    return Stale(stacks, dead_run_folders(), _dead_runs())
 
 
 def clear_stale(settings: Settings, *, as_json: bool) -> None:
@@ -49,7 +49,7 @@ def clear_stale(settings: Settings, *, as_json: bool) -> None:
         TeardownError: something could not be removed.
     """
     registry = opened(settings)
-    found, problems = find_leftovers(registry), []
+    found, problems = find_stale(registry), []
     for run in found.runs:
         from harness.runtime.containers.engine import Engine
         from harness.runtime.containers.ownership import sweep

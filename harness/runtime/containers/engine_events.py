@@ -25,7 +25,7 @@ STARTING = 20.0
 """Seconds within which the agent must have started; it takes 50 ms."""
 
 
-class Watch(Closing):
+class EngineEvents(Closing):
     """A supervisor with an agent, and the containers that it observes.
 
     Args:
@@ -49,7 +49,7 @@ class Watch(Closing):
     @classmethod
     def of_own(
         cls, environment: Mapping[str, str], whole: Mapping[str, str] | None = None
-    ) -> Watch:
+    ) -> EngineEvents:
         """With a supervisor of its own.
 
         Args:

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 PATH = "/mcp"
 
 
-class McpDoor:
+class McpEndpoint:
     """An ASGI app that loads the MCP server's app on its first request."""
 
     def __init__(self) -> None:
@@ -54,4 +54,4 @@ class McpDoor:
             await asyncio.Event().wait()
 
 
-door = McpDoor()
+endpoint = McpEndpoint()
