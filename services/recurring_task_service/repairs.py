@@ -36,9 +36,11 @@ async def _schedule_again_and_again() -> None:
 
 async def _schedule() -> bool:
     """Schedule the job, or replace it by the same; return whether the sidecar accepted it."""
-    # A failed run is not repeated, because the next one does the same work.
+    # daprd cannot deliver a job without data (1.18.2). A failed run is not repeated, because the
+    # next one does the same work.
     body = {
         "schedule": settings().repair_schedule,
+        "data": {},
         "overwrite": True,
         "failurePolicy": {"drop": {}},
     }

@@ -170,28 +170,18 @@ def test_a_relay_whose_sidecar_dies_leaves_the_outbox_to_the_other(
 def test_a_relay_whose_sidecar_is_away_makes_the_calls_when_it_is_back(
     dsn: str, sidecar: Recorder
 ) -> None:
-    """It is the only one: nobody else makes them meanwhile."""
+    """Meanwhile it only asks whether the sidecar is ready, and no call counts as failed."""
+    calls = paths("event", 40)
+    add(dsn, "event", *calls)
     sidecar.dead = True
-    with relay(dsn, sidecar.port, "one"):
-        calls = paths("event", 40)
-        add(dsn, "event", *calls)
-        eventually(lambda: sidecar.asked, timeout=LIMIT)
-        assert (0, 40) == (locks(dsn), waiting(dsn))
+    with relay(dsn, sidecar.port):
+        eventually(lambda: sidecar.asked > 1, timeout=LIMIT)
+        assert [0] * 40 == attempts(dsn)
 
         sidecar.dead = False
         eventually(lambda: waiting(dsn) == 0, timeout=LIMIT)
 
     assert Counter(calls) == Counter(sidecar.arrived)
-
-
-def locks(dsn: str) -> int:
-    """How many relays hold the lock of an outbox."""
-    with psycopg.connect(dsn) as connection:
-        row = connection.execute(
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
-        ).fetchone()
-    assert row is not None
-    return int(row[0])
 
 
 def asks_for_the_lock(dsn: str, name: str) -> bool:
