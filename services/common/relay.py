@@ -93,9 +93,10 @@ class Relay:
                 while await self._is_answered():
                     await self._start(connection)
                     await self._pause()
-                # First, because a call of the next relay must not overtake one of the same key.
-                await self._finish()
                 log.warning("the sidecar is away: the outbox is left to another replica")
+                # A call of the next relay must not overtake one of the same key.
+                if calls := self._calls():
+                    await asyncio.wait(calls)
             finally:
                 # Closed, not returned to the pool: this releases the lock.
                 await connection.invalidate()
@@ -142,9 +143,12 @@ class Relay:
             self._dirty.update(SLOTS)
         self._woken.clear()
 
+    def _calls(self) -> list[asyncio.Task[None]]:
+        """The calls in flight."""
+        return [task for calls in self._in_flight.values() for task in calls.values()]
+
     async def _finish(self) -> None:
-        tasks = [task for calls in self._in_flight.values() for task in calls.values()]
-        if tasks:
+        if tasks := self._calls():
             _, late = await asyncio.wait(tasks, timeout=LAST_CALLS)
             for task in late:
                 task.cancel()
