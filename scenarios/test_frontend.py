@@ -18,9 +18,12 @@ AS_PAGE = {"x-requested-with": "page"}
 
 
 @asynccontextmanager
-async def listening(dapr: AsyncWorld, user: str) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
-    """The notifications pushed to a user's page, from now on."""
-    async with dapr.app("frontend").stream("GET", f"/live/{user}", timeout=20) as answer:
+async def listening(
+    dapr: AsyncWorld, user: str, replica: int = 1
+) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+    """The notifications pushed to a user's page on one replica of the frontend, from now on."""
+    frontend = dapr.app("frontend", replica=replica)
+    async with frontend.stream("GET", f"/live/{user}", timeout=20) as answer:
         lines = answer.aiter_lines()
 
         async def told() -> AsyncIterator[dict[str, Any]]:

@@ -157,7 +157,7 @@ async def test_a_completion_can_be_processed_by_invocation(dapr: AsyncWorld) -> 
 
 
 async def test_the_safety_net_repairs_what_no_event_has_done(dapr: AsyncWorld) -> None:
-    """A completion whose event never came: found and repaired when the cron binding calls."""
+    """A completion whose event never came: found and repaired when the job fires."""
     user = dapr.name("user")
     task = await new_task(dapr, user, due_at=TOMORROW.isoformat(), recurrence=DAILY)
     with psycopg.connect(dapr.exports("postgres")["dsn"]) as connection:
@@ -165,7 +165,7 @@ async def test_the_safety_net_repairs_what_no_event_has_done(dapr: AsyncWorld) -
         connection.execute(change, [task["id"]])
 
     answer = await dapr.app("recurring-task-service").post(
-        "/repair-series",
+        "/job/repair-series",
         params={"seconds": 0},
         headers={"dapr-api-token": dapr.token("app-api")},
     )
@@ -182,7 +182,7 @@ async def test_only_sidecars_make_next_occurrences(dapr: AsyncWorld) -> None:
 
     next_one = await dapr.app("backend-service").post(f"/api/{user}/tasks/x/next", json=body)
     waiting = await dapr.app("backend-service").get("/series/waiting")
-    repair = await dapr.app("recurring-task-service").post("/repair-series")
+    repair = await dapr.app("recurring-task-service").post("/job/repair-series")
 
     assert {401} == {next_one.status_code, waiting.status_code, repair.status_code}
 

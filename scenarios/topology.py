@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from harness import App, Broker, Postgres, Receiver, Redis, Topology
 from harness.core.node import Node
@@ -19,6 +19,8 @@ def todo(
     inbox: bool = True,
     topics: Sequence[str] = TOPICS,
     more: Sequence[Node] = (),
+    replicas: int = 1,
+    env: Mapping[str, str] | None = None,
 ) -> Topology:
     """The whole application.
 
@@ -31,6 +33,8 @@ def todo(
         inbox: record deliveries of sidecars, which costs each delivery a millisecond.
         topics: the broker's topics.
         more: additional nodes.
+        replicas: how many times each service runs.
+        env: additional variables of each service.
     """
     # Secrets to which components refer by secretKeyRef.
     secrets = {"STATE_STORE_DSN": "${postgres.dsn}"}
@@ -41,12 +45,13 @@ def todo(
         return App(
             name,
             asgi=f"services.{name.replace('-', '_')}.app:app",
-            env={"DATABASE_URL": "${postgres.dsn}"} if database else {},
+            env={**({"DATABASE_URL": "${postgres.dsn}"} if database else {}), **(env or {})},
             sidecar_env=secrets if database else {},
             health="/healthz",
             inbox=inbox,
             requirements="services/requirements.txt",
             on_host=on_host,
+            replicas=replicas,
         )
 
     return Topology(

@@ -15,6 +15,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Annotated, Any
 
+import httpx
 from fastapi import Depends
 from sqlalchemy import Executable, Row, Select, delete, func, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
@@ -24,7 +25,7 @@ from sqlalchemy.orm import aliased
 from services.common.background import at_work, set_within
 from services.common.database import engine, now
 from services.common.outbox import TABLE, Lane, OutboxRow
-from services.common.sidecar import sidecar
+from services.common.sidecar import is_ready, sidecar
 
 log = logging.getLogger("uvicorn.error")
 
@@ -44,7 +45,7 @@ LAST_CALLS = 1.0
 LEAD = select(func.pg_try_advisory_lock(func.hashtext(TABLE)))
 """Only one relay at a time makes calls, even with several replicas, which keeps the order of a
 key. The lock belongs to the connection, and only that connection reads the outbox: no lock, no
-calls."""
+calls. A relay whose sidecar is away gives it up, so that the relay of another replica can go on."""
 
 TAKE_OVER = text("SET idle_session_timeout = '10s'")
 """Otherwise a relay that is stopped, but not dead, would keep its connection and the lock."""
@@ -57,6 +58,7 @@ class Relay:
         self._woken, self._ending = asyncio.Event(), asyncio.Event()
         self._dirty: set[Lane] = set()
         self._in_flight: dict[Lane, dict[str, asyncio.Task[None]]] = {lane: {} for lane in SLOTS}
+        self._unanswered = False
 
     def wake(self, *lanes: Lane) -> None:
         """Signal that there may be new calls: in these lanes, or in all."""
@@ -77,7 +79,10 @@ class Relay:
             await self._finish()
 
     async def _lead(self) -> None:
-        """Start calls as long as this connection holds the lock."""
+        """Start calls as long as this connection holds the lock, and the sidecar responds."""
+        while not await is_ready():
+            await self._pause()
+        self._unanswered = False
         async with engine().connect() as connection:
             try:
                 await connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -85,12 +90,22 @@ class Relay:
                 while not await connection.scalar(LEAD):
                     await self._pause()
                 self.wake()
-                while True:
+                while await self._is_answered():
                     await self._start(connection)
                     await self._pause()
+                log.warning("the sidecar is away: the outbox is left to another replica")
+                # A call of the next relay must not overtake one of the same key.
+                if calls := self._calls():
+                    await asyncio.wait(calls)
             finally:
                 # Closed, not returned to the pool: this releases the lock.
                 await connection.invalidate()
+
+    async def _is_answered(self) -> bool:
+        """Whether the sidecar responds; it is asked after a call to which it did not respond."""
+        if self._unanswered:
+            self._unanswered = not await is_ready()
+        return not self._unanswered
 
     async def _start(self, connection: AsyncConnection) -> None:
         """Start as many calls as there are free slots, in every lane that may have calls."""
@@ -104,7 +119,9 @@ class Relay:
     async def _make(self, lane: Lane, row: Row[Any]) -> None:
         """Make one call; its row is removed, or backs off."""
         try:
-            await self._write(await _call(row))
+            error = await _call(row)
+            self._unanswered |= isinstance(error, httpx.TransportError)
+            await self._write(_outcome(row, error))
         finally:
             del self._in_flight[lane][row.key]
             self.wake(lane)
@@ -126,9 +143,12 @@ class Relay:
             self._dirty.update(SLOTS)
         self._woken.clear()
 
+    def _calls(self) -> list[asyncio.Task[None]]:
+        """The calls in flight."""
+        return [task for calls in self._in_flight.values() for task in calls.values()]
+
     async def _finish(self) -> None:
-        tasks = [task for calls in self._in_flight.values() for task in calls.values()]
-        if tasks:
+        if tasks := self._calls():
             _, late = await asyncio.wait(tasks, timeout=LAST_CALLS)
             for task in late:
                 task.cancel()
@@ -164,8 +184,8 @@ def _next(lane: Lane, free: int, in_flight: Collection[str]) -> Select[Any]:
     )
 
 
-async def _call(row: Row[Any]) -> Executable:
-    """Make a call; return the database update that records the result."""
+async def _call(row: Row[Any]) -> Exception | None:
+    """Make a call; return why it failed."""
     try:
         answer = await sidecar().request(
             row.method, row.path, params=row.params, json=row.body,
@@ -173,6 +193,13 @@ async def _call(row: Row[Any]) -> Executable:
         )  # fmt: skip
         answer.raise_for_status()
     except Exception as error:  # noqa: BLE001 - calls of other keys continue after any error
+        return error
+    return None
+
+
+def _outcome(row: Row[Any], error: Exception | None) -> Executable:
+    """The database update that records the result of a call."""
+    if error is not None:
         if row.expires_at is None or now() < row.expires_at:
             log.warning("the outbox keeps %s %s: %r", row.method, row.path, error)
             return _rest(row)

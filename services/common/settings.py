@@ -19,7 +19,11 @@ class ServiceSettings(BaseSettings):
     app_api_token: str = ""
     app_id: str = ""
     pubsub_name: str = "pubsub"
+    updates_name: str = "updates"
     state_store: str = "statestore"
+    repair_schedule: str = Field(
+        default="@every 60s", description="when to look for series that no event has continued"
+    )
     allowed_hosts: str = Field(
         default="",
         description="names by which browsers may reach the page, besides localhost and any IP "

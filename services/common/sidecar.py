@@ -36,6 +36,10 @@ STRUCTURE = re.compile(r"[\x00-\x1f\x7f/\\%?#]")
 decodes the path before it forwards it (1.18.2)."""
 
 
+READY_WITHIN = 2.0
+"""Seconds for the sidecar to answer whether it is ready."""
+
+
 @cache
 def sidecar() -> httpx.AsyncClient:
     """One client per process; daprd requires its token in a header."""
@@ -52,6 +56,15 @@ def sidecar() -> httpx.AsyncClient:
 async def _in_its_trace(request: httpx.Request) -> None:
     for name, value in trace_headers().items():
         request.headers.setdefault(name, value)
+
+
+async def is_ready() -> bool:
+    """Whether the sidecar responds, and has loaded its components."""
+    try:
+        answer = await sidecar().get("/v1.0/healthz/outbound", timeout=READY_WITHIN)
+    except httpx.HTTPError:
+        return False
+    return answer.is_success
 
 
 async def from_sidecar(request: Request) -> None:

@@ -74,9 +74,12 @@ for operation in OPERATIONS:
 
 @app.get("/dapr/subscribe", dependencies=[Depends(from_sidecar)], include_in_schema=False)
 async def subscribe() -> list[dict[str, str]]:
-    """The subscription that daprd requests once: every new notification."""
+    """The subscription that daprd requests once: every new notification.
+
+    Its component gives every replica every event, because a page is connected to one of them.
+    """
     where = route("/events/update")
-    return [{"pubsubname": settings().pubsub_name, "topic": "task-updates", "route": where}]
+    return [{"pubsubname": settings().updates_name, "topic": "task-updates", "route": where}]
 
 
 @app.post("/events/update/{word}", dependencies=[Depends(delivered)], include_in_schema=False)

@@ -16,6 +16,7 @@ from services.common.sidecar import from_app, from_sidecar, invoke, is_ours
 from services.common.text_types import TaskId, UserId
 from services.common.times import FIRST_YEAR, LAST_YEAR, Time
 from services.recurring_task_service.occurrences import next_due
+from services.recurring_task_service.repairs import JOB, scheduling
 
 log = logging.getLogger("uvicorn.error")
 BACKEND = "backend-service"
@@ -57,7 +58,7 @@ class Following(BaseModel):
     task_id: str | None = None
 
 
-app = service("recurring-task-service")
+app = service("recurring-task-service", scheduling)
 
 
 # Used by the declarative subscription, which routes completions here and drops the rest. Everyone
@@ -94,9 +95,9 @@ async def process_completion(task: CompletedTask) -> Following:
     return await follow(task)
 
 
-@app.post("/repair-series", dependencies=[Depends(from_sidecar)], include_in_schema=False)
+@app.post(f"/job/{JOB}", dependencies=[Depends(from_sidecar)], include_in_schema=False)
 async def repair(seconds: Annotated[int, Query(ge=0)] = 30) -> dict[str, int]:
-    """The safety net, called by a cron binding: handles tasks that no event has followed up."""
+    """The safety net, called by a job: handles tasks that no event has followed up."""
     answer = await invoke("GET", BACKEND, "series", "waiting", params={"seconds": seconds})
     answer.raise_for_status()
     tasks = [CompletedTask.model_validate(each) for each in answer.json()]

@@ -63,13 +63,6 @@ def test_the_names_of_metrics(
     assert there == any(line.startswith(name) for line in text.splitlines())
 
 
-def test_a_cron_binding_of_five_fields_is_fine(dapr_sync: World) -> None:
-    """The binding takes with and without seconds; the app is called at the component's name."""
-    metadata = dapr_sync.sidecar("recurring-task-service").metadata()
-
-    assert "repair-series" in {each.name for each in metadata.components}
-
-
 def test_an_apps_own_error_is_passed_through(daprd: httpx.Client) -> None:
     """Status and body are the app's."""
     answer = daprd.get("/v1.0/invoke/backend-service/method/api/nobody/tasks/none")

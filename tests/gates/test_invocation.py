@@ -19,7 +19,7 @@ HARMLESS = {
     "notification-service GET /dapr/subscribe": "likewise",
     "frontend GET /dapr/subscribe": "likewise",
     "backend-service POST /job/{name}": "fires only what is due",
-    "recurring-task-service POST /repair-series": "does what the clock does each minute",
+    "recurring-task-service POST /job/repair-series": "does what its job does each minute",
     "recurring-task-service POST /events/completed": "drops what has no proof",
 }
 EVENTS = {

@@ -41,9 +41,12 @@ class Recorder:
     Attributes:
         port: of 127.0.0.1.
         status: the status for a path; None is no answer before `release`.
+        dead: whether it hangs up on every call, as a sidecar that was killed does.
+        asked: how often it was asked whether it is ready.
     """
 
     def __init__(self) -> None:
+        self.dead, self.asked = False, 0
         self.status: Callable[[str], int | None] = lambda _path: 204
         self._released, self._lock = threading.Event(), threading.Lock()
         self._arrived: list[str] = []
@@ -52,9 +55,19 @@ class Recorder:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def do_GET(self) -> None:
+                """Whether it is ready."""
+                recorder.asked += 1
+                self._answer(204)
+
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers.get("content-length", 0)))
-                status = recorder._status(self.path)
+                self._answer(204 if recorder.dead else recorder._status(self.path))
+
+            def _answer(self, status: int) -> None:
+                if recorder.dead:
+                    self.close_connection = True
+                    return
                 self.send_response(status)
                 self.send_header("content-length", "0")
                 self.end_headers()

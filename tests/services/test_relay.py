@@ -149,6 +149,41 @@ def test_of_two_relays_one_makes_the_calls_and_the_other_takes_over(
             assert Counter(first + then) == Counter(sidecar.arrived)
 
 
+def test_a_relay_whose_sidecar_dies_leaves_the_outbox_to_the_other(
+    dsn: str, sidecar: Recorder
+) -> None:
+    """Each call is made once, although the relay that had the lock is alive."""
+    first, then = paths("event", 5), paths("later", 40)
+    with recorder() as other, relay(dsn, sidecar.port, "one"):
+        add(dsn, "event", *first)
+        eventually(lambda: waiting(dsn) == 0, timeout=LIMIT)
+        with relay(dsn, other.port, "two"):
+            eventually(lambda: asks_for_the_lock(dsn, "two"), timeout=LIMIT)
+            sidecar.dead = True
+            add(dsn, "event", *then)
+            eventually(lambda: waiting(dsn) == 0, timeout=LIMIT)
+
+        assert Counter(first) == Counter(sidecar.arrived)
+        assert Counter(then) == Counter(other.arrived)
+
+
+def test_a_relay_whose_sidecar_is_away_makes_the_calls_when_it_is_back(
+    dsn: str, sidecar: Recorder
+) -> None:
+    """Meanwhile it only asks whether the sidecar is ready, and no call counts as failed."""
+    calls = paths("event", 40)
+    add(dsn, "event", *calls)
+    sidecar.dead = True
+    with relay(dsn, sidecar.port):
+        eventually(lambda: sidecar.asked > 1, timeout=LIMIT)
+        assert [0] * 40 == attempts(dsn)
+
+        sidecar.dead = False
+        eventually(lambda: waiting(dsn) == 0, timeout=LIMIT)
+
+    assert Counter(calls) == Counter(sidecar.arrived)
+
+
 def asks_for_the_lock(dsn: str, name: str) -> bool:
     """Whether a relay has looked for its turn."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND query LIKE %s"

@@ -105,7 +105,7 @@ def test_routes_that_are_protected_are_found() -> None:
         "notification_service POST /events/task/{word}",
         "recurring_task_service POST /events/completed",
         "recurring_task_service POST /process-completion",
-        "recurring_task_service POST /repair-series",
+        "recurring_task_service POST /job/repair-series",
     } <= found
 
 
