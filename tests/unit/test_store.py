@@ -289,6 +289,8 @@ def test_too_little_disk_space_is_reported_before_a_build(tmp_path: Path) -> Non
 def test_versions_are_compared_as_numbers() -> None:
     """1.9 is older than 1.18."""
     assert parse("go1.26.10") > parse("1.26.9") > parse("v1.9-rc.1")
+    assert parse("1.19.0-rc.1") == parse("1.19.0") == parse("Redis server v=1.19 sha=0")
+    assert parse("edge") == parse("0")
 
 
 def test_the_pinned_versions_have_their_hashes() -> None:
