@@ -45,13 +45,12 @@ def read_budgets(file: Path) -> Budgets:
     if not file.is_file():
         return {}
     try:
-        # A mapping is an abstract type to mypy, but not to pydantic.
-        return read(Budgets, read_toml(file))  # type: ignore[type-abstract]
+        return read(Budgets, read_toml(file))  # type: ignore[type-abstract]  # pydantic makes a dict
     except Damaged as error:
         raise refused(file, error) from None
 
 
 def refused(file: Path, error: Damaged) -> ConfigError:
     """The error for a file that somebody wrote: the field, its value, and what is expected."""
-    hint = error.hint or "docs/load.md describes each field"
+    hint = error.hint or "docs/load.md describes profiles and budgets"
     return ConfigError(f"{file}: {error.what}", expected=error.expected, hint=hint)
