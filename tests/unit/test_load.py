@@ -1003,6 +1003,10 @@ def test_what_cannot_be_compared_is_refused(earlier: Result, message: str) -> No
             lambda data: data["names"]["publish"]["seconds"].append([1]),
             r"names\.publish\.seconds\.9 is \[1\] .*2 values",
         ),
+        (
+            lambda data: data["names"]["publish"].update(failed="1"),
+            r"publish.failed is '1' .*integer",
+        ),
         (lambda data: data["profile"].update(steps=3), "profile.steps is 3 .*array"),
     ],
 )

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from harness import Unavailable
+from harness.provision.holder import Holder, holder_of, sign
 from harness.provision.seal import SEAL
 from harness.provision.store import Store, require_disk
 from harness.provision.versions import DAPR, DAPR_MODULE_HASHES, kafka_jars, parse
@@ -244,6 +245,17 @@ def test_waiting_for_a_stopped_installer_is_limited(
     made = Store(tmp_path).make("tool", _tool)
 
     assert [SEAL] == [each.name for each in made.iterdir()]
+
+
+def test_a_process_that_has_the_pid_of_the_holder_is_not_taken_for_it(tmp_path: Path) -> None:
+    """Pids are reused: the start time decides, and a file of anything else names nobody."""
+    sign(tmp_path / "owner")
+    pid, since = (tmp_path / "owner").read_text().split()
+
+    assert os.getpid() == holder_of(tmp_path / "owner").pid
+    for text in (f"{pid} {float(since) - 60}", f"{pid}", f"{2**22 + 1} {since}", ""):
+        (tmp_path / "owner").write_text(text)
+        assert Holder() == holder_of(tmp_path / "owner")
 
 
 def test_an_unusable_cache_folder_is_reported_with_its_setting(tmp_path: Path) -> None:
