@@ -7,6 +7,7 @@ import math
 import re
 import statistics
 import time
+from argparse import ArgumentTypeError
 from collections.abc import Callable
 from dataclasses import astuple, replace
 from functools import cache
@@ -84,6 +85,7 @@ from harness.load.model.result import (
     read_result,
 )
 from harness.load.model.targets import Targets
+from harness.load.model.typed import json_argument
 from harness.load.render.page import errors_of, floor_said, page, warmup_said
 from harness.load.render.report import hdr_log, junit, write_all
 from harness.load.runner import require_raw_topic
@@ -788,6 +790,23 @@ def test_a_wrong_profile_is_refused(tmp_path: Path, text: str, message: str) -> 
 
     with pytest.raises(ConfigError, match=message):
         read_profile(tmp_path, "mine")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[[1, 5], [2]]", r"1 is \[2\] \(expected: at least 2 values\)"),
+        ("[[0, 5]]", r"0\.0 is 0 \(expected: greater than 0\)"),
+        ("[1", r"'\[1': Expecting"),
+    ],
+)
+def test_an_argument_that_is_not_the_expected_json_is_one_sentence(text: str, message: str) -> None:
+    """What is right, or left out, is passed on as it is."""
+    check = json_argument(list[Step])
+
+    assert ("", "[[1, 5]]") == (check(""), check("[[1, 5]]"))
+    with pytest.raises(ArgumentTypeError, match=message):
+        check(text)
 
 
 def test_an_unknown_profile_gets_a_suggestion() -> None:

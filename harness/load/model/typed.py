@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import json
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from typing import Annotated, Any, ClassVar, TypeVar, cast
 
@@ -64,6 +66,20 @@ def read(kind: type[T], data: Any) -> T:
     except PydanticSerializationError as error:
         raise Damaged(f"it is not JSON: {error}") from None
     return found
+
+
+def json_argument(kind: Any) -> Callable[[str], str]:
+    """A type for argparse: JSON of this kind, or nothing; the text itself is what is passed on."""
+
+    def check(text: str) -> str:
+        try:
+            if text:
+                read(kind, json.loads(text))
+        except ValueError as error:
+            raise ArgumentTypeError(f"{text!r}: {error}") from None
+        return text
+
+    return check
 
 
 @cache
