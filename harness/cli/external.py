@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ from harness.core.errors import ConfigError
 from harness.core.files import write_private
 from harness.core.journal import Entry
 from harness.core.launch import Launch
+
+_PLAIN = re.compile(r"[\w./:@%+=,-]*", re.ASCII)
 
 PATIENCE = 600.0
 """Seconds for which the stack waits for an app that is started by hand."""
@@ -42,16 +45,32 @@ def announce(launch: Launch, env_file: Path | None) -> None:
     Raises:
         ConfigError: the file cannot be written.
     """
-    lines = [f"{name}={shlex.quote(value)}" for name, value in launch.env.items()]
     say = [f"waiting for {launch.name}; start it with: {shlex.join(launch.argv)}"]
     say.append(f"  in the folder {launch.process.cwd}, listening on port {launch.ports['main']}")
     if env_file is None:
         say += ["  with this environment (--env-file writes it to a file):"]
-        say += [f"    {line}" for line in lines]
+        say += [f"    {name}={shlex.quote(value)}" for name, value in launch.env.items()]
     else:
-        _write(env_file, "\n".join(lines) + "\n")
+        _write(env_file, "".join(f"{name}={quoted(value)}\n" for name, value in launch.env.items()))
         say += [f"  with the environment in {env_file}"]
     err.print("\n".join(say), markup=False, soft_wrap=True)
+
+
+def quoted(value: str) -> str:
+    """A value as ``.env`` files have it.
+
+    Debuggers, python-dotenv and shells read the result alike, except that shells do not read a
+    ``$`` or a backtick together with a single quote or a backslash.
+    """
+    # python-dotenv's own writer does not escape backslashes, so not even it reads them back.
+    if _PLAIN.fullmatch(value):
+        return value
+    if not set("'\\") & set(value):
+        return f"'{value}'"
+    escaped = value.replace("\\", "\\\\")
+    if not set("$`") & set(value):
+        return '"' + escaped.replace('"', '\\"') + '"'
+    return "'" + escaped.replace("'", "\\'") + "'"
 
 
 def _write(file: Path, text: str) -> None:

@@ -153,6 +153,8 @@ def _known(key: str, known: set[str], shown: str) -> str:
     return key
 
 
+# Not pydantic: every start of pytest reads the settings, and its import takes half as long as
+# pytest's own.
 def _parse(key: str, value: Any, root: Path) -> Any:
     if key in ("dapr_dir", "java", "cache_dir", "state_dir"):
         return root / Path(str(value)).expanduser()

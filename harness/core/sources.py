@@ -76,6 +76,7 @@ def _module(name: str, root: Path) -> Path | None:
     return next((each for each in found if each.is_file()), None)
 
 
+# Not modulefinder: it fails at a package without __init__.py, and at a syntax error.
 def _imported(files: Iterable[Path], root: Path) -> set[Path]:
     """The files, and the modules below a folder that they import, directly or indirectly."""
     found: set[Path] = set()

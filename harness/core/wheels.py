@@ -31,6 +31,7 @@ class Python:
         pip takes a list of tags literally: ``manylinux_2_36`` does not include
         ``manylinux_2_35``, unlike where pip installs for its own Python. Source: PEP 600, PEP 656.
         """
+        # packaging.tags knows the platforms of the Python that it runs in, not of another one.
         if self.libc == "musl":
             # musl 1.2 is that of Alpine 3.13, of 2021, and later.
             return [f"musllinux_1_{minor}_{self.machine}" for minor in (2, 1)]

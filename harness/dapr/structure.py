@@ -32,6 +32,9 @@ def check_structure(each: DaprResource, schemas: Mapping[str, Any]) -> Iterator[
         yield from _walk(each, each.body, schema, "")
 
 
+# Not jsonschema: every start checks its resources, and importing it takes 130 ms, this 0.3 ms for
+# 29 resources. Nor are these its rules: null and placeholders fit any type, an unknown field is a
+# warning with a suggestion, and daprd requires no field that a CRD requires.
 def _walk(
     each: DaprResource, value: Any, schema: Mapping[str, Any], path: str
 ) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from harness.dapr.resources import DaprResource
 ALSO = {"authType": ("certificate",)}
 """Values that the code accepts and metadata.yaml does not list."""
 
+# A pattern, because no library reads Go's durations, a plain number and ISO 8601, as daprd does.
 _DURATION = re.compile(r"[-+]?(\d+(\.\d*)?(ns|us|µs|ms|s|m|h))+|-?\d+|P[\dYMWDTHS.]+")
 _BOOL = re.compile(r"(?i)y|yes|true|t|on|1|n|no|false|f|off|0|")
 _LITERAL = re.compile(r"^(?!.*\$\{).*$", re.DOTALL)

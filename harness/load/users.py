@@ -43,6 +43,7 @@ from harness.load.generate.timerfd import Timer
 from harness.load.measure.collector import Collector
 from harness.load.model.declared import Declared, Outcome
 from harness.load.model.profile import KINDS, Step
+from harness.load.model.typed import Positive, json_argument
 
 collector = Collector()
 REFUSED = "refused: too many in flight"
@@ -216,8 +217,9 @@ def _classes(parent: type[OpenLoop]) -> Iterator[type[OpenLoop]]:
 def _arguments(parser: Any) -> None:
     group = parser.add_argument_group("open loop", "Requests that are due when they are due")
     group.add_argument("--rate", type=float, default=20.0, help="requests per second of a class")
-    group.add_argument("--rates", default="", help='{"Class": rate, ...}, for some classes')
-    group.add_argument("--steps", default="", help="[[factor, seconds], ...] of the rates")
+    rates, steps = json_argument(dict[str, Positive]), json_argument(list[Step])
+    group.add_argument("--rates", type=rates, default="", help='{"Class": rate, ...}, for some')
+    group.add_argument("--steps", type=steps, default="", help="[[factor, seconds], ...]")
     group.add_argument("--lanes", type=int, default=1, help="users over which a rate is spread")
     group.add_argument("--arrivals", choices=KINDS, default="poisson", help="how they are spread")
     group.add_argument("--seed", default="1", help="of the times at which requests are due")

@@ -93,6 +93,8 @@ def site_of(
 
 
 def _requirements(build: Build) -> str:
+    from packaging.utils import canonicalize_name
+
     rows = []
     if build.requirements is not None:
         try:
@@ -103,8 +105,9 @@ def _requirements(build: Build) -> str:
                 last=str(error),
                 hint="fix requirements=, a path relative to the project's root",
             ) from None
-    known = re.findall(r"^[A-Za-z0-9._-]+", "\n".join(rows), re.MULTILINE)
-    rows += [each for each in build.extra if each not in known]
+    named = re.findall(r"^[A-Za-z0-9._-]+", "\n".join(rows), re.MULTILINE)
+    known = set(map(canonicalize_name, named))
+    rows += [each for each in build.extra if canonicalize_name(each) not in known]
     return "\n".join(rows) + "\n"
 
 

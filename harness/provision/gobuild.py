@@ -188,7 +188,7 @@ def _toolchain(here: str, named: str) -> str:
     Seen: a dependency of Dapr 1.16.0, whose module names Go 1.24.6, cannot be assembled by Go 1.26.
     Go fetches the other toolchain from the module proxy, and checks it like any module.
     """
-    return "local" if parse(here)[:2] <= parse(named)[:2] else f"go{named}"
+    return "local" if parse(here).release[:2] <= parse(named).release[:2] else f"go{named}"
 
 
 def _compile(

@@ -7,6 +7,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+CLOCK = 2.0
+"""Seconds by which the start time of one process may vary: it moves with the clock."""
+
 
 @dataclass(frozen=True)
 class Holder:
@@ -31,28 +34,20 @@ class Holder:
 
 def sign(file: Path) -> None:
     """Record that this process holds the lock that belongs to the file."""
-    file.write_text(f"{os.getpid()} {_since(os.getpid())}")
+    import psutil
+
+    file.write_text(f"{os.getpid()} {psutil.Process().create_time()}")
 
 
 def holder_of(file: Path) -> Holder:
     """The recorded process, if it is still running: pids are reused after a while."""
-    with contextlib.suppress(OSError, ValueError):
+    import psutil
+
+    with contextlib.suppress(OSError, ValueError, psutil.Error):
         pid, since = file.read_text().split()
-        if _since(int(pid)) == since:
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
-            stopped = _words(int(pid))[0] in ("T", "t")
-            words = " ".join(command.decode(errors="replace").split())
-            return Holder(int(pid), words[:80], stopped)
+        process = psutil.Process(int(pid))
+        if abs(process.create_time() - float(since)) < CLOCK:
+            stopped = process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+            words = " ".join(process.cmdline()).split()
+            return Holder(int(pid), " ".join(words)[:80], stopped)
     return Holder()
-
-
-def _since(pid: int) -> str:
-    return _words(pid)[19]
-
-
-def _words(pid: int) -> list[str]:
-    """The kernel's status fields after the process name: state first, start time at 19."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ["?"] * 20  # no /proc, as on macOS

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from packaging.version import Version
 
 DAPR = "1.18.2"
 """1.18.3 cannot be built from the Go module proxy: one of its dependencies is not served."""
@@ -64,7 +68,12 @@ def kafka_jars() -> list[tuple[str, str, str, str]]:
     return found
 
 
-def parse(version: str) -> tuple[int, ...]:
-    """The leading numbers of a version as a comparable tuple."""
-    match = re.search(r"\d+(\.\d+)*", version)
-    return tuple(int(part) for part in match.group().split(".")) if match else (0,)
+def parse(text: str) -> Version:
+    """The first version in a text such as ``go1.26.5``; 0 if there is none.
+
+    A release candidate counts as its release, which it is tested for.
+    """
+    from packaging.version import Version
+
+    match = re.search(r"\d+(\.\d+)*", text)
+    return Version(match.group() if match else "0")

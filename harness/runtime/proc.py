@@ -9,46 +9,33 @@ from pathlib import Path
 
 from harness.core.deadline import Deadline, Observation, poll
 
-LISTEN = "0A"
-"""The state of a listening socket in ``/proc/net/tcp`` (linux/net/tcp_states.h)."""
-
 
 def owner_of(port: int) -> str:
     """A sentence that names the process listening on the port; "" if there is none."""
-    inodes = _inodes(port)
-    for inode in inodes:
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and _holds(entry, inode):
-                return f"port {port} is held by pid {entry.name} ({_command(entry)})"
-    return f"port {port} is held by a process that this user cannot see" if inodes else ""
+    import psutil
+
+    listening = []
+    with contextlib.suppress(psutil.Error):  # macOS shows them to root only
+        listening = [
+            each.pid
+            for each in psutil.net_connections("tcp")
+            if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port
+        ]
+    for pid in filter(None, listening):
+        return f"port {port} is held by pid {pid} ({_command(pid)})"
+    return f"port {port} is held by a process that this user cannot see" if listening else ""
 
 
-def _inodes(port: int) -> list[str]:
-    found = []
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with contextlib.suppress(OSError):
-            for row in Path(table).read_text().splitlines()[1:]:
-                words = row.split()
-                if words[3] == LISTEN and int(words[1].rpartition(":")[2], 16) == port:
-                    found.append(words[9])
-    return found
+def _command(pid: int) -> str:
+    import psutil
 
-
-def _holds(process: Path, inode: str) -> bool:
-    with contextlib.suppress(OSError):
-        for link in (process / "fd").iterdir():
-            with contextlib.suppress(OSError):
-                if str(link.readlink()) == f"socket:[{inode}]":
-                    return True
-    return False
-
-
-def _command(process: Path) -> str:
-    with contextlib.suppress(OSError):
-        return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()[:80]
+    with contextlib.suppress(psutil.Error):
+        return " ".join(" ".join(psutil.Process(pid).cmdline()).split())[:80]
     return "unknown command"
 
 
+# From here on, /proc is read without psutil: every start and stop does so, psutil takes 40 ms to
+# import, and its start times move when the clock is adjusted, so they do not identify a process.
 def wait_gone(pid: int, seconds: float) -> bool:
     """Whether a process, which need not be a child, exited within that time."""
 

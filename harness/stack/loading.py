@@ -30,6 +30,8 @@ def load_topology(settings: Settings) -> Topology:
         )
     if str(settings.root) not in sys.path:
         sys.path.insert(0, str(settings.root))
+    # pkgutil.resolve_name would reject a module with a dash in its name, and its AttributeError may
+    # come from inside the module or be about the attribute.
     module = _imported(module_name, settings)
     found = getattr(module, attribute, None)
     if not isinstance(found, Topology):

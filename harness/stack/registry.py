@@ -316,6 +316,8 @@ class Registry:
             write_private(self.file(up.name), json.dumps(asdict(up), indent=1))
 
 
+# Not pydantic, here and in run_record.py: every test run that attaches reads these files, and its
+# import takes half as long as pytest's. The harness itself writes them.
 def _read(file: Path) -> UpStack:
     """Read a state file.
 

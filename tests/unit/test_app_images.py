@@ -13,7 +13,7 @@ from harness.core.errors import ConfigError, Unavailable
 from harness.core.launch import Build
 from harness.core.settings import Settings
 from harness.core.wheels import Python
-from harness.provision.apps import site_of
+from harness.provision.apps import _requirements, site_of
 from harness.provision.progress import Quiet
 from harness.provision.store import Store
 from harness.runtime.containers.ignored import app_files
@@ -66,6 +66,20 @@ def test_wheels_for_an_older_libc_can_be_used() -> None:
     assert ["musllinux_1_2_x86_64", "musllinux_1_1_x86_64"] == Python(
         "3.11", "musl", "x86_64"
     ).platforms()
+
+
+@pytest.mark.parametrize("line", ["Uvicorn[standard]==0.30 \\\n    --hash=sha256:0", "uvicorn"])
+def test_a_package_that_the_requirements_name_is_not_required_twice(
+    tmp_path: Path, line: str
+) -> None:
+    """With hashes, pip rejects a second line without one; names are compared as pip does."""
+    file = tmp_path / "requirements.txt"
+    file.write_text(f"# uvloop\n{line}\nopentelemetry_api\n")
+    build = Build(tmp_path, requirements=file, extra=("uvicorn", "opentelemetry-api", "uvloop"))
+
+    more = _requirements(build).removeprefix(file.read_text())
+
+    assert ["uvloop"] == more.split()
 
 
 @pytest.mark.parametrize(

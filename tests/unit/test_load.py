@@ -7,6 +7,7 @@ import math
 import re
 import statistics
 import time
+from argparse import ArgumentTypeError
 from collections.abc import Callable
 from dataclasses import astuple, replace
 from functools import cache
@@ -84,6 +85,7 @@ from harness.load.model.result import (
     read_result,
 )
 from harness.load.model.targets import Targets
+from harness.load.model.typed import json_argument
 from harness.load.render.page import errors_of, floor_said, page, warmup_said
 from harness.load.render.report import hdr_log, junit, write_all
 from harness.load.runner import require_raw_topic
@@ -686,11 +688,12 @@ def test_a_budget_is_broken_by_what_is_no_noise() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('["floor"]\np50 = 2', r"a budget is named 'floor'"),
-        ('["a / floor"]\np5 = 2', r"no figure is named 'p5'(.|\n)*did you mean 'p50'"),
-        ('["a / floor"]\np50 = 0', "p50 of a / floor is 0"),
-        ('["a / floor"]\np50 = true', "p50 of a / floor is True"),
-        ('"a / floor" = 2', "a / floor is 2"),
+        ('["floor"]\np50 = 2', r"the name 'floor'\n.*a pair: \[.NAME / OTHER NAME.\]"),
+        ('["a / floor"]\np5 = 2', r"the name 'p5' of a / floor(.|\n)*did you mean 'p50'"),
+        ('["a / floor"]\np50 = 0', r"a / floor\.p50 is 0\n.*greater than 0"),
+        ('["a / floor"]\np50 = true', r"a / floor\.p50 is True\n.*a valid number"),
+        ('["a / floor"]\np50 = nan', r"a / floor\.p50 is nan\n.*a finite number"),
+        ('"a / floor" = 2', r"a / floor is 2\n(.|\n)*docs/load.md"),
         ("[", "not valid TOML"),
     ],
 )
@@ -733,25 +736,51 @@ def test_our_profiles_are_sound(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("steps = [[1, 5]]\n[rates]\nA = 0\n", "a rate of zero"),
-        ("steps = [[0, 5]]\n[rates]\nA = 1\n", "a rate of zero"),
-        ("steps = [[1, 0]]\n[rates]\nA = 1\n", "without duration"),
+        ("steps = [[1, 5]]\n[rates]\nA = 0\n", r"rates\.A is 0\n.*greater than 0"),
+        ("steps = [[0, 5]]\n[rates]\nA = 1\n", r"steps\.0\.0 is 0\n.*greater than 0"),
+        ("steps = [[1, 0]]\n[rates]\nA = 1\n", r"steps\.0\.1 is 0\n.*greater than 0"),
         ("steps = [[1, 5000]]\n[rates]\nA = 1\n", "the bound is 900"),
         ("steps = [[1, 500]]\n[rates]\nA = 9000\n", "the bound is 500000"),
-        ("steps = [[1, 5]]\narrivals = 'bursty'\n[rates]\nA = 1\n", "arrivals 'bursty'"),
+        (
+            "steps = [[1, 5]]\narrivals = 'bursty'\n[rates]\nA = 1\n",
+            r"arrivals is 'bursty'\n.*'constant' or 'poisson'",
+        ),
         ("steps = [[1, 5]]\nwarmup = 5\n[rates]\nA = 1\n", "leaves nothing"),
-        ("steps = [[1, 5]]\nlanes = 0\n[rates]\nA = 1\n", "lanes"),
-        ("steps = [[1]]\n[rates]\nA = 1\n", r"\[factor, seconds\]"),
-        ("steps = [[1, 5]]\n", "no rates"),
-        ("steps = [[1, 5]]\nrates = {A = 'x'}\n", "the rate of A is 'x'"),
-        ("steps = [[1, 5]]\npairs = [['a']]\n[rates]\nA = 1\n", r"the pair \['a'\]"),
-        ("steps = [[1, 5]]\npairs = [['a', '']]\n[rates]\nA = 1\n", "the pair"),
-        ("steps = [[1, 5]]\n[rates]\nA = 1\n[budgets.a]\np50 = 1\n", "a budget is named 'a'"),
-        ("steps = [[1, 5]]\nlate = {p99 = 0}\n[rates]\nA = 1\n", "late is p99 = 0"),
-        ("steps = [[1, 5]]\nlate = {p98 = 5}\n[rates]\nA = 1\n", "late is p98 = 5"),
-        ("steps = [[1, 5]]\nraw_kafka = {topic = 'a'}\n[rates]\nA = 1\n", "raw_kafka is"),
-        ("stepps = 1\n", r"'stepps'(.|\n)*did you mean 'steps'"),
-        ("seed = 'x'\nsteps = [[1, 5]]\n[rates]\nA = 1\n", "seed is 'x'"),
+        (
+            "steps = [[1, 5]]\nlanes = 0\n[rates]\nA = 1\n",
+            r"lanes is 0\n.*greater than or equal to 1",
+        ),
+        ("steps = [[1]]\n[rates]\nA = 1\n", r"steps\.0 is \[1\]\n.*at least 2 values"),
+        ("steps = [[1, 5]]\n", "rates is missing"),
+        ("steps = [[1, 5]]\nrates = {A = 'x'}\n", r"rates\.A is 'x'\n.*a valid number"),
+        (
+            "steps = [[1, 5]]\npairs = [['a']]\n[rates]\nA = 1\n",
+            r"pairs\.0 is \['a'\]\n.*at least 2 values",
+        ),
+        (
+            "steps = [[1, 5]]\npairs = [['a', '']]\n[rates]\nA = 1\n",
+            r"pairs\.0\.1 is ''\n.*at least 1 character",
+        ),
+        (
+            "steps = [[1, 5]]\n[rates]\nA = 1\n[budgets.a]\np50 = 1\n",
+            r"the name 'a' of budgets\n.*a pair",
+        ),
+        (
+            "steps = [[1, 5]]\nlate = {p99 = 0}\n[rates]\nA = 1\n",
+            r"late\.p99 is 0\n.*greater than 0",
+        ),
+        (
+            "steps = [[1, 5]]\nlate = {p98 = 5}\n[rates]\nA = 1\n",
+            r"the name 'p98' of late\n.*one of mean, p50",
+        ),
+        (
+            "steps = [[1, 5]]\nraw_kafka = {topic = 'a'}\n[rates]\nA = 1\n",
+            r"raw_kafka\.rate is missing",
+        ),
+        ("stepps = 1\n", r"stepps is unknown(.|\n)*did you mean 'steps'"),
+        ("seed = 'x'\nsteps = [[1, 5]]\n[rates]\nA = 1\n", r"seed is 'x'\n.*a valid integer"),
+        ("seed = true\nsteps = [[1, 5]]\n[rates]\nA = 1\n", r"seed is True\n.*a valid integer"),
+        ("name = 'x'\nsteps = [[1, 5]]\n[rates]\nA = 1\n", "name is unknown"),
         ("steps = [", "not valid TOML"),
     ],
 )
@@ -761,6 +790,23 @@ def test_a_wrong_profile_is_refused(tmp_path: Path, text: str, message: str) -> 
 
     with pytest.raises(ConfigError, match=message):
         read_profile(tmp_path, "mine")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[[1, 5], [2]]", r"1 is \[2\] \(expected: at least 2 values\)"),
+        ("[[0, 5]]", r"0\.0 is 0 \(expected: greater than 0\)"),
+        ("[1", r"'\[1': Expecting"),
+    ],
+)
+def test_an_argument_that_is_not_the_expected_json_is_one_sentence(text: str, message: str) -> None:
+    """What is right, or left out, is passed on as it is."""
+    check = json_argument(list[Step])
+
+    assert ("", "[[1, 5]]") == (check(""), check("[[1, 5]]"))
+    with pytest.raises(ArgumentTypeError, match=message):
+        check(text)
 
 
 def test_an_unknown_profile_gets_a_suggestion() -> None:
@@ -967,16 +1013,20 @@ def test_what_cannot_be_compared_is_refused(earlier: Result, message: str) -> No
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda data: data.update(schema=2), "another version(.|\n)*schema 3(.|\n)*schema 2"),
-        (lambda data: data.pop("valid"), "is damaged(.|\n)*it has no valid"),
-        (lambda data: data.update(more=1), "is damaged(.|\n)*the unknown more"),
-        (lambda data: data.update(died=None), "is damaged(.|\n)*died is None, not str"),
-        (lambda data: data["names"]["publish"].update(ok="x"), r"names.publish.ok is 'x', not int"),
+        (lambda data: data.update(schema=2), "another version(.|\n)*schema 4(.|\n)*schema 2"),
+        (lambda data: data.pop("valid"), "is damaged(.|\n)*valid is missing"),
+        (lambda data: data.update(more=1), "is damaged(.|\n)*more is unknown"),
+        (lambda data: data.update(died=None), "is damaged(.|\n)*died is None .*string"),
+        (lambda data: data["names"]["publish"].update(ok="x"), r"publish.ok is 'x' .*integer"),
         (
             lambda data: data["names"]["publish"]["seconds"].append([1]),
-            r"is \[1\], not a row of 6",
+            r"names\.publish\.seconds\.9 is \[1\] .*2 values",
         ),
-        (lambda data: data["profile"].update(steps=3), "profile.steps is 3, not a list"),
+        (
+            lambda data: data["names"]["publish"].update(failed="1"),
+            r"publish.failed is '1' .*integer",
+        ),
+        (lambda data: data["profile"].update(steps=3), "profile.steps is 3 .*array"),
     ],
 )
 def test_a_result_that_is_damaged_or_of_another_version_is_one_sentence(

@@ -262,6 +262,13 @@ def test_any_exception_of_a_topology_module_is_one_sentence(
         load_topology(Settings.load(tmp_path, {}, topology=f"{name}:x"))
 
 
+def test_the_name_of_a_topology_module_may_contain_a_dash(tmp_path: Path) -> None:
+    """It can be imported, though not by an import statement."""
+    (tmp_path / "my-topology.py").write_text("from harness import Topology\nx = Topology()\n")
+
+    assert () == load_topology(Settings.load(tmp_path, {}, topology="my-topology:x")).nodes
+
+
 def test_output_of_a_topology_module_is_not_on_standard_output(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

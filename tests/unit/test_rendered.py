@@ -195,3 +195,31 @@ def test_secrets_leave_what_others_have_in_the_file(composed: Project) -> None:
     assert "kept" == read_env(path)["POSTGRES_PASSWORD"]
     assert read_env(path)["DAPR_API_TOKEN"]
     assert 0o600 == path.stat().st_mode & 0o777
+
+
+def test_secrets_are_read_as_compose_reads_them(composed: Project) -> None:
+    """In quotes, after `export`, before a comment; such lines stay as they are."""
+    composed.write()
+    path = composed.folder / SECRETS
+    text = """POSTGRES_PASSWORD="a b # c"  # mine\n  export DAPR_API_TOKEN='kept'\n"""
+    path.write_text(text)
+
+    composed.write_secrets()
+
+    found = read_env(path)
+    assert ("a b # c", "kept") == (found["POSTGRES_PASSWORD"], found["DAPR_API_TOKEN"])
+    assert path.read_text().startswith(text)
+
+
+def test_an_empty_secret_and_an_image_that_is_not_used_are_replaced(composed: Project) -> None:
+    """A line without an end is not joined to the next one."""
+    composed.write()
+    path = composed.folder / SECRETS
+    path.write_text("POSTGRES_PASSWORD=\nOLD_IMAGE=dapr-harness/old:1\nMINE=1")
+
+    composed.write_secrets()
+
+    lines = path.read_text().splitlines()
+    assert "MINE=1" == lines[0]
+    assert len(read_env(path)["POSTGRES_PASSWORD"]) > 20
+    assert "OLD_IMAGE" not in path.read_text()

@@ -134,6 +134,24 @@ def test_what_is_common_counts_where_an_app_has_nothing(tmp_path: Path) -> None:
     assert ((tmp_path / "shared",), tmp_path / "c.yaml") == (app.resources, app.configuration)
 
 
+def test_a_field_without_a_value_does_not_hide_the_common_one(tmp_path: Path) -> None:
+    """An empty value is none, as in the CLI."""
+    app = only(
+        tmp_path, small("  logLevel:\n  appSSL: ~\n", "common: {logLevel: debug, appSSL: true}\n")
+    )
+
+    assert {"log-level": "debug", "app-protocol": "https"} == app.flags
+
+
+def test_the_first_wrong_field_of_the_file_is_named(tmp_path: Path) -> None:
+    """In the order of the file, with its own line."""
+    text = small("  metricsPort: x\n  appPort: y\n", "common: {1: 2}\n")
+    project(tmp_path, dapr_yaml=text, web__x_txt="")
+
+    with pytest.raises(ConfigError, match=r"yaml:5: .*\n.*up to 65535\n.*metricsPort is 'x'"):
+        read_runfile(tmp_path / "dapr.yaml")
+
+
 def test_both_spellings_of_resources_are_read(tmp_path: Path) -> None:
     """As the CLI adds the deprecated one to the other."""
     for name in ("web/a", "web/b"):

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from harness import Unavailable
+from harness.provision.holder import Holder, holder_of, sign
 from harness.provision.seal import SEAL
 from harness.provision.store import Store, require_disk
 from harness.provision.versions import DAPR, DAPR_MODULE_HASHES, kafka_jars, parse
@@ -246,6 +247,17 @@ def test_waiting_for_a_stopped_installer_is_limited(
     assert [SEAL] == [each.name for each in made.iterdir()]
 
 
+def test_a_process_that_has_the_pid_of_the_holder_is_not_taken_for_it(tmp_path: Path) -> None:
+    """Pids are reused: the start time decides, and a file of anything else names nobody."""
+    sign(tmp_path / "owner")
+    pid, since = (tmp_path / "owner").read_text().split()
+
+    assert os.getpid() == holder_of(tmp_path / "owner").pid
+    for text in (f"{pid} {float(since) - 60}", f"{pid}", f"{2**22 + 1} {since}", ""):
+        (tmp_path / "owner").write_text(text)
+        assert Holder() == holder_of(tmp_path / "owner")
+
+
 def test_an_unusable_cache_folder_is_reported_with_its_setting(tmp_path: Path) -> None:
     """A prerequisite, with the variable that names another one."""
     project(tmp_path, cache_txt="x")
@@ -289,6 +301,8 @@ def test_too_little_disk_space_is_reported_before_a_build(tmp_path: Path) -> Non
 def test_versions_are_compared_as_numbers() -> None:
     """1.9 is older than 1.18."""
     assert parse("go1.26.10") > parse("1.26.9") > parse("v1.9-rc.1")
+    assert parse("1.19.0-rc.1") == parse("1.19.0") == parse("Redis server v=1.19 sha=0")
+    assert parse("edge") == parse("0")
 
 
 def test_the_pinned_versions_have_their_hashes() -> None:

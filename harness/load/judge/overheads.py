@@ -41,6 +41,7 @@ def overhead(
         _Side({second: each[second] for second in common})
         for each in (rounds[name], answered[beside])
     )
+    # scipy's bootstrap resamples values; here, seconds are resampled, the same ones for both sides.
     draw = random.Random(1)  # noqa: S311 - resampling, not a secret
     drawn = [Counter(draw.choices(common, k=len(common))) for _ in range(RESAMPLED)]
     rows = [_compared(one, other, weights) for weights in (Counter(common), *drawn)]

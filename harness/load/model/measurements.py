@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from harness.load.model.declared import Declared
-from harness.load.model.typed import Damaged, read
+from harness.load.model.typed import Checked, Damaged, read
 
 FORMAT = 4
 """The format of measurements; other versions of this module may use others."""
@@ -55,7 +55,7 @@ class Unanswered(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Measurements:
+class Measurements(Checked):
     """The measurements of one process since it last passed them on.
 
     Attributes:

@@ -12,9 +12,9 @@ from harness.core.errors import ConfigError
 from harness.load.model.figures import Names
 from harness.load.model.measurements import CpuSample
 from harness.load.model.profile import Profile
-from harness.load.model.typed import Damaged, read
+from harness.load.model.typed import Checked, Damaged, read
 
-SCHEMA = 3
+SCHEMA = 4
 """The schema of a result; no other can be read."""
 
 NAMED = 20
@@ -177,7 +177,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(Checked):
     """A run: complete, or up to the point where it was cut short.
 
     Attributes:

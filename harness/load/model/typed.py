@@ -1,129 +1,112 @@
-"""Dataclasses from JSON, checked: the one border at which load data without types is read."""
+"""Dataclasses from JSON and TOML: the one border at which load data without types is read."""
 
 from __future__ import annotations
 
-import dataclasses
-import types
-import typing
-from collections.abc import Callable, Mapping, Sequence
+import json
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, ClassVar, TypeVar, cast
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError, PydanticSerializationError, to_json
+
+from harness.core.errors import did_you_mean
 
 T = TypeVar("T")
-Read = Callable[[Any, str], Any]
-"""Takes data and its place in the document; returns the value."""
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+AtLeastOne = Annotated[int, Field(ge=1)]
 
 
 class Damaged(ValueError):
-    """Data of another shape; the text names the place, what was expected and what was found."""
+    """Data of another shape.
+
+    Attributes:
+        what: the place in the data, and what was found there.
+        expected: what should be there; "" if nothing should.
+        hint: the next step, if there is an obvious one.
+    """
+
+    def __init__(self, what: str, expected: str = "", hint: str = "") -> None:
+        super().__init__(f"{what} (expected: {expected})" if expected else what)
+        self.what, self.expected, self.hint = what, expected, hint
+
+
+class Checked:
+    """A dataclass that `read` can return. Unknown fields are errors, in nested ones too."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+
+def one_of(words: Collection[str]) -> AfterValidator:
+    """A check that a text is one of these words, with a suggestion if it is not."""
+
+    def check(word: str) -> str:
+        if word not in words:
+            context = {"hint": did_you_mean(word, list(words))}
+            raise PydanticCustomError("one_of", "one of " + ", ".join(words), context)
+        return word
+
+    return AfterValidator(check)
 
 
 def read(kind: type[T], data: Any) -> T:
-    """Data as a dataclass, with everything in it.
-
-    Fields may be dataclasses, named tuples, tuples, sequences, mappings with text as keys,
-    numbers, text, booleans, and optional. Unknown fields are errors, as are missing ones without
-    a default.
+    """Data as a dataclass, with everything in it: fields of exactly their types.
 
     Raises:
         Damaged: the data is something else.
     """
-    reader: Read = _reader(cast("Any", kind))
-    found: T = reader(data, "")
+    adapter = _adapter(cast("Any", kind))
+    try:
+        # As JSON: strict about types, and yet lists may become tuples and named tuples.
+        text = to_json(data, inf_nan_mode="constants")
+        found: T = adapter.validate_json(text, strict=True)
+    except ValidationError as error:
+        raise _damaged(kind, data, error.errors(include_url=False)) from None
+    except PydanticSerializationError as error:
+        raise Damaged(f"it is not JSON: {error}") from None
     return found
 
 
+def json_argument(kind: Any) -> Callable[[str], str]:
+    """A type for argparse: JSON of this kind, or nothing; the text itself is what is passed on."""
+
+    def check(text: str) -> str:
+        try:
+            if text:
+                read(kind, json.loads(text))
+        except ValueError as error:
+            raise ArgumentTypeError(f"{text!r}: {error}") from None
+        return text
+
+    return check
+
+
 @cache
-def _reader(kind: Any) -> Read:
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if dataclasses.is_dataclass(kind):
-        return _dataclass(kind)
-    if isinstance(kind, type) and issubclass(kind, tuple):
-        hints = typing.get_type_hints(kind)
-        return _row([_reader(each) for each in hints.values()], kind._make)  # type: ignore[attr-defined]  # a named tuple
-    return _generic(origin, arguments) if origin else _plain(kind)
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
-def _generic(origin: Any, arguments: Sequence[Any]) -> Read:
-    if origin is types.UnionType or origin is typing.Union:
-        return _optional(_reader(next(each for each in arguments if each is not type(None))))
-    if origin is tuple and arguments[-1] is not Ellipsis:
-        return _row([_reader(each) for each in arguments], tuple)
-    if issubclass(origin, Mapping):
-        return _mapping(_reader(arguments[1]))
-    return _list(_reader(arguments[0]), tuple if origin is tuple else list)
+def _damaged(kind: Any, data: Any, errors: list[ErrorDetails]) -> Damaged:
+    unknown = [each for each in errors if each["type"] == "unexpected_keyword_argument"]
+    # A misspelt field is often the reason why another one is missing.
+    first = next(iter(unknown or errors))
+    *parents, last = first["loc"] or ["it"]
+    place, around, found = _joined([*parents, last]), _joined(parents), f"{first['input']!r:.80}"
+    if unknown:
+        known = [] if parents else [each for each in kind.__dataclass_fields__ if each not in data]
+        return Damaged(f"{place} is unknown", hint=did_you_mean(place, known) if known else "")
+    if first["type"] == "missing":
+        if isinstance(last, int):  # a value of a row
+            return Damaged(f"{around} is {found}", f"at least {last + 1} values")
+        return Damaged(f"{place} is missing")
+    expected = first["msg"].removeprefix("Input should be ")
+    hint = str(first.get("ctx", {}).get("hint", ""))
+    if last == "[key]":
+        of = f" of {_joined(parents[:-1])}" if parents[:-1] else ""
+        return Damaged(f"the name {found}{of}", expected, hint)
+    return Damaged(f"{place} is {found}", expected, hint)
 
 
-def _dataclass(kind: Any) -> Read:
-    hints = typing.get_type_hints(kind)
-    fields = {each.name: each for each in dataclasses.fields(kind)}
-    readers = {name: _reader(hints[name]) for name in fields}
-    required = {
-        name
-        for name, each in fields.items()
-        if each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
-    }
-
-    def of(data: Any, place: str) -> Any:
-        if not isinstance(data, dict):
-            raise _damaged(place, f"an object ({kind.__name__})", data)
-        if missing := sorted(required - data.keys()):
-            raise Damaged(f"{place or 'it'} has no {', '.join(missing)}")
-        if unknown := sorted(map(str, data.keys() - fields.keys())):
-            raise Damaged(f"{place or 'it'} has the unknown {', '.join(unknown)}")
-        return kind(**{key: readers[key](each, _at(place, key)) for key, each in data.items()})
-
-    return of
-
-
-def _row(readers: Sequence[Read], make: Callable[[Any], Any]) -> Read:
-    def of(data: Any, place: str) -> Any:
-        if not isinstance(data, list | tuple) or len(data) != len(readers):
-            raise _damaged(place, f"a row of {len(readers)}", data)
-        return make([reader(each, place) for reader, each in zip(readers, data, strict=True)])
-
-    return of
-
-
-def _list(reader: Read, make: Callable[[Any], Any]) -> Read:
-    def of(data: Any, place: str) -> Any:
-        if not isinstance(data, list | tuple):
-            raise _damaged(place, "a list", data)
-        return make([reader(each, place) for each in data])
-
-    return of
-
-
-def _mapping(reader: Read) -> Read:
-    def of(data: Any, place: str) -> Any:
-        if not isinstance(data, dict):
-            raise _damaged(place, "an object", data)
-        return {str(key): reader(each, _at(place, key)) for key, each in data.items()}
-
-    return of
-
-
-def _optional(reader: Read) -> Read:
-    return lambda data, place: None if data is None else reader(data, place)
-
-
-def _plain(kind: Any) -> Read:
-    if kind is Any:
-        return lambda data, place: data
-    accepted = (int, float) if kind is float else (kind,)
-
-    def of(data: Any, place: str) -> Any:
-        # Exactly these types: True would pass for a number.
-        if type(data) not in accepted:
-            raise _damaged(place, kind.__name__, data)
-        return data
-
-    return of
-
-
-def _at(place: str, key: Any) -> str:
-    return f"{place}.{key}" if place else str(key)
-
-
-def _damaged(place: str, expected: str, data: Any) -> Damaged:
-    return Damaged(f"{place or 'it'} is {repr(data)[:80]}, not {expected}")
+def _joined(parts: Sequence[str | int]) -> str:
+    return ".".join(map(str, parts))

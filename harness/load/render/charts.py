@@ -17,6 +17,7 @@ COLOURS = 8
 MARKS = 6
 """The approximate maximum number of ticks on an axis."""
 
+# Not a plotting library: the page must open without a network, and be small enough for CI to keep.
 Points = Sequence[tuple[float, float]]
 
 

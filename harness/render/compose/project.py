@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Mapping
+from io import StringIO
 from pathlib import Path, PurePosixPath
+
+from dotenv import dotenv_values
+from dotenv.parser import Binding, parse_stream
 
 from harness.core.errors import ConfigError, Unavailable
 from harness.core.files import write_private
@@ -57,14 +61,17 @@ class Project(Rendered):
         absence, is kept too, because another name would mean another project.
         """
         path = self.folder / SECRETS
-        known = read_env(path) if path.is_file() else {NAME: self._name()}
+        there = read_env(path) if path.is_file() else {}
+        known = there if path.is_file() else {NAME: self._name()}
         rows = {name: known.get(name) or _secret() for name in secrets_of(self.rendered())}
         rows |= {NAME: known[NAME]} if NAME in known else {}
         rows |= self._own_images()
-        # Lines that others have written are kept.
-        kept = [line for line in text_of(path).splitlines() if not _is_ours(line, rows)]
-        text = "".join(f"{line}\n" for line in [*kept, *(f"{n}={v}" for n, v in rows.items())])
-        write_private(path, text)
+        new = {name: value for name, value in rows.items() if there.get(name) != value}
+        # Lines that others have written are kept, and those that are still right.
+        lines = parse_stream(StringIO(text_of(path)))
+        kept = "".join(each.original.string for each in lines if not _is_stale(each, rows, new))
+        kept += "\n" if kept and not kept.endswith("\n") else ""
+        write_private(path, kept + "".join(f"{name}={value}\n" for name, value in new.items()))
         return path
 
     def _name(self) -> str:
@@ -117,18 +124,19 @@ def read_env(path: Path) -> dict[str, str]:
         ConfigError: it cannot be read.
     """
     try:
-        rows = read_text(path).splitlines()
+        text = read_text(path)
     except ConfigError as error:
         error.hint = error.hint or "dapr-harness render compose --secrets"
         raise
-    pairs = (row.split("=", 1) for row in rows if "=" in row and not row.startswith("#"))
-    return {name.strip(): value.strip() for name, value in pairs}
+    pairs = dotenv_values(stream=StringIO(text)).items()
+    return {name: value for name, value in pairs if value is not None}
 
 
-def _is_ours(line: str, rows: Iterable[str]) -> bool:
-    """Whether a line of the file is one that is rewritten, or names a locally built image."""
-    name, _, value = line.partition("=")
-    return name.strip() in rows or value.strip().startswith(f"{NAMESPACE}/")
+def _is_stale(line: Binding, rows: Container[str], new: Container[str]) -> bool:
+    """Whether a line of the file is rewritten, or names a locally built image that is not used."""
+    return line.key in new or (
+        line.key not in rows and (line.value or "").startswith(f"{NAMESPACE}/")
+    )
 
 
 def _secret() -> str:

@@ -14,7 +14,7 @@ from typing import IO, Any
 import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
-from docker.utils import kwargs_from_env
+from docker.utils import kwargs_from_env, parse_repository_tag
 
 from harness.core.closing import Closing
 from harness.core.errors import HarnessError, LaunchError, Unavailable
@@ -117,11 +117,7 @@ class Engine(Closing):
         Raises:
             Unavailable: the registry is unreachable or does not have it.
         """
-        repository, _, tag = reference.partition("@")
-        if not tag:
-            head, _, last = repository.rpartition("/")
-            last, _, tag = last.partition(":")
-            repository = f"{head}/{last}" if head else last
+        repository, tag = parse_repository_tag(reference)
         sizes: dict[str, tuple[int, int]] = {}
         try:
             for event in self.client.api.pull(
@@ -178,7 +174,7 @@ class Engine(Closing):
         changes = [f"LABEL {key}={json.dumps(value)}" for key, value in labels.items()]
         with tarfile.open(folder.with_suffix(".tar"), "w") as archive:
             archive.add(folder, arcname=".")
-        repository, _, version = tag.rpartition(":")
+        repository, version = parse_repository_tag(tag)
         with refusals(f"importing the image {tag}"), folder.with_suffix(".tar").open("rb") as data:
             self.client.api.import_image_from_file(
                 data.name, repository=repository, tag=version, changes=[*changes, 'CMD ["/bin/sh"]']
