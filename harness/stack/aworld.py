@@ -20,6 +20,7 @@ from harness.core.endpoint import Endpoint
 from harness.core.errors import ConfigError
 from harness.core.names import replica_name
 from harness.dapr.aclient import AsyncDaprClient
+from harness.probe.acalls import AsyncCalls
 from harness.probe.aeventually import aeventually
 from harness.probe.ainbox import AsyncInbox
 from harness.probe.atable import AsyncTable
@@ -58,6 +59,7 @@ class AsyncWorld(AsyncClosing):
         self._guard = stack.check_alive
         self._taps: dict[tuple[str, str], AsyncTap] = {}
         self._inboxes: dict[str, AsyncInbox] = {}
+        self._calls: dict[str, AsyncCalls] = {}
         self._clients: list[httpx.AsyncClient] = []
         self._sidecars: dict[str, AsyncDaprClient] = {}
 
@@ -160,6 +162,23 @@ class AsyncWorld(AsyncClosing):
             record = self.beginning.record(app, from_beginning=from_beginning)
             self._inboxes[app] = AsyncInbox(app, *record, self._guard)
         return self._inboxes[app]
+
+    def calls(self, app: str, *, replica: int = 1, from_beginning: bool = False) -> AsyncCalls:
+        """What the app asked of its own sidecar by HTTP since this world began.
+
+        Args:
+            app: its name.
+            replica: which of its replicas, from 1 on.
+            from_beginning: since the stack began.
+
+        Raises:
+            ConfigError: the calls of the app are not recorded in the topology.
+        """
+        app = replica_name(app, replica)
+        if app not in self._calls:
+            record = self.beginning.calls(app, from_beginning=from_beginning)
+            self._calls[app] = AsyncCalls(app, *record, self._guard)
+        return self._calls[app]
 
     async def trace(self, trace_id: str) -> list[Span]:
         """The spans of a trace that a receiver has received so far, the earliest first.

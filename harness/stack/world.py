@@ -21,6 +21,7 @@ from harness.core.endpoint import Endpoint
 from harness.core.errors import ConfigError
 from harness.core.names import replica_name
 from harness.dapr.client import DaprClient
+from harness.probe.calls import Calls
 from harness.probe.eventually import eventually
 from harness.probe.inbox import Inbox
 from harness.probe.metrics import total
@@ -59,6 +60,7 @@ class World(Closing):
         self._guard = stack.check_alive
         self._taps: dict[tuple[str, str], Tap] = {}
         self._inboxes: dict[str, Inbox] = {}
+        self._calls: dict[str, Calls] = {}
         self._clients: list[httpx.Client] = []
         self._sidecars: dict[str, DaprClient] = {}
 
@@ -161,6 +163,23 @@ class World(Closing):
             record = self.beginning.record(app, from_beginning=from_beginning)
             self._inboxes[app] = Inbox(app, *record, self._guard)
         return self._inboxes[app]
+
+    def calls(self, app: str, *, replica: int = 1, from_beginning: bool = False) -> Calls:
+        """What the app asked of its own sidecar by HTTP since this world began.
+
+        Args:
+            app: its name.
+            replica: which of its replicas, from 1 on.
+            from_beginning: since the stack began.
+
+        Raises:
+            ConfigError: the calls of the app are not recorded in the topology.
+        """
+        app = replica_name(app, replica)
+        if app not in self._calls:
+            record = self.beginning.calls(app, from_beginning=from_beginning)
+            self._calls[app] = Calls(app, *record, self._guard)
+        return self._calls[app]
 
     def trace(self, trace_id: str) -> list[Span]:
         """The spans of a trace that a receiver has received so far, the earliest first.

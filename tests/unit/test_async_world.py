@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from harness import AsyncTable, AsyncWorld, ConfigError, ProbeError, Receiver, Stack, World
 from harness.core.deadline import Check, Deadline
-from harness.probe import deliveries, metrics
+from harness.probe import metrics, records
 from harness.probe.atap import AsyncEventTap, AsyncSubscriptionTap
 from harness.probe.events import Event, TopicReader
 from harness.runtime.fake import FakeInstance
@@ -77,7 +77,7 @@ async def loop(monkeypatch: pytest.MonkeyPatch) -> Loop:
     """The running loop; everything that blocks meets it."""
     made = Loop()
     blocking: list[tuple[Any, str, Any]] = [
-        (deliveries, "ask", answer),
+        (records, "ask", answer),
         (metrics, "ask", answer),
         (beginnings, "end_offsets", lambda *_, **__: {"t": {0: 0}}),
         (beginnings, "backlog", lambda *_: "a backlog"),

@@ -14,7 +14,7 @@ from harness import AsyncWorld, ConfigError, InstanceDied, Stack, World
 from harness.core.deadline import Deadline
 from harness.core.endpoint import Endpoint
 from harness.core.errors import HarnessError
-from harness.probe import deliveries, subscription
+from harness.probe import records, subscription
 from harness.probe.ainbox import AsyncInbox
 from harness.probe.astream import AsyncStream
 from harness.probe.atable import AsyncTable
@@ -84,7 +84,7 @@ def dying(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Dying:
 
     monkeypatch.setattr(TopicReader, "read", partial(read, [EVENT]))
     monkeypatch.setattr(TopicReader, "ends", lambda _: {0: 5})
-    monkeypatch.setattr(deliveries, "ask", ask)
+    monkeypatch.setattr(records, "ask", ask)
     monkeypatch.setattr(Table, "rows", partial(read, []))
     monkeypatch.setattr(AsyncTable, "rows", arows)
     # Markers never come back.
