@@ -43,8 +43,11 @@ HEADERS_LIMIT = 1024 * 1024
 PIECE = 65536
 """The number of bytes that are passed on at once, at most."""
 
-PRIVATE = ("dapr-api-token", "authorization", "cookie")
-"""Headers that are not recorded."""
+UNRECORDED = "dapr-api-token"
+"""The header that is not recorded."""
+
+VERSIONS = (b"1.0", b"1.1")
+"""The versions of HTTP that can be read."""
 
 Hear = Callable[[bytes], None]
 
@@ -103,6 +106,7 @@ class Conversation:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._calls: deque[Call] = deque()
+        self._asked: Call | None = None
         self._request = _parser(h11.SERVER)
         self._response: h11.Connection | None = None
         self._readable = True
@@ -135,20 +139,23 @@ class Conversation:
             event = self._request.next_event()
             if isinstance(event, h11.Request):
                 self._begin(event)
-            elif isinstance(event, h11.Data):
-                _add(self._calls[-1].body, event)
+            elif isinstance(event, h11.Data) and self._asked is not None:
+                _add(self._asked.body, event)
             elif isinstance(event, h11.EndOfMessage):
                 rest, _ = self._request.trailing_data
                 self._request = _parser(h11.SERVER)
-                self._request.receive_data(rest)
+                if rest:
+                    self._request.receive_data(rest)
             else:  # incomplete, or closed
                 return
 
     def _begin(self, request: h11.Request) -> None:
+        if request.http_version not in VERSIONS:
+            raise h11.RemoteProtocolError("the beginning of HTTP/2")
         headers = {name.decode(): value.decode("latin-1") for name, value in request.headers}
-        for name in PRIVATE:
-            headers.pop(name, None)
+        headers.pop(UNRECORDED, None)
         call = Call(request.method.decode(), request.target.decode("latin-1"), headers)
+        self._asked = call
         self._calls.append(call)
         self._recorder.open[id(call)] = call.at
 
@@ -186,7 +193,8 @@ class Conversation:
     def _finish(self) -> None:
         call = self._calls.popleft()
         del self._recorder.open[id(call)]
-        self._recorder.note(call.row())
+        with contextlib.suppress(OSError):  # a full disk does not stop the app
+            self._recorder.note(call.row())
 
 
 class Relay:
@@ -216,13 +224,16 @@ class Relay:
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hear: Hear) -> None:
     """Pass on what comes until its end, which is passed on as well."""
-    with contextlib.suppress(OSError):  # one of both has hung up: the other one will see it
+    try:
         while data := await reader.read(PIECE):
+            # First: who has received a response finds its call in the record.
             hear(data)
             writer.write(data)
             await writer.drain()
         hear(b"")
         writer.write_eof()
+    except OSError:  # one of both has hung up
+        writer.transport.abort()
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
@@ -239,7 +250,9 @@ def _parser(role: type[h11.CLIENT] | type[h11.SERVER]) -> h11.Connection:
 def _asked(method: str) -> h11.Connection:
     """A parser of one response, to a request with this method: a HEAD's has no body."""
     made = _parser(h11.CLIENT)
-    made.send(h11.Request(method=method, target="/", headers=[("host", "daprd")]))
+    # Any request may have asked for another protocol.
+    headers = [("host", "daprd"), ("upgrade", "any")]
+    made.send(h11.Request(method=method, target="/", headers=headers))
     made.send(h11.EndOfMessage())
     return made
 
