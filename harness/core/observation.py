@@ -55,7 +55,7 @@ def correlation_of(**known: object) -> dict[str, str]:
     return {name: str(value) for name, value in known.items() if value}
 
 
-def trace_of(traceparent: str) -> str:
-    """The trace id of a W3C ``traceparent``; "" if it is not one."""
-    parts = traceparent.split("-")
+def trace_in(fields: Mapping[str, Any]) -> str:
+    """The trace id in the ``traceparent`` of headers, or of a CloudEvent; "" if there is none."""
+    parts = str(fields.get("traceparent", "")).split("-")
     return parts[1] if len(parts) == 4 else ""

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from harness.core.endpoint import Endpoint
-from harness.core.observation import Occurrence, correlation_of, trace_of
+from harness.core.observation import Occurrence, correlation_of, trace_in
 from harness.probe.records import RecordReader, decoded
 
 APP_ID = "dapr-app-id"
@@ -61,7 +61,7 @@ class Call:
             node,
             f"{self.method} {self.path} -> {status}",
             correlation_of(
-                trace=trace_of(self.headers.get("traceparent", "")),
+                trace=trace_in(self.headers),
                 event=event.get("id"),
                 job=self.target if self.api == "jobs" else "",
                 key=", ".join(_keys(self)),

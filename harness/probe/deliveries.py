@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.core.endpoint import Endpoint
-from harness.core.observation import Occurrence, correlation_of, trace_of
+from harness.core.observation import Occurrence, correlation_of, trace_in
 from harness.probe.inbox_server import CONTROL, Rule
 from harness.probe.records import RecordReader, ask_recorder, decoded
 
@@ -60,7 +60,7 @@ class Delivery:
             node,
             f"{words} -> {self.status}{failed}",
             correlation_of(
-                trace=trace_of(self.headers.get("traceparent", "")) or self.event.get("traceid"),
+                trace=trace_in(self.headers) or trace_in(self.event),
                 event=self.id,
                 job=self.path.removeprefix(JOB) if self.path.startswith(JOB) else "",
                 subject=self.subject,

@@ -74,6 +74,12 @@ class Beginning:
             )
         return self._record_of(recorder), 0 if from_beginning else self._records[recorder]
 
+    @property
+    def broker(self) -> str:
+        """The name of the topology's own broker; "" if it has none."""
+        nodes = self._stack.topology.nodes
+        return next((node.name for node in nodes if isinstance(node, HasTopics)), "")
+
     def receivers(self) -> list[str]:
         """The names of the topology's receivers."""
         return [each.name for each in self._stack.topology.nodes if isinstance(each, Receiver)]

@@ -104,6 +104,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
         FakeSidecar("app-daprd", values={"token": "x"}, fixed_ports={"metrics": 1, "http": 2}),
         Fake("kafka", values={"brokers": "127.0.0.1:1", "dsn": "host=127.0.0.1"}),
         Recorder("app-inbox", fixed_ports={"main": 3}),
+        CallRecorder("app-calls", fixed_ports={"main": 4, "record": 5}),
     )
     with opened:
         yield opened
@@ -112,7 +113,13 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 class Recorder(Fake):
     """An inbox."""
 
-    records = True
+    records = "app"
+
+
+class CallRecorder(Fake):
+    """What records the calls of the app."""
+
+    calls_of = "app"
 
 
 @pytest_asyncio.fixture
@@ -139,6 +146,8 @@ USES: dict[str, tuple[str, Use]] = {
     "inbox": ("ask", lambda world: world.inbox("app").all()),
     "fail_next": ("ask", lambda world: world.inbox("app").fail_next("/x")),
     "clear_faults": ("ask", lambda world: world.inbox("app").clear_faults()),
+    "calls": ("ask", lambda world: world.calls("app").all()),
+    "timeline": ("ask", lambda world: world.timeline()),
     "topic": ("read", lambda world: world.topic("t").all()),
 }
 

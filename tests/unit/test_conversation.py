@@ -196,7 +196,7 @@ def test_a_full_disk_does_not_stop_the_app(heard: Heard) -> None:
     assert {} == heard.recorder.open
 
 
-def _full(_: object) -> None:
+def _full(row: dict[str, Any]) -> None:
     raise OSError(28, "No space left on device")
 
 
