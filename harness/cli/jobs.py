@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -42,10 +44,8 @@ def list_(name: Name = "default", app_id: AppId = None, as_json: Json = False) -
     columns = {"name": "name", "schedule": "schedule", "dueTime": "due", "repeats": "repeats"}
     made = table("jobs", *columns.values(), "data")
     for job in found:
-        data = job.get("data")
-        add_row(
-            made, *(str(job.get(key, "")) for key in columns), "" if data is None else str(data)
-        )
+        shown = (str(job.get(key, "")) for key in columns)
+        add_row(made, *shown, _data_of(job))
     out.print(made)
 
 
@@ -92,6 +92,13 @@ def listed(sidecar: UpSidecar) -> list[dict[str, Any]]:
         except grpc.RpcError as error:
             raise _explained(error, sidecar) from None
         return [MessageToDict(each) for each in answer.jobs]
+
+
+def _data_of(job: Mapping[str, Any]) -> str:
+    """A job's data as JSON; "" if it has none. daprd wraps what came over HTTP into a Value."""
+    data = job.get("data") or {}
+    value = data.get("value", data)
+    return "" if value in ({}, None) else json.dumps(value)
 
 
 def _explained(error: grpc.RpcError, sidecar: UpSidecar) -> ProbeError | SystemFailure:

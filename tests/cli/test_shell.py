@@ -369,18 +369,23 @@ def test_jobs_are_listed_shown_and_deleted(run: Run, up: Path) -> None:
     shop = require_sidecar(Registry(up / "state").require("default"), "shop")
     with DaprClient(endpoint_of(shop.node, "http"), shop.stack.token) as client:
         client.schedule_job("later", schedule="@every 24h", data={"n": 1})
+    bare = f"{endpoint_of(shop.node, 'http').http}/v1.0/jobs/bare"
+    header = {"dapr-api-token": shop.stack.token}
+    httpx.post(bare, json={"dueTime": "24h"}, headers=header, trust_env=False).raise_for_status()
 
     listed = run("jobs", "list", "--app", "shop", "--json")
     shown = run("jobs", "list", "--app", "shop")
     others = run("jobs", "list", "--app", "desk")
     found = run("jobs", "get", "later", "--app", "shop")
     deleted = run("jobs", "delete", "later", "--app", "shop")
+    run("jobs", "delete", "bare", "--app", "shop")
 
     assert 0 == listed.returncode, listed.stderr
-    assert [("later", "@every 24h")] == [
-        (each["name"], each["schedule"]) for each in json.loads(listed.stdout)
-    ]
-    assert "later" in shown.stdout
+    assert {("later", "@every 24h"), ("bare", None)} == {
+        (each["name"], each.get("schedule")) for each in json.loads(listed.stdout)
+    }
+    assert re.search(r'later\W+@every 24h\W+{"n": 1.0}', shown.stdout), shown.stdout
+    assert re.search(r"bare\W+24h\W*$", shown.stdout, re.MULTILINE), shown.stdout
     assert "no jobs\n" == others.stdout
     assert "@every 24h" == json.loads(found.stdout)["schedule"]
     assert (0, "deleted job 'later' of app 'shop'\n") == (deleted.returncode, deleted.stdout)
