@@ -262,7 +262,8 @@ class App(BaseNode):
             sidecar = scope.sidecar()
             token = scope.exports(sidecar)["token"]
             with DaprClient(scope.address(sidecar, "http"), token) as client:
-                yield HealthCheck(client, outbound=True, name="outbound of its sidecar")
+                name = "outbound of its sidecar"
+                yield HealthCheck(client, outbound=True, name=name, waits_for=sidecar)
 
     def checks(self, scope: Scope) -> Sequence[Check]:
         """Its port accepts; its health path responds. Without a port, being alive is enough."""
