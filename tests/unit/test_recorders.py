@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from harness import App, ConfigError, Settings, Topology
+from harness.cli.multi_app import _infrastructure
 from harness.core.deadline import waits_for
 from harness.core.external import with_external
 from harness.core.launch import Launch
@@ -159,3 +160,13 @@ def test_a_cluster_has_no_recorder(tmp_path: Path) -> None:
     found = KubernetesProject(topology, Settings.load(tmp_path, {}), tmp_path, "todo").rendered()
 
     assert not [name for name, text in found.items() if "calls" in name or "DAPR_HTTP" in text]
+
+
+def test_a_run_file_takes_no_recorder_from_the_topology_of_its_project(tmp_path: Path) -> None:
+    """`dapr-harness run` uses what is no app of it: a recorder belongs to an app."""
+    nodes = 'App("a", command="x", record=True), Postgres()'
+    text = f"from harness import App, Postgres, Topology\n\nt = Topology({nodes})\n"
+    (tmp_path / "recorded_topology.py").write_text(text)
+    settings = Settings.load(tmp_path, {}, topology="recorded_topology:t")
+
+    assert {"postgres", "placement", "scheduler"} == {n.name for n in _infrastructure(settings)}
