@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from harness.core.launch import InProcess as InProcess
     from harness.core.launch import Launch as Launch
     from harness.core.node import Scope as Scope
+    from harness.core.observation import Occurrence as Occurrence
     from harness.core.settings import Settings as Settings
     from harness.core.topology import Topology as Topology
     from harness.dapr.aclient import AsyncDaprClient as AsyncDaprClient
@@ -45,9 +46,12 @@ if TYPE_CHECKING:
     from harness.nodes.redis import Redis as Redis
     from harness.nodes.redpanda import Redpanda as Redpanda
     from harness.nodes.sidecar import Sidecar as Sidecar
+    from harness.probe.acalls import AsyncCalls as AsyncCalls
     from harness.probe.ainbox import AsyncInbox as AsyncInbox
+    from harness.probe.api_calls import Call as Call
     from harness.probe.atable import AsyncTable as AsyncTable
     from harness.probe.atap import AsyncTap as AsyncTap
+    from harness.probe.calls import Calls as Calls
     from harness.probe.deliveries import Delivery as Delivery
     from harness.probe.events import Event as Event
     from harness.probe.inbox import Inbox as Inbox
@@ -63,6 +67,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "App": "nodes.app",
     "AppFailed": "core.errors",
+    "AsyncCalls": "probe.acalls",
     "AsyncDaprClient": "dapr.aclient",
     "AsyncInbox": "probe.ainbox",
     "AsyncTable": "probe.atable",
@@ -70,6 +75,8 @@ _HOMES = {
     "AsyncWorld": "stack.aworld",
     "BaseNode": "nodes.base",
     "Broker": "nodes.broker",
+    "Call": "probe.api_calls",
+    "Calls": "probe.calls",
     "Check": "core.deadline",
     "ConfigError": "core.errors",
     "DaprClient": "dapr.client",
@@ -88,6 +95,7 @@ _HOMES = {
     "LaunchError": "core.errors",
     "NotReady": "core.errors",
     "Observation": "core.deadline",
+    "Occurrence": "core.observation",
     "Placement": "nodes.control",
     "PortTaken": "core.errors",
     "Postgres": "nodes.postgres",

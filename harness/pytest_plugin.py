@@ -18,7 +18,7 @@ import pytest_asyncio
 from harness.core.errors import ConfigError, HarnessError, SystemFailure
 from harness.pytest_attach import add_options, attached, name_the_default
 from harness.pytest_options import require_version, runtimes, settings_of, versions
-from harness.pytest_reports import register, section, tell, tell_of_worker
+from harness.pytest_reports import register, section, tell, tell_of_worker, timeline_of
 from harness.report.folding import folded
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from harness.stack.stack import Stack
     from harness.stack.world import World
 
-BEGINNING: pytest.StashKey[Beginning] = pytest.StashKey()
+WORLD: pytest.StashKey[AsyncWorld | World] = pytest.StashKey()
 FAILED: pytest.StashKey[bool] = pytest.StashKey()
 TIMED: pytest.StashKey[tuple[pytest.Item, object] | None] = pytest.StashKey()
 LOG_LIMIT = 20_000
@@ -184,7 +184,7 @@ def dapr_sync(dapr_stack: Stack, request: pytest.FixtureRequest) -> Iterator[Wor
     from harness.stack.world import World
 
     with World(dapr_stack, request.node.nodeid) as world:
-        request.node.stash[BEGINNING] = world.beginning
+        request.node.stash[WORLD] = world
         yield world
 
 
@@ -194,7 +194,7 @@ async def dapr(dapr_stack: Stack, request: pytest.FixtureRequest) -> AsyncIterat
     from harness.stack.aworld import AsyncWorld
 
     async with AsyncWorld(dapr_stack, request.node.nodeid) as world:
-        request.node.stash[BEGINNING] = world.beginning
+        request.node.stash[WORLD] = world
         yield world
 
 
@@ -242,12 +242,14 @@ def _without_time_limit(config: pytest.Config) -> Iterator[None]:
 
 
 def _attach(report: pytest.TestReport, item: pytest.Item, error: BaseException | None) -> None:
-    beginning = item.stash.get(BEGINNING, None)
+    world = item.stash.get(WORLD, None)
     logs: dict[str, str] = getattr(error, "logs", {})
-    if beginning is not None and report.when == "call":
-        logs = beginning.logs()
-        if left := _backlog(beginning):
+    if world is not None and report.when == "call":
+        logs = world.beginning.logs()
+        if left := _backlog(world.beginning):
             report.sections.append((section("events of other tests"), left))
+        if happened := timeline_of(world.observed):
+            report.sections.append((section("timeline"), happened))
     for name, text in logs.items():
         short = folded(text)
         cut = short if len(short) <= LOG_LIMIT else f"[...]\n{short[-LOG_LIMIT:]}"

@@ -11,6 +11,7 @@ from _pytest.junitxml import LogXML, bin_xml_escape, xml_key
 
 if TYPE_CHECKING:
     from harness.stack.stack import Stack
+    from harness.stack.timeline import Observed
 
 SECTION = "dapr-harness: "
 """The prefix of report sections that this plugin adds."""
@@ -22,6 +23,23 @@ KEPT = "dapr_harness_kept"
 def section(title: str) -> str:
     """The name of one of this plugin's sections."""
     return SECTION + title
+
+
+def timeline_of(observed: Observed) -> str:
+    """What happened during a test as a table, secrets masked; "" if nothing is recorded."""
+    from harness.report.timeline import draw_timeline
+    from harness.stack.failures import mask
+
+    if not observed.is_recorded:
+        return ""
+    try:
+        found, missing = observed.available()
+        gaps = [f"incomplete: {error.subject}" for error in missing]
+        secrets = observed.stack.book.secrets()
+        drawn = draw_timeline(found, clean=lambda text: mask(text, secrets))
+        return "\n".join([drawn, *gaps])
+    except Exception as error:  # noqa: BLE001 - the report of the failure itself matters more
+        return f"not known: {type(error).__name__}: {error}"
 
 
 class JunitLogs:

@@ -21,7 +21,9 @@ TWINS = {
     "harness/dapr/aclient.py": "harness/dapr/client.py",
     "harness/probe/aeventually.py": "harness/probe/eventually.py",
     "harness/probe/astream.py": "harness/probe/stream.py",
+    "harness/probe/acalls.py": "harness/probe/calls.py",
     "harness/probe/ainbox.py": "harness/probe/inbox.py",
+    "harness/probe/arecorded.py": "harness/probe/recorded.py",
     "harness/probe/atable.py": "harness/probe/table.py",
     "harness/probe/atap.py": "harness/probe/tap.py",
     "harness/stack/aworld.py": "harness/stack/world.py",
@@ -29,8 +31,8 @@ TWINS = {
 """The synchronous module of each source."""
 
 NAMES = (
-    "ablocking", "aclient", "aclose", "aeventually", "aexplained", "ainbox", "aopened", "apoll",
-    "astream", "atable", "atap", "aticks", "aworld",
+    "ablocking", "acalls", "aclient", "aclose", "aeventually", "aexplained", "ainbox", "aopened",
+    "apoll", "arecorded", "astream", "atable", "atap", "aticks", "aworld",
 )  # fmt: skip
 """Names that the twin has without their first letter."""
 

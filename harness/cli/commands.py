@@ -49,6 +49,7 @@ for command in (
     stacks.token,
     observing.events,
     observing.deliveries,
+    observing.calls,
     nodes.restart,
     nodes.kill,
     nodes.pause,

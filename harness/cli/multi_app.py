@@ -21,6 +21,7 @@ from harness.core.names import sidecar_name
 from harness.core.node import Node
 from harness.core.settings import Settings
 from harness.nodes.app import App
+from harness.nodes.calls import CallsProxy
 from harness.nodes.inbox import InboxProxy
 from harness.nodes.sidecar import Sidecar
 from harness.runfile.read import RunApp, RunFile, read_runfile
@@ -138,7 +139,7 @@ def _infrastructure(settings: Settings) -> Iterator[Node]:
     """The nodes of the project's topology that are not apps."""
     if settings.topology:
         for node in load_topology(settings).nodes:
-            if not isinstance(node, App | Sidecar | InboxProxy):
+            if not isinstance(node, App | Sidecar | InboxProxy | CallsProxy):
                 yield node
 
 

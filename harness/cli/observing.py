@@ -1,4 +1,4 @@
-"""``events`` and ``deliveries``: what goes by in a stack that is up."""
+"""``events``, ``deliveries`` and ``calls``: what goes by in a stack that is up."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from harness.cli.state import opened
 from harness.core.deadline import Deadline, Observation, poll, ticks
 from harness.core.errors import ConfigError, HarnessError
 from harness.core.settings import Settings
+from harness.probe.api_calls import Call
 from harness.probe.deliveries import Delivery
 from harness.probe.events import Event, recent_offsets
+from harness.probe.recorded import Recorded
 from harness.probe.tap import EventTap
 from harness.probe.waiting import unguarded
 from harness.stack.stack import Stack
@@ -83,19 +85,40 @@ def deliveries(
 
     The app needs `inbox=True` in the topology.
     """
+    with Stack.attach(name, force=True, all_running=False) as stack, World(stack) as world:
+        inbox = world.inbox(app, from_beginning=True)
+        _show_recorded(inbox, _while_up(name, follow), as_json=as_json)
 
-    def show(found: Iterable[Delivery]) -> None:
+
+def calls(
+    app: Annotated[str, typer.Argument(help="An app whose calls are recorded.")],
+    name: Name = "default",
+    follow: Follow = False,
+    as_json: Lines = False,
+) -> None:
+    """Show what an app has asked of its sidecar by HTTP, and how the sidecar responded.
+
+    The app needs `calls=True` in the topology.
+    """
+    with Stack.attach(name, force=True, all_running=False) as stack, World(stack) as world:
+        recorded = world.calls(app, from_beginning=True)
+        _show_recorded(recorded, _while_up(name, follow), as_json=as_json)
+
+
+def _show_recorded(
+    recorded: Recorded[Delivery] | Recorded[Call], more: Callable[[], bool], *, as_json: bool
+) -> None:
+    """The last items of a record, and then new ones as long as more can arrive."""
+
+    def show(found: Iterable[Delivery | Call]) -> None:
         for each in found:
             _print(asdict(each), as_json=as_json)
 
-    with Stack.attach(name, force=True, all_running=False) as stack, World(stack) as world:
-        inbox = world.inbox(app, from_beginning=True)
-        # The others can be read even if one node has exited.
-        inbox.guard = unguarded
-        found = inbox.seen
-        show(found[-RECENT:])
-        if follow:
-            _go_on(lambda: inbox.seen, show, len(found), _while_up(name, follow))
+    # It can be read even if another node has exited.
+    recorded.guard = unguarded
+    found = recorded.seen
+    show(found[-RECENT:])
+    _go_on(lambda: recorded.seen, show, len(found), more)
 
 
 def _events_of_kafka(
@@ -177,6 +200,7 @@ def _print(row: dict[str, Any], *, as_json: bool) -> None:
         place = f"{row['partition']}/{row['offset']}"
         words = [row["time"][11:23], place, row["type"], row["key"] or "", data]
     else:
-        status = f"{row['method']} {row['path']} -> {row['status']}"
-        words = [status, f"{row['took'] * 1000:.0f} ms", row["type"], row["id"], data]
+        status = "no response" if row["status"] is None else row["status"]
+        words = [f"{row['method']} {row['path']} -> {status}", f"{row['took'] * 1000:.0f} ms"]
+        words += [row.get("type", ""), row.get("id", ""), data]
     out.print("  ".join(word for word in words if word), markup=False, soft_wrap=True)

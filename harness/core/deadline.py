@@ -68,6 +68,10 @@ class Deadline:
         self.budget = seconds
         self._ends = time.monotonic() + seconds
 
+    def restart(self) -> None:
+        """Begin again with the whole budget."""
+        self._ends = time.monotonic() + self.budget
+
     @property
     def remaining(self) -> float:
         """Seconds left, never negative."""

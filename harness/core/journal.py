@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from harness.core.observation import Occurrence, epoch_ns
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -24,6 +26,19 @@ class Entry:
     kind: str
     node: str
     facts: dict[str, Any]
+
+    def occurrence(self) -> Occurrence:
+        """The same as one record of a timeline."""
+        facts = " ".join(f"{name}={value}" for name, value in self.facts.items())
+        words = f"{self.kind} {facts}".strip()
+        return Occurrence(epoch_ns(self.at), "journal", self.node, words, {}, self.facts)
+
+
+def entry_of(row: dict[str, Any]) -> Entry:
+    """An entry of the run's journal, as its supervisor writes and sends it."""
+    known = ("at", "kind", "node", "seq", "client")
+    facts = {name: value for name, value in row.items() if name not in known}
+    return Entry(row["at"], row["kind"], row["node"], facts)
 
 
 class Journal:

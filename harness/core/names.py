@@ -11,7 +11,7 @@ _NODE = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
-SIDECAR, INBOX = "-daprd", "-inbox"
+SIDECAR, INBOX, CALLS = "-daprd", "-inbox", "-calls"
 
 
 def sidecar_name(app: str) -> str:
@@ -35,6 +35,11 @@ def replica_name(app: str, number: int) -> str:
 def inbox_name(app: str) -> str:
     """The name of an app's inbox."""
     return f"{app}{INBOX}"
+
+
+def calls_name(app: str) -> str:
+    """The name of what records the calls of an app to its sidecar."""
+    return f"{app}{CALLS}"
 
 
 def require_name(name: str) -> None:

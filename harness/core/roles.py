@@ -85,6 +85,20 @@ class Recorder(Node, Protocol):
         ...
 
 
+RECORD_PORT = "record"
+"""The port of a `CallRecorder` on which its record can be read."""
+
+
+@runtime_checkable
+class CallRecorder(Node, Protocol):
+    """A node that records what an app asks of its sidecar, for `World.calls`."""
+
+    @property
+    def calls_of(self) -> str:
+        """The app whose calls it records."""
+        ...
+
+
 @runtime_checkable
 class ControlService(Node, Protocol):
     """A service of Dapr's control plane."""
@@ -124,6 +138,8 @@ def same_role(node: Node, expected: Node) -> bool:
         return isinstance(node, HasSidecar) and node.app_id == expected.app_id
     if isinstance(expected, Recorder):
         return isinstance(node, Recorder) and node.records == expected.records
+    if isinstance(expected, CallRecorder):
+        return isinstance(node, CallRecorder) and node.calls_of == expected.calls_of
     if isinstance(expected, ControlService):
         return isinstance(node, ControlService) and node.service == expected.service
     return isinstance(node, type(expected))

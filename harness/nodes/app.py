@@ -11,11 +11,12 @@ from harness.core.deadline import Check
 from harness.core.endpoint import Endpoint
 from harness.core.errors import ConfigError
 from harness.core.launch import Build, InContainer, InProcess, Launch
-from harness.core.names import inbox_name, replica_name
+from harness.core.names import calls_name, inbox_name, replica_name
 from harness.core.node import Node, Scope
 from harness.dapr.client import DaprClient
 from harness.dapr.health import HealthCheck
 from harness.nodes.base import BaseNode, main_port
+from harness.nodes.calls import CallsProxy
 from harness.nodes.command import (
     asgi_line,
     build_of,
@@ -51,6 +52,9 @@ class App(BaseNode):
         health: a path that returns 2xx when the app is ready; if None, the port suffices.
         port: a fixed port, for a debugger or a browser.
         inbox: put a recording proxy between daprd and the app, for ``dapr.inbox(name)``.
+        calls: put a recorder between the app and the HTTP port of its sidecar, for
+            ``dapr.calls(name)``. Calls by gRPC are not recorded.
+        record: both.
         sidecar_env: variables for daprd.
         sidecar_flags: further daprd flags.
         requirements: what pip installs into its image, a file relative to the project's root.
@@ -82,6 +86,7 @@ class App(BaseNode):
     health: str | None
     port: int | None
     inbox: bool
+    calls: bool
     sidecar_env: Mapping[str, str]
     sidecar_flags: Mapping[str, str]
     requirements: Path | None
@@ -108,6 +113,8 @@ class App(BaseNode):
         health: str | None = None,
         port: int | None = None,
         inbox: bool = False,
+        calls: bool = False,
+        record: bool = False,
         sidecar_env: Mapping[str, str] | None = None,
         sidecar_flags: Mapping[str, str] | None = None,
         requirements: str | Path | None = None,
@@ -152,7 +159,8 @@ class App(BaseNode):
         set_field(self, "needs", needs_of(needs, values))
         set_field(self, "health", health)
         set_field(self, "port", port)
-        set_field(self, "inbox", inbox)
+        set_field(self, "inbox", inbox or (record and listens))
+        set_field(self, "calls", calls or record)
         set_field(self, "sidecar_env", dict(sidecar_env or {}))
         set_field(self, "sidecar_flags", dict(sidecar_flags or {}))
         set_field(self, "requirements", None if requirements is None else Path(requirements))
@@ -191,9 +199,8 @@ class App(BaseNode):
         )
 
     def implies(self, mtls: bool) -> tuple[Node, ...]:
-        """Its other replicas; for each, the sidecar and what it implies; the inbox if requested."""
+        """Its other replicas; for each, the sidecar, what it implies, and the recorders."""
         others = [node for each in self.others for node in (each, *each.implies(mtls))]
-        proxy = InboxProxy(self.name, on_host=self.on_host)
         sidecar = Sidecar(
             self.app_id,
             self._heard_at(),
@@ -203,7 +210,12 @@ class App(BaseNode):
             pod="" if self.on_host else self.pod,
             hermetic=self.hermetic,
         )
-        return (*((proxy,) if self.inbox else ()), sidecar, *sidecar.implies(mtls), *others)
+        recorders: list[Node] = []
+        if self.inbox:
+            recorders.append(InboxProxy(self.name, on_host=self.on_host))
+        if self.calls:
+            recorders.append(CallsProxy(self.name, sidecar.name, on_host=self.on_host))
+        return (*recorders, sidecar, *sidecar.implies(mtls), *others)
 
     def as_external(self) -> App:
         """The same app, started by somebody else."""
@@ -250,7 +262,8 @@ class App(BaseNode):
             sidecar = scope.sidecar()
             token = scope.exports(sidecar)["token"]
             with DaprClient(scope.address(sidecar, "http"), token) as client:
-                yield HealthCheck(client, outbound=True, name="outbound of its sidecar")
+                name = "outbound of its sidecar"
+                yield HealthCheck(client, outbound=True, name=name, waits_for=sidecar)
 
     def checks(self, scope: Scope) -> Sequence[Check]:
         """Its port accepts; its health path responds. Without a port, being alive is enough."""
@@ -278,13 +291,20 @@ class App(BaseNode):
             "PYTHONUNBUFFERED": "1",
             "APP_ID": self.app_id,
             **({"APP_HOST": listen.host, "APP_PORT": str(listen.port)} if listen else {}),
-            "DAPR_HTTP_PORT": sidecar["http"],
+            **self._http_api(scope, sidecar["http"]),
             "DAPR_GRPC_PORT": sidecar["grpc"],
             "DAPR_METRICS_PORT": sidecar["metrics"],
             "DAPR_API_TOKEN": sidecar["token"],
             "APP_API_TOKEN": scope.token("app-api") if sidecar["token"] else "",
             **own,
         }
+
+    def _http_api(self, scope: Scope, port: str) -> dict[str, str]:
+        """Where the app finds the HTTP API of its sidecar: there, or at what records its calls."""
+        if not self.calls:
+            return {"DAPR_HTTP_PORT": port}
+        recorder = scope.address(calls_name(self.name))
+        return {"DAPR_HTTP_PORT": str(recorder.port), "DAPR_HTTP_ENDPOINT": recorder.http}
 
 
 def _require_replicable(name: str, replicas: int, *, port: int | None, external: bool) -> None:

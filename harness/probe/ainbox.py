@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from harness.core.blocking import ablocking
-from harness.core.deadline import Deadline, Observation, apoll
 from harness.core.endpoint import Endpoint
-from harness.core.errors import ProbeTimeout
-from harness.probe.aeventually import aexplained
-from harness.probe.astream import AsyncStream
+from harness.probe.arecorded import AsyncRecorded
 from harness.probe.deliveries import Delivery, DeliveryRecord
 from harness.probe.inbox_server import Rule
 from harness.probe.waiting import Guard, unguarded
 
 
-class AsyncInbox(AsyncStream[Delivery]):
+class AsyncInbox(AsyncRecorded[Delivery]):
     """Deliveries to one app, in the order of their responses.
 
     daprd may deliver events of two partitions or two topics in any order. `nothing_before` is
@@ -28,7 +25,7 @@ class AsyncInbox(AsyncStream[Delivery]):
 
     def __init__(self, app: str, proxy: Endpoint, start: int = 0, guard: Guard = unguarded) -> None:
         self._record = DeliveryRecord(proxy, start)
-        super().__init__(f"inbox of {app}", self._record.read, guard=guard)
+        super().__init__(f"inbox of {app}", self._record, guard)
         self.has_faults = False
 
     async def fail_next(
@@ -63,23 +60,3 @@ class AsyncInbox(AsyncStream[Delivery]):
         """
         await ablocking(self._record.clear)
         self.has_faults = False
-
-    async def _earlier(self, barrier: int, deadline: Deadline) -> list[Delivery]:
-        """Deliveries that daprd sent before the barrier; waits for those without a response."""
-        asked = self._seen[barrier].at
-
-        async def look() -> Observation:
-            async with aexplained(self.guard):
-                oldest = await ablocking(self._record.oldest_open)
-            return Observation(oldest > asked, "a delivery before it has not been answered yet")
-
-        seen = await apoll(look, deadline, guard=self.guard)
-        if not seen.ok:
-            raise ProbeTimeout(
-                f"{self.subject}: the barrier came, but what came before it is not known",
-                last=seen.fact,
-                budget=deadline.budget,
-                hint="does the app hang in a delivery? its log is attached",
-            )
-        await self._refresh()
-        return [each for each in self._seen if each.at < asked]

@@ -51,6 +51,11 @@ class AsyncStream(Generic[T]):
         await self._refresh()
         return list(self._seen)
 
+    @property
+    def arrived(self) -> Sequence[T]:
+        """What has been read so far, without reading more."""
+        return list(self._seen)
+
     async def next(self, *, timeout: float | None = None, **wanted: Any) -> T:
         """The first matching item that was not returned before; waits for it.
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import httpx
-
 from harness.core.endpoint import Endpoint
-from harness.core.errors import ProbeError
-from harness.probe.inbox_server import CHUNK, CONTROL, OPEN, RECORD, SIZE, Rule
-from harness.ready.loopback import ask
+from harness.core.observation import Occurrence, correlation_of, trace_in
+from harness.probe.inbox_server import CONTROL, Rule
+from harness.probe.records import RecordReader, ask_recorder, decoded
+
+JOB = "/job/"
+"""The path under which daprd delivers a job, before its name."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,7 @@ class Delivery:
         status: the status that daprd received.
         app_status: the status that the app returned; None if the app was not called.
         failed: ``before`` or ``after`` the app did its work; "" if the inbox did not intervene.
+        time: when daprd sent it, in nanoseconds since the epoch.
     """
 
     at: float
@@ -45,79 +44,55 @@ class Delivery:
     headers: dict[str, str]
     event: dict[str, Any]
     answer: str
+    time: int = 0
+
+    def occurrence(self, node: str) -> Occurrence:
+        """The same as one record of a timeline.
+
+        Args:
+            node: the app or receiver that it was delivered to.
+        """
+        failed = f" (failed {self.failed} the app)" if self.failed else ""
+        words = f"{self.method} {self.path} {self.type}".strip()
+        return Occurrence(
+            self.time,
+            "delivery",
+            node,
+            f"{words} -> {self.status}{failed}",
+            correlation_of(
+                trace=trace_in(self.headers) or trace_in(self.event),
+                event=self.id,
+                job=self.path.removeprefix(JOB) if self.path.startswith(JOB) else "",
+                subject=self.subject,
+            ),
+            self.data,
+            self.took,
+        )
 
 
-class DeliveryRecord:
-    """The record of one proxy, read from a position on. Every method blocks.
+class DeliveryRecord(RecordReader[Delivery]):
+    """The record of one inbox, and the rules by which it responds in place of the app.
 
     Args:
         proxy: the proxy's address.
         start: the byte at which to start reading.
-
-    Raises (in every method):
-        ProbeError: the proxy does not respond.
     """
 
     def __init__(self, proxy: Endpoint, start: int) -> None:
-        self._proxy = proxy
-        self._position = start
-
-    def read(self) -> Iterator[Delivery]:
-        """The deliveries since the last call."""
-        size = CHUNK
-        while size == CHUNK:
-            content = _recorded(self._proxy, self._position).content
-            size = len(content)
-            for line in content.splitlines(keepends=True):
-                # A line without its end is still being written, or continues in the next chunk.
-                if line.endswith(b"\n"):
-                    self._position += len(line)
-                    yield read_delivery(json.loads(line))
-
-    def oldest_open(self) -> float:
-        """When daprd sent the oldest delivery that has no response yet; infinite if none."""
-        return float(_recorded(self._proxy, sys.maxsize).headers[OPEN])
+        super().__init__(proxy, start, read_delivery)
 
     def add(self, rule: Rule) -> None:
         """Have the proxy respond in place of the app."""
-        _ask(self._proxy, "POST", CONTROL, asdict(rule))
+        ask_recorder(self.recorder, "POST", CONTROL, asdict(rule))
 
     def clear(self) -> None:
         """Remove every rule."""
-        _ask(self._proxy, "DELETE", CONTROL)
-
-
-def size_of_record(proxy: Endpoint) -> int:
-    """The number of bytes that a proxy has recorded so far."""
-    return int(_recorded(proxy, sys.maxsize).headers[SIZE])
-
-
-def _recorded(proxy: Endpoint, start: int) -> httpx.Response:
-    return _ask(proxy, "GET", f"{RECORD}?from={start}")
-
-
-def _ask(proxy: Endpoint, method: str, path: str, json: object = None) -> httpx.Response:
-    """Send a request to the proxy itself.
-
-    Raises:
-        ProbeError: it does not respond.
-    """
-    try:
-        return ask(method, f"{proxy.http}{path}", json=json).raise_for_status()
-    except httpx.HTTPError as error:
-        raise ProbeError(
-            f"the inbox at {proxy} does not answer {method} {path}",
-            last=f"{type(error).__name__}: {error}",
-            hint="was its node stopped? look at its log",
-        ) from error
+        ask_recorder(self.recorder, "DELETE", CONTROL)
 
 
 def read_delivery(row: dict[str, Any]) -> Delivery:
     """Read one line of the record."""
-    try:
-        body: Any = json.loads(row["body"]) if row["body"] else None
-    except ValueError:
-        body = row["body"]
+    body = decoded(row["body"])
     event = body if isinstance(body, dict) and "specversion" in body else {}
     return Delivery(
         at=row["at"],
@@ -134,4 +109,5 @@ def read_delivery(row: dict[str, Any]) -> Delivery:
         headers={name.lower(): value for name, value in row["headers"].items()},
         event=event,
         answer=row["answer"],
+        time=row["time"],
     )

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import ConfigError, ProbeError, did_you_mean
+from harness.core.observation import Occurrence, correlation_of, trace_in
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message
 
 Offsets = Mapping[int, int]
 """The next offset to read, by partition; Kafka's -1 stands for the end when the tap opens."""
+
+EPOCH = datetime.fromtimestamp(0, UTC)
 
 ANSWERING = 10.0
 """Seconds within which a broker must respond."""
@@ -44,6 +47,23 @@ class Event:
     key: str | None = None
     envelope: Mapping[str, Any] = field(default_factory=dict, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def occurrence(self, node: str) -> Occurrence:
+        """The same as one record of a timeline.
+
+        Args:
+            node: the broker or the pub/sub component.
+        """
+        return Occurrence(
+            (self.time - EPOCH) // timedelta(microseconds=1) * 1000,
+            "event",
+            node,
+            f"{self.topic} {self.type}".strip(),
+            correlation_of(
+                trace=trace_in(self.envelope), event=self.id, key=self.key, subject=self.subject
+            ),
+            self.data,
+        )
 
 
 class TopicReader:

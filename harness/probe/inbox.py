@@ -4,17 +4,14 @@
 from __future__ import annotations
 
 from harness.core.blocking import blocking
-from harness.core.deadline import Deadline, Observation, poll
 from harness.core.endpoint import Endpoint
-from harness.core.errors import ProbeTimeout
 from harness.probe.deliveries import Delivery, DeliveryRecord
-from harness.probe.eventually import explained
 from harness.probe.inbox_server import Rule
-from harness.probe.stream import Stream
+from harness.probe.recorded import Recorded
 from harness.probe.waiting import Guard, unguarded
 
 
-class Inbox(Stream[Delivery]):
+class Inbox(Recorded[Delivery]):
     """Deliveries to one app, in the order of their responses.
 
     daprd may deliver events of two partitions or two topics in any order. `nothing_before` is
@@ -29,7 +26,7 @@ class Inbox(Stream[Delivery]):
 
     def __init__(self, app: str, proxy: Endpoint, start: int = 0, guard: Guard = unguarded) -> None:
         self._record = DeliveryRecord(proxy, start)
-        super().__init__(f"inbox of {app}", self._record.read, guard=guard)
+        super().__init__(f"inbox of {app}", self._record, guard)
         self.has_faults = False
 
     def fail_next(
@@ -64,23 +61,3 @@ class Inbox(Stream[Delivery]):
         """
         blocking(self._record.clear)
         self.has_faults = False
-
-    def _earlier(self, barrier: int, deadline: Deadline) -> list[Delivery]:
-        """Deliveries that daprd sent before the barrier; waits for those without a response."""
-        asked = self._seen[barrier].at
-
-        def look() -> Observation:
-            with explained(self.guard):
-                oldest = blocking(self._record.oldest_open)
-            return Observation(oldest > asked, "a delivery before it has not been answered yet")
-
-        seen = poll(look, deadline, guard=self.guard)
-        if not seen.ok:
-            raise ProbeTimeout(
-                f"{self.subject}: the barrier came, but what came before it is not known",
-                last=seen.fact,
-                budget=deadline.budget,
-                hint="does the app hang in a delivery? its log is attached",
-            )
-        self._refresh()
-        return [each for each in self._seen if each.at < asked]

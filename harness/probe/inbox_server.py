@@ -247,7 +247,7 @@ def row_of(method: str, path: str, body: bytes) -> dict[str, Any]:
     """A record line: the current request, and the default response."""
     return {
         "at": time.monotonic(),
-        "time": time.time(),
+        "time": time.time_ns(),
         "took": 0.0,
         "method": method,
         "path": path,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from harness.core.observation import Occurrence, correlation_of
 from harness.probe.deliveries import Delivery
 
 PATH = "/api/v2/spans"
@@ -35,14 +36,22 @@ class Span:
     took: float
     tags: dict[str, str]
 
+    def occurrence(self) -> Occurrence:
+        """The same as one record of a timeline; its node is the app-id."""
+        words = f"{self.kind} {self.name}".strip()
+        began = round(self.began * 1e9)
+        ids = correlation_of(trace=self.trace)
+        return Occurrence(began, "span", self.service, words, ids, self.tags, self.took)
+
 
 def spans_of(deliveries: Iterable[Delivery], trace: str) -> list[Span]:
     """Every span of a trace that a collector received, the earliest first."""
-    found = [span for each in deliveries if each.path == PATH for span in _read(each)]
+    found = [span for each in deliveries if each.path == PATH for span in read_spans(each)]
     return sorted((span for span in found if span.trace == trace), key=lambda span: span.began)
 
 
-def _read(delivery: Delivery) -> Iterator[Span]:
+def read_spans(delivery: Delivery) -> Iterator[Span]:
+    """The spans of one delivery to their path."""
     rows: list[dict[str, Any]] = (
         json.loads(delivery.data) if isinstance(delivery.data, str) else delivery.data
     )

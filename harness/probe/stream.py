@@ -52,6 +52,11 @@ class Stream(Generic[T]):
         self._refresh()
         return list(self._seen)
 
+    @property
+    def arrived(self) -> Sequence[T]:
+        """What has been read so far, without reading more."""
+        return list(self._seen)
+
     def next(self, *, timeout: float | None = None, **wanted: Any) -> T:
         """The first matching item that was not returned before; waits for it.
 

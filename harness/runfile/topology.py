@@ -20,6 +20,7 @@ def multi_app(
     path: str | Path,
     *nodes: Node,
     inbox: bool = False,
+    calls: bool = False,
     tokens: bool = False,
     order: Sequence[str] = (),
 ) -> Topology:
@@ -31,6 +32,8 @@ def multi_app(
         path: the run file.
         nodes: what else the apps need: brokers, databases.
         inbox: put a recording proxy between each sidecar and its app.
+        calls: put a recorder between each app and the HTTP port of its sidecar. An app that ignores
+            ``DAPR_HTTP_PORT`` and ``DAPR_HTTP_ENDPOINT`` is not recorded.
         tokens: make sidecars and apps require tokens; the CLI uses none unless ``env`` sets them.
         order: app-ids that start one after the other instead, each when the one before it is
             ready.
@@ -40,13 +43,14 @@ def multi_app(
             order names an unknown app, or an app twice.
     """
     file = read_runfile(Path(path))
-    return topology_of(file, *nodes, inbox=inbox, tokens=tokens, order=order)
+    return topology_of(file, *nodes, inbox=inbox, calls=calls, tokens=tokens, order=order)
 
 
 def topology_of(
     file: RunFile,
     *nodes: Node,
     inbox: bool = False,
+    calls: bool = False,
     tokens: bool = False,
     order: Sequence[str] = (),
     needed_only: bool = False,
@@ -59,6 +63,7 @@ def topology_of(
         file: the run file.
         nodes: what else the apps need: brokers, databases.
         inbox: put a recording proxy between each sidecar and its app.
+        calls: put a recorder between each app and the HTTP port of its sidecar.
         tokens: make sidecars and apps require tokens.
         order: app-ids that start one after the other.
         needed_only: leave out nodes that neither the file nor its resources refer to.
@@ -75,7 +80,15 @@ def topology_of(
     kept = list(_referred(file, others)) if needed_only else others
     after = _after(file, order)
     made = (
-        _nodes(app, after[app.app_id], first, inbox=inbox, tokens=tokens, required=required)
+        _nodes(
+            app,
+            after[app.app_id],
+            first,
+            inbox=inbox,
+            calls=calls,
+            tokens=tokens,
+            required=required,
+        )
         for app in file.apps
     )
     return Topology(*beside, *kept, *(node for each in made for node in each))
@@ -125,6 +138,7 @@ def _nodes(
     first: tuple[str, ...],
     *,
     inbox: bool,
+    calls: bool,
     tokens: bool,
     required: bool,
 ) -> Iterator[Node]:
@@ -140,6 +154,7 @@ def _nodes(
             port=app.port,
             listens=listens,
             inbox=watched,
+            calls=calls,
             after_sidecar=True,
             exit_ok=True,
             required=required,

@@ -19,8 +19,10 @@ from harness.core.closing import AsyncClosing, raise_first
 from harness.core.endpoint import Endpoint
 from harness.core.errors import ConfigError
 from harness.core.names import replica_name
+from harness.core.observation import Occurrence
 from harness.dapr.aclient import AsyncDaprClient
-from harness.probe.aeventually import aeventually
+from harness.probe.acalls import AsyncCalls
+from harness.probe.aeventually import aeventually, aexplained
 from harness.probe.ainbox import AsyncInbox
 from harness.probe.atable import AsyncTable
 from harness.probe.atap import AsyncEventTap, AsyncSubscriptionTap, AsyncTap
@@ -32,6 +34,7 @@ from harness.stack.beginning import Beginning, exported
 from harness.stack.operations import Nodes
 from harness.stack.stack import Stack
 from harness.stack.taps import aopened, component_of, ends_of, kafka_of, subscription_of
+from harness.stack.timeline import Observed
 
 T = TypeVar("T")
 
@@ -58,6 +61,7 @@ class AsyncWorld(AsyncClosing):
         self._guard = stack.check_alive
         self._taps: dict[tuple[str, str], AsyncTap] = {}
         self._inboxes: dict[str, AsyncInbox] = {}
+        self._calls: dict[str, AsyncCalls] = {}
         self._clients: list[httpx.AsyncClient] = []
         self._sidecars: dict[str, AsyncDaprClient] = {}
 
@@ -161,6 +165,23 @@ class AsyncWorld(AsyncClosing):
             self._inboxes[app] = AsyncInbox(app, *record, self._guard)
         return self._inboxes[app]
 
+    def calls(self, app: str, *, replica: int = 1, from_beginning: bool = False) -> AsyncCalls:
+        """What the app asked of its own sidecar by HTTP since this world began.
+
+        Args:
+            app: its name.
+            replica: which of its replicas, from 1 on.
+            from_beginning: since the stack began.
+
+        Raises:
+            ConfigError: the calls of the app are not recorded in the topology.
+        """
+        app = replica_name(app, replica)
+        if app not in self._calls:
+            record = self.beginning.calls(app, from_beginning=from_beginning)
+            self._calls[app] = AsyncCalls(app, *record, self._guard)
+        return self._calls[app]
+
     async def trace(self, trace_id: str) -> list[Span]:
         """The spans of a trace that a receiver has received so far, the earliest first.
 
@@ -170,6 +191,25 @@ class AsyncWorld(AsyncClosing):
         self._guard()
         found = [await self.inbox(name).seen for name in self.beginning.receivers()]
         return await ablocking(spans_of, (each for seen in found for each in seen), trace_id)
+
+    async def timeline(self) -> list[Occurrence]:
+        """Everything that was observed since this world began, in the order of time.
+
+        These are the entries of the run's journal, deliveries and calls of the apps that are
+        recorded, spans that a receiver has received, and events of the taps of this world.
+
+        Raises:
+            ProbeError: a recorder does not respond.
+        """
+        for tap in self._taps.values():
+            await tap.all()
+        async with aexplained(self._guard):
+            return await ablocking(self.observed.all)
+
+    @property
+    def observed(self) -> Observed:
+        """The same, with only those events of taps that have been read so far."""
+        return Observed(self.stack, self.beginning, self.id, self._taps)
 
     def table(self, name: str) -> AsyncTable:
         """A table of the topology's database."""

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from harness.core.endpoint import Endpoint
 from harness.core.errors import ConfigError, ProbeError
-from harness.core.names import inbox_name
-from harness.core.roles import HasTopics, Recorder
+from harness.core.names import calls_name, inbox_name
+from harness.core.roles import RECORD_PORT, CallRecorder, HasTopics, Recorder
 from harness.nodes.receiver import Receiver
 from harness.probe.backlog import Began, backlog
-from harness.probe.deliveries import size_of_record
+from harness.probe.records import size_of_record
 from harness.ready.kafka import admin_of, end_offsets
 from harness.stack.failures import mask
 from harness.stack.stack import Stack
@@ -60,6 +60,26 @@ class Beginning:
             )
         return self._record_of(recorder), 0 if from_beginning else self._records[recorder]
 
+    def calls(self, app: str, *, from_beginning: bool) -> tuple[Endpoint, int]:
+        """Where the record of an app's calls can be read, and the byte at which this world begins.
+
+        Raises:
+            ConfigError: the calls of the app are not recorded in the topology.
+        """
+        recorder = calls_name(app)
+        if recorder not in self._records:
+            raise ConfigError(
+                f"the calls of app {app!r} are not recorded",
+                hint=f'use App("{app}", ..., calls=True)',
+            )
+        return self._record_of(recorder), 0 if from_beginning else self._records[recorder]
+
+    @property
+    def broker(self) -> str:
+        """The name of the topology's own broker; "" if it has none."""
+        nodes = self._stack.topology.nodes
+        return next((node.name for node in nodes if isinstance(node, HasTopics)), "")
+
     def receivers(self) -> list[str]:
         """The names of the topology's receivers."""
         return [each.name for each in self._stack.topology.nodes if isinstance(each, Receiver)]
@@ -84,10 +104,11 @@ class Beginning:
 
     def _recorders(self) -> Iterable[str]:
         nodes = self._stack.topology.nodes
-        return (node.name for node in nodes if isinstance(node, Recorder))
+        return (node.name for node in nodes if isinstance(node, Recorder | CallRecorder))
 
     def _record_of(self, recorder: str) -> Endpoint:
-        return self._stack.book.endpoint(recorder)
+        of_calls = isinstance(self._stack.topology[recorder], CallRecorder)
+        return self._stack.book.endpoint(recorder, RECORD_PORT if of_calls else "main")
 
     def _offsets_now(self) -> dict[str, dict[int, int]]:
         nodes, shared = self._stack.topology.nodes, self._stack.shared

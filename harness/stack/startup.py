@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from harness.core.blame import blamed
 from harness.core.closing import do_all
 from harness.core.deadline import Check, Deadline, Observation, poll, waits_for
-from harness.core.errors import ConfigError, HarnessError, NotReady
+from harness.core.errors import HarnessError, NotReady
 from harness.core.launch import Launch
 from harness.core.node import Node, Scope, Tools
 from harness.core.settings import Settings
@@ -21,6 +20,7 @@ from harness.stack.book import AddressBook
 from harness.stack.extras import Checks, Extras, closing_checks
 from harness.stack.failures import death, not_ready, rank
 from harness.stack.planning.addresses import HOST
+from harness.stack.planning.order import Order
 
 Note = Callable[..., None]
 MakeBook = Callable[[Topology, Tools, Path, Runtime], AddressBook]
@@ -75,7 +75,7 @@ class Startup:
         self._launches: dict[str, Launch] = {}
         self._ready: dict[str, threading.Event] = {}
         self._looks: dict[str, tuple[Check, Observation]] = {}
-        self._needs: dict[str, set[str]] = {}
+        self._order = Order()
         self._failures: list[BaseException] = []
         self._awaited: dict[str, set[str]] = {}
         # Optional nodes that were not started, or were not ready in time.
@@ -93,14 +93,9 @@ class Startup:
             scope = self.book.scope(node.name)
             with blamed(node, "plan"):
                 self._launches[node.name] = node.plan(scope)
-            self._needs[node.name] = {*node.needs, *scope.needs}
+            self._order.needs[node.name] = {*node.needs, *scope.needs}
             self._ready[node.name] = threading.Event()
-        try:
-            TopologicalSorter(self._needs).prepare()
-        except CycleError as error:
-            raise ConfigError(
-                "the placeholders of the topology form a cycle: " + " -> ".join(error.args[1])
-            ) from None
+        self._order.require_possible()
         runtime.prepare(list(self._launches.values()))
         self.extras = Extras(self.book, runtime, self._settings, self._launches)
 
@@ -187,6 +182,8 @@ class Startup:
             for check in upcoming:
                 # A sidecar's checks that follow its app's cannot pass without the app either.
                 awaited |= {waits_for(check) or node.name}
+                if self._await_start(waits_for(check), node.name, guard):
+                    deadline.restart()
 
                 def look(check: Check = check) -> Observation:
                     with blamed(node, checks.__name__):
@@ -221,7 +218,7 @@ class Startup:
             TeardownError: one of them did not stop; all of them have been asked to.
         """
         dependents = [
-            instance for name, instance in self.instances.items() if self._needs.get(name)
+            instance for name, instance in self.instances.items() if self._order.needs.get(name)
         ]
         with ThreadPoolExecutor(max(1, len(dependents))) as pool:
             stopping = [pool.submit(each.stop) for each in dependents]
@@ -269,7 +266,7 @@ class Startup:
                 self._done.notify_all()
 
     def _bring_up(self, node: Node) -> None:
-        for need in self._needs[node.name]:
+        for need in self._order.needs[node.name]:
             while not self._ready[need].wait(0.05):
                 self._guard()
         self._guard()
@@ -310,6 +307,8 @@ class Startup:
         deadline = Deadline(self._settings.ready_timeout)
         with closing_checks(node, node.start_after, self._seen_from_here(node)) as upcoming:
             for check in upcoming:
+                if self._await_start(waits_for(check), node.name, self._guard):
+                    deadline.restart()
                 seen = poll(check.observe, deadline, guard=self._guard)
                 if not seen.ok:
                     raise NotReady(
@@ -318,6 +317,19 @@ class Startup:
                         budget=deadline.budget,
                         hint="see the log of the other node and its own readiness checks",
                     )
+
+    def _await_start(self, other: str, name: str, guard: Callable[[], None]) -> bool:
+        """Wait for the start of a node that a check needs; whether there was anything to wait for.
+
+        Until then, what that node needs uses budgets of its own. A node that in turn waits for this
+        one is not waited for: the budget of this one has to end both.
+        """
+        if other not in self._ready or other in self.instances:
+            return False
+        with self._order.awaiting(name, other) as possible:
+            while possible and other not in self.instances and not self._ready[other].wait(0.05):
+                guard()
+        return possible
 
     def _guard(self) -> None:
         if self._abort.is_set() and self._left:

@@ -20,8 +20,10 @@ from harness.core.closing import Closing, raise_first
 from harness.core.endpoint import Endpoint
 from harness.core.errors import ConfigError
 from harness.core.names import replica_name
+from harness.core.observation import Occurrence
 from harness.dapr.client import DaprClient
-from harness.probe.eventually import eventually
+from harness.probe.calls import Calls
+from harness.probe.eventually import eventually, explained
 from harness.probe.inbox import Inbox
 from harness.probe.metrics import total
 from harness.probe.spans import Span, spans_of
@@ -33,6 +35,7 @@ from harness.stack.beginning import Beginning, exported
 from harness.stack.operations import Nodes
 from harness.stack.stack import Stack
 from harness.stack.taps import component_of, ends_of, kafka_of, opened, subscription_of
+from harness.stack.timeline import Observed
 
 T = TypeVar("T")
 
@@ -59,6 +62,7 @@ class World(Closing):
         self._guard = stack.check_alive
         self._taps: dict[tuple[str, str], Tap] = {}
         self._inboxes: dict[str, Inbox] = {}
+        self._calls: dict[str, Calls] = {}
         self._clients: list[httpx.Client] = []
         self._sidecars: dict[str, DaprClient] = {}
 
@@ -162,6 +166,23 @@ class World(Closing):
             self._inboxes[app] = Inbox(app, *record, self._guard)
         return self._inboxes[app]
 
+    def calls(self, app: str, *, replica: int = 1, from_beginning: bool = False) -> Calls:
+        """What the app asked of its own sidecar by HTTP since this world began.
+
+        Args:
+            app: its name.
+            replica: which of its replicas, from 1 on.
+            from_beginning: since the stack began.
+
+        Raises:
+            ConfigError: the calls of the app are not recorded in the topology.
+        """
+        app = replica_name(app, replica)
+        if app not in self._calls:
+            record = self.beginning.calls(app, from_beginning=from_beginning)
+            self._calls[app] = Calls(app, *record, self._guard)
+        return self._calls[app]
+
     def trace(self, trace_id: str) -> list[Span]:
         """The spans of a trace that a receiver has received so far, the earliest first.
 
@@ -171,6 +192,25 @@ class World(Closing):
         self._guard()
         found = [self.inbox(name).seen for name in self.beginning.receivers()]
         return blocking(spans_of, (each for seen in found for each in seen), trace_id)
+
+    def timeline(self) -> list[Occurrence]:
+        """Everything that was observed since this world began, in the order of time.
+
+        These are the entries of the run's journal, deliveries and calls of the apps that are
+        recorded, spans that a receiver has received, and events of the taps of this world.
+
+        Raises:
+            ProbeError: a recorder does not respond.
+        """
+        for tap in self._taps.values():
+            tap.all()
+        with explained(self._guard):
+            return blocking(self.observed.all)
+
+    @property
+    def observed(self) -> Observed:
+        """The same, with only those events of taps that have been read so far."""
+        return Observed(self.stack, self.beginning, self.id, self._taps)
 
     def table(self, name: str) -> Table:
         """A table of the topology's database."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.core.deadline import Deadline, Observation, poll
+from harness.ready.loopback import ask
 from tests.projects import MINI_FILES
 from tests.support import CLI, cli, environment, leftovers, project
 
@@ -21,7 +22,7 @@ from harness import App, Kafka, Topology
 
 mini = Topology(
     Kafka(topics=["orders:2", "many"]),
-    App("hello", command=[sys.executable, "hello.py", "{port}"], inbox=True),
+    App("hello", command=[sys.executable, "hello.py", "{port}"], record=True),
     resources="r",
 )
 """
@@ -121,6 +122,7 @@ def test_recent_events_are_fifty_and_the_beginning_is_all(up: Path) -> None:
         (["events", "orders", "--pubsub", "nosuch"], "the past events of topic 'orders'"),
         (["events", "orders", "--pubsub", "nosuch", "-f"], "no pub/sub component 'nosuch'"),
         (["deliveries", "helo"], "app 'helo' has no inbox"),
+        (["calls", "helo"], "the calls of app 'helo' are not recorded"),
         (["events", "orders", "-n", "nobody"], "no stack named 'nobody' is up"),
     ],
 )
@@ -152,6 +154,31 @@ def test_deliveries_to_an_app_are_shown_with_its_responses(up: Path) -> None:
     assert first["path"].startswith("/dapr/")
     assert ("GET", 200) == (last["method"], last["status"])
     assert any(line.startswith("GET /x -> 200  ") for line in shown.stdout.splitlines())
+
+
+def test_calls_of_an_app_are_shown_with_the_responses_of_its_sidecar(up: Path) -> None:
+    """Since the stack began, and as they come; its recorder is one of the nodes of `status`."""
+    (row,) = json.loads(cli(up, "status", "--json").stdout)
+    recorder = next(n["endpoints"] for n in row["nodes"] if n["name"] == "hello-calls")
+    api = f"http://{recorder['main']}/v1.0/"
+    token = {"dapr-api-token": cli(up, "token").stdout.strip()}
+    assert 404 == ask("POST", f"{api}publish/nosuch/t", json={"id": 1}, headers=token).status_code
+    with subprocess.Popen(
+        [*CLI, "calls", "hello", "-f", "--json"],
+        cwd=up, env=environment(up), stdout=subprocess.PIPE, text=True,
+    ) as following:  # fmt: skip
+        assert following.stdout is not None
+        first = json.loads(following.stdout.readline())
+        ask("GET", f"{api}metadata", headers=token).raise_for_status()
+        second = json.loads(following.stdout.readline())
+        following.kill()
+    shown = cli(up, "calls", "hello").stdout.splitlines()
+
+    assert ("publish", "t", 404) == (first["api"], first["target"], first["status"])
+    assert ("metadata", "GET", 200) == (second["api"], second["method"], second["status"])
+    assert shown[0].startswith("POST /v1.0/publish/nosuch/t -> 404  ")
+    assert shown[0].endswith('{"id": 1}')
+    assert not any(token["dapr-api-token"] in line for line in [str(first), *shown])
 
 
 def test_following_ends_with_the_stack(tmp_path: Path) -> None:

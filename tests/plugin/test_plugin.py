@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,69 @@ def test_a_failing_test_shows_the_logs_of_its_own_time(inner: Run) -> None:
     assert "log of hello during this test" in text
     assert "asked /during" in text
     assert "asked /before" not in text
+
+
+RECORDED = """
+import json, os, sys, urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        status = 404
+        if self.path.startswith("/ask/"):
+            url = f"http://127.0.0.1:{os.environ['DAPR_HTTP_PORT']}/v1.0/metadata?x={self.path[5:]}"
+            headers = {"dapr-api-token": os.environ["DAPR_API_TOKEN"]}
+            status = urllib.request.urlopen(urllib.request.Request(url, None, headers)).status
+        self.send_response(status)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+def test_a_failing_test_shows_what_happened_during_it(inner: Run, folder: Path) -> None:
+    """In the report and the JUnit file: its own time only, repeated rows folded, secrets masked."""
+    test = """
+        async def test_before(dapr):
+            await dapr.app("hello").get("/ask/before")
+
+        async def test_failing(dapr):
+            for _ in range(20):
+                await dapr.app("hello").get("/ask/often")
+            await dapr.app("hello").get("/ask/" + dapr.token("dapr-api"))
+            assert False, "the reason"
+
+        def test_failing_as_well(dapr_sync):
+            dapr_sync.app("hello").get("/ask/sync")
+            dapr_sync.kill("hello-calls")
+            assert False
+    """
+    conftest = CONFTEST.replace('"{port}"]', '"{port}"], calls=True')
+
+    result = inner(test, "--junit-xml=report.xml", conftest=conftest, app=RECORDED)
+
+    result.assert_outcomes(passed=1, failed=2)
+    shown = result.stdout.str().split("dapr-harness: timeline")
+    for text in (shown[1], unescape((folder / "report.xml").read_text())):
+        rows = [" ".join(line.split()) for line in text.splitlines()]
+        assert 1 == sum("GET /v1.0/metadata?x=often -> 200" in row for row in rows)
+        assert any("repeated 19 more times" in row for row in rows)
+        assert any("call hello GET /v1.0/metadata?x=*** -> 200" in row for row in rows)
+        assert "x=before" not in text
+    assert re.search(r"process.exited .*\n(.*\n)*incomplete: the recorder at", shown[2])
+
+
+def test_without_recorders_a_report_has_no_timeline(inner: Run) -> None:
+    """It would have little to say."""
+    result = inner("async def test_failing(dapr): assert False")
+
+    result.assert_outcomes(failed=1)
+    assert "dapr-harness: timeline" not in result.stdout.str()
 
 
 def test_a_broken_app_is_a_failure_of_the_system(inner: Run, folder: Path) -> None:

@@ -121,8 +121,8 @@ def test_what_a_node_can_do_is_typed() -> None:
     assert asked == NOT_NODES
 
 
-@pytest.mark.parametrize("suffix", ["-daprd", "-inbox"])
-def test_one_module_spells_the_names_of_sidecars_and_inboxes(suffix: str) -> None:
+@pytest.mark.parametrize("suffix", ["-daprd", "-inbox", "-calls"])
+def test_one_module_spells_the_names_of_sidecars_and_recorders(suffix: str) -> None:
     """Everybody else asks the topology, or harness/core/names.py."""
     places = {
         str(path.relative_to(ROOT))

@@ -32,7 +32,8 @@ def nodes(dapr_stack: Stack) -> list[str]:
 """
 
 SYNCHRONOUS = """
-from harness import DaprClient, Delivery, Event, Inbox, Instance, Span, Table, Tap, World
+from harness import Call, Calls, DaprClient, Delivery, Event, Inbox, Instance, Occurrence
+from harness import Span, Table, Tap, World
 
 
 def test_an_order(dapr_sync: World) -> None:
@@ -42,6 +43,10 @@ def test_an_order(dapr_sync: World) -> None:
     event: Event = topic.next(data={"id": 1}, timeout=30)
     inbox: Inbox = dapr_sync.inbox("shop")
     delivery: Delivery = inbox.next(id=event.id)
+    calls: Calls = dapr_sync.calls("shop")
+    call: Call = calls.next(api="publish", target="orders")
+    timeline: list[Occurrence] = dapr_sync.timeline()
+    assert call.occurrence("shop") in timeline
     rows: Table = dapr_sync.table("orders")
     spans: list[Span] = dapr_sync.trace("0" * 32)
     dapr_sync.pause("shop")
@@ -56,7 +61,8 @@ def test_an_order(dapr_sync: World) -> None:
 """
 
 ASYNCHRONOUS = """
-from harness import AsyncDaprClient, AsyncInbox, AsyncTable, AsyncTap, AsyncWorld, Event, Span
+from harness import AsyncCalls, AsyncDaprClient, AsyncInbox, AsyncTable, AsyncTap, AsyncWorld
+from harness import Call, Event, Occurrence, Span
 
 
 async def test_an_order(dapr: AsyncWorld) -> None:
@@ -65,6 +71,10 @@ async def test_an_order(dapr: AsyncWorld) -> None:
     topic: AsyncTap = await dapr.topic("orders", pubsub="bus")
     event: Event = await topic.next(data={"id": 1}, timeout=30)
     inbox: AsyncInbox = dapr.inbox("shop")
+    calls: AsyncCalls = dapr.calls("shop")
+    call: Call = await calls.next(api="publish")
+    timeline: list[Occurrence] = await dapr.timeline()
+    assert call.status == 204, timeline
     status: int = (await inbox.next(id=event.id)).status
     rows: AsyncTable = dapr.table("orders")
     spans: list[Span] = await dapr.trace("0" * 32)

@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from harness import AsyncTable, AsyncWorld, ConfigError, ProbeError, Receiver, Stack, World
 from harness.core.deadline import Check, Deadline
-from harness.probe import deliveries, metrics
+from harness.probe import metrics, records
 from harness.probe.atap import AsyncEventTap, AsyncSubscriptionTap
 from harness.probe.events import Event, TopicReader
 from harness.runtime.fake import FakeInstance
@@ -77,7 +77,7 @@ async def loop(monkeypatch: pytest.MonkeyPatch) -> Loop:
     """The running loop; everything that blocks meets it."""
     made = Loop()
     blocking: list[tuple[Any, str, Any]] = [
-        (deliveries, "ask", answer),
+        (records, "ask", answer),
         (metrics, "ask", answer),
         (beginnings, "end_offsets", lambda *_, **__: {"t": {0: 0}}),
         (beginnings, "backlog", lambda *_: "a backlog"),
@@ -104,6 +104,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
         FakeSidecar("app-daprd", values={"token": "x"}, fixed_ports={"metrics": 1, "http": 2}),
         Fake("kafka", values={"brokers": "127.0.0.1:1", "dsn": "host=127.0.0.1"}),
         Recorder("app-inbox", fixed_ports={"main": 3}),
+        CallRecorder("app-calls", fixed_ports={"main": 4, "record": 5}),
     )
     with opened:
         yield opened
@@ -112,7 +113,13 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 class Recorder(Fake):
     """An inbox."""
 
-    records = True
+    records = "app"
+
+
+class CallRecorder(Fake):
+    """What records the calls of the app."""
+
+    calls_of = "app"
 
 
 @pytest_asyncio.fixture
@@ -139,6 +146,8 @@ USES: dict[str, tuple[str, Use]] = {
     "inbox": ("ask", lambda world: world.inbox("app").all()),
     "fail_next": ("ask", lambda world: world.inbox("app").fail_next("/x")),
     "clear_faults": ("ask", lambda world: world.inbox("app").clear_faults()),
+    "calls": ("ask", lambda world: world.calls("app").all()),
+    "timeline": ("ask", lambda world: world.timeline()),
     "topic": ("read", lambda world: world.topic("t").all()),
 }
 

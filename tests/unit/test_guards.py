@@ -14,11 +14,13 @@ from harness import AsyncWorld, ConfigError, InstanceDied, Stack, World
 from harness.core.deadline import Deadline
 from harness.core.endpoint import Endpoint
 from harness.core.errors import HarnessError
-from harness.probe import deliveries, subscription
+from harness.probe import records, subscription
+from harness.probe.acalls import AsyncCalls
 from harness.probe.ainbox import AsyncInbox
 from harness.probe.astream import AsyncStream
 from harness.probe.atable import AsyncTable
 from harness.probe.atap import AsyncEventTap, AsyncSubscriptionTap
+from harness.probe.calls import Calls
 from harness.probe.deliveries import Delivery
 from harness.probe.events import Event, TopicReader
 from harness.probe.inbox import Inbox
@@ -84,7 +86,7 @@ def dying(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Dying:
 
     monkeypatch.setattr(TopicReader, "read", partial(read, [EVENT]))
     monkeypatch.setattr(TopicReader, "ends", lambda _: {0: 5})
-    monkeypatch.setattr(deliveries, "ask", ask)
+    monkeypatch.setattr(records, "ask", ask)
     monkeypatch.setattr(Table, "rows", partial(read, []))
     monkeypatch.setattr(AsyncTable, "rows", arows)
     # Markers never come back.
@@ -160,6 +162,7 @@ WAITS: dict[str, Callable[[Dying, Stack], object]] = {
     "inbox, before a barrier": lambda d, _: inbox_before(d).nothing_before(
         {"id": "1"}, id="2", timeout=LONG
     ),
+    "calls": lambda d, _: Calls("app", Endpoint("127.0.0.1", 1), 0, d.guard).next(timeout=LONG),
     "a tap is opened": lambda d, _: SubscriptionTap("t", lambda: lost(d), d.guard).open(),
     "a subscription is made": lambda d, _: silent(d),
     "table": lambda d, _: Table("", "t", d.guard).row(timeout=LONG),
@@ -181,6 +184,9 @@ ASYNC_WAITS: dict[str, Callable[[Dying, Stack], Awaitable[object]]] = {
     ),
     "inbox, before a barrier": lambda d, _: ainbox_before(d).nothing_before(
         {"id": "1"}, id="2", timeout=LONG
+    ),
+    "calls": lambda d, _: AsyncCalls("app", Endpoint("127.0.0.1", 1), 0, d.guard).next(
+        timeout=LONG
     ),
     "a tap is opened": lambda d, _: AsyncSubscriptionTap("t", lambda: lost(d), d.guard).open(),
     "table": lambda d, _: AsyncTable("", "t", d.guard).row(timeout=LONG),
@@ -281,13 +287,14 @@ def test_a_node_that_somebody_else_has_started_is_not_operated_on(
 def test_every_probe_of_a_world_has_the_guard_of_its_stack(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Topic, inbox, table, trace, metric: none of them is made without it."""
+    """Topic, inbox, calls, table, trace, metric, timeline: none of them is made without it."""
     monkeypatch.setattr(beginnings, "end_offsets", lambda *_, **__: {})
     monkeypatch.setattr(beginnings, "size_of_record", lambda _: 0)
     stack, _ = stack_of(
         tmp_path,
         Fake("app"),
         Recorder("app-inbox", fixed_ports={"main": 1}),
+        CallRecorder("app-calls", fixed_ports={"record": 1}),
         Fake("kafka", values={"brokers": "127.0.0.1:1", "dsn": ""}),
     )
     with stack, World(stack) as world:
@@ -296,13 +303,19 @@ def test_every_probe_of_a_world_has_the_guard_of_its_stack(
         probes = [
             *(each.topic("t") for each in (world, own)),
             *(each.inbox("app") for each in (world, own)),
+            *(each.calls("app") for each in (world, own)),
         ]
         tables: list[Table | AsyncTable] = [world.table("t"), own.table("t")]
 
         assert {stack.check_alive} == {each.guard for each in probes}
         assert {stack.check_alive} == {each._guard for each in tables}
         exits(stack, "app", 3)
-        for ask in (lambda: world.trace("0" * 32), lambda: world.metric("app", "n")):
+        asked: list[Callable[[], object]] = [
+            lambda: world.trace("0" * 32),
+            lambda: world.metric("app", "n"),
+            world.timeline,
+        ]
+        for ask in asked:
             with pytest.raises(HarnessError, match="app exited with code 3"):
                 ask()
 
@@ -310,4 +323,10 @@ def test_every_probe_of_a_world_has_the_guard_of_its_stack(
 class Recorder(Fake):
     """An inbox."""
 
-    records = True
+    records = "app"
+
+
+class CallRecorder(Fake):
+    """What records the calls of the app."""
+
+    calls_of = "app"

@@ -372,13 +372,14 @@ def test_an_app_and_its_sidecar_are_nodes(tmp_path: Path) -> None:
     (tmp_path / "web").mkdir()
     (tmp_path / "web/serve").touch()
 
-    topology = multi_app(tmp_path / "dapr.yaml", inbox=True)
+    topology = multi_app(tmp_path / "dapr.yaml", inbox=True, calls=True)
 
     app, sidecar = topology["web"], topology["web-daprd"]
     assert isinstance(app, App)
     assert isinstance(sidecar, Sidecar)
     assert ((str(tmp_path / "web/serve"),), 8080) == (app.command, app.port)
     assert ("web-inbox", False) == (sidecar.app_node, sidecar.token)
+    assert "web-calls" in topology
     assert "b" not in topology
     alone = topology["b-daprd"]
     assert isinstance(alone, Sidecar)

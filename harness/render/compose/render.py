@@ -124,7 +124,7 @@ class _Project:
                 found[pod] = self._pod(launch.container.pod)
                 self.comments[pod] = text.POD.format(name=launch.container.pod)
             found[name] = self._service(name, launch)
-            self.comments[name] = text.comment_of(launch)
+            self.comments[name] = text.comment_of(self._nodes[name], launch)
         return found
 
     def _pod(self, pod: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import yaml
 
 from harness.core.launch import Build, Launch
 from harness.core.node import Node
+from harness.core.roles import RECORD_PORT, CallRecorder
 from harness.provision.images import IMAGES, PYTHON, variable
 
 _MARK = re.compile(r"@@([A-Z0-9_]+)@@")
@@ -44,6 +45,7 @@ COMMENTS = {
     "placement": "Where actors live. Its image has no shell, so no healthcheck can run in it.",
     "scheduler": "When jobs fire. As with placement, sidecars retry until it answers.",
     "daprd": "The sidecar. Its image has no shell; see the app's own check and its log.",
+    "calls": "Between the app and its sidecar: records every call, for tests.",
     "app": "Between the sidecar and the app: records every delivery, for the scenarios.",
     "receiver": "External systems: accepts and records webhooks and mail.",
 }
@@ -56,8 +58,10 @@ def service(name: str, body: Mapping[str, Any], comment: str) -> str:
     return "".join(f"  {row}\n" if row else "\n" for row in rows)
 
 
-def comment_of(launch: Launch) -> str:
+def comment_of(node: Node, launch: Launch) -> str:
     """The comment on a service, for readers of the file."""
+    if isinstance(node, CallRecorder):
+        return COMMENTS["calls"]
     if isinstance(launch.container.image, Build):
         return ""
     return COMMENTS.get(
@@ -118,7 +122,7 @@ def without_secrets(text: str, environment: dict[str, str]) -> str:
 
 def healthcheck(node: Node, launch: Launch) -> dict[str, Any] | None:
     """How an engine can check that a service is ready; None if its image has no program for it."""
-    port = launch.ports.get("main")
+    port = launch.ports.get(RECORD_PORT, launch.ports.get("main"))
     if port is None:
         return None
     dialled = f"bash -c '</dev/tcp/127.0.0.1/{port}'"

@@ -1,0 +1,82 @@
+"""The recorder of the calls that an app makes to its sidecar."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h11
+
+from harness.core.deadline import Check
+from harness.core.launch import InContainer, Launch
+from harness.core.names import calls_name
+from harness.core.node import Scope
+from harness.core.roles import RECORD_PORT
+from harness.nodes.base import BaseNode
+from harness.probe import calls_server
+from harness.ready.tcp import TcpCheck
+
+RECORD = "calls.jsonl"
+PROGRAMS = ("calls_server.py", "inbox_server.py")
+FOLDER = Path(calls_server.__file__).parent
+
+
+@dataclass(frozen=True)
+class CallsProxy(BaseNode):
+    """Records every HTTP request that one app makes to its sidecar.
+
+    Attributes:
+        app: the app's name; this node is ``<app>-calls``, and the app starts once it listens.
+        sidecar: the name of the app's sidecar.
+        on_host: it runs where its app runs.
+    """
+
+    tools = ("app",)
+    packages = ("h11",)
+
+    app: str
+    sidecar: str
+    on_host: bool = False
+
+    @property
+    def pod(self) -> str:  # type: ignore[override]  # derived, not stored
+        """The app's pod."""
+        return self.app
+
+    @property
+    def calls_of(self) -> str:
+        """The app."""
+        return self.app
+
+    @property
+    def name(self) -> str:
+        """``<app>-calls``."""
+        return calls_name(self.app)
+
+    def plan(self, scope: Scope) -> Launch:
+        """A Python program of the harness; a container receives a copy of its files."""
+        listen, read, home = scope.listen(), scope.listen(RECORD_PORT), scope.home
+        daprd = scope.address(self.sidecar, "http", waits=False)
+        python, folder = scope.pick((sys.executable, FOLDER), ("python3", home))
+        addresses = (str(listen), str(daprd), str(read))
+        return Launch(
+            name=self.name,
+            argv=(python, str(folder / PROGRAMS[0]), *addresses, str(home / RECORD)),
+            ports={"main": listen.port, RECORD_PORT: read.port},
+            grace=0.5,
+            container=InContainer(
+                "app",
+                self.pod,
+                # Only the app connects to it.
+                internal=("main",),
+                files={each: (FOLDER / each).read_text() for each in PROGRAMS},
+                folders={"h11": Path(h11.__file__).parent},
+            ),
+            on_host=self.on_host,
+        )
+
+    def checks(self, scope: Scope) -> Sequence[Check]:
+        """Both ports accept: the one for reading is opened last."""
+        return (TcpCheck(scope.endpoint(RECORD_PORT), forwarded=scope.in_container),)

@@ -1,0 +1,133 @@
+"""What an app asked of its sidecar, as the recorder of its calls keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from harness.core.endpoint import Endpoint
+from harness.core.observation import Occurrence, correlation_of, trace_in
+from harness.probe.records import RecordReader, decoded
+
+APP_ID = "dapr-app-id"
+"""The header that makes any path an invocation of another app."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One HTTP request from an app to its sidecar.
+
+    Attributes:
+        at: when the app sent it, on ``time.monotonic``.
+        took: seconds until the response was complete.
+        path: with its query.
+        api: the API of Dapr, as its path names it: ``publish``, ``state``, ``invoke``, ``jobs``,
+            ``bindings``, ``secrets``, ``actors``, ``workflows``, ``configuration``, ``lock``,
+            ``metadata``, ``healthz`` ...; "" if the path is none of Dapr's.
+        target: the topic, the app-id, the job, the actor's type, or the component: a store, a
+            binding, a workflow engine; "" if the API has none.
+        data: the decoded body.
+        status: of the response; None if the sidecar did not respond.
+        headers: the request's headers, names in lower case; without tokens.
+        answer: the body of the response; "" for secrets.
+        time: when the app sent it, in nanoseconds since the epoch.
+    """
+
+    at: float
+    took: float
+    method: str
+    path: str
+    api: str
+    target: str
+    data: Any
+    status: int | None
+    headers: dict[str, str]
+    answer: str
+    time: int = 0
+
+    def occurrence(self, node: str) -> Occurrence:
+        """The same as one record of a timeline.
+
+        Args:
+            node: the app that made the call.
+        """
+        status = "no response" if self.status is None else self.status
+        event = self.data if isinstance(self.data, dict) and "specversion" in self.data else {}
+        return Occurrence(
+            self.time,
+            "call",
+            node,
+            f"{self.method} {self.path} -> {status}",
+            correlation_of(
+                trace=trace_in(self.headers),
+                event=event.get("id"),
+                job=self.target if self.api == "jobs" else "",
+                key=", ".join(_keys(self)),
+            ),
+            self.data,
+            self.took,
+        )
+
+
+class CallRecord(RecordReader[Call]):
+    """The record of one app's calls.
+
+    Args:
+        recorder: the address at which it can be read.
+        start: the byte at which to start reading.
+    """
+
+    def __init__(self, recorder: Endpoint, start: int) -> None:
+        super().__init__(recorder, start, read_call)
+
+
+def read_call(row: dict[str, Any]) -> Call:
+    """Read one line of the record."""
+    headers = {name.lower(): value for name, value in row["headers"].items()}
+    api, target = api_of(row["path"], headers)
+    return Call(
+        at=row["at"],
+        took=row["took"],
+        method=row["method"],
+        path=row["path"],
+        api=api,
+        target=target,
+        data=decoded(row["body"]),
+        status=row["status"],
+        headers=headers,
+        answer=row["answer"],
+        time=row["time"],
+    )
+
+
+def api_of(path: str, headers: Mapping[str, str]) -> tuple[str, str]:
+    """The API of Dapr that a path belongs to, and what it is about; empty if it is none.
+
+    The routes are those of ``pkg/api/http`` of Dapr 1.18.2.
+    """
+    if app_id := headers.get(APP_ID):
+        return "invoke", app_id
+    version, _, rest = urlsplit(path).path.lstrip("/").partition("/")
+    if not version.startswith("v1.0"):
+        return "", ""
+    words = [unquote(word) for word in rest.split("/")]
+    api, more = words[0], words[1:]
+    if api == "publish":
+        # publish/<pubsub>/<topic>, publish/bulk/<pubsub>/<topic>; a topic may have slashes.
+        return api, "/".join(more[2:] if more[:1] == ["bulk"] and len(more) > 2 else more[1:])
+    if api == "invoke":
+        return api, unquote(rest.removeprefix("invoke/").partition("/method/")[0])
+    return api, more[0] if more and api != "healthz" else ""
+
+
+def _keys(call: Call) -> list[str]:
+    """The keys of a state store that a call is about, if it names them."""
+    if call.api != "state":
+        return []
+    words = urlsplit(call.path).path.split("/")
+    if len(words) > 4 and words[4] not in ("bulk", "transaction", "query"):
+        return [unquote("/".join(words[4:]))]
+    rows = call.data if isinstance(call.data, list) else []
+    return [str(row["key"]) for row in rows if isinstance(row, dict) and "key" in row]

@@ -1,0 +1,90 @@
+"""Reads what a recorder keeps: an inbox, a receiver, or what records an app's calls."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+import httpx
+
+from harness.core.endpoint import Endpoint
+from harness.core.errors import ProbeError
+from harness.probe.inbox_server import CHUNK, OPEN, RECORD, SIZE
+from harness.ready.loopback import ask
+
+T = TypeVar("T")
+
+
+class RecordReader(Generic[T]):
+    """The record of one recorder, read from a position on. Every method blocks.
+
+    Args:
+        recorder: the address at which its record can be read.
+        start: the byte at which to start reading.
+        read_row: makes an item of one line.
+
+    Raises (in every method):
+        ProbeError: the recorder does not respond.
+    """
+
+    def __init__(
+        self, recorder: Endpoint, start: int, read_row: Callable[[dict[str, Any]], T]
+    ) -> None:
+        self.recorder = recorder
+        self._position = start
+        self._read_row = read_row
+
+    def read(self) -> Iterator[T]:
+        """What was recorded since the last call."""
+        size = CHUNK
+        while size == CHUNK:
+            content = _recorded(self.recorder, self._position).content
+            size = len(content)
+            for line in content.splitlines(keepends=True):
+                # A line without its end is still being written, or continues in the next chunk.
+                if line.endswith(b"\n"):
+                    self._position += len(line)
+                    yield self._read_row(json.loads(line))
+
+    def oldest_open(self) -> float:
+        """When the oldest request without a response was sent; infinite if there is none."""
+        return float(_recorded(self.recorder, sys.maxsize).headers[OPEN])
+
+
+def size_of_record(recorder: Endpoint) -> int:
+    """The number of bytes that were recorded so far.
+
+    Raises:
+        ProbeError: the recorder does not respond.
+    """
+    return int(_recorded(recorder, sys.maxsize).headers[SIZE])
+
+
+def ask_recorder(recorder: Endpoint, method: str, path: str, json: object = None) -> httpx.Response:
+    """Send a request to the recorder itself.
+
+    Raises:
+        ProbeError: it does not respond.
+    """
+    try:
+        return ask(method, f"{recorder.http}{path}", json=json).raise_for_status()
+    except httpx.HTTPError as error:
+        raise ProbeError(
+            f"the recorder at {recorder} does not answer {method} {path}",
+            last=f"{type(error).__name__}: {error}",
+            hint="was its node stopped? look at its log",
+        ) from error
+
+
+def decoded(body: str) -> Any:
+    """A body as JSON if it is that, otherwise as text; None if it is empty."""
+    try:
+        return json.loads(body) if body else None
+    except ValueError:
+        return body
+
+
+def _recorded(recorder: Endpoint, start: int) -> httpx.Response:
+    return ask_recorder(recorder, "GET", f"{RECORD}?from={start}")
