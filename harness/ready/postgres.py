@@ -21,7 +21,7 @@ class PostgresCheck:
     """The server answers a connection's first message by asking who it is, as `pg_isready` does.
 
     While it starts or shuts down, it answers with an error. To import a driver for this would cost
-    a quarter of all that attaching to a stack does.
+    a fifth of all that attaching to a stack does.
     """
 
     endpoint: Endpoint
