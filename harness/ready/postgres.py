@@ -20,8 +20,8 @@ LONGEST = 10_000
 class PostgresCheck:
     """The server answers a connection's first message by asking who it is, as `pg_isready` does.
 
-    While it starts or shuts down, it answers with an error. A driver would cost a tenth of a second
-    to import, which is a fifth of the time that attaching to a stack takes.
+    While it starts or shuts down, it answers with an error. To import a driver for this would cost
+    a fifth of all that attaching to a stack does.
     """
 
     endpoint: Endpoint

@@ -19,7 +19,7 @@ from harness import Settings, Stack
 from scenarios.topology import reference
 from tests.bench.numbers import Figures, at_most, paired
 
-ROUNDS = 4
+ROUNDS = 10
 NAME = "bench"
 APP, SIDECAR = "backend-service", "backend-service-daprd"
 ROOT = Path(__file__).parent.parent.parent

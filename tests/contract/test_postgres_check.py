@@ -64,7 +64,7 @@ def test_a_server_that_hangs_up_is_not_ready(answer: bytes) -> None:
 
 
 def test_attaching_imports_no_driver_and_no_file_lock() -> None:
-    """They cost a fifth of the time that it takes."""
+    """Neither is needed, and both take long to import."""
     code = [sys.executable, "-c", WITHOUT_A_DRIVER, str(free_port())]
     done = subprocess.run(code, capture_output=True, text=True)
 
