@@ -48,7 +48,7 @@ def test_a_trace_goes_from_the_page_to_the_notification_and_back(dapr_sync: Worl
         ("backend-service", "/v1.0/publish/pubsub/task-events", "CLIENT"),
         ("notification-service", "pubsub/task-events", "CLIENT"),
         ("notification-service", "/v1.0/publish/pubsub/task-updates", "CLIENT"),
-        ("frontend", "updates/task-updates", "CLIENT"),
+        ("frontend", "pubsub/task-updates", "CLIENT"),
     ] == dapr_sync.eventually(lambda: whole_chain(dapr_sync, trace, root), timeout=LATE)
 
 
