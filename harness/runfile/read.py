@@ -67,7 +67,7 @@ def read_runfile(path: Path) -> RunFile:
     Raises:
         ConfigError: it does not exist, has no version, or a field is invalid; with the line.
     """
-    # Its models are made with pydantic, whose import takes longer than that of the whole package.
+    # Every command imports this module, and pydantic's import takes 60 ms or more.
     from harness.runfile.reader import Reader
 
     if path.is_dir():
