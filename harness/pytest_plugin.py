@@ -183,8 +183,7 @@ def dapr_sync(dapr_stack: Stack, request: pytest.FixtureRequest) -> Iterator[Wor
     """The test's own world, for synchronous tests."""
     from harness.stack.world import World
 
-    with World(dapr_stack, request.node.nodeid) as world:
-        request.node.stash[WORLD] = world
+    with World(dapr_stack, request.node.nodeid) as world, _remembered(request.node, world):
         yield world
 
 
@@ -194,8 +193,8 @@ async def dapr(dapr_stack: Stack, request: pytest.FixtureRequest) -> AsyncIterat
     from harness.stack.aworld import AsyncWorld
 
     async with AsyncWorld(dapr_stack, request.node.nodeid) as world:
-        request.node.stash[WORLD] = world
-        yield world
+        with _remembered(request.node, world):
+            yield world
 
 
 @pytest.hookimpl(wrapper=True)
@@ -215,6 +214,17 @@ def pytest_runtest_makereport(
             # pytest reports every set-up failure as an ERROR. This one is the system's.
             report.when = "call"
     return report
+
+
+@contextmanager
+def _remembered(item: pytest.Item, world: AsyncWorld | World) -> Iterator[None]:
+    """Keep a world for the report of its test, and no longer."""
+    item.stash[WORLD] = world
+    try:
+        yield
+    finally:
+        if item.stash.get(WORLD, None) is world:
+            del item.stash[WORLD]
 
 
 def _stack(topology: Topology, settings: Settings, config: pytest.Config, lines: Lines) -> Stack:

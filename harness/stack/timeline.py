@@ -83,7 +83,8 @@ class Observed:
         return sorted(marked, key=lambda each: each.time), missing
 
     def _events(self) -> Iterator[Occurrence]:
-        for (_, pubsub), tap in self.taps.items():
+        # A coroutine may open a tap meanwhile.
+        for (_, pubsub), tap in list(self.taps.items()):
             for each in tap.arrived:
                 yield each.occurrence(pubsub or self.beginning.broker)
 

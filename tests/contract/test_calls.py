@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness import App, ConfigError, ProbeTimeout, Settings, Topology, World, running
+from harness import App, AsyncWorld, ConfigError, ProbeTimeout, Settings, Topology, World, running
 from harness.core.deadline import Deadline, Observation, poll
 from harness.probe.api_calls import CallRecord
 from tests.projects import IN_MEMORY
@@ -154,6 +154,17 @@ def test_each_replica_has_its_own_record(world: World) -> None:
 
     assert 204 == world.calls("shop", replica=2).next(target=topic).status
     assert [] == world.calls("shop").all(target=topic)
+
+
+async def test_an_asynchronous_test_sees_the_same_calls(world: World) -> None:
+    """From its own beginning on."""
+    async with AsyncWorld(world.stack) as dapr:
+        topic = dapr.name("later")
+        answer = await dapr.app("shop").post(f"/v1.0/publish/pubsub/{topic}", content=b"{}")
+
+        assert [204] == [each.status for each in await dapr.calls("shop").collect(1, target=topic)]
+        assert 204 == answer.status_code
+        assert 1 == len(await dapr.calls("shop").all())
 
 
 def test_an_app_that_is_not_recorded_says_so(world: World) -> None:

@@ -109,7 +109,7 @@ def test_a_failing_test_shows_what_happened_during_it(inner: Run, folder: Path) 
             await dapr.app("hello").get("/ask/" + dapr.token("dapr-api"))
             assert False, "the reason"
 
-        def test_failing_as_well(dapr_sync):
+        def test_failing_as_well(dapr, dapr_sync):
             dapr_sync.app("hello").get("/ask/sync")
             dapr_sync.kill("hello-calls")
             assert False
