@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AbstractAsyncContextManager
+from http.client import CONFLICT
 
 import httpx
 
@@ -29,23 +30,32 @@ def scheduling() -> AbstractAsyncContextManager[None]:
 
 
 async def _schedule_again_and_again() -> None:
-    never = asyncio.Event()
+    never, scheduled = asyncio.Event(), False
     while True:
-        await set_within(never, AGAIN if await _schedule() else SOON)
+        # Replacing a job begins its interval again: one that is longer than AGAIN would never end.
+        accepted = await _schedule(overwrite=not scheduled)
+        scheduled |= accepted
+        await set_within(never, AGAIN if accepted else SOON)
 
 
-async def _schedule() -> bool:
-    """Schedule the job, or replace it by the same; return whether the sidecar accepted it."""
+async def _schedule(*, overwrite: bool) -> bool:
+    """Schedule the job; return whether the scheduler has it.
+
+    Args:
+        overwrite: replace the job that is there, which may have another schedule.
+    """
     # daprd cannot deliver a job without data (1.18.2). A failed run is not repeated, because the
     # next one does the same work.
     body = {
         "schedule": settings().repair_schedule,
         "data": {},
-        "overwrite": True,
+        "overwrite": overwrite,
         "failurePolicy": {"drop": {}},
     }
     try:
         answer = await sidecar().post(api_path("jobs", JOB), json=body)
+        if answer.status_code == CONFLICT and not overwrite:
+            return True
         answer.raise_for_status()
     except httpx.HTTPError as error:
         log.info("the job %s is not scheduled yet: %r", JOB, error)
