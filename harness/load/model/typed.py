@@ -96,7 +96,7 @@ def _damaged(kind: Any, data: Any, errors: list[ErrorDetails]) -> Damaged:
     if unknown:
         known = [] if parents else [each for each in kind.__dataclass_fields__ if each not in data]
         return Damaged(f"{place} is unknown", hint=did_you_mean(place, known) if known else "")
-    if first["type"] == "missing":
+    if first["type"].startswith("missing"):  # pydantic before 2.14 has a type of its own for rows
         if isinstance(last, int):  # a value of a row
             return Damaged(f"{around} is {found}", f"at least {last + 1} values")
         return Damaged(f"{place} is missing")
