@@ -140,7 +140,7 @@ def test_every_source_is_in_the_timeline_in_the_order_of_time(stack: Stack) -> N
         assert TRACE in {each.correlation["trace"] for each in of(found, "span")}
         assert [world.id] * 3 == [each.world for each in (call, event, delivery)]
         journal = [each.what.split()[0] for each in of(found, "journal") if each.node == "shop"]
-        steps = ["restart.begun", "node.ready"]
+        steps = ["restart.begun", "process.exited", "node.ready"]
         assert steps == [each for each in journal if each in steps]
 
     times = [each.time for each in found]

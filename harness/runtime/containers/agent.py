@@ -9,7 +9,7 @@ engine's API (https://docs.docker.com/reference/api/engine/) over plain HTTP, wi
 library.
 
 ``watch`` writes each container's output to ``FOLDER/<node>.log`` from its first line on, and prints
-JSON lines: {"watching"}, {"id", "code", "reason"} once a log is complete, {"lost"}.
+JSON lines: {"watching"}, {"id", "node", "code", "reason"} once a log is complete, {"lost"}.
 """
 
 from __future__ import annotations
@@ -154,7 +154,8 @@ class Follower:
         # unterminated last line was written (observed under load with Docker 20.10).
         with contextlib.suppress(OSError, http.client.HTTPException):
             self.copy(follow=0)
-        tell(id=self.container, code=code, reason=reason)
+        node = os.path.basename(self.path).removesuffix(".log")
+        tell(id=self.container, node=node, code=code, reason=reason)
 
     def copy(self, follow: int = 1) -> None:
         """Append what was not written yet: a restarted container's log begins with earlier runs."""

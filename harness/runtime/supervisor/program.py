@@ -118,7 +118,16 @@ class Supervisor:
             self.helpers_lost = True
             self.selector.unregister(pipe)
             pipe.close()
+        self._note_exit(line)
         self.clients.broadcast({"event": "line", "line": line})
+
+    def _note_exit(self, line: str) -> None:
+        """Note the exit of a container, if that is what a helper has printed."""
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            facts = json.loads(line)
+            node, code = str(facts["node"]), int(facts["code"])
+            # As in a shell: 128 plus the number of the signal.
+            self.note("process.exited", node, code=128 - code if 128 < code < 160 else code)
 
     # ---- clients --------------------------------------------------------------------------
 
