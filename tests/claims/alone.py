@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from harness import Settings
-from harness.core.deadline import Observation
+from harness.core.deadline import Deadline, Observation, poll
 from harness.core.launch import InProcess, Launch
 from harness.dapr.client import DaprClient
 from harness.provision.toolbox import Provisioner
@@ -15,6 +17,14 @@ from harness.runtime.processes import ProcessRuntime
 
 LONG = 120.0
 """Seconds for a daprd to answer or to end, on a machine that is busy."""
+
+
+SAID = re.compile(
+    r"(?P<loaded>Component loaded: (?P<name>\S+) )"
+    r"|(Failed to init component |Ignoring error processing component: process component )"
+    r"(?P<refused>\S+) (?P<why>.*)",
+    re.DOTALL,
+)
 
 
 def start(
@@ -52,3 +62,29 @@ def alive(daprd: Instance, seen: Observation) -> Observation:
     """What was seen, unless daprd has ended."""
     assert daprd.state is not State.EXITED, daprd.log.read_text()
     return seen
+
+
+def outcome(daprd: Instance, count: int) -> dict[str, str]:
+    """By component, as soon as there are so many: "" if it was loaded, otherwise why it was not.
+
+    The log is JSON, and no component ends daprd.
+    """
+
+    def decided() -> Observation:
+        found = _verdicts(daprd)
+        return alive(daprd, Observation(len(found) == count, f"{len(found)} of {count}: {found}"))
+
+    seen = poll(decided, Deadline(LONG))
+    assert seen.ok, seen.fact
+    return _verdicts(daprd)
+
+
+def _verdicts(daprd: Instance) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for line in daprd.log.read_text().splitlines():
+        match = SAID.match(json.loads(line)["msg"]) if line.startswith("{") else None
+        if match and match["loaded"]:
+            found[match["name"]] = ""
+        elif match:
+            found.setdefault(match["refused"], match["why"])
+    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -11,12 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, given, settings
 
-from harness.core.deadline import Deadline, Observation, poll
 from harness.dapr.lint import check_resources
 from harness.dapr.resources import read_file
-from harness.runtime.base import Instance
 from harness.runtime.processes import ProcessRuntime
-from tests.claims.alone import LONG, alive, start
+from tests.claims.alone import outcome, start
 from tests.claims.generating import SLOW, SOUND, Sample, samples
 
 pytestmark = pytest.mark.real
@@ -27,13 +24,6 @@ NO_SERVER = re.compile(
     re.IGNORECASE,
 )
 """What a component says that has read its metadata, and then looked for its server."""
-
-SAID = re.compile(
-    r"(?P<loaded>Component loaded: (?P<name>\S+) )"
-    r"|(Failed to init component |Ignoring error processing component: process component )"
-    r"(?P<refused>\S+) (?P<why>.*)",
-    re.DOTALL,
-)
 
 
 def generated(count: int, sound: Mapping[str, Mapping[str, str]]) -> list[Sample]:
@@ -58,19 +48,6 @@ def runtime() -> Iterator[ProcessRuntime]:
         yield opened
 
 
-def verdicts(daprd: Instance) -> dict[str, str]:
-    """By component: "" if daprd has taken its metadata, otherwise why it has not."""
-    found: dict[str, str] = {}
-    for line in daprd.log.read_text().splitlines():
-        match = SAID.match(json.loads(line)["msg"]) if line.startswith("{") else None
-        if match and match["loaded"]:
-            found[match["name"]] = ""
-        elif match:
-            why = match["why"]
-            found.setdefault(match["refused"], "" if NO_SERVER.search(why) else why)
-    return found
-
-
 def judged(folder: Path, name: str) -> str:
     """The worst that lint says of a component."""
     found = check_resources(list(read_file(folder / "r" / f"{name}.yaml")), ["app"], {}, folder)
@@ -91,14 +68,8 @@ def test_what_lint_refuses_daprd_refuses_and_what_it_finds_nothing_in_daprd_take
     daprd, client = start(runtime, 0, tmp_path, {"log-as-json": "true"})
     client.close()
 
-    def decided() -> Observation:
-        left = sorted(set(files) - set(verdicts(daprd)))
-        return alive(daprd, Observation(not left, f"undecided: {left}"))
-
-    seen = poll(decided, Deadline(LONG))
-    assert seen.ok, seen.fact
-
-    refused = verdicts(daprd)
+    told = outcome(daprd, len(files))
+    refused = {name: "" if NO_SERVER.search(why) else why for name, why in told.items()}
     lint = {name: judged(tmp_path, name) for name in files}
     # A sample of one kind only would prove nothing.
     assert {"error", "warning", "fine"} == set(lint.values())
