@@ -84,6 +84,7 @@ def resources(topics: Topics) -> list[str]:
         kafka("grouped", consumerGroup=unique("group")),
         kafka("own"),
         kafka("small", maxMessageBytes="200"),
+        kafka("patient", consumerGroup=unique("patient"), consumeRetryInterval="1h"),
         component("pubsub.in-memory", "memory"),
         component("bindings.cron", "ticks", schedule="* * * * * *"),
         component("bindings.cron", "minutes", schedule="* * * * *"),
@@ -91,6 +92,7 @@ def resources(topics: Topics) -> list[str]:
         subscription("newest", "newest", topics.log, "{default: /newest}", ONE),
         subscription("grouped", "grouped", topics.shared, "{default: /grouped}", both),
         subscription("own", "own", topics.shared, "{default: /own}", both),
+        subscription("patient", "patient", topics.log, "{default: /patient}", ONE),
         subscription("ruled", "memory", "ruled", wanted, ONE),
         subscription("counted", "memory", "counted", "{default: /counted}", ONE),
     ]
@@ -151,6 +153,19 @@ def test_apps_of_one_consumer_group_share_its_events(world: World, topics: Topic
     world.eventually(lambda: come("/grouped") == sorted(sent), timeout=30)
 
 
+def test_an_event_is_delivered_again_long_before_the_consumers_retry_interval(
+    world: World, topics: Topics
+) -> None:
+    """It is an hour here; between deliveries it does not matter."""
+    inbox, text = world.inbox(ONE), world.name("again")
+    inbox.fail_next("/patient", contains=text)
+
+    world.sidecar(TWO).publish("own", topics.log, text)
+    come = inbox.collect(2, path="/patient", where=lambda each: data(each) == text, timeout=60)
+
+    assert [500, 200] == [each.status for each in come]
+
+
 def test_a_message_beyond_the_components_maximum_is_not_published(
     world: World, topics: Topics
 ) -> None:
@@ -166,15 +181,16 @@ def test_a_message_beyond_the_components_maximum_is_not_published(
 
 
 def test_an_event_that_no_rule_matches_is_dropped(world: World) -> None:
-    """There is no default route: it comes to no path, and it does not come again."""
+    """There is no default route, and an event that is published as JSON has Dapr's own type."""
     sidecar, inbox = world.sidecar(ONE), world.inbox(ONE)
-    for kind in ("other", "com.dapr.event.sent", "wanted"):
+    sidecar.publish("memory", "ruled", world.name("plain"))
+    for kind in ("other", "wanted"):
         text = world.name(kind)
         sidecar.publish("memory", "ruled", text, metadata={"cloudevent.type": kind})
 
     inbox.next(path="/wanted", where=lambda each: data(each) == world.name("wanted"))
 
-    texts = {world.name("other"), world.name("com.dapr.event.sent")}
+    texts = {world.name("other"), world.name("plain")}
     assert [] == inbox.all(where=lambda each: data(each) in texts)
     labels = {"component": "memory", "topic": "ruled", "process_status": "drop"}
     assert 2 == world.metric(ONE, INGRESS, **labels)

@@ -170,7 +170,7 @@ def asked(
         brokers = dict(zip(KAFKAS, heard, strict=True))
         texts = [
             component("pubsub.in-memory", "pubsub"),
-            component("state.in-memory", "state", concurrency="first-write"),
+            component("state.in-memory", "state"),
             component("bindings.http", "http", url=verbs, method="POST"),
             component("scheduler.kubernetes", "scheduler"),
             component("secretstores.kubernetes", "cluster", namespace="todo"),
@@ -274,16 +274,6 @@ def test_a_second_store_for_actors_is_refused(asked: Asked) -> None:
     assert "detected duplicate actor state store" in second
 
 
-def test_a_field_that_a_store_does_not_have_is_ignored(asked: Asked) -> None:
-    """The store is loaded, and saves the same key twice without an etag."""
-    client, results, _ = asked
-
-    assert "" == results["state"]
-    for value in (1, 2):
-        client.save_state("state", "twice", value)
-    assert 2 == client.get_state("state", "twice").value
-
-
 def test_features_that_dapr_does_not_have_switch_nothing_off(asked: Asked) -> None:
     """PubSub and StateStore are disabled, and both work."""
     client, *_ = asked
@@ -345,3 +335,22 @@ def test_two_components_of_one_name_end_daprd(runtime: ProcessRuntime, tmp_path:
     seen = poll(ended, Deadline(LONG))
     assert seen.ok, seen.fact
     assert "duplicate definition of Component name c" in daprd.log.read_text()
+
+
+def test_a_namespace_decides_only_if_daprd_has_one(tmp_path: Path) -> None:
+    """With NAMESPACE, a component of another namespace is left out."""
+    text = component("state.in-memory", "c").replace(
+        '"name": "c"', '"name": "c", "namespace": "elsewhere"'
+    )
+    here = component("state.in-memory", "h").replace(
+        '"name": "h"', '"name": "h", "namespace": "here"'
+    )
+    project(tmp_path, r__c_yaml=text, r__h_yaml=here)
+    with ProcessRuntime({"PATH": os.environ["PATH"], "NAMESPACE": "here"}) as runtime:
+        daprd, client = start(runtime, 0, tmp_path)
+        with client:
+            check = HealthCheck(client, outbound=True, name="outbound")
+            assert (seen := poll(lambda: alive(daprd, check.observe()), Deadline(LONG))).ok, seen
+            loaded = {each.name for each in client.metadata().components}
+
+    assert {"h"} == loaded

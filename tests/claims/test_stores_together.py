@@ -106,7 +106,7 @@ def stores(dsn: str, redis: Mapping[str, str]) -> list[str]:
 
     return [
         v1("one", tableName="old_state", metadataTableName="old_metadata"),
-        v2("two", tablePrefix="new_"),
+        v2("two", tablePrefix="new_", concurrency="first-write"),
         v2("two-on-one", tablePrefix="old_", metadataTableName="crossed"),
         v1("one-on-two", tableName="new_state", metadataTableName="crossed_too"),
         redis_store("redis"),
@@ -152,6 +152,14 @@ def test_version_one_starts_on_the_table_of_version_two_and_cannot_read_it(
             call()
         assert 500 == refused.value.status
     assert 1 == client.get_state("two", "k").value
+
+
+def test_postgresql_ignores_a_field_for_concurrency(together: Together) -> None:
+    """The store is loaded, and takes the same key twice: that is last-write."""
+    for value in (1, 2):
+        together.client.save_state("two", "twice", value)
+
+    assert 2 == together.client.get_state("two", "twice").value
 
 
 def test_dapr_makes_its_tables_in_an_empty_database(together: Together) -> None:
