@@ -83,6 +83,32 @@ async def test_a_reminder_survives_a_restart_of_the_scheduler(dapr: AsyncWorld) 
     assert await dapr.table("notifications").count(task_id=task["id"], kind=DUE) == 1
 
 
+async def test_a_job_that_fires_twice_reminds_once(dapr: AsyncWorld) -> None:
+    """The handler did its work and its response was lost: the scheduler fires the job again."""
+    user, inbox = dapr.name("user"), dapr.inbox("backend-service")
+    topic = dapr.topic("reminders")
+    await inbox.fail_next("/job/reminder-task-", times=1, after=True)
+    task = await new_task(dapr, user, remind_at=in_seconds(1))
+
+    fired = await inbox.collect(2, path=f"/job/reminder-task-{task['id']}", timeout=30)
+    event = await topic.next(subject=task["id"])
+    await dapr.table("notifications").row(event_id=event.id)
+
+    assert [(500, 200), (200, 200)] == [(each.status, each.app_status) for each in fired]
+    # What the second one would have told is in the outbox before it has an answer.
+    await dapr.eventually(lambda: _is_told(dapr, task), timeout=30)
+    later = await new_task(dapr, user, remind_at=in_seconds(-1))
+    await topic.nothing_before(
+        {"subject": later["id"]}, subject=task["id"], where=lambda each: each != event
+    )
+    assert 1 == await dapr.table("notifications").count(task_id=task["id"], kind=DUE)
+
+
+async def _is_told(dapr: AsyncWorld, task: dict[str, Any]) -> bool:
+    """Whether no call of a task waits in the outbox."""
+    return [] == await dapr.table("outbox_backend_service").rows(key=task["id"])
+
+
 async def fire(dapr: AsyncWorld, task: dict[str, Any]) -> httpx.Response:
     """The request that the sidecar sends when a task's job is due."""
     return await dapr.app("backend-service").post(

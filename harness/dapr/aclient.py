@@ -15,6 +15,7 @@ from harness.dapr.model import (
     BindingAnswer,
     BulkEntry,
     Concurrency,
+    Consistency,
     Metadata,
     StateItem,
     StateOperation,
@@ -90,10 +91,15 @@ class AsyncDaprClient(AsyncClosing):
         return await self.run(calls.publish_bulk(pubsub, topic, entries))
 
     async def get_state(
-        self, store: str, key: str, metadata: Mapping[str, str] | None = None
+        self,
+        store: str,
+        key: str,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        consistency: Consistency | None = None,
     ) -> StateItem:
         """Read one key; a missing key returns an item that does not exist."""
-        return await self.run(calls.get_state(store, key, metadata or {}))
+        return await self.run(calls.get_state(store, key, metadata or {}, consistency=consistency))
 
     async def save_state(
         self,
@@ -104,15 +110,34 @@ class AsyncDaprClient(AsyncClosing):
         etag: str | None = None,
         concurrency: Concurrency | None = None,
         ttl: int | None = None,
+        consistency: Consistency | None = None,
     ) -> None:
-        """Write one key; with an etag, only if it is still current (otherwise status 409)."""
+        """Write one key; with an etag, only if it is still current (otherwise status 409).
+
+        ``consistency`` is a wish: a store that has only one kind ignores it (docs/probes.md).
+        """
         return await self.run(
-            calls.save_state(store, key, value, etag=etag, concurrency=concurrency, ttl=ttl)
+            calls.save_state(
+                store,
+                key,
+                value,
+                etag=etag,
+                concurrency=concurrency,
+                ttl=ttl,
+                consistency=consistency,
+            )
         )
 
-    async def delete_state(self, store: str, key: str, *, etag: str | None = None) -> None:
+    async def delete_state(
+        self,
+        store: str,
+        key: str,
+        *,
+        etag: str | None = None,
+        consistency: Consistency | None = None,
+    ) -> None:
         """Delete one key; with an etag, only if it is still current (otherwise status 409)."""
-        return await self.run(calls.delete_state(store, key, etag=etag))
+        return await self.run(calls.delete_state(store, key, etag=etag, consistency=consistency))
 
     async def get_bulk_state(self, store: str, keys: Sequence[str]) -> list[StateItem]:
         """Read several keys; returns one item per key, in the requested order."""

@@ -18,6 +18,7 @@ from harness.dapr.model import (
     BindingAnswer,
     BulkEntry,
     Concurrency,
+    Consistency,
     Metadata,
     StateItem,
     StateOperation,
@@ -99,7 +100,9 @@ def publish_bulk(pubsub: str, topic: str, entries: Sequence[BulkEntry]) -> Call[
     return _moved("POST", path, _nothing, json=body)
 
 
-def get_state(store: str, key: str, metadata: Mapping[str, str]) -> Call[StateItem]:
+def get_state(
+    store: str, key: str, metadata: Mapping[str, str], *, consistency: Consistency | None = None
+) -> Call[StateItem]:
     """Read one key; a missing key returns an item that does not exist."""
 
     def read(answer: httpx.Response) -> StateItem:
@@ -112,7 +115,8 @@ def get_state(store: str, key: str, metadata: Mapping[str, str]) -> Call[StateIt
             return StateItem(key, None)
         return StateItem(key, answer.json(), answer.headers.get("etag", ""), found)
 
-    return Call("GET", f"/v1.0/state/{_part(store)}/{_part(key)}", read, params=_query(metadata))
+    params = _query(metadata) | _present(consistency=consistency)
+    return Call("GET", f"/v1.0/state/{_part(store)}/{_part(key)}", read, params=params)
 
 
 def save_state(
@@ -123,23 +127,25 @@ def save_state(
     etag: str | None,
     concurrency: Concurrency | None,
     ttl: int | None,
+    consistency: Consistency | None = None,
 ) -> Call[None]:
     """Write one key."""
     item: dict[str, Any] = {"key": key, "value": value}
     if etag is not None:
         item["etag"] = etag
-    # Set explicitly: how last-write treats a stale etag differs between stores.
-    if concurrency is not None or etag is not None:
-        item["options"] = {"concurrency": concurrency or "first-write"}
+    if options := _options(etag, concurrency, consistency):
+        item["options"] = options
     if ttl is not None:
         item["metadata"] = {"ttlInSeconds": str(ttl)}
     return Call("POST", f"/v1.0/state/{_part(store)}", _nothing, json=[item])
 
 
-def delete_state(store: str, key: str, *, etag: str | None) -> Call[None]:
+def delete_state(
+    store: str, key: str, *, etag: str | None, consistency: Consistency | None = None
+) -> Call[None]:
     """Delete one key; a missing one is not an error."""
     headers = {"if-match": etag} if etag is not None else {}
-    params = {"concurrency": "first-write"} if etag is not None else {}
+    params = _options(etag, None, consistency)
     path = f"/v1.0/state/{_part(store)}/{_part(key)}"
     return Call("DELETE", path, _nothing, headers=headers, params=params)
 
@@ -328,10 +334,24 @@ def _operation(each: StateOperation) -> dict[str, Any]:
     if each.operation == "upsert":
         request["value"] = each.value
     if each.etag is not None:
-        request |= {"etag": each.etag, "options": {"concurrency": "first-write"}}
+        request["etag"] = each.etag
+    if options := _options(each.etag, None, each.consistency):
+        request["options"] = options
     if each.ttl is not None:
         request["metadata"] = {"ttlInSeconds": str(each.ttl)}
     return {"operation": each.operation, "request": request}
+
+
+def _options(
+    etag: str | None, concurrency: Concurrency | None, consistency: Consistency | None
+) -> dict[str, str]:
+    # Set explicitly: how last-write treats a stale etag differs between stores.
+    implied = "first-write" if etag is not None else None
+    return _present(concurrency=concurrency or implied, consistency=consistency)
+
+
+def _present(**words: str | None) -> dict[str, str]:
+    return {name: word for name, word in words.items() if word is not None}
 
 
 def _part(text: str) -> str:

@@ -23,18 +23,27 @@ ALTERNATIVES = {
     "redisHost": ("sentinelMasterName",),
 }
 
-LENIENT = {"bindings.smtp": ("host",)}
+LENIENT = {"bindings.smtp": ("host", "port")}
 """Types whose metadata.yaml lists more required fields than the code requires: the others may be
 given with each request."""
 
 REFUSED_WITHOUT: Mapping[str, tuple[str, ...]] = {
     "bindings.cron": ("schedule",),
+    "bindings.graphql": ("endpoint",),
+    "bindings.kafka": ("brokers", "authType"),
     "bindings.localstorage": ("rootPath",),
+    "bindings.postmark": ("accountToken", "serverToken"),
+    "bindings.smtp": ("host", "port"),
+    "configuration.postgresql": ("connectionString", "table"),
     "pubsub.kafka": ("brokers", "authType"),
+    "pubsub.pulsar": ("host",),
     "secretstores.local.file": ("secretsFile",),
+    "state.mysql": ("connectionString",),
+    "state.postgresql": ("connectionString",),
+    "state.sqlite": ("connectionString",),
 }
-"""Fields without which daprd exits. Some components do not require others that a metadata.yaml
-lists as required, such as ``fileName`` of ``bindings.localstorage``."""
+"""Fields without which, or with an empty value, daprd exits. Some components do not require others
+that a metadata.yaml lists as required, such as ``fileName`` of ``bindings.localstorage``."""
 
 RETRY = tuple(
     f"backOff{part}"
@@ -160,12 +169,13 @@ def _check_component(
         hint = "known: " + ", ".join(sorted(versions))
         yield Finding(each.at("spec.version"), f"{each.type} has no version {version!r}", hint)
         return
-    yield from _check_fields(each, versions[version])
-    yield from check_values(each, versions[version])
+    if versions[version]:
+        yield from _check_fields(each, versions[version])
+        yield from check_values(each, versions[version])
 
 
 def _check_fields(each: DaprResource, table: Mapping[str, Any]) -> Iterator[Finding]:
-    given = {name.lower() for name in each.fields()}
+    given = {name.lower() for name, item in each.fields().items() if _has_value(item)}
     required = LENIENT.get(each.type, table["required"])
     for name in required:
         if not _given(name, given):
@@ -196,6 +206,13 @@ def _severity(each: DaprResource, field: str) -> str:
     """The severity of a field without a value: depends on whether daprd requires it."""
     asked = {name.lower() for name in REFUSED_WITHOUT.get(each.type, ())}
     return "error" if field.lower() in asked else "warning"
+
+
+def _has_value(item: Mapping[str, Any]) -> bool:
+    """Whether a field is more than a name: daprd reads null as an empty text."""
+    return item.get("value") not in (None, "") or any(
+        key in item for key in ("secretKeyRef", "envRef")
+    )
 
 
 def _given(name: str, given: set[str]) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Concurrency = Literal["first-write", "last-write"]
+Consistency = Literal["strong", "eventual"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class StateOperation:
         operation: ``upsert`` or ``delete``.
         etag: the version that must be current; None for any.
         ttl: seconds until an upserted value expires; None for never.
+        consistency: ``strong`` or ``eventual``; None for the store's default.
     """
 
     operation: Literal["upsert", "delete"]
@@ -59,6 +61,7 @@ class StateOperation:
     value: Any = None
     etag: str | None = None
     ttl: int | None = None
+    consistency: Consistency | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,20 +32,44 @@ CATEGORIES = {
     "middleware_http": "middleware.http",
 }
 
+_REGISTERS = re.compile(r"Register\w*(?:Component\w*|Binding)\(|^\t}, \"")
+"""A line with the names of a type: of the call that registers it, or behind a factory's body."""
+
+_VERSIONED = re.compile(r'RegisterComponentWithVersions\("([^"]+)"(.*?)\n\t\}\)', re.DOTALL)
+
 CHECKED = ("bool", "duration", "number")
 
 
-def _registered(dapr: Path) -> set[str]:
-    """Every type that daprd registers, from the calls that register it."""
-    found = set()
-    for file in (dapr / "cmd" / "daprd" / "components").glob("*.go"):
-        category = next((c for c in CATEGORIES if file.name.startswith(c)), None)
-        if category is None:
-            continue
-        for call in re.finditer(r"Register\w*Component\w*\((.*)\)", file.read_text()):
-            for name in re.findall(r'"([^"]+)"', call.group(1)):
-                found.add(f"{CATEGORIES[category]}.{re.sub(r'/v[0-9]+$', '', name)}")
+def _registered(dapr: Path) -> list[set[str]]:
+    """Every type that daprd registers, from the calls that do; each with its other names."""
+    found = []
+    for file in _files(dapr):
+        for line in file.read_text().splitlines():
+            if _REGISTERS.search(line):
+                names = re.findall(r'"([^"]+)"', line)
+                found.append({_type(file, re.sub(r"/v[0-9]+$", "", name)) for name in names})
     return found
+
+
+def _versions(dapr: Path) -> Iterator[tuple[str, str]]:
+    """Each type that daprd registers with its versions, and each of them."""
+    for file in _files(dapr):
+        for name, block in _VERSIONED.findall(file.read_text()):
+            for version in re.findall(r'Version: "(v[0-9]+)"', block):
+                yield _type(file, name), version
+
+
+def _files(dapr: Path) -> Iterator[Path]:
+    """Those that are built into daprd; the tags of others are of tests of Dapr's own."""
+    for file in sorted((dapr / "cmd" / "daprd" / "components").glob("*.go")):
+        tags = file.read_text().partition("\n")[0]
+        left_out = tags.startswith("//go:build") and "allcomponents" not in tags
+        if file.name.startswith(tuple(CATEGORIES)) and not left_out:
+            yield file
+
+
+def _type(file: Path, name: str) -> str:
+    return f"{next(t for c, t in CATEGORIES.items() if file.name.startswith(c))}.{name}"
 
 
 def _documented(contrib: Path) -> dict[str, dict[str, Any]]:
@@ -87,11 +111,15 @@ def _values(fields: list[dict[str, Any]]) -> dict[str, list[str]]:
     found: dict[str, set[str]] = {}
     free = set()
     for field in fields:
-        allowed = {str(value).lower() for value in field.get("allowedValues") or []}
+        allowed = {_word(value) for value in field.get("allowedValues") or []}
         found.setdefault(field["name"], set()).update(allowed)
         if not allowed:
             free.add(field["name"])
     return {name: sorted(words) for name, words in sorted(found.items()) if name not in free}
+
+
+def _word(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _plain(schema: Any) -> Any:
@@ -132,9 +160,14 @@ def write_tables(dapr: Path, contrib: Path, target: Path) -> None:
         contrib: the folder of the components-contrib module.
         target: the folder to write to.
     """
-    types = _documented(contrib)
-    for name in _registered(dapr):
-        types.setdefault(name, {})
+    documented = _documented(contrib)
+    types: dict[str, dict[str, Any]] = {}
+    for names in _registered(dapr):
+        # What is documented and not registered is a type that daprd does not have.
+        own: dict[str, Any] = next((documented[each] for each in names if each in documented), {})
+        types |= {name: documented.get(name, own) for name in names}
+    for name, version in _versions(dapr):
+        types[name] = {version: {}} | types[name]
     _write(target / TYPES, types)
     _write(target / CRDS, {"annotations": _annotations(dapr), **_schemas(dapr)})
 

@@ -9,24 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from harness import Settings
 from harness.core.deadline import Deadline, Observation, poll
 from harness.core.errors import ConfigError
-from harness.core.launch import InProcess, Launch
-from harness.dapr.client import DaprClient
 from harness.dapr.health import HealthCheck
 from harness.dapr.lint import check_resources
 from harness.dapr.resources import read_found
-from harness.provision.toolbox import Provisioner
-from harness.runtime.base import Instance, State
+from harness.runtime.base import State
 from harness.runtime.processes import ProcessRuntime
+from tests.claims.alone import LONG, alive, start
 from tests.support import project
 from tests.unit.test_resources import FOREIGN
 
 pytestmark = pytest.mark.real
-
-LONG = 120.0
-"""Seconds for a daprd to answer or to end, on a machine that is busy."""
 
 
 def component(kind: str, fields: str = "", *, name: str = "c", more: str = "") -> str:
@@ -122,26 +116,6 @@ def runtime() -> Iterator[ProcessRuntime]:
         yield opened
 
 
-def start(runtime: ProcessRuntime, number: int, folder: Path) -> tuple[Instance, DaprClient]:
-    """A daprd alone, with a folder of resources as it is."""
-    ports = {name: runtime.reserve() for name in ("http", "grpc", "internal", "metrics")}
-    flags = {
-        "app-id": "app",
-        "resources-path": str(folder / "r"),
-        "dapr-http-port": ports["http"].port,
-        "dapr-grpc-port": ports["grpc"].port,
-        "dapr-internal-grpc-port": ports["internal"].port,
-        "metrics-port": ports["metrics"].port,
-        "dapr-listen-addresses": "127.0.0.1",
-        "dapr-graceful-shutdown-seconds": 1,
-    }
-    program = str(Provisioner(Settings.load()).path("daprd"))
-    argv = (program, *(f"--{key}={value}" for key, value in flags.items()))
-    held = {name: each.port for name, each in ports.items()}
-    launch = Launch(f"daprd-{number}", argv, ports=held, process=InProcess(folder))
-    return runtime.start(launch), DaprClient(ports["http"])
-
-
 def severities(folder: Path) -> set[str]:
     """Of everything that lint finds in a folder of one file, as one start does."""
     try:
@@ -184,11 +158,6 @@ def test_what_lint_only_warns_of_runs_and_what_it_refuses_is_not_loaded(
         found = {each.name for each in client.metadata().components}
 
     assert {*LOADED, *STORES} == found
-
-
-def alive(daprd: Instance, seen: Observation) -> Observation:
-    assert daprd.state is not State.EXITED, daprd.log.read_text()
-    return seen
 
 
 def test_what_lint_refuses_ends_daprd(runtime: ProcessRuntime, tmp_path: Path) -> None:

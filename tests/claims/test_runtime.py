@@ -70,12 +70,20 @@ def test_an_apps_own_error_is_passed_through(daprd: httpx.Client) -> None:
     assert (404, "no such task") == (answer.status_code, answer.json()["detail"])
 
 
-@pytest.mark.parametrize("path", ["api/%01/tasks", "api/100%25%20x/tasks"])
-def test_some_paths_cannot_be_invoked(daprd: httpx.Client, path: str) -> None:
-    """A control character is daprd's own 500; a percent sign is decoded once too often."""
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("api/%01/tasks", "method contains control character"),
+        ("api/100%25%20x/tasks", 'invalid URL escape "% x"'),
+    ],
+    ids=["a control character", "a percent sign, which is decoded once too often"],
+)
+def test_some_paths_cannot_be_invoked(daprd: httpx.Client, path: str, why: str) -> None:
+    """It is daprd's own 500, whose code is the one of every failed invocation."""
     answer = daprd.get(f"/v1.0/invoke/backend-service/method/{path}")
 
-    assert answer.status_code in (400, 500)
+    assert (500, "ERR_DIRECT_INVOKE") == (answer.status_code, answer.json()["errorCode"])
+    assert why in answer.json()["message"]
 
 
 def test_a_sidecar_has_no_cors(daprd: httpx.Client) -> None:

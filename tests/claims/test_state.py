@@ -53,6 +53,31 @@ def test_a_stale_etag_is_409_and_inside_a_transaction_500(
     assert [409, 500, 409] == [each.status_code for each in (saved, inside, deleted)]
 
 
+def test_a_transaction_is_204(daprd: httpx.Client, dapr_sync: World) -> None:
+    """And has no body."""
+    request = {"key": dapr_sync.name("key"), "value": 1}
+    body = {"operations": [{"operation": "upsert", "request": request}]}
+
+    answer = daprd.post(f"{STORE}/transaction", json=body)
+
+    assert (204, b"") == (answer.status_code, answer.content)
+
+
+def test_a_read_tells_the_etag_with_which_a_delete_is_allowed(
+    daprd: httpx.Client, dapr_sync: World
+) -> None:
+    """It is a header; with one that is not current the key stays."""
+    key = dapr_sync.name("key")
+    daprd.post(STORE, json=[{"key": key, "value": 1}])
+    etag = daprd.get(f"{STORE}/{key}").headers["etag"]
+
+    stale = daprd.delete(f"{STORE}/{key}", headers={"if-match": "123456"})
+    current = daprd.delete(f"{STORE}/{key}", headers={"if-match": etag})
+
+    assert [409, 204] == [stale.status_code, current.status_code]
+    assert 204 == daprd.get(f"{STORE}/{key}").status_code
+
+
 def test_a_missing_key_of_a_bulk_get_comes_without_data(
     daprd: httpx.Client, dapr_sync: World
 ) -> None:

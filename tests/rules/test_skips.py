@@ -104,6 +104,27 @@ def test_a_skip_that_is_not_named_fails_on_ci(
     assert done.returncode == code, done.stdout
 
 
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [("Redpanda's image cannot be had here: redpanda", 0), ("no container engine answers", 1)],
+)
+def test_a_skip_that_is_named_passes_on_ci_for_its_reason_only(
+    tmp_path: Path, reason: str, code: int
+) -> None:
+    """The image of Redpanda may be missing there; an engine may not."""
+    (tmp_path / "conftest.py").write_text((ROOT / "conftest.py").read_text())
+    name = "test_the_scenarios_pass_on_redpanda"
+    test = f'import pytest\ndef {name}(): pytest.skip("{reason}")\n'
+    (tmp_path / "test_x.py").write_text(test)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(tmp_path)],
+        cwd=tmp_path, env={"CI": "true", "PATH": "/usr/bin"}, capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert done.returncode == code, done.stdout
+
+
 def test_options_of_this_pytest_do_not_reach_those_that_tests_start(tmp_path: Path) -> None:
     """PYTEST_ADDOPTS and its like have been read, and are no part of the environment any more."""
     variables = {

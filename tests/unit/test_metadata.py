@@ -19,7 +19,7 @@ COMPONENT = """
 apiVersion: dapr.io/v1alpha1
 kind: Component
 metadata: {{name: x}}
-spec: {{type: {kind}, version: v1, metadata: [{{name: colour, value: blue}}], more: 1}}
+spec: {{type: {kind}, version: v1, metadata: [{{name: colour, value: Blue}}], more: 1}}
 """
 
 METADATA = """
@@ -71,7 +71,7 @@ def test_the_tables_hold_the_facts_of_the_sources(tmp_path: Path) -> None:
     assert {} == known.types["pubsub.fog"]
     assert {
         "required": ["colour"], "profiles": [], "fields": ["colour", "depth"],
-        "types": {"depth": "number"}, "values": {"colour": ["blue", "red"]},
+        "types": {"depth": "number"}, "values": {"colour": ["Blue", "Red"]},
     } == known.types["state.cloud"]["v1"]  # fmt: skip
     assert ["dapr.io/x"] == known.schemas["annotations"]
     assert "description" not in known.schemas["Component/v1alpha1"]

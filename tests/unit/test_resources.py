@@ -336,11 +336,11 @@ def test_the_table_of_types_knows_what_dapr_has() -> None:
     [
         ("authType\n      value: none", "authType\n      value: nome", "does not take", "'none'"),
         ("name: authType", "name: saslMechanism\n      value: SCRAM-SHA-256\n    - name: authType",
-         "saslMechanism does not take 'SCRAM-SHA-256'", "sha-256"),
+         "saslMechanism does not take 'SCRAM-SHA-256'", "SHA-256"),
         ("name: authType", "name: initialOffset\n      value: latest\n    - name: authType",
          "initialOffset does not take 'latest'", "newest"),
         ("name: authType", "name: maxMessageBytes\n      value: 1 MB\n    - name: authType",
-         "maxMessageBytes is '1 MB'", "a number"),
+         "maxMessageBytes is '1 MB'", "a whole number"),
         ("name: authType", "name: sessionTimeout\n      value: soon\n    - name: authType",
          "sessionTimeout is 'soon'", "5s"),
         ("name: authType", "name: disableTls\n      value: maybe\n    - name: authType",
