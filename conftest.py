@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from importlib.util import find_spec
 
 import pytest
@@ -50,6 +50,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             Settings.load(),
             Lines(session.config),
             helm=any("helm" in _fixtures(item) for item in chosen),
+            images={name for item in chosen for name in _images(item)},
         )
     except HarnessError as error:
         pytest.exit(f"what the tests need cannot be installed: {error}", error.exit_code)
@@ -84,6 +85,16 @@ def _is_real(item: pytest.Item) -> bool:
         "--dapr-runtime", None
     ) == ["containers"]
     return "dapr_stack" in _fixtures(item) and not elsewhere
+
+
+def _images(item: pytest.Item) -> Collection[str]:
+    """The images that a test cannot do without: by a fixture, or by a parameter."""
+    from tests.engine import NEEDED
+
+    if "redpanda" in _fixtures(item):
+        return (*NEEDED, "redpanda")
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return NEEDED if "images" in _fixtures(item) or "containers" in parameters else ()
 
 
 def _fixtures(item: pytest.Item) -> list[str]:

@@ -21,8 +21,8 @@ PROVISION = """
 from pathlib import Path
 from harness.core.errors import Unavailable
 
-def provide(settings, progress, *, helm):
-    Path("provided.txt").write_text(f"helm: {helm}")
+def provide(settings, progress, *, helm, images):
+    Path("provided.txt").write_text(f"helm: {helm}, images: {sorted(images)}")
     if Path("refuse.txt").exists():
         raise Unavailable("no Go")
 """
@@ -35,11 +35,30 @@ from pathlib import Path
 @pytest.fixture
 def helm(): pass
 
-@pytest.mark.real
-def test_chart(helm): assert "helm: True" == Path("provided.txt").read_text()
+@pytest.fixture
+def images(): pass
+
+@pytest.fixture
+def redpanda(images): pass
+
+def provided(helm, *images):
+    return f"helm: {helm}, images: {[*images]}" == Path("provided.txt").read_text()
 
 @pytest.mark.real
-def test_stack(): assert "helm: False" == Path("provided.txt").read_text()
+def test_chart(helm): assert provided(True)
+
+@pytest.mark.real
+def test_stack(): assert provided(False)
+
+@pytest.mark.real
+def test_engine(images): assert provided(False, "app", "kafka")
+
+@pytest.mark.real
+@pytest.mark.parametrize("runtime", ["containers"])
+def test_runtime(runtime): assert provided(False, "app", "kafka")
+
+@pytest.mark.real
+def test_broker(redpanda): assert provided(False, "app", "kafka", "redpanda")
 
 def test_unit(): assert not Path("provided.txt").exists()
 """
@@ -51,6 +70,7 @@ def provisioned(folder: Path, *arguments: str) -> subprocess.CompletedProcess[st
     (folder / "conftest.py").write_text((ROOT / "conftest.py").read_text())
     (folder / "tests" / "__init__.py").write_text("")
     (folder / "tests" / "provision.py").write_text(PROVISION)
+    (folder / "tests" / "engine.py").write_text('NEEDED = ("app", "kafka")')
     (folder / "test_x.py").write_text(SUITE)
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-vrA", *arguments],
@@ -58,9 +78,11 @@ def provisioned(folder: Path, *arguments: str) -> subprocess.CompletedProcess[st
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["test_chart", "test_stack", "test_unit"])
+@pytest.mark.parametrize(
+    "name", ["test_chart", "test_stack", "test_engine", "test_runtime", "test_broker", "test_unit"]
+)
 def test_what_the_chosen_tests_need_is_provided_before_the_first(tmp_path: Path, name: str) -> None:
-    """With Helm for a test of the chart, without it for others; nothing where none is real."""
+    """Helm for a test of the chart, images for one of the engine; nothing where none is real."""
     done = provisioned(tmp_path, f"test_x.py::{name}")
 
     assert 0 == done.returncode, done.stdout
