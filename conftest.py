@@ -58,10 +58,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
-    item: pytest.Item,
+    item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A test that did not run proved nothing."""
+    """A test that did not run proved nothing; what a fixture misses is one line for all its tests."""
     report = yield
+    if report.skipped and call.excinfo is not None and (place := _fixture_of(item, call.excinfo)):
+        # pytest places the skip at the test, and sums up those of one place only.
+        report.longrepr = (*place, f"Skipped: {call.excinfo.value}")
     # An escape that fails as it must: it ran.
     expected = hasattr(report, "wasxfail") and item.get_closest_marker("escape")
     if (
@@ -75,6 +78,19 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"skipped on CI without being named in conftest.py: {report.longrepr}"
     return report
+
+
+def _fixture_of(
+    item: pytest.Item, error: pytest.ExceptionInfo[BaseException]
+) -> tuple[str, int] | None:
+    """Where a fixture of this suite has skipped a test; None if something else has."""
+    own = [
+        each for each in error.traceback
+        if each.path.is_relative_to(item.config.rootpath) and "site-packages" not in each.path.parts
+    ]  # fmt: skip
+    if not own or own[-1].name == getattr(item, "originalname", item.name):
+        return None
+    return str(own[-1].path), own[-1].lineno + 1
 
 
 def _is_real(item: pytest.Item) -> bool:

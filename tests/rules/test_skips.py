@@ -126,6 +126,58 @@ def test_a_skip_that_is_not_named_fails_on_ci(
     assert done.returncode == code, done.stdout
 
 
+ABSENT = """
+import pytest
+
+@pytest.fixture(scope="session")
+def engine(): pytest.skip("no engine answers")
+
+@pytest.fixture
+def browser(): pytest.skip("no browser")
+
+@pytest.fixture
+def contained(engine): pass
+"""
+NEEDY = """
+import pytest
+
+@pytest.mark.parametrize("n", range(10))
+def test_engine(engine, n): pass
+
+def test_contained(contained): pass
+
+def test_page(browser): pass
+
+@pytest.mark.skip(reason="marked")
+def test_marked(): pass
+
+def test_there(): pass
+"""
+
+
+def test_what_is_absent_is_summed_up_in_a_line_with_the_number_of_its_tests(tmp_path: Path) -> None:
+    """An engine, a browser: not a line for each test, of which there are dozens."""
+    (tmp_path / "conftest.py").write_text((ROOT / "conftest.py").read_text())
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "conftest.py").write_text(ABSENT)
+    for name in ("test_a.py", "test_b.py"):
+        (tmp_path / "tests" / name).write_text(NEEDY)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--import-mode=importlib", "-rs"],
+        cwd=tmp_path, env={"PATH": "/usr/bin", "COLUMNS": "200"}, capture_output=True, text=True,
+    )  # fmt: skip
+
+    said = [line for line in done.stdout.splitlines() if line.startswith("SKIPPED")]
+    assert {
+        "SKIPPED [22] tests/conftest.py:5: no engine answers",
+        "SKIPPED [2] tests/conftest.py:8: no browser",
+        "SKIPPED [1] tests/test_a.py:11: marked",
+        "SKIPPED [1] tests/test_b.py:11: marked",
+    } == set(said), done.stdout
+    assert "2 passed, 26 skipped" in done.stdout
+
+
 def test_options_of_this_pytest_do_not_reach_those_that_tests_start(tmp_path: Path) -> None:
     """PYTEST_ADDOPTS and its like have been read, and are no part of the environment any more."""
     variables = {
