@@ -60,7 +60,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A test that did not run proved nothing; what a fixture misses is one line for all its tests."""
+    """A test that did not run proved nothing. What a fixture misses is one line for all tests."""
     report = yield
     if report.skipped and call.excinfo is not None and (place := _fixture_of(item, call.excinfo)):
         # pytest places the skip at the test, and sums up those of one place only.

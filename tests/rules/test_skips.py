@@ -163,8 +163,9 @@ def test_what_is_absent_is_summed_up_in_a_line_with_the_number_of_its_tests(tmp_
     for name in ("test_a.py", "test_b.py"):
         (tmp_path / "tests" / name).write_text(NEEDY)
 
+    options = ["-p", "no:cacheprovider", "--import-mode=importlib", "-rs"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--import-mode=importlib", "-rs"],
+        [sys.executable, "-m", "pytest", *options],
         cwd=tmp_path, env={"PATH": "/usr/bin", "COLUMNS": "200"}, capture_output=True, text=True,
     )  # fmt: skip
 
