@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.installed-demo
 RUNTIMES ?= processes
+TESTS ?=
 PROFILE ?= smoke
 ESCAPES ?= 1.16.0,1.18.2
 SEED ?= 1
@@ -28,12 +29,12 @@ $(STAMP): requirements-dev.lock pyproject.toml tools/install.py
 demo: $(DEMO_STAMP) ## Start the reference system, run three stories on it, stop it
 	@$(BIN)/dapr-harness demo
 
-test: $(STAMP) ## Everything; on both runtimes with RUNTIMES=processes,containers
+test: $(STAMP) ## Everything, or TESTS="path ..."; on both runtimes with RUNTIMES=processes,containers
 	@$(BIN)/python -m tests.provision
 ifneq (,$(findstring containers,$(RUNTIMES)))
-	@$(BIN)/dapr-harness images build --missing
+	@$(BIN)/dapr-harness images build --pull
 endif
-	@$(BIN)/python -m pytest --dapr-runtime=$(RUNTIMES)
+	@$(BIN)/python -m pytest --dapr-runtime=$(RUNTIMES) $(TESTS)
 
 unit: $(STAMP) ## The tests without real processes, in seconds
 	@$(BIN)/python -m pytest -m "not real" tests

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from importlib.util import find_spec
 
 import pytest
 
 NAMED_SKIPS = {
-    "test_the_scenarios_pass_on_redpanda": "Redpanda's image cannot be had here",
+    "test_the_scenarios_pass_on_redpanda": "can be had from its registry only",
     "test_root_starts_an_unprivileged_launch_as_nobody": "only root can start as somebody else",
 }
 """Tests that may be skipped on CI, each for this reason and for no other."""
@@ -50,6 +50,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             Settings.load(),
             Lines(session.config),
             helm=any("helm" in _fixtures(item) for item in chosen),
+            images={name for item in chosen for name in _images(item)},
         )
     except HarnessError as error:
         pytest.exit(f"what the tests need cannot be installed: {error}", error.exit_code)
@@ -57,10 +58,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
-    item: pytest.Item,
+    item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A test that did not run proved nothing."""
+    """A test that did not run proved nothing. What a fixture misses is one line for all tests."""
     report = yield
+    if report.skipped and call.excinfo is not None and (place := _fixture_of(item, call.excinfo)):
+        # pytest places the skip at the test, and sums up those of one place only.
+        report.longrepr = (*place, f"Skipped: {call.excinfo.value}")
     # An escape that fails as it must: it ran.
     expected = hasattr(report, "wasxfail") and item.get_closest_marker("escape")
     if (
@@ -81,6 +85,19 @@ def _may_skip(item: pytest.Item, reason: str) -> bool:
     return named is not None and named in reason
 
 
+def _fixture_of(
+    item: pytest.Item, error: pytest.ExceptionInfo[BaseException]
+) -> tuple[str, int] | None:
+    """Where a fixture of this suite has skipped a test; None if something else has."""
+    own = [
+        each for each in error.traceback
+        if each.path.is_relative_to(item.config.rootpath) and "site-packages" not in each.path.parts
+    ]  # fmt: skip
+    if not own or own[-1].name == getattr(item, "originalname", item.name):
+        return None
+    return str(own[-1].path), own[-1].lineno + 1
+
+
 def _is_real(item: pytest.Item) -> bool:
     """Whether it starts real processes, on this machine and not in somebody else's stack."""
     if item.get_closest_marker("real") is not None:
@@ -89,6 +106,16 @@ def _is_real(item: pytest.Item) -> bool:
         "--dapr-runtime", None
     ) == ["containers"]
     return "dapr_stack" in _fixtures(item) and not elsewhere
+
+
+def _images(item: pytest.Item) -> Collection[str]:
+    """The images that a test cannot do without: by a fixture, or by a parameter."""
+    from tests.engine import NEEDED
+
+    if "redpanda" in _fixtures(item):
+        return (*NEEDED, "redpanda")
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return NEEDED if "images" in _fixtures(item) or "containers" in parameters else ()
 
 
 def _fixtures(item: pytest.Item) -> list[str]:

@@ -15,17 +15,22 @@ from harness.runtime.containers.runtime import ContainerRuntime
 from harness.stack.images import Images
 
 NEEDED = ("app", "kafka", "postgres", "daprd", "placement", "scheduler", "sentry")
+"""The images without which no test that uses the engine runs."""
 
 
 def engine_obstacle() -> str:
-    """Why tests with containers cannot run here, in one line; "" when they can."""
+    """Why tests with containers cannot run here, in one line; "" when they can.
+
+    Nothing is pulled: tests/provision.py has done that before the first test.
+    """
     try:
         with Engine() as engine:
             images = Images(Settings.load(), engine=engine)
             missing = [name for name in NEEDED if images.find(name).origin == "missing"]
     except Unavailable as error:
         return error.subject
-    return f"images are missing: {missing}; run `dapr-harness images build`" if missing else ""
+    hint = "no registry has them; run `dapr-harness images build`"
+    return f"images are missing: {', '.join(missing)}; {hint}" if missing else ""
 
 
 def container_runtime(images: Images) -> ContainerRuntime:

@@ -5,14 +5,18 @@ belong into no test's time. `python -m tests.provision`, which `make test` calls
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from harness.cli.console import Steps, out
+from harness.core.errors import Unavailable
 from harness.core.settings import Settings
 from harness.provision.gobuild import install
 from harness.provision.progress import Progress, step
 from harness.provision.store import Store
 from harness.provision.toolbox import Provisioner
+from harness.runtime.containers.engine import Engine
+from harness.stack.images import Images
 
 TOOLS = ("java", "kafka", "postgres", "postgres-data", "daprd")
 """What every stack of the tests is made of; the quick ones first."""
@@ -45,12 +49,28 @@ def provide_helm(settings: Settings, progress: Progress) -> Path:
     return store.make(f"helm-{HELM}", build) / "helm"
 
 
-def provide(settings: Settings, progress: Progress, *, helm: bool = True) -> dict[str, Path]:
-    """Everything that the tests need, by name; tests of the chart need Helm.
+def pull_images(settings: Settings, progress: Progress, names: Collection[str]) -> None:
+    """Pull the images that the engine lacks, where there is an engine and a registry has them.
+
+    Otherwise the tests that need them are skipped, and CI fails; `tests.engine` finds the reason.
+    """
+    try:
+        with Engine() as engine:
+            Images(settings, progress, engine).pull(names)
+    except Unavailable:
+        return
+
+
+def provide(
+    settings: Settings, progress: Progress, *, helm: bool = True, images: Collection[str] = ()
+) -> dict[str, Path]:
+    """Everything that the tests need, by name; tests of the chart need Helm, some need images.
 
     Raises:
         Unavailable: a tool cannot be had.
     """
+    if images:
+        pull_images(settings, progress, images)
     toolbox = Provisioner(settings, progress)
     found = {tool: toolbox.path(tool) for tool in TOOLS}
     return {**found, **({"helm": provide_helm(settings, progress)} if helm else {})}

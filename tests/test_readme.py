@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -13,13 +14,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+from harness.core.settings import Settings
+from harness.provision.store import Store
 from tests.support import ROOT, environment, leftovers
 
 pytestmark = pytest.mark.real
 
 README = (ROOT / "README.md").read_text()
-FILES = dict(re.findall(r"```\w+\n# file: (\S+)\n(.*?)```", README, re.DOTALL))
+SHOWN = re.compile(r"```\w+\n# file: (\S+)\n(.*?)```", re.DOTALL)
+FILES = dict(SHOWN.findall(README))
 WORKFLOW = ".github/workflows/test.yml"
+ON_CI = dict(SHOWN.findall((ROOT / "docs" / "ci.md").read_text()))
 VARYING = re.compile(r"order-[0-9a-f]+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+")
 """What differs from run to run: names, ids, ports, times, numbers of repetitions."""
 
@@ -100,6 +105,59 @@ def test_the_steps_of_the_readmes_workflow_pass(installed: Path, tmp_path: Path)
         (each.returncode, words) for each, words in zip(done, commands, strict=True)
     ], [each.stdout + each.stderr for each in done]
     assert 'tests="1"' in (tmp_path / "report.xml").read_text()
+    assert [] == leftovers(tmp_path)
+
+
+def carried_out(
+    installed: Path, folder: Path, script: str, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """A step by the shell that CI uses, with the wheel's environment first on the path."""
+    path = f"{installed}:{os.environ['PATH']}"
+    env = {**environment(folder), "PYTHONPATH": "", "PATH": path, "COLUMNS": "80", **more}
+    # Its packages are lent, and pytest's own script is not among them.
+    pytest_ = f'pytest() {{ {installed / "python"} -m pytest "$@"; }}'
+    return subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", f"{pytest_}\n{script}"],
+        cwd=folder, env=env, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def test_the_steps_of_the_docs_workflow_pass(installed: Path, tmp_path: Path) -> None:
+    """With those that are for a failure, which keep what the stack did."""
+    written(tmp_path)
+    job = yaml.safe_load(ON_CI[".github/workflows/system.yml"])["jobs"]["test"]
+    (install, *steps) = [each["run"] for each in job["steps"] if "run" in each]
+    (kept,) = [each["with"]["path"] for each in job["steps"] if "upload" in each.get("uses", "")]
+
+    done = [carried_out(installed, tmp_path, each) for each in steps]
+
+    assert "pip install " == install[:12]
+    assert [0] * len(steps) == [each.returncode for each in done], [
+        each.stdout + each.stderr for each in done
+    ]
+    files = {each.name: each.read_text() for each in (tmp_path / kept).iterdir()}
+    assert {"report.xml", "status.txt", "nodes.log", "doctor.txt"} == files.keys()
+    assert 'tests="1"' in files["report.xml"]
+    assert "POST /ship" in files["nodes.log"]
+    for name in ("shop", "shop-daprd", "kafka"):
+        assert name in files["status.txt"]
+    assert re.search(r"^ok +shop-daprd", files["doctor.txt"], re.MULTILINE)
+    assert [] == leftovers(tmp_path)
+
+
+def test_the_script_of_the_docs_gitlab_job_passes(installed: Path, tmp_path: Path) -> None:
+    """With its variables, but for where the folders are; each worker starts a stack."""
+    written(tmp_path)
+    job = yaml.safe_load(ON_CI[".gitlab-ci.yml"])["test"]
+    (install, *script) = job["script"]
+    assert {"DAPR_HARNESS_CACHE_DIR", "PIP_CACHE_DIR"} == job["variables"].keys()
+    variables = {"DAPR_HARNESS_CACHE_DIR": str(Store(Settings.load().cache_dir).root)}
+
+    done = carried_out(installed, tmp_path, "\n".join(script), **variables)
+
+    assert "pip install " == install[:12]
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert 'tests="1"' in (tmp_path / job["artifacts"]["reports"]["junit"]).read_text()
     assert [] == leftovers(tmp_path)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="images",
-    help="List the images of the containers runtime, or build them without a registry.",
+    help="List the images of the containers runtime, pull them, or build them without a registry.",
     no_args_is_help=True,
 )
 
@@ -51,6 +51,10 @@ def build(
     missing: Annotated[
         bool, typer.Option("--missing", help="Leave out those that came from a registry.")
     ] = False,
+    pull: Annotated[
+        bool,
+        typer.Option("--pull", help="First pull what is missing; build what no registry has."),
+    ] = False,
     offline: Annotated[
         bool | None, typer.Option("--offline", help="Never use the network.")
     ] = None,
@@ -59,8 +63,12 @@ def build(
     settings = Settings.load(offline=offline)
     images = _images(settings)
     failed: HarnessError | None = None
-    for name in names or [name for name, entry in IMAGES.items() if entry.local]:
-        if missing and images.find(name).origin in ("here", "chosen"):
+    wanted = names or [name for name, entry in IMAGES.items() if entry.local]
+    refused = images.pull(wanted) if pull else {}
+    for name, error in refused.items():
+        out.print(f"{name:<10} could not be pulled: {error.subject}", soft_wrap=True)
+    for name in wanted:
+        if (missing or pull) and images.find(name).origin in ("here", "chosen"):
             continue
         try:
             done = images.build(name)

@@ -6,7 +6,7 @@ import io
 import re
 import tarfile
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,9 @@ from harness.runtime.containers.ignored import app_files
 
 RECIPE = "dapr-harness.recipe"
 """The label that contains the fingerprint of a local image's inputs."""
+
+PULLS = 4
+"""The number of images that are pulled at the same time."""
 
 Reference = str
 
@@ -135,6 +138,21 @@ class Images:
             return Found(name, entry.local, "built")
         return Found(name, entry.reference, "missing")
 
+    def pull(self, names: Iterable[str]) -> Mapping[str, HarnessError]:
+        """Pull the table entries that this engine lacks, in parallel; the errors, by entry."""
+        missing = [found for name in names if (found := self.find(name)).origin == "missing"]
+        failed: dict[str, HarnessError] = {}
+
+        def attempt(found: Found) -> None:
+            try:
+                self._pull(found)
+            except HarnessError as error:
+                failed[found.name] = error
+
+        with ThreadPoolExecutor(PULLS) as pool:
+            list(pool.map(attempt, missing))
+        return failed
+
     def build(self, name: str) -> bool:
         """Build an entry's local image; returns whether anything had to be done.
 
@@ -162,7 +180,7 @@ class Images:
                 missing.append(found)
             else:
                 self._references[name] = found.reference
-        with ThreadPoolExecutor(4) as pool:
+        with ThreadPoolExecutor(PULLS) as pool:
             for found in pool.map(self._pull, missing):
                 self._references[found.name] = found.reference
         for name in names:

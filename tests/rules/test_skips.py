@@ -21,8 +21,8 @@ PROVISION = """
 from pathlib import Path
 from harness.core.errors import Unavailable
 
-def provide(settings, progress, *, helm):
-    Path("provided.txt").write_text(f"helm: {helm}")
+def provide(settings, progress, *, helm, images):
+    Path("provided.txt").write_text(f"helm: {helm}, images: {sorted(images)}")
     if Path("refuse.txt").exists():
         raise Unavailable("no Go")
 """
@@ -35,11 +35,30 @@ from pathlib import Path
 @pytest.fixture
 def helm(): pass
 
-@pytest.mark.real
-def test_chart(helm): assert "helm: True" == Path("provided.txt").read_text()
+@pytest.fixture
+def images(): pass
+
+@pytest.fixture
+def redpanda(images): pass
+
+def provided(helm, *images):
+    return f"helm: {helm}, images: {[*images]}" == Path("provided.txt").read_text()
 
 @pytest.mark.real
-def test_stack(): assert "helm: False" == Path("provided.txt").read_text()
+def test_chart(helm): assert provided(True)
+
+@pytest.mark.real
+def test_stack(): assert provided(False)
+
+@pytest.mark.real
+def test_engine(images): assert provided(False, "app", "kafka")
+
+@pytest.mark.real
+@pytest.mark.parametrize("runtime", ["containers"])
+def test_runtime(runtime): assert provided(False, "app", "kafka")
+
+@pytest.mark.real
+def test_broker(redpanda): assert provided(False, "app", "kafka", "redpanda")
 
 def test_unit(): assert not Path("provided.txt").exists()
 """
@@ -51,6 +70,7 @@ def provisioned(folder: Path, *arguments: str) -> subprocess.CompletedProcess[st
     (folder / "conftest.py").write_text((ROOT / "conftest.py").read_text())
     (folder / "tests" / "__init__.py").write_text("")
     (folder / "tests" / "provision.py").write_text(PROVISION)
+    (folder / "tests" / "engine.py").write_text('NEEDED = ("app", "kafka")')
     (folder / "test_x.py").write_text(SUITE)
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-vrA", *arguments],
@@ -58,9 +78,11 @@ def provisioned(folder: Path, *arguments: str) -> subprocess.CompletedProcess[st
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["test_chart", "test_stack", "test_unit"])
+@pytest.mark.parametrize(
+    "name", ["test_chart", "test_stack", "test_engine", "test_runtime", "test_broker", "test_unit"]
+)
 def test_what_the_chosen_tests_need_is_provided_before_the_first(tmp_path: Path, name: str) -> None:
-    """With Helm for a test of the chart, without it for others; nothing where none is real."""
+    """Helm for a test of the chart, images for one of the engine; nothing where none is real."""
     done = provisioned(tmp_path, f"test_x.py::{name}")
 
     assert 0 == done.returncode, done.stdout
@@ -106,7 +128,7 @@ def test_a_skip_that_is_not_named_fails_on_ci(
 
 @pytest.mark.parametrize(
     ("reason", "code"),
-    [("Redpanda's image cannot be had here: redpanda", 0), ("no container engine answers", 1)],
+    [("the image redpanda can be had from its registry only", 0), ("no container engine answers", 1)],
 )
 def test_a_skip_that_is_named_passes_on_ci_for_its_reason_only(
     tmp_path: Path, reason: str, code: int
@@ -123,6 +145,59 @@ def test_a_skip_that_is_named_passes_on_ci_for_its_reason_only(
     )  # fmt: skip
 
     assert done.returncode == code, done.stdout
+
+
+ABSENT = """
+import pytest
+
+@pytest.fixture(scope="session")
+def engine(): pytest.skip("no engine answers")
+
+@pytest.fixture
+def browser(): pytest.skip("no browser")
+
+@pytest.fixture
+def contained(engine): pass
+"""
+NEEDY = """
+import pytest
+
+@pytest.mark.parametrize("n", range(10))
+def test_engine(engine, n): pass
+
+def test_contained(contained): pass
+
+def test_page(browser): pass
+
+@pytest.mark.skip(reason="marked")
+def test_marked(): pass
+
+def test_there(): pass
+"""
+
+
+def test_what_is_absent_is_summed_up_in_a_line_with_the_number_of_its_tests(tmp_path: Path) -> None:
+    """An engine, a browser: not a line for each test, of which there are dozens."""
+    (tmp_path / "conftest.py").write_text((ROOT / "conftest.py").read_text())
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "conftest.py").write_text(ABSENT)
+    for name in ("test_a.py", "test_b.py"):
+        (tmp_path / "tests" / name).write_text(NEEDY)
+
+    options = ["-p", "no:cacheprovider", "--import-mode=importlib", "-rs"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options],
+        cwd=tmp_path, env={"PATH": "/usr/bin", "COLUMNS": "200"}, capture_output=True, text=True,
+    )  # fmt: skip
+
+    said = [line for line in done.stdout.splitlines() if line.startswith("SKIPPED")]
+    assert {
+        "SKIPPED [22] tests/conftest.py:5: no engine answers",
+        "SKIPPED [2] tests/conftest.py:8: no browser",
+        "SKIPPED [1] tests/test_a.py:11: marked",
+        "SKIPPED [1] tests/test_b.py:11: marked",
+    } == set(said), done.stdout
+    assert "2 passed, 26 skipped" in done.stdout
 
 
 def test_options_of_this_pytest_do_not_reach_those_that_tests_start(tmp_path: Path) -> None:
