@@ -11,7 +11,7 @@ from harness import AsyncWorld
 APPS = ("backend-service", "notification-service", "recurring-task-service")
 
 TASK = "/api/{user_id}/tasks/{task_id}"
-OPERATIONS = {
+OPERATIONS: dict[str, dict[str, tuple[str | None, str]]] = {
     "backend-service": {
         "GET /api/{user_id}/tasks": (None, "200"),
         "POST /api/{user_id}/tasks": ("NewTask", "201"),

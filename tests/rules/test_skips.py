@@ -128,7 +128,10 @@ def test_a_skip_that_is_not_named_fails_on_ci(
 
 @pytest.mark.parametrize(
     ("reason", "code"),
-    [("the image redpanda can be had from its registry only", 0), ("no container engine answers", 1)],
+    [
+        ("the image redpanda can be had from its registry only", 0),
+        ("no container engine answers", 1),
+    ],
 )
 def test_a_skip_that_is_named_passes_on_ci_for_its_reason_only(
     tmp_path: Path, reason: str, code: int
