@@ -69,7 +69,7 @@ def installed(
     return found
 
 
-def annotations(found: dict[tuple[str, str], dict[str, Any]], app: str) -> dict[str, str]:
+def of_pod(found: dict[tuple[str, str], dict[str, Any]], app: str) -> dict[str, str]:
     """Of an app's pods."""
     template = found["Deployment", app]["spec"]["template"]
     return dict(template["metadata"]["annotations"])
@@ -171,7 +171,7 @@ def test_an_installation_chooses_how_sidecars_log_and_are_measured(helm: Path) -
         "sidecar.metrics.enabled=false", "sidecar.metrics.port=9191",
         "networkPolicy.namespaces.monitoring=prometheus",
     )  # fmt: skip
-    said = annotations(found, "frontend")
+    said = of_pod(found, "frontend")
 
     assert ("debug", "true", "false", "false", "9191") == tuple(
         said[f"dapr.io/{name}"]
@@ -191,7 +191,7 @@ def test_an_installation_chooses_when_sidecars_are_probed(helm: Path) -> None:
              "periodSeconds": "period-seconds", "threshold": "threshold"}  # fmt: skip
     probes = [(probe, name) for probe in ("liveness", "readiness") for name in names]
     values = [f"sidecar.{p}Probe.{name}={i}" for i, (p, name) in enumerate(probes, 11)]
-    said = annotations(installed(helm, *values), "frontend")
+    said = of_pod(installed(helm, *values), "frontend")
 
     assert [str(i) for i, _ in enumerate(probes, 11)] == [
         said[f"dapr.io/sidecar-{probe}-probe-{names[name]}"] for probe, name in probes
@@ -205,7 +205,7 @@ def test_an_installation_chooses_resources(helm: Path) -> None:
         "resources.frontend.daprd.requests.memory=64Mi",
     )  # fmt: skip
     (container,) = found["Deployment", "frontend"]["spec"]["template"]["spec"]["containers"]
-    said = annotations(found, "frontend")
+    said = of_pod(found, "frontend")
 
     assert {
         "requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"cpu": 2, "memory": "512Mi"}
@@ -214,7 +214,7 @@ def test_an_installation_chooses_resources(helm: Path) -> None:
         said[f"dapr.io/sidecar-{each}"]
         for each in ("cpu-request", "memory-request", "cpu-limit", "memory-limit")
     )
-    assert "dapr.io/sidecar-cpu-limit" not in annotations(found, "backend-service")
+    assert "dapr.io/sidecar-cpu-limit" not in of_pod(found, "backend-service")
 
 
 def test_an_installation_chooses_how_an_app_is_scaled(helm: Path) -> None:
