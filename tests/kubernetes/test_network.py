@@ -102,7 +102,7 @@ def test_each_app_of_the_reference_system_reaches_its_own_nodes_only() -> None:
 
 
 def test_only_sidecars_monitoring_and_clients_of_exposed_apps_are_let_in() -> None:
-    """By port; the sidecar's API is on loopback, where no policy is needed."""
+    """By port; the sidecar's API is on the pod's loopback, where no policy is needed."""
     objects = rendered(todo())
 
     for app in APPS:

@@ -27,7 +27,7 @@ PORT = 8000
 """The port on which every app listens, because each app has its own pod."""
 
 SIDECAR_PORT = 50002
-"""The port on which a sidecar listens for other sidecars; it is the only one off loopback."""
+"""The port on which a sidecar listens for other sidecars; its API is on the pod's loopback."""
 
 CONTROL_PLANE = (6500, 50001, 50005, 50006)
 """Operator, sentry, placement and scheduler: the ports of their pods."""
