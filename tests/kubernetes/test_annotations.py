@@ -80,7 +80,7 @@ def test_every_annotation_of_the_seed_documents_exists() -> None:
     assert set() == (said | ours | set(annotated(rendered(todo()), "backend-service"))) - set(KNOWN)
 
 
-def test_every_annotation_of_the_seed_documents_can_be_rendered(tmp_path: Path) -> None:
+def test_the_usual_annotations_can_be_rendered(tmp_path: Path) -> None:
     """From an app's flags, its resources, and what an installation chooses."""
     found = set(annotated(one_app(tmp_path, EVERY), "shop"))
 

@@ -10,8 +10,10 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from harness import App, ConfigError, Receiver, Settings, Topology
+from harness.cli.commands import app
 from harness.render.kubernetes.project import KubernetesProject
 from scenarios.topology import todo
 from tests.kubernetes.rendering import annotated, rendered, the
@@ -132,6 +134,42 @@ def test_the_namespace_can_have_another_name(tmp_path: Path) -> None:
         the(objects, "Namespace", "shops")["metadata"]["name"],
     )
     assert ["shops", "shops"] == [policy["namespace"] for policy in control["policies"]]
+
+
+def test_the_command_takes_a_namespace(tmp_path: Path) -> None:
+    """And compares what it finds with the one that is given."""
+    words = [
+        "render",
+        "k8s",
+        "--folder",
+        str(tmp_path),
+        "--topology",
+        "scenarios.topology:reference",
+    ]
+    written = CliRunner().invoke(app, [*words, "--namespace", "shops"])
+    same = CliRunner().invoke(app, [*words, "--namespace", "shops", "--check"])
+    drifted = CliRunner().invoke(app, [*words, "--check"])
+    body = yaml.safe_load((tmp_path / "manifests" / "component-pubsub.yaml").read_text())
+
+    assert (0, "shops") == (written.exit_code, body["metadata"]["namespace"])
+    assert 0 == same.exit_code
+    assert isinstance(drifted.exception, ConfigError)
+
+
+def test_every_value_of_the_chart_is_described() -> None:
+    """By its name, on the page about Kubernetes; names of apps and nodes are the topology's."""
+    values = yaml.safe_load((ROOT / "kubernetes" / "chart" / "values.yaml").read_text())
+    page = (ROOT / "docs" / "kubernetes.md").read_text()
+    own = {node.name for node in todo().nodes} | {"DATABASE_URL", "STATE_STORE_DSN"}
+
+    assert set() == {name for name in keys_of(values) - own if name not in page}
+
+
+def keys_of(value: Any) -> set[str]:
+    """Every key of a mapping and of those inside it."""
+    if not isinstance(value, dict):
+        return set()
+    return {*value, *(key for each in value.values() for key in keys_of(each))}
 
 
 def test_the_namespace_is_created_before_what_is_in_it() -> None:
