@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from harness.nodes.broker import Broker as Broker
     from harness.nodes.control import Placement as Placement
     from harness.nodes.control import Scheduler as Scheduler
+    from harness.nodes.in_cluster import Kubernetes as Kubernetes
     from harness.nodes.kafka import Kafka as Kafka
     from harness.nodes.postgres import Postgres as Postgres
     from harness.nodes.process import Process as Process
@@ -91,6 +92,7 @@ _HOMES = {
     "Instance": "runtime.base",
     "InstanceDied": "core.errors",
     "Kafka": "nodes.kafka",
+    "Kubernetes": "nodes.in_cluster",
     "Launch": "core.launch",
     "LaunchError": "core.errors",
     "NotReady": "core.errors",

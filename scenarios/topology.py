@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from harness import App, Broker, Postgres, Receiver, Redis, Topology
+from harness import App, Broker, Kubernetes, Postgres, Receiver, Redis, Topology
 from harness.core.node import Node
 
 TOPICS = ("task-events:3", "task-updates:3", "task-imports:3", "reminders:3", "dead-letters:3")
@@ -41,7 +41,7 @@ def todo(
     if redis:
         secrets["REDIS_PASSWORD"] = "${redis.password}"
 
-    def service(name: str, *, database: bool = False) -> App:
+    def service(name: str, kubernetes: Kubernetes, *, database: bool = False) -> App:
         return App(
             name,
             asgi=f"services.{name.replace('-', '_')}.app:app",
@@ -52,15 +52,19 @@ def todo(
             requirements="services/requirements.txt",
             on_host=on_host,
             replicas=replicas,
+            kubernetes=kubernetes,
         )
 
     return Topology(
         Broker(topics=topics),
         Postgres(databases=("todo",)),
-        service("backend-service", database=True),
-        service("notification-service", database=True),
-        service("recurring-task-service"),
-        service("frontend"),
+        # Its REST API and its MCP endpoint have clients outside of the system.
+        service(
+            "backend-service", Kubernetes(replicas=2, max_replicas=4, exposed=True), database=True
+        ),
+        service("notification-service", Kubernetes(max_replicas=2), database=True),
+        service("recurring-task-service", Kubernetes()),
+        service("frontend", Kubernetes(exposed=True)),
         Receiver(),
         *([Redis()] if redis else []),
         *more,

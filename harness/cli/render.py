@@ -76,6 +76,9 @@ def k8s(
     name: Annotated[
         str, typer.Option(help="The system's name, for its Secret, image and chart.")
     ] = "todo",
+    namespace: Annotated[
+        str, typer.Option(help="The namespace of the manifests; by default, the system's name.")
+    ] = "",
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; fail if a file has drifted.")
     ] = False,
@@ -87,7 +90,7 @@ def k8s(
     """
     settings = Settings.load(topology=topology)
     project = KubernetesProject(
-        load_topology(settings), settings, folder or settings.root / "kubernetes", name
+        load_topology(settings), settings, folder or settings.root / "kubernetes", name, namespace
     )
     if check:
         project.check_drift()

@@ -26,6 +26,7 @@ from harness.nodes.command import (
     port_exports,
     words_of,
 )
+from harness.nodes.in_cluster import Kubernetes
 from harness.nodes.inbox import InboxProxy
 from harness.nodes.sidecar import Sidecar
 
@@ -73,6 +74,7 @@ class App(BaseNode):
             node ``name``, the others are ``name-2``, ``name-3`` ...; Dapr spreads calls of other
             apps over them, and each event is delivered to one of them.
         app_id: the app-id, if it is not the node's name: two apps of one app-id are replicas.
+        kubernetes: how it runs in a cluster, for ``dapr-harness render k8s``.
     """
 
     tools = ("app",)
@@ -100,6 +102,7 @@ class App(BaseNode):
     hermetic: bool
     replicas: int
     app_id: str
+    kubernetes: Kubernetes
 
     def __init__(
         self,
@@ -128,6 +131,7 @@ class App(BaseNode):
         hermetic: bool = False,
         replicas: int = 1,
         app_id: str = "",
+        kubernetes: Kubernetes | None = None,
     ) -> None:
         words = words_of(command)
         if bool(asgi) == bool(words) and not (image and not asgi):
@@ -174,6 +178,8 @@ class App(BaseNode):
         set_field(self, "hermetic", hermetic)
         set_field(self, "replicas", replicas)
         set_field(self, "app_id", app_id or name)
+        set_field(self, "kubernetes", kubernetes or Kubernetes())
+        self.kubernetes.require_scalable(name, replicas)
 
     @property
     def pod(self) -> str:  # type: ignore[override]  # derived, not stored

@@ -19,6 +19,9 @@ from harness.provision.store import Store
 
 TYPES = "component_types.json"
 CRDS = "crds.json"
+_ANNOTATION = re.compile(
+    r'(?P<type>\S+)\s+`annotation:"(?P<name>dapr\.io/[a-z0-9-]+)"(?:\s+default:"(?P<default>[^"]*)")?'
+)
 
 CATEGORIES = {
     "bindings": "bindings",
@@ -144,16 +147,24 @@ def _schemas(dapr: Path) -> dict[str, Any]:
     return found
 
 
-def _annotations(dapr: Path) -> list[str]:
-    """Their names, from the injector's constants."""
-    source = dapr / "pkg" / "injector" / "annotations" / "annotations.go"
-    return sorted(set(re.findall(r'"(dapr\.io/[a-z0-9-]+)"', source.read_text())))
+def _annotations(dapr: Path) -> dict[str, dict[str, str]]:
+    """By name, the type that the injector reads and its default, if it has one."""
+    injector = dapr / "pkg" / "injector"
+    constants = (injector / "annotations" / "annotations.go").read_text()
+    found = {name: {"type": "string"} for name in re.findall(r'"(dapr\.io/[a-z0-9-]+)"', constants)}
+    for match in _ANNOTATION.finditer((injector / "patcher" / "sidecar.go").read_text()):
+        own = {"type": match["type"].strip("*0123456789")}
+        found[match["name"]] = (
+            own if match["default"] is None else own | {"default": match["default"]}
+        )
+    return found
 
 
 def write_tables(dapr: Path, contrib: Path, target: Path) -> None:
     """Write both tables, one entry a line. Only facts are taken: type names, versions, field names
     and types, allowed words, which are required, which sets of fields an authentication profile
-    requires; schemas without their descriptions, and the annotations that the injector knows.
+    requires; schemas without their descriptions, and the annotations that the injector knows, with
+    types and defaults.
 
     Args:
         dapr: the folder of the dapr module.

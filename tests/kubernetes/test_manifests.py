@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 import yaml
+from typer.testing import CliRunner
 
-from harness import App, ConfigError, Settings, Topology
-from harness.render.kubernetes.objects import ANNOTATED
+from harness import App, ConfigError, Receiver, Settings, Topology
+from harness.cli.commands import app
 from harness.render.kubernetes.project import KubernetesProject
 from scenarios.topology import todo
+from tests.kubernetes.rendering import annotated, rendered, the
 from tests.kubernetes.validate import validate
 from tests.projects import COMPONENT
 from tests.support import ROOT, project
 
 MANIFESTS = ROOT / "kubernetes" / "manifests"
+PART = "app.kubernetes.io/part-of"
 EVERYTHING = ("components", "components/mtls", "components/tracing")
-
-
-def rendered(topology: Topology, root: Path = ROOT) -> list[dict[str, Any]]:
-    """The objects of a topology's manifests."""
-    settings = Settings.load(root)
-    found = KubernetesProject(topology, settings, root / "k", "todo").rendered()
-    texts = [text for name, text in found.items() if name.startswith("manifests/")]
-    return [body for text in texts for body in yaml.safe_load_all(text)]
 
 
 def committed() -> Iterator[Any]:
@@ -38,19 +31,6 @@ def committed() -> Iterator[Any]:
     for file in sorted(MANIFESTS.iterdir()):
         for body in yaml.safe_load_all(file.read_text()):
             yield pytest.param(body, id=f"{body['kind']} {body['metadata']['name']}")
-
-
-def the(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
-    """One object."""
-    (found,) = [o for o in objects if (o["kind"], o["metadata"]["name"]) == (kind, name)]
-    return found
-
-
-def annotated(objects: list[dict[str, Any]], app: str) -> dict[str, str]:
-    """Of an app's pod."""
-    template = the(objects, "Deployment", app)["spec"]["template"]
-    found: dict[str, str] = template["metadata"]["annotations"]
-    return found
 
 
 @pytest.mark.parametrize("body", list(committed()))
@@ -99,18 +79,6 @@ def test_the_validator_can_fail() -> None:
             validate({**body, "spec": {**body["spec"], **wrong}})
 
 
-def test_each_app_has_its_sidecar_by_annotated() -> None:
-    """Ids, port, tokens and Configuration; strings, as Kubernetes wants them."""
-    assert {
-        "dapr.io/enabled": "true",
-        "dapr.io/app-id": "backend-service",
-        "dapr.io/app-port": "8000",
-        "dapr.io/config": "access",
-        "dapr.io/api-token-secret": "todo-dapr-api-token",
-        "dapr.io/app-token-secret": "todo-app-api-token",
-    } == annotated(rendered(todo()), "backend-service")
-
-
 def test_pods_refer_only_to_existing_objects() -> None:
     """Configurations among the manifests; Secrets and their keys in the example."""
     objects = rendered(todo(resources=EVERYTHING, mtls=True))
@@ -135,6 +103,105 @@ def test_pods_refer_only_to_existing_objects() -> None:
                 used.add((item["secretKeyRef"]["name"], item["secretKeyRef"]["key"]))
 
     assert used == keys
+
+
+def test_every_object_is_in_the_namespace_of_the_system() -> None:
+    """Dapr loads a component only for apps of its own namespace, whatever its source says."""
+    objects = rendered(todo(resources=EVERYTHING, mtls=True))
+    others = [each for each in objects if each["kind"] != "Namespace"]
+
+    assert the(objects, "Namespace", "todo")
+    assert {"todo"} == {each["metadata"]["namespace"] for each in others}
+    labels = [each["metadata"]["labels"] for each in objects if each["kind"] != "Secret"]
+    assert {"todo"} == {each[PART] for each in labels}
+
+
+def test_the_namespace_can_have_another_name(tmp_path: Path) -> None:
+    """That of the manifests, and of what access control says about callers."""
+    topology, settings = todo(resources=EVERYTHING, mtls=True), Settings.load(ROOT)
+    found = KubernetesProject(topology, settings, tmp_path, "todo", "shops").rendered()
+    objects = [
+        body
+        for name, text in found.items()
+        if name.startswith("manifests/")
+        for body in yaml.safe_load_all(text)
+    ]
+
+    control = the(objects, "Configuration", "backend-service")["spec"]["accessControl"]
+    spaces = {each["metadata"].get("namespace", "") for each in objects}
+    assert ({"", "shops"}, "shops") == (
+        spaces,
+        the(objects, "Namespace", "shops")["metadata"]["name"],
+    )
+    assert ["shops", "shops"] == [policy["namespace"] for policy in control["policies"]]
+
+
+def test_the_command_takes_a_namespace(tmp_path: Path) -> None:
+    """And compares what it finds with the one that is given."""
+    words = [
+        "render",
+        "k8s",
+        "--folder",
+        str(tmp_path),
+        "--topology",
+        "scenarios.topology:reference",
+    ]
+    written = CliRunner().invoke(app, [*words, "--namespace", "shops"])
+    same = CliRunner().invoke(app, [*words, "--namespace", "shops", "--check"])
+    drifted = CliRunner().invoke(app, [*words, "--check"])
+    body = yaml.safe_load((tmp_path / "manifests" / "component-pubsub.yaml").read_text())
+
+    assert (0, "shops") == (written.exit_code, body["metadata"]["namespace"])
+    assert 0 == same.exit_code
+    assert isinstance(drifted.exception, ConfigError)
+
+
+def test_every_value_of_the_chart_is_described() -> None:
+    """By its name, on the page about Kubernetes; names of apps and nodes are the topology's."""
+    values = yaml.safe_load((ROOT / "kubernetes" / "chart" / "values.yaml").read_text())
+    page = (ROOT / "docs" / "kubernetes.md").read_text()
+    own = {node.name for node in todo().nodes} | {"DATABASE_URL", "STATE_STORE_DSN"}
+
+    assert set() == {name for name in keys_of(values) - own if name not in page}
+
+
+def keys_of(value: Any) -> set[str]:
+    """Every key of a mapping and of those inside it."""
+    if not isinstance(value, dict):
+        return set()
+    return {*value, *(key for each in value.values() for key in keys_of(each))}
+
+
+def test_the_namespace_is_created_before_what_is_in_it() -> None:
+    """`kubectl apply -f` goes by the names of the files."""
+    names = sorted(path.name for path in MANIFESTS.glob("*.yaml"))
+
+    assert "Namespace" == yaml.safe_load((MANIFESTS / names[0]).read_text())["kind"]
+
+
+def test_scopes_stay_where_dapr_reads_them() -> None:
+    """Beside `spec`; inside, they would be ignored and every app would load the component."""
+    objects = rendered(todo())
+    scopes = {
+        (each["kind"], each["metadata"]["name"]): each.get("scopes")
+        for each in objects
+        if each["apiVersion"].startswith("dapr.io")
+    }
+
+    assert ["notification-service"] == scopes["Component", "mail"]
+    assert ["recurring-task-service"] == scopes["Subscription", "completed-tasks"]
+    assert None is scopes["Component", "pubsub"]
+
+
+@pytest.mark.parametrize("name", ["sidecar", "secrets"])
+def test_a_node_cannot_have_the_name_of_a_value(tmp_path: Path, name: str) -> None:
+    """Its address would replace what the chart means by it."""
+    topology = Topology(App("shop", asgi="m:a"), Receiver(name=name))
+    settings = Settings.load(tmp_path, {})
+    mine = KubernetesProject(topology, settings, tmp_path, "todo")
+
+    with pytest.raises(ConfigError, match=f"a value named '{name}'"):
+        mine.rendered()
 
 
 def test_configurations_are_one_for_each_pod() -> None:
@@ -182,38 +249,6 @@ def test_nothing_secret_is_committed() -> None:
     assert {""} == {value for each in secrets for value in each["stringData"].values()}
 
 
-def test_a_flag_that_is_no_annotation_is_refused(tmp_path: Path) -> None:
-    """Those that are become annotations."""
-    good = App("shop", asgi="m:a", sidecar_flags={"log-level": "debug"})
-    bad = App("shop", asgi="m:a", sidecar_flags={"profile-port": "1"})
-    project(tmp_path, pyproject_toml="")
-
-    assert "debug" == annotated(rendered(Topology(good), tmp_path), "shop")["dapr.io/log-level"]
-    with pytest.raises(ConfigError, match=r"'profile-port' of shop has no annotation"):
-        rendered(Topology(bad), tmp_path)
-
-
-def test_each_probe_has_a_handler(tmp_path: Path) -> None:
-    """By one handler: Kubernetes' schema takes a probe without any, its server does not."""
-    project(tmp_path, pyproject_toml="")
-    plain, healthy = App("plain", asgi="m:a"), App("healthy", asgi="m:a", health="/health")
-    objects = rendered(Topology(plain, healthy), tmp_path)
-    handlers = {}
-    for app in ("plain", "healthy"):
-        (container,) = the(objects, "Deployment", app)["spec"]["template"]["spec"]["containers"]
-        for probe in ("readinessProbe", "livenessProbe"):
-            timing = {"periodSeconds", "timeoutSeconds"}
-            handlers[app, probe] = {k: v for k, v in container[probe].items() if k not in timing}
-
-    asked = {"httpGet": {"path": "/health", "port": "http"}}
-    assert {
-        ("plain", "readinessProbe"): {"tcpSocket": {"port": "http"}},
-        ("plain", "livenessProbe"): {"tcpSocket": {"port": "http"}},
-        ("healthy", "readinessProbe"): asked,
-        ("healthy", "livenessProbe"): asked,
-    } == handlers
-
-
 def test_a_worker_has_neither_port_nor_service(tmp_path: Path) -> None:
     """And no probes: it only calls its sidecar."""
     project(tmp_path, pyproject_toml="")
@@ -236,23 +271,6 @@ def test_a_command_runs_by_the_python_of_its_image(tmp_path: Path) -> None:
 
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     assert ["python3", "shop.py", "0.0.0.0", "8000"] == container["command"]
-
-
-def test_every_annotation_of_the_seed_documents_exists() -> None:
-    """Those of the documents, ours, and those of a sidecar's own resources."""
-    known = set(json.loads(files("harness.dapr").joinpath("crds.json").read_text())["annotations"])
-    said = {
-        "dapr.io/enabled", "dapr.io/app-id", "dapr.io/app-port", "dapr.io/app-protocol",
-        "dapr.io/app-max-concurrency", "dapr.io/enable-api-logging", "dapr.io/log-level",
-        "dapr.io/enable-metrics", "dapr.io/metrics-port", "dapr.io/config",
-        "dapr.io/sidecar-cpu-request", "dapr.io/sidecar-cpu-limit",
-        "dapr.io/sidecar-memory-request", "dapr.io/sidecar-memory-limit",
-        "dapr.io/sidecar-liveness-probe-delay-seconds",
-        "dapr.io/sidecar-readiness-probe-delay-seconds",
-    }  # fmt: skip
-    ours = {f"dapr.io/{flag}" for flag in ANNOTATED}
-
-    assert set() == (said | ours | set(annotated(rendered(todo()), "backend-service"))) - known
 
 
 def test_manifests_leave_ports_and_services_of_sidecars_to_the_injector() -> None:

@@ -23,7 +23,7 @@ PAGES = [page for page in DOCS if page.name != "CHANGELOG.md"]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 EXAMPLES = [
     text
-    for name in ("apps.md", "topology.md")
+    for name in ("apps.md", "kubernetes.md", "topology.md")
     for language, text in BLOCK.findall((ROOT / "docs" / name).read_text())
     if language == "python"
 ]

@@ -48,7 +48,11 @@ def sources(folder: Path) -> tuple[Path, Path]:
     texts = {
         dapr / "cmd/daprd/components/state_cloud.go": 'RegisterComponent(cloud.New, "cloud/v1")',
         dapr / "cmd/daprd/components/pubsub_fog.go": 'RegisterComponent(fog.New, "fog")',
-        dapr / "pkg/injector/annotations/annotations.go": 'KeyX = "dapr.io/x"',
+        dapr / "pkg/injector/annotations/annotations.go":
+            'KeyX = "dapr.io/x"\nKeyPort = "dapr.io/port"\nKeyOn = "dapr.io/on"',
+        dapr / "pkg/injector/patcher/sidecar.go":
+            'Port int32 `annotation:"dapr.io/port" default:"80"`\n'
+            'On *bool `annotation:"dapr.io/on"`',
         dapr / "charts/dapr/crds/components.yaml": yaml.safe_dump(
             {"spec": {"names": {"kind": "Component"},
                       "versions": [{"name": "v1alpha1", "schema": {"openAPIV3Schema": SCHEMA}}]}}
@@ -73,7 +77,11 @@ def test_the_tables_hold_the_facts_of_the_sources(tmp_path: Path) -> None:
         "required": ["colour"], "profiles": [], "fields": ["colour", "depth"],
         "types": {"depth": "number"}, "values": {"colour": ["Blue", "Red"]},
     } == known.types["state.cloud"]["v1"]  # fmt: skip
-    assert ["dapr.io/x"] == known.schemas["annotations"]
+    assert {
+        "dapr.io/x": {"type": "string"},
+        "dapr.io/port": {"type": "int", "default": "80"},
+        "dapr.io/on": {"type": "bool"},
+    } == known.schemas["annotations"]
     assert "description" not in known.schemas["Component/v1alpha1"]
 
 

@@ -7,14 +7,19 @@ from pathlib import Path
 
 import yaml
 
+from harness.core.errors import ConfigError
 from harness.core.names import require_hosts
 from harness.core.rendered import Rendered
 from harness.core.settings import Settings
 from harness.core.topology import Topology
-from harness.render.kubernetes.objects import API_TOKEN, APP_TOKEN, Objects
+from harness.render.kubernetes.objects import Objects
 from harness.render.kubernetes.values import ChartValues, Values
+from harness.render.kubernetes.workload import API_TOKEN, APP_TOKEN
 
 MANIFESTS, CHART = "manifests", "chart"
+NAMESPACE = "00-namespace.yaml"
+"""`kubectl apply -f` goes by the names of files, and nothing can be created before it."""
+
 NOTE = (
     "# Rendered by `dapr-harness render k8s`; a test compares it with the topology. Do not edit.\n"
 )
@@ -29,6 +34,7 @@ apiVersion: v1
 kind: Secret
 metadata:
   name: {name}
+  namespace: {{{{ .Release.Namespace | quote }}}}
 stringData:
 {rows}
 ---
@@ -36,6 +42,7 @@ apiVersion: v1
 kind: Secret
 metadata:
   name: {name}-{api}
+  namespace: {{{{ .Release.Namespace | quote }}}}
 stringData:
   token: {{{{ required "set secrets.daprApiToken" .Values.secrets.daprApiToken | quote }}}}
 ---
@@ -43,14 +50,22 @@ apiVersion: v1
 kind: Secret
 metadata:
   name: {name}-{app}
+  namespace: {{{{ .Release.Namespace | quote }}}}
 stringData:
   token: {{{{ required "set secrets.appApiToken" .Values.secrets.appApiToken | quote }}}}
 {{{{- end }}}}
 """
 VALUES = """\
-# Values of an installation. With `existingSecrets`, create the three Secrets yourself, as shown in
-# manifests/secrets.yaml.example.
+# Values of an installation; docs/kubernetes.md describes each. With `existingSecrets`, create the
+# three Secrets yourself, as shown in manifests/secrets.yaml.example. Where a broker or a database
+# has `egress`, this is a rule of a NetworkPolicy: it must contain the port of its address, and `to`
+# can limit where that is.
 """
+RESERVED = (
+    "image", "replicas", "autoscaling", "resources", "sidecar", "networkPolicy", "existingSecrets",
+    "secrets",
+)  # fmt: skip
+"""Values that are not those of a node, in the order of values.yaml."""
 
 
 class KubernetesProject(Rendered):
@@ -61,31 +76,58 @@ class KubernetesProject(Rendered):
         settings: the project's root; its folder name is the system's name unless `name` is given.
         folder: where they are.
         name: the name of the system.
+        namespace: the namespace of the manifests; by default, the system's name.
     """
 
-    def __init__(self, topology: Topology, settings: Settings, folder: Path, name: str) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        settings: Settings,
+        folder: Path,
+        name: str,
+        namespace: str = "",
+    ) -> None:
         self._topology = topology
         self._root = settings.root
         self._name = name
+        self._namespace = namespace or name
         super().__init__(folder, "dapr-harness render k8s")
 
     def rendered(self) -> dict[str, str]:
         """The expected contents of the files, by name.
 
         Raises:
-            ConfigError: a node's name cannot be the name of a host.
+            ConfigError: a node's name cannot be the name of a host, or is the name of a value.
         """
-        require_hosts(node.name for node in self._topology.nodes)
+        names = [node.name for node in self._topology.nodes]
+        require_hosts(names)
+        if taken := sorted({*names} & {*RESERVED}):
+            raise ConfigError(
+                f"the chart has a value named {taken[0]!r}, like a node of the topology",
+                expected=f"a node that is not named {', '.join(RESERVED)}",
+                hint="rename the node",
+            )
         return {**self._manifests(), **self._chart()}
 
     def _manifests(self) -> dict[str, str]:
         values = Values()
         objects, files = self._described(MANIFESTS, values)
+        files[f"{MANIFESTS}/{NAMESPACE}"] = NOTE + values.dump([self._namespace_object()])
         files[f"{MANIFESTS}/secrets.yaml.example"] = EXAMPLE + values.dump(self._secrets(objects))
         return files
 
+    def _namespace_object(self) -> dict[str, object]:
+        """Only among the manifests: Helm creates the namespace that it installs into."""
+        labels = {
+            "app.kubernetes.io/part-of": self._name,
+            # The apps meet `restricted`. Whether sidecars do depends on how Dapr was installed.
+            "pod-security.kubernetes.io/enforce": "baseline",
+        }
+        metadata = {"name": self._namespace, "labels": labels}
+        return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+
     def _described(self, folder: str, values: Values) -> tuple[Objects, dict[str, str]]:
-        objects = Objects(self._topology, self._root, self._name, values)
+        objects = Objects(self._topology, self._root, self._name, self._namespace, values)
         described = objects.files().items()
         return objects, {
             f"{folder}/{name}.yaml": NOTE + values.dump(each) for name, each in described
@@ -96,7 +138,7 @@ class KubernetesProject(Rendered):
             return {
                 "apiVersion": "v1",
                 "kind": "Secret",
-                "metadata": {"name": name},
+                "metadata": {"name": name, "namespace": self._namespace},
                 "stringData": dict.fromkeys(keys, ""),
             }
 
@@ -114,7 +156,9 @@ class KubernetesProject(Rendered):
         files[f"{CHART}/templates/secrets.yaml"] = NOTE + TEMPLATE.format(
             name=self._name, rows=rows, api=API_TOKEN, app=APP_TOKEN
         )
+        first = [name for name in RESERVED if name in values.defaults]
         chosen = {
+            **{name: values.defaults[name] for name in first},
             **values.defaults,
             "existingSecrets": False,
             "secrets": dict.fromkeys([*keys, "daprApiToken", "appApiToken"], ""),

@@ -12,6 +12,9 @@ from harness.render.kubernetes.values import Values
 
 LOCAL_STORES = ("secretstores.local.env", "secretstores.local.file")
 BUILT_IN_STORE = "kubernetes"
+OWN_NAMESPACE = "default"
+"""The namespace of every sidecar outside a cluster; access control means the system's own."""
+
 DEFAULTS: Mapping[str, str] = {
     "brokers": "{node}:9092",
     "address": "{node}:6379",
@@ -50,33 +53,73 @@ def key_of(reference: Mapping[str, Any]) -> str:
     return str(reference["key"]).replace(":", ".")
 
 
-def merged(
-    name: str,
-    configurations: Sequence[DaprResource],
-    local_stores: Sequence[str],
-    values: Values,
-) -> dict[str, Any]:
-    """Several Configurations merged into one, because a pod refers to one by its name.
+def merged(configurations: Sequence[DaprResource], values: Values) -> dict[str, Any]:
+    """The spec of several Configurations merged into one, because a pod refers to one by its name.
 
     Args:
-        name: the name of the merged one.
         configurations: the Configurations to merge.
-        local_stores: names of stores that the built-in one replaces.
         values: where the placeholders' values come from.
     """
     spec: dict[str, Any] = {}
     for each in configurations:
         spec = _merge(spec, filled(copy.deepcopy(each.body.get("spec") or {}), values))
-    for scope in (spec.get("secrets") or {}).get("scopes") or []:
+    return spec
+
+
+def configuration(
+    name: str, spec: Mapping[str, Any], local_stores: Sequence[str], secret: str, namespace: Any
+) -> dict[str, Any]:
+    """A Configuration for a cluster.
+
+    Args:
+        name: its name.
+        spec: the spec of the Configurations that it stands for.
+        local_stores: names of stores that the built-in one replaces.
+        secret: the name of the Secret with the values that these stores had.
+        namespace: the namespace of the system.
+    """
+    own: dict[str, Any] = copy.deepcopy(dict(spec))
+    for scope in _secret_scopes(own):
         if scope.get("storeName") in local_stores:
             scope["storeName"] = BUILT_IN_STORE
+            # What was a secret is a key of this one.
+            for names in ("allowedSecrets", "deniedSecrets"):
+                if scope.get(names):
+                    scope[names] = [secret]
+    for policy in (own.get("accessControl") or {}).get("policies") or []:
+        if policy.get("namespace") == OWN_NAMESPACE:
+            policy["namespace"] = namespace
     # Scopes of a Configuration are an extension of the harness: a pod's annotation replaces them.
     return {
         "apiVersion": "dapr.io/v1alpha1",
         "kind": "Configuration",
         "metadata": {"name": name},
-        "spec": spec,
+        "spec": own,
     }
+
+
+def may_read(spec: Mapping[str, Any], stores: Sequence[str]) -> bool:
+    """Whether an app may read secrets through its sidecar.
+
+    Args:
+        spec: the spec of its Configuration.
+        stores: names of the stores of local secrets that its sidecar loads.
+    """
+    scopes = {scope.get("storeName"): scope for scope in _secret_scopes(spec)}
+    return any(_is_open(scopes.get(store, {})) for store in stores)
+
+
+def _is_open(scope: Mapping[str, Any]) -> bool:
+    """Whether a scope leaves anything to read of the one Secret that contains all values."""
+    if scope.get("allowedSecrets"):
+        return True
+    denied = scope.get("deniedSecrets") or str(scope.get("defaultAccess")).lower() == "deny"
+    return not denied
+
+
+def _secret_scopes(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (spec.get("secrets") or {}).get("scopes") or []
+    return found
 
 
 def filled(value: Any, values: Values) -> Any:

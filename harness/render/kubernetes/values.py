@@ -9,6 +9,15 @@ from typing import Any
 
 import yaml
 
+Object = dict[str, Any]
+
+IF = "@@if"
+"""The key under which an object of a chart carries the condition of its document."""
+
+_FIELD = re.compile(
+    r"^(?P<indent> *)(?P<key>[\w./-]+): '@@\?(?P<condition>[^?]+)\?(?P<expression>[^@]+)@@'$",
+    re.MULTILINE,
+)
 _MARK = re.compile(r"'@@(?P<expression>[^@]+)@@'|@@(?P<inner>[^@]+)@@")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 
@@ -21,7 +30,7 @@ class Values:
     """
 
     def __init__(self) -> None:
-        self.defaults: dict[str, Any] = {}
+        self.defaults: Object = {}
 
     def get(self, *path: str, default: str | int) -> Any:
         """A value for use in an object.
@@ -30,18 +39,59 @@ class Values:
             path: its path in ``values.yaml``.
             default: its default.
         """
+        return self._default(path, default)
+
+    def text(self, *path: str, default: str | bool | int) -> Any:
+        """A value for a place that takes only text, such as an annotation."""
+        self._default(path, default)
+        return str(default).lower() if isinstance(default, bool) else str(default)
+
+    def data(self, *path: str, default: Mapping[str, Any]) -> Any:
+        """A mapping for use in an object; an installation can configure all of it."""
+        return self._default(path, json.loads(json.dumps(default)))
+
+    def optional(self, *path: str) -> Any:
+        """A text that is left out of its object unless an installation configures it."""
+        self._default(path, "")
+        return None
+
+    def namespace(self, default: str) -> Any:
+        """The namespace of an installation."""
+        return default
+
+    def expression(self, *path: str, default: str | int | bool) -> str:
+        """How a condition of the chart refers to a value."""
+        self._default(path, default)
+        return _expression_of(path)
+
+    def when(self, condition: str, holds: bool, body: Object) -> list[Object]:
+        """An object that exists only under a condition.
+
+        Args:
+            condition: the condition as an expression of the chart.
+            holds: whether it holds for the defaults.
+            body: the object.
+        """
+        return [body] if holds else []
+
+    def field_when(self, condition: str, holds: bool, value: Any) -> Any:
+        """The value of a field that exists only under a condition; None for no field."""
+        return value if holds else None
+
+    def dump(self, objects: Sequence[Mapping[str, Any]]) -> str:
+        """Objects as the documents of one file."""
+        return "---\n".join(self._document(each) for each in objects)
+
+    def _document(self, body: Mapping[str, Any]) -> str:
+        # To JSON and back: YAML would otherwise use an anchor and an alias for a shared part.
+        return str(yaml.safe_dump(json.loads(json.dumps(body)), sort_keys=False, width=1000))
+
+    def _default(self, path: Sequence[str], default: Any) -> Any:
         here = self.defaults
         for name in path[:-1]:
             here = here.setdefault(name, {})
         here[path[-1]] = default
         return default
-
-    def dump(self, objects: Sequence[Mapping[str, Any]]) -> str:
-        """Objects as the documents of one file."""
-        # To JSON and back: YAML would otherwise use an anchor and an alias for a shared part.
-        bodies = [json.loads(json.dumps(each)) for each in objects]
-        texts = [yaml.safe_dump(each, sort_keys=False, width=1000) for each in bodies]
-        return "---\n".join(texts)
 
 
 class ChartValues(Values):
@@ -49,17 +99,55 @@ class ChartValues(Values):
 
     def get(self, *path: str, default: str | int) -> Any:
         """A placeholder that `dump` turns into an expression."""
-        super().get(*path, default=default)
-        if all(_WORD.fullmatch(name) for name in path):
-            expression = f".Values.{'.'.join(path)}"
-        else:
-            words = " ".join(f'"{name}"' for name in path[1:])
-            expression = f"index .Values.{path[0]} {words}"
-        return f"@@{expression}{'' if isinstance(default, int) else ' | quote'}@@"
+        self._default(path, default)
+        return _mark(_expression_of(path), "" if isinstance(default, int) else "quote")
 
-    def dump(self, objects: Sequence[Mapping[str, Any]]) -> str:
-        """Objects as a template: Helm itself quotes a value that stands alone."""
-        return _MARK.sub(_expression, super().dump(objects))
+    def text(self, *path: str, default: str | bool | int) -> Any:
+        """A placeholder for a quoted expression."""
+        self._default(path, default)
+        return _mark(_expression_of(path), "quote")
+
+    def data(self, *path: str, default: Mapping[str, Any]) -> Any:
+        """A placeholder for an expression in JSON, which is YAML on one line."""
+        super().data(*path, default=default)
+        return _mark(_expression_of(path), "toJson")
+
+    def optional(self, *path: str) -> Any:
+        """A placeholder that `dump` turns into a field under a condition."""
+        # Not `with`: the value false is one that a user has set.
+        condition = f'ne (toString {self.expression(*path, default="")}) ""'
+        return f"@@?{condition}?{_expression_of(path)} | quote@@"
+
+    def namespace(self, default: str) -> Any:
+        """The namespace that Helm installs into."""
+        return _mark(".Release.Namespace", "quote")
+
+    def when(self, condition: str, holds: bool, body: Object) -> list[Object]:
+        """The object with its condition, which `dump` puts around its document."""
+        return [{IF: condition, **body}]
+
+    def field_when(self, condition: str, holds: bool, value: Any) -> Any:
+        """A placeholder that `dump` turns into a field under this condition."""
+        return f"@@?{condition}?{str(value).strip('@')}@@"
+
+    def _document(self, body: Mapping[str, Any]) -> str:
+        """A document of a template: Helm itself quotes a value that stands alone."""
+        text = super()._document({key: value for key, value in body.items() if key != IF})
+        text = _MARK.sub(_expression, _FIELD.sub(_conditional_field, text))
+        if condition := body.get(IF):
+            return f"{{{{- if {condition} }}}}\n{text}{{{{- end }}}}\n"
+        return text
+
+
+def _expression_of(path: Sequence[str]) -> str:
+    if all(_WORD.fullmatch(name) for name in path):
+        return f".Values.{'.'.join(path)}"
+    words = " ".join(f'"{name}"' for name in path)
+    return f"(index .Values {words})"
+
+
+def _mark(expression: str, function: str) -> str:
+    return f"@@{expression}{f' | {function}' if function else ''}@@"
 
 
 def _expression(match: re.Match[str]) -> str:
@@ -67,3 +155,12 @@ def _expression(match: re.Match[str]) -> str:
         # Inside a longer string, which already has quotes.
         return f"{{{{ {match['inner'].removesuffix(' | quote')} }}}}"
     return f"{{{{ {match['expression']} }}}}"
+
+
+def _conditional_field(match: re.Match[str]) -> str:
+    lines = (
+        f"{{{{- if {match['condition']} }}}}",
+        f"{match['key']}: {{{{ {match['expression']} }}}}",
+        "{{- end }}",
+    )
+    return "\n".join(match["indent"] + line for line in lines)
