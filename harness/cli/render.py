@@ -57,7 +57,7 @@ def compose(
         ) from None
     project = Project(load_topology(settings), settings, folder or settings.root / "compose")
     if check:
-        project.require_same()
+        project.check_drift()
         out.print(f"{project.folder} matches the topology")
         return
     if secrets:
@@ -90,7 +90,7 @@ def k8s(
         load_topology(settings), settings, folder or settings.root / "kubernetes", name
     )
     if check:
-        project.require_same()
+        project.check_drift()
         out.print(f"{project.folder} matches the topology")
         return
     _write(project, force=force)

@@ -75,7 +75,7 @@ class Rendered(ABC):
         (self.folder / LIST).write_text("".join(rows))
         return Written([self.folder / name for name in files], kept)
 
-    def require_same(self) -> None:
+    def check_drift(self) -> None:
         """Check that the files match what would be rendered.
 
         Raises:

@@ -132,7 +132,7 @@ class Postgres(BaseNode):
                 connection.execute(statement)
 
     def setup(self, scope: Scope) -> list[str]:
-        """What `provide` would do in the first database, for a system that starts without it."""
+        """What `initialize` does in the first database, for a system that starts without it."""
         statements = [_create_database(name) for name in self.databases[1:]]
         return [each.as_string() for each in [*statements, *self._metadata_tables(scope)]]
 

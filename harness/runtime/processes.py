@@ -261,10 +261,10 @@ class ProcessRuntime(Closing):
         with self._lock:
             living = [] if self._others else list(self._instances.values())
         ending = self._supervisor.ending
-        fate = f"the stack was ended by {ending}" if ending else GONE
+        reason = f"the stack was ended by {ending}" if ending else GONE
         for instance in living:
             if instance.exit_code is None:
-                instance.exit_reason = fate
+                instance.exit_reason = reason
                 instance.ended(-int(signal.SIGKILL))
         if not (self._others or self._closed):
             # Its helpers have ended with it.

@@ -61,7 +61,7 @@ def of_run(
 
     def check(launches: Sequence[Launch]) -> None:
         if not force:
-            record.require_same(launches)
+            record.check_drift(launches)
 
     def book(topology: Topology, tools: Tools, root: Path, runtime: Runtime) -> AddressBook:
         return AttachedBook(record, topology, tools, root, runtime)

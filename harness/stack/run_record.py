@@ -84,7 +84,7 @@ class RunRecord:
                 if there != value:
                     yield f"{name}: {_difference(key, value, there)}"
 
-    def require_same(self, launches: Sequence[Launch]) -> None:
+    def check_drift(self, launches: Sequence[Launch]) -> None:
         """Check that these launches are what runs.
 
         Raises:

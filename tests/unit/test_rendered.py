@@ -157,11 +157,11 @@ def test_a_foreign_file_that_a_sidecar_would_load_is_drift(composed: Project) ->
     """Folders are mounted as a whole; other files in the folder are ignored."""
     composed.write()
     project(composed.folder, shop__mine_yaml="x", mine_txt="x")
-    composed.require_same()
+    composed.check_drift()
     (composed.folder / "shop-daprd" / "resources" / "more.yaml").write_text(COMPONENT)
 
     with pytest.raises(ConfigError, match=r"resources/more\.yaml \(not rendered\)"):
-        composed.require_same()
+        composed.check_drift()
 
 
 def test_no_secret_is_rendered_in_clear(composed: Project) -> None:

@@ -39,7 +39,7 @@ def attached(
         ConfigError: the file differs from the topology.
     """
     folder = file.resolve().parent
-    Project(topology, settings, folder).require_same()
+    Project(topology, settings, folder).check_drift()
     known = read_env(folder / SECRETS)
     broker = "kafka" if settings.broker == "auto" else settings.broker
 
