@@ -195,13 +195,14 @@ def test_a_strong_save_to_redis_waits_for_its_replicas(together: Together) -> No
     assert "1" == ask_redis(together.replica, "EXISTS strong").removeprefix(":")
 
 
-def test_a_strong_delete_and_a_strong_transaction_on_redis_wait_for_nothing(
+def test_a_strong_read_a_strong_delete_and_a_strong_transaction_on_redis_wait_for_nothing(
     together: Together,
 ) -> None:
     """Only a save by itself is told to."""
     client, before = together.client, together.waits()
     client.save_state("redis", "k", 1)
 
+    assert 1 == client.get_state("redis", "k", consistency="strong").value
     client.delete_state("redis", "k", consistency="strong")
     client.transact_state("redis", [StateOperation("upsert", "t", 1, consistency="strong")])
 

@@ -74,6 +74,49 @@ def answer(status: int, body: Any = None, **headers: str) -> httpx.Response:
             ),
         ),
         (
+            calls.get_state("s", "k", {"a": "b"}, consistency="strong"),
+            ("GET", "/v1.0/state/s/k?metadata.a=b&consistency=strong", None),
+        ),
+        (
+            calls.save_state(
+                "s", "k", 0, etag=None, concurrency=None, ttl=None, consistency="eventual"
+            ),
+            (
+                "POST",
+                "/v1.0/state/s",
+                [{"key": "k", "value": 0, "options": {"consistency": "eventual"}}],
+            ),
+        ),
+        (
+            calls.delete_state("s", "k", etag="7", consistency="strong"),
+            ("DELETE", "/v1.0/state/s/k?concurrency=first-write&consistency=strong", None),
+        ),
+        (
+            calls.transact_state(
+                "s", [StateOperation("upsert", "a", 1, etag="7", consistency="strong")]
+            ),
+            (
+                "POST",
+                "/v1.0/state/s/transaction",
+                {
+                    "operations": [
+                        {
+                            "operation": "upsert",
+                            "request": {
+                                "key": "a",
+                                "value": 1,
+                                "etag": "7",
+                                "options": {
+                                    "concurrency": "first-write",
+                                    "consistency": "strong",
+                                },
+                            },
+                        }
+                    ]
+                },
+            ),
+        ),
+        (
             calls.save_state("s", "k", None, etag=None, concurrency=None, ttl=None),
             ("POST", "/v1.0/state/s", [{"key": "k", "value": None}]),
         ),
@@ -253,6 +296,31 @@ def test_both_clients_have_the_same_methods() -> None:
         }
 
     assert surface(DaprClient) == surface(AsyncDaprClient)
+
+
+async def test_both_clients_pass_the_consistency_of_each_state_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A read, a save and a delete; what is sent is kept and not sent."""
+    kept: list[calls.Call[Any]] = []
+    nowhere = Endpoint("127.0.0.1", 9)
+
+    async def keep(_client: AsyncDaprClient, call: calls.Call[Any]) -> None:
+        kept.append(call)
+
+    monkeypatch.setattr(AsyncDaprClient, "run", keep)
+    monkeypatch.setattr(DaprClient, "run", lambda _client, call: kept.append(call))
+    async with AsyncDaprClient(nowhere) as client:
+        await client.get_state("s", "k", consistency="strong")
+        await client.save_state("s", "k", 1, consistency="strong")
+        await client.delete_state("s", "k", consistency="strong")
+    with DaprClient(nowhere) as twin:
+        twin.get_state("s", "k", consistency="strong")
+        twin.save_state("s", "k", 1, consistency="strong")
+        twin.delete_state("s", "k", consistency="strong")
+
+    options = [call.json[0]["options"] if call.json else dict(call.params) for call in kept]
+    assert [{"consistency": "strong"}] * 6 == options
 
 
 @pytest.fixture

@@ -31,6 +31,29 @@ metadata:
 - {name: depth, type: number}
 """
 
+VERSIONS = """\
+	stateLoader.DefaultRegistry.RegisterComponentWithVersions("snow", components.Versioning{
+		Preferred: components.VersionConstructor{
+			Version: "v2", Constructor: two.New,
+		},
+		Default: "v2",
+	})
+"""
+
+RAIN = """
+type: bindings
+name: rain
+version: v1
+metadata: [{name: drops, type: number}]
+"""
+
+UNREGISTERED = """
+type: state
+name: dream
+version: v1
+metadata: []
+"""
+
 SPEC: dict[str, object] = {name: {} for name in ("type", "version", "metadata", "more")}
 SCHEMA = {
     "type": "object",
@@ -47,6 +70,11 @@ def sources(folder: Path) -> tuple[Path, Path]:
     dapr, contrib = folder / "dapr", folder / "contrib"
     texts = {
         dapr / "cmd/daprd/components/state_cloud.go": 'RegisterComponent(cloud.New, "cloud/v1")',
+        dapr / "cmd/daprd/components/state_own.go": "//go:build state_own\n"
+        'RegisterComponent(own.New, "own")',
+        dapr / "cmd/daprd/components/bindings_rain.go": "//go:build allcomponents\n"
+        'RegisterOutputBinding(rain.New, "rain", "drizzle")',
+        dapr / "cmd/daprd/components/state_snow.go": VERSIONS,
         dapr / "cmd/daprd/components/pubsub_fog.go": 'RegisterComponent(fog.New, "fog")',
         dapr / "pkg/injector/annotations/annotations.go":
             'KeyX = "dapr.io/x"\nKeyPort = "dapr.io/port"\nKeyOn = "dapr.io/on"',
@@ -58,6 +86,8 @@ def sources(folder: Path) -> tuple[Path, Path]:
                       "versions": [{"name": "v1alpha1", "schema": {"openAPIV3Schema": SCHEMA}}]}}
         ),
         contrib / "state/cloud/metadata.yaml": METADATA,
+        contrib / "bindings/rain/metadata.yaml": RAIN,
+        contrib / "state/dream/metadata.yaml": UNREGISTERED,
     }  # fmt: skip
     for file, text in texts.items():
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +101,12 @@ def test_the_tables_hold_the_facts_of_the_sources(tmp_path: Path) -> None:
 
     known = known_in(tmp_path)
 
-    assert {"state.cloud", "pubsub.fog"} == set(known.types)
+    assert {
+        "state.cloud", "pubsub.fog", "bindings.rain", "bindings.drizzle", "state.snow",
+    } == set(known.types)  # fmt: skip
+    assert known.types["bindings.rain"] == known.types["bindings.drizzle"]
+    assert ["drops"] == known.types["bindings.drizzle"]["v1"]["fields"]
+    assert {"v2": {}} == known.types["state.snow"]
     assert {} == known.types["pubsub.fog"]
     assert {
         "required": ["colour"], "profiles": [], "fields": ["colour", "depth"],

@@ -91,6 +91,75 @@ def test_what_daprd_ignores_is_a_warning_and_not_given_to_a_sidecar(
 
 
 @pytest.mark.parametrize(
+    "item",
+    ["{name: schedule, value: null}", "{name: schedule, value: ''}", "{name: schedule}"],
+    ids=["null", "empty", "nothing"],
+)
+def test_a_required_field_without_a_value_is_missing(tmp_path: Path, item: str) -> None:
+    """daprd reads null as an empty text."""
+    text = COMPONENT[: COMPONENT.index("  type:")] + (
+        f"  type: bindings.cron\n  version: v1\n  metadata: [{item}]\n"
+    )
+
+    (found,) = findings(tmp_path, text)
+
+    assert "lacks the required field 'schedule'" in found.message
+    assert "error" == found.severity
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value", "severity"),
+    [
+        ("state.in-memory", "x", "y", "warning"),
+        ("pubsub.kafka", "disableTls", "maybe", "warning"),
+        ("state.redis", "failover", "maybe", "error"),
+        ("pubsub.kafka", "maxMessageBytes", "1.5", "warning"),
+        ("pubsub.kafka", "maxMessageBytes", "many", "error"),
+        ("pubsub.kafka", "maxMessageBytes", "", "warning"),
+        ("pubsub.kafka", "sessionTimeout", "P1D", "error"),
+        ("pubsub.kafka", "saslMechanism", "sha-256", "warning"),
+        ("pubsub.kafka", "saslMechanism", "SHA-257", "warning"),
+        ("pubsub.kafka", "initialOffset", "latest", "error"),
+        ("state.memcached", "timeout", "5s", "error"),
+    ],
+)
+def test_a_value_is_an_error_if_daprd_refuses_it_and_a_warning_if_it_reads_another(
+    tmp_path: Path, kind: str, field: str, value: str, severity: str
+) -> None:
+    """tests/claims/test_lint_agrees.py asks daprd."""
+    text = COMPONENT[: COMPONENT.index("  type:")] + (
+        f"  type: {kind}\n  version: v1\n  metadata: [{{name: {field}, value: '{value}'}}]\n"
+    )
+
+    found = [each.severity for each in findings(tmp_path, text) if field in each.message]
+
+    assert [severity] == found
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "known"),
+    [
+        ("bindings.postgresql", "v1", True),
+        ("state.cockroachdb", "v2", True),
+        ("state.yugabyte", "v2", True),
+        ("state.yugabyte", "v1", False),
+        ("crypto.dapr.jwks", "v1", True),
+        ("crypto.jwks", "v1", False),
+        ("nameresolution.sqlite", "v1", False),
+    ],
+)
+def test_a_type_is_known_if_daprd_registers_it(
+    tmp_path: Path, kind: str, version: str, known: bool
+) -> None:
+    """Whatever metadata.yaml calls it, and in which versions."""
+    text = COMPONENT[: COMPONENT.index("  type:")] + f"  type: {kind}\n  version: {version}\n"
+
+    found = {each.severity for each in findings(tmp_path, text)}
+
+    assert known == ("error" not in found)
+
+
+@pytest.mark.parametrize(
     ("component", "field", "severity"),
     [
         ("bindings.localstorage", "rootPath", "error"),
