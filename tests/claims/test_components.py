@@ -87,14 +87,8 @@ class Mailbox:
 
     async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
         """Keep a mail."""
-<<<<<<< HEAD
-        content = envelope.content
-        assert isinstance(content, bytes)
-        text = content.decode().split()[-1]
-=======
         assert isinstance(envelope.content, bytes)
         text = envelope.content.decode().split()[-1]
->>>>>>> claims
         self.came.append((text, session.auth_data))
         return "250 OK"
 
