@@ -24,6 +24,7 @@ from harness.dapr.model import (
     StateOperation,
     StatePage,
 )
+from harness.dapr.state_options import operation_json, options, present
 
 T = TypeVar("T")
 CLOUD_EVENT = "application/cloudevents+json"
@@ -115,7 +116,7 @@ def get_state(
             return StateItem(key, None)
         return StateItem(key, answer.json(), answer.headers.get("etag", ""), found)
 
-    params = _query(metadata) | _present(consistency=consistency)
+    params = _query(metadata) | present(consistency=consistency)
     return Call("GET", f"/v1.0/state/{_part(store)}/{_part(key)}", read, params=params)
 
 
@@ -133,8 +134,8 @@ def save_state(
     item: dict[str, Any] = {"key": key, "value": value}
     if etag is not None:
         item["etag"] = etag
-    if options := _options(etag, concurrency, consistency):
-        item["options"] = options
+    if chosen := options(etag, concurrency, consistency):
+        item["options"] = chosen
     if ttl is not None:
         item["metadata"] = {"ttlInSeconds": str(ttl)}
     return Call("POST", f"/v1.0/state/{_part(store)}", _nothing, json=[item])
@@ -145,7 +146,7 @@ def delete_state(
 ) -> Call[None]:
     """Delete one key; a missing one is not an error."""
     headers = {"if-match": etag} if etag is not None else {}
-    params = _options(etag, None, consistency)
+    params = options(etag, None, consistency)
     path = f"/v1.0/state/{_part(store)}/{_part(key)}"
     return Call("DELETE", path, _nothing, headers=headers, params=params)
 
@@ -174,7 +175,7 @@ def transact_state(store: str, operations: Sequence[StateOperation]) -> Call[Non
         "POST",
         f"/v1.0/state/{_part(store)}/transaction",
         _nothing,
-        json={"operations": [_operation(each) for each in operations]},
+        json={"operations": [operation_json(each) for each in operations]},
     )
 
 
@@ -327,31 +328,6 @@ def _body(answer: httpx.Response) -> Any:
         return answer.json()
     except ValueError:
         return answer.text
-
-
-def _operation(each: StateOperation) -> dict[str, Any]:
-    request: dict[str, Any] = {"key": each.key}
-    if each.operation == "upsert":
-        request["value"] = each.value
-    if each.etag is not None:
-        request["etag"] = each.etag
-    if options := _options(each.etag, None, each.consistency):
-        request["options"] = options
-    if each.ttl is not None:
-        request["metadata"] = {"ttlInSeconds": str(each.ttl)}
-    return {"operation": each.operation, "request": request}
-
-
-def _options(
-    etag: str | None, concurrency: Concurrency | None, consistency: Consistency | None
-) -> dict[str, str]:
-    # Set explicitly: how last-write treats a stale etag differs between stores.
-    implied = "first-write" if etag is not None else None
-    return _present(concurrency=concurrency or implied, consistency=consistency)
-
-
-def _present(**words: str | None) -> dict[str, str]:
-    return {name: word for name, word in words.items() if word is not None}
 
 
 def _part(text: str) -> str:
