@@ -6,15 +6,16 @@ from services.backend_service import conversations, imports, reminders, series, 
 from services.backend_service.mcp_endpoint import PATH, endpoint
 from services.backend_service.models import Base
 from services.common.app import service
+from services.common.cleanup import GIVEN_UP, cleaning
+from services.common.cron import Base as Ticks
 from services.common.database import tables
 from services.common.outbox import Base as Outbox
 from services.common.relay import relaying
 
 app = service(
     "backend-service",
-    tables(Base.metadata, Outbox.metadata),
+    tables(Base.metadata, Outbox.metadata, Ticks.metadata),
     relaying,
-    reminders.sweeping,
     endpoint.serving,
 )
 app.include_router(tasks.router)
@@ -22,4 +23,5 @@ app.include_router(series.router)
 app.include_router(conversations.router)
 app.include_router(reminders.router)
 app.include_router(imports.router)
+app.include_router(cleaning(GIVEN_UP))
 app.add_route(PATH, endpoint)  # type: ignore[arg-type]  # an ASGI app can be an endpoint

@@ -17,6 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.common.app import service
 from services.common.bindings import mail, webhook
+from services.common.cleanup import GIVEN_UP, Old, cleaning
+from services.common.cron import Base as Ticks
 from services.common.database import session, tables
 from services.common.deliveries import delivered, route
 from services.common.keys import key
@@ -54,7 +56,16 @@ SUCCESS = {"status": "SUCCESS"}
 DROP = {"status": "DROP"}
 
 
-app = service("notification-service", tables(Base.metadata, Outbox.metadata), relaying)
+app = service(
+    "notification-service", tables(Base.metadata, Outbox.metadata, Ticks.metadata), relaying
+)
+app.include_router(
+    cleaning(
+        Old("notifications", NotificationRow.event_id, NotificationRow.created_at),
+        Old("dead letters", DeadLetterRow.key, DeadLetterRow.created_at),
+        GIVEN_UP,
+    )
+)
 
 
 @app.get("/dapr/subscribe", dependencies=[Depends(from_sidecar)], include_in_schema=False)
