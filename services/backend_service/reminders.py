@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, Response
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from services.backend_service.events import reminder_due
+from services.backend_service.events import reminder_due, reminder_scheduled
 from services.backend_service.models import Task, TaskRow
 from services.common.cron import Fired, tick
 from services.common.database import engine, now, session
@@ -38,10 +38,10 @@ PAGE = 20
 router = APIRouter(tags=["reminders"])
 
 
-def schedule(task: Task) -> Call:
-    """Schedule, move or cancel the reminder to match the task."""
+def schedule(task: Task) -> tuple[Call, ...]:
+    """Schedule, move or cancel the reminder to match the task; publish that it is scheduled."""
     if task.remind_at is None or task.completed:
-        return cancel(task.id)
+        return (cancel(task.id),)
     # A second POST with the same name is a conflict unless it sets overwrite; a due time in the
     # past fires at once. Without maxRetries, the scheduler retries without limit.
     body = {
@@ -50,7 +50,8 @@ def schedule(task: Task) -> Call:
         "overwrite": True,
         "failurePolicy": {"constant": {"interval": "5s"}},
     }
-    return Call("job", task.id, "POST", _path(task.id), body=body, due_at=task.remind_at)
+    job = Call("job", task.id, "POST", _path(task.id), body=body, due_at=task.remind_at)
+    return job, reminder_scheduled(task)
 
 
 def cancel(task_id: str) -> Call:
