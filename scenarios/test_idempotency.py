@@ -92,7 +92,7 @@ async def test_two_deliveries_at_once_take_effect_twice_with_state_and_once_with
 async def test_a_delivery_that_ends_before_its_mark_takes_effect_again(
     dapr: AsyncWorld, marks: Idempotency
 ) -> None:
-    """Effect and mark are not one transaction: the event is delivered again, and nothing says so."""
+    """Effect and mark are not one transaction: nothing tells the next delivery."""
     event = task_event(dapr, dapr.name("event"))
     handler = Handler(marks)
     handler.dies = True

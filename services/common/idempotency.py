@@ -1,10 +1,9 @@
 """Which events were handled, in Dapr state: at least once instead of exactly once.
 
-The check and the mark are two calls, and the effect is a third: of two deliveries at the same moment,
-both may find that nothing was handled yet. A handler whose process dies before the mark does its work
-again. The services keep a unique row instead, which is the mark and the effect in one statement; this
-component is for effects outside of a database, where a repetition is tolerable
-(``scenarios/test_idempotency.py`` shows both).
+Check, effect and mark are three steps: of two deliveries at the same moment, both may find that
+nothing was handled yet, and a handler that dies before the mark does its work again. The services
+keep a unique row instead, which is all three in one statement. This component is for effects
+outside of a database whose repetition does no harm; ``scenarios/test_idempotency.py`` shows both.
 """
 
 from __future__ import annotations
