@@ -13,6 +13,7 @@ from harness.dapr.finding import Finding, is_silenced
 from harness.dapr.known import Known, pinned
 from harness.dapr.resources import API_VERSIONS, KINDS, DaprResource, mapping, secrets_file
 from harness.dapr.rules import check_rules
+from harness.dapr.schedules import check_schedule
 from harness.dapr.structure import check_structure
 from harness.dapr.values import check_values
 
@@ -91,6 +92,7 @@ def check_resources(
         findings += check_structure(each, known.schemas)
         if each.kind == "Component":
             findings += _check_component(each, known.types)
+            findings += check_schedule(each)
             findings += _check_secrets(each, resources, variables, folder)
     return [each for each in findings if not is_silenced(each)]
 
