@@ -48,6 +48,9 @@ class TickRow(Base):
 async def fired_at(request: Request) -> datetime:
     """When the binding has fired, according to its sidecar; now if nothing says so.
 
+    It is never in the future: an invocation whose caller hides its marks could otherwise make all
+    rows old, all reminders overdue, and coming ticks past.
+
     Raises:
         Refused: the header is not a time.
     """
@@ -55,7 +58,7 @@ async def fired_at(request: Request) -> datetime:
     if said is None:
         return now()
     try:
-        return _time(said)
+        return min(_time(said), now())
     except ValueError:
         raise Refused(
             422,

@@ -30,8 +30,8 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 NOTIFICATIONS, BACKEND = "notification-service", "backend-service"
 CLEANUP, REMINDERS = "/daily-cleanup", "/reminder-cron"
-TWO_AT_NIGHT = datetime(2031, 5, 4, 2, 0, 0, 1234, UTC)
-"""A clock that is set: the time that a binding says."""
+TWO_AT_NIGHT = datetime(2021, 5, 4, 2, 0, 0, 1234, UTC)
+"""A clock that is set: the time that a binding says. It cannot be in the future."""
 
 RETENTION = timedelta(days=90)
 SECOND = timedelta(seconds=1)
@@ -262,6 +262,16 @@ def test_a_time_that_no_binding_says_is_refused(
     assert (422, "application/problem+json") == (answer.status_code, answer.headers["content-type"])
     assert "2030-01-31 02:00:00.5 +0000 UTC" in answer.json()["detail"]
     assert set() == left(dsn, "cron_ticks", "binding")
+
+
+def test_a_time_in_the_future_means_now(dsn: str, served: tuple[Replica, Replica]) -> None:
+    """Whoever can invoke the route cannot make young rows old, nor do the work of coming ticks."""
+    age(dsn, datetime.now(UTC) - timedelta(days=1), prefix="young")
+
+    answer = served[0].post(CLEANUP, datetime(2199, 1, 1, tzinfo=UTC)).json()
+
+    assert (True, 0) == (answer["ran"], answer["removed"]["notifications"])
+    assert [(True,)] == rows(dsn, "SELECT at <= now() FROM cron_ticks")
 
 
 def test_a_binding_that_says_no_time_means_now(dsn: str, served: tuple[Replica, Replica]) -> None:
