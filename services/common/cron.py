@@ -15,6 +15,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy import String, delete
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from services.common.database import UTC_TIME, engine, now
@@ -30,6 +31,9 @@ KEPT = timedelta(hours=1)
 """For how long a tick can still arrive late without being taken for a new one."""
 
 _GO_TIME = re.compile(r"((\d{4})-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?)\d* \+0000 UTC\b")
+
+_at_work: set[str] = set()
+"""The bindings whose tick this process works at, or waits for."""
 
 
 class Base(DeclarativeBase):
@@ -82,7 +86,8 @@ async def tick(binding: str, fired: datetime, step: timedelta) -> AsyncIterator[
     """Whether this replica does the work of a tick, which is done in the ``with`` block.
 
     Another replica with the same tick waits until the block ends, and does the work if it failed or
-    its process died.
+    its process died. A tick that comes during the one before is left out: it would add nothing, and
+    ticks that pile up would take all connections.
 
     Args:
         binding: the name of the component.
@@ -91,14 +96,25 @@ async def tick(binding: str, fired: datetime, step: timedelta) -> AsyncIterator[
             but read it a little later: what falls into one step is one tick.
     """
     name = key(settings().app_id or "unknown", binding)
-    at = _beginning(fired, step)
+    if name in _at_work:
+        yield False
+        return
+    _at_work.add(name)
+    try:
+        async with engine().begin() as connection:
+            yield await _claim(connection, name, _beginning(fired, step))
+    finally:
+        _at_work.discard(name)
+
+
+async def _claim(connection: AsyncConnection, name: str, at: datetime) -> bool:
+    """Insert the row of a tick; return whether it was not there."""
     claim = insert(TickRow).values(binding=name, at=at).on_conflict_do_nothing()
+    if await connection.scalar(claim.returning(TickRow.at)) is None:
+        return False
     old = delete(TickRow).where(TickRow.binding == name, TickRow.at < at - KEPT)
-    async with engine().begin() as connection:
-        claimed = await connection.scalar(claim.returning(TickRow.at))
-        if claimed is not None:
-            await connection.execute(old)
-        yield claimed is not None
+    await connection.execute(old)
+    return True
 
 
 def _beginning(time: datetime, step: timedelta) -> datetime:

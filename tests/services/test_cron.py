@@ -139,6 +139,23 @@ def test_the_tick_of_a_killed_replica_is_left_to_the_other(
     assert set() == left(dsn)
 
 
+def test_a_tick_during_the_one_before_is_left_out(
+    dsn: str, served: tuple[Replica, Replica]
+) -> None:
+    """It holds no connection, and the one before is not disturbed; a later tick runs again."""
+    age(dsn, TWO_AT_NIGHT - RETENTION - SECOND)
+    with ThreadPoolExecutor() as threads:
+        with closed_gate(dsn):
+            first = threads.submit(served[0].post, CLEANUP, TWO_AT_NIGHT)
+            await_waiting(dsn, 1)
+            during = served[0].post(CLEANUP, TWO_AT_NIGHT + timedelta(minutes=1)).json()
+        before = first.result().json()
+    after = served[0].post(CLEANUP, TWO_AT_NIGHT + timedelta(minutes=2)).json()
+
+    assert [True, False, True] == [each["ran"] for each in (before, during, after)]
+    assert 1 == before["removed"]["notifications"]
+
+
 def test_a_tick_that_arrives_late_is_the_same_tick(
     dsn: str, served: tuple[Replica, Replica]
 ) -> None:
