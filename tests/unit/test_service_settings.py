@@ -23,7 +23,7 @@ def test_a_retention_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatc
     """Such as one with a unit."""
     monkeypatch.setenv("RETENTION_DAYS", "90d")
 
-    with pytest.raises(ValidationError, match="retention_days\n.*valid integer"):
+    with pytest.raises(ValidationError, match=r"retention_days\n.*valid integer"):
         ServiceSettings()
 
 
