@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
-
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 
 from services.backend_service import app as backend
 from services.frontend import app as frontend
@@ -21,14 +18,6 @@ APPS = {
 
 
 def operations(app: str) -> list[APIRoute]:
-    """Those of one service."""
-    return list(_flat(APPS[app].routes))
-
-
-def _flat(routes: Iterable[Any]) -> Iterator[APIRoute]:
-    for each in routes:
-        # An included router is kept as it is, with its own routes.
-        if (router := getattr(each, "original_router", None)) is not None:
-            yield from _flat(router.routes)
-        elif isinstance(each, APIRoute):
-            yield each
+    """Those of one service, by the path that they have without a prefix."""
+    found = [each.original_route for each in iter_route_contexts(APPS[app].routes)]
+    return [each for each in found if isinstance(each, APIRoute)]
