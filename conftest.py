@@ -17,8 +17,9 @@ NAMED_SKIPS = {
 NEEDED = ("pytest_asyncio", "pytest_timeout", "confluent_kafka", "docker", "locust", "schemathesis")
 """One package of each part of what development needs."""
 
-for name in [name for name in os.environ if name.startswith("PYTEST_")]:
-    # pytest has read them by now. Those that tests start are to run as the tests say.
+for name in [name for name in os.environ if name.startswith(("PYTEST_", "MAKE", "MFLAGS"))]:
+    # pytest has read its own by now. Those that tests start are to run as the tests say, and so is
+    # make: under `make test RUNTIMES=...` it would pass that on to each other.
     del os.environ[name]
 
 

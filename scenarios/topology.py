@@ -62,7 +62,7 @@ def todo(
         service(
             "backend-service", Kubernetes(replicas=2, max_replicas=4, exposed=True), database=True
         ),
-        service("notification-service", Kubernetes(max_replicas=replicas + 1), database=True),
+        service("notification-service", Kubernetes(replicas=1, max_replicas=2), database=True),
         service("recurring-task-service", Kubernetes()),
         service("frontend", Kubernetes(exposed=True)),
         Receiver(),

@@ -20,6 +20,9 @@ UNCHECKED = ("ackPolicy", "concurrency", "consumerGroupRebalanceStrategy", "redi
              "saslMechanism")  # fmt: skip
 """Fields with a list of values that daprd does not compare when it starts."""
 
+UNREAD = ("state.redis", "redeliverInterval")
+"""A field with a type that belongs to another component of the same family: no value is refused."""
+
 STRICT = ".redis"
 """Types that end with it refuse an unknown word for a bool; others read it as false."""
 
@@ -66,7 +69,8 @@ def _check_type(
         return
     # A few fields take fractions; an unknown word for a bool is false.
     lenient = _is_number(value) if kind == "number" else kind == "bool"
-    severity = "warning" if lenient and not each.type.endswith(STRICT) else "error"
+    lenient = (lenient and not each.type.endswith(STRICT)) or (each.type, name) == UNREAD
+    severity = "warning" if lenient else "error"
     yield Finding(place, f"{each.type}: {name} is {value!r}", f"it takes {expected}", severity)
 
 

@@ -153,10 +153,16 @@ class Postgres(BaseNode):
         return [sql.SQL(create).format(sql.Identifier(*name.split("."))) for name in sorted(names)]
 
     def _is_of(self, component: Resource, scope: Scope) -> bool:
-        """Whether it refers to this server, directly or through a variable that is its secret."""
+        """Whether it refers to this server, directly or through a variable that is its secret.
+
+        A secret that is not a variable may refer to it, too: a table more does no harm.
+        """
         references = (item.get("secretKeyRef") for item in component.fields().values())
         names = [str(each["name"]) for each in references if isinstance(each, dict)]
-        texts = [component.text, *(scope.variables().get(name, "") for name in names)]
+        variables = scope.variables()
+        if any(name not in variables for name in names):
+            return True
+        texts = [component.text, *(variables[name] for name in names)]
         return any(node == self.name for text in texts for node, _ in placeholders(text))
 
     def exports(self, scope: Scope) -> Mapping[str, str]:

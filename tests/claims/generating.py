@@ -46,14 +46,12 @@ SLOW: Mapping[str, Mapping[str, str]] = {
 
 BEYOND_LINT = {
     "heartbeatInterval": "less than sessionTimeout",
-    "rebalanceTimeout": "more than sessionTimeout",
     "saslExternal": "needs a certificate",
     "useAWSIAM": "needs a region", "useAzureAD": "needs an account",
     "useEntraID": "needs an account",
     "deliveryMode": "0, 1 or 2",
     "failover": "needs a master", "redisType": "a cluster is asked for at once",
-    "<topic-name>.rawschema": "the field is named by a topic", "processMode": "has no default",
-    "compressionLevel": "goes with compressionType", "concurrency": "read by another part",
+    "<topic-name>.rawschema": "the field is named by a topic",
 }  # fmt: skip
 """Fields whose value depends on another one, or on a range, which metadata.yaml does not say."""
 

@@ -92,6 +92,7 @@ REFUSED = {
     "an unknown type": component("pubsub.x"),
     "an unknown version": component("pubsub.in-memory").replace("version: v1", "version: v9"),
     "a cron without schedule": component("bindings.cron"),
+    "a cron whose schedule is null": component("bindings.cron", "{name: schedule, value: null}"),
     "files without rootPath": component("bindings.localstorage", "{name: fileName, value: x}"),
     "Kafka without brokers": component("pubsub.kafka", "{name: authType, value: none}"),
     "Kafka without authType": component("pubsub.kafka", BROKERS),

@@ -82,6 +82,30 @@ def test_a_store_whose_address_is_a_secret_is_known_too(tmp_path: Path) -> None:
     assert owner is not None
 
 
+def test_a_store_whose_address_is_in_a_file_of_secrets_may_be_this_servers(tmp_path: Path) -> None:
+    """No sidecar runs here, so nobody else has made the table."""
+    store = BY_SECRET.format(name="own", dsn="") + "auth: {secretStore: file}\n"
+    file = "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: file}\n"
+    file += "spec: {type: secretstores.local.file, version: v1, metadata: [{name: secretsFile, "
+    file += "value: secrets.json}]}\n"
+    project(
+        tmp_path,
+        pyproject_toml="",
+        components__own_yaml=store,
+        components__file_yaml=file,
+        secrets_json='{"DSN": "${pg.dsn}"}',
+    )
+    topology = Topology(Postgres(name="pg"), resources="components")
+
+    with (
+        running(topology, Settings.load(tmp_path)) as stack,
+        psycopg.connect(stack.book.exports("pg")["dsn"]) as connection,
+    ):
+        found = connection.execute("SELECT to_regclass('dapr_metadata')").fetchone()
+
+    assert found == ("dapr_metadata",)
+
+
 COMMITS = 400
 """In one go: PostgreSQL writes what was not flushed at commit every 200 ms, so the last are not."""
 

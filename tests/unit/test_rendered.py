@@ -10,6 +10,7 @@ import pytest
 
 from harness import App, ConfigError, Postgres, Settings, Topology
 from harness.core.rendered import LIST, Rendered
+from harness.render.compose.book import PORTS
 from harness.render.compose.project import SECRETS, Project, read_env
 from tests.projects import COMPONENT
 from tests.support import project
@@ -223,3 +224,10 @@ def test_an_empty_secret_and_an_image_that_is_not_used_are_replaced(composed: Pr
     assert "MINE=1" == lines[0]
     assert len(read_env(path)["POSTGRES_PASSWORD"]) > 20
     assert "OLD_IMAGE" not in path.read_text()
+
+
+def test_no_outgoing_connection_can_have_a_port_of_a_compose_project() -> None:
+    """An app shares its network with its sidecar, and may connect before the sidecar listens."""
+    ephemeral, nodes = 32768, 100
+
+    assert [] == [name for name, port in PORTS.items() if port + nodes > ephemeral]

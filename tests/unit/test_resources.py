@@ -121,6 +121,7 @@ def test_a_required_field_without_a_value_is_missing(tmp_path: Path, item: str) 
         ("pubsub.kafka", "saslMechanism", "SHA-257", "warning"),
         ("pubsub.kafka", "initialOffset", "latest", "error"),
         ("state.memcached", "timeout", "5s", "error"),
+        ("state.redis", "redeliverInterval", "P1D", "warning"),
     ],
 )
 def test_a_value_is_an_error_if_daprd_refuses_it_and_a_warning_if_it_reads_another(
