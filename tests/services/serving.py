@@ -128,6 +128,12 @@ def await_waiting(dsn: str, count: int) -> None:
     eventually(lambda: rows(dsn, waits) == [(count,)], timeout=LIMIT)
 
 
+def await_gone(dsn: str, name: str) -> None:
+    """Wait until the server has noticed that a killed replica is gone, with each connection."""
+    held = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
+    eventually(lambda: rows(dsn, held, name) == [(0,)], timeout=LIMIT)
+
+
 def rows(dsn: str, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
     """What a query finds."""
     with psycopg.connect(dsn) as connection:

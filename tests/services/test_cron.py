@@ -18,6 +18,7 @@ from tests.services.serving import (
     LIMIT,
     SETUP,
     Replica,
+    await_gone,
     await_waiting,
     closed_gate,
     execute,
@@ -131,6 +132,7 @@ def test_the_tick_of_a_killed_replica_is_left_to_the_other(
             second = threads.submit(two.post, CLEANUP, TWO_AT_NIGHT)
             await_waiting(dsn, 2)
             third.process.send_signal(signal.SIGKILL)
+            await_gone(dsn, "third")
             # Of the other one, which has the tick now.
             await_waiting(dsn, 1)
         answer = second.result().json()
