@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.core.deadline import Observation
+from harness.core.kafka_access import Brokers
 from harness.core.node import Resource
 from harness.dapr.health import SubscriptionsCheck
+from harness.dapr.kafka_component import connection_of
 from harness.dapr.resources import plain_fields
 from harness.ready.kafka import GroupCheck
 
@@ -17,13 +19,13 @@ class ConsumerGroup:
     """The group of one pub/sub component.
 
     Attributes:
-        brokers: addresses, separated by commas.
+        brokers: addresses, separated by commas, with credentials if the broker requires them.
         name: the group; ``*`` stands for what only the sidecar knows, such as a UUID.
         prefix: what daprd puts before the name of each topic.
         hidden: why it cannot be looked at from here; "" if it can.
     """
 
-    brokers: str
+    brokers: Brokers
     name: str
     prefix: str = ""
     hidden: str = ""
@@ -37,13 +39,15 @@ def consumer_groups(
     Args:
         resources: what the sidecar loads, with placeholders filled.
         app_id: the sidecar's.
-        env: the variables set for the sidecar.
+        env: the variables set for the sidecar, filled.
     """
     components = [each for each in resources if each.type == "pubsub.kafka"]
-    return {each.name: _group_of(each, app_id, env or {}) for each in components}
+    return {each.name: _group_of(each, resources, app_id, env or {}) for each in components}
 
 
-def _group_of(component: Resource, app_id: str, env: Mapping[str, str]) -> ConsumerGroup:
+def _group_of(
+    component: Resource, resources: Sequence[Resource], app_id: str, env: Mapping[str, str]
+) -> ConsumerGroup:
     # As daprd does it: pkg/runtime/meta/meta.go of dapr 1.18.2.
     fields = plain_fields(component)
     name = fields.get("consumergroup") or fields.get("consumerid") or app_id
@@ -56,20 +60,17 @@ def _group_of(component: Resource, app_id: str, env: Mapping[str, str]) -> Consu
     ):
         name = name.replace(template, value)
     scoped = any("{namespace}" in value for value in fields.values())
-    hidden = _hidden(component, fields)
+    brokers, unknown = connection_of(component, resources, env)
+    hidden = _hidden(component) or unknown
     if scoped and not namespace:
         hidden = "its topics begin with NAMESPACE, which is not set for the sidecar"
-    return ConsumerGroup(fields.get("brokers", ""), name, namespace if scoped else "", hidden)
+    return ConsumerGroup(brokers, name, namespace if scoped else "", hidden)
 
 
-def _hidden(component: Resource, fields: Mapping[str, str]) -> str:
+def _hidden(component: Resource) -> str:
     for name, item in component.fields().items():
         if name.lower() in ("brokers", "consumergroup", "consumerid") and "value" not in item:
             return f"{name} is a reference that only its sidecar resolves"
-    # The older authRequired is replaced by authType, which it must not contradict.
-    kind = fields.get("authtype") or fields.get("authrequired", "")
-    if kind.lower() not in ("", "none", "false"):
-        return f"its broker requires authentication ({kind})"
     return ""
 
 

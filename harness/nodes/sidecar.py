@@ -142,7 +142,7 @@ class Sidecar(BaseNode):
             client, app, self._token(scope, "app-api"), _declared_topics(resources)
         )
         declared = {each.name: each.type for each in resources if each.kind == "Component"}
-        set_here = self._pod_name(resources) | dict(self.env)
+        set_here = self._pod_name(resources) | self._filled_env(scope)
         groups = consumer_groups(resources, self.app_id, set_here)
         return (
             TcpCheck(scope.endpoint("http"), forwarded=scope.in_container),
@@ -166,9 +166,12 @@ class Sidecar(BaseNode):
     def _token(self, scope: Scope, purpose: str) -> str:
         return scope.token(purpose) if self.token else ""
 
-    def _environment(self, scope: Scope) -> dict[str, str]:
+    def _filled_env(self, scope: Scope) -> dict[str, str]:
         where = f"env of {self.name}"
-        env = {key: scope.fill(value, where) for key, value in self.env.items()}
+        return {key: scope.fill(value, where) for key, value in self.env.items()}
+
+    def _environment(self, scope: Scope) -> dict[str, str]:
+        env = self._filled_env(scope)
         if not scope.in_container:
             # The sqlite resolver registers this address for the app; in a container, daprd
             # determines the address in its network.
