@@ -21,6 +21,8 @@ def todo(
     more: Sequence[Node] = (),
     replicas: int = 1,
     env: Mapping[str, str] | None = None,
+    sasl: str = "",
+    tls: bool = False,
 ) -> Topology:
     """The whole application.
 
@@ -35,18 +37,22 @@ def todo(
         more: additional nodes.
         replicas: how many times each service runs.
         env: additional variables of each service.
+        sasl: the mechanism with which the broker's clients must authenticate.
+        tls: whether their connections are encrypted.
     """
     # Secrets to which components refer by secretKeyRef.
     secrets = {"STATE_STORE_DSN": "${postgres.dsn}"}
     if redis:
         secrets["REDIS_PASSWORD"] = "${redis.password}"
+    # Every service has events, but not every one has a database.
+    events = {"BROKER_PASSWORD": "${broker.password}"} if sasl else {}
 
     def service(name: str, kubernetes: Kubernetes, *, database: bool = False) -> App:
         return App(
             name,
             asgi=f"services.{name.replace('-', '_')}.app:app",
             env={**({"DATABASE_URL": "${postgres.dsn}"} if database else {}), **(env or {})},
-            sidecar_env=secrets if database else {},
+            sidecar_env={**(secrets if database else {}), **events},
             health="/healthz",
             inbox=inbox,
             requirements="services/requirements.txt",
@@ -56,7 +62,7 @@ def todo(
         )
 
     return Topology(
-        Broker(topics=topics),
+        Broker(topics=topics, sasl=sasl, tls=tls),
         Postgres(databases=("todo",)),
         # Its REST API and its MCP endpoint have clients outside of the system.
         service(

@@ -2,11 +2,12 @@
 
     python -m harness.load.generate.references TOPIC RATE SECONDS FILE PIPE
 
-The variable DAPR_LOAD_KAFKA has the settings of its connection, as JSON. It sends events with Kafka's own client to Kafka's own consumer, and sets asyncio timers. Like the
-load, each is due at times of its own. The measurements go to the file as JSON. After an error, they
-cover the time until then, the last line of standard error describes the error, and the exit code is
-1. The program prepares itself, and starts when it reads a line from the pipe: at the same time as
-the load, so that both cover the same seconds.
+The variable DAPR_LOAD_KAFKA has the settings of its connection, as JSON. It sends events with
+Kafka's own client to Kafka's own consumer, and sets asyncio timers. Like the load, each is due at
+times of its own. The measurements go to the file as JSON. After an error, they cover the time until
+then, the last line of standard error describes the error, and the exit code is 1. The program
+prepares itself, and starts when it reads a line from the pipe: at the same time as the load, so that
+both cover the same seconds.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import os
 import random
 import sys
 import threading
@@ -25,13 +25,14 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
+from harness.core.settings import Settings
 from harness.load.generate.arrivals import arrivals
 from harness.load.generate.priority import take_priority
 from harness.load.measure.collector import Collector
 from harness.load.model.pairs import ACKNOWLEDGED, CONNECTION, DELIVERED, TIMER
 from harness.load.model.profile import Step
 
-Settings = Mapping[str, str]
+Connection = Mapping[str, str]
 """Connection settings of librdkafka."""
 
 GROUP = "raw-"
@@ -45,7 +46,7 @@ AFTER = 2.0
 
 
 def main(
-    broker: Settings, topic: str, rate: float, seconds: float, *, file: Path, pipe: Path
+    broker: Connection, topic: str, rate: float, seconds: float, *, file: Path, pipe: Path
 ) -> str:
     """Run until the time is over; return what went wrong, "" if nothing did."""
     take_priority()  # like the generator, otherwise the two could not be compared
@@ -72,7 +73,9 @@ def main(
 class RawKafka:
     """Events from Kafka's own client to Kafka's own consumer."""
 
-    def __init__(self, collector: Collector, broker: Settings, topic: str, seconds: float) -> None:
+    def __init__(
+        self, collector: Collector, broker: Connection, topic: str, seconds: float
+    ) -> None:
         self._collector = collector
         self._broker = broker
         self._topic = topic
@@ -166,6 +169,6 @@ async def _timers(collector: Collector, rate: float, seconds: float) -> None:
 
 if __name__ == "__main__":
     topic, rate, seconds, file, pipe = sys.argv[1:]
-    broker = json.loads(os.environ.pop(CONNECTION))
+    broker = json.loads(Settings.load().environment[CONNECTION])
     files = {"file": Path(file), "pipe": Path(pipe)}
     sys.exit(main(broker, topic, float(rate), float(seconds), **files) or None)

@@ -1,0 +1,79 @@
+"""The application on a broker that asks for a password, by one file of components."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from harness import AsyncWorld, Settings, Stack, running
+from harness.probe.atap import AsyncEventTap
+from scenarios.test_task_events import new_task, notifications
+from scenarios.topology import todo
+
+pytestmark = pytest.mark.own_stack
+
+SECURED = [("PLAIN", False, "components/sasl"), ("SCRAM-SHA-512", True, "components/sasl-tls")]
+"""Mechanism, TLS, and the folder with the components for them."""
+
+
+@pytest.fixture(scope="module", params=SECURED, ids=lambda each: each[0])
+def stack(request: pytest.FixtureRequest, dapr_settings: Settings) -> Iterator[Stack]:
+    """The application; only the components of its events are others."""
+    sasl, tls, folder = request.param
+    topology = todo(resources=("components", folder), sasl=sasl, tls=tls)
+    with running(topology, dapr_settings) as started:
+        yield started
+
+
+@pytest_asyncio.fixture
+async def dapr(stack: Stack) -> AsyncIterator[AsyncWorld]:
+    """A world on that stack."""
+    async with AsyncWorld(stack) as world:
+        yield world
+
+
+async def test_a_task_becomes_an_event_and_a_notification(dapr: AsyncWorld) -> None:
+    """Taps have the credentials too: by the topology's broker, and by its component."""
+    user, tap = dapr.name("user"), await dapr.topic("task-events", "pubsub")
+    assert isinstance(tap, AsyncEventTap)
+
+    task = await new_task(dapr, user)
+
+    for topic in (dapr.topic("task-events"), tap):
+        event = await topic.next(subject=task["id"])
+        assert (task["id"], "com.taskmanager.task.created") == (event.key, event.type)
+
+    async def told() -> bool:
+        return [task["id"]] == [each["task_id"] for each in await notifications(dapr, user)]
+
+    assert await dapr.eventually(told)
+
+
+def test_the_start_waited_for_the_groups_of_every_subscriber(stack: Stack) -> None:
+    """The check authenticates as the sidecar does; it is skipped for none."""
+    facts = {
+        entry.node: entry.facts["fact"]
+        for entry in stack.journal
+        if (entry.kind, entry.facts.get("check")) == ("check.passed", "group")
+    }
+
+    groups = {"notification-service", "recurring-task-service", "frontend"}
+    assert groups <= {name.removesuffix("-daprd") for name, fact in facts.items() if "STABLE" in fact}
+    assert not [fact for fact in facts.values() if "not checked" in fact]
+
+
+def test_no_credential_is_in_an_argument_a_log_or_a_resource(stack: Stack) -> None:
+    """Of any process of the stack, broker and sidecars included."""
+    book = stack.book
+    words = [book.token("broker"), book.token("broker-admin")]
+    texts = {str(path): path.read_text() for path in Path(stack.folder, "logs").glob("*.log")}
+    texts |= {str(path): path.read_text() for path in stack.folder.glob("nodes/*-daprd/resources/*")}
+    for instance in stack.instances.values():
+        if instance.pid:
+            texts[instance.name] = Path(f"/proc/{instance.pid}/cmdline").read_text()
+
+    assert len(texts) > 20
+    assert [] == [name for name, text in texts.items() for word in words if word in text]
