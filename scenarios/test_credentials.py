@@ -61,7 +61,9 @@ def test_the_start_waited_for_the_groups_of_every_subscriber(stack: Stack) -> No
     }
 
     groups = {"notification-service", "recurring-task-service", "frontend"}
-    assert groups <= {name.removesuffix("-daprd") for name, fact in facts.items() if "STABLE" in fact}
+    assert groups <= {
+        name.removesuffix("-daprd") for name, fact in facts.items() if "STABLE" in fact
+    }
     assert not [fact for fact in facts.values() if "not checked" in fact]
 
 
@@ -70,7 +72,9 @@ def test_no_credential_is_in_an_argument_a_log_or_a_resource(stack: Stack) -> No
     book = stack.book
     words = [book.token("broker"), book.token("broker-admin")]
     texts = {str(path): path.read_text() for path in Path(stack.folder, "logs").glob("*.log")}
-    texts |= {str(path): path.read_text() for path in stack.folder.glob("nodes/*-daprd/resources/*")}
+    texts |= {
+        str(path): path.read_text() for path in stack.folder.glob("nodes/*-daprd/resources/*")
+    }
     for instance in stack.instances.values():
         if instance.pid:
             texts[instance.name] = Path(f"/proc/{instance.pid}/cmdline").read_text()

@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.core.errors import closest
 from harness.dapr.finding import Finding
+from harness.dapr.kafka_component import MECHANISMS
 from harness.dapr.resources import DaprResource, mapping, secrets_file, sequence
 
 FEATURES = (
@@ -90,12 +91,35 @@ def _kafka(each: DaprResource) -> Iterator[Finding]:
             "use SHA-256 or SHA-512 for SCRAM, or PLAINTEXT",
             "warning",
         )
+    yield from _mechanism(each)
     brokers = _value(fields, "brokers")
     if ", " in brokers:
         yield Finding(
             each.at("spec.metadata"),
             "daprd does not trim the addresses in brokers",
             "remove the spaces after the commas",
+        )
+
+
+def credentials_of(each: DaprResource) -> tuple[str, ...]:
+    """The fields without which daprd rejects a component that has to authenticate."""
+    fields = {name.lower(): item for name, item in each.fields().items()}
+    if each.type in ("pubsub.kafka", "bindings.kafka"):
+        password = _value(fields, "authtype").lower() == "password"
+        return ("saslUsername", "saslPassword") if password else ()
+    if each.type == "bindings.smtp" and {"user", "password"} & {*fields}:
+        return ("user", "password")
+    return ()
+
+
+def _mechanism(each: DaprResource) -> Iterator[Finding]:
+    name = _value(each.fields(), "saslMechanism")
+    if name and "${" not in name and name not in MECHANISMS:
+        yield Finding(
+            each.at("spec.metadata"),
+            f"saslMechanism {name!r} of {each.name!r} is unknown to daprd, which then uses PLAIN",
+            f"use one of {', '.join(MECHANISMS)}",
+            "warning",
         )
 
 

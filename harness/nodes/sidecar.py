@@ -26,6 +26,7 @@ from harness.dapr.resources import plain_fields
 from harness.nodes.base import BaseNode
 from harness.nodes.consumer_groups import DeliveryCheck, consumer_groups
 from harness.nodes.control import Placement, Scheduler, Sentry, sentry_address
+from harness.nodes.kafka_refusal import refused_component
 from harness.ready.tcp import TcpCheck
 
 PORTS = ("http", "grpc", "internal", "metrics")
@@ -129,6 +130,11 @@ class Sidecar(BaseNode):
         token = self._token(scope, "dapr-api")
         with DaprClient(scope.endpoint("http"), token) as client:
             yield from self._ladder(scope, client)
+
+    def explain(self, scope: Scope, log: str) -> str:
+        """What a Kafka broker tells a client with the credentials of the component that failed."""
+        resources = self.loaded(scope)
+        return refused_component(resources, self._filled_env(scope), log)
 
     def _ladder(self, scope: Scope, client: DaprClient) -> Sequence[Check]:
         # Only an app that uses HTTP can be queried as daprd does.

@@ -45,6 +45,22 @@ def admin_of(brokers: Brokers) -> AdminClient:
     )
 
 
+def refusal_of(brokers: Brokers) -> str:
+    """Why a broker refuses a client, in librdkafka's words; "" if it answers."""
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    said: list[str] = []
+    settings = {**client_settings(brokers), "log_level": 0}
+    admin = AdminClient({**settings, "error_cb": lambda error: said.append(error.str())})
+    try:
+        admin.list_topics(timeout=ANSWERING)
+    except KafkaException as error:
+        admin.poll(0)
+        return said[0] if said else str(error)
+    return ""
+
+
 @dataclass
 class BrokerCheck:
     """The broker answers a metadata request: it can be talked to, not merely connected to."""

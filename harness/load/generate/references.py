@@ -6,8 +6,8 @@ The variable DAPR_LOAD_KAFKA has the settings of its connection, as JSON. It sen
 Kafka's own client to Kafka's own consumer, and sets asyncio timers. Like the load, each is due at
 times of its own. The measurements go to the file as JSON. After an error, they cover the time until
 then, the last line of standard error describes the error, and the exit code is 1. The program
-prepares itself, and starts when it reads a line from the pipe: at the same time as the load, so that
-both cover the same seconds.
+prepares itself, and starts when it reads a line from the pipe: at the same time as the load, so
+that both cover the same seconds.
 """
 
 from __future__ import annotations
