@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from harness import AsyncWorld, Settings, Stack, running
 from harness.probe.atap import AsyncEventTap
+from scenarios.test_contacts import RECEIVER, add, contact, soon
 from scenarios.test_task_events import new_task, notifications
 from scenarios.topology import todo
 
@@ -21,9 +22,10 @@ SECURED = [("PLAIN", False, "components/sasl"), ("SCRAM-SHA-512", True, "compone
 
 @pytest.fixture(scope="module", params=SECURED, ids=lambda each: each[0])
 def stack(request: pytest.FixtureRequest, dapr_settings: Settings) -> Iterator[Stack]:
-    """The application; only the components of its events are others."""
+    """The application; only the components of its events, its mail and its webhooks are others."""
     sasl, tls, folder = request.param
-    topology = todo(resources=("components", folder), sasl=sasl, tls=tls)
+    folders = ("components", folder, "components/outgoing")
+    topology = todo(resources=folders, sasl=sasl, tls=tls, outgoing=True)
     with running(topology, dapr_settings) as started:
         yield started
 
@@ -52,6 +54,19 @@ async def test_a_task_becomes_an_event_and_a_notification(dapr: AsyncWorld) -> N
     assert await dapr.eventually(told)
 
 
+async def test_mail_and_webhooks_pass_receivers_that_ask_for_credentials(dapr: AsyncWorld) -> None:
+    """A password after STARTTLS, and a bearer token, both from secrets."""
+    user = dapr.name("ada")
+    await contact(dapr, user, email=f"{user}@example.org", webhook=True)
+
+    await add(dapr, user, "Buy milk", remind_at=soon())
+    mail = await dapr.inbox(RECEIVER).next(method="MAIL", path=f"{user}@example.org")
+    webhook = await dapr.inbox(RECEIVER).next(path=f"/webhooks/{user}")
+
+    assert "Reminder: Buy milk" == mail.data["subject"]
+    assert (202, "Task created: Buy milk") == (webhook.status, webhook.data["message"])
+
+
 def test_the_start_waited_for_the_groups_of_every_subscriber(stack: Stack) -> None:
     """The check authenticates as the sidecar does; it is skipped for none."""
     facts = {
@@ -70,7 +85,8 @@ def test_the_start_waited_for_the_groups_of_every_subscriber(stack: Stack) -> No
 def test_no_credential_is_in_an_argument_a_log_or_a_resource(stack: Stack) -> None:
     """Of any process of the stack, broker and sidecars included."""
     book = stack.book
-    words = [book.token("broker"), book.token("broker-admin")]
+    purposes = ("broker", "broker-admin", "receiver", "receiver-api")
+    words = [book.token(purpose) for purpose in purposes]
     texts = {str(path): path.read_text() for path in Path(stack.folder, "logs").glob("*.log")}
     texts |= {
         str(path): path.read_text() for path in stack.folder.glob("nodes/*-daprd/resources/*")
@@ -78,6 +94,8 @@ def test_no_credential_is_in_an_argument_a_log_or_a_resource(stack: Stack) -> No
     for instance in stack.instances.values():
         if instance.pid:
             texts[instance.name] = Path(f"/proc/{instance.pid}/cmdline").read_text()
+
+    texts["record"] = Path(stack.folder, "nodes/receiver/received.jsonl").read_text()
 
     assert len(texts) > 20
     assert [] == [name for name, text in texts.items() for word in words if word in text]

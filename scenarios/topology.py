@@ -23,6 +23,7 @@ def todo(
     env: Mapping[str, str] | None = None,
     sasl: str = "",
     tls: bool = False,
+    outgoing: bool = False,
 ) -> Topology:
     """The whole application.
 
@@ -39,11 +40,15 @@ def todo(
         env: additional variables of each service.
         sasl: the mechanism with which the broker's clients must authenticate.
         tls: whether their connections are encrypted.
+        outgoing: whether the receiver of mail and webhooks requires credentials.
     """
     # Secrets to which components refer by secretKeyRef.
     secrets = {"STATE_STORE_DSN": "${postgres.dsn}"}
     if redis:
         secrets["REDIS_PASSWORD"] = "${redis.password}"
+    if outgoing:
+        secrets["MAIL_PASSWORD"] = "${receiver.password}"
+        secrets["WEBHOOK_TOKEN"] = "Bearer ${receiver.token}"
     # Every service has events, but not every one has a database.
     events = {"BROKER_PASSWORD": "${broker.password}"} if sasl else {}
 
@@ -71,7 +76,7 @@ def todo(
         service("notification-service", Kubernetes(max_replicas=2), database=True),
         service("recurring-task-service", Kubernetes()),
         service("frontend", Kubernetes(exposed=True)),
-        Receiver(),
+        Receiver(mail_auth=outgoing, starttls=outgoing, bearer=outgoing),
         *([Redis()] if redis else []),
         *more,
         resources=resources,

@@ -8,7 +8,6 @@ from typing import Any
 
 from harness.core.errors import closest
 from harness.dapr.finding import Finding
-from harness.dapr.kafka_component import MECHANISMS
 from harness.dapr.resources import DaprResource, mapping, secrets_file, sequence
 
 FEATURES = (
@@ -91,7 +90,6 @@ def _kafka(each: DaprResource) -> Iterator[Finding]:
             "use SHA-256 or SHA-512 for SCRAM, or PLAINTEXT",
             "warning",
         )
-    yield from _mechanism(each)
     brokers = _value(fields, "brokers")
     if ", " in brokers:
         yield Finding(
@@ -110,17 +108,6 @@ def credentials_of(each: DaprResource) -> tuple[str, ...]:
     if each.type == "bindings.smtp" and {"user", "password"} & {*fields}:
         return ("user", "password")
     return ()
-
-
-def _mechanism(each: DaprResource) -> Iterator[Finding]:
-    name = _value(each.fields(), "saslMechanism")
-    if name and "${" not in name and name not in MECHANISMS:
-        yield Finding(
-            each.at("spec.metadata"),
-            f"saslMechanism {name!r} of {each.name!r} is unknown to daprd, which then uses PLAIN",
-            f"use one of {', '.join(MECHANISMS)}",
-            "warning",
-        )
 
 
 def _redis(each: DaprResource) -> Iterator[Finding]:

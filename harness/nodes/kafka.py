@@ -10,7 +10,8 @@ from pathlib import PurePath
 from harness.core.launch import InContainer, Launch
 from harness.core.node import Scope
 from harness.nodes.broker import KafkaProtocol
-from harness.nodes.kafka_security import ADMIN, TLS_FILE, hosts_of
+from harness.nodes.certificates import TLS_FILE, hosts_of
+from harness.nodes.kafka_security import ADMIN
 from harness.provision.authority import server_pem
 from harness.provision.kafka import Listeners, broker_command, properties, settings_of
 from harness.provision.versions import KAFKA_DATA

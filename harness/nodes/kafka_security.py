@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -18,7 +18,6 @@ USER = "dapr"
 ADMIN = "admin"
 """The user and the port of the broker's own connections, and of the creation of other users."""
 
-TLS_FILE = "tls.pem"
 PLAIN_LOGIN = "org.apache.kafka.common.security.plain.PlainLoginModule"
 SCRAM_LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule"
 
@@ -139,9 +138,3 @@ class Security:
 
 
 PROTOCOLS = "listener.security.protocol.map"
-
-
-def hosts_of(scope: Scope, ports: Sequence[str]) -> list[str]:
-    """The names under which clients connect, for a certificate."""
-    seen = (place(port).host for port in ports for place in (scope.published, scope.network))
-    return sorted({"localhost", *seen})

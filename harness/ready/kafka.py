@@ -51,8 +51,12 @@ def refusal_of(brokers: Brokers) -> str:
     from confluent_kafka.admin import AdminClient
 
     said: list[str] = []
-    settings = {**client_settings(brokers), "log_level": 0}
-    admin = AdminClient({**settings, "error_cb": lambda error: said.append(error.str())})
+    settings: dict[str, Any] = {
+        **client_settings(brokers),
+        "log_level": 0,
+        "error_cb": lambda error: said.append(error.str()),
+    }
+    admin = AdminClient(settings)
     try:
         admin.list_topics(timeout=ANSWERING)
     except KafkaException as error:

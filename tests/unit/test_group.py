@@ -196,7 +196,7 @@ def test_the_topics_that_are_waited_for_begin_with_the_namespace() -> None:
     [
         ({"name": "brokers", "secretKeyRef": {"name": "k"}}, "brokers is a reference"),
         ({"name": "consumerGroup", "envRef": "GROUP"}, "consumerGroup is a reference"),
-        ({"name": "authType", "value": "password"}, "requires authentication (password)"),
+        ({"name": "authType", "value": "password"}, "only its sidecar knows saslUsername"),
     ],
 )
 def test_a_group_that_cannot_be_looked_at_is_not_waited_for(
