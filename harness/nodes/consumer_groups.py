@@ -1,11 +1,12 @@
-"""Which Kafka consumer groups a sidecar uses, by its components."""
+"""Which Kafka consumer groups a sidecar uses, by its components; and whether all groups deliver."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from harness.core.deadline import Observation
+from harness.core.deadline import Check, Observation
 from harness.core.kafka_access import Brokers
 from harness.core.node import Resource
 from harness.dapr.health import SubscriptionsCheck
@@ -30,6 +31,10 @@ class ConsumerGroup:
     prefix: str = ""
     hidden: str = ""
 
+    def check(self, topics: Sequence[str]) -> Check:
+        """The check that the group has every partition of topics."""
+        return GroupCheck(self.brokers, self.name, topics)
+
 
 def consumer_groups(
     resources: Sequence[Resource], app_id: str, env: Mapping[str, str] | None = None
@@ -45,26 +50,37 @@ def consumer_groups(
     return {each.name: _group_of(each, resources, app_id, env or {}) for each in components}
 
 
-def _group_of(
-    component: Resource, resources: Sequence[Resource], app_id: str, env: Mapping[str, str]
-) -> ConsumerGroup:
+def named(name: str, app_id: str, env: Mapping[str, str]) -> str:
+    """A group's name with the templates of daprd replaced; ``*`` for what only daprd knows."""
     # As daprd does it: pkg/runtime/meta/meta.go of dapr 1.18.2.
-    fields = plain_fields(component)
-    name = fields.get("consumergroup") or fields.get("consumerid") or app_id
-    namespace = env.get("NAMESPACE", "")
     for template, value in (
         ("{uuid}", "*"),
         ("{podName}", env.get("POD_NAME", "*")),
-        ("{namespace}", f"{namespace}.{app_id}"),
+        ("{namespace}", f"{env.get('NAMESPACE', '')}.{app_id}"),
         ("{appID}", app_id),
     ):
         name = name.replace(template, value)
-    scoped = any("{namespace}" in value for value in fields.values())
+    return name
+
+
+def topic_prefix(fields: Mapping[str, str], env: Mapping[str, str]) -> tuple[str, str]:
+    """What daprd puts before each topic, and why that is not known here; "" if it is."""
+    if not any("{namespace}" in value for value in fields.values()):
+        return "", ""
+    namespace = env.get("NAMESPACE", "")
+    unknown = "its topics begin with NAMESPACE, which is not set for the sidecar"
+    return namespace, "" if namespace else unknown
+
+
+def _group_of(
+    component: Resource, resources: Sequence[Resource], app_id: str, env: Mapping[str, str]
+) -> ConsumerGroup:
+    fields = plain_fields(component)
+    name = fields.get("consumergroup") or fields.get("consumerid") or app_id
+    prefix, no_prefix = topic_prefix(fields, env)
     brokers, unknown = connection_of(component, resources, env)
-    hidden = _hidden(component) or unknown
-    if scoped and not namespace:
-        hidden = "its topics begin with NAMESPACE, which is not set for the sidecar"
-    return ConsumerGroup(brokers, name, namespace if scoped else "", hidden)
+    hidden = no_prefix or _hidden(component) or unknown
+    return ConsumerGroup(brokers, named(name, app_id, env), prefix, hidden)
 
 
 def _hidden(component: Resource) -> str:
@@ -74,21 +90,39 @@ def _hidden(component: Resource) -> str:
     return ""
 
 
+class Group(Protocol):
+    """What reads the topics of a pub/sub component."""
+
+    @property
+    def prefix(self) -> str:
+        """What daprd puts before the name of each topic."""
+        ...
+
+    @property
+    def hidden(self) -> str:
+        """Why it cannot be looked at from here; "" if it can."""
+        ...
+
+    def check(self, topics: Sequence[str]) -> Check:
+        """The check that topics are read."""
+        ...
+
+
 @dataclass
 class DeliveryCheck:
-    """The Kafka groups of this sidecar hold every partition of the topics they subscribe to.
+    """The groups of this sidecar read every topic that they subscribe to.
 
     Attributes:
         subscriptions: knows what the app subscribed to.
-        groups: the group of each pub/sub component.
+        groups: the group of each pub/sub component whose broker can be asked.
     """
 
     subscriptions: SubscriptionsCheck
-    groups: Mapping[str, ConsumerGroup]
+    groups: Mapping[str, Group]
     name: str = "group"
 
     def __post_init__(self) -> None:
-        self._checks: list[GroupCheck] | None = None
+        self._checks: list[Check] | None = None
         self._hidden: list[str] = []
 
     def observe(self) -> Observation:
@@ -102,9 +136,11 @@ class DeliveryCheck:
                 return seen
             facts.append(seen.fact)
         facts += self._hidden
-        return Observation(True, "; ".join(facts) or "no Kafka subscription")
+        return Observation(
+            True, "; ".join(facts) or "no subscription on a broker that can be asked"
+        )
 
-    def _plan(self) -> Sequence[GroupCheck]:
+    def _plan(self) -> Sequence[Check]:
         checks = []
         for pubsub, group in self.groups.items():
             wanted = (topic for name, topic in self.subscriptions.wanted if name == pubsub)
@@ -112,5 +148,5 @@ class DeliveryCheck:
             if topics and group.hidden:
                 self._hidden.append(f"the group of {pubsub} is not checked: {group.hidden}")
             elif topics:
-                checks.append(GroupCheck(group.brokers, group.name, topics))
+                checks.append(group.check(topics))
         return checks

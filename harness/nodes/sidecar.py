@@ -24,9 +24,10 @@ from harness.dapr.health import (
 )
 from harness.dapr.resources import plain_fields
 from harness.nodes.base import BaseNode
-from harness.nodes.consumer_groups import DeliveryCheck, consumer_groups
+from harness.nodes.consumer_groups import DeliveryCheck, Group, consumer_groups
 from harness.nodes.control import Placement, Scheduler, Sentry, sentry_address
 from harness.nodes.kafka_refusal import refused_component
+from harness.nodes.other_groups import other_groups
 from harness.ready.tcp import TcpCheck
 
 PORTS = ("http", "grpc", "internal", "metrics")
@@ -149,7 +150,9 @@ class Sidecar(BaseNode):
         )
         declared = {each.name: each.type for each in resources if each.kind == "Component"}
         set_here = self._pod_name(resources) | self._filled_env(scope)
-        groups = consumer_groups(resources, self.app_id, set_here)
+        kafka = consumer_groups(resources, self.app_id, set_here)
+        others = other_groups(resources, self.app_id, set_here)
+        groups: dict[str, Group] = {**kafka, **others}
         return (
             TcpCheck(scope.endpoint("http"), forwarded=scope.in_container),
             HealthCheck(client, outbound=True, name="outbound"),

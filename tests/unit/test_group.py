@@ -186,7 +186,7 @@ def test_the_topics_that_are_waited_for_begin_with_the_namespace() -> None:
     subscriptions: Any = SimpleNamespace(wanted=[("pubsub", "orders"), ("other", "bills")])
     groups = {"pubsub": ConsumerGroup("", "prod.shop", "prod"), "other": ConsumerGroup("", "shop")}
 
-    checks = DeliveryCheck(subscriptions, groups)._plan()
+    checks: Any = DeliveryCheck(subscriptions, groups)._plan()
 
     assert [["prodorders"], ["bills"]] == [[*each.topics] for each in checks]
 
