@@ -34,11 +34,12 @@ class Epmd(BaseNode):
     """Maps names of Erlang's nodes to ports; without one, the server starts a daemon of its own."""
 
     name: str = "epmd"
+    on_host: bool = True
 
     def plan(self, scope: Scope) -> Launch:
         listen = scope.listen()
         argv = ("epmd", "-port", str(listen.port), "-address", listen.host)
-        return Launch(self.name, argv, ports={"main": listen.port})
+        return Launch(self.name, argv, ports={"main": listen.port}, on_host=True)
 
     def checks(self, scope: Scope) -> Iterable[Check]:
         return (TcpCheck(scope.endpoint()),)
@@ -49,6 +50,7 @@ class RabbitMQ(BaseNode):
     """A server with one user; it exports ``rabbitmq.url``."""
 
     name: str = "rabbitmq"
+    on_host: bool = True
 
     def plan(self, scope: Scope) -> Launch:
         main, cluster = scope.listen(), scope.listen("cluster")
@@ -68,12 +70,14 @@ class RabbitMQ(BaseNode):
                 "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq"),
                 "RABBITMQ_MNESIA_BASE": str(home / "mnesia"),
                 "RABBITMQ_LOGS": "-",
+                "RABBITMQ_LOG_BASE": str(home / "log"),
                 "RABBITMQ_PID_FILE": str(home / "pid"),
                 "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "plugins"),
             },
             files={"rabbitmq.conf": CONFIG.format(**values)},
             ports={"main": main.port, "cluster": cluster.port},
             end_signal=signal.SIGKILL,
+            on_host=True,
         )
 
     def checks(self, scope: Scope) -> Iterable[Check]:

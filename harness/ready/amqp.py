@@ -68,6 +68,7 @@ class AmqpAccess:
 
     def _log_in(self, stream: BufferedRWPair) -> None:
         stream.write(HEADER)
+        stream.flush()
         _receive(stream, START)
         words = f"\0{self.username}\0{self.password}".encode()
         answer = struct.pack(">I", len(words)) + words
