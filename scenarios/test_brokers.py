@@ -10,6 +10,7 @@ import pytest_asyncio
 from harness import AsyncWorld, Redis, Settings, Stack, running
 from scenarios.rabbitmq import SERVER, Epmd, RabbitMQ, server
 from scenarios.test_contacts import test_every_notification_is_a_webhook  # noqa: F401
+from scenarios.test_credentials import shown_in_arguments
 from scenarios.test_frontend import test_a_notification_is_told_as_it_is_made  # noqa: F401
 from scenarios.test_series import (  # noqa: F401
     test_a_completed_daily_task_appears_again_for_the_next_day,
@@ -61,6 +62,13 @@ def test_the_start_waited_for_every_subscription(stack: Stack) -> None:
 
     readers = ("notification-service-daprd", "recurring-task-service-daprd", "frontend-daprd")
     assert [True] * 3 == ["missing none" in facts[name] for name in readers]
+
+
+def test_no_password_of_a_broker_is_in_an_argument(stack: Stack) -> None:
+    """Of no process of the machine, whatever the runtime."""
+    names = [node.name for node in stack.topology.nodes if node.name in ("streams", "rabbitmq")]
+
+    assert [] == shown_in_arguments([stack.book.token(name) for name in names])
 
 
 def test_rabbitmq_is_among_the_brokers() -> None:
