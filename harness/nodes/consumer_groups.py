@@ -143,7 +143,8 @@ class DeliveryCheck:
     def _plan(self) -> Sequence[Check]:
         checks = []
         for pubsub, group in self.groups.items():
-            wanted = (topic for name, topic in self.subscriptions.wanted if name == pubsub)
+            known = self.subscriptions.wanted - self.subscriptions.own_queues
+            wanted = (topic for name, topic in known if name == pubsub)
             topics = sorted(group.prefix + topic for topic in wanted)
             if topics and group.hidden:
                 self._hidden.append(f"the group of {pubsub} is not checked: {group.hidden}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
@@ -17,6 +18,7 @@ from harness.ready.resp import RedisAccess
 
 AMQP_PORT = 5672
 REDIS_PORT = 6379
+_ADDRESS = re.compile(r"([^\s,:\[\]]+)(?::(\d{1,5}))?")
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,20 @@ def other_groups(
         name = named(fields.get("consumerid") or app_id, app_id, env)
         prefix, hidden = topic_prefix(fields, env)
         make = makers[each.type](fields)
-        if "*" in name:
+        if unknown := _unknown(each, fields):
+            hidden = f"only its sidecar knows {unknown}"
+        elif "*" in name:
             hidden = f"only its sidecar knows its consumerID, {name}"
         elif isinstance(make, str):
             hidden = make
         found[each.name] = OtherGroup(name, None if isinstance(make, str) else make, prefix, hidden)
     return found
+
+
+def _unknown(component: Resource, fields: Mapping[str, str]) -> str:
+    """A field whose value is somewhere else, and could not be read."""
+    items = component.fields().items()
+    return next((n for n, item in items if "value" not in item and not fields[n.lower()]), "")
 
 
 def _redis(fields: Mapping[str, str]) -> Callable[[str, Sequence[str]], Check] | str:
@@ -74,11 +84,11 @@ def _redis(fields: Mapping[str, str]) -> Callable[[str, Sequence[str]], Check] |
             return f"its Redis uses {name}"
     if fields.get("redistype", "node") == "cluster":
         return "its Redis is a cluster"
-    host, _, port = fields.get("redishost", "").partition(":")
-    if not host:
-        return "only its sidecar knows redisHost"
+    address = _ADDRESS.fullmatch(fields.get("redishost", ""))
+    if address is None:
+        return "its redisHost is not one address"
     access = RedisAccess(
-        Endpoint(host, int(port or REDIS_PORT)),
+        Endpoint(address[1], int(address[2] or REDIS_PORT)),
         fields.get("redispassword", ""),
         fields.get("redisusername", ""),
         fields.get("redisdb") or "0",
@@ -89,7 +99,7 @@ def _redis(fields: Mapping[str, str]) -> Callable[[str, Sequence[str]], Check] |
 def _rabbitmq(fields: Mapping[str, str]) -> Callable[[str, Sequence[str]], Check] | str:
     url = urlsplit(fields.get("connectionstring") or fields.get("host", ""))
     if not url.hostname:
-        return "only its sidecar knows its connectionString"
+        return "it has no connectionString"
     if url.scheme != "amqp":
         return f"its RabbitMQ uses {url.scheme}"
     access = AmqpAccess(

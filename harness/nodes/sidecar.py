@@ -146,7 +146,11 @@ class Sidecar(BaseNode):
         heard = self.app if self.app_node else ""
         resources = self.loaded(scope)
         subscriptions = SubscriptionsCheck(
-            client, app, self._token(scope, "app-api"), _declared_topics(resources)
+            client,
+            app,
+            self._token(scope, "app-api"),
+            _declared_topics(resources),
+            _declared_topics(resources, own_queue=True),
         )
         declared = {each.name: each.type for each in resources if each.kind == "Component"}
         set_here = self._pod_name(resources) | self._filled_env(scope)
@@ -266,6 +270,13 @@ def actor_stores(resources: Sequence[Resource]) -> list[str]:
     return [name for name, value in said.items() if value.lower() in yes]
 
 
-def _declared_topics(resources: Sequence[Resource]) -> list[tuple[str, str]]:
+def _declared_topics(
+    resources: Sequence[Resource], *, own_queue: bool = False
+) -> list[tuple[str, str]]:
+    """Pub/sub and topic of each declared subscription; or of those that name their queue."""
     specs = (yaml.safe_load(each.text)["spec"] for each in resources if each.kind == "Subscription")
-    return [(spec["pubsubname"], spec["topic"]) for spec in specs]
+    return [
+        (spec["pubsubname"], spec["topic"])
+        for spec in specs
+        if not own_queue or "queueName" in (spec.get("metadata") or {})
+    ]

@@ -183,7 +183,9 @@ def test_the_topics_of_a_component_with_the_namespace_begin_with_it() -> None:
 
 
 def test_the_topics_that_are_waited_for_begin_with_the_namespace() -> None:
-    subscriptions: Any = SimpleNamespace(wanted=[("pubsub", "orders"), ("other", "bills")])
+    wanted = {("pubsub", "orders"), ("other", "bills"), ("other", "elsewhere")}
+    # In a queue with a name of its own, which no other broker has.
+    subscriptions: Any = SimpleNamespace(wanted=wanted, own_queues={("other", "elsewhere")})
     groups = {"pubsub": ConsumerGroup("", "prod.shop", "prod"), "other": ConsumerGroup("", "shop")}
 
     checks: Any = DeliveryCheck(subscriptions, groups)._plan()
@@ -204,7 +206,7 @@ def test_a_group_that_cannot_be_looked_at_is_not_waited_for(
 ) -> None:
     """daprd may deliver anyway, so the start must not fail."""
     groups = consumer_groups([component(item)], "shop")
-    wanted: Any = SimpleNamespace(wanted=[("pubsub", "orders")])
+    wanted: Any = SimpleNamespace(wanted={("pubsub", "orders")}, own_queues=set())
 
     seen = DeliveryCheck(wanted, groups).observe()
 

@@ -56,15 +56,28 @@ def test_a_queue_of_rabbitmq_has_the_name_of_group_and_topic() -> None:
     [
         ("pubsub.redis", {"redisHost": "r:1", "enableTLS": "true"}, "uses enabletls"),
         ("pubsub.redis", {"redisHost": "r:1", "redisType": "cluster"}, "is a cluster"),
-        ("pubsub.redis", {}, "only its sidecar knows redisHost"),
+        ("pubsub.redis", {"redisHost": "r:1,s:1"}, "is not one address"),
         ("pubsub.redis", {"redisHost": "r:1", "consumerID": "{uuid}"}, "consumerID, *"),
         ("pubsub.redis", {"redisHost": "r:1", "consumerID": "{namespace}"}, "NAMESPACE"),
         ("pubsub.rabbitmq", {"connectionString": "amqps://r"}, "uses amqps"),
-        ("pubsub.rabbitmq", {}, "only its sidecar knows its connectionString"),
+        ("pubsub.rabbitmq", {}, "no connectionString"),
     ],
 )
 def test_what_cannot_be_asked_says_why(kind: str, values: dict[str, str], why: str) -> None:
     assert why in group(kind, None, **values).hidden
+
+
+def test_a_password_that_only_the_sidecar_reads_hides_its_group() -> None:
+    """Without it, the server would reject the question for as long as the start may take."""
+    items = [
+        {"name": "redisHost", "value": "r:1"},
+        {"name": "redisPassword", "secretKeyRef": {"name": "x", "key": "x"}},
+    ]
+    body = {"kind": "Component", "metadata": {"name": "bus"}}
+    spec = {"type": "pubsub.redis", "metadata": items}
+    bus = DaprResource(Path("bus.yaml"), 1, {**body, "spec": spec})
+
+    assert "only its sidecar knows redisPassword" == other_groups([bus], "shop", {})["bus"].hidden
 
 
 Serve = Callable[[BinaryIO, BinaryIO], None]
