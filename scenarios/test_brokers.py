@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
 
 from harness import AsyncWorld, Redis, Settings, Stack, running
 from scenarios.rabbitmq import SERVER, Epmd, RabbitMQ, server
-from scenarios.test_contacts import test_every_notification_is_a_webhook  # noqa: F401
+from scenarios.test_contacts import test_every_notification_is_a_webhook  # noqa: F401 - it runs here too
 from scenarios.test_credentials import shown_in_arguments
-from scenarios.test_frontend import test_a_notification_is_told_as_it_is_made  # noqa: F401
-from scenarios.test_series import (  # noqa: F401
+from scenarios.test_frontend import test_a_notification_is_told_as_it_is_made  # noqa: F401 - it runs here too
+from scenarios.test_series import (  # noqa: F401 - it runs here too
     test_a_completed_daily_task_appears_again_for_the_next_day,
     test_only_completions_reach_the_service,
 )
-from scenarios.test_task_events import (  # noqa: F401
+from scenarios.test_task_events import (  # noqa: F401 - it runs here too
     test_a_handler_that_fails_twice_gets_the_event_until_it_succeeds,
     test_an_event_that_is_not_one_of_ours_is_a_dead_letter,
     test_an_event_that_is_published_twice_is_notified_once,
@@ -37,11 +38,17 @@ PRESENT = [name for name in BROKERS if name != "rabbitmq" or server()]
 
 
 @pytest.fixture(scope="module", params=PRESENT)
-def stack(request: pytest.FixtureRequest, dapr_settings: Settings) -> Iterator[Stack]:
+def broker(request: pytest.FixtureRequest) -> str:
+    """Each of them."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def stack(broker: str, dapr_settings: Settings) -> Iterator[Stack]:
     """The application without Kafka; no service knows."""
-    name = request.param
-    folders = ("components", f"components/{name}")
-    with running(todo(resources=folders, events=BROKERS[name]), dapr_settings) as started:
+    folders = ("components", f"components/{broker}")
+    with running(todo(resources=folders, events=BROKERS[broker]), dapr_settings) as started:
         yield started
 
 
@@ -64,11 +71,12 @@ def test_the_start_waited_for_every_subscription(stack: Stack) -> None:
     assert [True] * 3 == ["missing none" in facts[name] for name in readers]
 
 
-def test_no_password_of_a_broker_is_in_an_argument(stack: Stack) -> None:
+def test_no_password_of_a_broker_is_in_an_argument(dapr: AsyncWorld, broker: str) -> None:
     """Of no process of the machine, whatever the runtime."""
-    names = [node.name for node in stack.topology.nodes if node.name in ("streams", "rabbitmq")]
+    key = {"redis-streams": ("streams", "password"), "rabbitmq": ("rabbitmq", "url")}[broker]
+    value = dapr.exports(key[0])[key[1]]
 
-    assert [] == shown_in_arguments([stack.book.token(name) for name in names])
+    assert [] == shown_in_arguments([urlsplit(value).password or value])
 
 
 def test_rabbitmq_is_among_the_brokers() -> None:

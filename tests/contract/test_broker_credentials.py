@@ -117,6 +117,8 @@ def test_an_event_passes_a_broker_that_asks_for_a_password(
         world.sidecar("shop").publish("bus", "orders", {"n": 1})
 
         assert {"n": 1} == tap.next(timeout=60).data == world.topic("orders").next(timeout=60).data
+        logs = [path.read_text() for path in (stack.folder / "logs").glob("*.log")]
+        assert [] == [word for word in stack.book.secrets() for log in logs if word in log]
         stranger = admin_of(world.brokers)
         with pytest.raises(KafkaException):
             stranger.list_topics(timeout=2)
