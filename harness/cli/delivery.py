@@ -12,6 +12,7 @@ from harness.core.kafka_access import Brokers, moved
 from harness.nodes.consumer_groups import ConsumerGroup, consumer_groups
 from harness.probe.backlog import COMMITTED
 from harness.ready.kafka import GroupCheck, admin_of, committed_offsets, end_offsets
+from harness.runtime.proc import environment_of
 
 Finding = tuple[str, str, str]
 """The subject, the fact, and the next step."""
@@ -81,11 +82,13 @@ def lag_of(
 def groups_of(seen: Inspection) -> dict[str, ConsumerGroup]:
     """The consumer group of each Kafka component of a sidecar, as this machine sees it.
 
-    In containers, the broker's name in its network is replaced by its node's address here.
+    Secrets that the sidecar has in its environment are read there. In containers, the broker's name
+    in its network is replaced by its node's address here.
     """
     nodes = {node.name: node.endpoints.get("main", "") for node in seen.sidecar.stack.nodes}
     sidecar = seen.sidecar
-    found = consumer_groups(declared_by(sidecar), sidecar.dapr_id, {"POD_NAME": sidecar.app_id})
+    env = {**environment_of(sidecar.node.pid), "POD_NAME": sidecar.app_id}
+    found = consumer_groups(declared_by(sidecar), sidecar.dapr_id, env)
     return {
         pubsub: replace(group, brokers=_seen_here(group.brokers, nodes))
         for pubsub, group in found.items()
