@@ -133,6 +133,21 @@ def test_an_event_that_fails_is_overtaken_unless_one_is_delivered_at_a_time(
     assert expected == world.eventually(handled, timeout=LONG)
 
 
+def test_one_worker_of_redis_is_held_up_in_every_topic_of_its_component(world: World) -> None:
+    """Unlike a partition of Kafka, which holds up its own events only."""
+    inbox, name = world.inbox("shop"), "redis-single-again"
+    inbox.fail_next(f"/{name}/plain", times=10_000)
+    publish(world, name, "plain")
+    publish(world, name, "dead")
+
+    inbox.collect(5, path=f"/{name}/plain", timeout=LONG)
+    inbox.clear_faults()
+    inbox.collect(2, path=f"/{name}/dead", timeout=LONG)
+
+    seen = [each.path.rpartition("/")[2] for each in inbox.all() if each.status == 200]
+    assert ["plain", "plain", "dead", "dead"] == seen
+
+
 @others
 def test_without_a_policy_an_event_that_fails_once_is_lost(
     stack: Stack, world: World, name: str
