@@ -24,6 +24,19 @@ class ServiceSettings(BaseSettings):
     repair_schedule: str = Field(
         default="@every 60s", description="when to look for series that no event has continued"
     )
+    conversation_name: str = Field(
+        default="assistant",
+        description="the conversation component by which the assistant speaks, if it is loaded",
+    )
+    openai_url: str = Field(
+        default="",
+        description="an OpenAI-compatible endpoint, used instead: https://models.example.org/v1",
+    )
+    openai_model: str = ""
+    openai_api_key: str = ""
+    assistant_seconds: float = Field(
+        default=30.0, gt=0, description="how long a turn with the assistant may take"
+    )
     allowed_hosts: str = Field(
         default="",
         description="names by which browsers may reach the page, besides localhost and any IP "
