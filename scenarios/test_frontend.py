@@ -134,7 +134,7 @@ async def test_a_page_that_has_gone_is_forgotten(dapr: AsyncWorld) -> None:
     assert ["Task created: Meanwhile"] == await dapr.eventually(listed)
 
 
-@pytest.mark.parametrize("path", ["/", "/page.js", "/style.css"])
+@pytest.mark.parametrize("path", ["/", "/page.js", "/chat.js", "/style.css"])
 async def test_the_page_is_served(dapr: AsyncWorld, path: str) -> None:
     """With all its files; nothing is loaded from another origin."""
     answer = await dapr.app("frontend").get(path)

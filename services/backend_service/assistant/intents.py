@@ -34,10 +34,10 @@ RULES: tuple[tuple[str, str], ...] = (
     ("delete", r"(?:delete|remove|erase|get\s+rid\s+of)(?P<rest>\s.*)?"),
     ("repeat", r"repeat\s+(?P<rest>.+)|make\s+(?P<made>.+?\s+(?:repeat|recur)\b.+)"),
     ("move", r"(?:move|postpone|reschedule|delay|put\s+off)\s+(?P<rest>.+)"),
-    ("move", r"(?P<rest>.+?\s+is\s+due\s+.+)"),
     ("list", r"(?:list|show|display)\b(?P<rest>.*)"),
     ("list", rf"(?:(?:what|which|tell|read|do)\b)(?P<rest>.*\b(?:{LIST_WORDS})\b.*)"),
     ("list", rf"(?P<rest>(?:my\s+|all\s+)*(?:open\s+|{DONE}\s+)?(?:tasks|to-?dos|agenda|list))"),
+    ("move", r"(?P<rest>.+?\s+is\s+due\s+.+)"),
     ("add", r"(?:add|create|note(?:\s+down)?|write\s+down|schedule)(?P<rest>[\s:].*)?"),
     ("add", rf"(?:new|make|i\s+(?:need|want))\s+(?P<rest>{TASK}.*)|new\s+(?P<also>task.*)"),
     ("add", rf"put\s+(?P<rest>.+){LISTED.removesuffix('?')}(?P<also>.*)"),
@@ -98,7 +98,7 @@ def title_of(text: str) -> str:
     text = re.sub(rf"^{TASK}\s*(?:called|named|titled)?\s*", "", text, flags=re.IGNORECASE)
     text = re.sub(r"^(?:to|that|about|of|for|i\s+(?:need|have)\s+to)\s+|^[:,\u2013-]\s*", "", text,
                   flags=re.IGNORECASE)  # fmt: skip
-    return _sentence(unquoted(text))
+    return sentence(unquoted(text))
 
 
 def task_words(text: str) -> str:
@@ -112,5 +112,6 @@ def unquoted(text: str) -> str:
     return re.sub(r"^[\"“”'\u2018](.*)[\"“”'\u2019]$", r"\1", text.strip(), flags=re.DOTALL).strip()
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """A text that begins with a capital letter."""
     return text[:1].upper() + text[1:]

@@ -34,7 +34,7 @@ async def working(user: str, conversation: str, tool: str) -> None:
 
 
 async def _tell(what: str, user: str, conversation: str, **more: str) -> None:
-    data = {"user_id": user, "conversation": conversation, **more}
+    data = {"user_id": user, "conversation": conversation, "what": what, **more}
     event = cloud_event(f"com.taskmanager.chat.{what}", user, data)
     call = replace(publishing(TOPIC, f"chat-{user}", event), expires_in=USE)
     try:

@@ -30,7 +30,7 @@ Kind = Literal["day", "weekday", "date", "clock", "part", "in", "instant", "repe
 PART = "morning|afternoon|evening|night"
 END = (
     r"(?=\s*(?:$|[,.;:!?]|(?:to|at|by|and|in the|on|every|each|tomorrow|today|next|this|until|till|"
-    rf"for|from|starting|sharp|daily|weekly|monthly|yearly|{'|'.join(DAYS)})\b))"
+    rf"for|from|remind|please|add|starting|sharp|daily|weekly|monthly|yearly|{'|'.join(DAYS)})\b))"
 )
 """What may follow "at nine": the end, or another phrase; not what there are nine of."""
 
@@ -145,6 +145,10 @@ PATTERNS: tuple[tuple[Kind, str, Reader], ...] = (
      lambda _: WEEKDAYS),
     ("repeat", (rf"\b(?:every|each)\s+(?:(?P<n>other|second|{NUMBER})\s+)?"
      r"(?P<unit>(?:day|week|month|year)s?)\b"), _every),
+    ("repeat", rf"\b(?:on\s+)?the\s+(?P<d>{ORDINAL})\s+of\s+(?:every|each|the)\s+month\b",
+     lambda m: {"frequency": "monthly", "d": int(m["d"][:-2])}),
+    ("repeat", rf"\b(?:every|each)\s+(?=\d\d?\s+{MONTH}\b|{MONTH}\s+\d)",
+     lambda _: {"frequency": "yearly"}),
     ("repeat", rf"\b(?:every|each)\s+(?P<p>{PART})\b",
      lambda m: {"frequency": "daily", "p": m["p"]}),
     ("repeat", rf"\b(?:every|each)\s+{LIST}(?:(?:\s*,\s*|\s+)(?:and\s+)?(?:every\s+)?{LIST})*",

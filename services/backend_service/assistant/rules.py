@@ -15,6 +15,7 @@ from services.backend_service.assistant.intents import (
     NO,
     YES,
     Intent,
+    sentence,
     task_words,
     title_of,
     understood,
@@ -92,7 +93,7 @@ class Dialogue:
     def _not_understood(self) -> str:
         words = " ".join(self._turn.text.split())
         short = words if len(words) <= 80 else f"{words[:79]}…"
-        return f"I did not understand “{short}”, and have changed nothing. {HELP}"
+        return f"I did not understand “{short}”, and have changed nothing. Say “help” for examples."
 
     # What waits for an answer: the time of a reminder.
 
@@ -195,7 +196,7 @@ class Dialogue:
     async def rename(self, intent: Intent) -> Answer:
         """Give a task another title."""
         task = await which(task_words(intent.task), self._tools)
-        title = unquoted(intent.title)
+        title = sentence(unquoted(intent.title))
         changed = await self._tools.call("update_task", task_id=task["id"], title=title)
         return Answer(f"Renamed {quoted(task['title'])} to {quoted(changed['title'])}.")
 

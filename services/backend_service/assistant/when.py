@@ -193,7 +193,9 @@ class _Reading:
 
     def _all_dates(self) -> list[date]:
         today = self._now.date()
-        dates = {self._date_of(mark) for mark in self._of("date")}
+        said = [mark.value for mark in self._of("date")]
+        said += [(None, None, m.value["d"]) for m in self._repeats if "d" in m.value]
+        dates = {self._date_of(*value) for value in said}
         dates |= {today + timedelta(days=mark.value) for mark in self._of("day")}
         dates |= {self._moved(mark) for mark in self._of("in") if self._is_in_days(mark)}
         weekdays = self._of("weekday")
@@ -221,12 +223,11 @@ class _Reading:
             ahead = 0 if clock and self._local(today, clock) > self._now else 7
         return today + timedelta(days=ahead)
 
-    def _date_of(self, mark: Mark) -> date:
+    def _date_of(self, year: int | None, month: int | None, day: int) -> date:
         """A date; without a year or a month, the next one of that name."""
-        year, month, day = mark.value
         today = self._now.date()
         if year is not None:
-            return date(year, month, day)
+            return date(year, month or 1, day)
         step = relativedelta(years=1) if month else relativedelta(months=1)
         first = today.replace(day=1, month=month or today.month)
         for count in range(9):
@@ -287,7 +288,9 @@ class _Reading:
     def _recurrence(self) -> dict[str, Any] | None:
         if not self._repeats:
             return None
-        said = [{k: v for k, v in mark.value.items() if k != "p"} for mark in self._repeats]
+        said = [
+            {k: v for k, v in mark.value.items() if k not in ("p", "d")} for mark in self._repeats
+        ]
         if any(each != said[0] for each in said):
             raise self._contradiction()
         recurrence = {**said[0], "timezone": str(self._now.tzinfo)}
