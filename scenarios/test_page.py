@@ -173,7 +173,8 @@ async def test_the_assistant_asks_before_it_deletes_and_is_answered_by_a_button(
 
 async def test_another_window_shows_the_dialogue_as_it_comes(page: Page) -> None:
     """Without a reload, question and answer."""
-    other = await page.context.new_page()
+    assert page.context.browser is not None
+    other = await page.context.browser.new_page()
     await other.goto(page.url)
     await expect(other.locator("#live")).to_have_text("live", timeout=SOON)
 

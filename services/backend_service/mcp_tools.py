@@ -27,7 +27,10 @@ from services.common.text_types import TaskId, UserId
 
 log = logging.getLogger("uvicorn.error")
 server = MCPServer(
-    "todo", instructions="Tasks per user; times need a zone, such as ...+01:00 or Z."
+    "todo",
+    instructions="Tasks per user; times need a zone, such as ...+01:00 or Z.",
+    # It configures logging for the whole process: below this level, httpx would log every call.
+    log_level="WARNING",
 )
 
 
