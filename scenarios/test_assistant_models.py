@@ -170,7 +170,7 @@ async def test_the_model_is_told_why_a_tool_has_refused(dapr: AsyncWorld, app: s
 async def test_a_model_that_fails_is_told_and_nothing_is_lost(
     dapr: AsyncWorld, app: str, reply: dict[str, Any], status: int, says: str
 ) -> None:
-    """The status says how; the turn and the sentence are in the conversation, the tasks as before."""
+    """The status says how; turn and sentence are in the conversation, the tasks as before."""
     talk, model = Dialogue(dapr, dapr.name("user"), app=app), Model(dapr)
     await talk.add("Mine")
     await model.replies(reply)

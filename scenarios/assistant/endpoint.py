@@ -36,8 +36,8 @@ async def complete(request: Request) -> Response:
     if reply.get("hold"):
         await asyncio.Event().wait()
     if "raw" in reply or "status" in reply:
-        return Response(reply.get("raw", "no"), reply.get("status", 200))
-    calls = [
+        return Response(str(reply.get("raw", "no")), int(reply.get("status", 200)))
+    calls: list[dict[str, Any]] = [
         {"id": f"call_{number}", "type": "function",
          "function": {"name": name, "arguments": arguments if isinstance(arguments, str)
                       else json.dumps(arguments)}}
