@@ -99,7 +99,7 @@ async def test_ten_turns_end_in_the_right_tasks_and_events(dapr: AsyncWorld) -> 
         "created", "updated", "updated", "updated", "deleted",
     ] == [kind for kind, title in kinds if title != "Call mum"]  # fmt: skip
     assert ["created", "completed"] == [kind for kind, title in kinds if title == "Call mum"][:2]
-    assert 22 == len(await talk.messages())
+    assert 20 == len(await talk.messages())
 
 
 async def test_a_reminder_that_was_asked_for_is_a_job_in_the_scheduler(dapr: AsyncWorld) -> None:

@@ -149,7 +149,7 @@ def test_a_time_that_cannot_be_is_refused_with_the_words(text: str, says: str) -
     with pytest.raises(Unclear, match=says) as caught:
         read(text, SUNDAY, BERLIN)
 
-    assert text.split()[0] in str(caught.value)
+    assert text.split(maxsplit=1)[0] in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -190,9 +190,10 @@ def test_a_day_alone_may_be_past() -> None:
 
 
 WORDS = st.sampled_from(
-    "at on in every until 9 25 nine tomorrow yesterday monday mon weekday weeks 3 half past to 31st "
-    "february 2027 12:61 12:30 pm am morning times next last the of month daily . , 99999999999".split()
-)
+    "at on in every until 9 25 nine tomorrow yesterday monday mon weekday weeks 3 half past to "
+    "31st february 2027 12:61 12:30 pm am morning times next last of month daily . , 9999999999"
+    .split()
+)  # fmt: skip
 
 
 @given(st.lists(WORDS, max_size=9).map(" ".join))

@@ -15,7 +15,7 @@ TASK = r"(?:(?:a|an|the|my|another)\s+)?(?:new\s+)?(?:tasks?|to-?dos?|reminders?
 LIST_WORDS = r"tasks?|to-?dos?|list|due|open|left|agenda|overdue|to do|have to|done|next"
 DONE = r"(?:done|completed?|finished)"
 RULES: tuple[tuple[str, str], ...] = (
-    ("help", r"(?:help|what can you do|how does this work)\b.*|[?]"),
+    ("help", r"(?:help|what can you do|how does this work)\b.*"),
     ("greet", r"(?:hi|hello|hey|good (?:morning|afternoon|evening)|thanks?|thank you)(?:\s+\w+)?"),
     ("unremind", (r"(?:cancel|remove|delete|drop)\s+(?:the\s+|my\s+)?reminder\s+(?:for|of|about|to)"
      r"\s+(?P<task>.+)")),
