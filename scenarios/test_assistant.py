@@ -107,8 +107,9 @@ async def test_a_reminder_that_was_asked_for_is_a_job_in_the_scheduler(dapr: Asy
     talk = Dialogue(dapr, dapr.name("user"))
 
     question = await talk.say("remind me to water the plants")
+    past = await talk.say("yesterday at 7")
     assert [] == await talk.tasks()
-    await talk.say("tomorrow at 7")
+    await talk.say("tomorrow at 07:00")
 
     (task,) = await talk.tasks()
 
@@ -117,6 +118,7 @@ async def test_a_reminder_that_was_asked_for_is_a_job_in_the_scheduler(dapr: Asy
 
     await dapr.eventually(scheduled)
     assert "When" in question
+    assert "in the past" in past
     assert 7 == datetime.fromisoformat(task["remind_at"]).astimezone(ZoneInfo(ZONE)).hour
 
 

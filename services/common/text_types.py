@@ -31,6 +31,13 @@ Storable = Annotated[
 ]
 """A text that every store keeps unchanged."""
 
+Visible = Annotated[
+    str,
+    AfterValidator(_storable),
+    Field(min_length=1, pattern=r"^[^\u0000]*[^\u0000\t\n\r ][^\u0000]*$"),
+]
+"""A text that every store keeps unchanged, with at least one character that can be seen."""
+
 UserId = Annotated[
     str,
     # Names are part of a path: daprd's invocation rejects control characters there with a 500 of

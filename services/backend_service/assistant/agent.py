@@ -23,15 +23,14 @@ async def answered(turn: Turn, model: Model, tools: Tools, seen: str | None = No
     Raises:
         ModelFailed: there is no answer.
     """
-    question, decision = turn.said[-1] if turn.said else None, _decision(turn.text)
-    if question is None or question.asks is None or question.asks.about != "delete":
-        decision = None
-    if question is None or question.asks is None or decision is None:
+    question = turn.said[-1] if turn.said else None
+    ask, decision = question.asks if question else None, _decision(turn.text)
+    if question is None or ask is None or ask.about != "delete" or decision is None:
         return await _by_model(turn, model, tools)
     if seen is not None and seen != question.id:
         # Another window has caused this question: its user has not seen it.
-        return _question(question.asks, "Meanwhile there is another question: shall")
-    return await _decided(question.asks, decision, tools)
+        return _question(ask, "Meanwhile there is another question: shall")
+    return await _decided(ask, decision, tools)
 
 
 class NeedsConsent(Exception):

@@ -22,7 +22,7 @@ from services.common.database import now
 from services.common.problems import Refused, describe
 from services.common.recurrence import TimeZone
 from services.common.settings import settings
-from services.common.text_types import Storable, UserId
+from services.common.text_types import UserId, Visible
 
 router = APIRouter(prefix="/api/{user_id}/chat", tags=["chat"])
 LONGEST = 2_000
@@ -50,7 +50,7 @@ class Said(BaseModel):
         },
     )
 
-    text: Storable = Field(max_length=LONGEST, pattern=r"^[^\x00]*[^\x00\t\n\r ][^\x00]*$")
+    text: Visible = Field(max_length=LONGEST)
     timezone: TimeZone = "UTC"
     conversation: Annotated[
         str, Field(max_length=100, pattern=r"^\.*[A-Za-z0-9_-][A-Za-z0-9_.-]*$")

@@ -44,7 +44,6 @@ HELP = (
     "• repeat water plants every Monday\n"
     "• delete buy milk"
 )
-Did = Callable[["Dialogue"], Awaitable[Answer]]
 
 
 class Rules:
@@ -104,7 +103,10 @@ class Dialogue:
     async def _completed(self, ask: Ask) -> Answer | None:
         if NO.fullmatch(self._turn.text.strip()):
             return Answer("All right, no reminder.")
-        said = self._read(self._turn.text)
+        try:
+            said = self._read(self._turn.text)
+        except when.Unclear as unclear:
+            return Answer(str(unclear), ask)
         if said.at is None or re.search(r"\w", re.sub(r"\b(?:at|on|to|for)\b", "", said.rest)):
             return None
         return await self._reminded(ask.title, ask.task_id, said)
@@ -152,10 +154,9 @@ class Dialogue:
             at = _text(said.at)
             task = await self._tools.call("set_reminder", task_id=task_id, remind_at=at)
         else:
-            fields = _fields(said, "due_at", "remind_at") if said.recurrence else _fields(
-                said, "remind_at"
-            )  # fmt: skip
-            task = await self._tools.call("add_task", title=title, **fields)
+            # A series recurs from when it is due.
+            names = ("due_at", "remind_at") if said.recurrence else ("remind_at",)
+            task = await self._tools.call("add_task", title=title, **_fields(said, *names))
         repeats = self._repeats(task)
         at = time_of(task["remind_at"], self._zone)
         return Answer(f"I will remind you of {quoted(task['title'])} on {at}{repeats}.")

@@ -8,18 +8,23 @@ that a phrase contradicts another one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from dateutil.relativedelta import relativedelta
 from dateutil.tz import resolve_imaginary
 
+from services.backend_service.assistant.days import (
+    last_weekday,
+    moved,
+    named_date,
+    next_weekday,
+)
 from services.backend_service.assistant.marks import Kind, Mark, marks
 from services.backend_service.assistant.words import DAYS
-from services.common.times import LAST_YEAR
+from services.common.times import FIRST_YEAR, LAST_YEAR
 
 PARTS = {"morning": 9, "afternoon": 14, "evening": 18, "night": 20, "tonight": 20}
 """The hours that parts of a day stand for."""
@@ -43,13 +48,11 @@ class When:
         rest: the text without it.
         at: the time, in UTC, or None.
         recurrence: the recurrence as the API takes it, or None.
-        day: whether a day was named.
     """
 
     rest: str
     at: datetime | None = None
     recurrence: dict[str, Any] | None = None
-    day: bool = False
 
 
 def read(text: str, now: datetime, zone: ZoneInfo) -> When:
@@ -109,12 +112,12 @@ class _Reading:
         if at is None:
             return When(rest, recurrence=recurrence)
         if at <= self._now:
-            raise Unclear(f"{self._all_said()} is in the past. Name a time to come.")
+            raise self._past()
         if recurrence is not None and "until" in recurrence and recurrence["until"] < at:
             raise Unclear(f"{self._all_said()} ends before it begins.")
         if at.year > LAST_YEAR:
-            raise Unclear(f"{self._all_said()} is later than I can plan: {LAST_YEAR} is the end.")
-        return When(rest, at.astimezone(UTC), _plain(recurrence), bool(self._days()))
+            raise self._too_late()
+        return When(rest, at.astimezone(UTC), _plain(recurrence))
 
     def day(self) -> date | None:
         """The one day that was named."""
@@ -171,33 +174,40 @@ class _Reading:
         for mark in self._of("in"):
             count, unit = mark.value
             if unit in ("seconds", "minutes", "hours"):
-                exact.append(self._later(timedelta, count, unit))
+                exact.append(self._later(count, unit))
         return exact
 
-    def _later(self, kind: Callable[..., Any], count: int, unit: str) -> datetime:
+    def _later(self, count: int, unit: str) -> datetime:
         try:
             # In UTC: an hour is an hour, also on the day on which clocks change.
-            moved: datetime = self._now.astimezone(UTC) + kind(**{unit: count})
+            later = self._now.astimezone(UTC) + timedelta(**{unit: count})
         except (OverflowError, ValueError):
-            raise Unclear(f"{self._all_said()} is later than I can plan.") from None
-        return moved.astimezone(self._now.tzinfo)
+            raise self._too_late() from None
+        return later.astimezone(self._now.tzinfo)
 
     def _dates(self) -> list[date]:
         """The different days that were named."""
         try:
-            return self._all_dates()
+            days = self._all_dates()
         except Unclear:
             raise
         except (ValueError, OverflowError):
             raise Unclear(f"{self._all_said()} is not a day that exists.") from None
+        if any(day.year < FIRST_YEAR for day in days):
+            raise self._past()
+        if any(day.year > LAST_YEAR for day in days):
+            raise self._too_late()
+        return days
 
     def _all_dates(self) -> list[date]:
         today = self._now.date()
         said = [mark.value for mark in self._of("date")]
         said += [(None, None, m.value["d"]) for m in self._repeats if "d" in m.value]
-        dates = {self._date_of(*value) for value in said}
+        dates = {named_date(today, *value) for value in said}
         dates |= {today + timedelta(days=mark.value) for mark in self._of("day")}
-        dates |= {self._moved(mark) for mark in self._of("in") if self._is_in_days(mark)}
+        dates |= {
+            moved(self._now, *mark.value) for mark in self._of("in") if self._is_in_days(mark)
+        }
         weekdays = self._of("weekday")
         if dates and weekdays:
             # "Monday, 30 November" is one day if that day is a Monday.
@@ -208,37 +218,12 @@ class _Reading:
             dates = {today}
         return sorted(dates | {self._next_weekday(*mark.value) for mark in weekdays})
 
-    def _moved(self, mark: Mark) -> date:
-        count, unit = mark.value
-        moved = self._now + relativedelta(**{unit: count})
-        return moved.date()
-
     def _next_weekday(self, index: int, last: bool) -> date:
-        today = self._now.date()
+        today, clock = self._now.date(), self._clock()
         if last:
-            return today - timedelta(days=(today.weekday() - index - 1) % 7 + 1)
-        ahead = (index - today.weekday()) % 7
-        if ahead == 0:
-            clock = self._clock()
-            ahead = 0 if clock and self._local(today, clock) > self._now else 7
-        return today + timedelta(days=ahead)
-
-    def _date_of(self, year: int | None, month: int | None, day: int) -> date:
-        """A date; without a year or a month, the next one of that name."""
-        today = self._now.date()
-        if year is not None:
-            return date(year, month or 1, day)
-        step = relativedelta(years=1) if month else relativedelta(months=1)
-        first = today.replace(day=1, month=month or today.month)
-        for count in range(9):
-            month_of_it = first + step * count
-            try:
-                found = month_of_it.replace(day=day)
-            except ValueError:  # no such day in that month
-                continue
-            if found >= today:
-                return found
-        raise ValueError
+            return last_weekday(today, index)
+        to_come = clock is not None and self._local(today, clock) > self._now
+        return next_weekday(today, index, with_today=to_come)
 
     def _clock(self) -> time | None:
         """The time of day that was named."""
@@ -329,6 +314,12 @@ class _Reading:
 
     def _contradiction(self) -> Unclear:
         return Unclear(f"{self._all_said()} contradicts itself. Name one time.")
+
+    def _past(self) -> Unclear:
+        return Unclear(f"{self._all_said()} is in the past. Name a time to come.")
+
+    def _too_late(self) -> Unclear:
+        return Unclear(f"{self._all_said()} is later than I can plan: {LAST_YEAR} is the end.")
 
 
 def _said(text: str, found: Sequence[Mark]) -> str:
