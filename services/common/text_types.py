@@ -33,8 +33,9 @@ Storable = Annotated[
 
 Visible = Annotated[
     str,
+    # The pattern comes first: after the validator, it would be checked but not described.
+    Field(pattern=r"^[^\u0000]*[^\u0000\t\n\r ][^\u0000]*$"),
     AfterValidator(_storable),
-    Field(min_length=1, pattern=r"^[^\u0000]*[^\u0000\t\n\r ][^\u0000]*$"),
 ]
 """A text that every store keeps unchanged, with at least one character that can be seen."""
 
