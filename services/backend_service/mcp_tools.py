@@ -45,8 +45,9 @@ def _tool(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
     @functools.wraps(function)
     async def recorded(*args: P.args, **kwargs: P.kwargs) -> R:
         result = await function(*args, **kwargs)
-        task_id = result.id if isinstance(result, Task) else kwargs.get("task_id")
-        await sessions.record(str(kwargs["user_id"]), function.__name__, task_id)  # type: ignore[arg-type]
+        named = result.id if isinstance(result, Task) else kwargs.get("task_id")
+        task_id = None if named is None else str(named)
+        await sessions.record(str(kwargs["user_id"]), function.__name__, task_id)
         return result
 
     server.tool()(recorded)

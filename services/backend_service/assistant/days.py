@@ -47,5 +47,5 @@ def moved(now: datetime, count: int, unit: str) -> date:
     Raises:
         ValueError, OverflowError: the calendar ends before.
     """
-    later: datetime = now + relativedelta(**{unit: count})  # type: ignore[arg-type]
+    later: datetime = now + relativedelta(**{unit: count})  # type: ignore[arg-type]  # by its name
     return later.date()

@@ -71,8 +71,7 @@ class OpenAiEndpoint:
 
 @cache
 def _client() -> httpx.AsyncClient:
-    # The time that a turn may take is limited as a whole.
-    return httpx.AsyncClient(timeout=None)  # noqa: S113
+    return httpx.AsyncClient(timeout=None)  # noqa: S113 - a turn's time is limited as a whole
 
 
 def _require_success(answer: httpx.Response) -> None:
