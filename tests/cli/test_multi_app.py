@@ -227,7 +227,7 @@ def test_apps_that_have_done_their_work_end_the_run(two: Path) -> None:
     """Each with code 0, one of them before the others are up; the whole run is a success."""
     text = (two / "dapr.yaml").read_text()
     hello = text[text.index("- appDirPath: hello") : text.index("- appID: worker")]
-    alone = text.replace(hello, "").replace("bare", "hello")
+    alone = text.replace(hello, "").replace("appID: bare", "appID: hello")
     (two / "dapr.yaml").write_text(alone)
     (two / "worker/worker.py").write_text("print('done', flush=True)\n")
 

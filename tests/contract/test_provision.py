@@ -162,7 +162,9 @@ def test_a_build_that_cannot_reach_the_proxy_says_so(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="go mod failed while building Dapr"):
         provide(offline)
 
-    assert [] == [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
+    folders = {path.name for path in (tmp_path / "cache").iterdir() if path.is_dir()}
+    # Where Go comes from its wheel, its caches stay for the next attempt.
+    assert folders <= {"go"}
 
 
 GO = """\
