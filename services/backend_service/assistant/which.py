@@ -29,13 +29,17 @@ async def which(words: str, tools: Tools, completed: bool | None = False) -> Tas
         if not found:
             raise Unknown("I do not know which task you mean. Say it with the title.")
         return found[0]
-    fitting = _fitting(words.casefold(), tasks)
+    # A series leaves completed tasks of the same title: an open one is meant, if there is one.
+    still_open = [task for task in tasks if not task["completed"]]
+    folded = words.casefold()
+    fitting = _fitting(folded, still_open) or _fitting(folded, tasks)
     if not fitting:
         kind = "open task" if completed is False else "task"
         raise Unknown(f"You have no {kind} that is called {quoted(words)}.")
-    if len(fitting) > 1:
+    if len({_folded(task) for task in fitting}) > 1:
         titles = ", ".join(quoted(task["title"]) for task in fitting[:5])
         raise Unknown(f"{len(fitting)} tasks fit {quoted(words)}: {titles}. Which one?")
+    # Of tasks with the same title, the oldest.
     return fitting[0]
 
 
@@ -48,6 +52,10 @@ def _fitting(words: str, tasks: Sequence[Task]) -> Sequence[Task]:
         lambda title: all(word in title.split() for word in wanted),
     )
     for way in ways:
-        if found := [task for task in tasks if way(" ".join(task["title"].casefold().split()))]:
+        if found := [task for task in tasks if way(_folded(task))]:
             return found
     return ()
+
+
+def _folded(task: Task) -> str:
+    return " ".join(task["title"].casefold().split())
