@@ -75,7 +75,7 @@ def test_a_time_that_clocks_skip_moves_on_and_an_hour_is_an_hour() -> None:
     before = datetime(2027, 3, 28, 0, 30, tzinfo=BERLIN)
 
     assert "2027-03-28 03:30" == at("at 02:30 on 28 March 2027", before)
-    assert "2027-03-28 03:30" == at("in 2 hours", before)
+    assert "2027-03-28 04:30" == at("in 3 hours", before)
     assert "2027-03-29 00:30" == at("in 1 day", before)
 
 
