@@ -39,6 +39,10 @@ STALE = (409, 500)
 """daprd's statuses for a stale version, and for a first write to an existing key."""
 
 
+LARGEST = {"assistant": 4_000_000, "user": 3_800_000}
+"""Bytes of a conversation after a message of this role: daprd rejects a request above 4 MiB, and
+an answer must fit after the turn that it answers."""
+
 ToolName = Literal[
     "add_task", "complete_task", "update_task", "set_reminder", "delete_task"
 ]  # fmt: skip
@@ -107,7 +111,7 @@ async def read_conversation(
     return found
 
 
-@router.post("/messages", status_code=201, responses=describe(409))
+@router.post("/messages", status_code=201, responses=describe(409, 413))
 async def append_message(user_id: UserId, conversation_id: Name, message: Message) -> Conversation:
     """Append a message; concurrent messages of others are kept."""
     return (await append(user_id, conversation_id, message))[0]
@@ -120,7 +124,7 @@ async def append(user_id: str, conversation_id: str, message: Message) -> tuple[
         The conversation, up to this message if it is new, and whether it is.
 
     Raises:
-        Refused: 409, if others were faster every time.
+        Refused: 409, if others were faster every time; 413, if the conversation is full.
         httpx.HTTPError: the sidecar or the store does not respond.
     """
     said = message.model_copy(update={"at": message.at or now()})
@@ -130,6 +134,7 @@ async def append(user_id: str, conversation_id: str, message: Message) -> tuple[
         if said.id is not None and any(each.id == said.id for each in messages):
             return Conversation(messages=messages), False
         longer = Conversation(messages=[*messages, said])
+        _refuse_full(longer, LARGEST[said.role])
         answer = await _save(user_id, conversation_id, longer, version)
         if answer.is_success:
             return longer, True
@@ -138,11 +143,12 @@ async def append(user_id: str, conversation_id: str, message: Message) -> tuple[
     raise Refused(409, "others were faster every time")
 
 
-@router.put("", status_code=204, responses=describe(409))
+@router.put("", status_code=204, responses=describe(409, 413))
 async def save_conversation(
     user_id: UserId, conversation_id: Name, conversation: Conversation, if_match: Etag = None
 ) -> None:
     """Save a conversation; with If-Match, only over that version."""
+    _refuse_full(conversation, LARGEST["assistant"])
     _refuse_stale(await _save(user_id, conversation_id, conversation, if_match))
 
 
@@ -183,6 +189,11 @@ async def _save(
     if version:
         item["etag"] = version
     return await sidecar().post(api_path("state", settings().state_store), json=[item])
+
+
+def _refuse_full(conversation: Conversation, largest: int) -> None:
+    if len(conversation.model_dump_json().encode()) > largest:
+        raise Refused(413, "this conversation is full: begin another one")
 
 
 def _key(user_id: str, conversation_id: str) -> str:

@@ -71,7 +71,7 @@ class Answered(BaseModel):
     status_code=201,
     responses={
         200: {"model": Answered, "description": "it was answered before"},
-        **describe(409, 502, 504),
+        **describe(409, 413, 502, 504),
     },
 )
 async def say(user_id: UserId, said: Said, response: Response) -> Answered:
