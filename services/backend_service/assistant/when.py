@@ -1,8 +1,8 @@
 """Reads times and recurrences in plain English, and refuses to guess.
 
-Written for this purpose: of the parsers on PyPI, dateparser reads "tomorrow at nine" without the
-nine, parsedatetime reads "monday tuesday" as a Monday and "may" as a month, and none of them says
-that a phrase contradicts another one.
+Written for this purpose: dateparser 1.5 reads "tomorrow at nine" without the nine, parsedatetime
+2.6 reads "monday tuesday" as a Monday and "may" as a month, and neither says that a phrase
+contradicts another one.
 """
 
 from __future__ import annotations
