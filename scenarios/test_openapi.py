@@ -19,6 +19,7 @@ OPERATIONS: dict[str, dict[str, tuple[str | None, str]]] = {
         f"PUT {TASK}": ("TaskChange", "200"),
         f"DELETE {TASK}": (None, "204"),
         f"POST {TASK}/complete": (None, "200"),
+        "POST /api/{user_id}/chat": ("Said", "201"),
     },
     "notification-service": {
         "GET /api/{user_id}/notifications": (None, "200"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.backend_service import conversations, imports, reminders, series, tasks
+from services.backend_service.assistant import chat
 from services.backend_service.mcp_endpoint import PATH, endpoint
 from services.backend_service.models import Base
 from services.common.app import service
@@ -21,6 +22,7 @@ app = service(
 app.include_router(tasks.router)
 app.include_router(series.router)
 app.include_router(conversations.router)
+app.include_router(chat.router)
 app.include_router(reminders.router)
 app.include_router(imports.router)
 app.include_router(cleaning(GIVEN_UP))

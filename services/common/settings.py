@@ -32,6 +32,19 @@ class ServiceSettings(BaseSettings):
         description="how long notifications, dead letters and failing calls are kept; longer than "
         "the broker keeps events, because a notification's row shows that its event was handled",
     )
+    conversation_name: str = Field(
+        default="assistant",
+        description="the conversation component by which the assistant speaks, if it is loaded",
+    )
+    openai_url: str = Field(
+        default="",
+        description="an OpenAI-compatible endpoint, used instead: https://models.example.org/v1",
+    )
+    openai_model: str = ""
+    openai_api_key: str = ""
+    assistant_seconds: float = Field(
+        default=30.0, gt=0, description="how long a turn with the assistant may take"
+    )
     allowed_hosts: str = Field(
         default="",
         description="names by which browsers may reach the page, besides localhost and any IP "
