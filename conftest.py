@@ -10,6 +10,7 @@ import pytest
 
 NAMED_SKIPS = {
     "test_the_scenarios_pass_on_redpanda": "can be had from its registry only",
+    "test_rabbitmq_is_among_the_brokers": "rabbitmq-server is not installed",
     "test_root_starts_an_unprivileged_launch_as_nobody": "only root can start as somebody else",
 }
 """Tests that may be skipped on CI, each for this reason and for no other."""
@@ -17,14 +18,10 @@ NAMED_SKIPS = {
 NEEDED = ("pytest_asyncio", "pytest_timeout", "confluent_kafka", "docker", "locust", "schemathesis")
 """One package of each part of what development needs."""
 
-OF_MAKE = ("PYTHON", "RUNTIMES", "TESTS", "PROFILE", "ESCAPES", "SEED", "MUTANTS")
-"""The variables of the Makefile, which make exports if they are given on its command line."""
-
-for name in list(os.environ):
+for name in [name for name in os.environ if name.startswith(("PYTEST_", "MAKE", "MFLAGS"))]:
     # pytest has read its own by now. Those that tests start are to run as the tests say, and so is
     # make: under `make test RUNTIMES=...` it would pass that on to each other.
-    if name in OF_MAKE or name.startswith(("PYTEST_", "MAKE", "MFLAGS")):
-        del os.environ[name]
+    del os.environ[name]
 
 
 def pytest_configure() -> None:

@@ -158,7 +158,9 @@ async def test_a_reminder_does_not_expire(dapr: AsyncWorld) -> None:
         f"/api/{dapr.name('user')}/tasks", json={"title": "Soon", "remind_at": soon}
     )
 
-    event = await dapr.topic("reminders").next(subject=answer.json()["id"])
+    event = await dapr.topic("reminders").next(
+        type="com.taskmanager.reminder.due", subject=answer.json()["id"]
+    )
 
     assert "expiration" not in event.envelope
 

@@ -149,3 +149,24 @@ async def test_ten_writers_at_once_lose_no_message(dapr: AsyncWorld) -> None:
     assert {f"m{n}" for n in range(10)} == {each["text"] for each in found}
     assert 10 == len(found)
     assert all(each["at"] for each in found)
+
+
+async def test_a_conversation_that_is_full_says_so_and_stays_as_it_is(dapr: AsyncWorld) -> None:
+    """daprd rejects requests above 4 MiB; a turn with the assistant leaves room for its answer."""
+    backend, talk, user = dapr.app("backend-service"), path(dapr), dapr.name("user")
+    message = {"role": "user", "text": "x" * 20_000, "at": None}
+    saved = await backend.put(talk, json={"messages": [message] * 189})
+
+    fits = await backend.post(f"{talk}/messages", json={**message, "text": "fits"})
+    full = await backend.post(f"{talk}/messages", json=message)
+    turn = {"text": f"add {'x' * 1_900}", "conversation": dapr.name("talk")}
+    turns = [await backend.post(f"/api/{user}/chat", json=turn) for _ in range(9)]
+    replaced = await backend.put(talk, json={"messages": [message] * 209})
+
+    assert [204, 201, 413, 413] == [
+        saved.status_code, fits.status_code, full.status_code, replaced.status_code,
+    ]  # fmt: skip
+    assert {201, 413} == {each.status_code for each in turns}
+    assert "begin another one" in turns[-1].json()["detail"]
+    answered = [each for each in turns if each.status_code == 201]
+    assert 190 + 2 * len(answered) == len((await backend.get(talk)).json()["messages"])

@@ -19,9 +19,9 @@ AS_PAGE = {"x-requested-with": "page"}
 
 @asynccontextmanager
 async def listening(
-    dapr: AsyncWorld, user: str, replica: int = 1
+    dapr: AsyncWorld, user: str, replica: int = 1, kinds: str = "notification"
 ) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
-    """The notifications pushed to a user's page on one replica of the frontend, from now on."""
+    """What is pushed to a user's page on one replica of the frontend, from now on."""
     frontend = dapr.app("frontend", replica=replica)
     async with frontend.stream("GET", f"/live/{user}", timeout=20) as answer:
         lines = answer.aiter_lines()
@@ -31,7 +31,7 @@ async def listening(
             async for line in lines:
                 name, _, value = line.partition(": ")
                 kind = value if name == "event" else kind
-                if name == "data" and kind == "notification":
+                if name == "data" and kind == kinds:
                     yield json.loads(value)
 
         async for line in lines:
@@ -102,6 +102,22 @@ async def test_a_notification_is_told_as_it_is_made(dapr: AsyncWorld) -> None:
             ]  # fmt: skip
 
 
+async def test_a_dialogue_is_told_as_it_comes(dapr: AsyncWorld) -> None:
+    """The turn, each tool, the answer, in order; to its user's pages only."""
+    user, other, page = dapr.name("user"), dapr.name("other"), dapr.app("frontend")
+    async with listening(dapr, user, kinds="chat") as told:
+        await page.post(f"/api/{other}/chat", json={"text": "add milk"})
+        answer = await page.post(f"/api/{user}/chat", json={"text": "complete milk"})
+        async with asyncio.timeout(20):
+            found = [await anext(told) for _ in range(3)]
+
+    assert 201 == answer.status_code
+    assert [("said", None), ("working", "list_tasks"), ("said", None)] == [
+        (each["what"], each.get("tool")) for each in found
+    ]
+    assert {(user, "page")} == {(each["user_id"], each["conversation"]) for each in found}
+
+
 async def test_a_notification_delivered_twice_is_told_once(dapr: AsyncWorld) -> None:
     """The second delivery creates no notification, so nothing is pushed."""
     user, inbox = dapr.name("user"), dapr.inbox("notification-service")
@@ -134,7 +150,7 @@ async def test_a_page_that_has_gone_is_forgotten(dapr: AsyncWorld) -> None:
     assert ["Task created: Meanwhile"] == await dapr.eventually(listed)
 
 
-@pytest.mark.parametrize("path", ["/", "/page.js", "/style.css"])
+@pytest.mark.parametrize("path", ["/", "/page.js", "/chat.js", "/style.css"])
 async def test_the_page_is_served(dapr: AsyncWorld, path: str) -> None:
     """With all its files; nothing is loaded from another origin."""
     answer = await dapr.app("frontend").get(path)

@@ -63,6 +63,22 @@ async def test_a_task_lives_through_mcp_as_through_the_api(dapr: AsyncWorld) -> 
     assert 404 == (await backend.get(path)).status_code
 
 
+async def test_a_task_is_made_a_series_by_mcp(dapr: AsyncWorld) -> None:
+    """It recurs from its due time; without one, the tool refuses and the task stays as it is."""
+    user = dapr.name("user")
+    async with tools(dapr, user) as tool:
+        due = await tool("add_task", title="With", due_at=TOMORROW.isoformat())
+        none = await tool("add_task", title="Without")
+        changed = await tool("update_task", task_id=due["id"], recurrence=DAILY)
+        arguments = {"user_id": user, "task_id": none["id"], "recurrence": DAILY}
+        refused = await tool.client.call_tool("update_task", arguments)
+        listed = await tool("list_tasks")
+
+    assert "daily" == changed["recurrence"]["frequency"]
+    assert "due_at" in str(refused.content)
+    assert [changed, none] == listed
+
+
 async def test_the_tools_are_described(dapr: AsyncWorld) -> None:
     """With everything that a model needs to know to use them."""
     async with tools(dapr, dapr.name("user")) as tool:

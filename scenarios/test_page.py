@@ -138,15 +138,61 @@ async def test_by_keyboard_alone(page: Page) -> None:
     await expect(page.locator("#nothing")).to_be_visible()
 
 
-async def test_a_conversation_is_kept(page: Page) -> None:
-    """The messages are still there after a reload."""
-    await page.get_by_label("Say").fill("What is next?")
-    await page.get_by_role("button", name="Send").click()
-    await expect(page.locator("#talk li")).to_have_text(["What is next?"])
+async def test_a_dialogue_acts_and_is_kept(page: Page) -> None:
+    """The assistant adds a task, which appears; both messages are there after a reload."""
+    await say(page, "add buy milk tomorrow")
+    await expect(page.locator("#tasks .title")).to_have_text("Buy milk", timeout=SOON)
+    await expect(page.locator("#talk li.assistant")).to_contain_text("task added")
 
     await page.reload()
 
-    await expect(page.locator("#talk li")).to_have_text(["What is next?"])
+    rows = page.locator("#talk li")
+    await expect(rows).to_have_count(2, timeout=SOON)
+    await expect(rows.first).to_have_text("add buy milk tomorrow")
+    await expect(rows.last).to_contain_text("Added “Buy milk”")
+
+
+async def test_the_assistant_asks_before_it_deletes_and_is_answered_by_a_button(
+    page: Page, dapr: AsyncWorld
+) -> None:
+    """Keep leaves the task; yes deletes it."""
+    await add(page, "Buy milk")
+    await say(page, "delete buy milk")
+    await keep(page, "assistant")
+    await page.get_by_role("button", name="Keep").click()
+    await expect(page.locator("#talk li").last).to_contain_text("kept", timeout=SOON)
+    await expect(page.locator("#tasks li")).to_have_count(1)
+
+    await page.get_by_label("Say").fill("delete buy milk")
+    await page.keyboard.press("Enter")
+    await page.get_by_role("button", name="Yes, delete").click()
+
+    await expect(page.locator("#nothing")).to_be_visible(timeout=SOON)
+    assert [] == (await dapr.app("backend-service").get(f"/api/{dapr.name('user')}/tasks")).json()
+
+
+async def test_another_window_shows_the_dialogue_as_it_comes(page: Page) -> None:
+    """Without a reload, question and answer."""
+    assert page.context.browser is not None
+    other = await page.context.browser.new_page()
+    await other.goto(page.url)
+    await expect(other.locator("#live")).to_have_text("live", timeout=SOON)
+
+    await say(page, "what do I have to do?")
+
+    await expect(other.locator("#talk li.user")).to_have_count(1, timeout=SOON)
+    await expect(other.locator("#talk li.assistant")).to_contain_text("no open", timeout=SOON)
+
+
+async def test_a_turn_that_was_not_received_is_put_back(page: Page) -> None:
+    """What was typed is not lost, and the reason is shown."""
+    await page.route("**/chat", lambda route: route.abort())
+    await page.get_by_label("Say").fill("add buy milk")
+    await page.keyboard.press("Enter")
+
+    await expect(page.get_by_role("alert")).to_be_visible(timeout=SOON)
+    await expect(page.get_by_label("Say")).to_have_value("add buy milk")
+    await expect(page.locator("#talk li")).to_have_count(0)
 
 
 async def test_on_a_phone_nothing_is_cut_off(page: Page) -> None:
@@ -330,4 +376,6 @@ async def say(page: Page, words: str) -> None:
     """Send a message, and wait until the page shows it: a round trip later."""
     await page.get_by_label("Say").fill(words)
     await page.get_by_role("button", name="Send").click()
-    await expect(page.locator("#talk li").filter(has_text=words)).to_have_count(1, timeout=SOON)
+    said = page.locator("#talk li.user").filter(has_text=words)
+    await expect(said).to_have_count(1, timeout=SOON)
+    await expect(page.locator("#working")).to_be_hidden(timeout=SOON)

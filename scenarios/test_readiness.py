@@ -38,6 +38,7 @@ async def test_a_ready_sidecar_knows_everything_that_was_declared(dapr: AsyncWor
     seen: Metadata = await dapr.sidecar(APP).metadata()
 
     assert {
+        ("daily-cleanup", "bindings.cron"),
         ("mail", "bindings.smtp"),
         ("pubsub", "pubsub.kafka"),
         ("secrets", "secretstores.local.env"),
@@ -46,6 +47,8 @@ async def test_a_ready_sidecar_knows_everything_that_was_declared(dapr: AsyncWor
     } == {(each.name, each.type) for each in seen.components}
     assert {
         ("task-events", "/events/task"),
+        ("reminders", "/events/reminder/due"),
+        ("reminders", "/events/reminder/scheduled"),
         ("reminders", "/events/reminder"),
         ("dead-letters", "/events/dead-letter"),
         # The last part of a route is random, so that nobody else knows it.

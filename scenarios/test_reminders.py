@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +18,7 @@ from scenarios.test_outbox import blocks_somebody, database
 from scenarios.test_series import has_job
 from scenarios.test_task_events import new_task
 
-DUE = "com.taskmanager.reminder.due"
+DUE, SCHEDULED = "com.taskmanager.reminder.due", "com.taskmanager.reminder.scheduled"
 
 
 def in_seconds(seconds: float) -> str:
@@ -35,7 +36,7 @@ async def test_a_reminder_fires_on_time_and_is_notified(dapr: AsyncWorld) -> Non
     user, remind_at = dapr.name("user"), in_seconds(1)
 
     task = await new_task(dapr, user, title="Call mum", remind_at=remind_at)
-    event = await dapr.topic("reminders").next(subject=task["id"])
+    event = await dapr.topic("reminders").next(type=DUE, subject=task["id"])
     row = await dapr.table("notifications").row(event_id=event.id)
 
     assert datetime.fromisoformat(remind_at) == moment(event)
@@ -53,7 +54,7 @@ async def test_a_moved_reminder_fires_at_its_new_time(dapr: AsyncWorld) -> None:
 
     path = f"/api/{user}/tasks/{task['id']}"
     await dapr.app("backend-service").put(path, json={"remind_at": sooner})
-    event = await dapr.topic("reminders").next(subject=task["id"], timeout=30)
+    event = await dapr.topic("reminders").next(type=DUE, subject=task["id"], timeout=30)
 
     assert datetime.fromisoformat(sooner) == moment(event)
     assert event.time >= moment(event) - timedelta(milliseconds=1)
@@ -64,7 +65,7 @@ async def test_a_reminder_in_the_past_fires_at_once(dapr: AsyncWorld) -> None:
     user = dapr.name("user")
 
     task = await new_task(dapr, user, remind_at=in_seconds(-3600))
-    event = await dapr.topic("reminders").next(subject=task["id"])
+    event = await dapr.topic("reminders").next(type=DUE, subject=task["id"])
 
     assert (DUE, user) == (event.type, event.data["user_id"])
 
@@ -76,7 +77,7 @@ async def test_a_reminder_survives_a_restart_of_the_scheduler(dapr: AsyncWorld) 
 
     await dapr.restart("scheduler")
     await dapr.await_ready("backend-service-daprd")
-    event = await dapr.topic("reminders").next(subject=task["id"], timeout=30)
+    event = await dapr.topic("reminders").next(type=DUE, subject=task["id"], timeout=30)
 
     assert event.time >= moment(event) - timedelta(milliseconds=1)
     await dapr.table("notifications").row(event_id=event.id)
@@ -91,7 +92,7 @@ async def test_a_job_that_fires_twice_reminds_once(dapr: AsyncWorld) -> None:
     task = await new_task(dapr, user, remind_at=in_seconds(1))
 
     fired = await inbox.collect(2, path=f"/job/reminder-task-{task['id']}", timeout=30)
-    event = await topic.next(subject=task["id"])
+    event = await topic.next(type=DUE, subject=task["id"])
     await dapr.table("notifications").row(event_id=event.id)
 
     assert [(500, 200), (200, 200)] == [(each.status, each.app_status) for each in fired]
@@ -99,7 +100,10 @@ async def test_a_job_that_fires_twice_reminds_once(dapr: AsyncWorld) -> None:
     await dapr.eventually(lambda: _is_told(dapr, task), timeout=30)
     later = await new_task(dapr, user, remind_at=in_seconds(-1))
     await topic.nothing_before(
-        {"subject": later["id"]}, subject=task["id"], where=lambda each: each != event
+        {"subject": later["id"], "type": DUE},
+        subject=task["id"],
+        type=DUE,
+        where=lambda each: each != event,
     )
     assert 1 == await dapr.table("notifications").count(task_id=task["id"], kind=DUE)
 
@@ -183,20 +187,87 @@ async def test_a_job_that_fails_is_tried_again_without_end(dapr: AsyncWorld) -> 
     assert {"constant": {"interval": "5s"}} == found["failurePolicy"]
 
 
-async def test_an_overdue_reminder_is_sent_without_its_job(dapr: AsyncWorld) -> None:
-    """Its job is lost: the backend finds it; if the job fires later, it is not sent twice."""
-    task = await new_task(dapr, dapr.name("user"), remind_at=in_seconds(3600))
+async def lose_job(dapr: AsyncWorld, task: dict[str, Any]) -> None:
+    """Delete the job of a task's reminder, which nobody notices, and let the reminder be due."""
+    sidecar, name = dapr.sidecar("backend-service"), f"reminder-task-{task['id']}"
+    await dapr.eventually(lambda: has_job(dapr, task["id"]), timeout=30)
+    await sidecar.delete_job(name)
     overdue = "UPDATE tasks SET remind_at = now() - interval '1 min' WHERE id = %s"
     with database(dapr) as connection:
         connection.execute(overdue, [task["id"]])
 
-    event = await dapr.topic("reminders").next(subject=task["id"], timeout=30)
+
+async def test_an_overdue_reminder_is_sent_without_its_job(dapr: AsyncWorld) -> None:
+    """Its job is lost: the binding's check finds it; if a job fires later, it is not sent twice."""
+    inbox = dapr.inbox("backend-service")
+    task = await new_task(dapr, dapr.name("user"), remind_at=in_seconds(3600))
+    await lose_job(dapr, task)
+
+    event = await dapr.topic("reminders").next(type=DUE, subject=task["id"], timeout=30)
+    assert [] == await inbox.all(path=f"/job/reminder-task-{task['id']}")
+    ran = await inbox.next(path="/reminder-cron", where=lambda each: sent_some(each.answer))
     answer = await fire(dapr, task)
 
-    assert (200, task["id"]) == (answer.status_code, event.data["task_id"])
+    assert (200, 200, task["id"]) == (ran.status, answer.status_code, event.data["task_id"])
     later = await new_task(dapr, dapr.name("user"), remind_at=in_seconds(-60))
-    await dapr.topic("reminders").next(subject=later["id"], timeout=30)
-    assert 1 == len(await dapr.topic("reminders").all(subject=task["id"]))
+    await dapr.topic("reminders").next(type=DUE, subject=later["id"], timeout=30)
+    assert 1 == len(await dapr.topic("reminders").all(type=DUE, subject=task["id"]))
+
+
+def sent_some(answer: str) -> bool:
+    """Whether a check of overdue reminders has sent some."""
+    return bool(json.loads(answer)["sent"])
+
+
+async def test_a_reminder_that_is_set_or_moved_is_an_event(dapr: AsyncWorld) -> None:
+    """With its time; it has a route of its own, and nobody is notified."""
+    user, inbox = dapr.name("user"), dapr.inbox("notification-service")
+    topic = dapr.topic("reminders")
+    task = await new_task(dapr, user, remind_at=in_seconds(3600))
+    path, moved = f"/api/{user}/tasks/{task['id']}", in_seconds(7200)
+    for change in ({"remind_at": moved}, {"title": "Same time"}, {"remind_at": None}):
+        (await dapr.app("backend-service").put(path, json=change)).raise_for_status()
+    await dapr.app("backend-service").delete(path)
+    await dapr.table("notifications").row(task_id=task["id"], kind="com.taskmanager.task.deleted")
+
+    first, second = await inbox.collect(2, type=SCHEDULED, where=about(task))
+
+    assert all(each.path.startswith("/events/reminder/scheduled/") for each in (first, second))
+    assert [200, 200] == [first.status, second.status]
+    times = [datetime.fromisoformat(each.data["remind_at"]) for each in (first, second)]
+    assert [datetime.fromisoformat(task["remind_at"]), datetime.fromisoformat(moved)] == times
+    await topic.collect(2, subject=task["id"])
+    assert 2 == len(await topic.all(subject=task["id"]))
+    kinds = {row["kind"] for row in await dapr.table("notifications").rows(task_id=task["id"])}
+    assert {
+        f"com.taskmanager.task.{change}" for change in ("created", "updated", "deleted")
+    } == kinds
+
+
+def about(task: dict[str, Any]) -> Callable[[Any], bool]:
+    """Whether a delivery is about a task."""
+    return lambda each: (each.data or {}).get("task_id") == task["id"]
+
+
+async def test_an_event_that_no_rule_knows_goes_the_default_route(dapr: AsyncWorld) -> None:
+    """The others go the routes of their rules; this one becomes a dead letter."""
+    inbox, user = dapr.inbox("notification-service"), dapr.name("user")
+    event = {
+        "specversion": "1.0", "id": dapr.name("event"), "source": "scenario",
+        "type": "com.taskmanager.reminder.forgotten", "datacontenttype": "application/json",
+        "data": {"task_id": dapr.id, "user_id": user, "title": "What was it?"},
+    }  # fmt: skip
+
+    await dapr.sidecar("backend-service").publish_event("pubsub", "reminders", event)
+    await new_task(dapr, user, remind_at=in_seconds(-60))
+    unknown = await inbox.next(id=event["id"], where=lambda each: "dead" not in each.path)
+    due = await inbox.next(type=DUE, where=lambda each: (each.data or {}).get("user_id") == user)
+
+    routes = [each.path.rpartition("/")[0] for each in (unknown, due)]
+    assert ["/events/reminder", "/events/reminder/due"] == routes
+    assert '{"status":"DROP"}' == unknown.answer
+    await dapr.table("dead_letters").row(id=event["id"])
+    assert 0 == await dapr.table("notifications").count(event_id=event["id"])
 
 
 @contextmanager
@@ -207,7 +278,7 @@ def being_changed(dapr: AsyncWorld, task: dict[str, Any]) -> Iterator[psycopg.Co
     with database(dapr) as connection:
         connection.execute(due, [task["id"]])
         connection.autocommit = False
-        # If the machine stalls for seconds in between, the sweep has already sent it.
+        # If the machine stalls for seconds in between, the check has already sent it.
         while connection.execute(lock, [task["id"]]).fetchone() != (None,):
             connection.execute(due, [task["id"]])
             connection.commit()

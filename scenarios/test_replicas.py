@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+import json
+import time
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -15,7 +18,7 @@ import pytest_asyncio
 from harness import AsyncWorld, Delivery, Settings, Stack, World, running
 from scenarios.test_frontend import listening
 from scenarios.test_outbox import database, serves
-from scenarios.test_reminders import in_seconds
+from scenarios.test_reminders import DUE, in_seconds, lose_job
 from scenarios.test_series import DAILY, TOMORROW, follower_of
 from scenarios.topology import todo
 
@@ -93,14 +96,16 @@ async def notified(dapr: AsyncWorld, user: str, made: set[str]) -> None:
     await dapr.eventually(all_there, timeout=LONG)
 
 
-async def published(dapr: AsyncWorld, user: str, made: set[str], topic: str = "task-events") -> Any:
+async def published(
+    dapr: AsyncWorld, user: str, made: set[str], topic: str = "task-events", kind: str = ""
+) -> Any:
     """How often each task of a user has an event, once the outbox is empty and all have one."""
 
     async def all_there() -> Counter[str]:
         rows = await dapr.table("outbox_backend_service").rows()
         assert not made & {row["key"] for row in rows}
         events = await dapr.topic(topic).all(where=lambda each: each.data["user_id"] == user)
-        found = Counter(event.data["task_id"] for event in events)
+        found = Counter(event.data["task_id"] for event in events if kind in event.type)
         assert made == set(found)
         return found
 
@@ -162,18 +167,18 @@ async def test_each_event_is_published_once_by_two_relays(dapr: AsyncWorld) -> N
 
 
 async def test_a_reminder_is_sent_once(dapr: AsyncWorld) -> None:
-    """Its job is delivered to one replica, and the sweeps of neither replica send it again."""
+    """Its job is delivered to one replica, and no check of overdue reminders sends it again."""
     user, later = dapr.name("user"), dapr.name("later")
 
     by_one, by_two = await asyncio.gather(
         *(tasks(dapr, user, 6, number, remind_at=in_seconds(1)) for number in BOTH)
     )
-    # By then, both have looked for overdue reminders.
-    (barrier,) = await tasks(dapr, later, 1, remind_at=in_seconds(7))
-    await dapr.topic("reminders").next(subject=barrier["id"], timeout=LONG)
+    # By then, one of them has looked for overdue reminders.
+    (barrier,) = await tasks(dapr, later, 1, remind_at=in_seconds(10))
+    await dapr.topic("reminders").next(type=DUE, subject=barrier["id"], timeout=LONG)
 
     made = ids(by_one) | ids(by_two)
-    assert Counter(made) == await published(dapr, user, made, "reminders")
+    assert Counter(made) == await published(dapr, user, made, "reminders", DUE)
     fired = [each.path for one in await delivered(dapr, BACKEND, user) for each in one]
     jobs = Counter(path for path in fired if path.startswith("/job/"))
     assert Counter(f"/job/reminder-task-{task}" for task in made) == jobs
@@ -199,6 +204,28 @@ async def test_a_job_fires_once_per_tick_and_a_cron_binding_for_each_replica(
     assert all(ticks)
     # Each sidecar's clock ticks five times in this time, or once less.
     assert sum(len(each) for each in ticks) >= 8
+
+
+async def test_reminders_whose_jobs_are_lost_are_sent_once(dapr: AsyncWorld) -> None:
+    """The binding calls both replicas; with each tick, one of them looks for such reminders."""
+    user = dapr.name("user")
+    lost = await tasks(dapr, user, 5, remind_at=in_seconds(3600))
+    await asyncio.gather(*(lose_job(dapr, task) for task in lost))
+
+    assert Counter(ids(lost)) == await published(dapr, user, ids(lost), "reminders", DUE)
+
+    since = time.monotonic()
+    # After the next tick, too.
+    await dapr.eventually(lambda: ticked(dapr, BACKEND, "/reminder-cron", since), timeout=LONG)
+    assert Counter(ids(lost)) == await published(dapr, user, ids(lost), "reminders", DUE)
+
+
+async def ticked(dapr: AsyncWorld, app: str, path: str, since: float) -> bool:
+    """Whether both replicas have been called by a binding since then."""
+    return all([
+        await dapr.inbox(app, replica=number).all(path=path, where=lambda each: each.at > since)
+        for number in BOTH
+    ])  # fmt: skip
 
 
 async def test_a_series_that_no_event_has_continued_is_repaired_once(dapr: AsyncWorld) -> None:
@@ -306,3 +333,41 @@ async def test_the_outbox_is_relayed_while_the_sidecar_of_one_replica_is_away(
             by_one, by_two = await asyncio.gather(*(tasks(dapr, user, 10, each) for each in BOTH))
             made = ids(by_one) | ids(by_two)
             assert Counter(made) == await published(dapr, user, made)
+
+
+@pytest.mark.parametrize(
+    ("binding", "app", "step", "count"),
+    [
+        ("reminder-cron", BACKEND, 5, 3),
+        ("daily-cleanup", BACKEND, 60, 1),
+        ("daily-cleanup", NOTIFICATIONS, 60, 1),
+    ],
+    ids=["six fields, backend", "five fields, backend", "five fields, notifications"],
+)
+async def test_a_cron_binding_fires_in_both_replicas_and_one_does_the_work(
+    dapr: AsyncWorld, binding: str, app: str, step: int, count: int
+) -> None:
+    """Each tick, at its time; that with five fields is every minute in scenarios/replicas/."""
+
+    async def latest() -> dict[int, list[bool]]:
+        ticks = await ticks_of(dapr, binding, app, step)
+        both = sorted(number for number, ran in ticks.items() if len(ran) == 2)[-count:]
+        # The replicas that earlier tests have killed have left some out.
+        assert len(both) == count, "ticks that have come to both replicas"
+        assert list(range(both[0], both[0] + count)) == both, "ticks without a gap"
+        return {number: ticks[number] for number in both}
+
+    found = await dapr.eventually(latest, timeout=LONG + 60)
+
+    assert all(sorted(ran) == [False, True] for ran in found.values()), found
+
+
+async def ticks_of(dapr: AsyncWorld, binding: str, app: str, step: int) -> dict[int, list[bool]]:
+    """Whether each replica did the work of a tick, by the tick's number; of those that answered."""
+    ticks = defaultdict[int, list[bool]](list)
+    for number in BOTH:
+        inbox = dapr.inbox(app, replica=number, from_beginning=True)
+        for each in await inbox.all(path=f"/{binding}", status=200):
+            fired = datetime.fromisoformat(each.headers["readtimeutc"][:19]).replace(tzinfo=UTC)
+            ticks[int(fired.timestamp() // step)].append(json.loads(each.answer)["ran"])
+    return ticks

@@ -39,7 +39,7 @@ ACCEPTED = ["2xx", "404", "409", "412"]
 TASK = "/api/{user_id}/tasks/{task_id}"
 PASSED_ON = (
     "^/api/{user_id}/(tasks|tasks/{task_id}|tasks/{task_id}/complete|"
-    "conversations/{conversation_id}/messages|notifications|contact)$"
+    "conversations/{conversation_id}/messages|chat|notifications|contact)$"
 )
 """The operations that the page's service forwards to the others."""
 

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from harness import App, Broker, Kubernetes, Postgres, Receiver, Redis, Topology
 from harness.core.node import Node
 
 TOPICS = ("task-events:3", "task-updates:3", "task-imports:3", "reminders:3", "dead-letters:3")
+
+
+@dataclass(frozen=True)
+class Events:
+    """A broker of another kind.
+
+    Attributes:
+        nodes: what runs.
+        secrets: the variables of every sidecar to which its components refer.
+    """
+
+    nodes: Sequence[Node]
+    secrets: Mapping[str, str]
 
 
 def todo(
@@ -21,6 +35,10 @@ def todo(
     more: Sequence[Node] = (),
     replicas: int = 1,
     env: Mapping[str, str] | None = None,
+    sasl: str = "",
+    tls: bool = False,
+    outgoing: bool = False,
+    events: Events | None = None,
 ) -> Topology:
     """The whole application.
 
@@ -35,18 +53,30 @@ def todo(
         more: additional nodes.
         replicas: how many times each service runs.
         env: additional variables of each service.
+        sasl: the mechanism with which the broker's clients must authenticate.
+        tls: whether their connections are encrypted.
+        outgoing: whether the receiver of mail and webhooks requires credentials.
+        events: what has the events instead of Redpanda or Kafka.
     """
     # Secrets to which components refer by secretKeyRef.
     secrets = {"STATE_STORE_DSN": "${postgres.dsn}"}
     if redis:
         secrets["REDIS_PASSWORD"] = "${redis.password}"
+    if outgoing:
+        secrets["MAIL_PASSWORD"] = "${receiver.password}"
+        secrets["WEBHOOK_TOKEN"] = "Bearer ${receiver.token}"
+    # Every service has events, but not every one has a database.
+    brokers: Sequence[Node] = (Broker(topics=topics, sasl=sasl, tls=tls),)
+    shared = {"BROKER_PASSWORD": "${broker.password}"} if sasl else {}
+    if events is not None:
+        brokers, shared = events.nodes, {**events.secrets}
 
     def service(name: str, kubernetes: Kubernetes, *, database: bool = False) -> App:
         return App(
             name,
             asgi=f"services.{name.replace('-', '_')}.app:app",
             env={**({"DATABASE_URL": "${postgres.dsn}"} if database else {}), **(env or {})},
-            sidecar_env=secrets if database else {},
+            sidecar_env={**(secrets if database else {}), **shared},
             health="/healthz",
             inbox=inbox,
             requirements="services/requirements.txt",
@@ -56,7 +86,7 @@ def todo(
         )
 
     return Topology(
-        Broker(topics=topics),
+        *brokers,
         Postgres(databases=("todo",)),
         # Its REST API and its MCP endpoint have clients outside of the system.
         service(
@@ -65,7 +95,7 @@ def todo(
         service("notification-service", Kubernetes(replicas=1, max_replicas=2), database=True),
         service("recurring-task-service", Kubernetes()),
         service("frontend", Kubernetes(exposed=True)),
-        Receiver(),
+        Receiver(mail_auth=outgoing, starttls=outgoing, bearer=outgoing),
         *([Redis()] if redis else []),
         *more,
         resources=resources,

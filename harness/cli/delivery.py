@@ -8,9 +8,11 @@ from dataclasses import replace
 from harness.cli.parts import Inspection, declared_by
 from harness.core.deadline import Deadline, Observation, poll
 from harness.core.errors import SystemFailure
+from harness.core.kafka_access import Brokers, moved
 from harness.nodes.consumer_groups import ConsumerGroup, consumer_groups
 from harness.probe.backlog import COMMITTED
 from harness.ready.kafka import GroupCheck, admin_of, committed_offsets, end_offsets
+from harness.runtime.proc import environment_of
 
 Finding = tuple[str, str, str]
 """The subject, the fact, and the next step."""
@@ -28,7 +30,7 @@ def examine_groups(seen: Inspection) -> Iterator[Finding]:
             yield from _examine(group.brokers, group.name, topics)
 
 
-def _examine(brokers: str, group: str, topics: list[str]) -> Iterator[Finding]:
+def _examine(brokers: Brokers, group: str, topics: list[str]) -> Iterator[Finding]:
     from confluent_kafka import KafkaException
 
     subject = f"group {group}"
@@ -51,7 +53,7 @@ def _examine(brokers: str, group: str, topics: list[str]) -> Iterator[Finding]:
             yield subject, behind.fact, fix
 
 
-def _behind(brokers: str, group: str, topics: list[str]) -> Observation:
+def _behind(brokers: Brokers, group: str, topics: list[str]) -> Observation:
     admin = admin_of(brokers)
     committed = committed_offsets(admin).get(group, {})
     ends = end_offsets(admin, topics)
@@ -80,12 +82,19 @@ def lag_of(
 def groups_of(seen: Inspection) -> dict[str, ConsumerGroup]:
     """The consumer group of each Kafka component of a sidecar, as this machine sees it.
 
-    In containers, the broker's name in its network is replaced by its node's address here.
+    Secrets that the sidecar has in its environment are read there. In containers, the broker's name
+    in its network is replaced by its node's address here.
     """
     nodes = {node.name: node.endpoints.get("main", "") for node in seen.sidecar.stack.nodes}
     sidecar = seen.sidecar
-    found = consumer_groups(declared_by(sidecar), sidecar.dapr_id, {"POD_NAME": sidecar.app_id})
+    env = {**environment_of(sidecar.node.pid), "POD_NAME": sidecar.app_id}
+    found = consumer_groups(declared_by(sidecar), sidecar.dapr_id, env)
     return {
-        pubsub: replace(group, brokers=nodes.get(group.brokers.partition(":")[0]) or group.brokers)
+        pubsub: replace(group, brokers=_seen_here(group.brokers, nodes))
         for pubsub, group in found.items()
     }
+
+
+def _seen_here(brokers: Brokers, nodes: Mapping[str, str]) -> Brokers:
+    address = nodes.get(str(brokers).partition(":")[0])
+    return moved(brokers, address) if address else brokers

@@ -111,7 +111,7 @@ def reminder_fires(world: World, figures: Figures) -> str:
     due = datetime.now(UTC) + timedelta(seconds=1)
     body = {"title": "Call mum", "remind_at": due.isoformat()}
     task = _made(world.app("backend-service").post(f"/api/{user}/tasks", json=body))
-    event = world.topic("reminders").next(subject=task["id"])
+    event = world.topic("reminders").next(type="com.taskmanager.reminder.due", subject=task["id"])
     row = world.table("notifications").row(event_id=event.id)
     late = (event.time - due).total_seconds()
     assert late > -0.001, f"fired {-late} s early"

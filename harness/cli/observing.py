@@ -16,6 +16,7 @@ from harness.cli.stacks import Name
 from harness.cli.state import opened
 from harness.core.deadline import Deadline, Observation, poll, ticks
 from harness.core.errors import ConfigError, HarnessError
+from harness.core.kafka_access import Brokers
 from harness.core.settings import Settings
 from harness.probe.api_calls import Call
 from harness.probe.deliveries import Delivery
@@ -64,7 +65,7 @@ def events(
                 _print(_event_row(each), as_json=as_json)
 
     with Stack.attach(name, force=True, all_running=False) as stack, World(stack) as world:
-        brokers = "" if pubsub else world.brokers
+        brokers = "" if pubsub else world.beginning.brokers
         if brokers:
             _events_of_kafka(brokers, topic, start, show, _while_up(name, follow))
         else:
@@ -122,7 +123,7 @@ def _show_recorded(
 
 
 def _events_of_kafka(
-    brokers: str,
+    brokers: Brokers,
     topic: str,
     start: str,
     show: Callable[[Iterable[Event]], None],

@@ -75,6 +75,11 @@ class Resource(Protocol):
         ...
 
     @property
+    def secret_store(self) -> str:
+        """The store that a component's secrets are in, ``auth.secretStore``; "" without one."""
+        ...
+
+    @property
     def text(self) -> str:
         """The YAML to write."""
         ...

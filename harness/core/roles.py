@@ -110,6 +110,15 @@ class ControlService(Node, Protocol):
 
 
 @runtime_checkable
+class ExplainsExit(Node, Protocol):
+    """A node that can find out why it exited."""
+
+    def explain(self, scope: Scope, log: str) -> str:
+        """The cause that the end of its log does not tell, and what to do; "" if there is none."""
+        ...
+
+
+@runtime_checkable
 class Buildable(Node, Protocol):
     """A node whose image is built from the user's folder."""
 

@@ -155,6 +155,7 @@ class SubscriptionsCheck:
     app: Endpoint | None
     app_token: str
     declared: Sequence[tuple[str, str]]
+    declared_queues: Sequence[tuple[str, str]] = ()
     name: str = "subscriptions"
 
     @cached_property
@@ -166,6 +167,11 @@ class SubscriptionsCheck:
     def wanted(self) -> set[tuple[str, str]]:
         """Pub/sub component and topic of every required subscription."""
         return {*self.answer.topics, *self.declared}
+
+    @property
+    def own_queues(self) -> set[tuple[str, str]]:
+        """The required subscriptions that name their queue on the broker."""
+        return {*self.answer.own_queues, *self.declared_queues}
 
     def observe(self) -> Observation:
         """Compare once."""

@@ -12,7 +12,8 @@ from harness.core.reading import read_text
 from harness.dapr.finding import Finding, is_silenced
 from harness.dapr.known import Known, pinned
 from harness.dapr.resources import API_VERSIONS, KINDS, DaprResource, mapping, secrets_file
-from harness.dapr.rules import check_rules
+from harness.dapr.rules import check_rules, credentials_of
+from harness.dapr.schedules import check_schedule
 from harness.dapr.structure import check_structure
 from harness.dapr.values import check_values
 
@@ -91,6 +92,7 @@ def check_resources(
         findings += check_structure(each, known.schemas)
         if each.kind == "Component":
             findings += _check_component(each, known.types)
+            findings += check_schedule(each)
             findings += _check_secrets(each, resources, variables, folder)
     return [each for each in findings if not is_silenced(each)]
 
@@ -204,7 +206,8 @@ def _missing(each: DaprResource, name: str) -> Finding:
 
 def _severity(each: DaprResource, field: str) -> str:
     """The severity of a field without a value: depends on whether daprd requires it."""
-    asked = {name.lower() for name in REFUSED_WITHOUT.get(each.type, ())}
+    always = REFUSED_WITHOUT.get(each.type, ())
+    asked = {name.lower() for name in (*always, *credentials_of(each))}
     return "error" if field.lower() in asked else "warning"
 
 
@@ -236,7 +239,7 @@ def _check_secrets(
         if not reference:
             continue
         place = each.at(f"spec.metadata.{index}")
-        what = f"the secret of field {name!r} cannot be resolved"
+        what = f"component {each.name!r}: the secret of field {name!r} cannot be resolved"
         # daprd continues with an empty value, which most fields may have.
         severity = _severity(each, name)
         if not store_name:

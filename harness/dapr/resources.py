@@ -75,6 +75,11 @@ class DaprResource:
         return str(self.spec.get("type", "")) if self.kind == "Component" else ""
 
     @property
+    def secret_store(self) -> str:
+        """The store that a component's secrets are in, ``auth.secretStore``; "" without one."""
+        return str(mapping(self.body.get("auth")).get("secretStore", ""))
+
+    @property
     def scopes(self) -> tuple[str, ...]:
         """The app-ids that may load it; empty means all."""
         return tuple(str(each) for each in sequence(self.body.get("scopes")))

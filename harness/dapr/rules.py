@@ -99,6 +99,17 @@ def _kafka(each: DaprResource) -> Iterator[Finding]:
         )
 
 
+def credentials_of(each: DaprResource) -> tuple[str, ...]:
+    """The fields without which daprd rejects a component that has to authenticate."""
+    fields = {name.lower(): item for name, item in each.fields().items()}
+    if each.type in ("pubsub.kafka", "bindings.kafka"):
+        password = _value(fields, "authtype").lower() == "password"
+        return ("saslUsername", "saslPassword") if password else ()
+    if each.type == "bindings.smtp" and {"user", "password"} & {*fields}:
+        return ("user", "password")
+    return ()
+
+
 def _redis(each: DaprResource) -> Iterator[Finding]:
     if "queryIndexes" in each.fields():
         yield Finding(

@@ -8,6 +8,7 @@ other than 200 and 404, and daprd continues without the app's subscriptions; so 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,10 +40,12 @@ class Subscribed:
     Attributes:
         topics: pub/sub and topic of every subscription with a route; daprd drops the others.
         complaint: why there are none although the app was queried; "" if that is in order.
+        own_queues: those that name their queue on the broker, which only RabbitMQ uses.
     """
 
     topics: tuple[tuple[str, str], ...] = ()
     complaint: str = ""
+    own_queues: tuple[tuple[str, str], ...] = ()
 
 
 def ask_subscriptions(app: Endpoint, token: str) -> Subscribed:
@@ -68,7 +71,12 @@ def read_answer(status: int, body: bytes) -> Subscribed:
     except ValueError as error:
         return Subscribed(complaint=_complaint(str(error), text))
     routed = [item for item in items if _is_routed(item)]
-    return Subscribed(tuple((i.get("pubsubname", ""), i.get("topic", "")) for i in routed))
+    queued = [item for item in routed if (item.get("metadata") or {}).get("queuename")]
+    return Subscribed(_topics(routed), own_queues=_topics(queued))
+
+
+def _topics(items: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
+    return tuple((each.get("pubsubname", ""), each.get("topic", "")) for each in items)
 
 
 def _decoded(text: str) -> list[dict[str, Any]]:

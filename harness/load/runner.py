@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import ConfigError
+from harness.core.kafka_access import Brokers, access_of
 from harness.core.roles import HasTopics
 from harness.core.topology import Topology
 from harness.load.generate import references
@@ -115,11 +116,11 @@ class LoadRun:
             late=found.late,
         )
 
-    def _brokers(self) -> str:
+    def _brokers(self) -> Brokers:
         nodes = self._stack.topology.nodes
         book = self._stack.book
         exports = [book.exports(each.name) for each in nodes if isinstance(each, HasTopics)]
-        return exports[0]["brokers"] if exports else ""
+        return access_of(exports[0]) if exports else ""
 
     def _generate(self, collector: Collector, folder: Path, variables: Mapping[str, str]) -> str:
         """Run Locust, with raw Kafka alongside; return why the run was cut short, if it was."""

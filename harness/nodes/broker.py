@@ -10,9 +10,11 @@ from typing import ClassVar
 
 from harness.core.deadline import Check
 from harness.core.errors import ConfigError, LaunchError
+from harness.core.kafka_access import Brokers, access_of
 from harness.core.launch import Launch
 from harness.core.node import Node, Scope, Target
 from harness.nodes.base import BaseNode, main_port
+from harness.nodes.kafka_security import Security
 from harness.ready.kafka import BrokerCheck, TopicsCheck, admin_of
 
 KINDS = ("auto", "kafka", "redpanda")
@@ -30,6 +32,11 @@ class KafkaProtocol(BaseNode, ABC):
         port: a fixed port for clients on this machine.
         auto_create: whether topics are created when a client uses them; off, so that a misspelled
             name is an error. Always on where the harness does not create topics.
+        sasl: the mechanism with which clients must authenticate: ``PLAIN``, ``SCRAM-SHA-256`` or
+            ``SCRAM-SHA-512``; "" for none. It then exports ``<name>.username``, ``.password``, and
+            ``.saslMechanism`` as a Dapr component names it.
+        tls: whether their connections are encrypted, with a certificate of the stack's own
+            authority; ``<name>.authority`` is its root certificate. It needs ``sasl``.
     """
 
     default_name: ClassVar[str]
@@ -38,6 +45,8 @@ class KafkaProtocol(BaseNode, ABC):
     topics: tuple[tuple[str, int], ...]
     port: int | None
     auto_create: bool
+    sasl: str
+    tls: bool
 
     def __init__(
         self,
@@ -47,11 +56,16 @@ class KafkaProtocol(BaseNode, ABC):
         name: str = "",
         port: int | None = None,
         auto_create: bool = False,
+        sasl: str = "",
+        tls: bool = False,
     ) -> None:
         object.__setattr__(self, "name", name or self.default_name)
         object.__setattr__(self, "port", port)
         object.__setattr__(self, "topics", tuple(_topic(each, partitions) for each in topics))
         object.__setattr__(self, "auto_create", auto_create)
+        object.__setattr__(self, "sasl", sasl)
+        object.__setattr__(self, "tls", tls)
+        Security(self.name, sasl, tls)  # checks them
 
     @property
     def fixed_ports(self) -> Mapping[str, int]:  # type: ignore[override]  # derived, not stored
@@ -65,9 +79,25 @@ class KafkaProtocol(BaseNode, ABC):
 
     def resolve(self, target: Target) -> Node:
         """Enables automatic topics if the system must run without the harness."""
+        if target.alone and (self.tls or self.security.scram):
+            raise ConfigError(
+                f"broker {self.name!r} with {'TLS' if self.tls else self.sasl} needs the harness, "
+                "which creates its certificate and its users",
+                expected='sasl="PLAIN" without TLS in a rendered system',
+                hint="render a topology without them; `dapr-harness up` starts one with them",
+            )
         made = copy.copy(self)
         object.__setattr__(made, "auto_create", self.auto_create or target.alone)
         return made
+
+    @property
+    def security(self) -> Security:
+        """What it requires of its clients."""
+        return Security(self.name, self.sasl, self.tls)
+
+    def access(self, scope: Scope) -> Brokers:
+        """How a viewer connects to it."""
+        return access_of(self.exports(scope))
 
     @property
     def properties(self) -> dict[str, str]:
@@ -85,21 +115,31 @@ class KafkaProtocol(BaseNode, ABC):
 
     def checks(self, scope: Scope) -> Sequence[Check]:
         """It answers a metadata request."""
-        return (BrokerCheck(str(scope.endpoint())),)
+        if self.security.scram:
+            return (BrokerCheck(self.security.own_access(scope)),)
+        return (BrokerCheck(self.access(scope)),)
 
     def initialize(self, scope: Scope) -> None:
-        """Create the topics, so that nothing depends on auto-creation.
+        """Create the user and the topics, so that nothing depends on auto-creation.
 
         Raises:
             LaunchError: the broker rejected one.
         """
+        from confluent_kafka import KafkaException
+
+        try:
+            self.security.create_user(scope)
+        except KafkaException as error:
+            raise LaunchError(f"the user of {self.name} was refused", last=str(error)) from None
+        if self.topics:
+            self._create_topics(scope)
+
+    def _create_topics(self, scope: Scope) -> None:
         from confluent_kafka import KafkaError, KafkaException
         from confluent_kafka.admin import NewTopic
 
-        if not self.topics:
-            return
         wanted = [NewTopic(name, parts, 1) for name, parts in self.topics]
-        admin = admin_of(str(scope.endpoint()))  # a name: the futures die with it
+        admin = admin_of(self.access(scope))  # a name: the futures die with it
         for name, future in admin.create_topics(wanted).items():
             try:
                 future.result(20)
@@ -110,12 +150,14 @@ class KafkaProtocol(BaseNode, ABC):
     def post_checks(self, scope: Scope) -> Sequence[Check]:
         """Each partition has its leader."""
         names = [name for name, _ in self.topics]
-        return (TopicsCheck(str(scope.endpoint()), names),)
+        return (TopicsCheck(self.access(scope), names),)
 
     def exports(self, scope: Scope) -> Mapping[str, str]:
-        """``brokers``: the bootstrap address that gives this viewer addresses it can reach."""
+        """``brokers``: the bootstrap address that gives this viewer addresses it can reach; and
+        what it requires of clients."""
         port = "network" if scope.viewer_in_container else "main"
-        return {"brokers": str(scope.endpoint(port))}
+        found = {"brokers": str(scope.endpoint(port))}
+        return {**found, **self.security.exports(scope)} if self.sasl else found
 
 
 @dataclass(frozen=True, init=False)
@@ -123,7 +165,8 @@ class Broker(KafkaProtocol):
     """Kafka or Redpanda, depending on the runtime: Redpanda in containers, Kafka as a process.
 
     The setting ``broker`` (``kafka`` or ``redpanda``) overrides this; with ``redpanda``, the stack
-    runs in containers. The arguments are those of `Kafka`; it exports ``broker.brokers``.
+    runs in containers. With ``sasl``, it is Kafka everywhere. The arguments are those of `Kafka`;
+    it exports ``broker.brokers``.
     """
 
     default_name = "broker"
@@ -133,12 +176,23 @@ class Broker(KafkaProtocol):
         from harness.nodes.kafka import Kafka
         from harness.nodes.redpanda import Redpanda
 
-        fitting = "redpanda" if target.runtime == "containers" else "kafka"
-        wanted = fitting if target.broker == "auto" else target.broker
+        fitting = "redpanda" if target.runtime == "containers" and not self.sasl else "kafka"
+        wanted = fitting if target.broker == "auto" or self._alone(target) else target.broker
         kind = {"kafka": Kafka, "redpanda": Redpanda}[wanted]
         topics = [f"{name}:{count}" for name, count in self.topics]
-        made = kind(topics, name=self.name, port=self.port, auto_create=self.auto_create)
+        made = kind(
+            topics,
+            name=self.name,
+            port=self.port,
+            auto_create=self.auto_create,
+            sasl=self.sasl,
+            tls=self.tls,
+        )
         return made.resolve(target)
+
+    def _alone(self, target: Target) -> bool:
+        """Whether a rendered system has no variant with Redpanda."""
+        return target.alone and bool(self.sasl)
 
     def plan(self, scope: Scope) -> Launch:
         """Never called: `resolve` has replaced this node."""

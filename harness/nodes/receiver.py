@@ -9,11 +9,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from harness.core.deadline import Check
-from harness.core.errors import Unavailable
+from harness.core.errors import ConfigError, Unavailable
 from harness.core.launch import InContainer, Launch
-from harness.core.node import Scope
+from harness.core.node import Node, Scope, Target
 from harness.nodes.base import BaseNode, main_port
+from harness.nodes.certificates import TLS_FILE, hosts_of
 from harness.probe import inbox_server
+from harness.provision.authority import server_pem
 from harness.ready.tcp import TcpCheck
 
 RECORD = "received.jsonl"
@@ -22,6 +24,9 @@ FOLDER = Path(inbox_server.__file__).parent
 HTTP_PACKAGES = ("h11",)
 MAIL_PACKAGES = ("aiosmtpd", "public", "attr", "attrs")
 """aiosmtpd and its dependencies: atpublic and attrs."""
+
+USER = "dapr"
+"""The user who may send mail."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,9 @@ class Receiver(BaseNode):
             port).
         mail: whether mail is accepted, which requires aiosmtpd.
         port: a fixed port for the HTTP server.
+        mail_auth: whether mail requires SMTP AUTH, with ``<name>.username`` and ``.password``.
+        starttls: whether mail requires STARTTLS, with a certificate of the stack's own authority.
+        bearer: whether requests require ``Authorization: Bearer <name>.token``; others get 401.
     """
 
     tools = ("app",)
@@ -45,6 +53,17 @@ class Receiver(BaseNode):
     name: str = "receiver"
     mail: bool = True
     port: int | None = None
+    mail_auth: bool = False
+    starttls: bool = False
+    bearer: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.mail_auth or self.starttls) and not self.mail:
+            raise ConfigError(
+                f"receiver {self.name!r} has mail=False, with mail_auth or starttls",
+                expected="mail that is accepted, if it requires them",
+                hint="leave out mail=False",
+            )
 
     @property
     def records(self) -> str:
@@ -60,6 +79,20 @@ class Receiver(BaseNode):
     def packages(self) -> tuple[str, ...]:  # type: ignore[override]  # derived, not stored
         """What pip installs into the image that it runs in."""
         return ("h11", *(("aiosmtpd",) if self.mail else ()))
+
+    def resolve(self, target: Target) -> Node:
+        """Itself.
+
+        Raises:
+            ConfigError: it has a certificate, and the system must run without the harness.
+        """
+        if target.alone and self.starttls:
+            raise ConfigError(
+                f"receiver {self.name!r} with starttls needs the harness, which signs for it",
+                expected="starttls=False in a rendered system",
+                hint="render a topology without it; `dapr-harness up` starts one with it",
+            )
+        return super().resolve(target)
 
     def plan(self, scope: Scope) -> Launch:
         """A Python program of the harness; a container receives its files and their dependencies.
@@ -80,6 +113,8 @@ class Receiver(BaseNode):
                 str(home / RECORD),
             ),
             ports={"main": listen.port, **({"smtp": smtp.port} if smtp else {})},
+            env=self._variables(scope),
+            files=self._certificate(scope),
             grace=0.5,
             container=InContainer(
                 "app",
@@ -98,7 +133,30 @@ class Receiver(BaseNode):
         values = {"url": endpoint.http, "host": endpoint.host, "port": str(endpoint.port)}
         if self.mail:
             values["smtp"] = str(scope.endpoint("smtp").port)
+        if self.mail_auth:
+            values |= {"username": USER, "password": scope.token(self.name)}
+        if self.starttls:
+            values["authority"] = scope.authority().anchors
+        if self.bearer:
+            values["token"] = scope.token(f"{self.name}-api")
         return values
+
+    def _variables(self, scope: Scope) -> dict[str, str]:
+        """Not arguments: every account on the machine can see command lines."""
+        values: dict[str, str] = {}
+        if self.mail_auth:
+            values |= {"USERNAME": USER, "PASSWORD": scope.token(self.name)}
+        if self.starttls:
+            values["CERTIFICATE"] = str(scope.home / TLS_FILE)
+        if self.bearer:
+            values["TOKEN"] = scope.token(f"{self.name}-api")
+        return {f"RECEIVER_{name}": value for name, value in values.items()}
+
+    def _certificate(self, scope: Scope) -> dict[str, str]:
+        if not self.starttls:
+            return {}
+        hosts = hosts_of(scope, ("smtp",))
+        return {TLS_FILE: server_pem(scope.authority(), hosts)}
 
     def _imported(self) -> dict[str, Path]:
         found = {}

@@ -12,6 +12,7 @@ from harness.nodes.base import BaseNode, main_port
 from harness.ready.redis import RedisCheck
 
 CONFIG = "redis.conf"
+VARIABLE = "REDIS_SERVER_PASSWORD"
 KEEPING = {"save": '""', "appendonly": "yes", "appendfsync": "no"}
 """Written data survives a kill of the server, but not a crash of the machine."""
 
@@ -45,16 +46,18 @@ class Redis(BaseNode):
         options = {
             "bind": listen.host,
             "port": str(listen.port),
-            **({"requirepass": self._secret(scope)} if self.password else {}),
             **KEEPING,
         }
         return scope.pick(self._process, self._container)(scope, options)
 
     def _container(self, scope: Scope, options: Mapping[str, str]) -> Launch:
-        words = [word for key, value in options.items() for word in (f"--{key}", value.strip('"'))]
+        words = " ".join(f"--{key} {value}" for key, value in options.items())
+        # The rest of its configuration is its input, because arguments are seen on the machine.
+        script = f"exec redis-server - {words} <<END\nrequirepass ${VARIABLE}\nEND\n"
         return Launch(
             name=self.name,
-            argv=("redis-server", *words),
+            argv=("sh", "-c", script if self.password else f"exec redis-server {words}"),
+            env={VARIABLE: self._secret(scope)} if self.password else {},
             container=InContainer("redis"),
             ports={"main": int(options["port"])},
         )
@@ -63,6 +66,8 @@ class Redis(BaseNode):
         home = scope.home
         # A file, because every account on the machine can see command lines.
         rows = {**options, "dir": f'"{home}"', "daemonize": "no"}
+        if self.password:
+            rows["requirepass"] = self._secret(scope)
         return Launch(
             name=self.name,
             argv=(str(scope.tool("redis")), str(home / CONFIG)),

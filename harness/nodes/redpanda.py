@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
+from harness.core.errors import ConfigError
 from harness.core.launch import InContainer, Launch
-from harness.core.node import Scope
+from harness.core.node import Node, Scope, Target
 from harness.nodes.broker import KafkaProtocol
 
 PORTS = ("main", "network", "rpc", "admin", "schemas", "proxy")
@@ -19,6 +20,20 @@ class Redpanda(KafkaProtocol):
     default_name = "redpanda"
     tools = ("redpanda",)
     container_only = True
+
+    def resolve(self, target: Target) -> Node:
+        """Itself.
+
+        Raises:
+            ConfigError: it was to require credentials.
+        """
+        if self.sasl:
+            raise ConfigError(
+                f"Redpanda {self.name!r} with sasl= is not supported",
+                expected="Kafka where clients must authenticate",
+                hint="use Kafka(sasl=...), or Broker(sasl=...) without the setting broker=redpanda",
+            )
+        return super().resolve(target)
 
     def plan(self, scope: Scope) -> Launch:
         """``redpanda start`` with two listeners: one for the machine, one for the network.

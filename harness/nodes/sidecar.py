@@ -24,8 +24,10 @@ from harness.dapr.health import (
 )
 from harness.dapr.resources import plain_fields
 from harness.nodes.base import BaseNode
-from harness.nodes.consumer_groups import DeliveryCheck, consumer_groups
+from harness.nodes.consumer_groups import DeliveryCheck, Group, consumer_groups
 from harness.nodes.control import Placement, Scheduler, Sentry, sentry_address
+from harness.nodes.kafka_refusal import refused_component
+from harness.nodes.other_groups import other_groups
 from harness.ready.tcp import TcpCheck
 
 PORTS = ("http", "grpc", "internal", "metrics")
@@ -130,6 +132,11 @@ class Sidecar(BaseNode):
         with DaprClient(scope.endpoint("http"), token) as client:
             yield from self._ladder(scope, client)
 
+    def explain(self, scope: Scope, log: str) -> str:
+        """What a Kafka broker tells a client with the credentials of the component that failed."""
+        resources = self.loaded(scope)
+        return refused_component(resources, self._filled_env(scope), log)
+
     def _ladder(self, scope: Scope, client: DaprClient) -> Sequence[Check]:
         # Only an app that uses HTTP can be queried as daprd does.
         asked = self.app_node and self.flags.get("app-protocol", "http") == "http"
@@ -139,11 +146,17 @@ class Sidecar(BaseNode):
         heard = self.app if self.app_node else ""
         resources = self.loaded(scope)
         subscriptions = SubscriptionsCheck(
-            client, app, self._token(scope, "app-api"), _declared_topics(resources)
+            client,
+            app,
+            self._token(scope, "app-api"),
+            _declared_topics(resources),
+            _declared_topics(resources, own_queue=True),
         )
         declared = {each.name: each.type for each in resources if each.kind == "Component"}
-        set_here = self._pod_name(resources) | dict(self.env)
-        groups = consumer_groups(resources, self.app_id, set_here)
+        set_here = self._pod_name(resources) | self._filled_env(scope)
+        kafka = consumer_groups(resources, self.app_id, set_here)
+        others = other_groups(resources, self.app_id, set_here)
+        groups: dict[str, Group] = {**kafka, **others}
         return (
             TcpCheck(scope.endpoint("http"), forwarded=scope.in_container),
             HealthCheck(client, outbound=True, name="outbound"),
@@ -166,9 +179,12 @@ class Sidecar(BaseNode):
     def _token(self, scope: Scope, purpose: str) -> str:
         return scope.token(purpose) if self.token else ""
 
-    def _environment(self, scope: Scope) -> dict[str, str]:
+    def _filled_env(self, scope: Scope) -> dict[str, str]:
         where = f"env of {self.name}"
-        env = {key: scope.fill(value, where) for key, value in self.env.items()}
+        return {key: scope.fill(value, where) for key, value in self.env.items()}
+
+    def _environment(self, scope: Scope) -> dict[str, str]:
+        env = self._filled_env(scope)
         if not scope.in_container:
             # The sqlite resolver registers this address for the app; in a container, daprd
             # determines the address in its network.
@@ -254,6 +270,13 @@ def actor_stores(resources: Sequence[Resource]) -> list[str]:
     return [name for name, value in said.items() if value.lower() in yes]
 
 
-def _declared_topics(resources: Sequence[Resource]) -> list[tuple[str, str]]:
+def _declared_topics(
+    resources: Sequence[Resource], *, own_queue: bool = False
+) -> list[tuple[str, str]]:
+    """Pub/sub and topic of each declared subscription; or of those that name their queue."""
     specs = (yaml.safe_load(each.text)["spec"] for each in resources if each.kind == "Subscription")
-    return [(spec["pubsubname"], spec["topic"]) for spec in specs]
+    return [
+        (spec["pubsubname"], spec["topic"])
+        for spec in specs
+        if not own_queue or "queueName" in (spec.get("metadata") or {})
+    ]

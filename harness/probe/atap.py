@@ -10,6 +10,7 @@ from harness.core.blocking import ablocking
 from harness.core.closing import AsyncClosing
 from harness.core.deadline import Deadline, Observation, apoll
 from harness.core.errors import ConfigError, ProbeTimeout
+from harness.core.kafka_access import Brokers
 from harness.probe.astream import AsyncStream
 from harness.probe.events import Event, Offsets, TopicReader
 from harness.probe.subscription import Subscription
@@ -45,7 +46,7 @@ class AsyncEventTap(AsyncTap):
     It assigns partitions to itself and joins no group, so it does not affect other consumers.
 
     Args:
-        brokers: the bootstrap address.
+        brokers: the bootstrap address, with credentials if it requires them.
         topic: the topic's name on the broker.
         start: the offset to start from in each partition, the beginning for those not named; or
             what finds these offsets when the tap is opened.
@@ -58,7 +59,7 @@ class AsyncEventTap(AsyncTap):
 
     def __init__(
         self,
-        brokers: str,
+        brokers: Brokers,
         topic: str,
         start: Offsets | Callable[[], Offsets] | None = None,
         guard: Guard = unguarded,

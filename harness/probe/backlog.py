@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.core.deadline import Deadline, Observation, poll
+from harness.core.kafka_access import Brokers
 from harness.probe.events import record_at
 from harness.ready.kafka import admin_of, assigned_partitions, committed_offsets
 
@@ -72,11 +73,11 @@ def written_during(held: Held, worlds: Sequence[Began]) -> str:
     return before[-1][0] if before else ""
 
 
-def backlog(brokers: str, worlds: Sequence[Began]) -> str:
+def backlog(brokers: Brokers, worlds: Sequence[Began]) -> str:
     """What other tests have left to a broker's consumer groups, in words; "" if nothing.
 
     Args:
-        brokers: the bootstrap address.
+        brokers: the bootstrap address, with credentials if it requires them.
         worlds: all tests so far; the last one is the current test.
     """
     admin, found = admin_of(brokers), list[Held]()
@@ -90,7 +91,7 @@ def backlog(brokers: str, worlds: Sequence[Began]) -> str:
     return "\n".join(_told(each, brokers, worlds) for each in found)
 
 
-def _told(held: Held, brokers: str, worlds: Sequence[Began]) -> str:
+def _told(held: Held, brokers: Brokers, worlds: Sequence[Began]) -> str:
     test = written_during(held, worlds)
     when = f"while {test} ran" if test else "before the first test"
     record = record_at(brokers, held.topic, held.partition, held.offset)

@@ -5,6 +5,9 @@
 Every request gets the response 202 and every mail is accepted. Each leaves one line in the record,
 which has the same format and control paths as the inbox's. A mail is recorded as a ``MAIL`` to the
 address of its first recipient, and its body is JSON.
+
+Variables make it require credentials: RECEIVER_USERNAME and RECEIVER_PASSWORD of mail,
+RECEIVER_TOKEN of requests; RECEIVER_CERTIFICATE is a PEM file with which it requires STARTTLS.
 """
 
 from __future__ import annotations
@@ -13,17 +16,46 @@ import asyncio
 import contextlib
 import email
 import email.policy
+import hmac
 import json
+import os
+import ssl
 import sys
+from collections.abc import Callable
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
+import h11
 from inbox_server import (  # type: ignore[import-not-found]  # in the same folder at run time
+    Answer,
     Proxy,
     address_of,
     row_of,
 )
+
+VARIABLE = "RECEIVER_"
+
+
+class Api(Proxy):  # type: ignore[misc]  # what it extends has no types at run time
+    """Responds 202, or 401 to a request without the token, if there is one."""
+
+    def __init__(self, record: Path, token: str) -> None:
+        super().__init__(None, record)
+        self._token = token
+
+    async def _forward(self, request: h11.Request, body: bytes) -> Answer:
+        given = dict(request.headers).get(b"authorization", b"")
+        if self._token and not hmac.compare_digest(given, f"Bearer {self._token}".encode()):
+            wrong = "another token" if given else "no bearer token"
+            return Answer(401, [], f"unauthorized: {wrong}".encode())
+        return await super()._forward(request, body)
+
+    def note(self, row: dict[str, Any]) -> None:
+        """Add a line to the record, without the token."""
+        if self._token:
+            row["headers"].pop("authorization", None)
+        super().note(row)
 
 
 class Mails:
@@ -48,18 +80,40 @@ class Mails:
         return "250 taken"
 
 
-async def main(http: str, smtp: str, record: Path) -> None:
+def session_of(mails: Mails, given: dict[str, str]) -> Callable[[], asyncio.Protocol]:
+    """Makes the server's side of a connection, with the credentials and certificate given."""
+    from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
+
+    certificate = given.get("CERTIFICATE", "")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if certificate else None
+    if context is not None:
+        context.load_cert_chain(certificate)
+    expected = [given.get(name, "").encode() for name in ("USERNAME", "PASSWORD")]
+
+    def check(_server: Any, _session: Any, _envelope: Any, _kind: str, data: Any) -> AuthResult:
+        seen = (data.login, data.password) if isinstance(data, LoginPassword) else (b"", b"")
+        same = [hmac.compare_digest(*pair) for pair in zip(seen, expected, strict=True)]
+        return AuthResult(success=all(same), handled=False)
+
+    required = bool(given.get("USERNAME"))
+    return lambda: SMTP(
+        mails,
+        tls_context=context,
+        require_starttls=context is not None,
+        authenticator=check if required else None,
+        auth_required=required,
+        auth_require_tls=context is not None,
+    )
+
+
+async def main(http: str, smtp: str, record: Path, given: dict[str, str]) -> None:
     """Serve until ended."""
-    proxy = Proxy(None, record)
+    proxy = Api(record, given.get("TOKEN", ""))
     async with contextlib.AsyncExitStack() as servers:
         if smtp != "-":
-            from aiosmtpd.smtp import SMTP
-
-            mails = Mails(proxy)
+            session = session_of(Mails(proxy), given)
             loop = asyncio.get_running_loop()
-            await servers.enter_async_context(
-                await loop.create_server(lambda: SMTP(mails), *address_of(smtp))
-            )
+            await servers.enter_async_context(await loop.create_server(session, *address_of(smtp)))
         # Last: a check of this port then knows that both are there.
         server = await asyncio.start_server(proxy.serve, *address_of(http))
         await server.serve_forever()
@@ -67,4 +121,9 @@ async def main(http: str, smtp: str, record: Path) -> None:
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main(sys.argv[1], sys.argv[2], Path(sys.argv[3])))
+        found = {
+            name.removeprefix(VARIABLE): value
+            for name, value in os.environ.items()
+            if name.startswith(VARIABLE)
+        }
+        asyncio.run(main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), found))

@@ -10,6 +10,7 @@ from harness.core.blocking import blocking
 from harness.core.closing import Closing
 from harness.core.deadline import Deadline, Observation, poll
 from harness.core.errors import ConfigError, ProbeTimeout
+from harness.core.kafka_access import Brokers
 from harness.probe.events import Event, Offsets, TopicReader
 from harness.probe.stream import Stream
 from harness.probe.subscription import Subscription
@@ -34,7 +35,7 @@ class EventTap(Tap):
     It assigns partitions to itself and joins no group, so it does not affect other consumers.
 
     Args:
-        brokers: the bootstrap address.
+        brokers: the bootstrap address, with credentials if it requires them.
         topic: the topic's name on the broker.
         start: the offset to start from in each partition, the beginning for those not named; or
             what finds these offsets when the tap is opened.
@@ -47,7 +48,7 @@ class EventTap(Tap):
 
     def __init__(
         self,
-        brokers: str,
+        brokers: Brokers,
         topic: str,
         start: Offsets | Callable[[], Offsets] | None = None,
         guard: Guard = unguarded,

@@ -82,12 +82,14 @@ class Listeners:
         host: the address for clients on the machine, as ``host:port``.
         controller: the port of the quorum, used only by the broker itself.
         network: the address for clients in the broker's network; "" if there is none.
+        admin: the address for the broker's own connections; "" if they need none of their own.
     """
 
     bind: str
     host: str
     controller: int
     network: str = ""
+    admin: str = ""
 
 
 def settings_of(listeners: Listeners, data: PurePath) -> dict[str, str]:
@@ -100,6 +102,8 @@ def settings_of(listeners: Listeners, data: PurePath) -> dict[str, str]:
     named = {"HOST": listeners.host}
     if listeners.network:
         named["NETWORK"] = listeners.network
+    if listeners.admin:
+        named["ADMIN"] = listeners.admin
     bound = [f"{name}://{listeners.bind}:{told.rpartition(':')[2]}" for name, told in named.items()]
     own = f"{LOOPBACK}:{listeners.controller}"
     return {

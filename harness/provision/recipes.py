@@ -50,7 +50,7 @@ KAFKA_ENTRY = """\
 # Properties from KAFKA_ variables, as the official image has it, then the broker.
 set -e
 env | sed -n 's/^KAFKA_\\([A-Z0-9_]*\\)=/\\1=/p' | while IFS= read -r row; do
-  key=$(printf %s "${row%%=*}" | tr 'A-Z_' 'a-z.')
+  key=$(printf %s "${row%%=*}" | sed 's/___/-/g' | tr 'A-Z_' 'a-z.')
   printf '%s=%s\\n' "$key" "${row#*=}"
 done > /opt/kafka/server.properties
 data=$(sed -n 's/^log.dirs=//p' /opt/kafka/server.properties)

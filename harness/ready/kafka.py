@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.deadline import Deadline, Observation
 from harness.core.errors import AppFailed, did_you_mean
+from harness.core.kafka_access import Brokers, client_settings
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
@@ -30,13 +31,13 @@ limit.
 """
 
 
-def admin_of(brokers: str) -> AdminClient:
+def admin_of(brokers: Brokers) -> AdminClient:
     """An admin client that does not write to stderr while the broker is not available yet."""
     from confluent_kafka.admin import AdminClient
 
     return AdminClient(
         {
-            "bootstrap.servers": brokers,
+            **client_settings(brokers),
             "log_level": 0,
             "reconnect.backoff.ms": 5,
             "reconnect.backoff.max.ms": 20,
@@ -44,11 +45,31 @@ def admin_of(brokers: str) -> AdminClient:
     )
 
 
+def refusal_of(brokers: Brokers) -> str:
+    """Why a broker refuses a client, in librdkafka's words; "" if it answers."""
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    said: list[str] = []
+    settings: dict[str, Any] = {
+        **client_settings(brokers),
+        "log_level": 0,
+        "error_cb": lambda error: said.append(error.str()),
+    }
+    admin = AdminClient(settings)
+    try:
+        admin.list_topics(timeout=ANSWERING)
+    except KafkaException as error:
+        admin.poll(0)
+        return said[0] if said else str(error)
+    return ""
+
+
 @dataclass
 class BrokerCheck:
     """The broker answers a metadata request: it can be talked to, not merely connected to."""
 
-    brokers: str
+    brokers: Brokers
     name: str = "metadata"
 
     @cached_property
@@ -178,7 +199,7 @@ class TopicsCheck:
     partitions respond with NOT_LEADER_FOR_PARTITION.
     """
 
-    brokers: str
+    brokers: Brokers
     topics: Sequence[str]
     name: str = "topics"
 
@@ -213,7 +234,7 @@ class GroupCheck:
             create topics for subscribers.
     """
 
-    brokers: str
+    brokers: Brokers
     group: str
     topics: Sequence[str]
     name: str = "group"

@@ -26,6 +26,15 @@ def owner_of(port: int) -> str:
     return f"port {port} is held by a process that this user cannot see" if listening else ""
 
 
+def environment_of(pid: int) -> dict[str, str]:
+    """The variables with which a process was started; none if they cannot be read."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error, OSError):
+        return dict(psutil.Process(pid).environ())
+    return {}
+
+
 def _command(pid: int) -> str:
     import psutil
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.core.endpoint import Endpoint
 from harness.core.errors import ConfigError, ProbeError
+from harness.core.kafka_access import Brokers, access_of
 from harness.core.names import calls_name, inbox_name
 from harness.core.roles import RECORD_PORT, CallRecorder, HasTopics, Recorder
 from harness.nodes.receiver import Receiver
@@ -30,7 +31,7 @@ class Beginning:
 
     Attributes:
         at: when it began, on ``time.monotonic``.
-        brokers: the bootstrap address of the topology's own broker; "" if it has none.
+        brokers: how to connect to the topology's own broker; "" if it has none.
         offsets: the end of each topic's partitions.
 
     Raises:
@@ -41,7 +42,7 @@ class Beginning:
         self.at = time.monotonic()
         self._stack = stack
         self._logs = {path: path.stat().st_size for path in self._log_files()}
-        self.brokers = exported(stack, "brokers", "")
+        self.brokers = _own_brokers(stack)
         self.offsets = self._offsets_now()
         self._worlds: list[Began] = stack.shared.setdefault(WORLDS, [])
         self._worlds.append((test, self.offsets))
@@ -116,16 +117,23 @@ class Beginning:
         if not self.brokers:
             return {}
         # Connecting takes longer than a query, so all worlds of a stack share one client.
-        if self.brokers not in shared:
-            shared[self.brokers] = admin_of(self.brokers)
+        key = f"admin:{self.brokers}"
+        if key not in shared:
+            shared[key] = admin_of(self.brokers)
         try:
-            return end_offsets(shared[self.brokers], topics, others=True)
+            return end_offsets(shared[key], topics, others=True)
         except _kafka_error() as error:
             raise ProbeError(
                 "the topics of this stack cannot be read",
                 last=str(error),
                 hint=f"look at the log of the broker at {self.brokers}",
             ) from error
+
+
+def _own_brokers(stack: Stack) -> Brokers:
+    """How to connect to the topology's own broker; "" if it has none."""
+    found = (access_of(stack.book.exports(node.name)) for node in stack.topology.nodes)
+    return next((each for each in found if each), "")
 
 
 def exported(stack: Stack, key: str, default: str | None = None) -> str:

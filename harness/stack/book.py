@@ -87,6 +87,11 @@ class AddressBook(Addresses):
         found, start = self._declared.pubsub(name, self.topology)
         return self.scope(viewer, viewer).filled(found, start)
 
+    def variables(self, viewer: str = HOST) -> Mapping[str, str]:
+        """The variables that the topology sets for its sidecars, filled for a viewer."""
+        scope = self.scope(viewer, viewer)
+        return {key: scope.fill(value, key) for key, value in scope.variables().items()}
+
     def pubsubs(self) -> Sequence[DaprResource]:
         """Every pub/sub component, regardless of scopes, as written in its file."""
         return pubsubs_in(self._declared.everything(self.topology))

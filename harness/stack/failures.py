@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.core.causes import cause_of, refused_hint
@@ -31,9 +31,19 @@ def mask(text: str, secrets: Sequence[str]) -> str:
 
 
 def death(
-    launch: Launch, instance: Instance, secrets: Sequence[str]
+    launch: Launch,
+    instance: Instance,
+    secrets: Sequence[str],
+    explain: Callable[[str], str] = lambda _: "",
 ) -> HarnessError | SystemFailure:
-    """The error to raise for a process that exited while it was needed."""
+    """The error to raise for a process that exited while it was needed.
+
+    Args:
+        launch: what was started.
+        instance: what has exited.
+        secrets: to be masked.
+        explain: takes the end of its log, returns what that does not tell.
+    """
     code = instance.exit_code or 0
     how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
     how = f"{how}: {instance.exit_reason}" if instance.exit_reason else how
@@ -46,7 +56,8 @@ def death(
         f"{launch.name} {how} while the stack needed it" + (f": {cause}" if cause else ""),
         expected="a process that keeps running",
         last=tail or "it wrote nothing",
-        hint=refused_hint(tail)
+        hint=mask(explain(tail), secrets)
+        or refused_hint(tail)
         or mask(f"check its command line: {' '.join(launch.argv[:4])} ...", secrets),
     )
 

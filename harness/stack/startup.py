@@ -13,6 +13,7 @@ from harness.core.deadline import Check, Deadline, Observation, poll, waits_for
 from harness.core.errors import HarnessError, NotReady
 from harness.core.launch import Launch
 from harness.core.node import Node, Scope, Tools
+from harness.core.roles import ExplainsExit
 from harness.core.settings import Settings
 from harness.core.topology import Topology
 from harness.runtime.base import Instance, Runtime, State
@@ -174,7 +175,7 @@ class Startup:
         def guard() -> None:
             self._guard()
             if instance.exit_expected and instance.state is State.EXITED:
-                raise death(self._launches[node.name], instance, self.book.secrets())
+                raise self._death(node.name)
             if any(map(self._is_over, awaited)):
                 raise _Ended
 
@@ -234,7 +235,19 @@ class Startup:
         for name, instance in list(self.instances.items()):
             ended = instance.state is State.EXITED and not instance.exit_expected
             if ended and not self._exit_was_ok(name):
-                raise death(self._launches[name], instance, self.book.secrets())
+                raise self._death(name)
+
+    def _death(self, name: str) -> Exception:
+        node = self.book.topology[name]
+
+        def explain(log: str) -> str:
+            if not isinstance(node, ExplainsExit):
+                return ""
+            with blamed(node, "explain"):
+                return node.explain(self._seen_from_here(node), log)
+
+        launch, instance = self._launches[name], self.instances[name]
+        return death(launch, instance, self.book.secrets(), explain)
 
     def _exit_was_ok(self, name: str) -> bool:
         launch, code = self._launches[name], self.instances[name].exit_code

@@ -7,7 +7,9 @@ import threading
 from typing import TypeVar
 
 from harness.core.errors import ConfigError
-from harness.dapr.resources import DaprResource, plain_fields
+from harness.core.kafka_access import Brokers
+from harness.dapr.kafka_component import connection_of
+from harness.dapr.resources import DaprResource
 from harness.nodes.tap import TapSidecar
 from harness.probe.atap import AsyncTap
 from harness.probe.events import Offsets
@@ -57,15 +59,17 @@ def component_of(stack: Stack, pubsub: str, topic: str) -> DaprResource:
     return component
 
 
-def kafka_of(component: DaprResource) -> str:
+def kafka_of(stack: Stack, component: DaprResource) -> Brokers:
     """The brokers of a component that is read directly; "" if the harness must subscribe."""
-    values = plain_fields(component)
-    if component.type == "pubsub.kafka" and values.get("authtype", "none") == "none":
-        return values["brokers"]
-    return ""
+    if component.type != "pubsub.kafka":
+        return ""
+    brokers, unknown = connection_of(
+        component, stack.book.pubsub(component.name), stack.book.variables()
+    )
+    return "" if unknown else brokers
 
 
-def ends_of(brokers: str, topic: str) -> Offsets:
+def ends_of(brokers: Brokers, topic: str) -> Offsets:
     """Where a topic ends now, by partition; it blocks.
 
     The broker may not be the topology's own, so that its ends were not read when the world began.

@@ -136,10 +136,10 @@ class World(Closing):
         return self._taps[name, pubsub]
 
     def _tap(self, name: str, pubsub: str) -> Tap:
-        if not pubsub and (brokers := self.brokers):
+        if not pubsub and (brokers := self.beginning.brokers):
             return EventTap(brokers, name, self.beginning.offsets.get(name), self._guard)
         component = component_of(self.stack, pubsub, name)
-        if brokers := kafka_of(component):
+        if brokers := kafka_of(self.stack, component):
             return EventTap(brokers, name, partial(ends_of, brokers, name), self._guard)
         subscribe = partial(subscription_of, self.stack, pubsub, name, self._guard)
         return SubscriptionTap(f"topic {name} of {pubsub}", subscribe, self._guard)
@@ -147,7 +147,7 @@ class World(Closing):
     @property
     def brokers(self) -> str:
         """The bootstrap address of the topology's own broker; "" if it has none."""
-        return self.beginning.brokers
+        return str(self.beginning.brokers)
 
     def inbox(self, app: str, *, replica: int = 1, from_beginning: bool = False) -> Inbox:
         """What daprd delivered to the app, or a receiver received, since this world began.

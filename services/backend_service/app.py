@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from services.backend_service import conversations, imports, reminders, series, tasks
+from services.backend_service.assistant import chat
 from services.backend_service.mcp_endpoint import PATH, endpoint
 from services.backend_service.models import Base
 from services.common.app import service
+from services.common.cleanup import GIVEN_UP, cleaning
+from services.common.cron import Base as Ticks
 from services.common.database import tables
 from services.common.outbox import Base as Outbox
 from services.common.relay import relaying
 
 app = service(
     "backend-service",
-    tables(Base.metadata, Outbox.metadata),
+    tables(Base.metadata, Outbox.metadata, Ticks.metadata),
     relaying,
-    reminders.sweeping,
     endpoint.serving,
 )
 app.include_router(tasks.router)
 app.include_router(series.router)
 app.include_router(conversations.router)
+app.include_router(chat.router)
 app.include_router(reminders.router)
 app.include_router(imports.router)
+app.include_router(cleaning(GIVEN_UP))
 app.add_route(PATH, endpoint)  # type: ignore[arg-type]  # an ASGI app can be an endpoint

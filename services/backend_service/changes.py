@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated
 
 from fastapi import Depends
@@ -14,6 +14,9 @@ from services.backend_service.models import Task, TaskRow
 from services.common.database import now, session
 from services.common.outbox import Call, enqueue
 from services.common.relay import Relaying
+
+Calls = Callable[[Task], Iterable[Call]]
+"""The calls to the sidecar for a changed task, besides that for its event."""
 
 
 class Changes:
@@ -31,7 +34,7 @@ class Changes:
         calls = [reminders.schedule] if row.remind_at is not None else []
         return await self._commit("created", row, *calls)
 
-    async def record(self, change: Change, row: TaskRow, *calls: Callable[[Task], Call]) -> Task:
+    async def record(self, change: Change, row: TaskRow, *calls: Calls) -> Task:
         """Record a changed task, and additional calls to the sidecar."""
         row.version += 1
         row.updated_at = now()
@@ -44,11 +47,12 @@ class Changes:
         await enqueue(self.database, task_changed("deleted", task), reminders.cancel(task.id))
         await self._committed()
 
-    async def _commit(self, change: Change, row: TaskRow, *calls: Callable[[Task], Call]) -> Task:
+    async def _commit(self, change: Change, row: TaskRow, *calls: Calls) -> Task:
         # Flushed first: the event contains the row's defaults.
         await self.database.flush()
         task = Task.model_validate(row)
-        await enqueue(self.database, task_changed(change, task), *(call(task) for call in calls))
+        more = (each for call in calls for each in call(task))
+        await enqueue(self.database, task_changed(change, task), *more)
         await self._committed()
         return task
 

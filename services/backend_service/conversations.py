@@ -39,12 +39,54 @@ STALE = (409, 500)
 """daprd's statuses for a stale version, and for a first write to an existing key."""
 
 
+LARGEST = {"assistant": 4_000_000, "user": 3_800_000}
+"""Bytes of a conversation after a message of this role: daprd rejects a request above 4 MiB, and
+an answer must fit after the turn that it answers."""
+
+ToolName = Literal[
+    "add_task", "complete_task", "update_task", "set_reminder", "delete_task"
+]  # fmt: skip
+"""The tools that change something."""
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+class Ask(BaseModel):
+    """What a question of the assistant waits for.
+
+    Attributes:
+        about: whether a task may be deleted, or the time of a reminder.
+        title: the task's title.
+        task_id: the task, or None for a task that the answer creates.
+    """
+
+    about: Literal["delete", "time"]
+    title: Storable = Field(max_length=200)
+    task_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9-]{1,100}$")
+
+
+MessageId = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}$")]
+
+
 class Message(BaseModel):
-    """One message of a conversation."""
+    """One message of a conversation; what only a turn with the assistant has is left out if unset.
+
+    Attributes:
+        id: of a user's message, the id of the turn; of an answer, its own.
+        answers: the turn that it answers.
+        asks: what it waits for.
+        did: the tools by which the assistant changed something.
+    """
 
     role: Literal["user", "assistant"]
     text: Storable = Field(max_length=20_000)
     at: Time | None = None
+    id: MessageId | None = Field(default=None, exclude_if=_is_none)
+    answers: MessageId | None = Field(default=None, exclude_if=_is_none)
+    asks: Ask | None = Field(default=None, exclude_if=_is_none)
+    did: list[ToolName] | None = Field(default=None, max_length=100, exclude_if=_is_none)
 
 
 class Conversation(BaseModel):
@@ -62,33 +104,51 @@ async def read_conversation(
     user_id: UserId, conversation_id: Name, response: Response
 ) -> Conversation:
     """Read a conversation; its version is in the ETag header."""
-    found, version = await _load(user_id, conversation_id)
+    found, version = await load(user_id, conversation_id)
     if found is None:
         raise Refused(404, "no such conversation")
     response.headers["etag"] = version
     return found
 
 
-@router.post("/messages", status_code=201, responses=describe(409))
+@router.post("/messages", status_code=201, responses=describe(409, 413))
 async def append_message(user_id: UserId, conversation_id: Name, message: Message) -> Conversation:
     """Append a message; concurrent messages of others are kept."""
+    return (await append(user_id, conversation_id, message))[0]
+
+
+async def append(user_id: str, conversation_id: str, message: Message) -> tuple[Conversation, bool]:
+    """Append a message, unless one with its id is there.
+
+    Returns:
+        The conversation, up to this message if it is new, and whether it is.
+
+    Raises:
+        Refused: 409, if others were faster every time; 413, if the conversation is full.
+        httpx.HTTPError: the sidecar or the store does not respond.
+    """
     said = message.model_copy(update={"at": message.at or now()})
     for _ in range(APPENDS):
-        found, version = await _load(user_id, conversation_id)
-        longer = Conversation(messages=[*(found.messages if found else []), said])
+        found, version = await load(user_id, conversation_id)
+        messages = found.messages if found else []
+        if said.id is not None and any(each.id == said.id for each in messages):
+            return Conversation(messages=messages), False
+        longer = Conversation(messages=[*messages, said])
+        _refuse_full(longer, LARGEST[said.role])
         answer = await _save(user_id, conversation_id, longer, version)
         if answer.is_success:
-            return longer
+            return longer, True
         if answer.status_code not in STALE:
             answer.raise_for_status()
     raise Refused(409, "others were faster every time")
 
 
-@router.put("", status_code=204, responses=describe(409))
+@router.put("", status_code=204, responses=describe(409, 413))
 async def save_conversation(
     user_id: UserId, conversation_id: Name, conversation: Conversation, if_match: Etag = None
 ) -> None:
     """Save a conversation; with If-Match, only over that version."""
+    _refuse_full(conversation, LARGEST["assistant"])
     _refuse_stale(await _save(user_id, conversation_id, conversation, if_match))
 
 
@@ -106,7 +166,8 @@ async def delete_conversation(
     _refuse_stale(answer)
 
 
-async def _load(user_id: str, conversation_id: str) -> tuple[Conversation | None, str]:
+async def load(user_id: str, conversation_id: str) -> tuple[Conversation | None, str]:
+    """A conversation and its version; None and "" if there is none."""
     answer = await sidecar().get(_path(user_id, conversation_id))
     answer.raise_for_status()
     # For a missing key, daprd responds with 204 and no body, not with 404.
@@ -128,6 +189,11 @@ async def _save(
     if version:
         item["etag"] = version
     return await sidecar().post(api_path("state", settings().state_store), json=[item])
+
+
+def _refuse_full(conversation: Conversation, largest: int) -> None:
+    if len(conversation.model_dump_json().encode()) > largest:
+        raise Refused(413, "this conversation is full: begin another one")
 
 
 def _key(user_id: str, conversation_id: str) -> str:

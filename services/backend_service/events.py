@@ -22,15 +22,28 @@ def task_changed(change: Change, task: Task) -> Call:
     )
 
 
+def reminder_scheduled(task: Task) -> Call:
+    """The event for a reminder that was set or moved.
+
+    It goes with the other events, not with due reminders: many at once must not make those late.
+    Therefore that of a reminder in the past may come after it.
+    """
+    event = cloud_event("com.taskmanager.reminder.scheduled", task.id, _reminder(task))
+    return publishing(REMINDERS, task.id, event)
+
+
 def reminder_due(task: Task) -> Call:
     """The event for a task's due reminder; it does not wait for other events of the task.
 
     The id is derived from the task and its time, not random: a job fires at least once, and a
     second firing must be recognised as the same reminder.
     """
-    due = task.remind_at.isoformat() if task.remind_at else ""
-    data = {"task_id": task.id, "user_id": task.user_id, "title": task.title, "remind_at": due}
-    event = cloud_event(
-        "com.taskmanager.reminder.due", task.id, data, event_id=f"reminder-{task.id}-{due}"
-    )
+    data = _reminder(task)
+    event_id = f"reminder-{task.id}-{data['remind_at']}"
+    event = cloud_event("com.taskmanager.reminder.due", task.id, data, event_id=event_id)
     return publishing(REMINDERS, task.id, event, lane="reminder")
+
+
+def _reminder(task: Task) -> dict[str, str]:
+    due = task.remind_at.isoformat() if task.remind_at else ""
+    return {"task_id": task.id, "user_id": task.user_id, "title": task.title, "remind_at": due}

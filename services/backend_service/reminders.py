@@ -6,22 +6,20 @@ scheduler, the sidecar or this service is unavailable, or there is a backlog bef
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from services.backend_service.events import reminder_due
+from services.backend_service.events import reminder_due, reminder_scheduled
 from services.backend_service.models import Task, TaskRow
-from services.common.background import at_work, set_within
+from services.common.cron import Fired, tick
 from services.common.database import engine, now, session
 from services.common.outbox import Call, enqueue
-from services.common.relay import Relaying, relay
+from services.common.relay import Relaying
 from services.common.sidecar import from_sidecar
 
 log = logging.getLogger("uvicorn.error")
@@ -32,15 +30,18 @@ CLOCK_STEP = timedelta(seconds=1)
 OVERDUE = timedelta(seconds=2)
 """A reminder that is overdue for this long has no job that will still fire it."""
 
-SWEEP, PAGE = 2.0, 20
-"""Seconds between two sweeps, and the number of reminders that one transaction sends."""
+BINDING, STEP = "reminder-cron", timedelta(seconds=5)
+"""The cron binding that starts the safety net, and the shortest time between two of its ticks."""
+
+PAGE = 20
+"""The number of reminders that one transaction sends."""
 router = APIRouter(tags=["reminders"])
 
 
-def schedule(task: Task) -> Call:
-    """Schedule, move or cancel the reminder to match the task."""
+def schedule(task: Task) -> tuple[Call, ...]:
+    """Schedule, move or cancel the reminder to match the task; publish that it is scheduled."""
     if task.remind_at is None or task.completed:
-        return cancel(task.id)
+        return (cancel(task.id),)
     # A second POST with the same name is a conflict unless it sets overwrite; a due time in the
     # past fires at once. Without maxRetries, the scheduler retries without limit.
     body = {
@@ -49,7 +50,8 @@ def schedule(task: Task) -> Call:
         "overwrite": True,
         "failurePolicy": {"constant": {"interval": "5s"}},
     }
-    return Call("job", task.id, "POST", _path(task.id), body=body, due_at=task.remind_at)
+    job = Call("job", task.id, "POST", _path(task.id), body=body, due_at=task.remind_at)
+    return job, reminder_scheduled(task)
 
 
 def cancel(task_id: str) -> Call:
@@ -81,41 +83,34 @@ def is_due(row: TaskRow) -> bool:
     return row.remind_at <= now() + CLOCK_STEP
 
 
-def sweeping() -> AbstractAsyncContextManager[None]:
-    """The safety net runs for the duration of the ``with`` block."""
-    return at_work(_sweep_again_and_again())
+@router.post(f"/{BINDING}", dependencies=[Depends(from_sidecar)], include_in_schema=False)
+async def check_reminders(fired: Fired, relay: Relaying) -> dict[str, int | bool]:
+    """The safety net, called by a cron binding: sends overdue reminders, once per tick."""
+    sent = 0
+    async with tick(BINDING, fired, STEP) as ours:
+        while ours and (page := await _send_page(fired)):
+            sent += page
+            relay.wake("reminder")
+    if sent:
+        log.warning("sent %d overdue reminders that no job has fired", sent)
+    return {"ran": ours, "sent": sent}
 
 
-async def _sweep_again_and_again() -> None:
-    never = asyncio.Event()
-    while True:
-        sent = 0
-        try:
-            sent = await _sweep()
-        except Exception as error:  # noqa: BLE001 - in any case, the next sweep follows
-            log.warning("overdue reminders wait: %r", error)
-        if sent < PAGE:
-            await set_within(never, SWEEP)
-
-
-async def _sweep() -> int:
-    """Send overdue reminders; return their number."""
+async def _send_page(fired: datetime) -> int:
+    """Send some of the reminders that were overdue then; return their number."""
     async with async_sessionmaker(engine(), expire_on_commit=False).begin() as database:
-        rows = (await database.scalars(_overdue())).all()
+        rows = (await database.scalars(_overdue(fired))).all()
         for row in rows:
             await _send(database, row)
-    if rows:
-        log.warning("sent %d overdue reminders that no job has fired", len(rows))
-        relay().wake("reminder")
     return len(rows)
 
 
-def _overdue() -> Select[TaskRow]:
+def _overdue(fired: datetime) -> Select[TaskRow]:
     """Tasks with an overdue reminder; tasks that are being changed are skipped for now."""
     return (
         select(TaskRow)
         .where(~TaskRow.completed, TaskRow.remind_at.is_distinct_from(TaskRow.reminded_for))
-        .where(TaskRow.remind_at <= now() - OVERDUE)
+        .where(TaskRow.remind_at <= fired - OVERDUE)
         .order_by(TaskRow.remind_at)
         .limit(PAGE)
         .with_for_update(skip_locked=True)

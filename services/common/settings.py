@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings
+
+LONGEST_RETENTION = 36_500
+"""A hundred years, in days."""
 
 
 class ServiceSettings(BaseSettings):
@@ -24,11 +27,39 @@ class ServiceSettings(BaseSettings):
     repair_schedule: str = Field(
         default="@every 60s", description="when to look for series that no event has continued"
     )
+    retention_days: int = Field(
+        default=90,
+        description="how long notifications, dead letters and failing calls are kept; longer than "
+        "the broker keeps events, because a notification's row shows that its event was handled",
+    )
+    conversation_name: str = Field(
+        default="assistant",
+        description="the conversation component by which the assistant speaks, if it is loaded",
+    )
+    openai_url: str = Field(
+        default="",
+        description="an OpenAI-compatible endpoint, used instead: https://models.example.org/v1",
+    )
+    openai_model: str = ""
+    openai_api_key: str = ""
+    assistant_seconds: float = Field(
+        default=30.0, gt=0, description="how long a turn with the assistant may take"
+    )
     allowed_hosts: str = Field(
         default="",
         description="names by which browsers may reach the page, besides localhost and any IP "
         "address: todo.example.org,todo.internal",
     )
+
+    @field_validator("retention_days")
+    @classmethod
+    def _keeps_something(cls, days: int) -> int:
+        if not 1 <= days <= LONGEST_RETENTION:
+            raise ValueError(
+                f"RETENTION_DAYS is {days}, but must be between 1 and {LONGEST_RETENTION}: "
+                "with 0, the cleanup would remove what has just been stored"
+            )
+        return days
 
 
 @cache

@@ -31,6 +31,14 @@ Storable = Annotated[
 ]
 """A text that every store keeps unchanged."""
 
+Visible = Annotated[
+    str,
+    # The pattern comes first: after the validator, it would be checked but not described.
+    Field(pattern=r"^[^\u0000]*[^\u0000\t\n\r ][^\u0000]*$"),
+    AfterValidator(_storable),
+]
+"""A text that every store keeps unchanged, with at least one character that can be seen."""
+
 UserId = Annotated[
     str,
     # Names are part of a path: daprd's invocation rejects control characters there with a 500 of

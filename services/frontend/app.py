@@ -25,18 +25,26 @@ from services.frontend.live import Live
 
 BACKEND, NOTIFICATIONS = "backend-service", "notification-service"
 TASKS, TALK = "/api/{user_id}/tasks", "/api/{user_id}/conversations/{conversation_id}"
+CHAT = "/api/{user_id}/chat"
 OPERATIONS = (
     (BACKEND, TASKS, ("GET", "POST")),
     (BACKEND, f"{TASKS}/{{task_id}}", ("GET", "PUT", "DELETE")),
     (BACKEND, f"{TASKS}/{{task_id}}/complete", ("POST",)),
     (BACKEND, TALK, ("GET",)),
     (BACKEND, f"{TALK}/messages", ("POST",)),
+    (BACKEND, CHAT, ("POST",)),
     (NOTIFICATIONS, "/api/{user_id}/notifications", ("GET",)),
     (NOTIFICATIONS, "/api/{user_id}/contact", ("GET", "PUT")),
 )
 """The page's requests: the service, the path, which is the same there, and the methods."""
 
+PATIENCE = {CHAT: 90.0}
+"""Seconds for the operations that may take long: a language model may take its time."""
+
 ASKED_WITH, ANSWERED_WITH = ("content-type", "if-match"), ("content-type", "etag", "retry-after")
+DIALOGUE = "com.taskmanager.chat."
+"""What the types of the updates of a dialogue begin with; all others are notifications."""
+
 live = Live()
 
 
@@ -61,7 +69,7 @@ def pass_on(app_id: str, path: str, methods: tuple[str, ...]) -> None:
         answer = await invoke(
             request.method, app_id, *segments,
             params=request.query_params.multi_items(), content=await request.body(),
-            headers=_kept(request.headers, ASKED_WITH),
+            headers=_kept(request.headers, ASKED_WITH), timeout=PATIENCE.get(path, 10.0),
         )  # fmt: skip
         return Response(answer.content, answer.status_code, _kept(answer.headers, ANSWERED_WITH))
 
@@ -74,7 +82,7 @@ for operation in OPERATIONS:
 
 @app.get("/dapr/subscribe", dependencies=[Depends(from_sidecar)], include_in_schema=False)
 async def subscribe() -> list[dict[str, str]]:
-    """The subscription that daprd requests once: every new notification.
+    """The subscription that daprd requests once: every new notification and dialogue.
 
     Its component gives every replica every event, because a page is connected to one of them.
     """
@@ -89,13 +97,14 @@ async def update(request: Request) -> dict[str, str]:
     data = event.get("data")
     if not isinstance(data, dict) or not data.get("user_id"):
         return {"status": "DROP"}
-    live.enqueue(data["user_id"], data)
+    kind = "chat" if str(event.get("type")).startswith(DIALOGUE) else "notification"
+    live.enqueue(data["user_id"], kind, data)
     return {"status": "SUCCESS"}
 
 
 @browsers.get("/live/{user_id}")
 async def listen(user_id: str, listener: Annotated[str, Depends(live.name)]) -> EventSourceResponse:
-    """A user's new notifications, as server-sent events."""
+    """A user's new notifications, and what happens in dialogues, as server-sent events."""
     return EventSourceResponse(live.listen(user_id, listener), ping=15)
 
 

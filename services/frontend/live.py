@@ -25,11 +25,11 @@ class Live:
         """A name for one page."""
         return uuid.uuid4().hex
 
-    def enqueue(self, user_id: str, data: dict[str, Any]) -> None:
-        """Push a message to every page of a user."""
+    def enqueue(self, user_id: str, kind: str, data: dict[str, Any]) -> None:
+        """Push a message of a kind to every page of a user."""
         for queue in self._pages.get(user_id, {}).values():
             try:
-                queue.put_nowait({"event": "notification", "data": json.dumps(data)})
+                queue.put_nowait({"event": kind, "data": json.dumps(data)})
             except asyncio.QueueFull:
                 self._end(queue)
 

@@ -6,7 +6,6 @@ import base64
 import json
 import logging
 import uuid
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
@@ -16,16 +15,17 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.common.app import service
-from services.common.bindings import mail, webhook
+from services.common.cleanup import GIVEN_UP, Old, cleaning
+from services.common.cron import Base as Ticks
 from services.common.database import session, tables
 from services.common.deliveries import delivered, route
 from services.common.keys import key
 from services.common.outbox import Base as Outbox
-from services.common.outbox import Call, enqueue, publishing
 from services.common.relay import Relaying, relaying
 from services.common.settings import settings
-from services.common.sidecar import cloud_event, from_sidecar
+from services.common.sidecar import from_sidecar
 from services.common.text_types import UserId
+from services.notification_service import sending
 from services.notification_service.models import (
     Base,
     Contact,
@@ -36,12 +36,13 @@ from services.notification_service.models import (
     NotificationRow,
     TaskEvent,
 )
+from services.notification_service.notifying import REMINDER, notify
 
 log = logging.getLogger("uvicorn.error")
 Database = Annotated[AsyncSession, Depends(session)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
-REMINDER = "com.taskmanager.reminder.due"
+SCHEDULED = "com.taskmanager.reminder.scheduled"
 WORDING = {
     "com.taskmanager.task.created": "Task created",
     "com.taskmanager.task.updated": "Task updated",
@@ -49,12 +50,22 @@ WORDING = {
     "com.taskmanager.task.deleted": "Task deleted",
     REMINDER: "Reminder",
 }
-DEAD_LETTERS, UPDATES = "dead-letters", "task-updates"
+DEAD_LETTERS = "dead-letters"
 SUCCESS = {"status": "SUCCESS"}
 DROP = {"status": "DROP"}
 
 
-app = service("notification-service", tables(Base.metadata, Outbox.metadata), relaying)
+app = service(
+    "notification-service", tables(Base.metadata, Outbox.metadata, Ticks.metadata), relaying
+)
+app.include_router(
+    cleaning(
+        Old("notifications", NotificationRow.event_id, NotificationRow.created_at),
+        Old("dead letters", DeadLetterRow.key, DeadLetterRow.created_at),
+        GIVEN_UP,
+    )
+)
+app.include_router(sending.router)
 
 
 @app.get("/dapr/subscribe", dependencies=[Depends(from_sidecar)], include_in_schema=False)
@@ -65,17 +76,26 @@ async def subscribe() -> list[dict[str, Any]]:
     dead letter may not be a CloudEvent, and daprd would try to parse it as one forever.
     """
     name = settings().pubsub_name
-    routes = {"task-events": "/events/task", "reminders": "/events/reminder"}
+    rules = {REMINDER: "/events/reminder/due", SCHEDULED: "/events/reminder/scheduled"}
     return [
-        *(
-            {
-                "pubsubname": name,
-                "topic": topic,
-                "route": route(path),
-                "deadLetterTopic": DEAD_LETTERS,
-            }
-            for topic, path in routes.items()
-        ),
+        {
+            "pubsubname": name,
+            "topic": "task-events",
+            "route": route("/events/task"),
+            "deadLetterTopic": DEAD_LETTERS,
+        },
+        {
+            "pubsubname": name,
+            "topic": "reminders",
+            "routes": {
+                "rules": [
+                    {"match": f'event.type == "{kind}"', "path": route(path)}
+                    for kind, path in rules.items()
+                ],
+                "default": route("/events/reminder"),
+            },
+            "deadLetterTopic": DEAD_LETTERS,
+        },
         {
             "pubsubname": name,
             "topic": DEAD_LETTERS,
@@ -88,23 +108,37 @@ async def subscribe() -> list[dict[str, Any]]:
 # The body is read directly: daprd sends application/cloudevents+json, which FastAPI would not
 # accept as JSON, and its 422 would be retried forever.
 @app.post("/events/task/{word}", dependencies=[Depends(delivered)], include_in_schema=False)
-@app.post("/events/reminder/{word}", dependencies=[Depends(delivered)], include_in_schema=False)
+@app.post("/events/reminder/due/{word}", dependencies=[Depends(delivered)], include_in_schema=False)
 async def receive(request: Request, database: Database, relay: Relaying) -> dict[str, str]:
     """Turn one event into one notification, however often it is delivered."""
     event: Any = await request.json()
     row = _notification(event)
     if row is None:
-        log.warning("dropped an event that is not one of ours: %s", str(event)[:300])
-        return DROP
-    made = insert(NotificationRow).values(row).on_conflict_do_nothing()
-    new = await database.scalar(made.returning(NotificationRow.event_id))
-    if new is not None:
-        # In the same commit: the pages learn about every stored notification.
-        contact = await database.get(ContactRow, row["user_id"])
-        await enqueue(database, _update(row), *(_sent_out(row, contact) if contact else ()))
+        return _drop(event)
+    await notify(database, row)
     await database.commit()
     relay.wake()
     return SUCCESS
+
+
+@app.post(
+    "/events/reminder/scheduled/{word}", dependencies=[Depends(delivered)], include_in_schema=False
+)
+async def note_scheduled(request: Request) -> dict[str, str]:
+    """A reminder was set or moved: who did that has seen it, so that nobody is notified."""
+    event: Any = await request.json()
+    return SUCCESS if _read(event) else _drop(event)
+
+
+@app.post("/events/reminder/{word}", dependencies=[Depends(delivered)], include_in_schema=False)
+async def drop_unknown(request: Request) -> dict[str, str]:
+    """The default route: an event of the topic whose type no rule knows becomes a dead letter."""
+    return _drop(await request.json())
+
+
+def _drop(event: object) -> dict[str, str]:
+    log.warning("dropped an event that is not one of ours: %s", str(event)[:300])
+    return DROP
 
 
 @app.post("/events/dead-letter/{word}", dependencies=[Depends(delivered)], include_in_schema=False)
@@ -166,34 +200,11 @@ async def set_contact(user_id: UserId, contact: Contact, database: Database) -> 
     return contact
 
 
-def _sent_out(row: dict[str, Any], contact: ContactRow) -> Iterator[Call]:
-    """A webhook for each notification, a mail only for reminders."""
-    user = row["user_id"]
-    if contact.webhook:
-        yield webhook(user, f"/{user}", row["event_id"], row)
-    if contact.email and row["kind"] == REMINDER:
-        yield mail(user, [contact.email], row["event_id"], [row["message"], f"For {user}."])
-
-
-def _update(row: dict[str, Any]) -> Call:
-    """Push a new notification to a user's pages."""
-    event = cloud_event(
-        "com.taskmanager.notification.made",
-        row["task_id"],
-        row,
-        event_id=f"update-{row['event_id']}",
-    )
-    return publishing(UPDATES, row["user_id"], event)
-
-
 def _notification(event: Any) -> dict[str, Any] | None:
     """The row for an event; None if it is not one of our events."""
-    try:
-        told = TaskEvent.model_validate(event)
-    except ValidationError:
-        return None
-    wording = WORDING.get(told.type)
-    if wording is None:
+    told = _read(event)
+    wording = WORDING.get(told.type) if told else None
+    if told is None or wording is None:
         return None
     title = told.data.title or (told.data.task.title if told.data.task else "")
     return {
@@ -203,6 +214,13 @@ def _notification(event: Any) -> dict[str, Any] | None:
         "kind": told.type,
         "message": f"{wording}: {title}",
     }
+
+
+def _read(event: Any) -> TaskEvent | None:
+    try:
+        return TaskEvent.model_validate(event)
+    except ValidationError:
+        return None
 
 
 def _storable(text: str) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy import String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from services.common.database import UTC_TIME, now
-from services.common.text_types import Storable
+from services.common.text_types import Storable, UserId
 
 
 class Base(DeclarativeBase):
@@ -114,6 +114,25 @@ class Contact(BaseModel):
 
     email: Email | None = None
     webhook: StrictBool = False
+
+
+class NewNotification(BaseModel):
+    """A notification that another service asks for.
+
+    Attributes:
+        task_id: the task that it is about; "" for none.
+        id: the same for a request and its repetition; each request without it is a new one.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"user_id": "ada", "message": "Your import is complete"}]},
+    )
+
+    user_id: UserId
+    message: Storable = Field(min_length=1, max_length=1000)
+    task_id: str = Field("", max_length=100, pattern=r"^[A-Za-z0-9-]*$")
+    id: str | None = Field(None, max_length=64, pattern=r"^[A-Za-z0-9-]+$")
 
 
 class Notification(BaseModel):

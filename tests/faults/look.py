@@ -19,6 +19,7 @@ from tests.faults.counts import Seen
 
 OUTBOXES = ("outbox_backend_service", "outbox_notification_service")
 TOPICS = ("task-events", "reminders")
+DUE = "com.taskmanager.reminder.due"
 READING = 60.0
 """Seconds within which a tap reads what a topic has."""
 
@@ -51,7 +52,7 @@ class Look:
         """Everything, as it is now."""
         rows, notified = self._tasks(), self._notified()
         events = self._events("task-events")
-        reminders = self._events("reminders")
+        reminders = [each for each in self._events("reminders") if each.type == DUE]
         mails, webhooks = self._received()
         fired: dict[tuple[str, float], list[float]] = defaultdict(list)
         for each in reminders:

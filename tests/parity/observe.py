@@ -112,7 +112,7 @@ def _reminder(world: World, names: Words) -> dict[str, Any]:
     task = backend.post(f"/api/{user}/tasks", json=body).json()
     names.call(task["id"], "REMINDED")
     job = world.eventually(lambda: _job(world, f"reminder-task-{task['id']}"))
-    event = world.topic("reminders").next(subject=task["id"])
+    event = world.topic("reminders").next(type="com.taskmanager.reminder.due", subject=task["id"])
     fired = world.inbox("backend-service").next(path=f"/job/reminder-task-{task['id']}")
     return {
         "job before": names.replace(job),

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from services.common.cron import fired_at
+from services.common.sidecar import from_sidecar
+from tests.services.routes import operations
 from tests.support import ROOT
 
 
@@ -25,13 +28,18 @@ def test_an_event_is_delivered_again_for_as_long_as_it_takes(pubsub: str) -> Non
     assert -1 == policies[targets[pubsub]["inbound"]["retry"]]["maxRetries"]
 
 
-def test_no_cron_binding_runs_the_work_of_a_system() -> None:
-    """It would run once for each replica; a job runs once for all of them."""
-    types = {component(path.name)["spec"].get("type") for path in (ROOT / "components").glob("*")
-             if path.suffix == ".yaml"}  # fmt: skip
+def test_every_cron_binding_calls_a_route_of_its_apps_whose_work_is_done_once() -> None:
+    """It fires in each replica: its route has the time of the tick, which one replica takes."""
+    found = [component(path.name) for path in (ROOT / "components").glob("*.yaml")]
+    bindings = [each for each in found if each["spec"].get("type") == "bindings.cron"]
 
-    assert "pubsub.kafka" in types
-    assert "bindings.cron" not in types
+    assert {"reminder-cron", "daily-cleanup"} == {each["metadata"]["name"] for each in bindings}
+    for binding in bindings:
+        for app in binding["scopes"]:
+            name = binding["metadata"]["name"]
+            (route,) = [each for each in operations(app) if each.path == f"/{name}"]
+            assert fired_at in [each.call for each in route.dependant.dependencies]
+            assert from_sidecar in [each.call for each in route.dependant.dependencies]
 
 
 def test_live_updates_are_for_every_replica_and_from_now_on() -> None:

@@ -23,7 +23,7 @@ from services.backend_service.models import NewTask, TaskChange
 from services.common.recurrence import TIME_ZONES, Recurrence
 from services.common.times import FIRST_YEAR, LAST_YEAR, PATTERN, Time
 from services.notification_service import app as notifications
-from services.notification_service.models import Contact
+from services.notification_service.models import Contact, NewNotification
 from services.recurring_task_service import app as recurring
 from services.recurring_task_service.app import CompletedTask
 
@@ -34,6 +34,7 @@ BODIES = [
     (backend.app, "PUT", CONVERSATION, Conversation),
     (backend.app, "POST", CONVERSATION + "/messages", Message),
     (notifications.app, "PUT", "/api/{user_id}/contact", Contact),
+    (notifications.app, "POST", "/send-notification", NewNotification),
     (recurring.app, "POST", "/process-completion", CompletedTask),
 ]
 # Another seed in each run: what holds holds for every one.

@@ -98,10 +98,16 @@ def test_routes_that_are_protected_are_found() -> None:
         "backend_service GET /series/waiting",
         "backend_service POST /api/{user_id}/tasks/{task_id}/next",
         "backend_service POST /events/imports/{word}",
+        "backend_service POST /daily-cleanup",
         "backend_service POST /job/{name}",
+        "backend_service POST /reminder-cron",
         "frontend POST /events/update/{word}",
         "notification_service POST /events/dead-letter/{word}",
+        "notification_service POST /daily-cleanup",
+        "notification_service POST /events/reminder/due/{word}",
+        "notification_service POST /events/reminder/scheduled/{word}",
         "notification_service POST /events/reminder/{word}",
+        "notification_service POST /send-notification",
         "notification_service POST /events/task/{word}",
         "recurring_task_service POST /events/completed",
         "recurring_task_service POST /process-completion",
@@ -144,6 +150,7 @@ async def test_an_invocation_of_any_app_is_refused(
         ("backend_service", "GET", "/series/waiting", "recurring-task-service"),
         ("backend_service", "POST", "/api/ada/tasks/t/next", "recurring-task-service"),
         ("recurring_task_service", "POST", "/process-completion", "backend-service"),
+        ("notification_service", "POST", "/send-notification", "backend-service"),
     ],
 )
 @pytest.mark.parametrize(
@@ -168,6 +175,8 @@ async def test_the_caller_is_the_one_its_sidecar_names(
         ("frontend", "/events/update/"),
         ("notification_service", "/events/task/"),
         ("notification_service", "/events/reminder/"),
+        ("notification_service", "/events/reminder/due/"),
+        ("notification_service", "/events/reminder/scheduled/"),
         ("notification_service", "/events/dead-letter/"),
     ],
 )

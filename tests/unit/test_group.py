@@ -183,10 +183,12 @@ def test_the_topics_of_a_component_with_the_namespace_begin_with_it() -> None:
 
 
 def test_the_topics_that_are_waited_for_begin_with_the_namespace() -> None:
-    subscriptions: Any = SimpleNamespace(wanted=[("pubsub", "orders"), ("other", "bills")])
+    wanted = {("pubsub", "orders"), ("other", "bills"), ("other", "elsewhere")}
+    # In a queue with a name of its own, which no other broker has.
+    subscriptions: Any = SimpleNamespace(wanted=wanted, own_queues={("other", "elsewhere")})
     groups = {"pubsub": ConsumerGroup("", "prod.shop", "prod"), "other": ConsumerGroup("", "shop")}
 
-    checks = DeliveryCheck(subscriptions, groups)._plan()
+    checks: Any = DeliveryCheck(subscriptions, groups)._plan()
 
     assert [["prodorders"], ["bills"]] == [[*each.topics] for each in checks]
 
@@ -196,7 +198,7 @@ def test_the_topics_that_are_waited_for_begin_with_the_namespace() -> None:
     [
         ({"name": "brokers", "secretKeyRef": {"name": "k"}}, "brokers is a reference"),
         ({"name": "consumerGroup", "envRef": "GROUP"}, "consumerGroup is a reference"),
-        ({"name": "authType", "value": "password"}, "requires authentication (password)"),
+        ({"name": "authType", "value": "password"}, "only its sidecar knows saslUsername"),
     ],
 )
 def test_a_group_that_cannot_be_looked_at_is_not_waited_for(
@@ -204,7 +206,7 @@ def test_a_group_that_cannot_be_looked_at_is_not_waited_for(
 ) -> None:
     """daprd may deliver anyway, so the start must not fail."""
     groups = consumer_groups([component(item)], "shop")
-    wanted: Any = SimpleNamespace(wanted=[("pubsub", "orders")])
+    wanted: Any = SimpleNamespace(wanted={("pubsub", "orders")}, own_queues=set())
 
     seen = DeliveryCheck(wanted, groups).observe()
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
+import subprocess
+import sys
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -200,6 +204,32 @@ def test_the_group_of_a_kafka_component_is_looked_for_where_this_machine_sees_it
     assert {"one": "127.0.0.1:9", "two": "127.0.0.1:1"} == {
         name: group.brokers for name, group in groups.items()
     }
+
+
+def test_the_group_of_a_component_with_a_secret_is_looked_at_with_the_sidecars_own(
+    tmp_path: Path,
+) -> None:
+    """It is in the environment of the sidecar, whose process is somebody else's child."""
+    resources = tmp_path / "nodes" / "a-daprd" / "resources"
+    resources.mkdir(parents=True)
+    fields = {"brokers": "b:9", "authType": "password", "saslUsername": "dapr"}
+    items = [{"name": name, "value": value} for name, value in fields.items()]
+    items.append({"name": "saslPassword", "envRef": "WORD"})
+    spec = {"type": "pubsub.kafka", "metadata": items}
+    body = {"kind": "Component", "metadata": {"name": "bus"}, "spec": spec}
+    (resources / "bus.yaml").write_text(json.dumps(body))
+    command = [sys.executable, "-c", "print(flush=True); input()"]
+    seen = inspection(tmp_path)
+    with subprocess.Popen(
+        command, env={"WORD": "s3cret"}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        node = replace(seen.sidecar.node, pid=process.pid)
+        told = groups_of(replace(seen, sidecar=replace(seen.sidecar, node=node)))["bus"]
+        process.kill()
+
+    assert ("", "s3cret") == (told.hidden, told.brokers.password)  # type: ignore[union-attr]  # known
 
 
 @pytest.mark.parametrize("text", ["", "{", "NaN", "'a'", "1 2", "[" * 100_000, "\udcff"])

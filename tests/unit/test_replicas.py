@@ -208,5 +208,6 @@ def test_the_group_of_a_replica_is_the_one_that_daprd_joins(
 
     (waited_for,) = [each for each in checks if isinstance(each, DeliveryCheck)]
     assert ["bus"] == [*waited_for.groups]
-    assert ("b:9", expected) == (waited_for.groups["bus"].brokers, waited_for.groups["bus"].name)
+    group_of: Any = waited_for.groups["bus"]
+    assert ("b:9", expected) == (group_of.brokers, group_of.name)
     assert ("shop-2" if "podName" in group else None) == launch.env.get("POD_NAME")

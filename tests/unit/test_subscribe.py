@@ -90,6 +90,19 @@ def test_an_error_status_of_subscribe_is_reported(status: int) -> None:
     assert f"status {status}" in found.complaint
 
 
+def test_a_subscription_that_names_its_queue_is_known() -> None:
+    """RabbitMQ has it under this name, and not under that of group and topic."""
+    one = {"pubsubname": "p", "topic": "a", "route": "/a", "metadata": {"queueName": "q"}}
+    body = [
+        one,
+        {"pubsubname": "p", "topic": "b", "route": "/b", "metadata": {"rawPayload": "true"}},
+    ]
+
+    found = read_answer(200, json.dumps(body).encode())
+
+    assert ((("p", "a"), ("p", "b")), (("p", "a"),)) == (found.topics, found.own_queues)
+
+
 def test_an_app_that_has_no_such_route_has_no_subscriptions() -> None:
     """404 is the way to say so."""
     assert Subscribed() == read_answer(404, b"not found")

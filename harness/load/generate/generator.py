@@ -19,8 +19,10 @@ from typing import IO, Any
 from harness.core.deadline import Deadline, Observation, poll, ticks
 from harness.core.endpoint import LOOPBACK
 from harness.core.errors import ConfigError
+from harness.core.kafka_access import Brokers, client_settings
 from harness.core.ports import free_port
 from harness.load.measure.collector import Collector
+from harness.load.model.pairs import CONNECTION
 from harness.load.model.profile import Profile
 from harness.load.model.result import Criterion
 from harness.nodes.process import Process
@@ -144,20 +146,22 @@ class References:
 
     Args:
         start: starts it.
-        brokers: the bootstrap address.
+        brokers: the bootstrap address, with credentials if it requires them.
         profile: its ``raw_kafka`` contains the topic and the rate per second.
         folder: the folder for its files.
     """
 
-    def __init__(self, start: Start, brokers: str, profile: Profile, folder: Path) -> None:
+    def __init__(self, start: Start, brokers: Brokers, profile: Profile, folder: Path) -> None:
         raw = profile.raw_kafka
         assert raw is not None
         self._file, self._signal = folder / "raw.json", folder / "raw.begin"
         self._begun = False
         os.mkfifo(self._signal)
-        words = [brokers, raw.topic, f"{raw.rate}", f"{profile.seconds}", *self._files()]
+        words = [raw.topic, f"{raw.rate}", f"{profile.seconds}", *self._files()]
         command = [sys.executable, "-m", "harness.load.generate.references", *words]
-        self._instance = start(program("load-references", command, {}))
+        # Not an argument: every account on the machine can see command lines.
+        told = {CONNECTION: json.dumps(client_settings(brokers))}
+        self._instance = start(program("load-references", command, told))
 
     def _files(self) -> list[str]:
         return [str(self._file), str(self._signal)]

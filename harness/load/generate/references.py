@@ -1,12 +1,13 @@
 """The cost of the same operations without Dapr: a program that runs alongside the load.
 
-    python -m harness.load.generate.references BROKERS TOPIC RATE SECONDS FILE PIPE
+    python -m harness.load.generate.references TOPIC RATE SECONDS FILE PIPE
 
-It sends events with Kafka's own client to Kafka's own consumer, and sets asyncio timers. Like the
-load, each is due at times of its own. The measurements go to the file as JSON. After an error, they
-cover the time until then, the last line of standard error describes the error, and the exit code is
-1. The program prepares itself, and starts when it reads a line from the pipe: at the same time as
-the load, so that both cover the same seconds.
+The variable DAPR_LOAD_KAFKA has the settings of its connection, as JSON. It sends events with
+Kafka's own client to Kafka's own consumer, and sets asyncio timers. Like the load, each is due at
+times of its own. The measurements go to the file as JSON. After an error, they cover the time until
+then, the last line of standard error describes the error, and the exit code is 1. The program
+prepares itself, and starts when it reads a line from the pipe: at the same time as the load, so
+that both cover the same seconds.
 """
 
 from __future__ import annotations
@@ -18,17 +19,21 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
+from harness.core.settings import Settings
 from harness.load.generate.arrivals import arrivals
 from harness.load.generate.priority import take_priority
 from harness.load.measure.collector import Collector
-from harness.load.model.pairs import ACKNOWLEDGED, DELIVERED, TIMER
+from harness.load.model.pairs import ACKNOWLEDGED, CONNECTION, DELIVERED, TIMER
 from harness.load.model.profile import Step
+
+Connection = Mapping[str, str]
+"""Connection settings of librdkafka."""
 
 GROUP = "raw-"
 """The prefix of the consumer group's name."""
@@ -40,11 +45,13 @@ AFTER = 2.0
 """Seconds for which the last events may still be on their way."""
 
 
-def main(brokers: str, topic: str, rate: float, seconds: float, *, file: Path, pipe: Path) -> str:
+def main(
+    broker: Connection, topic: str, rate: float, seconds: float, *, file: Path, pipe: Path
+) -> str:
     """Run until the time is over; return what went wrong, "" if nothing did."""
     take_priority()  # like the generator, otherwise the two could not be compared
     collector = Collector()
-    raw = RawKafka(collector, brokers, topic, seconds)
+    raw = RawKafka(collector, broker, topic, seconds)
     consuming = threading.Thread(target=raw.guarded, args=[raw.consume])
     consuming.start()
     with pipe.open() as signal:  # opened for reading, it waits for a writer
@@ -66,9 +73,11 @@ def main(brokers: str, topic: str, rate: float, seconds: float, *, file: Path, p
 class RawKafka:
     """Events from Kafka's own client to Kafka's own consumer."""
 
-    def __init__(self, collector: Collector, brokers: str, topic: str, seconds: float) -> None:
+    def __init__(
+        self, collector: Collector, broker: Connection, topic: str, seconds: float
+    ) -> None:
         self._collector = collector
-        self._brokers = brokers
+        self._broker = broker
         self._topic = topic
         self._seconds = seconds
         self._assigned = threading.Event()
@@ -90,7 +99,7 @@ class RawKafka:
 
     def produce(self, rate: float) -> None:
         """Produce each event when it is due, once the consumer is ready."""
-        producer = Producer({"bootstrap.servers": self._brokers, "linger.ms": 0, "acks": "all"})
+        producer = Producer({**self._broker, "linger.ms": 0, "acks": "all"})
         polling = threading.Thread(target=self._poll, args=[producer])
         if not self._assigned.wait(ASSIGNED):
             raise TimeoutError(f"no partition of {self._topic} was assigned in {ASSIGNED:g} s")
@@ -123,7 +132,7 @@ class RawKafka:
     def consume(self) -> None:
         """Consume until some time after the last event."""
         consumer = Consumer({
-            "bootstrap.servers": self._brokers,
+            **self._broker,
             "group.id": f"{GROUP}{time.monotonic_ns()}",
             "auto.offset.reset": "latest",
         })  # fmt: skip
@@ -159,6 +168,7 @@ async def _timers(collector: Collector, rate: float, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    brokers, topic, rate, seconds, file, pipe = sys.argv[1:]
+    topic, rate, seconds, file, pipe = sys.argv[1:]
+    broker = json.loads(Settings.load().environment[CONNECTION])
     files = {"file": Path(file), "pipe": Path(pipe)}
-    sys.exit(main(brokers, topic, float(rate), float(seconds), **files) or None)
+    sys.exit(main(broker, topic, float(rate), float(seconds), **files) or None)

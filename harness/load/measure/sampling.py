@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import psutil
 
+from harness.core.kafka_access import Brokers
 from harness.load.model.result import LagSample, ProcessSample
 from harness.ready.kafka import admin_of, committed_offsets, end_offsets
 
@@ -105,7 +106,7 @@ class ConsumerLag(Looking):
 
     period = 2.0
 
-    def __init__(self, brokers: str) -> None:
+    def __init__(self, brokers: Brokers) -> None:
         super().__init__()
         self._admin = admin_of(brokers) if brokers else None
         self.samples: Lags = {}

@@ -10,6 +10,9 @@ ACKNOWLEDGED, DELIVERED, TIMER = "raw Kafka acknowledged", "raw Kafka to consume
 REFERENCES = (ACKNOWLEDGED, DELIVERED, TIMER)
 """What is measured alongside the load, by `generate.references`: not requests of the profile."""
 
+CONNECTION = "DAPR_LOAD_KAFKA"
+"""The variable with the settings of their connection to Kafka, as JSON."""
+
 FLOOR = "floor"
 BESIDE = {"event": (ACKNOWLEDGED, DELIVERED), "job": ("", TIMER), "row": ("", "")}
 """By kind of outcome: what its requests and what its outcome are compared with."""

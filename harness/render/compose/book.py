@@ -18,6 +18,7 @@ PORTS: Mapping[tuple[str, str], int] = {
     ("kafka", "main"): 19092,
     ("kafka", "network"): 9092,
     ("kafka", "controller"): 9093,
+    ("kafka", "admin"): 9094,
     ("redpanda", "main"): 19092,
     ("redpanda", "network"): 9092,
     ("redpanda", "rpc"): 23145,

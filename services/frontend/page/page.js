@@ -1,4 +1,6 @@
-// One page: tasks, live notifications, a conversation. It calls only the service that served it.
+// One page: tasks, live notifications, the assistant. It calls only the service that served it.
+
+import { dialogue } from "./chat.js";
 
 const $ = (id) => document.getElementById(id);
 const user = { name: "" };
@@ -76,26 +78,46 @@ function draw() {
 function row(task) {
   const item = element("li", "", { className: task.completed ? "done" : "" });
   item.dataset.id = task.id;
-  const text = element("div", "");
-  text.append(element("span", task.title, { className: "title" }));
-  const facts = [
-    task.due_at && `due ${shown(task.due_at)}`,
-    task.remind_at && `reminder ${shown(task.remind_at)}`,
-    task.recurrence && task.recurrence.frequency,
-    task.description,
-  ].filter(Boolean);
-  if (facts.length) text.append(element("small", facts.join(" · ")));
   const buttons = element("div", "", { className: "buttons" });
-  const act = (label, work) => {
-    const button = element("button", label, { type: "button", className: "quiet", onclick: work });
+  const act = (place, label, className, work) => {
+    const button = element("button", label, { type: "button", className, onclick: work });
     button.setAttribute("aria-label", `${label}: ${task.title}`);
-    buttons.append(button);
+    place.append(button);
   };
-  if (!task.completed) act("Done", () => change("POST", `tasks/${task.id}/complete`));
-  act("Edit", () => edit(task));
-  act("Delete", () => change("DELETE", `tasks/${task.id}`));
+  if (task.completed) item.append(element("span", "✓", { className: "tick" }));
+  else act(item, "Done", "tick", () => change("POST", `tasks/${task.id}/complete`));
+  const text = element("div", "");
+  text.append(element("span", task.title, { className: "title" }), facts(task));
+  act(buttons, "Edit", "quiet", () => edit(task));
+  act(buttons, "Delete", "quiet", () => change("DELETE", `tasks/${task.id}`));
   item.append(text, buttons);
   return item;
+}
+
+const DAYS = { mo: "Mon", tu: "Tue", we: "Wed", th: "Thu", fr: "Fri", sa: "Sat", su: "Sun" };
+const UNITS = { daily: "day", weekly: "week", monthly: "month", yearly: "year" };
+
+function rule({ frequency, interval = 1, weekdays = [] }) {
+  const unit = UNITS[frequency];
+  const every = interval > 1 ? `every ${interval} ${unit}s` : `every ${unit}`;
+  if (!weekdays.length) return every;
+  if (interval === 1 && weekdays.join() === "mo,tu,we,th,fr") return "every weekday";
+  return `${every} on ${weekdays.map((day) => DAYS[day]).join(", ")}`;
+}
+
+function facts(task) {
+  const both = task.due_at && task.due_at === task.remind_at;
+  const late = task.due_at && !task.completed && new Date(task.due_at) < new Date();
+  const found = [
+    task.due_at && [`${both ? "due, with reminder," : "due"} ${shown(task.due_at)}`, late],
+    task.remind_at && !both && [`reminder ${shown(task.remind_at)}`],
+    task.recurrence && [rule(task.recurrence)],
+    task.description && [task.description],
+  ].filter(Boolean);
+  const line = element("small", "");
+  for (const [said, isLate] of found)
+    line.append(element("span", said, { className: isLate ? "late" : "" }));
+  return line;
 }
 
 // Responses may arrive out of order: an older one must not replace a newer one.
@@ -189,7 +211,9 @@ function connect() {
     // Read what was missed before the connection opened, initially and after each reconnect.
     refresh(readNews);
     refresh(load);
+    refresh(talk.read);
   });
+  source.addEventListener("chat", (event) => talk.told(JSON.parse(event.data)));
   source.addEventListener("notification", (event) => {
     tell(JSON.parse(event.data));
     refresh(load);
@@ -214,27 +238,15 @@ const readNews = () =>
     $("news").replaceChildren(...since, ...found.map(line).reverse());
   });
 
-const conversation = "conversations/page";
-const newestTalk = newest((found) => {
-  const rows = found.messages.map((each) => element("li", each.text, { className: each.role }));
-  $("talk").replaceChildren(...rows);
-  $("talk").scrollTop = $("talk").scrollHeight;
-});
-
-const readTalk = () =>
-  newestTalk(() =>
-    ask("GET", api(conversation)).catch((error) => {
-      if (error.status === 404) return { messages: [] };
-      throw error;
-    }),
-  );
-
-$("say").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const form = event.target;
-  const said = { role: "user", text: form.text.value };
-  const path = api(`${conversation}/messages`);
-  await sent(form, form.text, () => newestTalk(() => ask("POST", path, said)));
+const talk = dialogue({
+  $,
+  element,
+  ask,
+  api,
+  attempt,
+  refresh,
+  newest,
+  changed: () => refresh(load),
 });
 
 // Input is disabled until the saved value is known, because the response would replace it.
@@ -265,9 +277,10 @@ function open(name) {
   $("user").value = user.name;
   localStorage.setItem("user", user.name);
   $("news").replaceChildren();
+  talk.forget();
   connect();
+  attempt(talk.read);
   attempt(load);
-  attempt(readTalk);
   attempt(readContact);
 }
 $("user").addEventListener("change", (event) => open(event.target.value.trim()));
