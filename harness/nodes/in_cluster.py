@@ -38,7 +38,7 @@ class Kubernetes:
             lets only the apps through that refer to it in their ``env``.
         startup_seconds: how long it may take to listen before Kubernetes restarts it.
         graceful_shutdown_seconds: how long its sidecar may take to finish ongoing work.
-        block_shutdown_seconds: how long its sidecar continues to serve the app after it was told
+        block_shutdown_seconds: how long its sidecar continues to serve the app after being told
             to end; 0 for not at all.
 
     Raises:

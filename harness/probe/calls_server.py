@@ -237,7 +237,7 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, h
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    """End a connection as one that nobody has accepted."""
+    """Reset a connection, as a port does on which nothing listens."""
     connection = writer.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def chosen(titles: Iterable[str], words: Sequence[str]) -> list[str]:
-    """The titles that contain one of the words; all of them if there are no words.
+    """The titles that contain any of the words; all titles if there are no words.
 
     Raises:
         SystemExit: no title contains a word.
