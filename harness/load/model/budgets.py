@@ -51,6 +51,6 @@ def read_budgets(file: Path) -> Budgets:
 
 
 def refused(file: Path, error: Damaged) -> ConfigError:
-    """The error for an invalid field of a user's file: its name, its value, and what is expected."""
+    """The error for an invalid field of a user's file: its name, its value, what is expected."""
     hint = error.hint or "docs/load.md describes profiles and budgets"
     return ConfigError(f"{file}: {error.what}", expected=error.expected, hint=hint)

@@ -218,7 +218,7 @@ class Workload:
         spec = {
             "maxUnavailable": 1,
             "selector": {"matchLabels": {NAME: name}},
-            # A pod that is not ready serves no requests, so it must not block the draining of its node.
+            # A pod that is not ready serves no requests, so it must not block a drain of its node.
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         }
         body = {**self._of("policy/v1", "PodDisruptionBudget"), "spec": spec}
@@ -255,7 +255,7 @@ def _command(app: App) -> list[str]:
 
 
 def _probes(app: App) -> dict[str, Object]:
-    """The liveness probe begins after the startup probe has passed, so a slow start is not a failure."""
+    """The liveness probe begins after the startup probe: a slow start is not a failure."""
     attempts = -(-app.kubernetes.startup_seconds // PROBE_PERIOD)
     return {
         "startupProbe": {**_probe(app, PROBE_PERIOD), "failureThreshold": attempts},
