@@ -55,6 +55,11 @@ def correlation_of(**known: object) -> dict[str, str]:
     return {name: str(value) for name, value in known.items() if value}
 
 
+def event_in(body: object) -> dict[str, Any]:
+    """The attributes of the CloudEvent that a decoded body is; empty if it is none."""
+    return body if isinstance(body, dict) and "specversion" in body else {}
+
+
 def trace_in(fields: Mapping[str, Any]) -> str:
     """The trace id in the ``traceparent`` of headers, or of a CloudEvent; "" if there is none."""
     parts = str(fields.get("traceparent", "")).split("-")

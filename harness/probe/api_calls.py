@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from harness.core.endpoint import Endpoint
-from harness.core.observation import Occurrence, correlation_of, trace_in
+from harness.core.observation import Occurrence, correlation_of, event_in, trace_in
 from harness.probe.records import RecordReader, decoded
 
 APP_ID = "dapr-app-id"
@@ -54,7 +54,7 @@ class Call:
             node: the app that made the call.
         """
         status = "no response" if self.status is None else self.status
-        event = self.data if isinstance(self.data, dict) and "specversion" in self.data else {}
+        event = event_in(self.data)
         return Occurrence(
             self.time,
             "call",

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.core.endpoint import Endpoint
-from harness.core.observation import Occurrence, correlation_of, trace_in
+from harness.core.observation import Occurrence, correlation_of, event_in, trace_in
 from harness.probe.inbox_server import CONTROL, Rule
 from harness.probe.records import RecordReader, ask_recorder, decoded
 
@@ -93,7 +93,7 @@ class DeliveryRecord(RecordReader[Delivery]):
 def read_delivery(row: dict[str, Any]) -> Delivery:
     """Read one line of the record."""
     body = decoded(row["body"])
-    event = body if isinstance(body, dict) and "specversion" in body else {}
+    event = event_in(body)
     return Delivery(
         at=row["at"],
         took=row["took"],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import ConfigError, ProbeError, did_you_mean
 from harness.core.kafka_access import Brokers, client_settings
-from harness.core.observation import Occurrence, correlation_of, trace_in
+from harness.core.observation import Occurrence, correlation_of, event_in, trace_in
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message
@@ -280,7 +280,7 @@ def event_of(
         body: Any = json.loads(text)
     except ValueError:
         body = text
-    envelope = body if isinstance(body, dict) and "specversion" in body else {}
+    envelope = event_in(body)
     return Event(
         topic=topic,
         partition=partition,
