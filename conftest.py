@@ -18,10 +18,14 @@ NAMED_SKIPS = {
 NEEDED = ("pytest_asyncio", "pytest_timeout", "confluent_kafka", "docker", "locust", "schemathesis")
 """One package of each part of what development needs."""
 
-for name in [name for name in os.environ if name.startswith(("PYTEST_", "MAKE", "MFLAGS"))]:
+OF_MAKE = ("PYTHON", "RUNTIMES", "TESTS", "PROFILE", "ESCAPES", "SEED", "MUTANTS")
+"""The variables of the Makefile, which make exports if they are given on its command line."""
+
+for name in list(os.environ):
     # pytest has read its own by now. Those that tests start are to run as the tests say, and so is
     # make: under `make test RUNTIMES=...` it would pass that on to each other.
-    del os.environ[name]
+    if name in OF_MAKE or name.startswith(("PYTEST_", "MAKE", "MFLAGS")):
+        del os.environ[name]
 
 
 def pytest_configure() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -218,6 +220,24 @@ def test_options_of_this_pytest_do_not_reach_those_that_tests_start(tmp_path: Pa
 
     assert done.returncode == 0, done.stdout
     assert "test_x.py::test_x PASSED" in done.stdout, "these options did not reach this pytest"
+
+
+def test_variables_of_make_do_not_reach_those_that_tests_start(tmp_path: Path) -> None:
+    """Neither its own nor those of the Makefile: given on its command line, make exports them."""
+    own = re.findall(r"^(\w+) \?=", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    names = sorted({*own, "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES"})
+    (tmp_path / "conftest.py").write_text((ROOT / "conftest.py").read_text())
+    (tmp_path / "test_x.py").write_text(HAND_ON.format(names=names))
+    run = f"{sys.executable} -m pytest -p no:cacheprovider {tmp_path}"
+    (tmp_path / "Makefile").write_text(f"x:\n\t@{run}\n")
+
+    done = subprocess.run(
+        ["make", "x", *(f"{name}=given" for name in own)],
+        cwd=tmp_path, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert "RUNTIMES" in own
+    assert done.returncode == 0, done.stdout
 
 
 def test_without_its_packages_one_line_says_what_to_run_first(tmp_path: Path) -> None:
