@@ -20,6 +20,9 @@ HARMLESS = {
     "frontend GET /dapr/subscribe": "likewise",
     "backend-service POST /job/{name}": "fires only what is due",
     "recurring-task-service POST /job/repair-series": "does what its job does each minute",
+    "backend-service POST /reminder-cron": "does what its binding does each minute",
+    "backend-service POST /daily-cleanup": "removes what its binding removes each day",
+    "notification-service POST /daily-cleanup": "likewise",
     "recurring-task-service POST /events/completed": "drops what has no proof",
 }
 EVENTS = {

@@ -29,6 +29,7 @@ PUBLIC = {
         f"{USER}/tasks/{{task_id}}/complete",
         f"{USER}/conversations/{{conversation_id}}",
         f"{USER}/conversations/{{conversation_id}}/messages",
+        f"{USER}/chat",
     },
     "notification_service": {
         "/healthz",
@@ -44,6 +45,7 @@ PUBLIC = {
         f"{USER}/tasks/{{task_id}}/complete",
         f"{USER}/conversations/{{conversation_id}}",
         f"{USER}/conversations/{{conversation_id}}/messages",
+        f"{USER}/chat",
         f"{USER}/notifications",
         f"{USER}/contact",
         "/live/{user_id}",
@@ -289,6 +291,7 @@ async def test_requests_of_the_own_page_are_accepted(
         ("DELETE", "/api/ada/tasks/t"),
         ("POST", "/api/ada/tasks/t/complete"),
         ("POST", "/api/ada/conversations/c/messages"),
+        ("POST", "/api/ada/chat"),
         ("PUT", "/api/ada/contact"),
     ],
 )
