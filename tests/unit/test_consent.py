@@ -100,6 +100,16 @@ async def test_every_tool_of_the_server_is_known_to_read_or_to_change() -> None:
     assert offered == {"list_tasks", *get_args(ToolName)}
 
 
+@pytest.mark.parametrize("arguments", [{}, {"task_id": "1"}])
+async def test_a_tool_that_does_not_exist_is_left_to_the_server(arguments: dict[str, str]) -> None:
+    """Which refuses it, and the model is told."""
+    tools = Tools()
+
+    await Careful(tools, "hello").call("make_coffee", **arguments)
+
+    assert ["make_coffee"] == tools.called
+
+
 async def test_a_task_is_free_once_it_was_named_or_added_in_the_turn() -> None:
     """Except for its deletion."""
     tools = Tools()

@@ -6,14 +6,16 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 from services.backend_service.assistant.port import ToolFailed, Tools
 from services.backend_service.assistant.told import quoted, recurrence_of, task_line, time_of
-from services.backend_service.conversations import LONGEST_ARGUMENTS, Ask
+from services.backend_service.conversations import LONGEST_ARGUMENTS, Ask, ToolName
 
 DELETE, ADD, LIST = "delete_task", "add_task", "list_tasks"
+CHANGES = frozenset(get_args(ToolName)) - {ADD}
+"""The tools that change a task that is there. A name that no tool has is left to the server."""
 
 _DONE = {DELETE: "Deleted", "complete_task": "Completed", "set_reminder": "Changed the reminder of"}
 _WORD = re.compile(r"\w+")
@@ -47,7 +49,7 @@ class Careful:
 
     async def call(self, name: str, /, **arguments: Any) -> Any:
         """Call a tool, unless the user is asked first."""
-        if name == DELETE or (self._turn is not None and name not in (ADD, LIST)):
+        if name == DELETE or (self._turn is not None and name in CHANGES):
             await self._require_consent(name, arguments)
         result = await self._tools.call(name, **arguments)
         if name == ADD:
