@@ -171,6 +171,26 @@ async def test_the_assistant_asks_before_it_deletes_and_is_answered_by_a_button(
     assert [] == (await dapr.app("backend-service").get(f"/api/{dapr.name('user')}/tasks")).json()
 
 
+async def test_a_change_that_a_language_model_wants_is_allowed_by_a_button(
+    page: Page, dapr: AsyncWorld
+) -> None:
+    """Its question is in the conversation that the page shows; the rules ask none such."""
+    user, backend = dapr.name("user"), dapr.app("backend-service")
+    task = (await backend.post(f"/api/{user}/tasks", json={"title": "Pay the rent"})).json()
+    asks = {"about": "change", "title": task["title"], "task_id": task["id"]}
+    asks |= {"tool": "complete_task", "arguments": "{}"}
+    question = {"role": "assistant", "text": "Shall I complete “Pay the rent”?", "id": "question"}
+    path = f"/api/{user}/conversations/page/messages"
+    (await backend.post(path, json={**question, "asks": asks})).raise_for_status()
+    await page.reload()
+
+    await page.get_by_role("button", name="Yes, change it").click()
+
+    await expect(page.locator("#talk li").last).to_contain_text("Completed", timeout=SOON)
+    (done,) = (await backend.get(f"/api/{user}/tasks")).json()
+    assert done["completed"]
+
+
 async def test_another_window_shows_the_dialogue_as_it_comes(page: Page) -> None:
     """Without a reload, question and answer."""
     assert page.context.browser is not None

@@ -7,6 +7,8 @@ from functools import cache
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings
 
+from services.common.schedules import SUCH_AS, require_schedule
+
 LONGEST_RETENTION = 36_500
 """A hundred years, in days."""
 
@@ -60,6 +62,17 @@ class ServiceSettings(BaseSettings):
                 "with 0, the cleanup would remove what has just been stored"
             )
         return days
+
+    @field_validator("repair_schedule")
+    @classmethod
+    def _is_a_schedule(cls, schedule: str) -> str:
+        try:
+            return require_schedule(schedule)
+        except ValueError as error:
+            raise ValueError(
+                f"REPAIR_SCHEDULE is {schedule!r}, which no job can have: {error}. "
+                f"Use a schedule {SUCH_AS}"
+            ) from None
 
 
 @cache
