@@ -11,41 +11,26 @@ import pytest_asyncio
 from harness import AsyncWorld, Redis, Settings, Stack, running
 from harness.probe.atap import AsyncTap
 from scenarios.rabbitmq import ABSENT, Epmd, RabbitMQ, server
-from scenarios.test_contacts import (  # noqa: F401 - it runs here too
-    test_a_reminder_comes_by_mail,
-    test_every_notification_is_a_webhook,
-)
+from scenarios.test_contacts import test_every_notification_is_a_webhook  # noqa: F401 - it runs here too
 from scenarios.test_credentials import shown_in_arguments
 from scenarios.test_frontend import (  # noqa: F401 - it runs here too
     test_a_notification_delivered_twice_is_told_once,
     test_a_notification_is_told_as_it_is_made,
     test_what_is_not_a_notification_is_dropped,
 )
-from scenarios.test_outbox import (  # noqa: F401 - it runs here too
-    test_the_outbox_is_empty_when_all_is_told,
-)
+from scenarios.test_outbox import test_the_outbox_is_empty_when_all_is_told  # noqa: F401 - it runs here too
 from scenarios.test_reminders import (  # noqa: F401 - it runs here too
-    test_a_job_that_fires_twice_reminds_once,
     test_a_moved_reminder_fires_at_its_new_time,
     test_a_reminder_fires_on_time_and_is_notified,
     test_a_reminder_in_the_past_fires_at_once,
     test_a_reminder_that_is_set_or_moved_is_an_event,
     test_an_event_that_no_rule_knows_goes_the_default_route,
-    test_an_overdue_reminder_is_sent_without_its_job,
 )
-from scenarios.test_restarts import (  # noqa: F401 - it runs here too
-    test_a_killed_sidecar_of_the_subscriber_loses_nothing,
-    test_a_restart_of_the_subscriber_loses_nothing,
-)
-from scenarios.test_send_notification import (  # noqa: F401 - it runs here too
-    test_a_service_notifies_a_user_by_invocation,
-)
+from scenarios.test_restarts import test_a_restart_of_the_subscriber_loses_nothing  # noqa: F401 - it runs here too
+from scenarios.test_send_notification import test_a_service_notifies_a_user_by_invocation  # noqa: F401 - it runs here too
 from scenarios.test_series import (  # noqa: F401 - it runs here too
     test_a_completed_daily_task_appears_again_for_the_next_day,
     test_a_completion_that_is_delivered_again_makes_nothing_more,
-    test_a_deleted_task_has_no_next_occurrence,
-    test_a_series_that_is_over_makes_nothing,
-    test_a_task_without_a_series_has_no_next_occurrence,
     test_only_completions_reach_the_service,
 )
 from scenarios.test_task_events import (  # noqa: F401 - it runs here too
@@ -53,8 +38,6 @@ from scenarios.test_task_events import (  # noqa: F401 - it runs here too
     test_a_lost_acknowledgement_does_not_notify_twice,
     test_an_event_that_is_not_one_of_ours_is_a_dead_letter,
     test_an_event_that_is_published_twice_is_notified_once,
-    test_completing_twice_is_one_event,
-    test_every_change_of_a_task_is_an_event_in_order,
     test_every_event_becomes_one_notification_of_its_owner,
 )
 from scenarios.topology import Events, todo

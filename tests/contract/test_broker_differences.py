@@ -226,9 +226,9 @@ def test_without_a_policy_kafka_delivers_an_event_that_failed_again(world: World
     assert [(one, 500), (one, 200), (two, 200)] == seen
 
 
-@others
+@each_broker
 def test_a_dead_letter_topic_gets_an_event_that_fails_once(world: World, name: str) -> None:
-    """Dapr publishes it there, as on Kafka; it is an ordinary topic of the broker."""
+    """Dapr publishes it there; it is an ordinary topic of the broker."""
     inbox, tap = world.inbox("shop"), world.topic(f"{name}-buried", name)
     inbox.fail_next(f"/{name}/dead", contains=world.name("one"))
     one, _ = publish(world, name, "dead")
