@@ -26,7 +26,6 @@ from scenarios.test_reminders import (  # noqa: F401 - it runs here too
     test_a_reminder_that_is_set_or_moved_is_an_event,
     test_an_event_that_no_rule_knows_goes_the_default_route,
 )
-from scenarios.test_restarts import test_a_restart_of_the_subscriber_loses_nothing  # noqa: F401 - it runs here too
 from scenarios.test_send_notification import test_a_service_notifies_a_user_by_invocation  # noqa: F401 - it runs here too
 from scenarios.test_series import (  # noqa: F401 - it runs here too
     test_a_completed_daily_task_appears_again_for_the_next_day,

@@ -85,13 +85,12 @@ WRONG = {
 
 AUTHORITY = '  - {name: caCert, value: "${kafka.authority}"}'
 RIGHT = {
-    "plain": Variant(sasl="PLAIN", mechanism="PLAINTEXT"),
     "scram": Variant(),
     "plain-tls": Variant(
         sasl="PLAIN", mechanism="PLAINTEXT", tls=True, plain="false", authority=AUTHORITY
     ),
-    "scram-tls": Variant(tls=True, plain="false", authority=AUTHORITY),
 }
+"""The other two combinations are those of scenarios/test_credentials.py."""
 
 on_each_runtime = pytest.mark.parametrize("runtime", ["processes", "containers"])
 

@@ -35,5 +35,17 @@ def provide(*_: object, **__: Any) -> dict[str, Path]:
     return {}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of tests of one module with the same fixtures and parameters, the first is enough."""
+    alike = {
+        (each.path, each.name.partition("[")[2], _fixtures(each)): each for each in [*items][::-1]
+    }
+    items[:] = [each for each in items if each in alike.values()]
+
+
+def _fixtures(item: pytest.Item) -> frozenset[str]:
+    return frozenset(getattr(item, "fixturenames", ()))
+
+
 Topology.resolved = resolved  # type: ignore[method-assign,assignment]
 provision.provide = provide
