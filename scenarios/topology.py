@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness import App, Broker, Kubernetes, Postgres, Receiver, Redis, Topology
+from harness import App, Broker, Kafka, Kubernetes, Postgres, Receiver, Redis, Topology
 from harness.core.node import Node
 
 TOPICS = ("task-events:3", "task-updates:3", "task-imports:3", "reminders:3", "dead-letters:3")
@@ -53,7 +53,7 @@ def todo(
         more: additional nodes.
         replicas: how many times each service runs.
         env: additional variables of each service.
-        sasl: the mechanism with which the broker's clients must authenticate.
+        sasl: the mechanism with which the broker's clients must authenticate; it is then Kafka.
         tls: whether their connections are encrypted.
         outgoing: whether the receiver of mail and webhooks requires credentials.
         events: what has the events instead of Redpanda or Kafka.
@@ -66,10 +66,14 @@ def todo(
         secrets["MAIL_PASSWORD"] = "${receiver.password}"
         secrets["WEBHOOK_TOKEN"] = "Bearer ${receiver.token}"
     # Every service has events, but not every one has a database.
-    brokers: Sequence[Node] = (Broker(topics=topics, sasl=sasl, tls=tls),)
-    shared = {"BROKER_PASSWORD": "${broker.password}"} if sasl else {}
+    brokers: Sequence[Node] = (Broker(topics=topics),)
+    shared: Mapping[str, str] = {}
+    if sasl:
+        # Kafka, whatever the setting for `Broker` is: Redpanda with credentials is not supported.
+        brokers = (Kafka(topics, name="broker", sasl=sasl, tls=tls),)
+        shared = {"BROKER_PASSWORD": "${broker.password}"}
     if events is not None:
-        brokers, shared = events.nodes, {**events.secrets}
+        brokers, shared = events.nodes, events.secrets
 
     def service(name: str, kubernetes: Kubernetes, *, database: bool = False) -> App:
         return App(

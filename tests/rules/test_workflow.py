@@ -30,6 +30,7 @@ SKIPPED = {
     # step: why it does not run inside the suite
     "Install packages": "downloads everything that runs this test",
     "Install a browser": "installs a package of the machine, as root",
+    "Install RabbitMQ": "likewise; tests/rules/test_tools.py runs its script",
 }
 BY_COMMAND_LINE = {
     # step: what make runs; the suite does so itself, and must not do it twice
