@@ -25,7 +25,7 @@ TOOLS = ("java", "kafka", "postgres", "postgres-data", "daprd")
 HELM = "3.19.0"
 
 REQUIRED_IMAGES = "REQUIRED_IMAGES"
-"""The variable that names images without which a job is to fail; tests without others are skipped."""
+"""The variable that names images without which a run fails; tests that lack another are skipped."""
 
 
 def find_helm(settings: Settings) -> Path | None:
