@@ -8,6 +8,9 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
@@ -47,8 +50,9 @@ class _Verbs(BaseHTTPRequestHandler):
     """Answers with the verb of the request."""
 
     def do_GET(self) -> None:
-        """GET, or another."""
-        body = json.dumps(self.command).encode()
+        """GET, or another; with the path /headers, with the headers."""
+        headers = dict(self.headers.items()) if self.path == "/headers" else None
+        body = json.dumps(headers or self.command).encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -79,16 +83,19 @@ class Mailbox:
 
     Attributes:
         came: the text of each mail, with the credentials that it was sent with.
+        mails: each of them, with its headers.
     """
 
     def __init__(self) -> None:
         self.came: list[tuple[str, tuple[str, str] | None]] = []
+        self.mails: list[EmailMessage] = []
         self.port = 0
 
     async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
         """Keep a mail."""
         assert isinstance(envelope.content, bytes)
         text = envelope.content.decode().split()[-1]
+        self.mails.append(message_from_bytes(envelope.content, policy=default))
         self.came.append((text, session.auth_data))
         return "250 OK"
 
@@ -182,7 +189,11 @@ def asked(
                 '"spec": {', f'"spec": {{{AUTH[2:]}, '
             ),
             component("bindings.http", "unnamed", url=secret),
+            component("state.in-memory", "elsewhere").replace(
+                '"name": "elsewhere"', '"name": "elsewhere", "namespace": "elsewhere"'
+            ),
             component("bindings.smtp", "mail", **MAIL, host="127.0.0.1", port=mail.port),
+            component("bindings.smtp", "letters", host="127.0.0.1", port=mail.port),
             component(
                 "bindings.smtp", "unset", host="127.0.0.1", port=mail.port,
                 user=secret, password=secret,
@@ -260,11 +271,55 @@ def test_a_mail_whose_credentials_are_not_resolved_is_sent_without_any(
     asked: Asked, mail: Mailbox
 ) -> None:
     """The server is offered a login by one binding, and by the other none."""
+    before = len(mail.came)
     to = {"emailFrom": "a@example.org", "emailTo": "b@example.org", "subject": "s"}
     for name in ("mail", "unset"):
         asked[0].invoke_binding(name, "create", name, to)
 
-    assert [("mail", ("me", "mine")), ("unset", None)] == mail.came
+    assert [("mail", ("me", "mine")), ("unset", None)] == mail.came[before:]
+
+
+def test_a_mail_takes_what_its_request_leaves_out_from_the_request_before_it(
+    asked: Asked, mail: Mailbox
+) -> None:
+    """The component itself has no subject; after one request with it, there is one."""
+    client, before = asked[0], len(mail.mails)
+    to = {"emailFrom": "a@example.org", "emailTo": "b@example.org"}
+
+    with pytest.raises(DaprError, match="subject property not supplied"):
+        client.invoke_binding("letters", "create", "one", to)
+    client.invoke_binding("letters", "create", "two", {**to, "subject": "of the second"})
+    client.invoke_binding("letters", "create", "three", {"emailTo": "c@example.org"})
+
+    assert [
+        ("a@example.org", "b@example.org", "of the second"),
+        ("a@example.org", "c@example.org", "of the second"),
+    ] == [(each["from"], each["to"], each["subject"]) for each in mail.mails[before:]]
+
+
+def test_the_text_of_a_mail_is_sent_as_html(asked: Asked, mail: Mailbox) -> None:
+    """A text without any markup, and one that is not the text that it seems to be."""
+    before = len(mail.mails)
+    to = {"emailFrom": "a@example.org", "emailTo": "b@example.org", "subject": "s"}
+
+    for text in ("plain", "3 <4"):
+        asked[0].invoke_binding("letters", "create", text, to)
+
+    found = [(each.get_content_type(), each.get_content().strip()) for each in mail.mails[before:]]
+    assert [("text/html", "plain"), ("text/html", "3 <4")] == found
+
+
+def test_metadata_of_an_http_binding_are_headers_if_they_begin_with_a_capital_letter(
+    asked: Asked,
+) -> None:
+    """Others are not sent; ``path`` is part of the address."""
+    more = {"path": "headers", "Upper": "1", "lower": "2", "lower-Upper": "3"}
+
+    found = asked[0].invoke_binding("http", "get", metadata=more).data
+
+    names = {name.lower(): value for name, value in found.items()}
+    assert "1" == names["upper"]
+    assert not {"lower", "lower-upper", "path"} & set(names)
 
 
 def test_a_second_store_for_actors_is_refused(asked: Asked) -> None:
@@ -338,8 +393,9 @@ def test_two_components_of_one_name_end_daprd(runtime: ProcessRuntime, tmp_path:
     assert "duplicate definition of Component name c" in daprd.log.read_text()
 
 
-def test_a_namespace_decides_only_if_daprd_has_one(tmp_path: Path) -> None:
-    """With NAMESPACE, a component of another namespace is left out."""
+def test_a_namespace_decides_only_if_daprd_has_one(asked: Asked, tmp_path: Path) -> None:
+    """With NAMESPACE, a component of another namespace is left out; without, it is loaded."""
+    assert "" == asked[1]["elsewhere"]
     text = component("state.in-memory", "c").replace(
         '"name": "c"', '"name": "c", "namespace": "elsewhere"'
     )
