@@ -1,4 +1,4 @@
-"""What happens to a sidecar that makes the table of migrations at the same moment as another one."""
+"""Two sidecars that create the table of migrations at the same moment."""
 
 from __future__ import annotations
 
