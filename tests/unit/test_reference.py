@@ -164,7 +164,8 @@ def test_every_node_call_command_and_variable_exists() -> None:
     here = "\n".join(row[1] for row in ROWS)
     nodes = {each.name for each in todo(redis=True, mtls=True).nodes}
     files = [*ROOT.glob("components/**/*.yaml"), ROOT / "dapr.yaml", ROOT / "scenarios/topology.py"]
-    text = "".join(each.read_text() for each in [*files, *ROOT.glob("scenarios/assistant/*.yaml")])
+    files += [*ROOT.glob("scenarios/assistant/*.yaml"), *ROOT.glob("harness/nodes/*.py")]
+    text = "".join(each.read_text() for each in files)
     program: Any = typer.main.get_command(cli)
 
     named = set(re.findall(r"node `([\w-]+)`", here))
