@@ -44,6 +44,7 @@ TABLE_OF = {
     "job": "Components, jobs and state", "key": "Components, jobs and state",
     "tool": "Components, jobs and state",
     "secret": "Secrets and variables", "variable": "Secrets and variables",
+    "annotation": "Annotations",
     "command": "Commands",
     "workflow": "Workflows",
 }  # fmt: skip
