@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
-from email import message_from_bytes
-from email.message import EmailMessage
-from email.policy import default
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 import pytest
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from harness.core.deadline import Deadline, Observation, poll
 from harness.core.errors import DaprError
@@ -27,6 +18,7 @@ from harness.runtime.base import State
 from harness.runtime.processes import ProcessRuntime
 from tests.claims.alone import LONG, alive, outcome, start
 from tests.claims.listening import SASL_HANDSHAKE, TLS_HELLO, Listener, listeners
+from tests.claims.serving import Mailbox, mail_server, verb_server
 from tests.support import project
 
 pytestmark = pytest.mark.real
@@ -46,90 +38,18 @@ def component(kind: str, name: str, *, more: str = "", **fields: Any) -> str:
     return json.dumps({**body, "spec": spec})[:-1] + more + "}"
 
 
-class _Verbs(BaseHTTPRequestHandler):
-    """Answers with the verb of the request."""
-
-    def do_GET(self) -> None:
-        """GET, or another; with the path /headers, with the headers."""
-        headers = dict(self.headers.items()) if self.path == "/headers" else None
-        body = json.dumps(headers or self.command).encode()
-        self.send_response(200)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_POST(self) -> None:
-        """POST."""
-        self.do_GET()
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing."""
-
-
 @pytest.fixture(scope="module")
 def verbs() -> Iterator[str]:
-    """The address of a server that tells the verb it was called by."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Verbs)
-    thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-class Mailbox:
-    """What a mail server took.
-
-    Attributes:
-        came: the text of each mail, with the credentials that it was sent with.
-        mails: each of them, with its headers.
-    """
-
-    def __init__(self) -> None:
-        self.came: list[tuple[str, tuple[str, str] | None]] = []
-        self.mails: list[EmailMessage] = []
-        self.port = 0
-
-    async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
-        """Keep a mail."""
-        assert isinstance(envelope.content, bytes)
-        text = envelope.content.decode().split()[-1]
-        self.mails.append(message_from_bytes(envelope.content, policy=default))
-        self.came.append((text, session.auth_data))
-        return "250 OK"
-
-
-def _login(*request: Any) -> AuthResult:
-    """Whoever logs in may."""
-    data: LoginPassword = request[-1]
-    return AuthResult(success=True, auth_data=(data.login.decode(), data.password.decode()))
+    """The address of a server that tells the verb it was called by, or the headers."""
+    with verb_server() as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def mail() -> Iterator[Mailbox]:
     """A server that offers a login, and takes mail without one."""
-    box = Mailbox()
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        box.port = server.getsockname()[1]
-        ready, ended = Event(), asyncio.Event()
-
-        async def serve() -> None:
-            loop = asyncio.get_running_loop()
-            ends.append(lambda: loop.call_soon_threadsafe(ended.set))
-            async with await loop.create_server(
-                lambda: SMTP(box, authenticator=_login, auth_require_tls=False), sock=server
-            ):
-                ready.set()
-                await ended.wait()
-
-        ends: list[Callable[[], object]] = []
-        thread = Thread(target=asyncio.run, args=(serve(),), daemon=True)
-        thread.start()
-        ready.wait()
+    with mail_server() as box:
         yield box
-        ends[0]()
-        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -298,7 +218,7 @@ def test_a_mail_takes_what_its_request_leaves_out_from_the_request_before_it(
 
 
 def test_the_text_of_a_mail_is_sent_as_html(asked: Asked, mail: Mailbox) -> None:
-    """A text without any markup, and one that is not the text that it seems to be."""
+    """Plain text, and text with a character that is part of markup: neither is escaped."""
     before = len(mail.mails)
     to = {"emailFrom": "a@example.org", "emailTo": "b@example.org", "subject": "s"}
 

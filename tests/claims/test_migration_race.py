@@ -34,10 +34,15 @@ def dsn() -> Iterator[str]:
 
 
 def wait_for_one_at(table: str, observer: psycopg.Connection) -> None:
-    """Until another session waits for a lock of a table."""
-    query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
+    """Until one session of a client waits for a lock of a table."""
+    query = (
+        "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+        " WHERE NOT granted AND relation = %s::regclass AND backend_type = 'client backend'"
+    )
 
     def waiting() -> Observation:
+        # Otherwise, a transaction sees the sessions that there were when it first looked.
+        observer.execute("SELECT pg_stat_clear_snapshot()")
         row = observer.execute(query, (table,)).fetchone()
         return Observation(row == (1,), f"{row} sessions wait at {table}")
 
