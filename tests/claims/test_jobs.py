@@ -194,3 +194,23 @@ def test_a_handler_that_says_404_is_not_asked_again(dapr_sync: World) -> None:
     inbox.next(path=f"/job/later-{name}")
 
     assert [404] == [each.status for each in inbox.all(path=f"/job/{name}")]
+
+
+def test_what_a_handler_answers_with_200_does_not_matter(dapr_sync: World) -> None:
+    """RETRY and DROP are words for events: the job is done, although its policy is to try again."""
+    names = {word: dapr_sync.name(word.lower()) for word in ("RETRY", "DROP")}
+    sidecar, inbox = dapr_sync.sidecar("backend-service"), dapr_sync.inbox("backend-service")
+    again = {"constant": {"interval": "0.1s", "maxRetries": 5}}
+    for word, name in names.items():
+        answer = f'{{"status": "{word}"}}'
+        inbox.fail_next(f"/job/{name}", times=100, status=200, answer=answer)
+        sidecar.schedule_job(name, due="0s", failure_policy=again)
+
+    for name in names.values():
+        inbox.next(path=f"/job/{name}")
+    later = dapr_sync.name("later")
+    sidecar.schedule_job(later, due="1s")
+    inbox.next(path=f"/job/{later}")
+
+    found = {word: len(inbox.all(path=f"/job/{name}")) for word, name in names.items()}
+    assert {"RETRY": 1, "DROP": 1} == found
