@@ -107,9 +107,10 @@ def verified(token: str) -> Identity:
     """
     import jwt
 
+    key = secret()
     try:
         claims = jwt.decode(
-            token, secret(), algorithms=[ALGORITHM], audience=AUDIENCE, issuer=ISSUER, leeway=SKEW,
+            token, key, algorithms=[ALGORITHM], audience=AUDIENCE, issuer=ISSUER, leeway=SKEW,
             options={"require": list(CLAIMS)},
         )  # fmt: skip
         expires_at = datetime.fromtimestamp(claims["exp"], UTC)
