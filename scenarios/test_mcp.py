@@ -47,7 +47,8 @@ async def tools(dapr: AsyncWorld, user: str) -> AsyncIterator[Tools]:
 async def mcp_client(dapr: AsyncWorld, headers: Mapping[str, str]) -> AsyncIterator[Client]:
     """A client of the backend's MCP server that sends these headers."""
     async with create_mcp_http_client(headers=dict(headers)) as http:
-        transport = streamable_http_client(f"{dapr.url('backend-service')}/mcp", http_client=http)
+        url = dapr.url("backend-service")
+        transport = streamable_http_client(f"{url}/mcp", http_client=http)
         async with Client(transport) as client:
             yield client
 

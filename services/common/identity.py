@@ -17,6 +17,7 @@ from typing import Any
 from fastapi import Depends, FastAPI, Request
 from fastapi.routing import APIRouter
 from fastapi.security import HTTPBearer
+from starlette.requests import HTTPConnection
 
 from services.common.problems import Refused, describe
 from services.common.settings import settings
@@ -190,7 +191,7 @@ def require_caller(user: str) -> None:
 class _Described(HTTPBearer):
     """Describes the header in OpenAPI; `own_user` and `operator` decide."""
 
-    async def __call__(self, request: Request) -> None:  # type: ignore[override]
+    async def __call__(self, request: HTTPConnection) -> None:
         """Nothing to do."""
 
 
