@@ -35,12 +35,12 @@ NAMED = {
         "/dapr/subscribe /task-events /events/task /reminders /events/reminder/triggered "
         "/events/reminder/scheduled /events/reminder /events/notification /api/jobs/trigger "
         "/reminder-cron /reminder-scheduler /daily-cleanup /send-notification api/notifications "
-        "/process-completion /health"
+        "/process-completion /health get_current_user"
     ),
     "Components, jobs and state": (
         "kafka-pubsub pubsub statestore reminder-cron reminder-scheduler daily-cleanup "
         "external-api sendgrid email-smtp kubernetes-secrets env-secrets local-secrets scheduler "
-        "dapr-config"
+        "dapr-config BETTER_AUTH_SECRET"
     ),
     "Commands": "init run stop list logs invoke publish dashboard",
 }
