@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import subprocess
@@ -21,6 +22,7 @@ from services.backend_service.mcp_tools import server
 from services.common import identity
 from services.common.database import engine
 from services.common.settings import settings
+from services.frontend.live import Live
 from tests.support import ROOT
 from tests.unit.test_gates import KEY, PUBLIC, SERVICES, app_of
 
@@ -349,6 +351,20 @@ def test_the_secret_is_not_told_by_the_settings() -> None:
     """Logs may contain them."""
     assert KEY not in repr(settings())
     assert KEY == settings().better_auth_secret.get_secret_value()
+
+
+async def test_a_stream_ends_at_its_time() -> None:
+    """After what was sent before; without a time it would go on."""
+    live, user = Live(), "ada"
+    until = datetime.now(UTC) + timedelta(milliseconds=100)
+    kinds = []
+    async with asyncio.timeout(20):
+        async for message in live.listen(user, "page", until):
+            kinds.append(message["event"])
+            if len(kinds) == 1:
+                live.enqueue(user, "notification", {})
+
+    assert ["open", "notification"] == kinds
 
 
 def test_a_clock_that_is_a_little_slow_rejects_no_token() -> None:
