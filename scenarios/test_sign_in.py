@@ -150,7 +150,7 @@ async def test_mcp_without_a_token_is_refused(dapr: AsyncWorld) -> None:
 
 async def test_nobody_listens_to_another_user(dapr: AsyncWorld) -> None:
     """Neither with a token of their own nor without one."""
-    async with aclient(dapr.url(FRONTEND)) as client:
+    async with asyncio.timeout(20), aclient(dapr.url(FRONTEND)) as client:
         path, own = f"/live/{dapr.name('ada')}", bearer(dapr.token(PURPOSE), dapr.name("mallory"))
         answers = [await client.get(path, headers=each) for each in (own, {})]
 

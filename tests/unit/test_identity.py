@@ -62,8 +62,11 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 async def asked(service: str, method: str, path: str, **request: Any) -> httpx.Response:
     """What a service answers, in this process."""
     transport = httpx.ASGITransport(app_of(service), raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-        headers = {**PAGE, **request.pop("headers", {})}
+    headers = {**PAGE, **request.pop("headers", {})}
+    async with (
+        asyncio.timeout(20),  # a stream that is accepted has no end
+        httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client,
+    ):
         return await client.request(method, path, headers=headers, **request)
 
 
