@@ -21,7 +21,7 @@ export function session({ $, ask, enter, leave }) {
     $("elsewhere").hidden = found.sign_in !== "external";
     $("reason").textContent = reason;
     $("reason").hidden = !reason;
-    $("name").textContent = found.user ?? "";
+    $("name").textContent = $("name").title = found.user ?? "";
     $("avatar").textContent = [...(found.user ?? "")][0]?.toUpperCase() ?? "";
     if (isIn && changed) enter(found.user);
     else if (!isIn) out();
