@@ -156,3 +156,15 @@ def test_every_ignored_finding_has_its_reason() -> None:
     ]
 
     assert places == []
+
+
+def test_the_wheel_has_the_modules_that_the_reference_topology_imports() -> None:
+    """The demo plays on it wherever the wheel is installed, without this repository."""
+    packed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    files = packed["targets"]["wheel"]["force-include"]
+    tree = ast.parse((ROOT / "scenarios" / "topology.py").read_text())
+    names = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    imported = {f"{each.replace('.', '/')}.py" for each in names if each.startswith("scenarios.")}
+
+    assert imported
+    assert imported <= set(files)
