@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from harness import App, AsyncWorld, Broker, Postgres, Process, Settings, Stack, Topology, running
+from scenarios.signing import SECRET, sign
 from scenarios.test_assistant import Dialogue
 from scenarios.topology import TOPICS
 
@@ -55,7 +56,12 @@ def backend(name: str, **env: str) -> App:
     return App(
         name,
         asgi="services.backend_service.app:app",
-        env={"DATABASE_URL": "${postgres.dsn}", "ASSISTANT_SECONDS": str(WITHIN), **env},
+        env={
+            "DATABASE_URL": "${postgres.dsn}",
+            "BETTER_AUTH_SECRET": SECRET,
+            "ASSISTANT_SECONDS": str(WITHIN),
+            **env,
+        },
         sidecar_env={"STATE_STORE_DSN": "${postgres.dsn}", "OPENAI_API_KEY": KEY},
         health="/healthz",
         requirements="services/requirements.txt",
@@ -75,6 +81,7 @@ def stack(dapr_settings: Settings) -> Iterator[Stack]:
         backend(DIRECT, OPENAI_URL="${model.url}/v1", OPENAI_MODEL="any", OPENAI_API_KEY=KEY),
         backend(ECHO, CONVERSATION_NAME="echo"),
         resources=("components", "scenarios/assistant"),
+        sign=sign,
     )
     with running(topology, dapr_settings) as started:
         yield started

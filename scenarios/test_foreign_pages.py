@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from harness import AsyncWorld
+from scenarios.signing import sign
 from scenarios.test_frontend import AS_PAGE, listening
 from scenarios.test_series import DAILY, TOMORROW
 from scenarios.test_task_events import new_task
@@ -38,10 +39,14 @@ A_NAME = (STEPS["encoded twice"], STEPS["a backslash"])
 async def send(
     dapr: AsyncWorld, method: str, path: str, body: str = "", **headers: str
 ) -> tuple[int, str]:
-    """Status and body of a request to the page's service, with its path unchanged."""
+    """Status and body of a request to the page's service, with its path unchanged.
+
+    The user in the path is signed in, as in the browser that shows a foreign page.
+    """
     where = dapr.address("frontend")
     fields = {"host": str(where), "connection": "close", "content-length": str(len(body.encode()))}
-    lines = [f"{name}: {value}" for name, value in {**fields, **headers}.items()]
+    signed = sign(path, dapr.token)
+    lines = [f"{name}: {value}" for name, value in {**fields, **signed, **headers}.items()]
     request = "\r\n".join([f"{method} {path} HTTP/1.1", *lines, "", body])
     reader, writer = await asyncio.open_connection(where.host, where.port)
     try:

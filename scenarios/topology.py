@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from harness import App, Broker, Kafka, Kubernetes, Postgres, Receiver, Redis, Topology
 from harness.core.node import Node
+from scenarios.signing import SECRET, sign
 
 TOPICS = ("task-events:3", "task-updates:3", "task-imports:3", "reminders:3", "dead-letters:3")
 
@@ -39,6 +40,7 @@ def todo(
     tls: bool = False,
     outgoing: bool = False,
     events: Events | None = None,
+    sign_in: bool = True,
 ) -> Topology:
     """The whole application.
 
@@ -57,6 +59,7 @@ def todo(
         tls: whether their connections are encrypted.
         outgoing: whether the receiver of mail and webhooks requires credentials.
         events: what has the events instead of Redpanda or Kafka.
+        sign_in: whether users must sign in; if so, requests of tests are signed.
     """
     # Secrets to which components refer by secretKeyRef.
     secrets = {"STATE_STORE_DSN": "${postgres.dsn}"}
@@ -75,11 +78,19 @@ def todo(
     if events is not None:
         brokers, shared = events.nodes, events.secrets
 
-    def service(name: str, kubernetes: Kubernetes, *, database: bool = False) -> App:
+    identity = {"BETTER_AUTH_SECRET": SECRET} if sign_in else {"SIGN_IN": "off"}
+
+    def service(
+        name: str, kubernetes: Kubernetes, *, database: bool = False, users: bool = True
+    ) -> App:
         return App(
             name,
             asgi=f"services.{name.replace('-', '_')}.app:app",
-            env={**({"DATABASE_URL": "${postgres.dsn}"} if database else {}), **(env or {})},
+            env={
+                **({"DATABASE_URL": "${postgres.dsn}"} if database else {}),
+                **(identity if users else {}),
+                **(env or {}),
+            },
             sidecar_env={**(secrets if database else {}), **shared},
             health="/healthz",
             inbox=inbox,
@@ -97,13 +108,14 @@ def todo(
             "backend-service", Kubernetes(replicas=2, max_replicas=4, exposed=True), database=True
         ),
         service("notification-service", Kubernetes(replicas=1, max_replicas=2), database=True),
-        service("recurring-task-service", Kubernetes()),
+        service("recurring-task-service", Kubernetes(), users=False),
         service("frontend", Kubernetes(exposed=True)),
         Receiver(mail_auth=outgoing, starttls=outgoing, bearer=outgoing),
         *([Redis()] if redis else []),
         *more,
         resources=resources,
         mtls=mtls,
+        sign=sign if sign_in else None,
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
 from services.common.schedules import SUCH_AS, require_schedule
@@ -51,6 +52,15 @@ class ServiceSettings(BaseSettings):
         default="",
         description="names by which browsers may reach the page, besides localhost and any IP "
         "address: todo.example.org,todo.internal",
+    )
+
+    sign_in: Literal["development", "external", "off"] = Field(
+        default="development",
+        description="who issues the tokens of users: the page's service, to whoever gives a name; "
+        "another provider with the same secret; or off, and every request may reach every user",
+    )
+    better_auth_secret: SecretStr = Field(
+        default=SecretStr(""), description="the key of all tokens, at least 32 bytes"
     )
 
     @field_validator("retention_days")

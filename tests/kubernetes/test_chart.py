@@ -23,6 +23,7 @@ CHART = ROOT / "kubernetes" / "chart"
 GIVEN = {
     "secrets.DATABASE_URL": "postgresql://a:b@pg/todo",
     "secrets.STATE_STORE_DSN": "postgresql://a:b@pg/state",
+    "secrets.BETTER_AUTH_SECRET": "0x31323334",
     "secrets.daprApiToken": "1234",
     "secrets.appApiToken": "true",
 }
@@ -101,6 +102,7 @@ def test_the_chart_renders_the_manifests(helm: Path) -> None:
         "todo": {
             "DATABASE_URL": "postgresql://a:b@pg/todo",
             "STATE_STORE_DSN": "postgresql://a:b@pg/state",
+            "BETTER_AUTH_SECRET": "0x31323334",
         },
         "todo-dapr-api-token": {"token": "1234"},
         "todo-app-api-token": {"token": "true"},

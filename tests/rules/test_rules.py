@@ -212,3 +212,15 @@ def test_an_assertion_of_a_status_names_the_one_that_is_right() -> None:
 def test_the_rule_of_statuses_knows_a_loose_assertion(assertion: str, is_loose: bool) -> None:
     """Inside a test, with a message or without."""
     assert [assertion] * is_loose == loose(f"def test_x():\n    assert {assertion}, 'why'\n")
+
+
+def test_the_wheel_has_the_modules_that_the_reference_topology_imports() -> None:
+    """The demo plays on it wherever the wheel is installed, without this repository."""
+    packed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    files = packed["targets"]["wheel"]["force-include"]
+    tree = ast.parse((ROOT / "scenarios" / "topology.py").read_text())
+    names = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    imported = {f"{each.replace('.', '/')}.py" for each in names if each.startswith("scenarios.")}
+
+    assert imported
+    assert imported <= set(files)

@@ -63,18 +63,24 @@ export function dialogue({ $, element, ask, api, attempt, refresh, newest, chang
     return buttons;
   }
 
-  const newestTalk = newest((found) => {
+  const own = () => api(`conversations/${CONVERSATION}`);
+
+  // A response for one user is not shown to the next one.
+  const newestTalk = newest(({ where, found }) => {
+    if (where !== own()) return;
     messages = found.messages;
     draw();
   });
 
   const read = () =>
-    newestTalk(() =>
-      ask("GET", api(`conversations/${CONVERSATION}`)).catch((error) => {
+    newestTalk(async () => {
+      const where = own();
+      const found = await ask("GET", where).catch((error) => {
         if (error.status === 404) return { messages: [] };
         throw error;
-      }),
-    );
+      });
+      return { where, found };
+    });
 
   // Returns whether the turn is in the conversation, whatever became of it.
   async function say(text) {
