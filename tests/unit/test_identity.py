@@ -22,6 +22,7 @@ from services.backend_service.mcp_tools import server
 from services.common import identity
 from services.common.database import engine
 from services.common.settings import settings
+from services.common.sidecar import sidecar
 from services.frontend.live import Live
 from tests.support import ROOT
 from tests.unit.test_gates import KEY, PUBLIC, SERVICES, app_of
@@ -52,11 +53,12 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("DAPR_HTTP_PORT", "1")
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     monkeypatch.delenv("SIGN_IN", raising=False)
-    settings.cache_clear()
-    engine.cache_clear()
+    for made in (settings, engine, sidecar):
+        made.cache_clear()
     yield
-    settings.cache_clear()
-    engine.cache_clear()
+    # A service that does not start closes its client of the sidecar.
+    for made in (settings, engine, sidecar):
+        made.cache_clear()
 
 
 async def asked(service: str, method: str, path: str, **request: Any) -> httpx.Response:
