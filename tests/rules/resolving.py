@@ -35,6 +35,12 @@ def provide(*_: object, **__: Any) -> dict[str, Path]:
     return {}
 
 
+def pytest_configure() -> None:
+    """Not at the import: the test that names this module must not be changed by it."""
+    Topology.resolved = resolved  # type: ignore[method-assign,assignment]
+    provision.provide = provide
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of tests of one module with the same fixtures and parameters, the first is enough."""
     alike = {
@@ -45,7 +51,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _fixtures(item: pytest.Item) -> frozenset[str]:
     return frozenset(getattr(item, "fixturenames", ()))
-
-
-Topology.resolved = resolved  # type: ignore[method-assign,assignment]
-provision.provide = provide
