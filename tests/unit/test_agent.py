@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from harness.runtime.containers.agent import Time, Written
+import io
+from pathlib import Path
+from typing import Any
+
+from harness.runtime.containers.agent import Engine, Follower, Time, Written
 
 
 def at(fraction: int) -> Time:
@@ -22,7 +26,50 @@ def test_the_parts_of_a_long_line_have_one_time_and_are_all_written() -> None:
     assert [False, False, True] == [written.add(at(1), part) for part in (1, 2, 3)]
 
 
-def test_messages_of_two_streams_may_come_out_of_order() -> None:
+class Played(Engine):
+    """An engine that sends one log."""
+
+    def __init__(self, log: bytes) -> None:
+        super().__init__("http://127.0.0.1:1")
+        self.log = log
+
+    def stream(self, path: str, **query: object) -> Any:
+        """The log, whatever is asked for."""
+        return io.BytesIO(self.log)
+
+
+def frame(stream: int, fraction: int, text: str) -> bytes:
+    """A message as the engine sends it."""
+    body = f"{at(fraction).second}.{at(fraction).fraction}Z {text}\n".encode()
+    return bytes([stream, 0, 0, 0]) + len(body).to_bytes(4, "big") + body
+
+
+def copied(folder: Path, *frames: bytes) -> list[str]:
+    """The lines of a log that was copied, and then read again."""
+    path = folder / "node.log"
+    follower = Follower(Played(b"".join(frames)), "container", str(path))
+    follower.copy()
+    follower.copy(follow=0)
+    return path.read_text().splitlines()
+
+
+def test_a_stream_that_is_late_by_thousands_of_messages_is_written(tmp_path: Path) -> None:
+    """The engine reads stdout and stderr side by side, and stamps what it reads."""
+    out = [frame(1, n, f"out {n}") for n in range(2, 5000)]
+
+    lines = copied(tmp_path, *out, frame(2, 1, "error"))
+
+    assert [*(f"out {n}" for n in range(2, 5000)), "error"] == lines
+
+
+def test_parts_of_a_line_between_which_another_stream_comes_are_all_written(tmp_path: Path) -> None:
+    """They have one time, and are counted by stream."""
+    lines = copied(tmp_path, frame(1, 5, "one"), frame(2, 6, "error"), frame(1, 5, "two"))
+
+    assert ["one", "error", "two"] == lines
+
+
+def test_messages_of_a_clock_that_was_set_back_are_written() -> None:
     written = Written()
 
     assert [True, True] == [written.add(at(n), 1) for n in (2, 1)]

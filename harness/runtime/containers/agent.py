@@ -25,8 +25,9 @@ import ssl
 import sys
 import threading
 import urllib.parse
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,13 +106,14 @@ def encoded(query: Mapping[str, object]) -> str:
 
 
 class Written:
-    """Which messages of a log have been written, by the times that the engine gave them.
+    """Which messages of one stream have been written, by the times that the engine gave them.
 
     Bytes cannot be counted instead: the engine rotates its logs. A log that is read again then
     begins with what is left, and one that is followed can repeat what was sent (Docker 29).
-    Times are not always in order, since stdout and stderr are read side by side: the latest ones
-    are all remembered, and whatever is older than those was written. Parts of a long line have the
-    same time, so they are numbered.
+    Streams are read side by side, so a message of stderr can come after 1,500 later ones of stdout
+    (Docker 20.10, busy machine): each stream has a record of its own. A clock that is set back puts
+    times of one stream out of order, too: the latest ones are all remembered, and whatever is older
+    was written. Parts of a long line have the same time, so they are numbered.
     """
 
     REMEMBERED = 1000
@@ -139,7 +141,7 @@ class Follower:
         self.engine = engine
         self.container = container
         self.path = path
-        self.written = Written()
+        self.written: dict[int, Written] = defaultdict(Written)
         self.ends: queue.Queue[tuple[int, str]] = queue.Queue()
 
     def run(self) -> None:
@@ -162,9 +164,9 @@ class Follower:
         query = {"follow": follow, "stdout": 1, "stderr": 1, "timestamps": 1}
         answer = self.engine.stream(f"/containers/{self.container}/logs", **query)
         with open(self.path, "ab", buffering=0) as log:
-            for at, part, text in messages(answer):
-                if self.written.add(at, part):
-                    log.write(text)
+            for each in messages(answer):
+                if self.written[each.stream].add(each.at, each.part):
+                    log.write(each.text)
 
 
 class Time(NamedTuple):
@@ -174,21 +176,35 @@ class Time(NamedTuple):
     fraction: str
 
 
-def messages(log: http.client.HTTPResponse) -> Iterator[tuple[Time, int, bytes]]:
-    """The messages of a log: time, number among those of this time, text.
+class Message(NamedTuple):
+    """One message of a log.
+
+    Attributes:
+        stream: 1 for stdout, 2 for stderr.
+        part: its number among those of its stream that have its time.
+    """
+
+    stream: int
+    at: Time
+    part: int
+    text: bytes
+
+
+def messages(log: BinaryIO | http.client.HTTPResponse) -> Iterator[Message]:
+    """The messages of a log, as the engine sends them.
 
     Source: https://docs.docker.com/reference/api/engine/version/v1.43/#operation/ContainerAttach
     """
-    before, part = Time("", ""), 0
+    last: dict[int, tuple[Time, int]] = {}
     while header := log.read(8):
         stamp, _, text = log.read(int.from_bytes(header[4:8], "big")).partition(b" ")
         found = re.match(r"(.{19})(?:\.(\d+))?", stamp.decode("ascii", "replace"))
         second, fraction = found.groups("") if found else ("", "")
         # Podman leaves out zeros at the end.
         at = Time(second, fraction.ljust(9, "0"))
-        part = part + 1 if at == before else 1
-        before = at
-        yield at, part, text
+        before, part = last.get(header[0], (at, 0))
+        last[header[0]] = (at, part + 1 if at == before else 1)
+        yield Message(header[0], at, last[header[0]][1], text)
 
 
 def watch(engine: Engine, label: str, folder: str, node_label: str) -> None:
