@@ -13,7 +13,7 @@ from harness.probe.events import Event
 from harness.ready.loopback import ask
 
 INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]+(Z|[+-]\d\d:\d\d)?")
-DRAWN = re.compile(r"(?<=/events/)([a-z-]+)/[\w-]{22}(?![\w-])")
+DRAWN = re.compile(r"(?<=/events/)([a-z-]+(?:/[a-z-]+)?)/[\w-]{22}(?![\w-])")
 """A route of a subscription; its last part is drawn when daprd asks for it."""
 
 APPS = ("backend-service", "notification-service", "recurring-task-service", "frontend")
