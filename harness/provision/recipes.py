@@ -20,6 +20,9 @@ BASE = IMAGES["app"].local
 """The base of every image that is not a single static binary."""
 
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+ZONES = Path("/usr/share/zoneinfo")
+"""Where Go looks for time zones: without them, Dapr refuses a schedule that names one. Dapr's own
+images have both (their base is distroless/static)."""
 
 ProgramPath = Callable[[str], Path]
 
@@ -42,6 +45,9 @@ def _binary(name: str, program: Path) -> Context:
     if CERTIFICATES.is_file():
         sources["ca-certificates.crt"] = CERTIFICATES
         lines.append(f"COPY ca-certificates.crt {CERTIFICATES}")
+    if ZONES.is_dir():
+        sources["zoneinfo"] = ZONES
+        lines.append(f"COPY zoneinfo {ZONES}")
     return Context("\n".join(lines) + "\n", sources, {})
 
 

@@ -10,6 +10,7 @@ from harness import App, Broker, ConfigError, Kafka, Postgres, Redpanda, Setting
 from harness.core.endpoint import Endpoint
 from harness.core.launch import Build, Launch
 from harness.core.node import Target
+from harness.provision import recipes
 from harness.provision.apps import app_context, fingerprint
 from harness.provision.images import IMAGES, chosen, image, variable
 from harness.provision.recipes import context_of
@@ -205,11 +206,23 @@ def test_images_in_pyproject(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["daprd", "placement", "scheduler", "sentry"])
 def test_a_dapr_image_is_one_binary_on_nothing(name: str, tmp_path: Path) -> None:
-    """And the certificates, where this machine has them."""
+    """And the certificates and time zones, where this machine has them."""
     context = context_of(name, lambda tool: tmp_path / tool)
 
     assert context.dockerfile.startswith(f"FROM scratch\nCOPY {name} /{name}\n")
     assert tmp_path / name == context.sources[name]
+
+
+def test_a_dapr_image_has_the_time_zones_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the folder in which Go looks for them; schedules may name one."""
+    monkeypatch.setattr(recipes, "ZONES", tmp_path)
+
+    context = context_of("scheduler", lambda tool: tmp_path / tool)
+
+    assert f"COPY zoneinfo {tmp_path}" in context.dockerfile.splitlines()
+    assert tmp_path == context.sources["zoneinfo"]
 
 
 def test_dependencies_come_before_the_app(tmp_path: Path) -> None:
