@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import graphlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from harness.core.errors import ConfigError, did_you_mean
 from harness.core.names import require_hosts, require_name, sidecar_name
 from harness.core.node import Node, Target
 from harness.core.roles import SidecarRole, same_role
+
+TIMES = ("real", "virtual")
+"""What a topology can say of its scheduler's time."""
 
 
 @dataclass(frozen=True, init=False)
@@ -23,25 +27,30 @@ class Topology:
         resources: folders of Dapr YAML, relative to the project's root; a resource replaces one
             of the same kind and name from an earlier folder.
         mtls: whether sidecars and control plane use certificates from a sentry to authenticate.
+        time: ``real``, or ``virtual`` for a scheduler whose time ``dapr.clock`` moves.
 
     Raises:
-        ConfigError: a name is duplicate or malformed, a dependency is unknown or circular.
+        ConfigError: a name is duplicate or malformed, a dependency is unknown or circular, or
+            there is no such time.
     """
 
     nodes: tuple[Node, ...]
     resources: tuple[Path, ...]
     mtls: bool
+    time: str
 
     def __init__(
         self,
         *nodes: Node,
         resources: str | Path | Sequence[str | Path] = (),
         mtls: bool = False,
+        time: str = "real",
     ) -> None:
         folders = [resources] if isinstance(resources, str | Path) else list(resources)
         object.__setattr__(self, "nodes", tuple(_with_implied(nodes, mtls)))
         object.__setattr__(self, "resources", tuple(Path(folder) for folder in folders))
         object.__setattr__(self, "mtls", mtls)
+        object.__setattr__(self, "time", _require_time(time))
         _validate(self.nodes)
 
     def __getitem__(self, name: str) -> Node:
@@ -82,6 +91,16 @@ class Topology:
         """The app-ids of the apps, each once."""
         return list(dict.fromkeys(each.app_id for each in self.sidecars() if each.app in self))
 
+    def with_time(self, time: str) -> Topology:
+        """The same topology with real or virtual time.
+
+        Raises:
+            ConfigError: there is no such time.
+        """
+        made = copy.copy(self)
+        object.__setattr__(made, "time", _require_time(time))
+        return made
+
     def resolved(self, target: Target) -> Topology:
         """The same topology with every target resolved.
 
@@ -90,10 +109,21 @@ class Topology:
         """
         if target.runtime == "containers":
             require_hosts(node.name for node in self.nodes)
+        target = dataclasses.replace(target, time=self.time)
         made = copy.copy(self)
         object.__setattr__(made, "nodes", tuple(node.resolve(target) for node in self.nodes))
         _validate(made.nodes)
         return made
+
+
+def _require_time(time: str) -> str:
+    if time not in TIMES:
+        raise ConfigError(
+            f"there is no time {time!r}",
+            expected=" or ".join(repr(each) for each in TIMES),
+            hint=did_you_mean(time, TIMES),
+        )
+    return time
 
 
 def _validate(nodes: Sequence[Node]) -> None:

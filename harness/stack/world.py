@@ -21,6 +21,7 @@ from harness.core.endpoint import Endpoint
 from harness.core.errors import ConfigError
 from harness.core.names import replica_name
 from harness.core.observation import Occurrence
+from harness.core.roles import HasClock
 from harness.dapr.client import DaprClient
 from harness.probe.calls import Calls
 from harness.probe.eventually import eventually, explained
@@ -36,6 +37,7 @@ from harness.stack.operations import Nodes
 from harness.stack.stack import Stack
 from harness.stack.taps import component_of, ends_of, kafka_of, opened, subscription_of
 from harness.stack.timeline import Observed
+from harness.virtual_time.clock import Clock
 
 T = TypeVar("T")
 
@@ -182,6 +184,22 @@ class World(Closing):
             record = self.beginning.calls(app, from_beginning=from_beginning)
             self._calls[app] = Calls(app, *record, self._guard)
         return self._calls[app]
+
+    @property
+    def clock(self) -> Clock:
+        """The time of the scheduler, if it is virtual: reminders, jobs and workflow timers.
+
+        Raises:
+            ConfigError: the scheduler of this stack follows real time.
+        """
+        for node in self.stack.topology.nodes:
+            if isinstance(node, HasClock):
+                return Clock(self.url(node.name, node.clock_port), self._guard)
+        raise ConfigError(
+            "this stack's scheduler follows real time, which no test can move",
+            expected='a topology or a test with time="virtual"',
+            hint='mark the test: @pytest.mark.dapr(time="virtual")',
+        )
 
     def trace(self, trace_id: str) -> list[Span]:
         """The spans of a trace that a receiver has received so far, the earliest first.
