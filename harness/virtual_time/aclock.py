@@ -33,7 +33,7 @@ class AsyncClock:
         self._guard = guard
 
     def now(self) -> datetime:
-        """The moment that it is, in UTC. A plain call, also in asynchronous code."""
+        """The moment that it is, in UTC. It is a plain call everywhere."""
         return self._now().now
 
     @property
@@ -47,7 +47,7 @@ class AsyncClock:
         return self._now().speed
 
     def next_due(self) -> datetime | None:
-        """When the next job is due, in UTC; None if there is none. A plain call, also in asynchronous code."""
+        """When the next job is due, in UTC; None if none is. It is a plain call, like `now`."""
         return self._now().next_due
 
     async def advance(

@@ -34,7 +34,7 @@ class Clock:
         self._guard = guard
 
     def now(self) -> datetime:
-        """The moment that it is, in UTC. A plain call, also in synchronous code."""
+        """The moment that it is, in UTC. It is a plain call everywhere."""
         return self._now().now
 
     @property
@@ -48,7 +48,7 @@ class Clock:
         return self._now().speed
 
     def next_due(self) -> datetime | None:
-        """When the next job is due, in UTC; None if there is none. A plain call, also in synchronous code."""
+        """When the next job is due, in UTC; None if none is. It is a plain call, like `now`."""
         return self._now().next_due
 
     def advance(

@@ -14,6 +14,11 @@ from harness.virtual_time.civil import HOUR, MINUTE, SECOND, civil, fields, mont
 UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": SECOND,
          "m": MINUTE, "h": HOUR}  # fmt: skip
 LIMIT = 1 << 63
+ESCAPES = {
+    "\\": "\\\\",
+    '"': '\\"',
+    **{"\a\b\f\n\r\t\v"[n]: f"\\{c}" for n, c in enumerate("abfnrtv")},
+}
 NUMBER = re.compile(r"([0-9]*)(?:(\.)([0-9]*))?")
 UNIT = re.compile(r"[^.0-9]*")
 RFC3339 = re.compile(
@@ -25,10 +30,31 @@ INTEGER = re.compile(r"[+-]?[0-9]+")
 
 def quoted(text: str) -> str:
     """A text in Go's double quotes."""
-    plain = text.replace("\\", "\\\\").replace('"', '\\"')
-    return (
-        '"' + "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in plain) + '"'
-    )
+    return '"' + "".join(_escaped(each) for each in text) + '"'
+
+
+def _escaped(each: str) -> str:
+    if each in ESCAPES:
+        return ESCAPES[each]
+    if each.isprintable():
+        return each
+    code = ord(each)
+    if code < 0x80:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _time_quoted(text: str) -> str:
+    """The same as the package ``time`` writes it: what is not ASCII byte by byte."""
+    return '"' + "".join(_bytes_of(each) for each in text) + '"'
+
+
+def _bytes_of(each: str) -> str:
+    if each in ('"', "\\"):
+        return f"\\{each}"
+    if " " <= each <= "\x7f":
+        return each
+    return "".join(f"\\x{byte:02x}" for byte in each.encode())
 
 
 def parse_duration(text: str) -> int:
@@ -41,23 +67,23 @@ def parse_duration(text: str) -> int:
     if rest == "0":
         return 0
     if not rest:
-        raise ValueError(f"time: invalid duration {quoted(text)}")
+        raise ValueError(f"time: invalid duration {_time_quoted(text)}")
     total = 0
     while rest:
         amount, rest = _amount(rest, text)
         total += amount
         if total > LIMIT:
-            raise ValueError(f"time: invalid duration {quoted(text)}")
+            raise ValueError(f"time: invalid duration {_time_quoted(text)}")
     if text[0] == "-":
         return -total
     if total == LIMIT:
-        raise ValueError(f"time: invalid duration {quoted(text)}")
+        raise ValueError(f"time: invalid duration {_time_quoted(text)}")
     return total
 
 
 def _amount(rest: str, text: str) -> tuple[int, str]:
     """The first number with its unit, and what follows it."""
-    invalid = ValueError(f"time: invalid duration {quoted(text)}")
+    invalid = ValueError(f"time: invalid duration {_time_quoted(text)}")
     number = NUMBER.match(rest)
     assert number is not None
     whole, fraction = number[1], number[3] or ""
@@ -66,9 +92,11 @@ def _amount(rest: str, text: str) -> tuple[int, str]:
     unit = UNIT.match(rest, number.end())
     assert unit is not None
     if not unit[0]:
-        raise ValueError(f"time: missing unit in duration {quoted(text)}")
+        raise ValueError(f"time: missing unit in duration {_time_quoted(text)}")
     if unit[0] not in UNITS:
-        raise ValueError(f"time: unknown unit {quoted(unit[0])} in duration {quoted(text)}")
+        raise ValueError(
+            f"time: unknown unit {_time_quoted(unit[0])} in duration {_time_quoted(text)}"
+        )
     size = UNITS[unit[0]]
     amount = int(whole or "0") * size
     if amount > LIMIT:

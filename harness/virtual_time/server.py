@@ -30,6 +30,15 @@ from harness.virtual_time.service import Service, handlers
 from harness.virtual_time.storage import File
 from harness.virtual_time.words import moment_named
 
+OPTIONS = (
+    ("grpc.so_reuseport", 0),
+    # daprd pings every few seconds, and gRPC would hang up on it after a while.
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+)
+
 
 def made(file: File, start: str) -> tuple[Engine, Moves]:
     """The scheduler as the file has kept it, or a new one."""
@@ -52,7 +61,7 @@ async def main(listen: str, control: str, advertised: str, path: Path, start: st
     """Serve until ended."""
     with contextlib.closing(File(path)) as file:
         engine, moves = made(file, start)
-        server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        server = grpc.aio.server(options=OPTIONS)
         server.add_generic_rpc_handlers([handlers(Service(engine, moves, advertised))])
         server.add_insecure_port(listen)
         await server.start()

@@ -122,6 +122,8 @@ class Service:
         stream = WatchedStream()
         self._moves.now()
         self._engine.join(stream, joining)
+        # Whoever listens knows by this that it is connected.
+        await context.send_initial_metadata(())
         reading = asyncio.create_task(self._read(stream, requests))
         try:
             while (response := await stream.outgoing.get()) is not None:
