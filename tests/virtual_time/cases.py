@@ -17,7 +17,7 @@ EVERY = "@every 1s"
 
 def script(function: Script) -> Script:
     """Add a script by its name."""
-    SCRIPTS[function.__name__] = function  # type: ignore[attr-defined]  # a function
+    SCRIPTS[function.__name__] = function
     return function
 
 
@@ -264,7 +264,11 @@ async def retries_beyond_the_next_time_catch_up(room: Room) -> None:
 @script
 async def a_firing_that_failed_for_good_counts_as_a_repeat(room: Room) -> None:
     await room.connect(judge=always(FAILED))
-    given = {"schedule": "@every 2s", "repeats": 2, "failure_policy": constant(1, 1)}
+    given: dict[str, Any] = {
+        "schedule": "@every 2s",
+        "repeats": 2,
+        "failure_policy": constant(1, 1),
+    }
     await room.schedule("twice", **given)
     await room.run(2.5)
     await room.run(1)
@@ -693,7 +697,12 @@ async def a_date_that_never_comes_fires_at_once(room: Room) -> None:
 
 @script
 async def everything_that_was_said_is_read_back(room: Room) -> None:
-    given = {"schedule": "@every 1h", "due_time": "90m", "ttl": "PT5H", "repeats": 4}
+    given: dict[str, Any] = {
+        "schedule": "@every 1h",
+        "due_time": "90m",
+        "ttl": "PT5H",
+        "repeats": 4,
+    }
     await room.schedule("full", **given, failure_policy=constant(2.5, 7))
     await room.schedule("drop", due_time="1h", failure_policy=DROP)
     await room.schedule("endless", due_time="1h", failure_policy=constant(1))

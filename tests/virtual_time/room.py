@@ -249,7 +249,8 @@ class Room:
         """Hang up, and leave no jobs behind."""
         for each in self._sidecars:
             await each.close()
-        for target in ({"job": {}}, {"actor": {}}):
+        targets: tuple[dict[str, Any], ...] = ({"job": {}}, {"actor": {}})
+        for target in targets:
             metadata = {"app_id": "shop", "namespace": self.namespace, "target": target}
             request = message("DeleteByNamePrefixRequest")(metadata=metadata)
             with suppress(grpc.aio.AioRpcError):

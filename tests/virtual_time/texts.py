@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.virtual_time.room import Room, Script
 
 SCHEDULES = (
@@ -43,7 +45,7 @@ NAMES = (
     "a" * 490, "a" * 520, "ä" * 250, "||", "a,b", "日本", "-", "a\u2028b",
 )  # fmt: skip
 
-JOBS: tuple[dict[str, object], ...] = (
+JOBS: tuple[dict[str, Any], ...] = (
     {}, {"repeats": 1}, {"due_time": "1h", "repeats": 0}, {"due_time": "1h", "repeats": 1},
     {"due_time": "1h", "repeats": 2}, {"due_time": "1h", "ttl": "1h"},
     {"schedule": "@every 1h", "ttl": "1h"},
@@ -59,7 +61,7 @@ JOBS: tuple[dict[str, object], ...] = (
 )  # fmt: skip
 
 
-def _scheduling(name: str, job: dict[str, object]) -> Script:
+def _scheduling(name: str, job: dict[str, Any]) -> Script:
     async def ask(room: Room) -> None:
         await room.schedule(name, **job)
         await room.list()
