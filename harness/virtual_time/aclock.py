@@ -13,7 +13,7 @@ from harness.ready import loopback
 from harness.virtual_time.answers import Moved, moved_of, text_of
 
 MARGIN = 5.0
-"""Seconds by which a call may exceed the time that it waits for answers."""
+"""Seconds by which a sign of life may be later than an answer for which the clock waits."""
 
 
 class AsyncClock:
@@ -58,7 +58,7 @@ class AsyncClock:
         Args:
             by: such as ``28 days``, ``1 month``, ``90m``, ``P1DT2H``, or a `timedelta`.
             limit: how many firings are allowed; 10,000 by default.
-            timeout: real seconds within which what fires must be answered.
+            timeout: real seconds within which the next answer must come.
 
         Raises:
             ConfigError: it is no duration or a negative one, or has too many firings; then

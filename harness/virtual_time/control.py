@@ -16,7 +16,11 @@ from harness.virtual_time.moves import FIRINGS, Moves, Refused
 from harness.virtual_time.words import moment_after, moment_named
 
 SECONDS = 30.0
-"""How long a move waits by the real clock for answers, unless it says otherwise."""
+"""How long a move waits by the real clock for the next answer, unless it says otherwise."""
+
+SIGN_OF_LIFE = 1.0
+"""Seconds between two signs that an answer is on its way."""
+PROCESSING = h11.InformationalResponse(status_code=102, headers=[])
 
 Operation = Callable[[dict[str, Any]], Awaitable[int]]
 
@@ -61,7 +65,12 @@ class Control:
         path, body = await _request(connection, reader)
         if path is None:
             return False
-        status, answer = await self._answer(path, body)
+        answering = asyncio.ensure_future(self._answer(path, body))
+        while not (await asyncio.wait({answering}, timeout=SIGN_OF_LIFE))[0]:
+            # Whoever waits for an answer sees that there will be one.
+            writer.write(connection.send(PROCESSING) or b"")
+            await writer.drain()
+        status, answer = answering.result()
         content = json.dumps(answer).encode()
         headers = [("content-type", "application/json"), ("content-length", str(len(content)))]
         for event in (

@@ -84,13 +84,13 @@ class Moves:
 
         Args:
             limit: how many firings it may cause.
-            seconds: how long it may take by the real clock that what fires is answered.
+            seconds: how long the next answer may take by the real clock.
 
         Raises:
             Refused: it is no move forward, it has too many firings, an answer is missing, or the
                 time flows or is being moved.
         """
-        async with self._moved() as deadline_of:
+        async with self._moved():
             if moment < self._agenda.now:
                 raise Refused(
                     422,
@@ -98,7 +98,7 @@ class Moves:
                     f"{rfc3339(moment)} was asked for",
                 )
             self._require_few(moment, limit)
-            return await self._run(moment, limit, deadline_of(seconds))
+            return await self._run(moment, limit, Deadline(seconds))
 
     async def run_until_idle(self, limit: int, seconds: float) -> int:
         """Move to each due time until nothing is due any more; return the number of firings.
@@ -106,8 +106,8 @@ class Moves:
         Raises:
             Refused: the same as of `advance_to`.
         """
-        async with self._moved() as deadline_of:
-            return await self._run(None, limit, deadline_of(seconds))
+        async with self._moved():
+            return await self._run(None, limit, Deadline(seconds))
 
     def freeze(self) -> None:
         """Let time stand still from now on."""
@@ -132,14 +132,14 @@ class Moves:
         self._flowing = asyncio.get_running_loop().create_task(self._keep_up(speed))
 
     @asynccontextmanager
-    async def _moved(self) -> AsyncIterator[Callable[[float], Deadline]]:
+    async def _moved(self) -> AsyncIterator[None]:
         if self._flow is not None:
             raise Refused(409, "this clock flows by itself; freeze() lets it be moved")
         if self._moving:
             raise Refused(409, "this clock is being moved by another call")
         self._moving = True
         try:
-            yield Deadline
+            yield
         finally:
             self._moving = False
 
@@ -164,6 +164,8 @@ class Moves:
         """Wait until everything that was fired is answered."""
         while True:
             self._news.clear()
+            # Each answer is progress: the budget is for one that does not come.
+            deadline.restart()
             if self._agenda.fired > most:
                 raise Refused(
                     409,
