@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from harness.virtual_time.civil import civil
 from harness.virtual_time.jobs import Plan, Progress, begun, failed, succeeded
 from harness.virtual_time.schedules import Every
+
+NEVER = civil((9999, 1, 1))
+"""From here on, a due time means none, as that of an event which a workflow awaits."""
 
 
 class Outcome(Enum):
@@ -177,12 +181,12 @@ class Agenda:
         return list(self._in_flight.values())
 
     def next_due(self) -> int | None:
-        """When the next firing is due; None if there is none."""
+        """When the next firing is due; None if there is none before the year 9999."""
         while self._queue:
             moment, revision, name = self._queue[0]
             entry = self._entries.get(name)
             if entry is not None and _is_current(entry, revision, moment):
-                return moment
+                return moment if moment < NEVER else None
             heapq.heappop(self._queue)
         return None
 

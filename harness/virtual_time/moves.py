@@ -181,8 +181,8 @@ class Moves:
                 names = [entry.name for entry in self._agenda.in_flight()]
                 raise Refused(
                     504,
-                    f"{len(names)} firings at {rfc3339(self._agenda.now)} were not answered "
-                    f"within {deadline.budget:g} s: {_names(names)}; the clock stays there",
+                    f"no answer within {deadline.budget:g} s to what has fired at "
+                    f"{rfc3339(self._agenda.now)}: {_names(names)}; the clock stays there",
                 ) from None
 
     def _due(self) -> list[str]:

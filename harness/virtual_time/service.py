@@ -113,8 +113,11 @@ class Service:
         yield message("WatchHostsResponse")(hosts=[{"address": self._address}])
         await asyncio.Event().wait()
 
-    async def WatchJobs(self, requests: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
-        """Firings to a sidecar, and their outcomes back."""
+    async def WatchJobs(self, requests: Any, context: Any) -> None:  # noqa: N802
+        """Firings to a sidecar, and their outcomes back.
+
+        No generator: gRPC would not end one that a sidecar leaves while it is being sent something.
+        """
         try:
             joining = joining_of(await anext(aiter(requests), None))
         except Wrong as error:
@@ -122,12 +125,12 @@ class Service:
         stream = WatchedStream()
         self._moves.now()
         self._engine.join(stream, joining)
-        # Whoever listens knows by this that it is connected.
-        await context.send_initial_metadata(())
         reading = asyncio.create_task(self._read(stream, requests))
         try:
+            # Whoever listens knows by this that it is connected.
+            await context.send_initial_metadata(())
             while (response := await stream.outgoing.get()) is not None:
-                yield response
+                await context.write(response)
         finally:
             reading.cancel()
             self._engine.leave(stream)
