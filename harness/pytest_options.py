@@ -56,7 +56,7 @@ def time_of(metafunc: pytest.Metafunc) -> str:
     Raises:
         UsageError: the marker asks for something else, or the test uses no stack.
     """
-    from harness.core.topology import TIMES
+    from harness.core.names import TIMES
 
     marker = metafunc.definition.get_closest_marker("dapr")
     if marker is None:

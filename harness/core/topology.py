@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.errors import ConfigError, did_you_mean
-from harness.core.names import require_hosts, require_name, sidecar_name
+from harness.core.names import TIMES, require_hosts, require_name, sidecar_name
 from harness.core.node import Node, Target
 from harness.core.roles import SidecarRole, same_role
-
-TIMES = ("real", "virtual")
-"""What a topology can say of its scheduler's time."""
 
 
 @dataclass(frozen=True, init=False)

@@ -21,7 +21,6 @@ from harness.core.endpoint import Endpoint
 from harness.core.errors import ConfigError
 from harness.core.names import replica_name
 from harness.core.observation import Occurrence
-from harness.core.roles import HasClock
 from harness.dapr.client import DaprClient
 from harness.probe.calls import Calls
 from harness.probe.eventually import eventually, explained
@@ -187,19 +186,8 @@ class World(Closing):
 
     @property
     def clock(self) -> Clock:
-        """The time of the scheduler, if it is virtual: reminders, jobs and workflow timers.
-
-        Raises:
-            ConfigError: the scheduler of this stack follows real time.
-        """
-        for node in self.stack.topology.nodes:
-            if isinstance(node, HasClock):
-                return Clock(self.url(node.name, node.clock_port), self._guard)
-        raise ConfigError(
-            "this stack's scheduler follows real time, which no test can move",
-            expected='a topology or a test with time="virtual"',
-            hint='mark the test: @pytest.mark.dapr(time="virtual")',
-        )
+        """The time of jobs, reminders and workflow timers; a `ConfigError` if it is real."""
+        return Clock(self._nodes.clock().http, self._guard)
 
     def trace(self, trace_id: str) -> list[Span]:
         """The spans of a trace that a receiver has received so far, the earliest first.

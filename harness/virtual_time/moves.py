@@ -203,9 +203,10 @@ class Moves:
     async def _keep_up(self, speed: float) -> None:
         """Fire what becomes due while time flows."""
         while True:
-            self._news.clear()
             now = self.now()
             due = self._agenda.next_due()
+            # What is news from now on; that it fired something itself is none.
+            self._news.clear()
             pause = None if due is None else max(due - now, 0) / SECOND / speed
             try:
                 await asyncio.wait_for(self._news.wait(), pause)

@@ -56,7 +56,7 @@ class Service:
         self._moves = moves
         self._address = address
 
-    def ScheduleJob(self, request: Any) -> Any:  # noqa: N802 - the names are those of the calls
+    def ScheduleJob(self, request: Any) -> Any:
         """Schedule a job."""
         target = authorized(request.metadata)
         name = target.prefix + request.name
@@ -73,7 +73,7 @@ class Service:
             raise Wrong(f"job already exists: '{name}'", "ALREADY_EXISTS")
         return message("ScheduleJobResponse")()
 
-    def GetJob(self, request: Any) -> Any:  # noqa: N802
+    def GetJob(self, request: Any) -> Any:
         """Return a job as it was scheduled."""
         name = authorized(request.metadata).prefix + request.name
         require_name(name)
@@ -82,14 +82,14 @@ class Service:
             raise Wrong(f"job not found: {request.name}", "NOT_FOUND")
         return message("GetJobResponse")(job=_stored(entry.plan.job))
 
-    def DeleteJob(self, request: Any) -> Any:  # noqa: N802
+    def DeleteJob(self, request: Any) -> Any:
         """Delete a job; there need not be one."""
         name = authorized(request.metadata).prefix + request.name
         require_name(name)
         self._agenda.delete(name)
         return message("DeleteJobResponse")()
 
-    def ListJobs(self, request: Any) -> Any:  # noqa: N802
+    def ListJobs(self, request: Any) -> Any:
         """Return the jobs of an app or of actors."""
         response = message("ListJobsResponse")()
         for entry in self._agenda.named(key_of(request.metadata, as_prefix=False)):
@@ -98,22 +98,22 @@ class Service:
             response.jobs.add(name=name, metadata=metadata, job=_stored(entry.plan.job))
         return response
 
-    def DeleteByMetadata(self, request: Any) -> Any:  # noqa: N802
+    def DeleteByMetadata(self, request: Any) -> Any:
         """Delete the jobs of an app or of actors."""
         self._delete_prefix(request, as_prefix=request.id_prefix_match)
         return message("DeleteByMetadataResponse")()
 
-    def DeleteByNamePrefix(self, request: Any) -> Any:  # noqa: N802
+    def DeleteByNamePrefix(self, request: Any) -> Any:
         """Delete the jobs of an app or of actors whose names begin so."""
         self._delete_prefix(request, as_prefix=False, more=request.name_prefix)
         return message("DeleteByNamePrefixResponse")()
 
-    async def WatchHosts(self, _request: Any, _context: Any) -> AsyncIterator[Any]:  # noqa: N802
+    async def WatchHosts(self, _request: Any, _context: Any) -> AsyncIterator[Any]:
         """The only host, as long as the caller listens."""
         yield message("WatchHostsResponse")(hosts=[{"address": self._address}])
         await asyncio.Event().wait()
 
-    async def WatchJobs(self, requests: Any, context: Any) -> None:  # noqa: N802
+    async def WatchJobs(self, requests: Any, context: Any) -> None:
         """Firings to a sidecar, and their outcomes back.
 
         No generator: gRPC would not end one that a sidecar leaves while it is being sent something.
