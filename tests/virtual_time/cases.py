@@ -660,14 +660,6 @@ async def a_stream_names_each_kind_once(room: Room) -> None:
 
 
 @script
-async def a_stream_that_can_get_nothing_harms_nobody(room: Room) -> None:
-    await room.connect(accept=[1], who="nothing")
-    await room.schedule("job", due_time="1s")
-    await room.connect(who="jobs")
-    await room.run(1.5)
-
-
-@script
 async def names_with_delimiters_are_kept(room: Room) -> None:
     await room.connect(actor_types=["Cart||x"])
     await room.schedule("my||job|name", due_time="1s")

@@ -13,6 +13,7 @@ import pytest
 from harness import Scheduler, Stack, Topology, VirtualScheduler, running
 from harness.core.deadline import Deadline, Observation, poll
 from harness.runtime.base import State
+from harness.virtual_time.messages import message
 from tests.virtual_time.room import Calls, Real, Room, Script
 
 pytestmark = [pytest.mark.real, pytest.mark.own_stack]
@@ -68,3 +69,33 @@ def test_a_zone_without_a_schedule_is_refused_by_ours(virtual: Stack) -> None:
     """In words, and it goes on."""
     (told,) = in_room(virtual, zone_alone)
     assert ("UNKNOWN", "job failed validation: a zone without a schedule: TZ=UTC") == told[1:]
+
+
+async def nothing_to_accept(room: Room) -> None:
+    """A stream for reminders that names no actor type, after one for jobs."""
+    jobs = await room.connect()
+    await room.schedule("job", due_time="0s")
+    await room.heard(1)
+    given = {"app_id": "shop", "namespace": room.namespace, "accept_job_types": [1]}
+    stream = room.calls.WatchJobs()
+    await stream.write(message("WatchJobsRequest")(initial=given))
+    await room.time.run(2)
+    room.trace.append(jobs.ended)
+    await jobs.close()
+
+
+def test_a_stream_that_can_get_nothing_restarts_the_real_scheduler(real: Stack) -> None:
+    """All other streams end with it."""
+    trace = in_room(real, nothing_to_accept)
+
+    def restarted() -> Observation:
+        starts = real.instances["scheduler"].log.read_text().count("Starting Cron")
+        return Observation(starts > 1, f"started {starts} times")
+
+    assert (seen := poll(restarted, Deadline(LONG))).ok, seen.fact
+    assert trace[-1] is not None
+
+
+def test_a_stream_that_can_get_nothing_harms_nobody_in_ours(virtual: Stack) -> None:
+    """The other one stays."""
+    assert in_room(virtual, nothing_to_accept)[-1] is None

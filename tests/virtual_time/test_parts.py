@@ -175,15 +175,16 @@ async def test_time_stops_at_every_moment_until_all_is_answered() -> None:
 async def test_every_moment_is_kept_before_what_is_due_then_fires() -> None:
     """A restart does not go back in time."""
     engine = engine_of()
-    kept: list[int] = []
-    moves = Moves(engine, kept.append)
     stream = Stream(engine)
+    moves = Moves(engine, lambda moment: stream.sent.append((moment - NOW, "kept")))
     engine.join(stream, Joining("default", "shop"))
     engine.put(SHOP, "job", Job(schedule="@every 10s", repeats=2), NOW)
 
     await moves.advance_to(NOW + 30 * SECOND, 100, 5)
 
-    assert [NOW + each * SECOND for each in (10, 20, 30)] == kept
+    ten = 10 * SECOND
+    expected = [(ten, "kept"), (1, "job"), (2 * ten, "kept"), (2, "job"), (3 * ten, "kept")]
+    assert expected == stream.sent
 
 
 async def test_a_clock_is_moved_by_one_call_at_a_time() -> None:
