@@ -17,16 +17,16 @@ class Policy:
     """What happens after a failure.
 
     Attributes:
-        interval: nanoseconds to the next attempt; None if the firing is dropped.
+        interval: nanoseconds to the next attempt.
         retries: how often it is attempted again; None if there is no limit.
     """
 
-    interval: int | None = SECOND
+    interval: int = SECOND
     retries: int | None = 3
 
 
 DEFAULT = Policy()
-DROP = Policy(None, 0)
+DROP = Policy(0, 0)
 
 
 @dataclass(frozen=True)
@@ -159,8 +159,6 @@ def succeeded(plan: Plan, progress: Progress) -> Progress | None:
 def failed(plan: Plan, progress: Progress) -> Progress | None:
     """After a failure: another attempt, or the next firing; None if there is neither."""
     policy, attempts = plan.job.policy, progress.attempts + 1
-    if policy.interval is None:
-        return begun(plan, Progress(progress.count + 1, progress.next))
     if policy.retries is None or policy.retries >= attempts:
         return replace(progress, attempts=attempts, next=progress.next + policy.interval)
     return begun(plan, _done(plan, progress))

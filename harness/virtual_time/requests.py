@@ -49,7 +49,7 @@ def job_of(request: Any) -> Job:
     if policy is None:
         policy = DEFAULT
         constant = job.failure_policy.constant
-        constant.interval.FromNanoseconds(DEFAULT.interval or 0)
+        constant.interval.FromNanoseconds(DEFAULT.interval)
         constant.max_retries = DEFAULT.retries or 0
     optional = {
         name: getattr(job, name) if job.HasField(name) else None

@@ -146,14 +146,14 @@ async def test_a_burst_is_sent_in_parts() -> None:
     engine = engine_of()
     stream = Stream()
     engine.join(stream, Joining("default", "shop"))
-    for number in range(3 * WINDOW):
+    for number in range(300):
         engine.put(SHOP, f"{number:04}", Job(due_time="0s"), NOW)
-    assert WINDOW == len(stream.sent)
+    assert 100 == len(stream.sent)
 
-    for number in range(1, 3 * WINDOW + 1):
+    for number in range(1, 301):
         assert engine.tell(stream, number, Outcome.SUCCESS)
 
-    assert [f"{number:04}" for number in range(3 * WINDOW)] == [name for _, name in stream.sent]
+    assert [f"{number:04}" for number in range(300)] == [name for _, name in stream.sent]
     assert 0 == len(engine.agenda)
 
 
@@ -215,13 +215,15 @@ async def test_retries_without_an_end_are_stopped_by_the_limit() -> None:
     """They take no time, so time would never go on."""
     engine = engine_of()
     moves = Moves(engine, lambda _: None)
-    engine.join(Stream(engine, Outcome.FAILED), Joining("default", "shop"))
+    stream = Stream(engine, Outcome.FAILED)
+    engine.join(stream, Joining("default", "shop"))
     engine.put(SHOP, "endless", Job(due_time="1s", policy=Policy(0, None)), NOW)
 
     with pytest.raises(Refused, match="more than the limit of firings at 2027-01-31T09:00:01Z"):
         await moves.advance_to(NOW + 60 * SECOND, 50, 5)
 
     engine.agenda.delete(f"{SHOP.prefix}endless")
+    assert 51 <= len(stream.sent) <= 60
 
 
 def test_the_time_of_a_workflow_is_daprds_and_that_of_a_job_is_absolute() -> None:
@@ -294,33 +296,32 @@ def test_the_calls_are_all_of_the_service_and_stream_as_it_says() -> None:
     assert 8 == len(told)
 
 
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+SETTINGS, PING, GOAWAY = 4, 6, 7
+
+
+def frame(kind: int, content: bytes = b"") -> bytes:
+    """A frame of HTTP/2 for the whole connection."""
+    return len(content).to_bytes(3, "big") + bytes([kind, 0]) + bytes(4) + content
+
+
+async def next_kind(reader: asyncio.StreamReader) -> int:
+    """What kind the next frame is of."""
+    head = await asyncio.wait_for(reader.readexactly(9), 10)
+    await reader.readexactly(int.from_bytes(head[:3], "big"))
+    return head[3]
+
+
 async def test_a_sidecar_that_pings_all_the_time_stays_connected() -> None:
     """daprd pings every ten seconds at least, for which gRPC hangs up by default."""
     server = grpc.aio.server(options=OPTIONS)
-
-    async def echo(request: bytes, _context: object) -> bytes:
-        return request
-
-    handler = grpc.unary_unary_rpc_method_handler(echo)
-    server.add_generic_rpc_handlers(
-        [grpc.method_handlers_generic_handler("t.T", {"Echo": handler})]
-    )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    pings = (
-        ("grpc.keepalive_time_ms", 20),
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.max_pings_without_data", 0),
-    )
-    states = []
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=pings) as channel:
-        assert b"x" == await channel.unary_unary("/t.T/Echo")(b"x")
-
-        async def look() -> Observation:
-            states.append(channel.get_state())
-            return Observation(False)
-
-        await apoll(look, Deadline(0.5))
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(PREFACE + frame(SETTINGS))
+    for _ in range(10):
+        writer.write(frame(PING, bytes(8)))
+        while (kind := await next_kind(reader)) != PING:
+            assert kind != GOAWAY
+    writer.close()
     await server.stop(None)
-
-    assert {grpc.ChannelConnectivity.READY} == set(states)
