@@ -10,7 +10,6 @@ import pytest
 
 NAMED_SKIPS = {
     "test_the_scenarios_pass_on_redpanda": "can be had from its registry only",
-    "test_rabbitmq_is_among_the_brokers": "rabbitmq-server is not installed",
     "test_the_messages_are_those_of_the_pinned_dapr": "are not in the Go module cache",
     "test_root_starts_an_unprivileged_launch_as_nobody": "only root can start as somebody else",
 }

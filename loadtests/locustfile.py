@@ -7,9 +7,12 @@ locust -f loadtests/locustfile.py --headless -u 8 --rate 10 -t 30s --processes 2
 
 from __future__ import annotations
 
+import json
 import uuid
 from importlib.util import find_spec
 from typing import Any
+
+from locust.env import Environment
 
 from harness.load import dapr_users
 from harness.load.model.targets import find_targets
@@ -74,9 +77,14 @@ class CreateTask(dapr_users.AppUser):
 
     app, name = "frontend", "page creates a task"
 
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        signed_in = json.loads(self.http.send("POST", "/token", {"user": "load"}))
+        self.token = {"authorization": f"Bearer {signed_in['access_token']}"}
+
     def send(self, arrival: Arrival) -> None:
         """Create one task."""
-        self.http.send("POST", "/api/load/tasks", {"title": arrival.id})
+        self.http.send("POST", "/api/load/tasks", {"title": arrival.id}, self.token)
 
 
 if find_targets().null:

@@ -12,6 +12,7 @@ from harness.ready.amqp import AmqpAccess, QueueCheck
 from harness.ready.tcp import TcpCheck
 
 SERVER = "rabbitmq-server"
+ABSENT = f"{SERVER} is not installed; tools/rabbitmq installs Debian's"
 FOLDERS = ("/usr/lib/rabbitmq/bin", "/usr/bin", "/bin")
 """Debian's own /usr/sbin/rabbitmq-server changes the user and writes to /var."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.runfile.topology import multi_app
+from scenarios.signing import sign
 from scenarios.topology import reference
 
 BESIDE = ("broker", "postgres", "receiver")
@@ -14,4 +15,5 @@ from_run_file = multi_app(
     *(node for node in reference.nodes if node.name in BESIDE),
     inbox=True,
     tokens=True,
+    sign=sign,
 )

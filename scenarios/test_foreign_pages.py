@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from harness import AsyncWorld
+from scenarios.signing import sign
 from scenarios.test_frontend import AS_PAGE, listening
 from scenarios.test_series import DAILY, TOMORROW
 from scenarios.test_task_events import new_task
@@ -31,14 +32,21 @@ STEPS = {
     "with a name between": "x/../../",
 }
 
+A_NAME = (STEPS["encoded twice"], STEPS["a backslash"])
+"""Steps that stay in their segment, which is then a name that no task can have."""
+
 
 async def send(
     dapr: AsyncWorld, method: str, path: str, body: str = "", **headers: str
 ) -> tuple[int, str]:
-    """Status and body of a request to the page's service, with its path unchanged."""
+    """Status and body of a request to the page's service, with its path unchanged.
+
+    The user in the path is signed in, as in the browser that shows a foreign page.
+    """
     where = dapr.address("frontend")
     fields = {"host": str(where), "connection": "close", "content-length": str(len(body.encode()))}
-    lines = [f"{name}: {value}" for name, value in {**fields, **headers}.items()]
+    signed = sign(path, dapr.token)
+    lines = [f"{name}: {value}" for name, value in {**fields, **signed, **headers}.items()]
     request = "\r\n".join([f"{method} {path} HTTP/1.1", *lines, "", body])
     reader, writer = await asyncio.open_connection(where.host, where.port)
     try:
@@ -64,7 +72,8 @@ async def test_a_path_does_not_lead_out_of_its_operation(
         for target in ("v1.0/metadata", "series/waiting", "api/dead-letters", "healthz"):
             status, answer = await send(dapr, "GET", f"{path}{target}", **JSON)
 
-            assert status in (403, 404, 405, 422), (path, target, answer)
+            is_name = start == "tasks/" and step in A_NAME and "/" not in target
+            assert (422 if is_name else 404) == status, (path, target, answer)
             assert "runtimeVersion" not in answer
 
 
@@ -91,7 +100,7 @@ async def test_a_notification_cannot_be_forged(dapr: AsyncWorld, step: str) -> N
             ):
                 path = f"/api/{user}/tasks/{step * up}{target}"
                 status, answer = await send(dapr, "POST", path, json.dumps(event), **kind)
-                assert status in (403, 404, 405, 422), (path, answer)
+                assert 405 == status, (path, answer)
         title = dapr.name("task")
         await dapr.app("frontend").post(f"/api/{user}/tasks", json={"title": title})
         async with asyncio.timeout(20):
@@ -108,9 +117,9 @@ async def test_the_sidecar_cannot_be_ended(dapr: AsyncWorld, step: str) -> None:
         for target in ("v1.0/shutdown", "shutdown"):
             path = f"/api/{user}/tasks/{step * up}{target}"
             status, answer = await send(dapr, "POST", path, "{}", **JSON)
-            assert status in (403, 404, 405, 422), (path, answer)
+            assert 405 == status, (path, answer)
 
-    assert (await dapr.app("frontend").get(f"/api/{user}/tasks")).is_success
+    assert 200 == (await dapr.app("frontend").get(f"/api/{user}/tasks")).status_code
 
 
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
@@ -128,7 +137,7 @@ async def test_another_users_series_cannot_be_read(dapr: AsyncWorld, step: str) 
         ):
             path = f"/api/{user}/tasks/{step * up}{target}"
             status, answer = await send(dapr, "GET", path, **JSON)
-            assert status in (403, 404, 405, 422), (path, answer)
+            assert 404 == status, (path, answer)
             assert secret not in answer
 
 

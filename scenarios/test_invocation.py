@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import httpx
 import pytest
 
 from harness import AsyncWorld, DaprError
+from scenarios.signing import PURPOSE, bearer
 
 
 async def test_an_app_is_reached_through_another_ones_sidecar(dapr: AsyncWorld) -> None:
     """Method, path, body and status pass through unchanged."""
     user, sidecar = dapr.name("user"), dapr.sidecar("notification-service")
+    invoke = partial(sidecar.invoke, "backend-service", headers=bearer(dapr.token(PURPOSE), user))
 
-    made = await sidecar.invoke(
-        "backend-service", f"api/{user}/tasks", json={"title": "By invocation"}
-    )
-    listed = await sidecar.invoke("backend-service", f"api/{user}/tasks", verb="GET")
-    missing = await sidecar.invoke("backend-service", f"api/{user}/tasks/none", verb="GET")
+    made = await invoke(f"api/{user}/tasks", json={"title": "By invocation"})
+    listed = await invoke(f"api/{user}/tasks", verb="GET")
+    missing = await invoke(f"api/{user}/tasks/none", verb="GET")
 
     assert (201, "By invocation") == (made.status_code, made.json()["title"])
     assert [made.json()["id"]] == [task["id"] for task in listed.json()]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from mcp.client import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import create_mcp_http_client
 
 from harness import AsyncWorld
+from scenarios.signing import PURPOSE, bearer
 from scenarios.test_series import DAILY, TOMORROW, follower_of, has_job
 
 TOOLS = {
@@ -36,9 +39,18 @@ class Tools:
 @asynccontextmanager
 async def tools(dapr: AsyncWorld, user: str) -> AsyncIterator[Tools]:
     """A client of the backend's MCP server."""
-    url = dapr.url("backend-service")
-    async with Client(f"{url}/mcp") as client:
+    async with mcp_client(dapr, bearer(dapr.token(PURPOSE), user)) as client:
         yield Tools(client, user)
+
+
+@asynccontextmanager
+async def mcp_client(dapr: AsyncWorld, headers: Mapping[str, str]) -> AsyncIterator[Client]:
+    """A client of the backend's MCP server that sends these headers."""
+    async with create_mcp_http_client(headers=dict(headers)) as http:
+        url = dapr.url("backend-service")
+        transport = streamable_http_client(f"{url}/mcp", http_client=http)
+        async with Client(transport) as client:
+            yield client
 
 
 async def test_a_task_lives_through_mcp_as_through_the_api(dapr: AsyncWorld) -> None:
@@ -116,7 +128,7 @@ async def test_what_the_api_refuses_the_tools_refuse(
 async def test_no_tool_takes_a_user_who_cannot_be_one(dapr: AsyncWorld, user: str) -> None:
     """Such a name would change the path, or is not a path segment."""
     arguments = {"task_id": "none", "title": "x", "remind_at": None}
-    async with tools(dapr, user) as tool:
+    async with tools(dapr, dapr.name("user")) as tool:
         described = (await tool.client.list_tools()).tools
         for each in described:
             known = {k: v for k, v in arguments.items() if k in each.input_schema["properties"]}

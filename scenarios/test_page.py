@@ -13,6 +13,7 @@ import pytest_asyncio
 from playwright.async_api import APIResponse, Page, Route, async_playwright, expect
 
 from harness import AsyncWorld
+from scenarios.signing import PURPOSE, token
 
 ARTEFACTS = Path(__file__).parent.parent / "artefacts"
 SOON = 20_000
@@ -30,15 +31,22 @@ async def page(dapr: AsyncWorld) -> AsyncIterator[Page]:
         browser = await playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
-        opened = await browser.new_page(viewport={"width": 1200, "height": 800})
+        context = await browser.new_context(viewport={"width": 1200, "height": 800})
+        opened = await context.new_page()
         opened.set_default_timeout(SOON)
         opened.on("pageerror", lambda error: errors.append(str(error)))
-        url = dapr.url("frontend")
-        await opened.goto(f"{url}/?user={dapr.name('user')}")
-        await expect(opened.locator("#live")).to_have_text("live", timeout=SOON)
+        await opened.goto(dapr.url("frontend"))
+        await sign_in(opened, dapr.name("user"))
         yield opened
         await browser.close()
     assert [] == errors
+
+
+async def sign_in(page: Page, name: str) -> None:
+    """Sign in under a name, and wait until the page is live."""
+    await page.locator("#sign-in").get_by_label("Name").fill(name)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.locator("#live")).to_have_text("live", timeout=SOON)
 
 
 async def add(page: Page, title: str, **fields: str) -> None:
@@ -171,10 +179,29 @@ async def test_the_assistant_asks_before_it_deletes_and_is_answered_by_a_button(
     assert [] == (await dapr.app("backend-service").get(f"/api/{dapr.name('user')}/tasks")).json()
 
 
+async def test_a_change_that_a_language_model_wants_is_allowed_by_a_button(
+    page: Page, dapr: AsyncWorld
+) -> None:
+    """Its question is in the conversation that the page shows; the rules ask none such."""
+    user, backend = dapr.name("user"), dapr.app("backend-service")
+    task = (await backend.post(f"/api/{user}/tasks", json={"title": "Pay the rent"})).json()
+    asks = {"about": "change", "title": task["title"], "task_id": task["id"]}
+    asks |= {"tool": "complete_task", "arguments": "{}"}
+    question = {"role": "assistant", "text": "Shall I complete “Pay the rent”?", "id": "question"}
+    path = f"/api/{user}/conversations/page/messages"
+    (await backend.post(path, json={**question, "asks": asks})).raise_for_status()
+    await page.reload()
+
+    await page.get_by_role("button", name="Yes, change it").click()
+
+    await expect(page.locator("#talk li").last).to_contain_text("Completed", timeout=SOON)
+    (done,) = (await backend.get(f"/api/{user}/tasks")).json()
+    assert done["completed"]
+
+
 async def test_another_window_shows_the_dialogue_as_it_comes(page: Page) -> None:
     """Without a reload, question and answer."""
-    assert page.context.browser is not None
-    other = await page.context.browser.new_page()
+    other = await page.context.new_page()
     await other.goto(page.url)
     await expect(other.locator("#live")).to_have_text("live", timeout=SOON)
 
@@ -329,13 +356,70 @@ async def test_nothing_can_be_typed_before_it_is_known_what_the_next_user_saved(
     address = page.get_by_label("Reminders by mail to")
     await expect(address).to_be_enabled(timeout=SOON)
     first = await held(page, "**/contact")
-    await page.locator("#user").fill(dapr.name("other"))
-    await page.locator("#user").press("Enter")
+    await page.get_by_role("button", name="Sign out").click()
+    await sign_in(page, dapr.name("other"))
     await first.asked()
     await expect(address).to_be_disabled()
 
     await first.release()
     await expect(address).to_be_enabled(timeout=SOON)
+
+
+async def test_one_signs_in_and_out(page: Page, dapr: AsyncWorld) -> None:
+    """The name is shown; afterwards nothing of the user is left on the page."""
+    user = dapr.name("user")
+    await add(page, "Only mine")
+    await say(page, "what do I have to do?")
+    await expect(page.locator("#name")).to_have_text(user)
+
+    await page.get_by_role("button", name="Sign out").click()
+
+    await expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    await expect(page.get_by_role("alert")).to_have_text("You have signed out.")
+    await expect(page.locator("#app")).to_be_hidden()
+    assert "Only mine" not in await page.content()
+    await keep(page, "sign-in")
+    await sign_in(page, dapr.name("other"))
+    await expect(page.locator("#nothing")).to_be_visible()
+    await expect(page.locator("#name")).to_have_text(dapr.name("other"))
+
+
+async def test_a_session_that_has_ended_leads_to_sign_in(page: Page, dapr: AsyncWorld) -> None:
+    """Noticed without a click: the stream ends; who signs in again sees the same tasks."""
+    await add(page, "Still there")
+    await expect(page.locator("#tasks li")).to_have_count(1)
+    key, user, url = dapr.token(PURPOSE), dapr.name("user"), dapr.url("frontend")
+    short = token(key, user, exp=datetime.now(UTC) + timedelta(seconds=1))
+    await page.context.add_cookies([{"name": "todo-session", "value": short, "url": url}])
+    await page.reload()
+
+    await expect(page.get_by_role("alert")).to_contain_text("session has ended", timeout=SOON)
+    await expect(page.locator("#app")).to_be_hidden()
+    await expect(page.locator("#sign-in").get_by_label("Name")).to_have_value(user)
+
+    await sign_in(page, user)
+    await expect(page.locator("#tasks .title")).to_have_text("Still there")
+
+
+async def test_another_window_signs_out_too(page: Page) -> None:
+    """All windows of a browser have the same session."""
+    other = await page.context.new_page()
+    await other.goto(page.url)
+    await expect(other.locator("#live")).to_have_text("live", timeout=SOON)
+
+    await page.get_by_role("button", name="Sign out").click()
+
+    await expect(other.locator("#sign-in")).to_be_visible(timeout=SOON)
+
+
+async def test_a_name_that_nobody_can_have_is_refused_on_the_page(page: Page) -> None:
+    """With the reason; the page stays where it is."""
+    await page.get_by_role("button", name="Sign out").click()
+    await page.locator("#sign-in").get_by_label("Name").fill("a/b")
+    await page.get_by_role("button", name="Sign in").click()
+
+    await expect(page.get_by_role("alert")).to_contain_text("user: String should match pattern")
+    await expect(page.locator("#app")).to_be_hidden()
 
 
 class Held:

@@ -30,6 +30,9 @@ BOTH = (1, 2)
 EVERY = "@every 2s"
 """The schedule of the job; the cron binding in scenarios/replicas/ has the same."""
 
+LATE = 2.5
+"""Seconds after a boundary at which a tick is still the boundary's: half of the shortest step."""
+
 LONG = 60
 """Seconds, for a machine that is busy."""
 
@@ -347,7 +350,7 @@ async def test_the_outbox_is_relayed_while_the_sidecar_of_one_replica_is_away(
 async def test_a_cron_binding_fires_in_both_replicas_and_one_does_the_work(
     dapr: AsyncWorld, binding: str, app: str, step: int, count: int
 ) -> None:
-    """Each tick, at its time; that with five fields is every minute in scenarios/replicas/."""
+    """Each tick; that with five fields is every minute in scenarios/replicas/."""
 
     async def latest() -> dict[int, list[bool]]:
         ticks = await ticks_of(dapr, binding, app, step)
@@ -366,8 +369,54 @@ async def ticks_of(dapr: AsyncWorld, binding: str, app: str, step: int) -> dict[
     """Whether each replica did the work of a tick, by the tick's number; of those that answered."""
     ticks = defaultdict[int, list[bool]](list)
     for number in BOTH:
-        inbox = dapr.inbox(app, replica=number, from_beginning=True)
-        for each in await inbox.all(path=f"/{binding}", status=200):
-            fired = datetime.fromisoformat(each.headers["readtimeutc"][:19]).replace(tzinfo=UTC)
-            ticks[int(fired.timestamp() // step)].append(json.loads(each.answer)["ran"])
+        for each in await ticks_to(dapr, binding, app, number):
+            ticks[int(fired_at(each) // step)].append(json.loads(each.answer)["ran"])
     return ticks
+
+
+async def ticks_to(dapr: AsyncWorld, binding: str, app: str, replica: int) -> list[Delivery]:
+    """What a replica was sent by a cron binding and has answered, since the stack started."""
+    inbox = dapr.inbox(app, replica=replica, from_beginning=True)
+    return await inbox.all(path=f"/{binding}", status=200)
+
+
+def fired_at(tick: Delivery) -> float:
+    """When the sidecar read its clock as the binding fired, in seconds since 1970."""
+    text = tick.headers["readtimeutc"].partition(" +0000 UTC")[0]
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+async def test_a_schedule_of_six_fields_fires_on_the_boundaries_of_its_seconds(
+    dapr: AsyncWorld,
+) -> None:
+    """Also if the sidecar has begun between two of them: every five seconds, by its own clock."""
+    node, step = f"{BACKEND}-2-daprd", 5
+    await dapr.kill(node)
+    # It begins in the second half of a step: a pause of a step would end there, too.
+    await dapr.eventually(lambda: 0.3 <= time.time() / step % 1 < 0.5, timeout=LONG)
+    since = time.time()
+    await dapr.restart(node)
+
+    async def latest() -> list[float]:
+        ticks = [fired_at(each) for each in await ticks_to(dapr, "reminder-cron", BACKEND, 2)]
+        fired = [each for each in ticks if each > since]
+        assert fired
+        return fired
+
+    fired = await dapr.eventually(latest, timeout=LONG)
+
+    assert [] == [each for each in fired if each % step >= LATE]
+
+
+@pytest.mark.parametrize("app", [BACKEND, NOTIFICATIONS])
+async def test_a_schedule_of_five_fields_fires_on_the_minute(dapr: AsyncWorld, app: str) -> None:
+    """In each replica, by the clock of its sidecar, whenever it has begun."""
+
+    async def both() -> list[float]:
+        ticks = [await ticks_to(dapr, "daily-cleanup", app, number) for number in BOTH]
+        assert all(ticks)
+        return [fired_at(each) for one in ticks for each in one]
+
+    fired = await dapr.eventually(both, timeout=LONG + 60)
+
+    assert [] == [each for each in fired if each % 60 >= LATE]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness import App, Broker, Kubernetes, Postgres, Receiver, Redis, Topology
+from harness import App, Broker, Kafka, Kubernetes, Postgres, Receiver, Redis, Topology
 from harness.core.node import Node
+from scenarios.signing import SECRET, sign
 
 TOPICS = ("task-events:3", "task-updates:3", "task-imports:3", "reminders:3", "dead-letters:3")
 
@@ -39,6 +40,7 @@ def todo(
     tls: bool = False,
     outgoing: bool = False,
     events: Events | None = None,
+    sign_in: bool = True,
 ) -> Topology:
     """The whole application.
 
@@ -53,10 +55,11 @@ def todo(
         more: additional nodes.
         replicas: how many times each service runs.
         env: additional variables of each service.
-        sasl: the mechanism with which the broker's clients must authenticate.
+        sasl: the mechanism with which the broker's clients must authenticate; it is then Kafka.
         tls: whether their connections are encrypted.
         outgoing: whether the receiver of mail and webhooks requires credentials.
         events: what has the events instead of Redpanda or Kafka.
+        sign_in: whether users must sign in; if so, requests of tests are signed.
     """
     # Secrets to which components refer by secretKeyRef.
     secrets = {"STATE_STORE_DSN": "${postgres.dsn}"}
@@ -66,16 +69,28 @@ def todo(
         secrets["MAIL_PASSWORD"] = "${receiver.password}"
         secrets["WEBHOOK_TOKEN"] = "Bearer ${receiver.token}"
     # Every service has events, but not every one has a database.
-    brokers: Sequence[Node] = (Broker(topics=topics, sasl=sasl, tls=tls),)
-    shared = {"BROKER_PASSWORD": "${broker.password}"} if sasl else {}
+    brokers: Sequence[Node] = (Broker(topics=topics),)
+    shared: Mapping[str, str] = {}
+    if sasl:
+        # Kafka, whatever the setting for `Broker` is: Redpanda with credentials is not supported.
+        brokers = (Kafka(topics, name="broker", sasl=sasl, tls=tls),)
+        shared = {"BROKER_PASSWORD": "${broker.password}"}
     if events is not None:
-        brokers, shared = events.nodes, {**events.secrets}
+        brokers, shared = events.nodes, events.secrets
 
-    def service(name: str, kubernetes: Kubernetes, *, database: bool = False) -> App:
+    identity = {"BETTER_AUTH_SECRET": SECRET} if sign_in else {"SIGN_IN": "off"}
+
+    def service(
+        name: str, kubernetes: Kubernetes, *, database: bool = False, users: bool = True
+    ) -> App:
         return App(
             name,
             asgi=f"services.{name.replace('-', '_')}.app:app",
-            env={**({"DATABASE_URL": "${postgres.dsn}"} if database else {}), **(env or {})},
+            env={
+                **({"DATABASE_URL": "${postgres.dsn}"} if database else {}),
+                **(identity if users else {}),
+                **(env or {}),
+            },
             sidecar_env={**(secrets if database else {}), **shared},
             health="/healthz",
             inbox=inbox,
@@ -93,13 +108,14 @@ def todo(
             "backend-service", Kubernetes(replicas=2, max_replicas=4, exposed=True), database=True
         ),
         service("notification-service", Kubernetes(replicas=1, max_replicas=2), database=True),
-        service("recurring-task-service", Kubernetes()),
+        service("recurring-task-service", Kubernetes(), users=False),
         service("frontend", Kubernetes(exposed=True)),
         Receiver(mail_auth=outgoing, starttls=outgoing, bearer=outgoing),
         *([Redis()] if redis else []),
         *more,
         resources=resources,
         mtls=mtls,
+        sign=sign if sign_in else None,
     )
 
 

@@ -4,6 +4,7 @@ belong into no test's time. `python -m tests.provision`, which `make test` calls
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Collection
 from pathlib import Path
@@ -22,6 +23,9 @@ TOOLS = ("java", "kafka", "postgres", "postgres-data", "daprd")
 """What every stack of the tests is made of; the quick ones first."""
 
 HELM = "3.19.0"
+
+REQUIRED_IMAGES = "REQUIRED_IMAGES"
+"""The variable that names images without which a run fails; tests that lack another are skipped."""
 
 
 def find_helm(settings: Settings) -> Path | None:
@@ -49,16 +53,29 @@ def provide_helm(settings: Settings, progress: Progress) -> Path:
     return store.make(f"helm-{HELM}", build) / "helm"
 
 
+def required_images() -> frozenset[str]:
+    """The images that this run must not do without, by their names in the table of images."""
+    return frozenset(os.environ.get(REQUIRED_IMAGES, "").split())
+
+
 def pull_images(settings: Settings, progress: Progress, names: Collection[str]) -> None:
     """Pull the images that the engine lacks, where there is an engine and a registry has them.
 
     Otherwise the tests that need them are skipped, and CI fails; `tests.engine` finds the reason.
+
+    Raises:
+        HarnessError: one that is required is not there and cannot be pulled.
     """
+    required = required_images() & set(names)
     try:
         with Engine() as engine:
-            Images(settings, progress, engine).pull(names)
+            failed = Images(settings, progress, engine).pull(names)
     except Unavailable:
+        if required:
+            raise
         return
+    for name in sorted(required & set(failed)):
+        raise failed[name]
 
 
 def provide(
@@ -67,7 +84,7 @@ def provide(
     """Everything that the tests need, by name; tests of the chart need Helm, some need images.
 
     Raises:
-        Unavailable: a tool cannot be had.
+        HarnessError: a tool or a required image cannot be had.
     """
     if images:
         pull_images(settings, progress, images)

@@ -1,4 +1,7 @@
-"""``${node.key}`` placeholders in the texts of a topology."""
+"""Placeholders in the texts of a topology: ``${node.key}``, and ``${secret.key}``.
+
+The latter is a random secret of the stack, the same wherever it is referred to.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from harness.core.errors import ConfigError, did_you_mean
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
+RESERVED = "secret"
+"""The name that no node may have, because it stands for the secrets of the stack."""
 
 
 def placeholders(text: str) -> Iterator[tuple[str, str]]:
@@ -15,6 +20,16 @@ def placeholders(text: str) -> Iterator[tuple[str, str]]:
     for match in _PLACEHOLDER.finditer(text):
         node, _, key = match.group(1).partition(".")
         yield node.strip(), key.strip()
+
+
+def nodes_in(text: str) -> Iterator[str]:
+    """The nodes that the placeholders in a text refer to."""
+    return (node for node, _ in placeholders(text) if node != RESERVED)
+
+
+def purpose_of(key: str) -> str:
+    """The purpose of the token for which ``${secret.key}`` stands."""
+    return f"{key}-{RESERVED}"
 
 
 def fill(text: str, exports: Mapping[str, Mapping[str, str]], where: str) -> str:

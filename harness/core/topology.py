@@ -5,14 +5,22 @@ from __future__ import annotations
 import copy
 import dataclasses
 import graphlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.errors import ConfigError, did_you_mean
 from harness.core.names import TIMES, require_hosts, require_name, sidecar_name
 from harness.core.node import Node, Target
+from harness.core.placeholders import RESERVED
 from harness.core.roles import SidecarRole, same_role
+
+Sign = Callable[[str, Callable[[str], str]], Mapping[str, str]]
+"""Returns the headers by which a test's request proves whose it is.
+
+Called with the request's path, still encoded, and with a function that returns a token of the stack
+by its purpose; the purpose of ``${secret.key}`` is ``key-secret``.
+"""
 
 
 @dataclass(frozen=True, init=False)
@@ -25,6 +33,8 @@ class Topology:
             of the same kind and name from an earlier folder.
         mtls: whether sidecars and control plane use certificates from a sentry to authenticate.
         time: ``real``, or ``virtual`` for a scheduler whose time ``dapr.clock`` moves.
+        sign: signs the requests of clients from ``World.app``, for apps that require a sign-in;
+            headers that a test sets itself take precedence.
 
     Raises:
         ConfigError: a name is duplicate or malformed, a dependency is unknown or circular, or
@@ -35,6 +45,7 @@ class Topology:
     resources: tuple[Path, ...]
     mtls: bool
     time: str
+    sign: Sign | None
 
     def __init__(
         self,
@@ -42,12 +53,14 @@ class Topology:
         resources: str | Path | Sequence[str | Path] = (),
         mtls: bool = False,
         time: str = "real",
+        sign: Sign | None = None,
     ) -> None:
         folders = [resources] if isinstance(resources, str | Path) else list(resources)
         object.__setattr__(self, "nodes", tuple(_with_implied(nodes, mtls)))
         object.__setattr__(self, "resources", tuple(Path(folder) for folder in folders))
         object.__setattr__(self, "mtls", mtls)
         object.__setattr__(self, "time", _require_time(time))
+        object.__setattr__(self, "sign", sign)
         _validate(self.nodes)
 
     def __getitem__(self, name: str) -> Node:
@@ -127,6 +140,12 @@ def _validate(nodes: Sequence[Node]) -> None:
     names = [node.name for node in nodes]
     for name in names:
         require_name(name)
+        if name == RESERVED:
+            raise ConfigError(
+                f"a node cannot be named {name!r}",
+                expected="any other name: ${secret.key} stands for a random secret of the stack",
+                hint="rename it",
+            )
         if names.count(name) > 1:
             raise ConfigError(
                 f"two nodes of the topology are named {name!r}",

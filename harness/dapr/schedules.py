@@ -67,14 +67,14 @@ def check_schedule(each: DaprResource) -> Iterator[Finding]:
         text = str(item.get("value") or "")
         if name.lower() != FIELD or not text or "${" in text:
             continue
-        place = each.at(f"spec.metadata.{index}")
+        place, what = each.at(f"spec.metadata.{index}"), f"component {each.name!r}: {name} {text!r}"
         try:
             if problem := problem_of(text):
                 hint = "daprd accepts it without a word"
-                yield Finding(place, f"schedule {text!r} {problem}", hint, "warning")
+                yield Finding(place, f"{what} {problem}", hint, "warning")
         except ValueError as error:
             hint = "such as '*/5 * * * *', '*/30 * * * * *' with seconds, '@daily' or '@every 5m'"
-            yield Finding(place, f"schedule {text!r} is invalid: {error}", hint)
+            yield Finding(place, f"{what} is invalid: {error}", hint)
 
 
 def problem_of(schedule: str) -> str:

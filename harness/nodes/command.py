@@ -13,7 +13,7 @@ from harness.core.endpoint import LOOPBACK, Endpoint
 from harness.core.errors import AppFailed
 from harness.core.launch import Build
 from harness.core.node import Scope
-from harness.core.placeholders import placeholders
+from harness.core.placeholders import nodes_in
 from harness.ready.http import HttpCheck
 from harness.ready.tcp import TcpCheck
 
@@ -34,7 +34,7 @@ def words_of(command: str | Sequence[str]) -> tuple[str, ...]:
 
 def needs_of(needs: Sequence[str], env: Mapping[str, str]) -> tuple[str, ...]:
     """The explicit dependencies, then the nodes that variables refer to; each once."""
-    used = {node for text in env.values() for node, _ in placeholders(text)}
+    used = {node for text in env.values() for node in nodes_in(text)}
     return tuple(dict.fromkeys([*needs, *sorted(used)]))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import httpx
 
@@ -12,22 +12,41 @@ _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 authority, so a TLS address is rejected rather than trusted."""
 
 
-def client(base_url: str = "", *, timeout: float = 15.0, token: str = "") -> httpx.Client:
+Sign = Callable[[str], Mapping[str, str]]
+"""Returns the headers of a request for a path, which is still encoded."""
+
+
+def client(
+    base_url: str = "", *, timeout: float = 15.0, token: str = "", sign: Sign | None = None
+) -> httpx.Client:
     """A synchronous client that ignores proxy variables.
 
     Args:
         token: sent as ``dapr-api-token`` if not empty.
+        sign: adds headers to each request; those that the request has take precedence.
     """
+
+    def signed(request: httpx.Request) -> None:
+        _sign(request, sign)
+
     return httpx.Client(
-        base_url=base_url, headers=_headers(token), timeout=timeout, trust_env=False, verify=_NO_TLS
-    )
+        base_url=base_url, headers=_headers(token), timeout=timeout, trust_env=False,
+        verify=_NO_TLS, event_hooks={"request": [signed]},
+    )  # fmt: skip
 
 
-def aclient(base_url: str = "", *, timeout: float = 15.0, token: str = "") -> httpx.AsyncClient:
+def aclient(
+    base_url: str = "", *, timeout: float = 15.0, token: str = "", sign: Sign | None = None
+) -> httpx.AsyncClient:
     """The asynchronous counterpart of `client`."""
+
+    async def signed(request: httpx.Request) -> None:
+        _sign(request, sign)
+
     return httpx.AsyncClient(
-        base_url=base_url, headers=_headers(token), timeout=timeout, trust_env=False, verify=_NO_TLS
-    )
+        base_url=base_url, headers=_headers(token), timeout=timeout, trust_env=False,
+        verify=_NO_TLS, event_hooks={"request": [signed]},
+    )  # fmt: skip
 
 
 def ask(
@@ -41,6 +60,11 @@ def ask(
     """
     with client(timeout=timeout) as once:
         return once.request(method, url, json=json, headers=dict(headers or {}))
+
+
+def _sign(request: httpx.Request, sign: Sign | None) -> None:
+    for name, value in (sign(request.url.raw_path.decode()) if sign else {}).items():
+        request.headers.setdefault(name, value)
 
 
 def _headers(token: str) -> dict[str, str]:

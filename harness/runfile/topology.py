@@ -9,7 +9,7 @@ from harness.core.errors import ConfigError, did_you_mean
 from harness.core.names import inbox_name, sidecar_name
 from harness.core.node import Node
 from harness.core.placeholders import placeholders
-from harness.core.topology import Topology
+from harness.core.topology import Sign, Topology
 from harness.dapr.resources import read_found, resource_files
 from harness.nodes.app import App
 from harness.nodes.sidecar import Sidecar
@@ -23,6 +23,7 @@ def multi_app(
     calls: bool = False,
     tokens: bool = False,
     order: Sequence[str] = (),
+    sign: Sign | None = None,
 ) -> Topology:
     """The apps of a run file, each with its sidecar, as ``dapr run -f`` starts them.
 
@@ -37,13 +38,16 @@ def multi_app(
         tokens: make sidecars and apps require tokens; the CLI uses none unless ``env`` sets them.
         order: app-ids that start one after the other instead, each when the one before it is
             ready.
+        sign: signs the requests of clients from ``World.app``, see `Topology`.
 
     Raises:
         ConfigError: the file is invalid, with the line; two apps have the same app-id; or the
             order names an unknown app, or an app twice.
     """
     file = read_runfile(Path(path))
-    return topology_of(file, *nodes, inbox=inbox, calls=calls, tokens=tokens, order=order)
+    return topology_of(
+        file, *nodes, inbox=inbox, calls=calls, tokens=tokens, order=order, sign=sign
+    )
 
 
 def topology_of(
@@ -56,6 +60,7 @@ def topology_of(
     needed_only: bool = False,
     required: bool = True,
     beside: Sequence[Node] = (),
+    sign: Sign | None = None,
 ) -> Topology:
     """The same, for a file that has already been read.
 
@@ -70,6 +75,7 @@ def topology_of(
         required: whether the start fails if an app fails or is not ready in time.
         beside: nodes that are always added and that every sidecar waits for; they replace others
             of the same name.
+        sign: signs the requests of clients from ``World.app``.
 
     Raises:
         ConfigError: two apps have the same app-id, or the order is impossible.
@@ -91,7 +97,7 @@ def topology_of(
         )
         for app in file.apps
     )
-    return Topology(*beside, *kept, *(node for each in made for node in each))
+    return Topology(*beside, *kept, *(node for each in made for node in each), sign=sign)
 
 
 def _after(file: RunFile, order: Sequence[str]) -> Mapping[str, tuple[str, ...]]:

@@ -103,8 +103,11 @@ class AsyncWorld(AsyncClosing):
         return f"{prefix}-{self.id}"
 
     def app(self, name: str, *, replica: int = 1) -> httpx.AsyncClient:
-        """An HTTP client that calls the app directly, without its sidecar."""
-        client = loopback.aclient(self.url(replica_name(name, replica)))
+        """An HTTP client that calls the app directly, without its sidecar.
+
+        Its requests are signed if the topology says how, see `Topology`.
+        """
+        client = loopback.aclient(self.url(replica_name(name, replica)), sign=self._nodes.sign)
         self._clients.append(client)
         return client
 

@@ -80,7 +80,7 @@ class Extras:
         """
         known = self._book.topology
         self._book.topology = Topology(
-            *known.nodes, node, resources=known.resources, mtls=known.mtls
+            *known.nodes, node, resources=known.resources, mtls=known.mtls, sign=known.sign
         )
         with blamed(node, "plan"):
             launch = self._launches[node.name] = node.plan(self._book.scope(node.name))

@@ -79,6 +79,11 @@ class Nodes:
             )
         return found
 
+    def sign(self, path: str) -> Mapping[str, str]:
+        """The headers by which a request for a path proves whose it is; none without `Sign`."""
+        sign = self._stack.topology.sign
+        return sign(path, self._stack.book.token) if sign else {}
+
     def restart(self, node: str, grace: float | None, *, ready: bool) -> None:
         """Stop a node and start it again, with the same ports and data."""
         instance = self.instance(node)

@@ -104,8 +104,11 @@ class World(Closing):
         return f"{prefix}-{self.id}"
 
     def app(self, name: str, *, replica: int = 1) -> httpx.Client:
-        """An HTTP client that calls the app directly, without its sidecar."""
-        client = loopback.client(self.url(replica_name(name, replica)))
+        """An HTTP client that calls the app directly, without its sidecar.
+
+        Its requests are signed if the topology says how, see `Topology`.
+        """
+        client = loopback.client(self.url(replica_name(name, replica)), sign=self._nodes.sign)
         self._clients.append(client)
         return client
 

@@ -10,19 +10,19 @@ from services.common.app import service
 from services.common.cleanup import GIVEN_UP, cleaning
 from services.common.cron import Base as Ticks
 from services.common.database import tables
+from services.common.identity import for_users, ready
 from services.common.outbox import Base as Outbox
 from services.common.relay import relaying
 
 app = service(
     "backend-service",
+    ready,
     tables(Base.metadata, Outbox.metadata, Ticks.metadata),
     relaying,
     endpoint.serving,
 )
-app.include_router(tasks.router)
+for_users(app, tasks.router, conversations.router, chat.router)
 app.include_router(series.router)
-app.include_router(conversations.router)
-app.include_router(chat.router)
 app.include_router(reminders.router)
 app.include_router(imports.router)
 app.include_router(cleaning(GIVEN_UP))

@@ -49,6 +49,10 @@ ToolName = Literal[
 """The tools that change something."""
 
 
+LONGEST_ARGUMENTS = 12_000
+"""Characters of the arguments that a question keeps: a description has up to 10,000."""
+
+
 def _is_none(value: object) -> bool:
     return value is None
 
@@ -57,14 +61,20 @@ class Ask(BaseModel):
     """What a question of the assistant waits for.
 
     Attributes:
-        about: whether a task may be deleted, or the time of a reminder.
+        about: whether a task may be deleted or changed, or the time of a reminder.
         title: the task's title.
         task_id: the task, or None for a task that the answer creates.
+        tool: the tool that makes the change.
+        arguments: those of the tool, as JSON.
     """
 
-    about: Literal["delete", "time"]
+    about: Literal["delete", "change", "time"]
     title: Storable = Field(max_length=200)
     task_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9-]{1,100}$")
+    tool: ToolName | None = Field(default=None, exclude_if=_is_none)
+    arguments: Storable | None = Field(
+        default=None, max_length=LONGEST_ARGUMENTS, exclude_if=_is_none
+    )
 
 
 MessageId = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}$")]

@@ -11,7 +11,10 @@ import contextlib
 from collections.abc import AsyncIterator
 from importlib import import_module
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from services.common.identity import act_for, current_user, required
 
 PATH = "/mcp"
 
@@ -24,7 +27,13 @@ class McpEndpoint:
         self._opened: asyncio.Future[ASGIApp] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request; each is independent, so any replica can handle it."""
+        """Handle one request; each is independent, so any replica can handle it.
+
+        Raises:
+            Refused: 401, there is no valid token. Whose tasks it is for, the tools check.
+        """
+        if required():
+            act_for(await current_user(Request(scope)))
         assert self._opened is not None, "the service is not running"
         self._wanted.set()
         inner = await asyncio.shield(self._opened)

@@ -21,6 +21,7 @@ from services.backend_service import sessions, tasks
 from services.backend_service.changes import Changes
 from services.backend_service.models import NewTask, Task, TaskChange
 from services.common.database import engine
+from services.common.identity import require_caller
 from services.common.recurrence import Recurrence
 from services.common.relay import relay
 from services.common.text_types import TaskId, UserId
@@ -40,10 +41,14 @@ R = TypeVar("R")
 
 
 def _tool(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
-    """Offer a function as a tool; what it did is kept as the user's last action."""
+    """Offer a function as a tool to its own user; what it did is kept as the last action."""
 
     @functools.wraps(function)
     async def recorded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            require_caller(str(kwargs["user_id"]))
+        except HTTPException as refused:
+            raise ToolError(str(refused.detail)) from None
         result = await function(*args, **kwargs)
         named = result.id if isinstance(result, Task) else kwargs.get("task_id")
         task_id = None if named is None else str(named)

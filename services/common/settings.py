@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
+
+from services.common.schedules import SUCH_AS, require_schedule
 
 LONGEST_RETENTION = 36_500
 """A hundred years, in days."""
@@ -51,6 +54,15 @@ class ServiceSettings(BaseSettings):
         "address: todo.example.org,todo.internal",
     )
 
+    sign_in: Literal["development", "external", "off"] = Field(
+        default="development",
+        description="who issues the tokens of users: the page's service, to whoever gives a name; "
+        "another provider with the same secret; or off, and every request may reach every user",
+    )
+    better_auth_secret: SecretStr = Field(
+        default=SecretStr(""), description="the key of all tokens, at least 32 bytes"
+    )
+
     @field_validator("retention_days")
     @classmethod
     def _keeps_something(cls, days: int) -> int:
@@ -60,6 +72,17 @@ class ServiceSettings(BaseSettings):
                 "with 0, the cleanup would remove what has just been stored"
             )
         return days
+
+    @field_validator("repair_schedule")
+    @classmethod
+    def _is_a_schedule(cls, schedule: str) -> str:
+        try:
+            return require_schedule(schedule)
+        except ValueError as error:
+            raise ValueError(
+                f"REPAIR_SCHEDULE is {schedule!r}, which no job can have: {error}. "
+                f"Use a schedule {SUCH_AS}"
+            ) from None
 
 
 @cache

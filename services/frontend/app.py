@@ -19,9 +19,12 @@ from sse_starlette import EventSourceResponse
 from services.common.app import service
 from services.common.browsers import change
 from services.common.deliveries import delivered, route
+from services.common.identity import Identity, ready
 from services.common.settings import settings
 from services.common.sidecar import from_sidecar, invoke
+from services.frontend import session
 from services.frontend.live import Live
+from services.frontend.session import own_page
 
 BACKEND, NOTIFICATIONS = "backend-service", "notification-service"
 TASKS, TALK = "/api/{user_id}/tasks", "/api/{user_id}/conversations/{conversation_id}"
@@ -41,7 +44,8 @@ OPERATIONS = (
 PATIENCE = {CHAT: 90.0}
 """Seconds for the operations that may take long: a language model may take its time."""
 
-ASKED_WITH, ANSWERED_WITH = ("content-type", "if-match"), ("content-type", "etag", "retry-after")
+ASKED_WITH = ("content-type", "if-match")
+ANSWERED_WITH = ("content-type", "etag", "retry-after", "www-authenticate")
 DIALOGUE = "com.taskmanager.chat."
 """What the types of the updates of a dialogue begin with; all others are notifications."""
 
@@ -55,8 +59,9 @@ async def listeners() -> AsyncIterator[None]:
     live.close()
 
 
-app = service("frontend", listeners)
-browsers = APIRouter(dependencies=[Depends(change)], include_in_schema=False)
+app = service("frontend", ready, listeners)
+app.include_router(session.router)
+browsers = APIRouter(dependencies=[Depends(change), Depends(own_page)], include_in_schema=False)
 
 
 def pass_on(app_id: str, path: str, methods: tuple[str, ...]) -> None:
@@ -69,7 +74,7 @@ def pass_on(app_id: str, path: str, methods: tuple[str, ...]) -> None:
         answer = await invoke(
             request.method, app_id, *segments,
             params=request.query_params.multi_items(), content=await request.body(),
-            headers=_kept(request.headers, ASKED_WITH), timeout=PATIENCE.get(path, 10.0),
+            headers=_forwarded(request), timeout=PATIENCE.get(path, 10.0),
         )  # fmt: skip
         return Response(answer.content, answer.status_code, _kept(answer.headers, ANSWERED_WITH))
 
@@ -103,9 +108,28 @@ async def update(request: Request) -> dict[str, str]:
 
 
 @browsers.get("/live/{user_id}")
-async def listen(user_id: str, listener: Annotated[str, Depends(live.name)]) -> EventSourceResponse:
-    """A user's new notifications, and what happens in dialogues, as server-sent events."""
-    return EventSourceResponse(live.listen(user_id, listener), ping=15)
+async def listen(
+    request: Request, user_id: str, listener: Annotated[str, Depends(live.name)]
+) -> EventSourceResponse:
+    """A user's new notifications, and what happens in dialogues, as server-sent events.
+
+    The stream ends with the session.
+    """
+    until = identity.expires_at if (identity := _identity(request)) else None
+    return EventSourceResponse(live.listen(user_id, listener, until), ping=15)
+
+
+def _identity(request: Request) -> Identity | None:
+    """Who has been accepted by `own_page`; None if sign-in is off."""
+    found: Identity | None = request.state.identity
+    return found
+
+
+def _forwarded(request: Request) -> dict[str, str]:
+    """Headers for another service, which verifies the token itself."""
+    kept = _kept(request.headers, ASKED_WITH)
+    identity = _identity(request)
+    return {**kept, "authorization": f"Bearer {identity.token}"} if identity else kept
 
 
 def _kept(headers: Any, names: tuple[str, ...]) -> dict[str, str]:

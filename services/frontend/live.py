@@ -6,7 +6,10 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
+
+from services.common.database import now
 
 WAITING = 100
 """The maximum number of messages waiting for a page; a slower page is dropped and reconnects."""
@@ -33,14 +36,17 @@ class Live:
             except asyncio.QueueFull:
                 self._end(queue)
 
-    async def listen(self, user_id: str, page: str) -> AsyncIterator[Message]:
-        """The messages for a page, from now on until it leaves."""
+    async def listen(
+        self, user_id: str, page: str, until: datetime | None = None
+    ) -> AsyncIterator[Message]:
+        """The messages for a page, from now on until it leaves, or until a time."""
+        end = None if until is None else (until - now()).total_seconds() + _clock()
         queue: asyncio.Queue[Message | None] = asyncio.Queue(WAITING)
         self._pages.setdefault(user_id, {})[page] = queue
         try:
             # Sent at once: the page then knows that it misses nothing from now on.
             yield {"event": "open", "data": "{}"}
-            while (message := await queue.get()) is not None:
+            while (message := await _next(queue, end)) is not None:
                 yield message
         finally:
             del self._pages[user_id][page]
@@ -58,3 +64,16 @@ class Live:
         while not queue.empty():
             queue.get_nowait()
         queue.put_nowait(None)
+
+
+async def _next(queue: asyncio.Queue[Message | None], end: float | None) -> Message | None:
+    """The next message; None if there will be none."""
+    try:
+        async with asyncio.timeout_at(end):
+            return await queue.get()
+    except TimeoutError:
+        return None
+
+
+def _clock() -> float:
+    return asyncio.get_running_loop().time()

@@ -8,7 +8,7 @@ import logging
 import uuid
 from typing import Annotated, Any
 
-from fastapi import Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -19,8 +19,10 @@ from services.common.cleanup import GIVEN_UP, Old, cleaning
 from services.common.cron import Base as Ticks
 from services.common.database import session, tables
 from services.common.deliveries import delivered, route
+from services.common.identity import OF_OPERATOR, for_users, ready
 from services.common.keys import key
 from services.common.outbox import Base as Outbox
+from services.common.problems import describe
 from services.common.relay import Relaying, relaying
 from services.common.settings import settings
 from services.common.sidecar import from_sidecar
@@ -56,8 +58,12 @@ DROP = {"status": "DROP"}
 
 
 app = service(
-    "notification-service", tables(Base.metadata, Outbox.metadata, Ticks.metadata), relaying
+    "notification-service",
+    ready,
+    tables(Base.metadata, Outbox.metadata, Ticks.metadata),
+    relaying,
 )
+of_users = APIRouter()
 app.include_router(
     cleaning(
         Old("notifications", NotificationRow.event_id, NotificationRow.created_at),
@@ -165,14 +171,19 @@ async def store_dead_letter(request: Request, database: Database) -> dict[str, s
     return SUCCESS
 
 
-@app.get("/api/dead-letters", tags=["dead letters"])
+@app.get(
+    "/api/dead-letters",
+    tags=["dead letters"],
+    dependencies=OF_OPERATOR,
+    responses=describe(401, 403),
+)
 async def list_dead_letters(database: Database, limit: Limit = 100) -> list[DeadLetter]:
-    """Events that no handler could accept, latest first."""
+    """Events that no handler could accept, of all users, latest first; for operators."""
     query = select(DeadLetterRow).order_by(DeadLetterRow.created_at.desc()).limit(limit)
     return [DeadLetter.model_validate(row) for row in await database.scalars(query)]
 
 
-@app.get("/api/{user_id}/notifications", tags=["notifications"])
+@of_users.get("/api/{user_id}/notifications", tags=["notifications"])
 async def list_notifications(user_id: UserId, database: Database) -> list[Notification]:
     """All notifications of a user, oldest first."""
     query = (
@@ -183,14 +194,14 @@ async def list_notifications(user_id: UserId, database: Database) -> list[Notifi
     return [Notification.model_validate(row) for row in await database.scalars(query)]
 
 
-@app.get("/api/{user_id}/contact", tags=["contact"])
+@of_users.get("/api/{user_id}/contact", tags=["contact"])
 async def read_contact(user_id: UserId, database: Database) -> Contact:
     """Where else a user is notified, besides the page."""
     row = await database.get(ContactRow, user_id)
     return Contact.model_validate(row) if row else Contact()
 
 
-@app.put("/api/{user_id}/contact", tags=["contact"])
+@of_users.put("/api/{user_id}/contact", tags=["contact"])
 async def set_contact(user_id: UserId, contact: Contact, database: Database) -> Contact:
     """Set where else a user is notified from now on."""
     values = contact.model_dump()
@@ -198,6 +209,9 @@ async def set_contact(user_id: UserId, contact: Contact, database: Database) -> 
     await database.execute(said.on_conflict_do_update(index_elements=["user_id"], set_=values))
     await database.commit()
     return contact
+
+
+for_users(app, of_users)
 
 
 def _notification(event: Any) -> dict[str, Any] | None:

@@ -23,6 +23,9 @@ SOON, AGAIN = 0.5, 600.0
 """Seconds after which scheduling is repeated: if it failed, and in case the scheduler has lost its
 data."""
 
+LONGEST = 1_000
+"""Characters of daprd's answer that are logged."""
+
 
 def scheduling() -> AbstractAsyncContextManager[None]:
     """The job is scheduled during the ``with`` block, as soon as the sidecar accepts it."""
@@ -30,16 +33,20 @@ def scheduling() -> AbstractAsyncContextManager[None]:
 
 
 async def _schedule_again_and_again() -> None:
-    never, scheduled = asyncio.Event(), False
+    never, scheduled, told = asyncio.Event(), False, ""
     while True:
         # Replacing a job begins its interval again: one that is longer than AGAIN would never end.
-        accepted = await _schedule(overwrite=not scheduled)
-        scheduled |= accepted
-        await set_within(never, AGAIN if accepted else SOON)
+        refusal = await _schedule(overwrite=not scheduled)
+        scheduled |= refusal is None
+        if refusal and refusal != told:
+            log.error("the job %s is not scheduled: %s", JOB, refusal)
+        # What is repeated every half second is told once.
+        told = refusal or ""
+        await set_within(never, AGAIN if refusal is None else SOON)
 
 
-async def _schedule(*, overwrite: bool) -> bool:
-    """Schedule the job; return whether the scheduler has it.
+async def _schedule(*, overwrite: bool) -> str | None:
+    """Schedule the job; return None if the scheduler has it, else what daprd says, "" if nothing.
 
     Args:
         overwrite: replace the job that is there, which may have another schedule.
@@ -54,10 +61,9 @@ async def _schedule(*, overwrite: bool) -> bool:
     }
     try:
         answer = await sidecar().post(api_path("jobs", JOB), json=body)
-        if answer.status_code == CONFLICT and not overwrite:
-            return True
-        answer.raise_for_status()
     except httpx.HTTPError as error:
         log.info("the job %s is not scheduled yet: %r", JOB, error)
-        return False
-    return True
+        return ""
+    if answer.is_success or (answer.status_code == CONFLICT and not overwrite):
+        return None
+    return f"status {answer.status_code}, {answer.text[:LONGEST]}"

@@ -9,6 +9,7 @@ import httpx
 
 from harness import Settings, World, running
 from harness.ready.loopback import client
+from scenarios.signing import sign
 from scenarios.topology import reference
 from tests.bench.numbers import Figures, milliseconds, ratio
 
@@ -30,7 +31,7 @@ def invocation(settings: Settings) -> Figures:
                 "by two sidecars": sidecar,
                 "from the page": world.url("frontend") + path,
             }
-            headers = {"dapr-api-token": token}
+            headers = {"dapr-api-token": token, **sign(path, world.token)}
             took: dict[str, list[float]] = {name: [] for name in ways}
             for _ in range(ROUNDS):
                 for name, url in ways.items():

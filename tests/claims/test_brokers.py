@@ -95,6 +95,9 @@ def resources(topics: Topics) -> list[str]:
         subscription("patient", "patient", topics.log, "{default: /patient}", ONE),
         subscription("ruled", "memory", "ruled", wanted, ONE),
         subscription("counted", "memory", "counted", "{default: /counted}", ONE),
+        subscription("misplaced", "memory", "misplaced", "{default: /misplaced}", ONE).replace(
+            "}\n" + f"scopes: [{ONE}]", f", scopes: [{ONE}]" + "}"
+        ),
     ]
 
 
@@ -194,6 +197,34 @@ def test_an_event_that_no_rule_matches_is_dropped(world: World) -> None:
     assert [] == inbox.all(where=lambda each: data(each) in texts)
     labels = {"component": "memory", "topic": "ruled", "process_status": "drop"}
     assert 2 == world.metric(ONE, INGRESS, **labels)
+
+
+def test_scopes_inside_the_spec_of_a_subscription_limit_nothing(world: World) -> None:
+    """Both apps have it, and both get its events; one with scopes at the top is of one app."""
+    for app in (ONE, TWO):
+        world.sidecar(app).publish("memory", "misplaced", world.name(app))
+
+    for app in (ONE, TWO):
+        found = world.inbox(app).next(path="/misplaced")
+        assert world.name(app) == data(found)
+    topics = {app: _subscribed(world, app) for app in (ONE, TWO)}
+    assert {"misplaced", "counted"} <= topics[ONE]
+    assert "counted" not in topics[TWO]
+
+
+def _subscribed(world: World, app: str) -> set[str]:
+    return {each.topic for each in world.sidecar(app).metadata().subscriptions}
+
+
+def test_without_a_resiliency_resource_an_invocation_that_fails_is_made_once(world: World) -> None:
+    """And no breaker opens: each of eight calls arrives, and the caller gets the app's own 500."""
+    inbox, path = world.inbox(TWO), f"/{world.name('fails')}"
+    inbox.fail_next(path, times=100)
+
+    answers = [world.sidecar(ONE).invoke(TWO, path).status_code for _ in range(8)]
+
+    assert [500] * 8 == answers
+    assert [500] * 8 == [each.status for each in inbox.all(path=path)]
 
 
 EGRESS = "dapr_component_pubsub_egress_count_total"

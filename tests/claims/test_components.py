@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 import pytest
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from harness.core.deadline import Deadline, Observation, poll
 from harness.core.errors import DaprError
@@ -24,6 +18,7 @@ from harness.runtime.base import State
 from harness.runtime.processes import ProcessRuntime
 from tests.claims.alone import LONG, alive, outcome, start
 from tests.claims.listening import SASL_HANDSHAKE, TLS_HELLO, Listener, listeners
+from tests.claims.serving import Mailbox, mail_server, verb_server
 from tests.support import project
 
 pytestmark = pytest.mark.real
@@ -43,86 +38,18 @@ def component(kind: str, name: str, *, more: str = "", **fields: Any) -> str:
     return json.dumps({**body, "spec": spec})[:-1] + more + "}"
 
 
-class _Verbs(BaseHTTPRequestHandler):
-    """Answers with the verb of the request."""
-
-    def do_GET(self) -> None:
-        """GET, or another."""
-        body = json.dumps(self.command).encode()
-        self.send_response(200)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_POST(self) -> None:
-        """POST."""
-        self.do_GET()
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing."""
-
-
 @pytest.fixture(scope="module")
 def verbs() -> Iterator[str]:
-    """The address of a server that tells the verb it was called by."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Verbs)
-    thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-class Mailbox:
-    """What a mail server took.
-
-    Attributes:
-        came: the text of each mail, with the credentials that it was sent with.
-    """
-
-    def __init__(self) -> None:
-        self.came: list[tuple[str, tuple[str, str] | None]] = []
-        self.port = 0
-
-    async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
-        """Keep a mail."""
-        assert isinstance(envelope.content, bytes)
-        text = envelope.content.decode().split()[-1]
-        self.came.append((text, session.auth_data))
-        return "250 OK"
-
-
-def _login(*request: Any) -> AuthResult:
-    """Whoever logs in may."""
-    data: LoginPassword = request[-1]
-    return AuthResult(success=True, auth_data=(data.login.decode(), data.password.decode()))
+    """The address of a server that tells the verb it was called by, or the headers."""
+    with verb_server() as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def mail() -> Iterator[Mailbox]:
     """A server that offers a login, and takes mail without one."""
-    box = Mailbox()
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        box.port = server.getsockname()[1]
-        ready, ended = Event(), asyncio.Event()
-
-        async def serve() -> None:
-            loop = asyncio.get_running_loop()
-            ends.append(lambda: loop.call_soon_threadsafe(ended.set))
-            async with await loop.create_server(
-                lambda: SMTP(box, authenticator=_login, auth_require_tls=False), sock=server
-            ):
-                ready.set()
-                await ended.wait()
-
-        ends: list[Callable[[], object]] = []
-        thread = Thread(target=asyncio.run, args=(serve(),), daemon=True)
-        thread.start()
-        ready.wait()
+    with mail_server() as box:
         yield box
-        ends[0]()
-        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +109,11 @@ def asked(
                 '"spec": {', f'"spec": {{{AUTH[2:]}, '
             ),
             component("bindings.http", "unnamed", url=secret),
+            component("state.in-memory", "elsewhere").replace(
+                '"name": "elsewhere"', '"name": "elsewhere", "namespace": "elsewhere"'
+            ),
             component("bindings.smtp", "mail", **MAIL, host="127.0.0.1", port=mail.port),
+            component("bindings.smtp", "letters", host="127.0.0.1", port=mail.port),
             component(
                 "bindings.smtp", "unset", host="127.0.0.1", port=mail.port,
                 user=secret, password=secret,
@@ -260,11 +191,55 @@ def test_a_mail_whose_credentials_are_not_resolved_is_sent_without_any(
     asked: Asked, mail: Mailbox
 ) -> None:
     """The server is offered a login by one binding, and by the other none."""
+    before = len(mail.came)
     to = {"emailFrom": "a@example.org", "emailTo": "b@example.org", "subject": "s"}
     for name in ("mail", "unset"):
         asked[0].invoke_binding(name, "create", name, to)
 
-    assert [("mail", ("me", "mine")), ("unset", None)] == mail.came
+    assert [("mail", ("me", "mine")), ("unset", None)] == mail.came[before:]
+
+
+def test_a_mail_takes_what_its_request_leaves_out_from_the_request_before_it(
+    asked: Asked, mail: Mailbox
+) -> None:
+    """The component itself has no subject; after one request with it, there is one."""
+    client, before = asked[0], len(mail.mails)
+    to = {"emailFrom": "a@example.org", "emailTo": "b@example.org"}
+
+    with pytest.raises(DaprError, match="subject property not supplied"):
+        client.invoke_binding("letters", "create", "one", to)
+    client.invoke_binding("letters", "create", "two", {**to, "subject": "of the second"})
+    client.invoke_binding("letters", "create", "three", {"emailTo": "c@example.org"})
+
+    assert [
+        ("a@example.org", "b@example.org", "of the second"),
+        ("a@example.org", "c@example.org", "of the second"),
+    ] == [(each["from"], each["to"], each["subject"]) for each in mail.mails[before:]]
+
+
+def test_the_text_of_a_mail_is_sent_as_html(asked: Asked, mail: Mailbox) -> None:
+    """Plain text, and text with a character that is part of markup: neither is escaped."""
+    before = len(mail.mails)
+    to = {"emailFrom": "a@example.org", "emailTo": "b@example.org", "subject": "s"}
+
+    for text in ("plain", "3 <4"):
+        asked[0].invoke_binding("letters", "create", text, to)
+
+    found = [(each.get_content_type(), each.get_content().strip()) for each in mail.mails[before:]]
+    assert [("text/html", "plain"), ("text/html", "3 <4")] == found
+
+
+def test_metadata_of_an_http_binding_are_headers_if_they_begin_with_a_capital_letter(
+    asked: Asked,
+) -> None:
+    """Others are not sent; ``path`` is part of the address."""
+    more = {"path": "headers", "Upper": "1", "lower": "2", "lower-Upper": "3"}
+
+    found = asked[0].invoke_binding("http", "get", metadata=more).data
+
+    names = {name.lower(): value for name, value in found.items()}
+    assert "1" == names["upper"]
+    assert not {"lower", "lower-upper", "path"} & set(names)
 
 
 def test_a_second_store_for_actors_is_refused(asked: Asked) -> None:
@@ -338,8 +313,9 @@ def test_two_components_of_one_name_end_daprd(runtime: ProcessRuntime, tmp_path:
     assert "duplicate definition of Component name c" in daprd.log.read_text()
 
 
-def test_a_namespace_decides_only_if_daprd_has_one(tmp_path: Path) -> None:
-    """With NAMESPACE, a component of another namespace is left out."""
+def test_a_namespace_decides_only_if_daprd_has_one(asked: Asked, tmp_path: Path) -> None:
+    """With NAMESPACE, a component of another namespace is left out; without, it is loaded."""
+    assert "" == asked[1]["elsewhere"]
     text = component("state.in-memory", "c").replace(
         '"name": "c"', '"name": "c", "namespace": "elsewhere"'
     )

@@ -9,10 +9,24 @@ import httpx
 import pytest
 
 from harness import World
+from services.common.schedules import require_schedule
 
 pytestmark = pytest.mark.real
 
 LATER = "1h"
+TAKEN = (
+    "@every 60s", "@every 1h30m", "@every 1.5s", "@daily", "@hourly", "0 */5 * * * *",
+    "*/5 * * * * *", "0 0 2 * * mon-fri", "15,45 0 9-17/2 ? JAN,mar *", "0 0 0 29 2 *",
+    "0 0 0 31 2 1", "5/10 * * * * *", "TZ=UTC 0 0 2 * * *", "CRON_TZ=Europe/Berlin @daily",
+)  # fmt: skip
+REFUSED = (
+    "*/5 * * * *", "0 2 * * *", "* * * * * * *", "60 * * * * *", "0 60 * * * *", "0 0 24 * * *",
+    "0 0 0 0 * *", "0 0 0 * 13 *", "0 0 0 * * 7", "*/0 * * * * *", "5-1 * * * * *",
+    "x * * * * *", "0 0 fri * * *", "-5 * * * * *", "1-2-3 * * * * *", "*/2/3 * * * * *",
+    "@every", "@every soon", "@every 5", "@Daily", "@reboot", "every day", "5m",
+    "2031-05-04T02:00:00Z", "TZ=Mars/Olympus 0 0 2 * * *",
+)  # fmt: skip
+USELESS = ("0 0 0 30 2 *", "0 0 0 31 4,6,9,11 *", "@every 0s", ", 0 * * * *")
 
 
 @pytest.mark.parametrize("version", ["v1.0", "v1.0-alpha1"])
@@ -50,6 +64,34 @@ def test_an_instant_is_no_schedule(daprd: httpx.Client, dapr_sync: World) -> Non
 
     assert [500, 500, 204] == [each.status_code for each in (refused, five_fields, taken)]
     daprd.delete(path)
+
+
+@pytest.mark.parametrize(
+    ("schedules", "status", "ours"),
+    [(TAKEN, 204, True), (REFUSED, 500, False), (USELESS, 204, False)],
+    ids=["taken", "refused", "taken, but of no use"],
+)
+def test_a_service_refuses_the_schedules_that_daprd_refuses_and_those_of_no_use(
+    daprd: httpx.Client, dapr_sync: World, schedules: tuple[str, ...], status: int, ours: bool
+) -> None:
+    """daprd takes some that never fire, or fire without a pause."""
+    path = f"/v1.0/jobs/{dapr_sync.name('job')}"
+
+    def asked(schedule: str) -> int:
+        """What daprd says of a job that does not fire during the test."""
+        body = {"schedule": schedule, "dueTime": LATER, "data": None, "overwrite": True}
+        return daprd.post(path, json=body).status_code
+
+    assert dict.fromkeys(schedules, status) == {each: asked(each) for each in schedules}
+    assert dict.fromkeys(schedules, ours) == {each: _accepted(each) for each in schedules}
+    daprd.delete(path)
+
+
+def _accepted(schedule: str) -> bool:
+    try:
+        return require_schedule(schedule) == schedule
+    except ValueError:
+        return False
 
 
 def test_the_same_name_again_is_a_conflict(daprd: httpx.Client, dapr_sync: World) -> None:
@@ -152,3 +194,23 @@ def test_a_handler_that_says_404_is_not_asked_again(dapr_sync: World) -> None:
     inbox.next(path=f"/job/later-{name}")
 
     assert [404] == [each.status for each in inbox.all(path=f"/job/{name}")]
+
+
+def test_what_a_handler_answers_with_200_does_not_matter(dapr_sync: World) -> None:
+    """RETRY and DROP are words for events: the job is done, although its policy is to try again."""
+    names = {word: dapr_sync.name(word.lower()) for word in ("RETRY", "DROP")}
+    sidecar, inbox = dapr_sync.sidecar("backend-service"), dapr_sync.inbox("backend-service")
+    again = {"constant": {"interval": "0.1s", "maxRetries": 5}}
+    for word, name in names.items():
+        answer = f'{{"status": "{word}"}}'
+        inbox.fail_next(f"/job/{name}", times=100, status=200, answer=answer)
+        sidecar.schedule_job(name, due="0s", failure_policy=again)
+
+    for name in names.values():
+        inbox.next(path=f"/job/{name}")
+    later = dapr_sync.name("later")
+    sidecar.schedule_job(later, due="1s")
+    inbox.next(path=f"/job/{later}")
+
+    found = {word: len(inbox.all(path=f"/job/{name}")) for word, name in names.items()}
+    assert {"RETRY": 1, "DROP": 1} == found

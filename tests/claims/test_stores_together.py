@@ -25,6 +25,9 @@ from tests.support import project
 
 pytestmark = pytest.mark.real
 
+PREFIXES = {"name": "by-name||k", "none": "k", "appid": "app||k", "Todo-app": "todo-app||k"}
+"""The keys that stores use for ``k``, by their keyPrefix."""
+
 INDEXES = '[{"name": "i", "indexes": [{"key": "a", "type": "TEXT"}]}]'
 
 
@@ -106,10 +109,11 @@ def stores(dsn: str, redis: Mapping[str, str]) -> list[str]:
 
     return [
         v1("one", tableName="old_state", metadataTableName="old_metadata"),
-        v2("two", tablePrefix="new_", concurrency="first-write"),
+        v2("two", tablePrefix="new_", tableName="of_version_one", concurrency="first-write"),
         v2("two-on-one", tablePrefix="old_", metadataTableName="crossed"),
         v1("one-on-two", tableName="new_state", metadataTableName="crossed_too"),
         redis_store("redis"),
+        *(redis_store(f"by-{word}").replace('"none"', f'"{word}"') for word in PREFIXES),
         redis_store("encrypted", enableTLS="true"),
         redis_store("indexed", queryIndexes=INDEXES),
     ]
@@ -163,12 +167,25 @@ def test_postgresql_ignores_a_field_for_concurrency(together: Together) -> None:
 
 
 def test_dapr_makes_its_tables_in_an_empty_database(together: Together) -> None:
-    """The store's, and dapr_metadata unless another name was given."""
+    """The store's, and dapr_metadata unless another name was given; v2 ignores ``tableName``."""
     with psycopg.connect(together.dsn) as connection:
         rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         found = {name for (name,) in rows}
 
     assert {"old_state", "old_metadata", "new_state", "dapr_metadata"} <= found
+    assert "of_version_one" not in found
+
+
+@pytest.mark.parametrize("word", PREFIXES)
+def test_a_prefix_of_keys_may_be_any_string_which_becomes_lower_case(
+    together: Together, word: str
+) -> None:
+    """Three of them mean the store, nothing, and the app."""
+    ask_redis(together.primary, f"DEL {PREFIXES[word]}")
+
+    together.client.save_state(f"by-{word}", "k", 1)
+
+    assert ":1" == ask_redis(together.primary, f"EXISTS {PREFIXES[word]}")
 
 
 def test_enable_tls_is_encryption_and_a_plain_redis_does_not_answer_it(together: Together) -> None:

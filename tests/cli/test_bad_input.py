@@ -54,6 +54,27 @@ def test_an_app_that_exits_at_import_shows_its_traceback(mini: Path) -> None:
     expect(mini, 1, "hello exited with code 1", "ModuleNotFoundError: No module named 'no_such")
 
 
+@pytest.mark.parametrize(
+    ("schedule", "strict", "problem", "hint"),
+    [
+        ("0 25 * * *", "false", "is invalid: '25' is no hour, which is 0 to 23", "'*/5 * * * *'"),
+        ("0 2 30 2 *", "true", "never fires: no date and time match", "without a word"),
+        ("@every 0s", "true", "fires without a pause: its time is", "without a word"),
+    ],
+    ids=["invalid", "never fires", "no pause"],
+)
+def test_a_schedule_that_cannot_be_meant(
+    mini: Path, schedule: str, strict: str, problem: str, hint: str
+) -> None:
+    """File, line, component, field and reason; what daprd accepts is only a warning by default."""
+    with_app(mini, 'App("hello", command="hello {port}")', ', resources="c"')
+    cron = COMPONENT.replace("pubsub.kafka", "bindings.cron").partition("    - name: brokers")[0]
+    project(mini, c__cron_yaml=f'{cron}    - name: schedule\n      value: "{schedule}"\n')
+
+    where = f"c/cron.yaml:9: component 'pubsub': schedule '{schedule}' {problem}"
+    expect(mini, 2, where, hint, DAPR_HARNESS_STRICT=strict)
+
+
 def test_an_app_that_never_listens(mini: Path) -> None:
     """The failed check, and what was seen last."""
     project(mini, hello_py="import sys; sys.stdin.read(); import signal; signal.pause()\n")

@@ -16,8 +16,9 @@ import yaml
 
 from harness.core.deadline import Deadline, Observation, poll
 from harness.ready.loopback import ask
-from harness.render.compose.project import read_env
+from harness.render.compose.project import SECRETS, read_env
 from harness.stack.images import Images
+from scenarios.signing import bearer
 from tests.engine import left_of
 from tests.projects import HELLO_APP, MINI
 from tests.support import ROOT, cli, leftovers, project
@@ -274,13 +275,15 @@ def composed(images: Images) -> Iterator[Path]:
 def first_notification(backend: str, other_port: str) -> str:
     """What the notification service says of a first task."""
     notifications = backend.replace("8001", other_port) + "/api/alone/notifications"
+    headers = bearer(read_env(COMPOSE.parent / SECRETS)["BETTER_AUTH_SECRET"], "alone")
 
     def created() -> Observation:
-        answer = ask("POST", f"{backend}/api/alone/tasks", json={"title": "alone"})
+        url = f"{backend}/api/alone/tasks"
+        answer = ask("POST", url, json={"title": "alone"}, headers=headers)
         return Observation(answer.status_code == 201, answer.text)
 
     def notified() -> Observation:
-        found = ask("GET", notifications).json()
+        found = ask("GET", notifications, headers=headers).json()
         return Observation(bool(found), found[0]["message"] if found else "none")
 
     assert poll(created, Deadline(60)).ok

@@ -34,6 +34,7 @@ spec:
   - {{name: saslUsername, value: "${{kafka.username}}"}}
   - {{name: saslPassword, secretKeyRef: {{name: {secret}, key: {secret}}}}}
   - {{name: disableTls, value: "{plain}"}}
+{authority}
 auth: {{secretStore: env}}
 """
 
@@ -47,13 +48,16 @@ spec: {type: secretstores.local.env, version: v1}
 
 @dataclass(frozen=True)
 class Variant:
-    """A component, and what is told of it."""
+    """A broker, a component, and what is told of it."""
 
     told: str = ""
     mechanism: str = "SHA-512"
     secret: str = "BUS_PASSWORD"
     password: str = "${kafka.password}"
     plain: str = "true"
+    authority: str = ""
+    sasl: str = "SCRAM-SHA-512"
+    tls: bool = False
 
 
 WRONG = {
@@ -79,6 +83,26 @@ WRONG = {
 }
 
 
+AUTHORITY = '  - {name: caCert, value: "${kafka.authority}"}'
+RIGHT = {
+    "scram": Variant(),
+    "plain-tls": Variant(
+        sasl="PLAIN", mechanism="PLAINTEXT", tls=True, plain="false", authority=AUTHORITY
+    ),
+}
+"""The other two combinations are those of scenarios/test_credentials.py."""
+
+on_each_runtime = pytest.mark.parametrize("runtime", ["processes", "containers"])
+
+
+@pytest.fixture
+def settings(request: pytest.FixtureRequest, tmp_path: Path, runtime: str) -> Settings:
+    """Of one runtime."""
+    if runtime == "containers":
+        request.getfixturevalue("images")
+    return Settings.load(tmp_path, runtime=runtime)
+
+
 def topology(folder: Path, variant: Variant) -> Topology:
     """An app, and a component with a password on a broker that asks for one."""
     component = COMPONENT.format(**vars(variant))
@@ -88,31 +112,31 @@ def topology(folder: Path, variant: Variant) -> Topology:
         command=[sys.executable, "shop.py", "{port}"],
         sidecar_env={"BUS_PASSWORD": variant.password},
     )
-    return Topology(Kafka(["orders"], sasl="SCRAM-SHA-512"), shop, resources="components")
+    broker = Kafka(["orders"], sasl=variant.sasl, tls=variant.tls)
+    return Topology(broker, shop, resources="components")
 
 
+@on_each_runtime
 @pytest.mark.parametrize("variant", WRONG.values(), ids=WRONG.keys())
 def test_a_wrong_credential_ends_the_start_with_component_and_cause(
-    tmp_path: Path, variant: Variant
+    tmp_path: Path, settings: Settings, variant: Variant
 ) -> None:
     with (
         pytest.raises((HarnessError, SystemFailure)) as raised,
-        running(topology(tmp_path, variant), Settings.load(tmp_path, runtime="processes")),
+        running(topology(tmp_path, variant), settings),
     ):
         pass
 
     assert re.search(variant.told, str(raised.value)), str(raised.value)
 
 
-@pytest.mark.parametrize("runtime", ["processes", "containers"])
+@on_each_runtime
+@pytest.mark.parametrize("variant", RIGHT.values(), ids=RIGHT.keys())
 def test_an_event_passes_a_broker_that_asks_for_a_password(
-    request: pytest.FixtureRequest, tmp_path: Path, runtime: str
+    tmp_path: Path, settings: Settings, variant: Variant
 ) -> None:
     """A client without one reads nothing; the tap of a component has the component's."""
-    if runtime == "containers":
-        request.getfixturevalue("images")
-    settings = Settings.load(tmp_path, runtime=runtime)
-    with running(topology(tmp_path, Variant()), settings) as stack, World(stack) as world:
+    with running(topology(tmp_path, variant), settings) as stack, World(stack) as world:
         tap = world.topic("orders", "bus")
         world.sidecar("shop").publish("bus", "orders", {"n": 1})
 

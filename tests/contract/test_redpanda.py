@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from harness.stack.images import Images
+from tests.provision import required_images
 from tests.support import ROOT
 
 pytestmark = pytest.mark.real
@@ -36,17 +37,21 @@ def test_the_selection_has_the_scenarios_of_events() -> None:
 
 @pytest.fixture
 def redpanda(images: Images) -> str:
-    """Redpanda's image, which provisioning of the tests has pulled where its registry answers."""
+    """Redpanda's image, which provisioning of the tests has pulled where its registry answers.
+
+    A job that requires it fails without.
+    """
     found = images.find("redpanda")
     if found.origin == "missing":
-        pytest.skip(f"Redpanda's image {found.reference} can be had from its registry only")
+        end = pytest.fail if "redpanda" in required_images() else pytest.skip
+        end(f"Redpanda's image {found.reference} can be had from its registry only")
     return found.reference
 
 
 @pytest.mark.timeout(1800)
 @pytest.mark.usefixtures("redpanda")
 def test_the_scenarios_pass_on_redpanda() -> None:
-    """The same stories as on Kafka; skipped where its image could not be pulled."""
+    """The same stories as on Kafka; skipped where its image is neither here nor required."""
     command = [sys.executable, "-m", "pytest", "-q", "scenarios", "-m", SELECTED,
                "--dapr-runtime=containers"]  # fmt: skip
 

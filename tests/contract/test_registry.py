@@ -10,12 +10,13 @@ from uuid import uuid4
 
 import pytest
 
+from harness.core.errors import HarnessError, Unavailable
 from harness.core.settings import Settings
 from harness.provision.images import variable
 from harness.provision.progress import Quiet
 from harness.stack.images import Images
 from tests.engine import NEEDED, engine_obstacle
-from tests.provision import pull_images
+from tests.provision import REQUIRED_IMAGES, pull_images
 from tests.registry import registry
 from tests.support import ROOT, cli, environment
 
@@ -128,6 +129,71 @@ def test_without_an_engine_nothing_is_pulled_and_nothing_fails(
     pull_images(Settings.load(), Quiet(), NEEDED)
 
     assert "no container engine answers" in engine_obstacle()
+
+
+def test_without_an_engine_a_required_image_is_an_error_and_others_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Required is what a variable names, and only for tests that need it."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path / 'nowhere.sock'}")
+    monkeypatch.setenv(REQUIRED_IMAGES, "redpanda postgres")
+
+    pull_images(Settings.load(), Quiet(), {"kafka"})
+
+    with pytest.raises(Unavailable, match="no container engine answers"):
+        pull_images(Settings.load(), Quiet(), {"kafka", "redpanda"})
+
+
+def of_redpanda(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """The tests that speak to Redpanda, on CI, with an image that no registry has."""
+    test = "tests/contract/test_redpanda.py::test_the_scenarios_pass_on_redpanda"
+    chosen_image = chosen({"redpanda": f"{NOWHERE}/redpanda:1"})
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-rs", test], cwd=ROOT,
+        env=environment(folder, CI="true", **chosen_image, **variables),
+        capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def test_without_an_engine_a_job_that_requires_redpanda_fails(tmp_path: Path) -> None:
+    """Before the first test, with the reason."""
+    nowhere = f"unix://{tmp_path / 'nowhere.sock'}"
+
+    done = of_redpanda(tmp_path, DOCKER_HOST=nowhere, REQUIRED_IMAGES="redpanda")
+
+    assert 3 == done.returncode, done.stdout + done.stderr
+    assert "what the tests need cannot be installed: no container engine answers" in (
+        done.stdout + done.stderr
+    )
+
+
+@pytest.mark.usefixtures("images")
+def test_redpandas_tests_are_skipped_without_its_image_unless_it_is_required(
+    tmp_path: Path,
+) -> None:
+    """On CI too; where it is required, the error names the image and the registry's reason."""
+    skipped = of_redpanda(tmp_path)
+    failed = of_redpanda(tmp_path, REQUIRED_IMAGES="redpanda")
+
+    assert (0, True) == (skipped.returncode, "1 skipped" in skipped.stdout), skipped.stdout
+    assert failed.returncode not in (0, 5), failed.stdout
+    assert f"{NOWHERE}/redpanda:1" in failed.stdout + failed.stderr
+    assert "skipped" not in failed.stdout
+
+
+@pytest.mark.usefixtures("images")
+def test_one_required_image_that_cannot_be_pulled_is_an_error_and_others_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The error is the one of its own pull."""
+    for name in ("kafka", "redpanda"):
+        monkeypatch.setenv(variable(name), f"{NOWHERE}/{name}:1")
+
+    pull_images(Settings.load(), Quiet(), {"kafka", "redpanda"})
+    monkeypatch.setenv(REQUIRED_IMAGES, "redpanda")
+
+    with pytest.raises(HarnessError, match="redpanda:1"):
+        pull_images(Settings.load(), Quiet(), {"kafka", "redpanda"})
 
 
 def test_images_are_pulled_or_else_built(tmp_path: Path, reachable: Registry) -> None:

@@ -45,6 +45,7 @@ class Result:
         failed: how often a relay made a call of a kind in vain, and will have made it again.
         waiting: calls that the outboxes still held at the end.
         quiet: seconds after the last fault until everything had come.
+        about: what can still be seen of the events without a notification.
     """
 
     ledger: Ledger
@@ -53,6 +54,7 @@ class Result:
     failed: Mapping[str, int]
     waiting: int
     quiet: float
+    about: Sequence[str]
 
 
 def attack(stack: Stack, plan: Sequence[Fault], load: Load, *, quiet: float = QUIET) -> Result:
@@ -74,7 +76,8 @@ def attack(stack: Stack, plan: Sequence[Fault], load: Load, *, quiet: float = QU
             waiting = _await_quiet(look, ledger, Deadline(quiet))
             took = time.monotonic() - since
             counts = count(ledger, look.seen())
-            return Result(ledger, attacker.done, counts, look.failed(), waiting, took)
+            failed, about = look.failed(), look.about(counts.lost_notifications)
+            return Result(ledger, attacker.done, counts, failed, waiting, took, about)
 
 
 def _users(

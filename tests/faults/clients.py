@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from harness import World
 from harness.core.closing import AsyncClosing
 from harness.core.deadline import Deadline, aticks
 from harness.ready import loopback
+from scenarios.signing import sign
 from tests.faults.ledger import Fate, Ledger, Reminder
 
 PATIENCE = 20.0
@@ -148,9 +150,10 @@ class Clients(AsyncClosing):
     def __init__(self, world: World) -> None:
         endpoint, token = world.sidecar_address("frontend")
         through = f"{endpoint.http}/v1.0/invoke/backend-service/method"
+        signed = partial(sign, token_of=world.token)
         self._all = [
-            loopback.aclient(world.url("backend-service"), timeout=PATIENCE),
-            loopback.aclient(through, timeout=PATIENCE, token=token),
+            loopback.aclient(world.url("backend-service"), timeout=PATIENCE, sign=signed),
+            loopback.aclient(through, timeout=PATIENCE, token=token, sign=signed),
         ]
 
     def of(self, number: int) -> httpx.AsyncClient:

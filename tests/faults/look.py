@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from psycopg import sql
 from harness import World
 from harness.core.deadline import Deadline, Observation, poll
 from harness.probe.deliveries import Delivery
-from harness.ready.kafka import admin_of, end_offsets
+from harness.ready.kafka import admin_of, committed_offsets, end_offsets
 from tests.faults.counts import Seen
 
 OUTBOXES = ("outbox_backend_service", "outbox_notification_service")
@@ -75,6 +75,29 @@ class Look:
         for line in "".join(self._world.logs().values()).splitlines():
             for kind, path in CALLS.items():
                 found[kind] += f"the outbox keeps POST {path}" in line
+        return found
+
+    def about(self, event_ids: Collection[str]) -> list[str]:
+        """What can still be seen of some events: where they are, and who wrote what about them."""
+        committed = committed_offsets(self._admin)
+        lines = [
+            f"{node}: {line}"
+            for node, text in self._world.logs().items()
+            for line in text.splitlines()
+        ]
+        letters = {row[0] for row in self._query("SELECT id FROM dead_letters")}
+        found: list[str] = []
+        for each in (each for topic in TOPICS for each in self._events(topic)):
+            if each.id not in event_ids:
+                continue
+            at = (each.topic, each.partition)
+            groups = {group: offsets.get(at) for group, offsets in committed.items()}
+            found.append(
+                f"{each.id}, {each.type} of {each.time}: {each.topic}/{each.partition}/"
+                f"{each.offset}; committed: {groups}; a dead letter: {each.id in letters}"
+            )
+            where = f"{each.topic}/{each.partition}/{each.offset} "
+            found += [line for line in lines if each.id in line or where in line]
         return found
 
     def _tasks(self) -> list[Any]:

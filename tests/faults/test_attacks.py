@@ -33,7 +33,7 @@ def system() -> Iterator[Stack]:
 
 def require_sound(result: Result) -> None:
     """Nothing lost, early or void; nothing twice but what was in flight."""
-    assert [] == wrong(result), rows(result)
+    assert [] == wrong(result), "\n".join([str(rows(result)), *result.about])
     assert 0 == result.waiting
 
 

@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+import yaml
 
 from harness import App, ConfigError, Kubernetes
 from harness.render.kubernetes.annotations import (
@@ -21,6 +22,7 @@ from harness.render.kubernetes.annotations import (
 )
 from scenarios.topology import todo
 from tests.kubernetes.rendering import annotated, one_app, rendered, the
+from tests.support import ROOT
 
 KNOWN = json.loads(files("harness.dapr").joinpath("crds.json").read_text())["annotations"]
 READABLE = {"int": WHOLE, "bool": SWITCH, "string": TEXT}
@@ -66,17 +68,11 @@ def test_a_sidecar_is_described_by_annotations() -> None:
 
 def test_every_annotation_of_the_seed_documents_exists() -> None:
     """Those of the documents, ours, and those of a sidecar's own resources."""
-    said = {
-        "dapr.io/enabled", "dapr.io/app-id", "dapr.io/app-port", "dapr.io/app-protocol",
-        "dapr.io/app-max-concurrency", "dapr.io/enable-api-logging", "dapr.io/log-level",
-        "dapr.io/enable-metrics", "dapr.io/metrics-port", "dapr.io/config",
-        "dapr.io/sidecar-cpu-request", "dapr.io/sidecar-cpu-limit",
-        "dapr.io/sidecar-memory-request", "dapr.io/sidecar-memory-limit",
-        "dapr.io/sidecar-liveness-probe-delay-seconds",
-        "dapr.io/sidecar-readiness-probe-delay-seconds",
-    }  # fmt: skip
+    names = yaml.safe_load((ROOT / "tests" / "unit" / "design_names.yaml").read_text())
+    said = {each["name"] for each in names if each["kind"] == "annotation"}
     ours = {f"dapr.io/{flag}" for flag in ANNOTATED}
 
+    assert 16 == len(said)
     assert set() == (said | ours | set(annotated(rendered(todo()), "backend-service"))) - set(KNOWN)
 
 

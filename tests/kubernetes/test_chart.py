@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ CHART = ROOT / "kubernetes" / "chart"
 GIVEN = {
     "secrets.DATABASE_URL": "postgresql://a:b@pg/todo",
     "secrets.STATE_STORE_DSN": "postgresql://a:b@pg/state",
+    "secrets.BETTER_AUTH_SECRET": "0x31323334",
     "secrets.daprApiToken": "1234",
     "secrets.appApiToken": "true",
 }
@@ -100,6 +102,7 @@ def test_the_chart_renders_the_manifests(helm: Path) -> None:
         "todo": {
             "DATABASE_URL": "postgresql://a:b@pg/todo",
             "STATE_STORE_DSN": "postgresql://a:b@pg/state",
+            "BETTER_AUTH_SECRET": "0x31323334",
         },
         "todo-dapr-api-token": {"token": "1234"},
         "todo-app-api-token": {"token": "true"},
@@ -140,6 +143,28 @@ def test_the_chart_requires_every_secret(helm: Path, missing: str) -> None:
 
     assert 0 != done.returncode
     assert f"set {missing}" in done.stderr
+
+
+def test_the_chart_requires_the_credentials_of_a_broker(helm: Path, tmp_path: Path) -> None:
+    """Its username and its root certificate as well as its password; the mechanism is a value."""
+    folders = ("components", "components/sasl-tls")
+    mine = todo(resources=folders, sasl="SCRAM-SHA-512", tls=True)
+    KubernetesProject(mine, Settings.load(ROOT), tmp_path, "todo").write()
+    broker = {f"secrets.BROKER_{key}": "x" for key in ("USERNAME", "PASSWORD", "AUTHORITY")}
+
+    def made(given: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        said = [word for each in given.items() for word in ("--set-string", "=".join(each))]
+        return subprocess.run(
+            [str(helm), "template", "mine", str(tmp_path / "chart"), *said],
+            capture_output=True, text=True,
+        )  # fmt: skip
+
+    for missing in broker:
+        done = made({key: each for key, each in {**GIVEN, **broker}.items() if key != missing})
+        assert f"set {missing}" in done.stderr
+    done = made({**GIVEN, **broker, "broker.saslMechanism": "SHA-256"})
+    pubsub = objects(done.stdout)["Component", "pubsub"]
+    assert {"name": "saslMechanism", "value": "SHA-256"} in pubsub["spec"]["metadata"]
 
 
 def test_existing_secrets_are_used_instead_of_rendered_ones(helm: Path) -> None:

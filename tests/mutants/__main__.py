@@ -33,7 +33,10 @@ LONGEST = 900
 
 CAUGHT, SURVIVED, DID_NOT_RUN, EQUIVALENT = "caught", "SURVIVED", "DID NOT RUN", "equivalent"
 COLOURS = {CAUGHT: "green", SURVIVED: "red", DID_NOT_RUN: "red", EQUIVALENT: "dim"}
-_NOT_STARTED = re.compile(r"""(failed on setup with ")?\S+ did not pass the readiness check""")
+_NOT_STARTED = re.compile(
+    r"""(failed on setup with ")?\S+ did not pass the readiness check"""
+    r"""|failed on setup with "Failed: Timeout """
+)
 """A stack of the test's fixtures that was not ready in time: a busy machine does that as well."""
 
 out = Console(highlight=False, soft_wrap=True)

@@ -156,3 +156,71 @@ def test_every_ignored_finding_has_its_reason() -> None:
     ]
 
     assert places == []
+
+
+AMONG, RANGE = (ast.In, ast.NotIn), (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.NotEq)
+STATUS = re.compile(r"([\w.()]+\.)?status(_code)?")
+ANY_DESCRIBED = (
+    "scenarios/test_schemathesis.py: answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR"
+)
+"""Requests by chance: the description of the operation says which statuses are right."""
+
+
+def loose(source: str) -> list[str]:
+    """The assertions that more than one status passes."""
+    return [
+        ast.unparse(each.test)
+        for each in ast.walk(ast.parse(source))
+        if isinstance(each, ast.Assert)
+        and isinstance(each.test, ast.Compare)
+        and _is_loose(each.test)
+    ]
+
+
+def _is_loose(test: ast.Compare) -> bool:
+    if isinstance(test.ops[0], AMONG):
+        compared = [test.left]
+    else:
+        compared = [test.left, *test.comparators] * isinstance(test.ops[0], RANGE)
+    return any(STATUS.fullmatch(ast.unparse(each)) for each in compared)
+
+
+def test_an_assertion_of_a_status_names_the_one_that_is_right() -> None:
+    """A collection or a range also passes when the right status becomes a wrong one."""
+    places = [
+        f"{path.relative_to(ROOT)}: {text}"
+        for room in ("scenarios", "tests")
+        for path in sorted((ROOT / room).rglob("*.py"))
+        for text in loose(path.read_text())
+    ]
+
+    assert [ANY_DESCRIBED] == places
+
+
+@pytest.mark.parametrize(
+    ("assertion", "is_loose"),
+    [
+        ("status in (404, 422)", True),
+        ("answer.status_code in {200, 201}", True),
+        ("500 <= status", True),
+        ("answer.status_code != 200", True),
+        ("404 == answer.status_code", False),
+        ("[403, 401] == [each.status_code for each in answers]", False),
+        ("count in (1, 2)", False),
+    ],
+)
+def test_the_rule_of_statuses_knows_a_loose_assertion(assertion: str, is_loose: bool) -> None:
+    """Inside a test, with a message or without."""
+    assert [assertion] * is_loose == loose(f"def test_x():\n    assert {assertion}, 'why'\n")
+
+
+def test_the_wheel_has_the_modules_that_the_reference_topology_imports() -> None:
+    """The demo plays on it wherever the wheel is installed, without this repository."""
+    packed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    files = packed["targets"]["wheel"]["force-include"]
+    tree = ast.parse((ROOT / "scenarios" / "topology.py").read_text())
+    names = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    imported = {f"{each.replace('.', '/')}.py" for each in names if each.startswith("scenarios.")}
+
+    assert imported
+    assert imported <= set(files)

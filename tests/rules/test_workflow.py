@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from tests.mutants.__main__ import copied
+from tests.provision import REQUIRED_IMAGES
 from tests.support import ROOT, environment
 
 OWN = ROOT / ".github" / "workflows" / "ci.yml"
@@ -30,6 +31,7 @@ SKIPPED = {
     # step: why it does not run inside the suite
     "Install packages": "downloads everything that runs this test",
     "Install a browser": "installs a package of the machine, as root",
+    "Install RabbitMQ": "likewise; tests/rules/test_tools.py runs its script",
 }
 BY_COMMAND_LINE = {
     # step: what make runs; the suite does so itself, and must not do it twice
@@ -45,6 +47,10 @@ BY_COMMAND_LINE = {
     "Run the scenarios": [
         ".venv/bin/python -m tests.provision", ".venv/bin/dapr-harness images build --pull",
         ".venv/bin/python -m pytest --dapr-runtime=containers scenarios",
+    ],
+    "Run the tests of Redpanda": [
+        ".venv/bin/python -m tests.provision", ".venv/bin/dapr-harness images build --pull",
+        ".venv/bin/python -m pytest --dapr-runtime=containers tests/contract/test_redpanda.py",
     ],
     "Run the demo": [".venv/bin/dapr-harness demo"],
 }  # fmt: skip
@@ -203,6 +209,22 @@ def test_what_a_job_keeps_is_what_pytest_writes(name: str) -> None:
     assert [options["--junitxml"]] * len(kept) == [step["with"]["path"] for step in kept]
     assert (ROOT / options.get("--deselect", ".")).exists()
     assert len(kept) == (0 if name == "quick" else 1)
+
+
+def test_what_one_job_leaves_out_another_one_runs_and_cannot_skip() -> None:
+    """The tests of Redpanda: their job names the image that they need as one that it requires."""
+    left_out = {
+        option.partition("=")[2]
+        for name in JOBS for option in with_environment(name) if option.startswith("--deselect=")
+    }  # fmt: skip
+    runs = {
+        word.removeprefix("TESTS=")
+        for name, job in JOBS.items() if "redpanda" in job.get("env", {}).get(REQUIRED_IMAGES, "")
+        for step in job["steps"] for word in shlex.split(step.get("run", ""))
+    }  # fmt: skip
+
+    assert {"tests/contract/test_redpanda.py"} == left_out
+    assert left_out <= runs
 
 
 def test_the_report_that_a_job_keeps_is_written(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def replica(
     port = free_port()
     variables = {
         "DATABASE_URL": dsn, "APP_ID": app_id, "PGAPPNAME": name, "DAPR_HTTP_PORT": "9",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(ROOT), "SIGN_IN": "off",
         # The server notices at once that a killed replica is gone, even while it waits for a lock.
         "PGOPTIONS": "-c client_connection_check_interval=100",
         **(more or {}),

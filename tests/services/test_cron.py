@@ -265,6 +265,21 @@ def test_a_retention_of_0_ends_the_service() -> None:
     assert "RETENTION_DAYS is 0, but must be between 1 and 36500" in done.stderr
 
 
+def test_a_schedule_that_no_job_can_have_ends_the_service() -> None:
+    """Before it serves anything: five fields are for a cron binding, and no job would be there."""
+    program = ["-m", "uvicorn", "--port", "0", "services.recurring_task_service.app:app"]
+    done = subprocess.run(
+        [sys.executable, *program],
+        env={**os.environ, "REPAIR_SCHEDULE": "*/5 * * * *", "PYTHONPATH": str(ROOT)},
+        cwd=ROOT, capture_output=True, text=True, timeout=LIMIT,
+    )  # fmt: skip
+
+    assert 3 == done.returncode, done.stderr
+    assert "which no job can have: it has 5 fields, not 6. Use a schedule such as" in done.stderr
+    assert "Application startup failed" in done.stderr
+    assert "Uvicorn running" not in done.stderr
+
+
 @pytest.mark.parametrize(
     "said",
     ["tomorrow", "", "2031-02-30 02:00:00 +0000 UTC", "2031-02-03 02:00:00 +0100 CET",

@@ -14,11 +14,13 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scenarios.signing import sign
 from services.common import deliveries
 from services.common.settings import settings
 from services.common.sidecar import api_path, cloud_event, invocation_path, is_ours
 
 TOKEN = "the-apps-own"
+KEY = "the-key-of-all-tokens-of-users, 32 bytes or more"
 SERVICES = ("backend_service", "notification_service", "recurring_task_service", "frontend")
 USER = "/api/{user_id}"
 PUBLIC = {
@@ -49,9 +51,12 @@ PUBLIC = {
         f"{USER}/notifications",
         f"{USER}/contact",
         "/live/{user_id}",
+        "/session",
+        "/token",
     },
 }
-"""What everybody may ask. All else is for a sidecar or for certain apps, whatever is added."""
+"""What everybody may ask, with a token of the user if the path contains one. All else is for a
+sidecar or for certain apps, whatever is added."""
 
 
 def app_of(service: str) -> FastAPI:
@@ -78,6 +83,7 @@ PROTECTED = list(protected())
 def _token(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every service has a token, and nobody listens where its sidecar should be."""
     monkeypatch.setenv("APP_API_TOKEN", TOKEN)
+    monkeypatch.setenv("BETTER_AUTH_SECRET", KEY)
     monkeypatch.setenv("DAPR_HTTP_PORT", "1")
     settings.cache_clear()
     yield
@@ -85,7 +91,9 @@ def _token(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 async def asked(service: str, method: str, path: str, **request: Any) -> httpx.Response:
-    """What a service answers, in this process."""
+    """What a service answers, in this process; a request for a user is signed by that user."""
+    signed = sign(path, lambda _: KEY)
+    request["headers"] = [*httpx.Headers(request.get("headers")).multi_items(), *signed.items()]
     transport = httpx.ASGITransport(app_of(service), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         return await client.request(method, path, **request)

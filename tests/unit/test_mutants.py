@@ -101,6 +101,22 @@ def test_a_test_is_judged_by_whether_it_turned_red(tmp_path: Path, test: str, ve
     assert "a + b" in (project / "sums.py").read_text()
 
 
+def test_a_fixture_that_is_cut_off_catches_nothing(tmp_path: Path) -> None:
+    """By the time limit of its test, which covers its fixtures too."""
+    test = """import pytest, threading
+
+@pytest.fixture
+def stack():
+    threading.Event().wait()
+
+@pytest.mark.timeout(0.5)
+def test_sum(stack):
+    assert add(1, 1) == 2
+"""
+
+    assert [DID_NOT_RUN] == list(_judged(_project(tmp_path, test), ADD, baseline=False))
+
+
 @pytest.mark.parametrize("error", ["AppFailed", "NotReady"])
 def test_a_test_whose_stack_is_not_ready_catches_nothing(tmp_path: Path, error: str) -> None:
     """The system's fault or the harness's: a busy machine does it without a mutant."""

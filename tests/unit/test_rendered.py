@@ -10,7 +10,7 @@ import pytest
 
 from harness import App, ConfigError, Postgres, Settings, Topology
 from harness.core.rendered import LIST, Rendered
-from harness.render.compose.book import PORTS
+from harness.render.compose.book import PORTS, secret_name
 from harness.render.compose.project import SECRETS, Project, read_env
 from tests.projects import COMPONENT
 from tests.support import project
@@ -224,6 +224,19 @@ def test_an_empty_secret_and_an_image_that_is_not_used_are_replaced(composed: Pr
     assert "MINE=1" == lines[0]
     assert len(read_env(path)["POSTGRES_PASSWORD"]) > 20
     assert "OLD_IMAGE" not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("purpose", "name"),
+    [
+        ("dapr-api", "DAPR_API_TOKEN"),
+        ("postgres", "POSTGRES_PASSWORD"),
+        ("better-auth-secret", "BETTER_AUTH_SECRET"),
+    ],
+)
+def test_a_secret_is_a_variable_that_says_what_it_is(purpose: str, name: str) -> None:
+    """Those of nodes, and those that a topology refers to by `${secret.key}`."""
+    assert name == secret_name(purpose)
 
 
 def test_no_outgoing_connection_can_have_a_port_of_a_compose_project() -> None:

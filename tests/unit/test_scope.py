@@ -54,6 +54,29 @@ def test_what_an_export_asks_for_is_a_need_of_whoever_asked_for_the_export(tmp_p
     assert set() == other.needs
 
 
+def test_a_secret_is_random_and_the_same_wherever_it_is_referred_to(tmp_path: Path) -> None:
+    """It is no node, so nobody waits for it; its purpose is what a test asks for it by."""
+    book, other = (book_of(tmp_path / name, Fake("a"), Fake("b")) for name in ("one", "two"))
+    scope = book.scope("a")
+
+    filled = scope.fill("<${secret.sign-in}>", "here")
+
+    assert filled == book.scope("b").fill("<${secret.sign-in}>", "there")
+    assert filled == f"<{book.token('sign-in-secret')}>"
+    assert filled != other.scope("a").fill("<${secret.sign-in}>", "here")
+    assert filled != scope.fill("<${secret.other}>", "here")
+    assert len(filled.encode()) >= 32 + len("<>")
+    assert book.token("sign-in-secret") in book.secrets()
+    assert set() == scope.needs
+
+
+@pytest.mark.parametrize("text", ["${secret}", "${secret.}"])
+def test_a_secret_without_a_name_is_refused(tmp_path: Path, text: str) -> None:
+    """It would be the same for everybody."""
+    with pytest.raises(ConfigError, match=r"env of a.*names nothing"):
+        book_of(tmp_path, Fake("a")).scope("a").fill(text, "env of a")
+
+
 def test_an_address_is_seen_from_the_viewer(tmp_path: Path) -> None:
     """In containers: this machine, another pod, the same pod, a process of this machine."""
     shop, worker = (

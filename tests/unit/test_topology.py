@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import App, ConfigError, Kafka, Postgres, Sidecar, Topology
+from harness import App, ConfigError, Kafka, Postgres, Process, Sidecar, Topology
+from harness.core.external import with_external
 from harness.core.node import Node, Target
 from harness.core.placeholders import fill, placeholders
 from tests.support import Fake
@@ -151,6 +152,32 @@ def test_a_placeholder_of_an_app_is_a_need() -> None:
     app = App("a", asgi="m:x", env={"URL": "${postgres.dsn}"})
 
     assert app.needs == ("postgres",)
+
+
+def test_a_secret_of_the_stack_is_not_a_need() -> None:
+    """Unlike what looks the same, the exports of a node."""
+    app = App("shop", command="x", env={"KEY": "${secret.shop}", "URL": "${postgres.dsn}"})
+
+    assert ("postgres",) == app.needs
+
+
+def test_no_node_is_named_like_the_secrets_of_the_stack() -> None:
+    """A placeholder would have two meanings."""
+    with pytest.raises(ConfigError, match="a node cannot be named 'secret'"):
+        Topology(Process("secret", command="x"))
+
+
+def signed(path: str, token: Callable[[str], str]) -> Mapping[str, str]:
+    """Headers by which this test recognizes the function."""
+    return {"x-path": path, "authorization": token("key-secret")}
+
+
+def test_every_change_of_a_topology_keeps_how_requests_are_signed() -> None:
+    """For a runtime, and with an app that somebody else starts."""
+    topology = Topology(App("shop", command="x {port}"), sign=signed)
+
+    assert topology.resolved(Target("processes", "kafka")).sign is signed
+    assert with_external(topology, ["shop"]).sign is signed
 
 
 def test_an_app_is_asgi_or_command_and_not_both() -> None:

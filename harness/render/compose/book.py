@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.core.endpoint import Endpoint
 from harness.core.node import Node, Tools
+from harness.core.placeholders import RESERVED, purpose_of
 from harness.core.topology import Topology
 from harness.stack.book import AddressBook
 
@@ -47,9 +48,15 @@ PORTS: Mapping[tuple[str, str], int] = {
 
 
 def secret_name(purpose: str) -> str:
-    """The variable for a stack's token: ``dapr-api`` is ``DAPR_API_TOKEN``."""
+    """The variable for a stack's token: ``dapr-api`` is ``DAPR_API_TOKEN``.
+
+    That of ``${secret.better-auth}`` is ``BETTER_AUTH_SECRET``.
+    """
+    name = purpose.upper().replace("-", "_")
+    if purpose == purpose_of(purpose.removesuffix(f"-{RESERVED}")):
+        return name
     kind = "TOKEN" if purpose.endswith("-api") else "PASSWORD"
-    return f"{purpose.upper().replace('-', '_')}_{kind}"
+    return f"{name}_{kind}"
 
 
 class ComposeBook(AddressBook):

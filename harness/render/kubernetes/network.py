@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.core.node import Node
-from harness.core.placeholders import placeholders
+from harness.core.placeholders import RESERVED, placeholders
 from harness.dapr.resources import DaprResource
 from harness.nodes.app import App
 from harness.nodes.kafka import Kafka
@@ -67,7 +67,8 @@ class Traffic:
         found: dict[str, set[str]] = {}
         for text in texts:
             for node, key in placeholders(text):
-                found.setdefault(node, set()).add(key)
+                if node != RESERVED:
+                    found.setdefault(node, set()).add(key)
         return found
 
     def callers(self, apps: Sequence[App]) -> list[str]:

@@ -14,12 +14,12 @@ from harness.core.topology import Topology
 from harness.dapr.lint import check_resources, require_sound
 from harness.dapr.resources import DaprResource, for_app, read_resources
 from harness.nodes.app import App
+from harness.render.kubernetes.filling import Filling
 from harness.render.kubernetes.network import Network, Traffic
 from harness.render.kubernetes.resources import (
     LOCAL_STORES,
     configuration,
     in_cluster,
-    key_of,
     may_read,
     merged,
 )
@@ -47,6 +47,7 @@ class Objects:
         self._name = name
         self._namespace = values.namespace(namespace)
         self._values = values
+        self._filling = Filling(topology.nodes, values)
         apps = [node for node in topology.nodes if isinstance(node, App)]
         # A Deployment runs all replicas of its app.
         others = {each.name for app in apps for each in app.others}
@@ -63,7 +64,7 @@ class Objects:
         found: dict[str, list[Object]] = {}
         for each in self._resources:
             if each.kind != "Configuration" and each.type not in LOCAL_STORES:
-                body = in_cluster(each, self._name, self._values)
+                body = in_cluster(each, self._name, self._filling)
                 found[f"{each.kind.lower()}-{each.name}"] = [body]
         found |= dict(self._configurations())
         for app in self._apps:
@@ -76,11 +77,8 @@ class Objects:
     def secret_keys(self) -> list[str]:
         """The keys that this system's Secret must contain."""
         keys = {key for app in self._apps for key in secret_env(app)}
-        for each in self._resources:
-            for item in each.fields().values():
-                if isinstance(item.get("secretKeyRef"), dict):
-                    keys.add(key_of(item["secretKeyRef"]))
-        return sorted(keys)
+        items = [item for each in self._resources for item in each.fields().values()]
+        return sorted(keys.union(filter(None, map(self._filling.secret_key, items))))
 
     def _of(self, app: App) -> Iterator[Object]:
         yield from Workload(
@@ -124,7 +122,7 @@ class Objects:
 
     def _spec(self, app: App) -> dict[str, Any]:
         """The spec of an app's Configuration."""
-        return merged(self._own_configurations(app), self._values)
+        return merged(self._own_configurations(app), self._filling)
 
     def _own_configurations(self, app: App) -> list[DaprResource]:
         allowed = for_app(self._resources, app.app_id)

@@ -3,66 +3,58 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.dapr.resources import DaprResource
-from harness.render.kubernetes.values import Values
+from harness.render.kubernetes.filling import Filling
 
 LOCAL_STORES = ("secretstores.local.env", "secretstores.local.file")
 BUILT_IN_STORE = "kubernetes"
 OWN_NAMESPACE = "default"
 """The namespace of every sidecar outside a cluster; access control means the system's own."""
 
-DEFAULTS: Mapping[str, str] = {
-    "brokers": "{node}:9092",
-    "address": "{node}:6379",
-    "host": "{node}",
-    "port": "80",
-    "smtp": "25",
-    "url": "http://{node}",
-}
-"""The value of a placeholder's key in a cluster, unless the user configures another."""
 
-_PLACEHOLDER = re.compile(r"\$\{([^}.]+)\.([^}]+)\}")
-
-
-def in_cluster(resource: DaprResource, secret: str, values: Values) -> dict[str, Any]:
+def in_cluster(resource: DaprResource, secret: str, filling: Filling) -> dict[str, Any]:
     """One resource with its placeholders filled, and with secrets from the cluster.
 
     Credentials come from the built-in store `kubernetes`, which needs no component: Dapr's operator
-    reads it (pkg/operator/api/components.go), so that no app needs permission to read Secrets.
+    reads it (pkg/operator/api/components.go), so that no app needs permission to read Secrets. What
+    only the installation knows, such as the name of a user, is a key of the same Secret.
 
     Args:
         resource: any resource except a Configuration and a store of local secrets.
         secret: the name of the Secret with the values that sidecars had in their environment.
-        values: where the placeholders' values come from.
+        filling: what takes the place of placeholders.
     """
-    body: dict[str, Any] = filled(copy.deepcopy(resource.body), values)
+    body = copy.deepcopy(resource.body)
+    for item in _items(body):
+        if key := filling.secret_key(item):
+            item.pop("value", None)
+            item["secretKeyRef"] = {"name": secret, "key": key}
+            body["auth"] = {}
     if "auth" in body:
         body["auth"] = {"secretStore": BUILT_IN_STORE}
-    for item in (body.get("spec") or {}).get("metadata") or []:
-        if isinstance(item, dict) and "secretKeyRef" in item:
-            item["secretKeyRef"] = {"name": secret, "key": key_of(item["secretKeyRef"])}
-    return body
+    found: dict[str, Any] = filling.fill(body)
+    return found
 
 
-def key_of(reference: Mapping[str, Any]) -> str:
-    """A valid key for a Secret: colons, which separate levels in a file, are not allowed."""
-    return str(reference["key"]).replace(":", ".")
+def _items(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The fields of a component, which can refer to secrets."""
+    items = (body.get("spec") or {}).get("metadata") or []
+    return [item for item in items if isinstance(item, dict)]
 
 
-def merged(configurations: Sequence[DaprResource], values: Values) -> dict[str, Any]:
+def merged(configurations: Sequence[DaprResource], filling: Filling) -> dict[str, Any]:
     """The spec of several Configurations merged into one, because a pod refers to one by its name.
 
     Args:
         configurations: the Configurations to merge.
-        values: where the placeholders' values come from.
+        filling: what takes the place of placeholders.
     """
     spec: dict[str, Any] = {}
     for each in configurations:
-        spec = _merge(spec, filled(copy.deepcopy(each.body.get("spec") or {}), values))
+        spec = _merge(spec, filling.fill(copy.deepcopy(each.body.get("spec") or {})))
     return spec
 
 
@@ -120,23 +112,6 @@ def _is_open(scope: Mapping[str, Any]) -> bool:
 def _secret_scopes(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = (spec.get("secrets") or {}).get("scopes") or []
     return found
-
-
-def filled(value: Any, values: Values) -> Any:
-    """The same, with each placeholder replaced."""
-    if isinstance(value, dict):
-        return {key: filled(each, values) for key, each in value.items()}
-    if isinstance(value, list):
-        return [filled(each, values) for each in value]
-    if isinstance(value, str):
-        return _PLACEHOLDER.sub(lambda match: _value(match, values), value)
-    return value
-
-
-def _value(match: re.Match[str], values: Values) -> str:
-    node, key = match[1].strip(), match[2].strip()
-    default = DEFAULTS.get(key, "").format(node=node)
-    return str(values.get(node, key, default=default))
 
 
 def _merge(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from harness.nodes.app import App
 from harness.nodes.command import asgi_line, command_line
 from harness.render.kubernetes.annotations import annotations_of
 from harness.render.kubernetes.network import NAME, PORT
-from harness.render.kubernetes.resources import filled
 from harness.render.kubernetes.values import Object, Values
 
 ACCOUNT = 10001
@@ -162,7 +161,7 @@ class Workload:
             if name in secret_env(app):
                 yield _from_secret(name, self.system, name)
             else:
-                yield {"name": name, "value": filled(value, self.values)}
+                yield {"name": name, "value": value}
 
     def _service(self) -> Object:
         """For clients outside Dapr: apps find each other through their sidecars."""

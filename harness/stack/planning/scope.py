@@ -11,7 +11,7 @@ from harness.core.blame import blamed
 from harness.core.endpoint import Endpoint
 from harness.core.errors import ConfigError, did_you_mean
 from harness.core.node import Authority, Resource, Tools
-from harness.core.placeholders import fill, placeholders
+from harness.core.placeholders import RESERVED, fill, nodes_in, placeholders, purpose_of
 from harness.core.reading import read_text
 from harness.core.roles import SidecarRole
 from harness.dapr.resources import DaprResource, secrets_file
@@ -140,9 +140,15 @@ class NodeScope:
         return self._known.authority()
 
     def fill(self, text: str, where: str) -> str:
-        """Replace ``${node.key}`` with the value that the node exports to the viewer."""
-        exports: dict[str, Mapping[str, str]] = {}
-        for name, _ in placeholders(text):
+        """Replace ``${node.key}`` with the value that the node exports to the viewer.
+
+        ``${secret.key}`` is a random secret of the stack.
+        """
+        keys = [key for name, key in placeholders(text) if name == RESERVED]
+        exports: dict[str, Mapping[str, str]] = {
+            RESERVED: {key: self.token(purpose_of(key)) for key in keys if key}
+        }
+        for name in nodes_in(text):
             if not self.has(name):
                 names = [node.name for node in self._known.topology.nodes]
                 raise ConfigError(

@@ -81,7 +81,13 @@ class Tools(Protocol):
 
 
 class Model(Protocol):
-    """Answers a user's turn, and acts by the tools only."""
+    """Answers a user's turn, and acts by the tools only.
+
+    Attributes:
+        may_obey_titles: whether the text of tasks can change what it does.
+    """
+
+    may_obey_titles: bool
 
     async def answer(self, turn: Turn, tools: Tools) -> Answer:
         """Answer one turn.

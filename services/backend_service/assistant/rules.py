@@ -49,6 +49,8 @@ HELP = (
 class Rules:
     """The deterministic model."""
 
+    may_obey_titles = False
+
     async def answer(self, turn: Turn, tools: Tools) -> Answer:
         """Answer one turn."""
         dialogue = Dialogue(turn, tools)

@@ -17,6 +17,7 @@ const DOING = {
   set_reminder: "setting a reminder …",
   delete_task: "deleting a task …",
 };
+const CHOICES = { delete: ["Yes, delete", "Keep"], change: ["Yes, change it", "Leave it"] };
 
 // `crypto.randomUUID` exists in secure contexts only.
 const newId = () =>
@@ -48,31 +49,38 @@ export function dialogue({ $, element, ask, api, attempt, refresh, newest, chang
       tags.append(...[...new Set(message.did)].map((each) => element("span", DID[each] ?? each)));
       item.append(tags);
     }
-    if (isLast && message.asks?.about === "delete") item.append(choice());
+    const choices = isLast && CHOICES[message.asks?.about];
+    if (choices) item.append(choice(choices));
     return item;
   }
 
-  function choice() {
+  function choice([yes, no]) {
     const buttons = element("div", "", { className: "buttons" });
     buttons.append(
-      element("button", "Yes, delete", { type: "button", className: "danger", onclick: () => say("yes") }),
-      element("button", "Keep", { type: "button", className: "quiet", onclick: () => say("no") }),
+      element("button", yes, { type: "button", className: "danger", onclick: () => say("yes") }),
+      element("button", no, { type: "button", className: "quiet", onclick: () => say("no") }),
     );
     return buttons;
   }
 
-  const newestTalk = newest((found) => {
+  const own = () => api(`conversations/${CONVERSATION}`);
+
+  // A response for one user is not shown to the next one.
+  const newestTalk = newest(({ where, found }) => {
+    if (where !== own()) return;
     messages = found.messages;
     draw();
   });
 
   const read = () =>
-    newestTalk(() =>
-      ask("GET", api(`conversations/${CONVERSATION}`)).catch((error) => {
+    newestTalk(async () => {
+      const where = own();
+      const found = await ask("GET", where).catch((error) => {
         if (error.status === 404) return { messages: [] };
         throw error;
-      }),
-    );
+      });
+      return { where, found };
+    });
 
   // Returns whether the turn is in the conversation, whatever became of it.
   async function say(text) {

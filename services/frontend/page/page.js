@@ -1,6 +1,7 @@
 // One page: tasks, live notifications, the assistant. It calls only the service that served it.
 
 import { dialogue } from "./chat.js";
+import { session } from "./session.js";
 
 const $ = (id) => document.getElementById(id);
 const user = { name: "" };
@@ -21,6 +22,8 @@ async function ask(method, path, body, headers = {}) {
     body: body === undefined ? undefined : JSON.stringify(body),
   });
   if (answer.ok) return answer.status === 204 ? null : answer.json();
+  // The session has ended, or belongs to somebody else by now.
+  if ([401, 403].includes(answer.status) && path !== "session") refresh(signedIn.check);
   const problem = await answer.json().catch(() => ({ detail: `status ${answer.status}` }));
   const places = (problem.errors ?? []).map((each) => `${each.at}: ${each.says}`);
   // A sidecar's own error has a message and no detail.
@@ -133,11 +136,16 @@ function newest(show) {
   };
 }
 
-const newestTasks = newest((found) => {
+const newestTasks = newest(({ who, found }) => {
+  if (who !== user.name) return;
   tasks = found;
   draw();
 });
-const load = () => newestTasks(() => ask("GET", api("tasks")));
+const load = () =>
+  newestTasks(async () => {
+    const who = user.name;
+    return { who, found: await ask("GET", api("tasks")) };
+  });
 
 const change = async (method, path, body, headers) => {
   await attempt(() => ask(method, api(path), body, headers));
@@ -218,9 +226,11 @@ function connect() {
     tell(JSON.parse(event.data));
     refresh(load);
   });
-  source.addEventListener("error", () => {
+  source.addEventListener("error", (event) => {
     $("live").textContent = "connecting …";
     $("live").className = "";
+    // The browser does not reconnect after a refusal.
+    if (event.target.readyState === EventSource.CLOSED) refresh(signedIn.check);
   });
 }
 
@@ -272,16 +282,32 @@ $("contact").addEventListener("submit", async (event) => {
 document.querySelectorAll("[name=filter]").forEach((each) => each.addEventListener("change", draw));
 $("find").addEventListener("input", draw);
 
+// Nothing of one user stays on the page for the next one.
+function leave() {
+  source?.close();
+  user.name = "";
+  tasks = [];
+  draw();
+  $("news").replaceChildren();
+  $("contact").reset();
+  $("new-task").reset();
+  $("edit").close();
+  $("problem").hidden = true;
+  talk.forget();
+}
+
 function open(name) {
+  leave();
   user.name = name || "ada";
   $("user").value = user.name;
   localStorage.setItem("user", user.name);
-  $("news").replaceChildren();
-  talk.forget();
   connect();
   attempt(talk.read);
   attempt(load);
   attempt(readContact);
 }
 $("user").addEventListener("change", (event) => open(event.target.value.trim()));
-open(new URLSearchParams(location.search).get("user") ?? localStorage.getItem("user"));
+
+const chosen = () => new URLSearchParams(location.search).get("user") ?? localStorage.getItem("user");
+const signedIn = session({ $, ask, leave, enter: (name) => open(name ?? chosen()) });
+refresh(signedIn.check);
