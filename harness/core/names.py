@@ -7,6 +7,9 @@ from collections.abc import Iterable
 
 from harness.core.errors import ConfigError
 
+CLOCK = "clock"
+"""The port on which the time of a scheduler is moved."""
+
 TIMES = ("real", "virtual")
 """What a topology can say of its scheduler's time."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from harness.core.deadline import Check
 from harness.core.errors import ConfigError, Unavailable
 from harness.core.launch import Launch
+from harness.core.names import CLOCK
 from harness.core.node import Node, Scope, Target
 from harness.nodes.base import BaseNode
 from harness.ready.http import HttpCheck
@@ -58,7 +59,7 @@ class VirtualScheduler(BaseNode):
     @property
     def clock_port(self) -> str:
         """The port on which its clock is moved."""
-        return "health"
+        return CLOCK
 
     def resolve(self, target: Target) -> Node:
         """Itself.
@@ -88,7 +89,7 @@ class VirtualScheduler(BaseNode):
                 expected="one of both: this scheduler has no certificates",
                 hint='leave out mtls=True, or time="virtual"',
             )
-        listen, control = scope.listen(), scope.listen("health")
+        listen, control = scope.listen(), scope.listen(CLOCK)
         return Launch(
             name=self.name,
             argv=(
@@ -102,18 +103,18 @@ class VirtualScheduler(BaseNode):
                 *([self.start] if self.start else []),
             ),
             env={"PYTHONPATH": str(ROOT)},
-            ports={"main": listen.port, "health": control.port},
+            ports={"main": listen.port, CLOCK: control.port},
             on_host=True,
             grace=1.0,
         )
 
     def checks(self, scope: Scope) -> Sequence[Check]:
         """Its clock answers, which is there last."""
-        return (HttpCheck(f"{scope.endpoint('health').http}/healthz", "health"),)
+        return (HttpCheck(f"{scope.endpoint(CLOCK).http}/healthz", "health"),)
 
     def exports(self, scope: Scope) -> Mapping[str, str]:
         """``clock``: the base URL of its clock."""
-        return {"clock": scope.endpoint("health").http}
+        return {"clock": scope.endpoint(CLOCK).http}
 
 
 def _require_grpc() -> None:

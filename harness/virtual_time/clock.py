@@ -35,21 +35,21 @@ class Clock:
 
     def now(self) -> datetime:
         """The moment that it is, in UTC. It is a plain call everywhere."""
-        return self._now().now
+        return self.look().now
 
     @property
     def waiting(self) -> tuple[str, ...]:
         """The full names of jobs that were due and whose app is not connected."""
-        return self._now().waiting
+        return self.look().waiting
 
     @property
     def speed(self) -> float:
         """Seconds per second of real time; 0 while time stands still."""
-        return self._now().speed
+        return self.look().speed
 
     def next_due(self) -> datetime | None:
         """When the next job is due, in UTC; None if none is. It is a plain call, like `now`."""
-        return self._now().next_due
+        return self.look().next_due
 
     def advance(
         self, by: str | timedelta, *, limit: int | None = None, timeout: float = 30.0
@@ -107,7 +107,8 @@ class Clock:
             raise self._gone(operation, error) from None
         return moved_of(operation, response)
 
-    def _now(self) -> Moved:
+    def look(self) -> Moved:
+        """All that there is to know about it, without moving it. It is a plain call everywhere."""
         self._guard()
         try:
             return moved_of("now", loopback.ask("POST", f"{self._url}/clock/now"))
