@@ -110,10 +110,15 @@ class Observed:
                 yield entry.occurrence()
 
     def _entries(self) -> Iterable[Entry]:
-        """The journal of the run; without a supervisor, what this process has noted."""
-        file = self.stack.folder / JOURNAL
+        """The journal of the run, and what this process has noted and not seen written yet.
+
+        The supervisor writes what a client notes, and the client does not wait for that.
+        """
+        own, file = list(self.stack.journal), self.stack.folder / JOURNAL
         if not file.exists():
-            return self.stack.journal
+            return own
         # A last line without its end is still being written.
         lines = file.read_text().splitlines(keepends=True)
-        return [entry_of(json.loads(line)) for line in lines if line.endswith("\n")]
+        written = [entry_of(json.loads(line)) for line in lines if line.endswith("\n")]
+        known = {(each.at, each.kind, each.node) for each in written}
+        return [*written, *(each for each in own if (each.at, each.kind, each.node) not in known)]
