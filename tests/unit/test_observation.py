@@ -144,7 +144,7 @@ def test_a_stack_without_a_supervisor_has_its_own_journal(tmp_path: Path) -> Non
     assert [] == missing
 
 
-def test_the_journal_of_the_run_is_preferred(tmp_path: Path) -> None:
+def test_the_journal_of_the_run_is_read_besides_the_clients_own(tmp_path: Path) -> None:
     """Other clients act on the stack as well; who comes and goes, and half a line, are left out."""
     stack, made = stack_of(tmp_path, Fake("app"))
     with stack:
@@ -160,7 +160,7 @@ def test_the_journal_of_the_run_is_preferred(tmp_path: Path) -> None:
         (folder_of(made) / JOURNAL).write_text(lines + '{"seq": 5, "at"')
         found, _ = Observed(stack, began, "cafe0123", {}).available()
 
-    assert ["operation.begun", "process.exited"] == [each.what for each in found]
+    assert ["only.here", "operation.begun", "process.exited"] == [each.what for each in found]
 
 
 def folder_of(made: list[FakeRuntime]) -> Path:
