@@ -73,7 +73,7 @@ async def test_only_services_send_notifications(dapr: AsyncWorld) -> None:
     nobody = await dapr.app(APP).post("/send-notification", json=body)
     browser = await dapr.app("frontend").post("/send-notification", json=body)
 
-    # Of paths that are no operation, the page's service has files, which are only read.
+    # The page's service answers all other paths from its static files, which are read-only.
     assert [403, 401, 405] == [each.status_code for each in (page, nobody, browser)]
     assert 0 == await dapr.table("notifications").count(user_id=user)
 

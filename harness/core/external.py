@@ -40,7 +40,7 @@ def with_external(topology: Topology, names: Collection[str]) -> Topology:
     # The external ones first: a replica of an app that stays would bring the same sidecar, where it
     # cannot reach an app on this machine.
     nodes = sorted(_replaced(topology, names), key=lambda node: node.name not in names)
-    return Topology(*nodes, resources=topology.resources, mtls=topology.mtls, sign=topology.sign)
+    return topology.with_nodes(nodes)
 
 
 def _replaced(topology: Topology, names: Collection[str]) -> Iterator[Node]:

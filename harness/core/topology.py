@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import graphlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,6 +94,14 @@ class Topology:
     def app_ids(self) -> list[str]:
         """The app-ids of the apps, each once."""
         return list(dict.fromkeys(each.app_id for each in self.sidecars() if each.app in self))
+
+    def with_nodes(self, nodes: Iterable[Node]) -> Topology:
+        """The same topology with other nodes.
+
+        Raises:
+            ConfigError: see `Topology`.
+        """
+        return Topology(*nodes, resources=self.resources, mtls=self.mtls, sign=self.sign)
 
     def resolved(self, target: Target) -> Topology:
         """The same topology with every target resolved.

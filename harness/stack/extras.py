@@ -12,7 +12,6 @@ from harness.core.deadline import Check, Deadline, poll
 from harness.core.launch import Launch
 from harness.core.node import Node, Scope
 from harness.core.settings import Settings
-from harness.core.topology import Topology
 from harness.runtime.base import Instance, Runtime, State
 from harness.stack.book import AddressBook
 from harness.stack.failures import death, not_ready
@@ -79,9 +78,7 @@ class Extras:
             HarnessError: it did not become ready, and has been stopped.
         """
         known = self._book.topology
-        self._book.topology = Topology(
-            *known.nodes, node, resources=known.resources, mtls=known.mtls, sign=known.sign
-        )
+        self._book.topology = known.with_nodes([*known.nodes, node])
         with blamed(node, "plan"):
             launch = self._launches[node.name] = node.plan(self._book.scope(node.name))
         instance = self._runtime.start(launch)

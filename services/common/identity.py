@@ -84,11 +84,6 @@ async def ready() -> AsyncIterator[None]:
 
 def issue(user: str, *, lifetime: timedelta = LIFETIME, scope: str = "") -> Identity:
     """A new token for a user, who has proved to be that user."""
-    return signed(secret(), user, lifetime=lifetime, scope=scope)
-
-
-def signed(key: str, user: str, *, lifetime: timedelta = LIFETIME, scope: str = "") -> Identity:
-    """The same, with a given key."""
     import jwt  # on the first use: the import takes as long as that of a small service
 
     now = datetime.now(UTC).replace(microsecond=0)
@@ -96,7 +91,7 @@ def signed(key: str, user: str, *, lifetime: timedelta = LIFETIME, scope: str = 
         "iss": ISSUER, "aud": AUDIENCE, "sub": user, "iat": now, "nbf": now, "exp": now + lifetime,
         **({"scope": scope} if scope else {}),
     }  # fmt: skip
-    token = jwt.encode(claims, key, algorithm=ALGORITHM)
+    token = jwt.encode(claims, secret(), algorithm=ALGORITHM)
     return Identity(user, now + lifetime, token, scope == OPERATOR)
 
 
@@ -170,7 +165,7 @@ async def operator(request: Request) -> None:
         Refused: 401 without a valid token, 403 with that of a user.
     """
     if required() and not (await current_user(request)).operator:
-        raise Refused(403, "this is for operators: no user may read it")
+        raise Refused(403, "this is for operators: users may not read it")
 
 
 def act_for(identity: Identity) -> None:

@@ -74,19 +74,13 @@ def _has_date(days: set[int], months: set[int]) -> bool:
 
 def _numbers(text: str, what: str, least: int, most: int, names: tuple[str, ...]) -> set[int]:
     """The numbers that a field matches."""
-    found = {
-        number
-        for part in text.split(",")
-        for number in _span(part, what, least, most, names)
-    }  # fmt: skip
+    found = {number for part in text.split(",") for number in _span(part, what, least, most, names)}
     if not found:
         raise ValueError(f"{text!r} matches no {what}")
     return found
 
 
-def _span(
-    part: str, what: str, least: int, most: int, names: tuple[str, ...]
-) -> Iterator[int]:  # fmt: skip
+def _span(part: str, what: str, least: int, most: int, names: tuple[str, ...]) -> Iterator[int]:
     """The numbers of one range: ``*``, ``?``, ``N``, ``N-M``, each also with ``/STEP``."""
     match = _SPAN.fullmatch(part)
     if match is None:

@@ -64,7 +64,7 @@ class Token(BaseModel):
 
 @router.get("/session")
 async def read_session(request: Request) -> Session:
-    """Who is signed in; a cookie that is not valid any more is as good as none."""
+    """Who is signed in; an invalid cookie counts as none."""
     try:
         found = await signed_in(request)
     except Refused:

@@ -79,6 +79,8 @@ class Look:
 
     def about(self, event_ids: Collection[str]) -> list[str]:
         """What can still be seen of some events: where they are, and who wrote what about them."""
+        if not event_ids:
+            return []
         committed = committed_offsets(self._admin)
         lines = [
             f"{node}: {line}"

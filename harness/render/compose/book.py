@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.core.endpoint import Endpoint
 from harness.core.node import Node, Tools
-from harness.core.placeholders import RESERVED, purpose_of
+from harness.core.placeholders import RESERVED
 from harness.core.topology import Topology
 from harness.stack.book import AddressBook
 
@@ -53,7 +53,7 @@ def secret_name(purpose: str) -> str:
     That of ``${secret.better-auth}`` is ``BETTER_AUTH_SECRET``.
     """
     name = purpose.upper().replace("-", "_")
-    if purpose == purpose_of(purpose.removesuffix(f"-{RESERVED}")):
+    if purpose.endswith(f"-{RESERVED}"):
         return name
     kind = "TOKEN" if purpose.endswith("-api") else "PASSWORD"
     return f"{name}_{kind}"

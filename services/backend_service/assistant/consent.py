@@ -144,9 +144,7 @@ def _wish(ask: Ask, zone: ZoneInfo) -> str:
         "due_at": lambda value: f"make it due {_time(value, zone)}",
         "recurrence": lambda value: f"repeat it {_recurrence(value, zone)}",
     }
-    changes = [
-        tell(said[field]) for field, tell in told.items() if said.get(field) is not None
-    ]  # fmt: skip
+    changes = [tell(said[field]) for field, tell in told.items() if said.get(field) is not None]
     return f"change {title} ({', '.join(changes) or 'nothing'})"
 
 
