@@ -20,9 +20,10 @@ from harness.core.kafka_access import Brokers
 from harness.core.settings import Settings
 from harness.probe.api_calls import Call
 from harness.probe.deliveries import Delivery
-from harness.probe.events import Event, recent_offsets
+from harness.probe.events import Event
 from harness.probe.recorded import Recorded
 from harness.probe.tap import EventTap
+from harness.probe.topic_reader import recent_offsets
 from harness.probe.waiting import unguarded
 from harness.stack.stack import Stack
 from harness.stack.world import World

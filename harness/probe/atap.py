@@ -12,8 +12,9 @@ from harness.core.deadline import Deadline, Observation, apoll
 from harness.core.errors import ConfigError, ProbeTimeout
 from harness.core.kafka_access import Brokers
 from harness.probe.astream import AsyncStream
-from harness.probe.events import Event, Offsets, TopicReader
+from harness.probe.events import Event, Offsets
 from harness.probe.subscription import Subscription
+from harness.probe.topic_reader import TopicReader
 from harness.probe.waiting import Guard, unguarded
 
 
@@ -43,7 +44,8 @@ class AsyncTap(AsyncClosing, AsyncStream[Event]):
 class AsyncEventTap(AsyncTap):
     """A tap on a topic of Kafka; ordered per partition.
 
-    It assigns partitions to itself and joins no group, so it does not affect other consumers.
+    It assigns partitions to itself and joins no group, so it does not affect other consumers. If
+    the broker creates topics that a client uses, a topic that does not exist yet is empty.
 
     Args:
         brokers: the bootstrap address, with credentials if it requires them.
@@ -53,7 +55,7 @@ class AsyncEventTap(AsyncTap):
         guard: ends a wait by raising.
 
     Raises (on any read):
-        ConfigError: the broker has no such topic.
+        ConfigError: the broker has no such topic, and creates none by itself.
         ProbeError: the broker does not respond, or the topic cannot be read any further.
     """
 
@@ -88,7 +90,7 @@ class AsyncEventTap(AsyncTap):
         """
         ends = await ablocking(self._ends)
         await self._await_read(ends, deadline)
-        return [each for each in self._seen if each.offset < ends[each.partition]]
+        return [each for each in self._seen if each.offset < ends.get(each.partition, 0)]
 
     async def _earlier(self, barrier: int, deadline: Deadline) -> list[Event]:
         """Records that existed when the barrier was seen, except those after it in its partition.
@@ -131,6 +133,13 @@ class AsyncEventTap(AsyncTap):
         if self._reader is None:
             raise not_open(self.subject)
         return self._reader
+
+    def _missed(self, wanted: dict[str, Any], timeout: float) -> ProbeTimeout:
+        missed = super()._missed(wanted, timeout)
+        absence = self._opened_reader().absence
+        if not absence:
+            return missed
+        return ProbeTimeout(missed.subject, last=absence, budget=timeout, hint=missed.hint)
 
     # These block; the lock is the stream's own.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harness.core.deadline import Deadline, Observation, poll
 from harness.core.kafka_access import Brokers
-from harness.probe.events import record_at
+from harness.probe.topic_reader import record_at
 from harness.ready.kafka import admin_of, assigned_partitions, committed_offsets
 
 COMMITTED = 2.5

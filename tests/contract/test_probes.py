@@ -32,6 +32,7 @@ from harness import (
     World,
     running,
 )
+from harness.core.deadline import Deadline
 from harness.probe.atap import AsyncEventTap
 from harness.probe.tap import EventTap
 from harness.ready.kafka import admin_of
@@ -140,6 +141,33 @@ def test_a_topic_that_does_not_exist_is_told_at_once(world: World) -> None:
     """With the names of those that do, and the closest of them."""
     with pytest.raises(ConfigError, match=r"no topic 'tt'(.|\n)*did you mean 't'\? known: .*t"):
         world.topic("tt").next(timeout=LONG)
+
+
+@pytest.fixture
+def creating(tmp_path: Path) -> Iterator[Stack]:
+    """A broker that creates a topic when it is first used."""
+    with running(Topology(Kafka(auto_create=True)), Settings.load(project(tmp_path))) as opened:
+        yield opened
+
+
+def test_a_topic_that_the_broker_creates_later_is_waited_for(creating: Stack) -> None:
+    """A dead letter topic, for example, is made with its first event."""
+    with World(creating) as world:
+        topic = world.topic("buried")
+        assert isinstance(topic, EventTap)
+        assert [] == topic.seen == topic.up_to_now(Deadline(LONG))
+        write(creating, "buried", (0, "first"))
+
+        assert "first" == topic.next(timeout=LONG).data
+
+
+def test_a_topic_that_is_never_created_is_named_after_the_wait(creating: Stack) -> None:
+    """Nothing else tells a misspelled name from an event that did not come."""
+    write(creating, "buried", (0, "first"))
+    with World(creating) as world:
+        missing = r"nothing matched(.|\n)*no topic 'burried'; did you mean 'buried'"
+        with pytest.raises(ProbeTimeout, match=missing):
+            world.topic("burried").next(timeout=0.5)
 
 
 def test_a_table_that_does_not_exist_is_told_with_the_databases_reason(world: World) -> None:

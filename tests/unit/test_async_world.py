@@ -16,7 +16,8 @@ from harness import AsyncTable, AsyncWorld, ConfigError, ProbeError, Receiver, S
 from harness.core.deadline import Check, Deadline
 from harness.probe import metrics, records
 from harness.probe.atap import AsyncEventTap, AsyncSubscriptionTap
-from harness.probe.events import Event, TopicReader
+from harness.probe.events import Event
+from harness.probe.topic_reader import TopicReader
 from harness.runtime.fake import FakeInstance
 from harness.stack import beginning as beginnings
 from harness.stack.beginning import Beginning

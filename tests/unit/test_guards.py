@@ -22,12 +22,13 @@ from harness.probe.atable import AsyncTable
 from harness.probe.atap import AsyncEventTap, AsyncSubscriptionTap
 from harness.probe.calls import Calls
 from harness.probe.deliveries import Delivery
-from harness.probe.events import Event, TopicReader
+from harness.probe.events import Event
 from harness.probe.inbox import Inbox
 from harness.probe.stream import Stream
 from harness.probe.subscription import Subscription
 from harness.probe.table import Table
 from harness.probe.tap import EventTap, SubscriptionTap
+from harness.probe.topic_reader import TopicReader
 from harness.stack import beginning as beginnings
 from tests.support import Fake, ScriptedCheck
 from tests.unit.test_stack import exits, stack_of
