@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from harness.nodes.redis import Redis as Redis
     from harness.nodes.redpanda import Redpanda as Redpanda
     from harness.nodes.sidecar import Sidecar as Sidecar
+    from harness.nodes.virtual_scheduler import VirtualScheduler as VirtualScheduler
     from harness.probe.acalls import AsyncCalls as AsyncCalls
     from harness.probe.ainbox import AsyncInbox as AsyncInbox
     from harness.probe.api_calls import Call as Call
@@ -64,11 +65,14 @@ if TYPE_CHECKING:
     from harness.stack.run import running as running
     from harness.stack.stack import Stack as Stack
     from harness.stack.world import World as World
+    from harness.virtual_time.aclock import AsyncClock as AsyncClock
+    from harness.virtual_time.clock import Clock as Clock
 
 _HOMES = {
     "App": "nodes.app",
     "AppFailed": "core.errors",
     "AsyncCalls": "probe.acalls",
+    "AsyncClock": "virtual_time.aclock",
     "AsyncDaprClient": "dapr.aclient",
     "AsyncInbox": "probe.ainbox",
     "AsyncTable": "probe.atable",
@@ -79,6 +83,7 @@ _HOMES = {
     "Call": "probe.api_calls",
     "Calls": "probe.calls",
     "Check": "core.deadline",
+    "Clock": "virtual_time.clock",
     "ConfigError": "core.errors",
     "DaprClient": "dapr.client",
     "DaprError": "core.errors",
@@ -119,6 +124,7 @@ _HOMES = {
     "TeardownError": "core.errors",
     "Topology": "core.topology",
     "Unavailable": "core.errors",
+    "VirtualScheduler": "nodes.virtual_scheduler",
     "World": "stack.world",
     "running": "stack.run",
 }

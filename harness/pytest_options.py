@@ -50,6 +50,29 @@ def settings_of(config: pytest.Config, runtime: str | None, version: str | None)
     return Settings.load(start=config.rootpath, runtime=runtime, dapr_version=version)
 
 
+def time_of(metafunc: pytest.Metafunc) -> str:
+    """The time that a test's marker ``dapr`` asks for; "" if it has none.
+
+    Raises:
+        UsageError: the marker asks for something else, or the test uses no stack.
+    """
+    from harness.core.names import TIMES
+
+    marker = metafunc.definition.get_closest_marker("dapr")
+    if marker is None:
+        return ""
+    given: dict[str, Any] = dict(marker.kwargs)
+    time: object = given.pop("time", None)
+    if marker.args or given or time not in TIMES:
+        words = " or ".join(repr(each) for each in TIMES)
+        raise pytest.UsageError(f"{metafunc.definition.nodeid}: the marker dapr takes time={words}")
+    if "dapr_time" not in metafunc.fixturenames:
+        raise pytest.UsageError(
+            f"{metafunc.definition.nodeid}: the marker dapr needs the fixture dapr or dapr_sync"
+        )
+    return str(time)
+
+
 def require_version(item: pytest.Item) -> None:
     """Skip a test that is marked as needing a later Dapr than its stack has or will have.
 

@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from harness.core.errors import ConfigError, HarnessError, SystemFailure
 from harness.pytest_attach import add_options, attached, name_the_default
-from harness.pytest_options import require_version, runtimes, settings_of, versions
+from harness.pytest_options import require_version, runtimes, settings_of, time_of, versions
 from harness.pytest_reports import register, section, tell, tell_of_worker, timeline_of
 from harness.report.folding import folded
 
@@ -84,6 +84,11 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "dapr_min_version(version): needs that version of Dapr; skipped on an older one",
     )
+    config.addinivalue_line(
+        "markers",
+        'dapr(time): with time="virtual", on a stack whose scheduler dapr.clock moves; "real" for '
+        "real time, whatever the topology says",
+    )
     for option in ("--dapr-runtime", "--dapr-version"):
         if config.getoption("--dapr-attach") and config.getoption(option) != [None]:
             raise pytest.UsageError(f"--dapr-attach uses a stack that runs: leave out {option}")
@@ -91,11 +96,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run tests that need a stack once on each requested runtime and version of Dapr."""
+    """Run tests that need a stack once on each requested runtime and version of Dapr, and with
+    the time of their markers."""
     for fixture in ("dapr_runtime", "dapr_version"):
         wanted = metafunc.config.getoption(fixture)
         if fixture in metafunc.fixturenames and len(wanted) > 1:
             metafunc.parametrize(fixture, wanted, indirect=True, scope="session")
+    if time := time_of(metafunc):
+        metafunc.parametrize("dapr_time", [time], indirect=True, scope="session")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -115,6 +123,12 @@ def dapr_version(request: pytest.FixtureRequest) -> str | None:
     """The version of Dapr that the command line requests; None leaves it to the settings."""
     wanted: list[str | None] = request.config.getoption("--dapr-version")
     return getattr(request, "param", wanted[0])
+
+
+@pytest.fixture(scope="session")
+def dapr_time(request: pytest.FixtureRequest) -> str | None:
+    """The time that the marker ``dapr`` asks for; None leaves it to the topology."""
+    return getattr(request, "param", None)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -148,11 +162,15 @@ def dapr_topology(dapr_settings: Settings) -> Topology:
 
 @pytest.fixture(scope="session")
 def dapr_stack(
-    dapr_topology: Topology, dapr_settings: Settings, pytestconfig: pytest.Config
+    dapr_topology: Topology,
+    dapr_settings: Settings,
+    dapr_time: str | None,
+    pytestconfig: pytest.Config,
 ) -> Iterator[Stack]:
-    """The running system of the whole session."""
+    """The running system of the whole session; one after the other if tests differ in time."""
     lines = Lines(pytestconfig)
-    made = _stack(dapr_topology, dapr_settings, pytestconfig, lines)
+    topology = dapr_topology.with_time(dapr_time) if dapr_time else dapr_topology
+    made = _stack(topology, dapr_settings, pytestconfig, lines)
     if not pytestconfig.getoption("--dapr-attach"):
         # The first start may build for minutes, which no test's time limit allows for.
         with _without_time_limit(pytestconfig):

@@ -27,12 +27,13 @@ TWINS = {
     "harness/probe/atable.py": "harness/probe/table.py",
     "harness/probe/atap.py": "harness/probe/tap.py",
     "harness/stack/aworld.py": "harness/stack/world.py",
+    "harness/virtual_time/aclock.py": "harness/virtual_time/clock.py",
 }
 """The synchronous module of each source."""
 
 NAMES = (
-    "ablocking", "acalls", "aclient", "aclose", "aeventually", "aexplained", "ainbox", "aopened",
-    "apoll", "arecorded", "astream", "atable", "atap", "aticks", "aworld",
+    "ablocking", "acalls", "aclient", "aclock", "aclose", "aeventually", "aexplained", "ainbox",
+    "aopened", "apoll", "arecorded", "astream", "atable", "atap", "aticks", "aworld",
 )  # fmt: skip
 """Names that the twin has without their first letter."""
 

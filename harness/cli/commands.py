@@ -20,6 +20,7 @@ from harness.cli import (
     tools,
 )
 from harness.cli.calling import invoke, publish
+from harness.cli.clock import clock
 from harness.cli.console import err
 from harness.cli.demo import demo
 from harness.cli.lint import lint
@@ -54,6 +55,7 @@ for command in (
     nodes.kill,
     nodes.pause,
     nodes.resume,
+    clock,
     metadata,
     publish,
     invoke,

@@ -7,6 +7,12 @@ from collections.abc import Iterable
 
 from harness.core.errors import ConfigError
 
+CLOCK = "clock"
+"""The port on which the time of a scheduler is moved."""
+
+TIMES = ("real", "virtual")
+"""What a topology can say of its scheduler's time."""
+
 _NODE = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 

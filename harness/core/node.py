@@ -239,11 +239,13 @@ class Target:
         runtime: ``processes`` or ``containers``.
         broker: the user's setting; ``auto`` if there is none.
         alone: whether the system runs without the harness, which otherwise creates topics.
+        time: the topology's: ``real``, or ``virtual`` if tests move the scheduler's.
     """
 
     runtime: str
     broker: str = "auto"
     alone: bool = False
+    time: str = "real"
 
 
 class Node(Protocol):

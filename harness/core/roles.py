@@ -110,6 +110,16 @@ class ControlService(Node, Protocol):
 
 
 @runtime_checkable
+class HasClock(Node, Protocol):
+    """A node whose time tests move, for `World.clock`."""
+
+    @property
+    def clock_port(self) -> str:
+        """The port on which it is moved."""
+        ...
+
+
+@runtime_checkable
 class ExplainsExit(Node, Protocol):
     """A node that can find out why it exited."""
 

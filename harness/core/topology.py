@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import graphlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.errors import ConfigError, did_you_mean
-from harness.core.names import require_hosts, require_name, sidecar_name
+from harness.core.names import TIMES, require_hosts, require_name, sidecar_name
 from harness.core.node import Node, Target
 from harness.core.placeholders import RESERVED
 from harness.core.roles import SidecarRole, same_role
@@ -31,16 +32,19 @@ class Topology:
         resources: folders of Dapr YAML, relative to the project's root; a resource replaces one
             of the same kind and name from an earlier folder.
         mtls: whether sidecars and control plane use certificates from a sentry to authenticate.
+        time: ``real``, or ``virtual`` for a scheduler whose time ``dapr.clock`` moves.
         sign: signs the requests of clients from ``World.app``, for apps that require a sign-in;
             headers that a test sets itself take precedence.
 
     Raises:
-        ConfigError: a name is duplicate or malformed, a dependency is unknown or circular.
+        ConfigError: a name is duplicate or malformed, a dependency is unknown or circular, or
+            there is no such time.
     """
 
     nodes: tuple[Node, ...]
     resources: tuple[Path, ...]
     mtls: bool
+    time: str
     sign: Sign | None
 
     def __init__(
@@ -48,12 +52,14 @@ class Topology:
         *nodes: Node,
         resources: str | Path | Sequence[str | Path] = (),
         mtls: bool = False,
+        time: str = "real",
         sign: Sign | None = None,
     ) -> None:
         folders = [resources] if isinstance(resources, str | Path) else list(resources)
         object.__setattr__(self, "nodes", tuple(_with_implied(nodes, mtls)))
         object.__setattr__(self, "resources", tuple(Path(folder) for folder in folders))
         object.__setattr__(self, "mtls", mtls)
+        object.__setattr__(self, "time", _require_time(time))
         object.__setattr__(self, "sign", sign)
         _validate(self.nodes)
 
@@ -101,7 +107,19 @@ class Topology:
         Raises:
             ConfigError: see `Topology`.
         """
-        return Topology(*nodes, resources=self.resources, mtls=self.mtls, sign=self.sign)
+        return Topology(
+            *nodes, resources=self.resources, mtls=self.mtls, time=self.time, sign=self.sign
+        )
+
+    def with_time(self, time: str) -> Topology:
+        """The same topology with real or virtual time.
+
+        Raises:
+            ConfigError: there is no such time.
+        """
+        made = copy.copy(self)
+        object.__setattr__(made, "time", _require_time(time))
+        return made
 
     def resolved(self, target: Target) -> Topology:
         """The same topology with every target resolved.
@@ -111,10 +129,21 @@ class Topology:
         """
         if target.runtime == "containers":
             require_hosts(node.name for node in self.nodes)
+        target = dataclasses.replace(target, time=self.time)
         made = copy.copy(self)
         object.__setattr__(made, "nodes", tuple(node.resolve(target) for node in self.nodes))
         _validate(made.nodes)
         return made
+
+
+def _require_time(time: str) -> str:
+    if time not in TIMES:
+        raise ConfigError(
+            f"there is no time {time!r}",
+            expected=" or ".join(repr(each) for each in TIMES),
+            hint=did_you_mean(time, TIMES),
+        )
+    return time
 
 
 def _validate(nodes: Sequence[Node]) -> None:

@@ -10,8 +10,9 @@ from typing import ClassVar
 from harness.core.deadline import Check
 from harness.core.endpoint import LOOPBACK, Endpoint
 from harness.core.launch import InContainer, Launch
-from harness.core.node import Scope
+from harness.core.node import Node, Scope, Target
 from harness.nodes.base import BaseNode
+from harness.nodes.virtual_scheduler import VirtualScheduler
 from harness.ready.http import HttpCheck
 
 SCHEDULER_ID = "dapr-scheduler-server-0"
@@ -103,6 +104,12 @@ class Scheduler(Service):
     inner = ("peer", "client")
 
     name: str = "scheduler"
+
+    def resolve(self, target: Target) -> Node:
+        """The scheduler of the topology's time."""
+        if target.time == "virtual":
+            return VirtualScheduler(self.name).resolve(target)
+        return super().resolve(target)
 
     def flags(self, scope: Scope, listens: Mapping[str, Endpoint]) -> Sequence[str]:
         """With its own etcd."""

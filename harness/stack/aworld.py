@@ -1,8 +1,7 @@
 """A test's own view of a running stack.
 
-This module isolates tests by *name*: each test has unique ids, and probes that start when the test
-starts, so that tests on one stack do not see each other. Stronger levels (clean, world, stack)
-create a world in other ways and return the same object.
+This module isolates tests by *name*: each test has unique ids, and probes that start when it does,
+so that tests on one stack do not see each other. Stronger levels will return the same object.
 """
 
 from __future__ import annotations
@@ -35,6 +34,7 @@ from harness.stack.operations import Nodes
 from harness.stack.stack import Stack
 from harness.stack.taps import aopened, component_of, ends_of, kafka_of, subscription_of
 from harness.stack.timeline import Observed
+from harness.virtual_time.aclock import AsyncClock
 
 T = TypeVar("T")
 
@@ -185,6 +185,11 @@ class AsyncWorld(AsyncClosing):
             self._calls[app] = AsyncCalls(app, *record, self._guard)
         return self._calls[app]
 
+    @property
+    def clock(self) -> AsyncClock:
+        """The time of jobs, reminders and workflow timers; a `ConfigError` if it is real."""
+        return AsyncClock(self._nodes.clock().http, self._guard)
+
     async def trace(self, trace_id: str) -> list[Span]:
         """The spans of a trace that a receiver has received so far, the earliest first.
 
@@ -305,8 +310,7 @@ class AsyncWorld(AsyncClosing):
         await ablocking(self._nodes.resume, node)
 
     def expect_exit(self, node: str) -> None:
-        """Announce that a node is about to exit, such as an app that is asked to. No wait ends
-        because of it."""
+        """Announce that a node is about to exit, as when asked to; no wait ends because of it."""
         self.instance(node).expect_exit()
 
     def instance(self, node: str) -> Instance:
@@ -331,8 +335,7 @@ class AsyncWorld(AsyncClosing):
         return self._nodes.exports(node)
 
     def token(self, purpose: str) -> str:
-        """A token of this stack: ``dapr-api``, which sidecars require, or ``app-api``, which they
-        send to apps.
+        """A token of this stack: ``dapr-api``, for sidecars, or ``app-api``, which these send.
 
         Raises:
             ConfigError: the stack has no such token.

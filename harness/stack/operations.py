@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from harness.core.endpoint import Endpoint
 from harness.core.errors import ConfigError, did_you_mean
+from harness.core.roles import HasClock
 from harness.runtime.base import Instance, Killable, Pausable, Restartable
 from harness.stack.stack import Stack, external
 
@@ -30,6 +31,21 @@ class Nodes:
         """The process or container that runs a node."""
         self.require(node)
         return self._stack.instances[node]
+
+    def clock(self) -> Endpoint:
+        """Where the time of the scheduler is moved.
+
+        Raises:
+            ConfigError: the scheduler of this stack follows real time.
+        """
+        for node in self._stack.topology.nodes:
+            if isinstance(node, HasClock):
+                return self.address(node.name, node.clock_port)
+        raise ConfigError(
+            "this stack's scheduler follows real time, which no test can move",
+            expected='a topology or a test with time="virtual"',
+            hint='mark the test: @pytest.mark.dapr(time="virtual")',
+        )
 
     def address(self, node: str, port: str) -> Endpoint:
         """The address of one of a node's ports.

@@ -1,0 +1,126 @@
+"""A scheduler whose time stands still until a test moves it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from harness.core.deadline import Check
+from harness.core.errors import ConfigError, Unavailable
+from harness.core.launch import Launch
+from harness.core.names import CLOCK
+from harness.core.node import Node, Scope, Target
+from harness.nodes.base import BaseNode
+from harness.ready.http import HttpCheck
+from harness.virtual_time import server
+
+ROOT = Path(server.__file__).parents[2]
+"""The folder that this harness is imported from."""
+
+
+@dataclass(frozen=True)
+class VirtualScheduler(BaseNode):
+    """Takes the place of Dapr's scheduler; ``dapr.clock`` moves its time. See docs/time.md.
+
+    ``Topology(..., time="virtual")`` brings it along. It runs on the machine itself, even if the
+    other nodes run in containers.
+
+    Args:
+        name: the node's name; sidecars look for ``scheduler``.
+        start: the first moment, as RFC 3339; the present second if "".
+    """
+
+    on_host = True
+
+    name: str = "scheduler"
+    start: str = ""
+
+    def __post_init__(self) -> None:
+        from harness.virtual_time.words import moment_named
+
+        if not self.start:
+            return
+        try:
+            moment_named(self.start)
+        except ValueError as error:
+            raise ConfigError(
+                f"{self.name!r} cannot start: {error}",
+                expected="a moment with a zone, as RFC 3339",
+            ) from None
+
+    @property
+    def service(self) -> str:
+        """What it is for sidecars."""
+        return "scheduler"
+
+    @property
+    def clock_port(self) -> str:
+        """The port on which its clock is moved."""
+        return CLOCK
+
+    def resolve(self, target: Target) -> Node:
+        """Itself.
+
+        Raises:
+            ConfigError: the system must run without the harness, such as in a cluster.
+        """
+        if target.alone:
+            raise ConfigError(
+                f"{self.name!r} has virtual time, which needs the harness",
+                expected='time="real" in a rendered system',
+                hint="render the topology without it; `dapr-harness up` starts one with it",
+            )
+        return super().resolve(target)
+
+    def plan(self, scope: Scope) -> Launch:
+        """A Python program of the harness.
+
+        Raises:
+            Unavailable: gRPC for Python is not installed.
+            ConfigError: sidecars would require certificates of it.
+        """
+        _require_grpc()
+        if scope.mtls:
+            raise ConfigError(
+                f"{self.name!r} has virtual time, and this topology has mtls=True",
+                expected="one of both: this scheduler has no certificates",
+                hint='leave out mtls=True, or time="virtual"',
+            )
+        listen, control = scope.listen(), scope.listen(CLOCK)
+        return Launch(
+            name=self.name,
+            argv=(
+                sys.executable,
+                "-m",
+                server.__name__,
+                str(listen),
+                str(control),
+                str(scope.network()),
+                str(scope.home / "jobs.sqlite"),
+                *([self.start] if self.start else []),
+            ),
+            env={"PYTHONPATH": str(ROOT)},
+            ports={"main": listen.port, CLOCK: control.port},
+            on_host=True,
+            grace=1.0,
+        )
+
+    def checks(self, scope: Scope) -> Sequence[Check]:
+        """Its clock answers, which is there last."""
+        return (HttpCheck(f"{scope.endpoint(CLOCK).http}/healthz", "health"),)
+
+    def exports(self, scope: Scope) -> Mapping[str, str]:
+        """``clock``: the base URL of its clock."""
+        return {"clock": scope.endpoint(CLOCK).http}
+
+
+def _require_grpc() -> None:
+    if find_spec("grpc") is None or find_spec("google.protobuf") is None:
+        raise Unavailable(
+            "virtual time needs gRPC for Python, which is not installed",
+            expected="the packages grpcio and protobuf",
+            hint="pip install 'dapr-harness[time]'",
+        )

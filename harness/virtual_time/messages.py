@@ -1,0 +1,56 @@
+"""The messages of Dapr's scheduler.proto, made from the descriptors of the pinned Dapr version.
+
+They are in a pool of their own, so that they do not meet those of an app's SDK. The descriptors are
+written by tools/scheduler_proto.py, and need no generated code.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+SERVICE = "dapr.proto.scheduler.v1.Scheduler"
+FILE = "scheduler.json"
+METHODS = {
+    "ScheduleJob": "unary_unary",
+    "GetJob": "unary_unary",
+    "DeleteJob": "unary_unary",
+    "ListJobs": "unary_unary",
+    "DeleteByMetadata": "unary_unary",
+    "DeleteByNamePrefix": "unary_unary",
+    "WatchHosts": "unary_stream",
+    "WatchJobs": "stream_stream",
+}
+"""The calls, and what streams in them; a test compares them with the descriptors."""
+
+
+def descriptors() -> str:
+    """The descriptors of the files as JSON, each after those that it imports."""
+    return files(__package__).joinpath(FILE).read_text()
+
+
+@cache
+def _pool() -> Any:
+    from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, duration_pb2, json_format
+
+    pool = descriptor_pool.DescriptorPool()
+    for known in (any_pb2, duration_pb2):
+        pool.AddSerializedFile(known.DESCRIPTOR.serialized_pb)
+    for each in json_format.Parse(descriptors(), descriptor_pb2.FileDescriptorSet()).file:
+        pool.AddSerializedFile(each.SerializeToString())
+    return pool
+
+
+def service() -> Any:
+    """The descriptor of the service."""
+    return _pool().FindServiceByName(SERVICE)
+
+
+@cache
+def message(name: str) -> Any:
+    """The class of a message, such as ``ScheduleJobRequest``."""
+    from google.protobuf import message_factory
+
+    full = f"{SERVICE.rpartition('.')[0]}.{name}"
+    return message_factory.GetMessageClass(_pool().FindMessageTypeByName(full))

@@ -1,0 +1,92 @@
+"""The marker that chooses a stack's time, and the example of docs/time.md."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.plugin.conftest import Run
+from tests.support import ROOT, leftovers
+
+pytestmark = pytest.mark.real
+
+SHOP = """
+from harness import App, Topology
+import pytest
+
+@pytest.fixture(scope="session")
+def dapr_topology():
+    return Topology(App("shop", asgi="shop:app", inbox=True))
+"""
+APP = (ROOT / "tests" / "virtual_time" / "apps" / "shop.py").read_text()
+
+
+def example() -> str:
+    """The first block of Python in the page."""
+    found = re.search(r"^```python\n(.*?)^```$", (ROOT / "docs" / "time.md").read_text(),
+                      re.DOTALL | re.MULTILINE)  # fmt: skip
+    assert found is not None
+    return found[1]
+
+
+def test_the_example_of_the_docs_passes_beside_tests_in_real_time(
+    inner: Run, pytester: pytest.Pytester
+) -> None:
+    """Each on a stack of its own; without the marker, the clock says what to do."""
+    (pytester.path / "shop.py").write_text(APP)
+    real = """
+
+def test_real_time_is_not_moved(dapr_sync):
+    with pytest.raises(Exception, match="follows real time") as told:
+        dapr_sync.clock
+    assert 'pytest.mark.dapr(time="virtual")' in str(told.value)
+
+@pytest.mark.dapr(time="virtual")
+class TestOfTheSame:
+    def test_the_stack_is_shared(self, dapr_sync):
+        before = dapr_sync.clock.now()
+        assert dapr_sync.clock.advance("1 year").now > before
+
+def test_real_time_again(dapr_stack):
+    assert dapr_stack.topology.time == "real"
+"""
+    result = inner(example() + real, conftest=SHOP)
+
+    result.assert_outcomes(passed=4)
+    assert 2 == result.stdout.str().count("nodes are ready")
+    assert [] == leftovers(pytester.path)
+
+
+@pytest.mark.parametrize(
+    ("marker", "said"),
+    [
+        ("time='soon'", "takes time='real' or 'virtual'"),
+        ("'virtual'", "takes time='real' or 'virtual'"),
+        ("time='virtual', speed=2", "takes time='real' or 'virtual'"),
+    ],
+)
+def test_a_marker_that_says_something_else_is_refused(inner: Run, marker: str, said: str) -> None:
+    """Before anything starts."""
+    result = inner(f"""
+        import pytest
+
+        @pytest.mark.dapr({marker})
+        def test_x(dapr_sync): pass
+    """)
+
+    assert said in result.stdout.str() + result.stderr.str()
+    assert result.ret
+
+
+def test_a_marker_on_a_test_without_a_stack_is_refused(inner: Run) -> None:
+    """It would change nothing."""
+    result = inner("""
+        import pytest
+
+        @pytest.mark.dapr(time="virtual")
+        def test_x(): pass
+    """)
+
+    assert "needs the fixture dapr or dapr_sync" in result.stdout.str() + result.stderr.str()
+    assert result.ret

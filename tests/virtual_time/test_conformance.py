@@ -1,0 +1,183 @@
+"""Dapr's own scheduler and ours answer and fire the same. What the real one does is right."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harness import Scheduler, Stack, Topology, VirtualScheduler, World, running
+from harness.virtual_time.messages import SERVICE, message
+from tests.virtual_time.cases import SCRIPTS
+from tests.virtual_time.room import Calls, Real, Room, Script, Virtual
+from tests.virtual_time.texts import TEXTS
+
+pytestmark = [pytest.mark.real, pytest.mark.own_stack]
+Traces = dict[str, list[Any] | Exception]
+GROUPS = 6
+ALL: dict[str, Script] = SCRIPTS | TEXTS
+
+
+async def traced(calls: Any, time: Real | Virtual, name: str, number: int) -> list[Any] | Exception:
+    """What happens in one script, in a namespace of its own."""
+    room = Room(calls, time, f"ns{number:03}")
+    try:
+        await ALL[name](room)
+    except Exception as error:  # noqa: BLE001 - raised by the test of this script
+        return error
+    finally:
+        await room.close()
+    return room.trace
+
+
+async def at_once(calls: Any, names: list[str]) -> Traces:
+    """The traces of scripts that run together."""
+    numbers = {name: number for number, name in enumerate(ALL)}
+    traces = [traced(calls, Real(), name, numbers[name]) for name in names]
+    return dict(zip(names, await asyncio.gather(*traces), strict=True))
+
+
+def same(name: str, of_real: Traces, of_ours: Traces) -> None:
+    """Both scripts ran to their end, and say the same."""
+    for traces in (of_real, of_ours):
+        if isinstance(failed := traces[name], Exception):
+            raise failed
+    assert of_real[name]
+    assert of_real[name] == of_ours[name]
+
+
+@pytest.fixture(scope="module")
+def real() -> Iterator[Stack]:
+    """The real scheduler, without sidecars."""
+    with running(Topology(Scheduler()), runtime="processes") as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def virtual() -> Iterator[Stack]:
+    """Ours."""
+    with running(Topology(VirtualScheduler()), runtime="processes") as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def of_real(real: Stack) -> Traces:
+    """Many scripts at once, as most of their time is waiting; not so many that they are late."""
+
+    async def run() -> Traces:
+        async with grpc.aio.insecure_channel(str(real.book.endpoint("scheduler"))) as channel:
+            calls = Calls(channel)
+            found: Traces = {}
+            for names in (list(TEXTS)[n::GROUPS] for n in range(GROUPS)):
+                found |= await at_once(calls, names)
+            for names in (list(SCRIPTS)[n::GROUPS] for n in range(GROUPS)):
+                found |= await at_once(calls, names)
+            return found
+
+    return asyncio.run(run())
+
+
+@pytest.fixture(scope="module")
+def of_ours(virtual: Stack) -> Traces:
+    """One after the other: they share a clock."""
+
+    async def run(clock: Any) -> Traces:
+        async with grpc.aio.insecure_channel(str(virtual.book.endpoint("scheduler"))) as channel:
+            calls, time = Calls(channel), Virtual(clock)
+            return {name: await traced(calls, time, name, n) for n, name in enumerate(ALL)}
+
+    with World(virtual) as world:
+        return asyncio.run(run(world.clock))
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_has_the_same_trace_on_both(name: str, of_real: Traces, of_ours: Traces) -> None:
+    """Order, count and data of what fires, and every answer."""
+    same(name, of_real, of_ours)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_text_gets_the_same_answer_from_both(name: str, of_real: Traces, of_ours: Traces) -> None:
+    """Its status and its words."""
+    same(name, of_real, of_ours)
+
+
+SCHEDULES = st.one_of(
+    st.lists(st.text("0123456789*/-,?", min_size=1, max_size=4), min_size=5, max_size=7).map(
+        " ".join
+    ),
+    st.text("0123456789hmsuµn.-+", max_size=8).map("@every {}".format),
+    st.sampled_from(("@", "@every", "jan", "1-", "*/", "TZ=UTC ", "CRON_TZ=Asia/Tokyo ")).flatmap(
+        lambda head: st.text("0123456789*/- @dailymon", max_size=12).map(head.__add__)
+    ),
+)
+MOMENTS = st.one_of(
+    st.text("PYMWDTHSR/0123456789-+.", max_size=10),
+    st.text("PYMWDTHS0123456789", max_size=8).map("P{}".format),
+    st.text("0123456789hmsuµn.-+", max_size=10),
+    st.datetimes().map(lambda moment: f"{moment.isoformat()}Z"),
+    st.text("0123456789-:TZ+.", min_size=18, max_size=25),
+)
+
+
+def asked(channel: Any, job: dict[str, Any]) -> tuple[str, str]:
+    """What a scheduler answers to a job."""
+    request = message("ScheduleJobRequest")(
+        name="job",
+        job=job,
+        overwrite=True,
+        metadata={"app_id": "shop", "namespace": "generated", "target": {"job": {}}},
+    )
+    call = channel.unary_unary(
+        f"/{SERVICE}/ScheduleJob",
+        request_serializer=message("ScheduleJobRequest").SerializeToString,
+        response_deserializer=message("ScheduleJobResponse").FromString,
+    )
+    try:
+        call(request, timeout=20)
+    except grpc.RpcError as error:
+        return error.code().name, error.details() or ""
+    return "OK", ""
+
+
+@pytest.fixture(scope="module")
+def channels(real: Stack, virtual: Stack) -> Iterator[tuple[Any, Any]]:
+    """To both, for calls one after the other."""
+    with (
+        grpc.insecure_channel(str(real.book.endpoint("scheduler"))) as one,
+        grpc.insecure_channel(str(virtual.book.endpoint("scheduler"))) as other,
+    ):
+        yield one, other
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(schedule=SCHEDULES)
+def test_any_schedule_gets_the_same_answer_from_both(
+    channels: tuple[Any, Any], schedule: str
+) -> None:
+    """Accepted, or refused in the same words."""
+    # It never fires: its first time is far away.
+    job = {"schedule": schedule, "due_time": "P9Y"}
+    assert asked(channels[0], job) == asked(channels[1], job)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(due=MOMENTS, ttl=st.none() | MOMENTS)
+def test_any_moment_gets_the_same_answer_from_both(
+    channels: tuple[Any, Any], due: str, ttl: str | None
+) -> None:
+    """Accepted, or refused in the same words."""
+    job = (
+        {"due_time": due} if ttl is None else {"schedule": "@every 1h", "due_time": due, "ttl": ttl}
+    )
+    assert asked(channels[0], job) == asked(channels[1], job)
+
+
+def test_the_suite_is_as_large_as_it_claims() -> None:
+    """Every script and text is a case."""
+    assert len(ALL) >= 120
