@@ -1,7 +1,9 @@
 """What a scheduler is asked, as scripts that the real one and ours run.
 
-Due times lie a second apart, and time passes up to half a second after one: then a busy machine
-cannot change the order. Where several jobs are due at once, only their number is compared.
+They count in units. Due times lie a unit apart, and time passes up to half a unit after one: then
+a busy machine cannot change what is seen when. Where jobs are due at once, only their number is
+compared.
+Nothing that a script compares depends on the second for which the default policy waits.
 """
 
 from __future__ import annotations
@@ -12,13 +14,19 @@ from typing import Any
 from tests.virtual_time.room import FAILED, NOTHING, OK, Room, Script, always
 
 SCRIPTS: dict[str, Script] = {}
-EVERY = "@every 1s"
+CRON = 6
+"""Seconds between two firings of a cron: no more than a unit, and a divisor of 60."""
 
 
 def script(function: Script) -> Script:
     """Add a script by its name."""
     SCRIPTS[function.__name__] = function
     return function
+
+
+def every(room: Room, units: float = 1) -> str:
+    """A schedule with a constant pause."""
+    return f"@every {room.span(units)}"
 
 
 def constant(seconds: float | None = None, retries: int | None = None) -> dict[str, Any]:
@@ -29,6 +37,11 @@ def constant(seconds: float | None = None, retries: int | None = None) -> dict[s
     if retries is not None:
         given["max_retries"] = retries
     return {"constant": given}
+
+
+def again(room: Room, units: float, retries: int | None = None) -> dict[str, Any]:
+    """A failure policy whose pause is in units."""
+    return constant(units * room.time.unit, retries)
 
 
 DROP: dict[str, Any] = {"drop": {}}
@@ -42,7 +55,7 @@ def first_fails(count: int) -> Callable[[str, int], str]:
 @script
 async def a_job_fires_once_and_is_gone(room: Room) -> None:
     await room.connect()
-    await room.schedule("one", due_time="1s")
+    await room.schedule("one", due_time=room.span(1))
     await room.get("one")
     await room.run(0.5)
     await room.run(1)
@@ -61,9 +74,9 @@ async def a_due_time_of_nothing_fires_at_once(room: Room) -> None:
 @script
 async def a_due_time_can_be_iso_or_absolute(room: Room) -> None:
     await room.connect()
-    await room.schedule("iso", due_time="PT1S")
-    await room.schedule("absolute", due_time=room.in_seconds(2))
-    await room.schedule("go", due_time="3s")
+    await room.schedule("iso", due_time=room.iso(1))
+    await room.schedule("absolute", due_time=room.moment(2))
+    await room.schedule("go", due_time=room.span(3))
     await room.run(0.5)
     await room.run(1)
     await room.run(1)
@@ -73,15 +86,17 @@ async def a_due_time_can_be_iso_or_absolute(room: Room) -> None:
 @script
 async def jobs_fire_in_the_order_of_their_times(room: Room) -> None:
     await room.connect()
-    for name, due in (("c", "3s"), ("a", "1s"), ("b", "2s")):
-        await room.schedule(name, due_time=due)
-    await room.run(3.5)
+    for name, due in (("c", 3), ("a", 1), ("b", 2)):
+        await room.schedule(name, due_time=room.span(due))
+    await room.run(1.5)
+    await room.run(1)
+    await room.run(1)
 
 
 @script
 async def a_schedule_with_repeats_ends(room: Room) -> None:
     await room.connect()
-    await room.schedule("three", schedule=EVERY, repeats=3)
+    await room.schedule("three", schedule=every(room), repeats=3)
     await room.run(0.5)
     await room.run(1)
     await room.run(2)
@@ -92,7 +107,7 @@ async def a_schedule_with_repeats_ends(room: Room) -> None:
 @script
 async def a_due_time_is_the_first_firing_of_a_schedule(room: Room) -> None:
     await room.connect()
-    await room.schedule("two", schedule="@every 2s", due_time="1s", repeats=2)
+    await room.schedule("two", schedule=every(room, 2), due_time=room.span(1), repeats=2)
     await room.run(1.5)
     await room.run(1)
     await room.run(1)
@@ -100,9 +115,9 @@ async def a_due_time_is_the_first_firing_of_a_schedule(room: Room) -> None:
 
 
 @script
-async def a_cron_of_every_second_fires(room: Room) -> None:
+async def a_cron_of_seconds_fires(room: Room) -> None:
     await room.connect()
-    await room.schedule("cron", schedule="* * * * * *", repeats=2)
+    await room.schedule("cron", schedule=f"*/{CRON} * * * * *", repeats=2)
     await room.run(3)
     await room.get("cron")
 
@@ -110,38 +125,43 @@ async def a_cron_of_every_second_fires(room: Room) -> None:
 @script
 async def a_zone_is_taken(room: Room) -> None:
     await room.connect()
-    await room.schedule("zone", schedule="TZ=Asia/Kolkata */1 * * * * *", repeats=2)
+    await room.schedule("zone", schedule=f"TZ=Asia/Kolkata */{CRON} * * * * *", repeats=2)
     await room.run(3)
 
 
 @script
 async def a_ttl_ends_a_schedule(room: Room) -> None:
     await room.connect()
-    await room.schedule("ttl", schedule=EVERY, ttl="2500ms")
-    await room.run(3.5)
+    await room.schedule("ttl", schedule=every(room), ttl=room.span(2.5))
+    await room.run(1.5)
+    await room.run(1)
+    await room.run(1)
     await room.get("ttl")
 
 
 @script
 async def a_ttl_counts_from_the_due_time(room: Room) -> None:
     await room.connect()
-    await room.schedule("ttl", schedule=EVERY, due_time="1s", ttl="1500ms")
-    await room.run(3.5)
+    await room.schedule("ttl", schedule=every(room), due_time=room.span(1), ttl=room.span(1.5))
+    await room.run(1.5)
+    await room.run(1)
+    await room.run(1)
     await room.get("ttl")
 
 
 @script
 async def a_ttl_of_nothing_after_the_due_time_fires_once(room: Room) -> None:
     await room.connect()
-    await room.schedule("ttl", schedule=EVERY, due_time="1s", ttl="0s")
-    await room.run(2.5)
+    await room.schedule("ttl", schedule=every(room), due_time=room.span(1), ttl="0s")
+    await room.run(1.5)
+    await room.run(1)
 
 
 @script
 async def a_ttl_can_be_iso_or_absolute(room: Room) -> None:
     await room.connect()
-    await room.schedule("iso", schedule=EVERY, ttl="PT2S")
-    await room.schedule("absolute", schedule=EVERY, ttl=room.in_seconds(2.5))
+    await room.schedule("iso", schedule=every(room), ttl=room.iso(2))
+    await room.schedule("absolute", schedule=every(room), ttl=room.moment(2.5))
     await room.run(1.5, ordered=False)
     await room.run(1, ordered=False)
     await room.run(1, ordered=False)
@@ -150,7 +170,7 @@ async def a_ttl_can_be_iso_or_absolute(room: Room) -> None:
 @script
 async def a_ttl_before_the_first_firing_leaves_nothing(room: Room) -> None:
     await room.connect()
-    await room.schedule("never", schedule="@every 2s", ttl="1s")
+    await room.schedule("never", schedule=every(room, 2), ttl=room.span(1))
     await room.run(0.5)
     await room.get("never")
     await room.run(2)
@@ -159,7 +179,7 @@ async def a_ttl_before_the_first_firing_leaves_nothing(room: Room) -> None:
 @script
 async def a_ttl_in_the_past_leaves_nothing(room: Room) -> None:
     await room.connect()
-    await room.schedule("never", schedule=EVERY, ttl="-1m")
+    await room.schedule("never", schedule=every(room), ttl="-1m")
     await room.run(0.5)
     await room.list()
     await room.run(1)
@@ -169,11 +189,10 @@ async def a_ttl_in_the_past_leaves_nothing(room: Room) -> None:
 async def the_default_policy_tries_three_times_again(room: Room) -> None:
     await room.connect(judge=always(FAILED))
     await room.schedule("fails", due_time="0s")
-    await room.run(0.5)
-    await room.run(1)
-    await room.run(2)
+    await room.get("fails")
     await room.run(1)
     await room.get("fails")
+    await room.run(1)
 
 
 @script
@@ -187,7 +206,7 @@ async def a_dropped_job_is_tried_once(room: Room) -> None:
 @script
 async def a_dropped_firing_does_not_end_a_schedule(room: Room) -> None:
     await room.connect(judge=always(FAILED))
-    await room.schedule("drop", schedule=EVERY, repeats=2, failure_policy=DROP)
+    await room.schedule("drop", schedule=every(room), repeats=2, failure_policy=DROP)
     await room.run(1.5)
     await room.run(2)
     await room.get("drop")
@@ -196,7 +215,7 @@ async def a_dropped_firing_does_not_end_a_schedule(room: Room) -> None:
 @script
 async def a_constant_policy_has_its_interval_and_limit(room: Room) -> None:
     await room.connect(judge=always(FAILED))
-    await room.schedule("two", due_time="0s", failure_policy=constant(2, 2))
+    await room.schedule("two", due_time="0s", failure_policy=again(room, 2, 2))
     await room.run(1)
     await room.run(2)
     await room.run(2)
@@ -207,8 +226,10 @@ async def a_constant_policy_has_its_interval_and_limit(room: Room) -> None:
 @script
 async def a_constant_policy_without_a_limit_goes_on(room: Room) -> None:
     await room.connect(judge=always(FAILED))
-    await room.schedule("on", due_time="0s", failure_policy=constant(1))
-    await room.run(4.5)
+    await room.schedule("on", due_time="0s", failure_policy=again(room, 1))
+    await room.run(2.5)
+    await room.run(1)
+    await room.run(1)
     await room.delete("on")
     await room.run(1)
 
@@ -224,7 +245,7 @@ async def a_constant_policy_without_an_interval_tries_at_once(room: Room) -> Non
 @script
 async def a_policy_without_retries_tries_once(room: Room) -> None:
     await room.connect(judge=always(FAILED))
-    await room.schedule("once", due_time="0s", failure_policy=constant(1, 0))
+    await room.schedule("once", due_time="0s", failure_policy=again(room, 1, 0))
     await room.run(1.5)
     await room.get("once")
 
@@ -238,16 +259,19 @@ async def a_policy_of_no_kind_is_the_default(room: Room) -> None:
 @script
 async def a_success_ends_the_attempts(room: Room) -> None:
     await room.connect(judge=first_fails(1))
-    await room.schedule("heals", due_time="0s")
-    await room.run(2.5)
+    await room.schedule("heals", due_time="0s", failure_policy=again(room, 1, 3))
+    await room.run(0.5)
+    await room.run(1)
+    await room.run(1)
     await room.get("heals")
 
 
 @script
 async def a_schedule_goes_on_from_the_time_before_the_retries(room: Room) -> None:
     await room.connect(judge=first_fails(1))
-    await room.schedule("pace", schedule="@every 3s", repeats=2)
-    await room.run(3.5)
+    policy = again(room, 1, 3)
+    await room.schedule("pace", schedule=every(room, 2), repeats=2, failure_policy=policy)
+    await room.run(2.5)
     await room.run(1)
     await room.run(1)
     await room.run(1)
@@ -256,8 +280,10 @@ async def a_schedule_goes_on_from_the_time_before_the_retries(room: Room) -> Non
 @script
 async def retries_beyond_the_next_time_catch_up(room: Room) -> None:
     await room.connect(judge=first_fails(3))
-    await room.schedule("late", schedule=EVERY, repeats=4)
-    await room.run(5.5, ordered=False)
+    policy = again(room, 1, 3)
+    await room.schedule("late", schedule=every(room), repeats=4, failure_policy=policy)
+    for units in (1.5, 1, 1, 1, 1):
+        await room.run(units)
     await room.get("late")
 
 
@@ -265,9 +291,9 @@ async def retries_beyond_the_next_time_catch_up(room: Room) -> None:
 async def a_firing_that_failed_for_good_counts_as_a_repeat(room: Room) -> None:
     await room.connect(judge=always(FAILED))
     given: dict[str, Any] = {
-        "schedule": "@every 2s",
+        "schedule": every(room, 2),
         "repeats": 2,
-        "failure_policy": constant(1, 1),
+        "failure_policy": again(room, 1, 1),
     }
     await room.schedule("twice", **given)
     await room.run(2.5)
@@ -280,8 +306,8 @@ async def a_firing_that_failed_for_good_counts_as_a_repeat(room: Room) -> None:
 @script
 async def a_name_is_taken_until_its_job_is_done(room: Room) -> None:
     await room.connect()
-    await room.schedule("name", due_time="1s")
-    await room.schedule("name", due_time="2s")
+    await room.schedule("name", due_time=room.span(1))
+    await room.schedule("name", due_time=room.span(2))
     await room.run(1.5)
     await room.schedule("name", due_time="0s")
     await room.run(0.5)
@@ -296,9 +322,9 @@ async def a_wrong_job_is_refused_before_its_name_is_looked_at(room: Room) -> Non
 @script
 async def overwriting_replaces_time_and_data(room: Room) -> None:
     await room.connect()
-    await room.schedule("job", due_time="1s")
+    await room.schedule("job", due_time=room.span(1))
     data = {"type_url": "text", "value": b"new"}
-    await room.schedule("job", due_time="2s", overwrite=True, data=data)
+    await room.schedule("job", due_time=room.span(2), overwrite=True, data=data)
     await room.get("job")
     await room.run(1.5)
     await room.run(1)
@@ -307,9 +333,9 @@ async def overwriting_replaces_time_and_data(room: Room) -> None:
 @script
 async def overwriting_starts_to_count_again(room: Room) -> None:
     await room.connect()
-    await room.schedule("job", schedule=EVERY, repeats=2)
+    await room.schedule("job", schedule=every(room), repeats=2)
     await room.run(1.5)
-    await room.schedule("job", schedule=EVERY, repeats=2, overwrite=True)
+    await room.schedule("job", schedule=every(room), repeats=2, overwrite=True)
     await room.run(2.5)
     await room.run(1)
 
@@ -317,7 +343,7 @@ async def overwriting_starts_to_count_again(room: Room) -> None:
 @script
 async def overwriting_with_a_wrong_job_changes_nothing(room: Room) -> None:
     await room.connect()
-    await room.schedule("job", due_time="1s")
+    await room.schedule("job", due_time=room.span(1))
     await room.schedule("job", schedule="never", overwrite=True)
     await room.run(1.5)
 
@@ -325,7 +351,7 @@ async def overwriting_with_a_wrong_job_changes_nothing(room: Room) -> None:
 @script
 async def a_deleted_job_does_not_fire(room: Room) -> None:
     await room.connect()
-    await room.schedule("job", due_time="1s")
+    await room.schedule("job", due_time=room.span(1))
     await room.delete("job")
     await room.get("job")
     await room.run(1.5)
@@ -433,7 +459,7 @@ async def reminders_are_deleted_by_actor_type(room: Room) -> None:
 @script
 async def deleted_jobs_do_not_fire(room: Room) -> None:
     await room.connect(actor_types=["Cart", "Cart2", "Box"])
-    await _some(room, due="1s")
+    await _some(room, due=room.span(1))
     await room.call("DeleteByNamePrefix", name_prefix="a", metadata=room.metadata())
     await room.call("DeleteByMetadata", metadata=room.metadata(actor=("Cart", "1")))
     await room.run(1.5, ordered=False)
@@ -452,7 +478,7 @@ async def a_due_job_waits_for_its_app(room: Room) -> None:
 
 @script
 async def a_schedule_catches_up_after_its_app_was_away(room: Room) -> None:
-    await room.schedule("missed", schedule=EVERY, repeats=3)
+    await room.schedule("missed", schedule=every(room), repeats=3)
     await room.run(3.5)
     await room.connect()
     await room.heard(3)
@@ -462,7 +488,7 @@ async def a_schedule_catches_up_after_its_app_was_away(room: Room) -> None:
 
 @script
 async def a_job_that_waited_fires_after_its_ttl(room: Room) -> None:
-    await room.schedule("late", schedule=EVERY, ttl="1500ms")
+    await room.schedule("late", schedule=every(room), ttl=room.span(1.5))
     await room.run(2.5)
     await room.connect()
     await room.heard(1)
@@ -473,7 +499,7 @@ async def a_job_that_waited_fires_after_its_ttl(room: Room) -> None:
 @script
 async def an_app_that_comes_back_goes_on(room: Room) -> None:
     sidecar = await room.connect(who="first")
-    await room.schedule("job", schedule=EVERY, repeats=3)
+    await room.schedule("job", schedule=every(room), repeats=3)
     await room.run(1.5)
     await sidecar.close()
     await room.run(1)
@@ -509,11 +535,22 @@ async def what_is_unanswered_goes_to_another_stream(room: Room) -> None:
 
 @script
 async def streams_of_one_app_take_turns(room: Room) -> None:
-    await room.connect(who="first")
-    await room.run(0.5)
-    await room.connect(who="second")
-    await room.schedule("job", schedule=EVERY, repeats=4)
-    await room.run(4.5)
+    for who in ("first", "second"):
+        await room.connect(who=who)
+        while all(each[0] != who for each in room.fired):
+            # Whose turn it is first depends on when the scheduler has noticed the second stream.
+            await _next_turn(room)
+    del room.fired[:-1]
+    for _ in range(4):
+        await _next_turn(room)
+    turns = [who for who, *_ in room.fired]
+    room.trace[:] = [[turns[0] == who for who in turns]]
+
+
+async def _next_turn(room: Room) -> None:
+    count = len(room.fired) + 1
+    await room.schedule(f"job-{len(room.trace)}", due_time="0s")
+    await room.heard(count)
 
 
 @script
@@ -532,8 +569,8 @@ async def namespaces_do_not_see_each_other(room: Room) -> None:
     await room.connect(who="mine")
     await room.connect(who="theirs", namespace=other.namespace)
     for each in (room, other):
-        await each.schedule("job", due_time="1s")
-    await other.schedule("kept", due_time="1s")
+        await each.schedule("job", due_time=room.span(1))
+    await other.schedule("kept", due_time=room.span(1))
     await room.call("DeleteByNamePrefix", metadata=room.metadata())
     await room.list()
     await room.run(1.5, ordered=False)
@@ -581,10 +618,11 @@ async def a_limit_holds_back_reminders_of_a_type(room: Room) -> None:
     sidecar = await room.connect(judge=always(NOTHING), actor_types=["Cart"], limits=[limit])
     for name in ("wake", "wake2"):
         await room.schedule(name, due_time="0s", metadata=room.metadata(actor=("Cart", "7")))
-    await sidecar.heard(1)
-    room.trace.append(len(sidecar.unanswered))
+        await sidecar.heard(1)
+    await room.so_far()
     await sidecar.answer(sidecar.unanswered[0])
     await sidecar.heard(2)
+    await room.so_far()
     await sidecar.answer(sidecar.unanswered[1])
     await room.run(0.5)
     await room.list(room.metadata(actor=("Cart", "7")))
@@ -598,6 +636,7 @@ async def a_limit_of_a_key_holds_back_only_that_key(room: Room) -> None:
         metadata = room.metadata(actor=("Cart", "7"), concurrency_key=key)
         await room.schedule(name, due_time="0s", metadata=metadata)
     await sidecar.heard(2)
+    await room.so_far(ordered=False)
     for number in list(sidecar.unanswered):
         await sidecar.answer(number)
     await sidecar.heard(3)
@@ -608,7 +647,7 @@ async def a_limit_of_a_key_holds_back_only_that_key(room: Room) -> None:
 @script
 async def the_answer_of_a_deleted_job_counts_no_more(room: Room) -> None:
     sidecar = await room.connect(judge=always(NOTHING))
-    await room.schedule("job", schedule=EVERY, due_time="0s")
+    await room.schedule("job", schedule=every(room), due_time="0s")
     await sidecar.heard(1)
     await room.delete("job")
     await sidecar.answer(sidecar.unanswered[0])
@@ -622,7 +661,7 @@ async def the_answer_of_a_job_that_was_replaced_counts_no_more(room: Room) -> No
     sidecar = await room.connect(judge=lambda _name, number: answers.get(number, OK))
     await room.schedule("job", due_time="0s")
     await sidecar.heard(1)
-    await room.schedule("job", due_time="1s", overwrite=True)
+    await room.schedule("job", due_time=room.span(1), overwrite=True)
     await sidecar.answer(sidecar.unanswered[0])
     await room.run(0.5)
     await room.get("job")
@@ -662,9 +701,9 @@ async def a_stream_names_each_kind_once(room: Room) -> None:
 @script
 async def names_with_delimiters_are_kept(room: Room) -> None:
     await room.connect(actor_types=["Cart||x"])
-    await room.schedule("my||job|name", due_time="1s")
+    await room.schedule("my||job|name", due_time=room.span(1))
     reminder = room.metadata(actor=("Cart||x", "a||b"))
-    await room.schedule("wake||up", due_time="1s", metadata=reminder)
+    await room.schedule("wake||up", due_time=room.span(1), metadata=reminder)
     await room.list()
     await room.list(reminder)
     await room.run(1.5, ordered=False)
@@ -673,7 +712,7 @@ async def names_with_delimiters_are_kept(room: Room) -> None:
 @script
 async def a_job_without_data_has_none(room: Room) -> None:
     await room.connect()
-    await room.schedule("bare", due_time="1s", data=None)
+    await room.schedule("bare", due_time=room.span(1), data=None)
     await room.get("bare")
     await room.run(1.5)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import grpc
@@ -14,18 +14,22 @@ from hypothesis import strategies as st
 from harness import Scheduler, Stack, Topology, VirtualScheduler, World, running
 from harness.virtual_time.messages import SERVICE, message
 from tests.virtual_time.cases import SCRIPTS
-from tests.virtual_time.room import Calls, Real, Room, Script, Virtual
+from tests.virtual_time.room import ANSWERED, Calls, Real, Room, Script, Virtual
 from tests.virtual_time.texts import TEXTS
 
 pytestmark = [pytest.mark.real, pytest.mark.own_stack]
 Traces = dict[str, list[Any] | Exception]
 GROUPS = 6
 ALL: dict[str, Script] = SCRIPTS | TEXTS
+NUMBERS = {name: number for number, name in enumerate(ALL)}
+UNIT = 6.0
+"""Seconds of a unit of real time. Half of it is how late any step may be."""
+DAY = 86_400.0
 
 
-async def traced(calls: Any, time: Real | Virtual, name: str, number: int) -> list[Any] | Exception:
+async def traced(calls: Any, time: Real | Virtual, name: str) -> list[Any] | Exception:
     """What happens in one script, in a namespace of its own."""
-    room = Room(calls, time, f"ns{number:03}")
+    room = Room(calls, time, f"ns-{NUMBERS[name]}-{time.unit:05g}")
     try:
         await ALL[name](room)
     except Exception as error:  # noqa: BLE001 - raised by the test of this script
@@ -35,11 +39,22 @@ async def traced(calls: Any, time: Real | Virtual, name: str, number: int) -> li
     return room.trace
 
 
-async def at_once(calls: Any, names: list[str]) -> Traces:
-    """The traces of scripts that run together."""
-    numbers = {name: number for number, name in enumerate(ALL)}
-    traces = [traced(calls, Real(), name, numbers[name]) for name in names]
+async def answers(calls: Any, names: list[str]) -> Traces:
+    """The traces of scripts that do not wait, which run together."""
+    traces = [traced(calls, Real(DAY), name) for name in names]
     return dict(zip(names, await asyncio.gather(*traces), strict=True))
+
+
+async def overlapping(calls: Any, names: list[str]) -> Traces:
+    """The traces of scripts of which each begins when the one before it waits."""
+    running = {}
+    for name in names:
+        time = Real(UNIT)
+        running[name] = asyncio.create_task(traced(calls, time, name))
+        pausing = asyncio.create_task(time.paused.wait())
+        await asyncio.wait([running[name], pausing], return_when=asyncio.FIRST_COMPLETED)
+        pausing.cancel()
+    return {name: await trace for name, trace in running.items()}
 
 
 def same(name: str, of_real: Traces, of_ours: Traces) -> None:
@@ -67,38 +82,56 @@ def virtual() -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def of_real(real: Stack) -> Traces:
-    """Many scripts at once, as most of their time is waiting; not so many that they are late."""
+    """Many scripts at once, as most of their time is waiting."""
 
     async def run() -> Traces:
         async with grpc.aio.insecure_channel(str(real.book.endpoint("scheduler"))) as channel:
             calls = Calls(channel)
             found: Traces = {}
             for names in (list(TEXTS)[n::GROUPS] for n in range(GROUPS)):
-                found |= await at_once(calls, names)
-            for names in (list(SCRIPTS)[n::GROUPS] for n in range(GROUPS)):
-                found |= await at_once(calls, names)
-            return found
+                found |= await answers(calls, names)
+            return found | await overlapping(calls, list(SCRIPTS))
 
     return asyncio.run(run())
 
 
-@pytest.fixture(scope="module")
-def of_ours(virtual: Stack) -> Traces:
-    """One after the other: they share a clock."""
+def one_by_one(stack: Stack, unit: float, names: Iterable[str]) -> Traces:
+    """The traces of scripts that share a clock."""
 
     async def run(clock: Any) -> Traces:
-        async with grpc.aio.insecure_channel(str(virtual.book.endpoint("scheduler"))) as channel:
-            calls, time = Calls(channel), Virtual(clock)
-            return {name: await traced(calls, time, name, n) for n, name in enumerate(ALL)}
+        async with grpc.aio.insecure_channel(str(stack.book.endpoint("scheduler"))) as channel:
+            calls, time = Calls(channel), Virtual(clock, unit)
+            return {name: await traced(calls, time, name) for name in names}
 
-    with World(virtual) as world:
+    with World(stack) as world:
         return asyncio.run(run(world.clock))
+
+
+@pytest.fixture(scope="module")
+def of_ours(virtual: Stack) -> Traces:
+    """With the same times."""
+    return one_by_one(virtual, UNIT, ALL)
+
+
+@pytest.fixture(scope="module")
+def of_days(virtual: Stack, of_ours: Traces) -> Traces:
+    """With long times."""
+    assert of_ours
+    return one_by_one(virtual, DAY, SCRIPTS)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_has_the_same_trace_on_both(name: str, of_real: Traces, of_ours: Traces) -> None:
     """Order, count and data of what fires, and every answer."""
     same(name, of_real, of_ours)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_whose_units_are_days_has_the_same_trace(
+    name: str, of_real: Traces, of_days: Traces
+) -> None:
+    """As with units of seconds in real time."""
+    same(name, of_real, of_days)
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -139,7 +172,7 @@ def asked(channel: Any, job: dict[str, Any]) -> tuple[str, str]:
         response_deserializer=message("ScheduleJobResponse").FromString,
     )
     try:
-        call(request, timeout=20)
+        call(request, timeout=ANSWERED)
     except grpc.RpcError as error:
         return error.code().name, error.details() or ""
     return "OK", ""

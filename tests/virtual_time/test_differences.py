@@ -14,10 +14,10 @@ from harness import Scheduler, Stack, Topology, VirtualScheduler, running
 from harness.core.deadline import Deadline, Observation, poll
 from harness.runtime.base import State
 from harness.virtual_time.messages import message
-from tests.virtual_time.room import Calls, Real, Room, Script
+from tests.virtual_time.room import Calls, Real, Room, Script, Sidecar
 
 pytestmark = [pytest.mark.real, pytest.mark.own_stack]
-LONG = 20.0
+LONG = 60.0
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def in_room(stack: Stack, script: Script) -> list[Any]:
 
     async def run() -> list[Any]:
         async with grpc.aio.insecure_channel(str(stack.book.endpoint("scheduler"))) as channel:
-            room = Room(Calls(channel), Real(), "differences")
+            room = Room(Calls(channel), Real(LONG), "differences")
             await script(room)
             return room.trace
 
@@ -71,22 +71,33 @@ def test_a_zone_without_a_schedule_is_refused_by_ours(virtual: Stack) -> None:
     assert ("UNKNOWN", "job failed validation: a zone without a schedule: TZ=UTC") == told[1:]
 
 
-async def nothing_to_accept(room: Room) -> None:
-    """A stream for reminders that names no actor type, after one for jobs."""
+async def with_nothing_to_accept(room: Room) -> tuple[Sidecar, Any]:
+    """A stream for jobs, and one for reminders that names no actor type."""
     jobs = await room.connect()
-    await room.schedule("job", due_time="0s")
+    await room.schedule("before", due_time="0s")
     await room.heard(1)
     given = {"app_id": "shop", "namespace": room.namespace, "accept_job_types": [1]}
     stream = room.calls.WatchJobs()
     await stream.write(message("WatchJobsRequest")(initial=given))
-    await room.time.run(2)
+    return jobs, stream
+
+
+async def the_other_stream_ends(room: Room) -> None:
+    jobs, _stream = await with_nothing_to_accept(room)
+    room.trace.append(await jobs.end())
+
+
+async def the_other_stream_stays(room: Room) -> None:
+    jobs, stream = await with_nothing_to_accept(room)
+    await asyncio.wait_for(stream.initial_metadata(), LONG)
+    await room.schedule("after", due_time="0s")
+    await room.heard(2)
     room.trace.append(jobs.ended)
-    await jobs.close()
 
 
 def test_a_stream_that_can_get_nothing_restarts_the_real_scheduler(real: Stack) -> None:
     """All other streams end with it."""
-    trace = in_room(real, nothing_to_accept)
+    trace = in_room(real, the_other_stream_ends)
 
     def restarted() -> Observation:
         starts = real.instances["scheduler"].log.read_text().count("Starting Cron")
@@ -97,5 +108,5 @@ def test_a_stream_that_can_get_nothing_restarts_the_real_scheduler(real: Stack) 
 
 
 def test_a_stream_that_can_get_nothing_harms_nobody_in_ours(virtual: Stack) -> None:
-    """The other one stays."""
-    assert in_room(virtual, nothing_to_accept)[-1] is None
+    """The other one gets the next job."""
+    assert in_room(virtual, the_other_stream_stays)[-1] is None

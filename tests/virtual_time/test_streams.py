@@ -10,7 +10,7 @@ import pytest
 
 from harness import Clock, Stack, Topology, VirtualScheduler, World, running
 from harness.virtual_time.messages import message
-from tests.virtual_time.room import Calls, Room, Virtual
+from tests.virtual_time.room import ANSWERED, Calls, Room, Virtual
 
 pytestmark = [pytest.mark.real, pytest.mark.own_stack]
 
@@ -34,7 +34,7 @@ def test_a_stream_that_is_given_up_at_once_gets_nothing(virtual: Stack, turns: i
 
     async def run(clock: Clock) -> int:
         async with grpc.aio.insecure_channel(str(virtual.book.endpoint("scheduler"))) as channel:
-            room = Room(Calls(channel), Virtual(clock), f"given-up-{turns}")
+            room = Room(Calls(channel), Virtual(clock, 1), f"given-up-{turns}")
             for _ in range(20):
                 stream = room.calls.WatchJobs()
                 await stream.write(initial(room))
@@ -43,7 +43,7 @@ def test_a_stream_that_is_given_up_at_once_gets_nothing(virtual: Stack, turns: i
                 stream.cancel()
             await room.connect()
             await room.schedule("job", schedule="@every 1s", repeats=30)
-            fired = await asyncio.to_thread(clock.advance, "60s", timeout=5)
+            fired = await asyncio.to_thread(clock.advance, "60s", timeout=ANSWERED)
             await room.close()
             return fired.fired
 
