@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Source = Literal["journal", "event", "delivery", "span", "call"]
+Source = Literal["journal", "event", "delivery", "span", "call", "firing"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class Occurrence:
     Attributes:
         time: nanoseconds since the epoch. A broker's record times have milliseconds.
         source: who observed it: the journal of the run, a tap (``event``), an inbox or a receiver
-            (``delivery``), a receiver of traces (``span``), or the recorder of an app's calls.
+            (``delivery``), a receiver of traces (``span``), the recorder of an app's calls
+            (``call``), or a scheduler with virtual time (``firing``).
         node: the node it happened to, or that did it; "" if that is not known.
         what: a line of text.
         correlation: what connects it with others, as far as known: ``trace``, ``event``, ``job``,

@@ -120,6 +120,16 @@ class HasClock(Node, Protocol):
 
 
 @runtime_checkable
+class RecordsFirings(Node, Protocol):
+    """A node that records in a file which jobs it has fired."""
+
+    @property
+    def firings(self) -> str:
+        """The file's name, in the node's own folder on this machine."""
+        ...
+
+
+@runtime_checkable
 class ExplainsExit(Node, Protocol):
     """A node that can find out why it exited."""
 

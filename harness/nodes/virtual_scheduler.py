@@ -16,6 +16,7 @@ from harness.core.node import Node, Scope, Target
 from harness.nodes.base import BaseNode
 from harness.ready.http import HttpCheck
 from harness.virtual_time import server
+from harness.virtual_time.firings import FILE
 
 ROOT = Path(server.__file__).parents[2]
 """The folder that this harness is imported from."""
@@ -31,12 +32,15 @@ class VirtualScheduler(BaseNode):
     Args:
         name: the node's name; sidecars look for ``scheduler``.
         start: the first moment, as RFC 3339; the present second if "".
+        one_at_a_time: whether each firing waits until the one before it is answered, so that two
+            runs are the same. Takes longer, and a handler must not wait for another firing.
     """
 
     on_host = True
 
     name: str = "scheduler"
     start: str = ""
+    one_at_a_time: bool = False
 
     def __post_init__(self) -> None:
         from harness.virtual_time.words import moment_named
@@ -60,6 +64,11 @@ class VirtualScheduler(BaseNode):
     def clock_port(self) -> str:
         """The port on which its clock is moved."""
         return CLOCK
+
+    @property
+    def firings(self) -> str:
+        """The file in its folder that has what was fired."""
+        return FILE
 
     def resolve(self, target: Target) -> Node:
         """Itself.
@@ -100,7 +109,8 @@ class VirtualScheduler(BaseNode):
                 str(control),
                 str(scope.network()),
                 str(scope.home / "jobs.sqlite"),
-                *([self.start] if self.start else []),
+                self.start,
+                server.ONE_AT_A_TIME if self.one_at_a_time else "",
             ),
             env={"PYTHONPATH": str(ROOT)},
             ports={"main": listen.port, CLOCK: control.port},

@@ -10,13 +10,14 @@ from typing import Protocol
 from harness.core.errors import ProbeError
 from harness.core.journal import Entry, entry_of
 from harness.core.observation import Occurrence, epoch_ns
-from harness.core.roles import CallRecorder, Recorder
+from harness.core.roles import CallRecorder, Recorder, RecordsFirings
 from harness.probe.api_calls import CallRecord
 from harness.probe.deliveries import DeliveryRecord
 from harness.probe.events import Event
 from harness.probe.spans import PATH, read_spans
 from harness.stack.beginning import Beginning
 from harness.stack.stack import Stack
+from harness.virtual_time.firings import firings_of
 
 JOURNAL = "journal.jsonl"
 """The journal of a run, in its folder; its supervisor writes it, whoever acts."""
@@ -53,7 +54,8 @@ class Observed:
     @property
     def is_recorded(self) -> bool:
         """Whether the topology records anything."""
-        return any(isinstance(each, Recorder | CallRecorder) for each in self.stack.topology.nodes)
+        kinds = Recorder | CallRecorder | RecordsFirings
+        return any(isinstance(each, kinds) for each in self.stack.topology.nodes)
 
     def all(self) -> list[Occurrence]:
         """Every occurrence, in the order of time.
@@ -68,7 +70,7 @@ class Observed:
 
     def available(self) -> tuple[list[Occurrence], list[ProbeError]]:
         """What can be read, in the order of time, and an error for each recorder that cannot."""
-        found, missing = [*self._journal(), *self._events()], []
+        found, missing = [*self._journal(), *self._events(), *self._firings()], []
         for node in self.stack.topology.nodes:
             try:
                 if isinstance(node, Recorder):
@@ -108,6 +110,16 @@ class Observed:
         for entry in self._entries():
             if entry.at >= self.beginning.at and entry.kind not in CLIENTS:
                 yield entry.occurrence()
+
+    def _firings(self) -> Iterator[Occurrence]:
+        for node in self.stack.topology.nodes:
+            if not isinstance(node, RecordsFirings):
+                continue
+            file = self.stack.book.folder(node.name) / node.firings
+            lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+            for each in firings_of(lines):
+                if each.at >= self.beginning.at:
+                    yield each.occurrence(node.name)
 
     def _entries(self) -> Iterable[Entry]:
         """The journal of the run, and what this process has noted and not seen written yet.

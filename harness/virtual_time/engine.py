@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from harness.virtual_time.agenda import Agenda, Entry, Outcome
 from harness.virtual_time.connections import Connections, Gates, Joining, Target, limits_of
+from harness.virtual_time.firings import Recorder, Unrecorded
 from harness.virtual_time.jobs import Job, planned
 
 INTERNAL = "dapr.internal."
@@ -40,14 +41,25 @@ class Engine:
     Args:
         agenda: what is due when.
         target_of: whom a job is for, by the bytes of its JobMetadata.
+        record: told of every firing.
+        one_at_a_time: whether each firing waits for the outcome of the one before it.
 
     Attributes:
         changed: called after whatever may end somebody's wait.
     """
 
-    def __init__(self, agenda: Agenda, target_of: Callable[[bytes], Target]) -> None:
+    def __init__(
+        self,
+        agenda: Agenda,
+        target_of: Callable[[bytes], Target],
+        record: Recorder | None = None,
+        *,
+        one_at_a_time: bool = False,
+    ) -> None:
         self.agenda = agenda
         self._target_of = target_of
+        self._record = record or Unrecorded()
+        self._one_at_a_time = one_at_a_time
         self.changed: Callable[[], None] = lambda: None
         self._connections: Connections[Any] = Connections()
         self._gates = Gates()
@@ -87,7 +99,8 @@ class Engine:
             return
         self._firing = True
         try:
-            for entry in self.agenda.take():
+            while self._may_fire() and (entry := next(self.agenda.take(), None)) is not None:
+                self._record.fired(self.agenda.now, entry)
                 self._enter(entry)
         finally:
             self._firing = False
@@ -117,6 +130,9 @@ class Engine:
         self.fire()
         return True
 
+    def _may_fire(self) -> bool:
+        return not (self._one_at_a_time and self.agenda.in_flight())
+
     def _enter(self, entry: Entry) -> None:
         target = self._target_of(entry.plan.job.target)
         limits = limits_of(target, self._connections.limits(target.namespace))
@@ -134,6 +150,7 @@ class Engine:
         stream.send(number, entry.name.removeprefix(target.prefix), entry.plan.job)
 
     def _land(self, flight: Flight, outcome: Outcome) -> None:
+        self._record.answered(flight.revision, outcome)
         self.agenda.tell(flight.revision, outcome)
         self._gates.leave(flight.keys)
 

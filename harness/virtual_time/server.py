@@ -1,10 +1,11 @@
 """A scheduler with a clock that is moved from outside, a separate program.
 
-    python -m harness.virtual_time.server LISTEN CONTROL ADVERTISED FILE [START]
+    python -m harness.virtual_time.server LISTEN CONTROL ADVERTISED FILE [START [ORDER]]
 
 LISTEN and CONTROL are HOST:PORT of the gRPC service and of the clock, ADVERTISED is where sidecars
 find this scheduler, FILE keeps jobs and time, and START is the first moment, as RFC 3339; without
-it, the present second.
+it, the present second. With ORDER ``one-at-a-time``, each firing waits for the outcome of the last.
+What has fired is recorded in a file beside FILE.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from harness.virtual_time.civil import SECOND
 from harness.virtual_time.connections import Target
 from harness.virtual_time.control import Control
 from harness.virtual_time.engine import Engine
+from harness.virtual_time.firings import FILE, FiringRecord
 from harness.virtual_time.messages import message
 from harness.virtual_time.moves import Moves
 from harness.virtual_time.requests import target_of
@@ -40,7 +42,12 @@ OPTIONS = (
 )
 
 
-def made(file: File, start: str) -> tuple[Engine, Moves]:
+ONE_AT_A_TIME = "one-at-a-time"
+
+
+def made(
+    file: File, record: FiringRecord, start: str = "", order: str = ""
+) -> tuple[Engine, Moves]:
     """The scheduler as the file has kept it, or a new one."""
     first = moment_named(start) if start else time.time_ns() // SECOND * SECOND
     agenda = Agenda(first if file.now is None else file.now, file)
@@ -48,7 +55,7 @@ def made(file: File, start: str) -> tuple[Engine, Moves]:
         file.keep_now(first)
     for entry in file.entries():
         agenda.restore(entry)
-    engine = Engine(agenda, _target)
+    engine = Engine(agenda, _target, record, one_at_a_time=order == ONE_AT_A_TIME)
     moves = Moves(engine, file.keep_now)
     return engine, moves
 
@@ -57,10 +64,11 @@ def _target(metadata: bytes) -> Target:
     return target_of(message("JobMetadata").FromString(metadata))
 
 
-async def main(listen: str, control: str, advertised: str, path: Path, start: str = "") -> None:
+async def main(listen: str, control: str, advertised: str, path: Path, *more: str) -> None:
     """Serve until ended."""
-    with contextlib.closing(File(path)) as file:
-        engine, moves = made(file, start)
+    record = FiringRecord(path.with_name(FILE))
+    with contextlib.closing(record), contextlib.closing(File(path)) as file:
+        engine, moves = made(file, record, *more)
         server = grpc.aio.server(options=OPTIONS)
         server.add_generic_rpc_handlers([handlers(Service(engine, moves, advertised))])
         server.add_insecure_port(listen)
@@ -87,5 +95,5 @@ async def main(listen: str, control: str, advertised: str, path: Path, start: st
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        listen, control, advertised, path, *start = sys.argv[1:]
-        asyncio.run(main(listen, control, advertised, Path(path), *start))
+        listen, control, advertised, path, *more = sys.argv[1:]
+        asyncio.run(main(listen, control, advertised, Path(path), *more))
