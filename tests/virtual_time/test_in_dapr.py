@@ -147,6 +147,26 @@ def test_a_failed_job_is_tried_again_on_virtual_time(world: World, clock: Clock)
     assert [500, 500, 200] == [each.status for each in inbox.seen if each.path == f"/job/{name}"]
 
 
+def test_what_has_fired_is_in_the_timeline(world: World, clock: Clock) -> None:
+    """With its virtual moment, attempt and outcome, as occurrences of the scheduler."""
+    name = world.name("noted")
+    world.inbox("shop").fail_next(f"/job/{name}")
+    policy = {"constant": {"interval": "3600s", "maxRetries": 1}}
+    schedule(world, "noted", dueTime="1h", failurePolicy=policy)
+    before = clock.now()
+    clock.advance("1 day")
+
+    fired = [each for each in world.timeline() if each.source == "firing"]
+    (first, again) = [each for each in fired if each.correlation == {"job": name}]
+    assert {"scheduler"} == {each.node for each in fired}
+    assert [(1, "failed"), (2, "success")] == [
+        (each.payload["attempt"], each.payload["outcome"]) for each in (first, again)
+    ]
+    moments = [datetime.fromisoformat(each.payload["moment"]) for each in (first, again)]
+    assert [before + timedelta(hours=1), before + timedelta(hours=2)] == moments
+    assert world.id == first.world
+
+
 def test_an_unknown_schedule_gets_daprs_own_answer(world: World) -> None:
     """By its status and its code."""
     with api(world, "shop") as daprd:
@@ -350,4 +370,6 @@ def test_jobs_and_time_survive_a_kill_of_the_scheduler(world: World, clock: Cloc
     assert (before, before + timedelta(hours=1)) == (clock.now(), clock.next_due())
     clock.advance("1 hour")
     world.inbox("shop").next(path=f"/job/{later}", timeout=30)
-    assert (1, 1) == (deliveries(world, done), deliveries(world, later))
+    assert 1 == deliveries(world, done)
+    fired = [each for each in world.timeline() if each.source == "firing"]
+    assert [done, later] == list(dict.fromkeys(each.correlation["job"] for each in fired))
