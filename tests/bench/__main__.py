@@ -33,6 +33,7 @@ from tests.bench import (
     small_apps,
     start,
     supervisor,
+    virtual_time,
     warm,
 )
 from tests.bench.numbers import Bound, Figures, Measure
@@ -55,6 +56,7 @@ EVERYWHERE: dict[str, Bench] = {
     "load, the generator itself": load.generator,
     "load, jobs a second": jobs.rates,
     "load, reminders of actors": reminders.reminders,
+    "virtual time": virtual_time.virtual_time,
     "load, what watching costs": observer.observer,
     "invoke chain": chain.invocation,
     "outbox under fire": outbox.under_fire,
