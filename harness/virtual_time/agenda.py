@@ -176,6 +176,11 @@ class Agenda:
         """The jobs that were due and whose app is not there."""
         return [each for each in self._entries.values() if each.state is State.WAITING]
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether every firing has an outcome."""
+        return not self._in_flight
+
     def in_flight(self) -> list[Entry]:
         """The firings without an outcome, the first first."""
         return list(self._in_flight.values())

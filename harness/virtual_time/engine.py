@@ -131,7 +131,7 @@ class Engine:
         return True
 
     def _may_fire(self) -> bool:
-        return not (self._one_at_a_time and self.agenda.in_flight())
+        return self.agenda.is_answered or not self._one_at_a_time
 
     def _enter(self, entry: Entry) -> None:
         target = self._target_of(entry.plan.job.target)

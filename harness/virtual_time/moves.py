@@ -173,7 +173,7 @@ class Moves:
                     f"{self._agenda.fired} since the start, {_names(self._due())} next; "
                     "the clock stays there, and a larger limit lets it go on",
                 )
-            if not self._agenda.in_flight():
+            if self._agenda.is_answered:
                 return
             try:
                 await asyncio.wait_for(self._news.wait(), deadline.remaining)
