@@ -734,6 +734,46 @@ async def a_date_that_never_comes_fires_at_once(room: Room) -> None:
     await room.get("never")
 
 
+async def _past(room: Room, schedule: str, due_time: str, ttl: str) -> None:
+    """Everything that was due between two moments of the past: it fires at once."""
+    await room.connect()
+    await room.schedule("past", schedule=schedule, due_time=due_time, ttl=ttl)
+    await room.run(1)
+    await room.get("past")
+
+
+@script
+async def summer_time_skips_an_hour_when_it_begins(room: Room) -> None:
+    daily = "TZ=Europe/Berlin 0 30 2 * * *"
+    await _past(room, daily, "2025-03-28T12:00:00Z", "2025-04-01T12:00:00Z")
+
+
+@script
+async def summer_time_repeats_an_hour_when_it_ends(room: Room) -> None:
+    daily = "TZ=Europe/Berlin 0 30 2 * * *"
+    await _past(room, daily, "2025-10-24T12:00:00Z", "2025-10-27T12:00:00Z")
+
+
+@script
+async def a_schedule_without_a_zone_is_in_utc(room: Room) -> None:
+    await _past(room, "0 30 2 * * *", "2025-01-01T00:00:00Z", "2025-01-01T02:30:00Z")
+
+
+@script
+async def a_31st_comes_seven_times_in_a_year(room: Room) -> None:
+    await _past(room, "0 0 9 31 * *", "2024-01-01T00:00:00Z", "2025-01-01T00:00:00Z")
+
+
+@script
+async def a_leap_day_comes_every_four_years(room: Room) -> None:
+    await _past(room, "0 0 0 29 2 *", "2019-01-01T00:00:00Z", "2025-01-01T00:00:00Z")
+
+
+@script
+async def a_month_after_january_31_is_march_3(room: Room) -> None:
+    await _past(room, "@every 24h", "2025-01-31T00:00:00Z", "P1M")
+
+
 @script
 async def everything_that_was_said_is_read_back(room: Room) -> None:
     given: dict[str, Any] = {

@@ -211,6 +211,28 @@ def test_any_moment_gets_the_same_answer_from_both(
     assert asked(channels[0], job) == asked(channels[1], job)
 
 
+COUNTED = {
+    "summer_time_skips_an_hour_when_it_begins": ("first", "03-29", "03-31", "04-01"),
+    "summer_time_repeats_an_hour_when_it_ends": ("first", "10-25", "10-26", "10-26", "10-27"),
+    "a_schedule_without_a_zone_is_in_utc": ("first", "02:30"),
+    "a_31st_comes_seven_times_in_a_year": ("first", *["1", "3", "5", "7", "8", "10", "12"]),
+    "a_leap_day_comes_every_four_years": ("first", "2020", "2024"),
+    "a_month_after_january_31_is_march_3": ("01-31", *(["02"] * 28), "03-01", "03-02", "03-03"),
+}
+"""What fires in the scripts of the past, by their due times, which no trace has."""
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_the_real_scheduler_catches_up_with_every_date_of_the_past(
+    name: str, of_real: Traces
+) -> None:
+    """As docs/time.md says of dates and zones."""
+    trace = of_real[name]
+    assert isinstance(trace, list), trace
+    (fired,) = [what for kind, what, *_ in trace if kind == "fired"]
+    assert len(COUNTED[name]) == len(fired)
+
+
 def test_the_suite_is_as_large_as_it_claims() -> None:
     """Every script and text is a case."""
     assert len(ALL) >= 120
