@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import grpc
@@ -12,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness import Scheduler, Stack, Topology, VirtualScheduler, World, running
+from harness.core.deadline import Deadline, Observation, apoll
 from harness.virtual_time.messages import SERVICE, message
 from tests.virtual_time.cases import SCRIPTS
 from tests.virtual_time.room import ANSWERED, Calls, Real, Room, Script, Virtual
@@ -209,6 +212,54 @@ def test_any_moment_gets_the_same_answer_from_both(
         {"due_time": due} if ttl is None else {"schedule": "@every 1h", "due_time": due, "ttl": ttl}
     )
     assert asked(channels[0], job) == asked(channels[1], job)
+
+
+async def fired_in_the_past(stack: Stack, job: dict[str, Any]) -> int:
+    """How often a job fires that was due only in the past: at once, until it is gone."""
+    async with grpc.aio.insecure_channel(str(stack.book.endpoint("scheduler"))) as channel:
+        room = Room(Calls(channel), Real(math.inf), "past")
+        await room.connect()
+        await room.schedule("job", **job)
+
+        async def gone() -> Observation:
+            await room.get("job")
+            return Observation(room.trace[-1][1] == "NOT_FOUND", f"{len(room.fired)} fired")
+
+        seen = await apoll(gone, Deadline(ANSWERED))
+        assert seen.ok, seen.fact
+        await room.so_far()
+        await room.close()
+        return len(room.trace[-1][1])
+
+
+CRONS = st.builds(
+    "{} 0 {} {} {} {} {}".format,
+    st.sampled_from(("", "TZ=Europe/Berlin", "TZ=America/New_York", "TZ=Australia/Lord_Howe")),
+    st.integers(0, 59),
+    st.sampled_from(("*/6", "2", "1-3", "0,12", "23")),
+    st.sampled_from(("*", "*/2", "1,15", "10-20", "28")),
+    st.sampled_from(("*", "3", "oct", "1-6", "*/4")),
+    st.sampled_from(("*", "sun", "mon-fri", "?")),
+).map(str.strip)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    schedule=CRONS,
+    begin=st.datetimes(datetime(2010, 1, 1), datetime(2025, 1, 1)),
+    length=st.timedeltas(timedelta(days=1), timedelta(days=20)),
+)
+def test_any_schedule_fires_as_often_in_a_time_of_the_past_on_both(
+    real: Stack, virtual: Stack, schedule: str, begin: datetime, length: timedelta
+) -> None:
+    """Days that do not exist, leap days and both changes of summer time included."""
+    job = {
+        "schedule": schedule,
+        "due_time": f"{begin.isoformat()}Z",
+        "ttl": f"{(begin + length).isoformat()}Z",
+    }
+    counts = [asyncio.run(fired_in_the_past(stack, job)) for stack in (real, virtual)]
+    assert 0 < counts[0] == counts[1]
 
 
 COUNTED = {
