@@ -6,15 +6,21 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from harness import Occurrence, VirtualScheduler
+import pytest
+
+from harness import ConfigError, Occurrence, Topology, VirtualScheduler
+from harness.core.endpoint import Endpoint
+from harness.core.launch import Launch
 from harness.core.roles import RecordsFirings
 from harness.report.history import history
+from harness.stack.book import AddressBook
 from harness.virtual_time.agenda import Agenda, Outcome
 from harness.virtual_time.civil import SECOND, civil
 from harness.virtual_time.connections import APP, Joining, Target
 from harness.virtual_time.engine import Engine
 from harness.virtual_time.firings import Firing, FiringRecord, firings_of
 from harness.virtual_time.jobs import Job, Policy
+from tests.unit.test_stack import NoTools
 
 NOW = civil((2027, 1, 31, 9, 0, 0))
 SHOP = Target(APP, "default", "shop")
@@ -188,3 +194,29 @@ def test_a_history_has_no_ids_and_no_process_ids() -> None:
 def test_a_virtual_scheduler_records_its_firings() -> None:
     """The timeline asks it for the file."""
     assert isinstance(VirtualScheduler(), RecordsFirings)
+
+
+def planned(folder: Path, node: VirtualScheduler, *, mtls: bool = False) -> Launch:
+    """What is run for it."""
+    ports = iter(range(20001, 20100))
+    topology = Topology(node, mtls=mtls)
+    book = AddressBook(
+        topology, NoTools(), folder, folder, lambda wanted: Endpoint("127.0.0.1", next(ports))
+    )
+    return topology["scheduler"].plan(book.scope("scheduler"))
+
+
+def test_a_virtual_scheduler_passes_on_what_it_is_told(tmp_path: Path) -> None:
+    """Its first moment and its order; without a word, its program has its own."""
+    start = "2027-01-31T09:00:00Z"
+    ordered = VirtualScheduler(start=start, one_at_a_time=True)
+
+    assert ("", "") == planned(tmp_path, VirtualScheduler()).argv[-2:]
+    assert (start, "") == planned(tmp_path, VirtualScheduler(start=start)).argv[-2:]
+    assert (start, "one-at-a-time") == planned(tmp_path, ordered).argv[-2:]
+
+
+def test_a_virtual_scheduler_has_no_certificates(tmp_path: Path) -> None:
+    """With mTLS, a topology is refused."""
+    with pytest.raises(ConfigError, match="has virtual time, and this topology has mtls=True"):
+        planned(tmp_path, VirtualScheduler(), mtls=True)
