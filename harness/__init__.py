@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from harness.probe.spans import Span as Span
     from harness.probe.table import Table as Table
     from harness.probe.tap import Tap as Tap
+    from harness.report.history import history as history
     from harness.runtime.base import Instance as Instance
     from harness.stack.aworld import AsyncWorld as AsyncWorld
     from harness.stack.run import running as running
@@ -126,6 +127,7 @@ _HOMES = {
     "Unavailable": "core.errors",
     "VirtualScheduler": "nodes.virtual_scheduler",
     "World": "stack.world",
+    "history": "report.history",
     "running": "stack.run",
 }
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - a test compares it with the imports above

@@ -18,23 +18,29 @@ IDS = re.compile(
 """UUIDs and trace ids. They are numbered in the order in which they are first mentioned."""
 
 
-def history(found: Sequence[Occurrence], world: str) -> list[str]:
-    """A line for each firing, with what the app was sent and answered, and for each operation.
+def history(timeline: Sequence[Occurrence]) -> list[str]:
+    """What of a timeline with virtual time is the same in a second run of the test.
 
-    Times of the real clock, process ids and ports are left out, and ids are numbered.
-
-    Args:
-        found: a timeline.
-        world: the id of the world that it is of.
+    There is a line for each firing of the scheduler, with its moment, attempt and outcome, for what
+    an inbox has recorded of it, and for each entry of the journal, such as a restart. Times of the
+    real clock, process ids and ports are left out, the id of the test is ``<test>``, and UUIDs and
+    trace ids are numbered.
     """
-    deliveries = [each for each in found if each.source == "delivery"]
+    deliveries = [each for each in timeline if each.source == "delivery"]
+    own = sorted({each.world for each in timeline if each.world})
     numbers: dict[str, str] = {}
 
     def number(match: re.Match[str]) -> str:
         return numbers.setdefault(match[0].lower(), f"<id {len(numbers) + 1}>")
 
-    lines = (line for each in found for line in _lines(each, deliveries))
-    return [IDS.sub(number, line.replace(world, TEST)) for line in lines]
+    lines = (line for each in timeline for line in _lines(each, deliveries))
+    return [IDS.sub(number, _without(own, line)) for line in lines]
+
+
+def _without(worlds: Iterable[str], line: str) -> str:
+    for each in worlds:
+        line = line.replace(each, TEST)
+    return line
 
 
 def _lines(each: Occurrence, deliveries: Iterable[Occurrence]) -> Iterator[str]:

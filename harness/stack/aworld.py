@@ -28,7 +28,6 @@ from harness.probe.atap import AsyncEventTap, AsyncSubscriptionTap, AsyncTap
 from harness.probe.metrics import total
 from harness.probe.spans import Span, spans_of
 from harness.ready import loopback
-from harness.report.history import history
 from harness.runtime.base import Instance
 from harness.stack.beginning import Beginning, exported
 from harness.stack.operations import Nodes
@@ -214,21 +213,6 @@ class AsyncWorld(AsyncClosing):
             await tap.all()
         async with aexplained(self._guard):
             return await ablocking(self.observed.all)
-
-    async def history(self) -> list[str]:
-        """What has happened with virtual time since this world began, comparable between runs.
-
-        There is a line for each firing of the scheduler, with its moment, attempt and outcome,
-        what of it an inbox has recorded, and a line for each operation on a node. Real times are
-        left out, the id of this world is ``<test>``, and other ids are numbered.
-
-        Raises:
-            ConfigError: the scheduler follows real time.
-            ProbeError: a recorder does not respond.
-        """
-        self._nodes.clock()
-        async with aexplained(self._guard):
-            return history(await ablocking(self.observed.all), self.id)
 
     @property
     def observed(self) -> Observed:

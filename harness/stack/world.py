@@ -29,7 +29,6 @@ from harness.probe.spans import Span, spans_of
 from harness.probe.table import Table
 from harness.probe.tap import EventTap, SubscriptionTap, Tap
 from harness.ready import loopback
-from harness.report.history import history
 from harness.runtime.base import Instance
 from harness.stack.beginning import Beginning, exported
 from harness.stack.operations import Nodes
@@ -215,21 +214,6 @@ class World(Closing):
             tap.all()
         with explained(self._guard):
             return blocking(self.observed.all)
-
-    def history(self) -> list[str]:
-        """What has happened with virtual time since this world began, comparable between runs.
-
-        There is a line for each firing of the scheduler, with its moment, attempt and outcome,
-        what of it an inbox has recorded, and a line for each operation on a node. Real times are
-        left out, the id of this world is ``<test>``, and other ids are numbered.
-
-        Raises:
-            ConfigError: the scheduler follows real time.
-            ProbeError: a recorder does not respond.
-        """
-        self._nodes.clock()
-        with explained(self._guard):
-            return history(blocking(self.observed.all), self.id)
 
     @property
     def observed(self) -> Observed:

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from harness import ConfigError, Occurrence, Topology, VirtualScheduler
+from harness import ConfigError, Occurrence, Topology, VirtualScheduler, history
 from harness.core.endpoint import Endpoint
 from harness.core.launch import Launch
 from harness.core.roles import RecordsFirings
-from harness.report.history import history
 from harness.stack.book import AddressBook
 from harness.virtual_time.agenda import Agenda, Outcome
 from harness.virtual_time.civil import SECOND, civil
@@ -25,6 +24,7 @@ from tests.unit.test_stack import NoTools
 NOW = civil((2027, 1, 31, 9, 0, 0))
 SHOP = Target(APP, "default", "shop")
 NAME = "app||default||shop||"
+WORLD = "0a1b2c3d"
 
 
 class Held:
@@ -137,7 +137,9 @@ def firing(name: str, at: float = 100.0, took: float | None = 1.0) -> Occurrence
 
 def delivery(path: str, at: float, payload: Any = None) -> Occurrence:
     """As a timeline has it."""
-    return Occurrence(round(at * 1e9), "delivery", "shop", f"POST {path} -> 200", {}, payload)
+    words = f"POST {path} -> 200"
+    world = WORLD if WORLD in words else ""
+    return Occurrence(round(at * 1e9), "delivery", "shop", words, {}, payload, world=world)
 
 
 def test_a_firing_is_an_occurrence_with_its_virtual_moment() -> None:
@@ -160,8 +162,7 @@ def test_a_history_has_what_each_firing_has_delivered() -> None:
             delivery("/actors/Cart/7/method/remind/wake", 100.5),
             delivery("/job/a%20b", 101.5),
             delivery("/job/other", 100.5),
-        ],
-        "0a1b2c3d",
+        ]
     )
     assert [
         f"{NAME}a b at 2027-01-31T09:00:00Z, attempt 2 -> failed",
@@ -174,15 +175,14 @@ def test_a_history_has_what_each_firing_has_delivered() -> None:
 def test_a_history_has_no_ids_and_no_process_ids() -> None:
     """Equal ids get equal numbers, and the test's own id a word."""
     one, other = "5f2d4f0e-8a5e-4d0e-9d58-4b8a3c5a7f11", "0af7651916cd43dd8448eb211c80319c"
-    payload = [one, other, one.upper(), "0a1b2c3d"]
+    payload = [one, other, one.upper(), WORLD]
     lines = history(
         [
             Occurrence(1, "journal", "shop", "process.exited pid=7 code=-9", {}, {}),
-            firing(f"{NAME}rent-0a1b2c3d"),
-            delivery("/job/rent-0a1b2c3d", 100.5, payload),
+            firing(f"{NAME}rent-{WORLD}"),
+            delivery(f"/job/rent-{WORLD}", 100.5, payload),
             Occurrence(3, "event", "kafka", "orders com.dapr.event.sent"),
-        ],
-        "0a1b2c3d",
+        ]
     )
     assert [
         "shop process.exited",

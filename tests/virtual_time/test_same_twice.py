@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from harness import App, Settings, Topology, VirtualScheduler, World, running
+from harness import App, Settings, Topology, VirtualScheduler, World, history, running
 from harness.ready import loopback
 
 pytestmark = [pytest.mark.real, pytest.mark.own_stack]
@@ -75,7 +75,7 @@ def chains(world: World) -> None:
     world.clock.run_until_idle()
 
 
-def history(*, one_at_a_time: bool) -> list[str]:
+def happened(*, one_at_a_time: bool) -> list[str]:
     """What happens on a new stack."""
     settings = Settings.load(runtime="processes")
     with running(topology(one_at_a_time=one_at_a_time), settings) as stack, World(stack) as world:
@@ -84,14 +84,14 @@ def history(*, one_at_a_time: bool) -> list[str]:
         assert before + timedelta(days=7, hours=2) == world.clock.now()
         if one_at_a_time:
             chains(world)
-        return world.history()
+        return history(world.timeline())
 
 
 @pytest.mark.parametrize("one_at_a_time", [False, True])
 def test_a_second_run_has_the_same_history(one_at_a_time: bool) -> None:
     """Every firing with its moment, order, attempt, outcome, delivery and data."""
-    first = history(one_at_a_time=one_at_a_time)
-    second = history(one_at_a_time=one_at_a_time)
+    first = happened(one_at_a_time=one_at_a_time)
+    second = happened(one_at_a_time=one_at_a_time)
 
     fired = [line for line in first if not line.startswith(" ") and " -> " in line]
     delivered = [line for line in first if line.startswith(" ")]
