@@ -10,6 +10,12 @@ from harness.core.errors import ConfigError
 CLOCK = "clock"
 """The port on which the time of a scheduler is moved."""
 
+FIRINGS = "firings.jsonl"
+"""The file in the folder of a scheduler with virtual time that has what was fired."""
+
+ONE_AT_A_TIME = "one-at-a-time"
+"""What such a scheduler is told if each firing must wait for the outcome of the one before it."""
+
 TIMES = ("real", "virtual")
 """What a topology can say of its scheduler's time."""
 

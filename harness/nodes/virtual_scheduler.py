@@ -5,20 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from harness.core.deadline import Check
-from harness.core.errors import ConfigError, Unavailable
+from harness.core.errors import ConfigError
 from harness.core.launch import Launch
-from harness.core.names import CLOCK
+from harness.core.names import CLOCK, FIRINGS, ONE_AT_A_TIME
 from harness.core.node import Node, Scope, Target
 from harness.nodes.base import BaseNode
 from harness.ready.http import HttpCheck
-from harness.virtual_time import server
-from harness.virtual_time.firings import FILE
+from harness.virtual_time.messages import require_grpc
 
-ROOT = Path(server.__file__).parents[2]
+SERVER = "harness.virtual_time.server"
+"""The program; importing it needs gRPC."""
+ROOT = Path(__file__).parents[2]
 """The folder that this harness is imported from."""
 
 
@@ -68,7 +68,7 @@ class VirtualScheduler(BaseNode):
     @property
     def firings(self) -> str:
         """The file in its folder that has what was fired."""
-        return FILE
+        return FIRINGS
 
     def resolve(self, target: Target) -> Node:
         """Itself.
@@ -91,7 +91,7 @@ class VirtualScheduler(BaseNode):
             Unavailable: gRPC for Python is not installed.
             ConfigError: sidecars would require certificates of it.
         """
-        _require_grpc()
+        require_grpc()
         if scope.mtls:
             raise ConfigError(
                 f"{self.name!r} has virtual time, and this topology has mtls=True",
@@ -104,13 +104,13 @@ class VirtualScheduler(BaseNode):
             argv=(
                 sys.executable,
                 "-m",
-                server.__name__,
+                SERVER,
                 str(listen),
                 str(control),
                 str(scope.network()),
                 str(scope.home / "jobs.sqlite"),
                 self.start,
-                server.ONE_AT_A_TIME if self.one_at_a_time else "",
+                ONE_AT_A_TIME if self.one_at_a_time else "",
             ),
             env={"PYTHONPATH": str(ROOT)},
             ports={"main": listen.port, CLOCK: control.port},
@@ -125,12 +125,3 @@ class VirtualScheduler(BaseNode):
     def exports(self, scope: Scope) -> Mapping[str, str]:
         """``clock``: the base URL of its clock."""
         return {"clock": scope.endpoint(CLOCK).http}
-
-
-def _require_grpc() -> None:
-    if find_spec("grpc") is None or find_spec("google.protobuf") is None:
-        raise Unavailable(
-            "virtual time needs gRPC for Python, which is not installed",
-            expected="the packages grpcio and protobuf",
-            hint="pip install 'dapr-harness[time]'",
-        )

@@ -17,7 +17,6 @@ from harness.probe.events import Event
 from harness.probe.spans import PATH, read_spans
 from harness.stack.beginning import Beginning
 from harness.stack.stack import Stack
-from harness.virtual_time.firings import firings_of
 
 JOURNAL = "journal.jsonl"
 """The journal of a run, in its folder; its supervisor writes it, whoever acts."""
@@ -112,6 +111,8 @@ class Observed:
                 yield entry.occurrence()
 
     def _firings(self) -> Iterator[Occurrence]:
+        from harness.virtual_time.firings import firings_of
+
         for node in self.stack.topology.nodes:
             if not isinstance(node, RecordsFirings):
                 continue

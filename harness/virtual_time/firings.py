@@ -13,9 +13,6 @@ from harness.core.observation import Occurrence, correlation_of, epoch_ns
 from harness.virtual_time.agenda import Entry, Outcome
 from harness.virtual_time.gotime import rfc3339
 
-FILE = "firings.jsonl"
-"""Its name, in the folder of the node."""
-
 NO_ANSWER = "no answer"
 
 

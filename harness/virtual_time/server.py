@@ -19,12 +19,13 @@ from typing import Any
 
 import grpc
 
+from harness.core.names import FIRINGS, ONE_AT_A_TIME
 from harness.virtual_time.agenda import Agenda
 from harness.virtual_time.civil import SECOND
 from harness.virtual_time.connections import Target
 from harness.virtual_time.control import Control
 from harness.virtual_time.engine import Engine
-from harness.virtual_time.firings import FILE, FiringRecord
+from harness.virtual_time.firings import FiringRecord
 from harness.virtual_time.messages import message
 from harness.virtual_time.moves import Moves
 from harness.virtual_time.requests import target_of
@@ -40,9 +41,6 @@ OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
 )
-
-
-ONE_AT_A_TIME = "one-at-a-time"
 
 
 def made(
@@ -66,7 +64,7 @@ def _target(metadata: bytes) -> Target:
 
 async def main(listen: str, control: str, advertised: str, path: Path, *more: str) -> None:
     """Serve until ended."""
-    record = FiringRecord(path.with_name(FILE))
+    record = FiringRecord(path.with_name(FIRINGS))
     with contextlib.closing(record), contextlib.closing(File(path)) as file:
         engine, moves = made(file, record, *more)
         server = grpc.aio.server(options=OPTIONS)
