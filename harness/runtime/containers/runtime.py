@@ -224,12 +224,14 @@ class ContainerRuntime(Closing):
         described = (
             DockerContainer(self._reference(launch.container.image))
             .with_name(self._named(launch.name))
-            .with_envs(**launch.env)
+            .with_envs(**launch.environment({}))
         )
         if launch.argv:
             described.with_command(list(launch.argv))
         for volume, path in launch.container.volumes.items():
             described.with_volume_mapping(self._named(volume), path, "rw")
+        for folder, path in launch.container.mounts.items():
+            described.with_volume_mapping(folder, path, "ro")
         home = self._write_files(launch)
         if home is not None:
             described.with_copy_into_container(home, "/")
