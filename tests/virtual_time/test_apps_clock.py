@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,13 @@ def topology() -> Topology:
         VirtualScheduler(start=START),
         App("clocked", asgi="clocked:app", cwd=APPS, follow_clock=True),
         App("real", asgi="clocked:app", cwd=APPS),
+        sign=signed,
     )
+
+
+def signed(path: str, token: Callable[[str], str], now: datetime) -> Mapping[str, str]:
+    """A header that is valid at a time."""
+    return {"x-now": now.isoformat()}
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +98,12 @@ def test_the_now_of_an_app_is_that_of_the_clock(world: World, clock: Clock) -> N
     assert clock.now().date().isoformat() == seen["date"]
     assert int(clock.now().timestamp()) * 10**9 == seen["time_ns"]
     assert now_of(world, "real") < datetime(2027, 1, 1, tzinfo=UTC) < clock.now()
+
+
+def test_requests_are_signed_with_the_time_of_the_app(world: World, clock: Clock) -> None:
+    """Of the clock if it follows it, otherwise with the real one."""
+    assert clock.now() == datetime.fromisoformat(told(world)["signed"])
+    assert datetime.fromisoformat(told(world, "real")["signed"]) < START_MOMENT
 
 
 def test_in_the_handler_of_a_job_it_is_the_due_time(world: World, clock: Clock) -> None:
