@@ -19,7 +19,7 @@ from harness.virtual_time.hook.dapr_harness_clock import (
     packed,
 )
 
-AHEAD = 1_000_000
+AHEAD = 5_000_000
 """How far ahead time is stopped, in nanoseconds of the real one: writing takes a while."""
 
 READABLE = 0o644
