@@ -53,6 +53,7 @@ class InContainer:
         volumes: folders that several containers share, by name, and where each one mounts them.
         files: further text files in the node's folder, by relative name.
         folders: further prepared folders in the node's folder, by relative name.
+        mounts: folders of this machine that it can read, and where it mounts each one.
     """
 
     image: str | Build = ""
@@ -61,6 +62,7 @@ class InContainer:
     volumes: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     folders: Mapping[str, Path] = field(default_factory=dict)
+    mounts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Launch:
         argv: program and arguments; the program is a path or found on PATH. In a container it
             is the command given to the image's entry point; if empty, the image's own.
         env: variables added to the inherited ones.
+        prepended: paths that come before what a variable contains otherwise, by the variable.
         ports: the reserved ports this process will bind, by name; released just before exec.
         folders: prepared folders to copy into the node's folder first, by relative name.
         files: text files to write into the node's folder first, by relative name.
@@ -92,6 +95,7 @@ class Launch:
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
+    prepended: Mapping[str, str] = field(default_factory=dict)
     ports: Mapping[str, int] = field(default_factory=dict)
     folders: Mapping[str, Path] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
@@ -105,6 +109,13 @@ class Launch:
     external: bool = False
     exit_ok: bool = False
     required: bool = True
+
+    def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
+        """All of its variables, with what it inherits."""
+        found = {**inherited, **self.env}
+        for name, path in self.prepended.items():
+            found[name] = f"{path}:{found[name]}" if found.get(name) else path
+        return found
 
     @property
     def published(self) -> Mapping[str, int]:

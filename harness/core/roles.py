@@ -111,7 +111,7 @@ class ControlService(Node, Protocol):
 
 @runtime_checkable
 class HasClock(Node, Protocol):
-    """A node whose time tests move, for `World.clock`."""
+    """A node whose time tests move, for `World.clock`; ``now`` of its exports is a file with it."""
 
     @property
     def clock_port(self) -> str:
@@ -126,6 +126,16 @@ class RecordsFirings(Node, Protocol):
     @property
     def firings(self) -> str:
         """The file's name, in the node's own folder on this machine."""
+        ...
+
+
+@runtime_checkable
+class FollowsClock(Node, Protocol):
+    """A program whose own "now" can follow the clock of `HasClock`."""
+
+    @property
+    def follow_clock(self) -> bool:
+        """Whether it does."""
         ...
 
 

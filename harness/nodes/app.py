@@ -17,6 +17,7 @@ from harness.dapr.client import DaprClient
 from harness.dapr.health import HealthCheck
 from harness.nodes.base import BaseNode, main_port
 from harness.nodes.calls import CallsProxy
+from harness.nodes.clock import REAL, clock_of, follows_checks, show_to
 from harness.nodes.command import (
     asgi_line,
     build_of,
@@ -28,6 +29,7 @@ from harness.nodes.command import (
 )
 from harness.nodes.in_cluster import Kubernetes
 from harness.nodes.inbox import InboxProxy
+from harness.nodes.replicas import require_replicable
 from harness.nodes.sidecar import Sidecar
 
 
@@ -73,6 +75,8 @@ class App(BaseNode):
         replicas: how many times it runs, each with a sidecar of the same app-id. The first is the
             node ``name``, the others are ``name-2``, ``name-3`` ...; Dapr spreads calls of other
             apps over them, and each event is delivered to one of them.
+        follow_clock: have its own "now" follow ``dapr.clock``, see docs/time.md. With real time,
+            there is nothing to follow, and this changes nothing.
         app_id: the app-id, if it is not the node's name: two apps of one app-id are replicas.
         kubernetes: how it runs in a cluster, for ``dapr-harness render k8s``.
     """
@@ -101,6 +105,7 @@ class App(BaseNode):
     required: bool
     hermetic: bool
     replicas: int
+    follow_clock: bool
     app_id: str
     kubernetes: Kubernetes
 
@@ -130,6 +135,7 @@ class App(BaseNode):
         required: bool = True,
         hermetic: bool = False,
         replicas: int = 1,
+        follow_clock: bool = False,
         app_id: str = "",
         kubernetes: Kubernetes | None = None,
     ) -> None:
@@ -152,7 +158,7 @@ class App(BaseNode):
             raise ConfigError(
                 f"app {name!r}: asgi={asgi!r} names no attribute", expected="module:attribute"
             )
-        _require_replicable(name, replicas, port=port, external=external)
+        require_replicable(name, replicas, port=port, external=external)
         values = env or {}
         set_field = object.__setattr__
         set_field(self, "name", name)
@@ -177,6 +183,7 @@ class App(BaseNode):
         set_field(self, "required", required)
         set_field(self, "hermetic", hermetic)
         set_field(self, "replicas", replicas)
+        set_field(self, "follow_clock", follow_clock)
         set_field(self, "app_id", app_id or name)
         set_field(self, "kubernetes", kubernetes or Kubernetes())
         self.kubernetes.require_scalable(name, replicas)
@@ -247,10 +254,13 @@ class App(BaseNode):
                 hint="give it asgi= or command= as well, or use the containers runtime",
             )
         listen = scope.listen() if self.listens else None
+        argv = self._argv(scope, listen)
+        clock = clock_of(scope, argv) if self.follow_clock else REAL
         return Launch(
             name=self.name,
-            argv=self._argv(scope, listen),
-            env=self._environment(scope, listen),
+            argv=argv,
+            env={**self._environment(scope, listen), **clock.env},
+            prepended=clock.prepended,
             ports={"main": listen.port} if listen else {},
             grace=3.0,
             under_test=True,
@@ -259,11 +269,18 @@ class App(BaseNode):
             exit_ok=self.exit_ok,
             required=self.required,
             process=InProcess((scope.root / self.cwd).resolve(), inherits=not self.hermetic),
-            container=InContainer(self.build(scope.root) or self.image, self.pod),
+            container=InContainer(
+                self.build(scope.root) or self.image,
+                self.pod,
+                folders=clock.folders,
+                mounts=clock.mounts,
+            ),
         )
 
     def start_after(self, scope: Scope) -> Iterator[Check]:
         """Its sidecar's API, if the app must start after it."""
+        if self.follow_clock and (self.asgi or self.command):
+            show_to(scope, sys.executable if self.asgi else self.command[0])
         if self.after_sidecar:
             sidecar = scope.sidecar()
             token = scope.exports(sidecar)["token"]
@@ -272,10 +289,14 @@ class App(BaseNode):
                 yield HealthCheck(client, outbound=True, name=name, waits_for=sidecar)
 
     def checks(self, scope: Scope) -> Sequence[Check]:
-        """Its port accepts; its health path responds. Without a port, being alive is enough."""
+        """Its port accepts; its health path responds; it follows the clock, if it is to do so.
+
+        Without a port, being alive is enough.
+        """
         if not self.listens:
             return ()
-        return port_checks(scope, self.health, on_host=self.on_host)
+        checks = port_checks(scope, self.health, on_host=self.on_host)
+        return (*checks, *follows_checks(scope)) if self.follow_clock else checks
 
     def exports(self, scope: Scope) -> Mapping[str, str]:
         """``host``, ``port`` and ``url``."""
@@ -311,29 +332,3 @@ class App(BaseNode):
             return {"DAPR_HTTP_PORT": port}
         recorder = scope.address(calls_name(self.name))
         return {"DAPR_HTTP_PORT": str(recorder.port), "DAPR_HTTP_ENDPOINT": recorder.http}
-
-
-def _require_replicable(name: str, replicas: int, *, port: int | None, external: bool) -> None:
-    """Check that an app can run as often as the topology says.
-
-    Raises:
-        ConfigError: it cannot.
-    """
-    if replicas < 1:
-        raise ConfigError(
-            f"app {name!r} has replicas={replicas}",
-            expected="1 or more",
-            hint="leave the app out of the topology to run without it",
-        )
-    if replicas > 1 and port is not None:
-        raise ConfigError(
-            f"app {name!r} has {replicas} replicas and the fixed port {port}",
-            expected="a port of its own for each replica",
-            hint="leave out port=, and read the addresses from `dapr-harness status`",
-        )
-    if replicas > 1 and external:
-        raise ConfigError(
-            f"app {name!r} is external and has {replicas} replicas",
-            expected="one process, which is started by hand",
-            hint=f"leave out replicas=, or only take out one: --external {name}-{replicas}",
-        )

@@ -106,9 +106,9 @@ class AsyncWorld(AsyncClosing):
 
         Its requests are signed if the topology says how, see `Topology`.
         """
-        client = loopback.aclient(self.url(replica_name(name, replica)), sign=self._nodes.sign)
-        self._clients.append(client)
-        return client
+        node = replica_name(name, replica)
+        self._clients.append(loopback.aclient(self.url(node), sign=self._nodes.signer(node)))
+        return self._clients[-1]
 
     def sidecar(self, app: str, *, replica: int = 1) -> AsyncDaprClient:
         """A client of the app's sidecar, like the one the app would use."""

@@ -1,11 +1,11 @@
 """A scheduler with a clock that is moved from outside, a separate program.
 
-    python -m harness.virtual_time.server LISTEN CONTROL ADVERTISED FILE [START [ORDER]]
+    python -m harness.virtual_time.server LISTEN CONTROL ADVERTISED FILE SHOWN [START [ORDER]]
 
 LISTEN and CONTROL are HOST:PORT of the gRPC service and of the clock, ADVERTISED is where sidecars
-find this scheduler, FILE keeps jobs and time, and START is the first moment, as RFC 3339; without
-it, the present second. With ORDER ``one-at-a-time``, each firing waits for the outcome of the last.
-What has fired is recorded in a file beside FILE.
+find this scheduler, FILE keeps jobs and time, SHOWN shows the time to apps, and START is the first
+moment, as RFC 3339; without it, the present second. With ORDER ``one-at-a-time``, each firing waits
+for the outcome of the last. What has fired is recorded in a file beside FILE.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from harness.virtual_time.engine import Engine
 from harness.virtual_time.firings import FiringRecord
 from harness.virtual_time.messages import message
 from harness.virtual_time.moves import Moves
+from harness.virtual_time.published import Published
 from harness.virtual_time.requests import target_of
 from harness.virtual_time.service import Service, handlers
 from harness.virtual_time.storage import File
@@ -44,29 +45,50 @@ OPTIONS = (
 
 
 def made(
-    file: File, record: FiringRecord, start: str = "", order: str = ""
+    file: File, record: FiringRecord, published: Published, start: str = "", order: str = ""
 ) -> tuple[Engine, Moves]:
-    """The scheduler as the file has kept it, or a new one."""
+    """The scheduler as the file has kept it, or a new one.
+
+    Apps may have seen a later moment than was kept last: time that flows needs no scheduler.
+    """
     first = moment_named(start) if start else time.time_ns() // SECOND * SECOND
-    agenda = Agenda(first if file.now is None else file.now, file)
-    if file.now is None:
-        file.keep_now(first)
+    now = first if file.now is None else max(file.now, _shown(published))
+    file.keep_now(now)
+    agenda = Agenda(now, file)
     for entry in file.entries():
         agenda.restore(entry)
     engine = Engine(agenda, _target, record, one_at_a_time=order == ONE_AT_A_TIME)
-    moves = Moves(engine, file.keep_now)
+    moves = Moves(engine, file.keep_now, published)
     return engine, moves
+
+
+def _shown(published: Published) -> int:
+    try:
+        return published.stopped()
+    except ValueError:
+        return 0
 
 
 def _target(metadata: bytes) -> Target:
     return target_of(message("JobMetadata").FromString(metadata))
 
 
-async def main(listen: str, control: str, advertised: str, path: Path, *more: str) -> None:
-    """Serve until ended."""
-    record = FiringRecord(path.with_name(FIRINGS))
-    with contextlib.closing(record), contextlib.closing(File(path)) as file:
-        engine, moves = made(file, record, *more)
+async def main(
+    listen: str, control: str, advertised: str, files: tuple[Path, Path], *more: str
+) -> None:
+    """Serve until ended.
+
+    Args:
+        files: what keeps jobs and time, and what shows the time to apps.
+        more: the first moment and the order of firings.
+    """
+    kept, shown = files
+    with (
+        contextlib.closing(FiringRecord(kept.with_name(FIRINGS))) as record,
+        contextlib.closing(File(kept)) as file,
+        contextlib.closing(Published(shown)) as published,
+    ):
+        engine, moves = made(file, record, published, *more)
         server = grpc.aio.server(options=OPTIONS)
         server.add_generic_rpc_handlers([handlers(Service(engine, moves, advertised))])
         server.add_insecure_port(listen)
@@ -93,5 +115,5 @@ async def main(listen: str, control: str, advertised: str, path: Path, *more: st
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        listen, control, advertised, path, *more = sys.argv[1:]
-        asyncio.run(main(listen, control, advertised, Path(path), *more))
+        listen, control, advertised, kept, shown, *more = sys.argv[1:]
+        asyncio.run(main(listen, control, advertised, (Path(kept), Path(shown)), *more))

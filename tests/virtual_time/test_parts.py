@@ -6,6 +6,8 @@ import asyncio
 import importlib.util
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -33,10 +35,13 @@ from harness.virtual_time.connections import (
     limits_of,
 )
 from harness.virtual_time.engine import Engine
+from harness.virtual_time.firings import FiringRecord
 from harness.virtual_time.gotime import rfc3339
 from harness.virtual_time.jobs import Job, Policy
 from harness.virtual_time.moves import Moves, Refused
-from harness.virtual_time.server import OPTIONS
+from harness.virtual_time.published import Published, shown
+from harness.virtual_time.server import OPTIONS, made
+from harness.virtual_time.storage import File
 from harness.virtual_time.words import moment_after, moment_named
 from tests.support import ROOT
 
@@ -58,6 +63,19 @@ class Stream:
         if self.engine is not None:
             loop = asyncio.get_running_loop()
             loop.call_soon(self.engine.tell, self, number, self.outcome)
+
+
+class Seeing(Stream):
+    """Looks at the time that apps see when it is sent something."""
+
+    def __init__(self, engine: Engine, path: Path) -> None:
+        super().__init__(engine)
+        self.path = path
+        self.seen: list[int] = []
+
+    def send(self, number: int, name: str, job: Job) -> None:
+        self.seen.append(shown(self.path))
+        super().send(number, name, job)
 
 
 def engine_of(target: Target = SHOP) -> Engine:
@@ -157,6 +175,13 @@ async def test_a_burst_is_sent_in_parts() -> None:
     assert 0 == len(engine.agenda)
 
 
+@pytest.fixture
+def published(tmp_path: Path) -> Iterator[Published]:
+    """Where apps see the time."""
+    with closing(Published(tmp_path / "now")) as found:
+        yield found
+
+
 async def test_a_burst_of_any_size_waits_when_its_sidecar_leaves_and_comes_back_in_order() -> None:
     """What was under way comes first, and nothing stays behind."""
     engine, names = engine_of(), [f"{number:04}" for number in range(2000)]
@@ -176,10 +201,10 @@ async def test_a_burst_of_any_size_waits_when_its_sidecar_leaves_and_comes_back_
     assert 0 == len(engine.agenda)
 
 
-async def test_time_stops_at_every_moment_until_all_is_answered() -> None:
+async def test_time_stops_at_every_moment_until_all_is_answered(published: Published) -> None:
     """A retry that becomes due on the way is fired before what is later."""
     engine = engine_of()
-    moves = Moves(engine, lambda _: None)
+    moves = Moves(engine, lambda _: None, published)
     stream = Stream(engine, Outcome.FAILED)
     engine.join(stream, Joining("default", "shop"))
     engine.put(SHOP, "fails", Job(due_time="1s", policy=Policy(SECOND, 2)), NOW)
@@ -191,11 +216,11 @@ async def test_time_stops_at_every_moment_until_all_is_answered() -> None:
     assert ["fails", "fails", "later", "fails"] == [name for _, name in stream.sent]
 
 
-async def test_every_moment_is_kept_before_what_is_due_then_fires() -> None:
+async def test_every_moment_is_kept_before_what_is_due_then_fires(published: Published) -> None:
     """A restart does not go back in time."""
     engine = engine_of()
     stream = Stream(engine)
-    moves = Moves(engine, lambda moment: stream.sent.append((moment - NOW, "kept")))
+    moves = Moves(engine, lambda moment: stream.sent.append((moment - NOW, "kept")), published)
     engine.join(stream, Joining("default", "shop"))
     engine.put(SHOP, "job", Job(schedule="@every 10s", repeats=2), NOW)
 
@@ -206,10 +231,43 @@ async def test_every_moment_is_kept_before_what_is_due_then_fires() -> None:
     assert expected == stream.sent
 
 
-async def test_a_clock_is_moved_by_one_call_at_a_time() -> None:
+async def test_apps_see_a_moment_before_what_is_due_then_fires(tmp_path: Path) -> None:
+    """A handler that asks for the time gets at least the due time."""
+    engine, path = engine_of(), tmp_path / "now"
+    with closing(Published(path)) as published:
+        stream = Seeing(engine, path)
+        moves = Moves(engine, lambda _: None, published)
+        engine.join(stream, Joining("default", "shop"))
+        engine.put(SHOP, "job", Job(schedule="@every 10s", repeats=2), NOW)
+
+        await moves.advance_to(NOW + 60 * SECOND, 100, 5)
+
+    assert [NOW + 10 * SECOND, NOW + 20 * SECOND] == stream.seen
+    assert NOW + 60 * SECOND == shown(path)
+
+
+async def test_a_restart_begins_at_the_moment_that_apps_have_seen(tmp_path: Path) -> None:
+    """Time that flowed has flowed on without the scheduler; then it stands."""
+    path = tmp_path / "jobs"
+    with (
+        closing(File(path)) as file,
+        closing(FiringRecord(tmp_path / "firings")) as record,
+        closing(Published(tmp_path / "now")) as published,
+    ):
+        _, moves = made(file, record, published, "2027-01-31T09:00:00Z")
+        moves.flow(1e6)
+        seen = shown(tmp_path / "now")
+
+        _, again = made(file, record, published, "2027-01-31T09:00:00Z")
+
+        assert NOW <= seen <= again.now() == shown(tmp_path / "now") == file.now
+        moves.freeze()
+
+
+async def test_a_clock_is_moved_by_one_call_at_a_time(published: Published) -> None:
     """The second is refused, as is a flow, and the first goes on."""
     engine = engine_of()
-    moves = Moves(engine, lambda _: None)
+    moves = Moves(engine, lambda _: None, published)
     stream = Stream()
     engine.join(stream, Joining("default", "shop"))
     engine.put(SHOP, "slow", Job(due_time="1s"), NOW)
@@ -230,10 +288,10 @@ async def test_a_clock_is_moved_by_one_call_at_a_time() -> None:
     assert NOW + 9 * SECOND == moves.now()
 
 
-async def test_retries_without_an_end_are_stopped_by_the_limit() -> None:
+async def test_retries_without_an_end_are_stopped_by_the_limit(published: Published) -> None:
     """They take no time, so time would never go on."""
     engine = engine_of()
-    moves = Moves(engine, lambda _: None)
+    moves = Moves(engine, lambda _: None, published)
     stream = Stream(engine, Outcome.FAILED)
     engine.join(stream, Joining("default", "shop"))
     engine.put(SHOP, "endless", Job(due_time="1s", policy=Policy(0, None)), NOW)
