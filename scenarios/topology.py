@@ -97,6 +97,7 @@ def todo(
             requirements="services/requirements.txt",
             on_host=on_host,
             replicas=replicas,
+            follow_clock=True,
             kubernetes=kubernetes,
         )
 

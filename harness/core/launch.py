@@ -35,11 +35,22 @@ class InProcess:
             (PATH, HOME, locale).
         unprivileged: start as an ordinary user when the harness runs as root (PostgreSQL refuses to
             run as root).
+        prepended: paths that come before what a variable contains otherwise, by the variable.
     """
 
     cwd: Path | None = None
     inherits: bool = False
     unprivileged: bool = False
+    prepended: Mapping[str, str] = field(default_factory=dict)
+
+    def with_prepended(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """An environment with these paths."""
+        rest = {name: environment.get(name, "") for name in self.prepended}
+        joined = {
+            name: f"{path}:{rest[name]}" if rest[name] else path
+            for name, path in self.prepended.items()
+        }
+        return {**environment, **joined}
 
 
 @dataclass(frozen=True)

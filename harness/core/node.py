@@ -178,6 +178,10 @@ class Scope(Protocol):
         """Whether the topology has a node of this name."""
         ...
 
+    def clock(self) -> str:
+        """The name of the node whose time tests move; "" if time is real."""
+        ...
+
     def sidecar(self) -> str:
         """The name of the node's sidecar.
 

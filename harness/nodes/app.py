@@ -17,6 +17,7 @@ from harness.dapr.client import DaprClient
 from harness.dapr.health import HealthCheck
 from harness.nodes.base import BaseNode, main_port
 from harness.nodes.calls import CallsProxy
+from harness.nodes.clock import REAL, clock_of
 from harness.nodes.command import (
     asgi_line,
     build_of,
@@ -73,6 +74,8 @@ class App(BaseNode):
         replicas: how many times it runs, each with a sidecar of the same app-id. The first is the
             node ``name``, the others are ``name-2``, ``name-3`` ...; Dapr spreads calls of other
             apps over them, and each event is delivered to one of them.
+        follow_clock: have its own "now" follow ``dapr.clock``, see docs/time.md. With real time,
+            there is nothing to follow, and this changes nothing.
         app_id: the app-id, if it is not the node's name: two apps of one app-id are replicas.
         kubernetes: how it runs in a cluster, for ``dapr-harness render k8s``.
     """
@@ -101,6 +104,7 @@ class App(BaseNode):
     required: bool
     hermetic: bool
     replicas: int
+    follow_clock: bool
     app_id: str
     kubernetes: Kubernetes
 
@@ -130,6 +134,7 @@ class App(BaseNode):
         required: bool = True,
         hermetic: bool = False,
         replicas: int = 1,
+        follow_clock: bool = False,
         app_id: str = "",
         kubernetes: Kubernetes | None = None,
     ) -> None:
@@ -177,6 +182,7 @@ class App(BaseNode):
         set_field(self, "required", required)
         set_field(self, "hermetic", hermetic)
         set_field(self, "replicas", replicas)
+        set_field(self, "follow_clock", follow_clock)
         set_field(self, "app_id", app_id or name)
         set_field(self, "kubernetes", kubernetes or Kubernetes())
         self.kubernetes.require_scalable(name, replicas)
@@ -247,10 +253,11 @@ class App(BaseNode):
                 hint="give it asgi= or command= as well, or use the containers runtime",
             )
         listen = scope.listen() if self.listens else None
+        clock = clock_of(scope) if self.follow_clock else REAL
         return Launch(
             name=self.name,
             argv=self._argv(scope, listen),
-            env=self._environment(scope, listen),
+            env={**self._environment(scope, listen), **clock.env},
             ports={"main": listen.port} if listen else {},
             grace=3.0,
             under_test=True,
@@ -258,7 +265,11 @@ class App(BaseNode):
             external=self.external,
             exit_ok=self.exit_ok,
             required=self.required,
-            process=InProcess((scope.root / self.cwd).resolve(), inherits=not self.hermetic),
+            process=InProcess(
+                (scope.root / self.cwd).resolve(),
+                inherits=not self.hermetic,
+                prepended=clock.prepended,
+            ),
             container=InContainer(self.build(scope.root) or self.image, self.pod),
         )
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from harness.core.deadline import Check
 from harness.core.errors import ConfigError, Unavailable
@@ -100,6 +100,7 @@ class VirtualScheduler(BaseNode):
                 str(control),
                 str(scope.network()),
                 str(scope.home / "jobs.sqlite"),
+                str(self._shown(scope)),
                 *([self.start] if self.start else []),
             ),
             env={"PYTHONPATH": str(ROOT)},
@@ -113,8 +114,12 @@ class VirtualScheduler(BaseNode):
         return (HttpCheck(f"{scope.endpoint(CLOCK).http}/healthz", "health"),)
 
     def exports(self, scope: Scope) -> Mapping[str, str]:
-        """``clock``: the base URL of its clock."""
-        return {"clock": scope.endpoint(CLOCK).http}
+        """``clock``: the base URL of its clock; ``now``: the file in which apps see the time."""
+        return {"clock": scope.endpoint(CLOCK).http, "now": str(self._shown(scope))}
+
+    def _shown(self, scope: Scope) -> PurePath:
+        # Not in its home, which keeps the jobs: apps that run as somebody else read this one.
+        return scope.shared(f"{self.name}-{CLOCK}") / "now"
 
 
 def _require_grpc() -> None:

@@ -6,11 +6,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from typing import Protocol
 
 from harness.core.deadline import Deadline
 from harness.virtual_time.civil import SECOND
 from harness.virtual_time.engine import Engine
+from harness.virtual_time.flow import Flow
 from harness.virtual_time.gotime import rfc3339
 
 FIRINGS = 10_000
@@ -31,23 +32,20 @@ class Refused(Exception):
         self.status = status
 
 
-@dataclass(frozen=True)
-class Flow:
-    """Time that flows.
+class Told(Protocol):
+    """Who shows the time to others, such as the apps."""
 
-    Attributes:
-        speed: seconds per second of the real clock.
-        since: the moment at which it began to flow.
-        real: the same by the monotonic clock, in nanoseconds.
-    """
+    def frozen(self, moment: int) -> None:
+        """It is this moment until something else is told."""
+        ...
 
-    speed: float
-    since: int
-    real: int
+    def flowing(self, flow: Flow) -> None:
+        """Time flows."""
+        ...
 
-    def now(self, real: int) -> int:
-        """The moment that it is."""
-        return self.since + int((real - self.real) * self.speed)
+    def stopped(self) -> int:
+        """Time that flows stands still; returns the moment, which nobody has seen pass."""
+        ...
 
 
 class Moves:
@@ -56,12 +54,15 @@ class Moves:
     Args:
         engine: fires what becomes due.
         keep_now: told of every moment that is reached.
+        told: told of it before anything fires that is due then.
     """
 
-    def __init__(self, engine: Engine, keep_now: Callable[[int], None]) -> None:
+    def __init__(self, engine: Engine, keep_now: Callable[[int], None], told: Told) -> None:
         self._engine = engine
         self._agenda = engine.agenda
         self._keep_now = keep_now
+        self._told = told
+        told.frozen(self._agenda.now)
         self._moving = False
         self._flow: Flow | None = None
         self._flowing: asyncio.Task[None] | None = None
@@ -111,8 +112,9 @@ class Moves:
 
     def freeze(self) -> None:
         """Let time stand still from now on."""
-        self.now()
-        self._flow = None
+        if self._flow is not None:
+            self._flow = None
+            self._go_to(self._told.stopped())
         if self._flowing is not None:
             self._flowing.cancel()
             self._flowing = None
@@ -129,6 +131,7 @@ class Moves:
             raise Refused(409, "this clock is being moved by another call")
         self.freeze()
         self._flow = Flow(speed, self._agenda.now, time.monotonic_ns())
+        self._told.flowing(self._flow)
         self._flowing = asyncio.get_running_loop().create_task(self._keep_up(speed))
 
     @asynccontextmanager
@@ -158,6 +161,8 @@ class Moves:
     def _go_to(self, moment: int) -> None:
         if moment > self._agenda.now:
             self._keep_now(moment)
+            if self._flow is None:
+                self._told.frozen(moment)
         self._engine.move(moment)
 
     async def _settle(self, most: int, deadline: Deadline) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import importlib.util
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -36,6 +38,7 @@ from harness.virtual_time.engine import Engine
 from harness.virtual_time.gotime import rfc3339
 from harness.virtual_time.jobs import Job, Policy
 from harness.virtual_time.moves import Moves, Refused
+from harness.virtual_time.published import Published
 from harness.virtual_time.server import OPTIONS
 from harness.virtual_time.words import moment_after, moment_named
 from tests.support import ROOT
@@ -157,10 +160,17 @@ async def test_a_burst_is_sent_in_parts() -> None:
     assert 0 == len(engine.agenda)
 
 
-async def test_time_stops_at_every_moment_until_all_is_answered() -> None:
+@pytest.fixture
+def published(tmp_path: Path) -> Iterator[Published]:
+    """Where apps see the time."""
+    with closing(Published(tmp_path / "now")) as found:
+        yield found
+
+
+async def test_time_stops_at_every_moment_until_all_is_answered(published: Published) -> None:
     """A retry that becomes due on the way is fired before what is later."""
     engine = engine_of()
-    moves = Moves(engine, lambda _: None)
+    moves = Moves(engine, lambda _: None, published)
     stream = Stream(engine, Outcome.FAILED)
     engine.join(stream, Joining("default", "shop"))
     engine.put(SHOP, "fails", Job(due_time="1s", policy=Policy(SECOND, 2)), NOW)
@@ -172,11 +182,11 @@ async def test_time_stops_at_every_moment_until_all_is_answered() -> None:
     assert ["fails", "fails", "later", "fails"] == [name for _, name in stream.sent]
 
 
-async def test_every_moment_is_kept_before_what_is_due_then_fires() -> None:
+async def test_every_moment_is_kept_before_what_is_due_then_fires(published: Published) -> None:
     """A restart does not go back in time."""
     engine = engine_of()
     stream = Stream(engine)
-    moves = Moves(engine, lambda moment: stream.sent.append((moment - NOW, "kept")))
+    moves = Moves(engine, lambda moment: stream.sent.append((moment - NOW, "kept")), published)
     engine.join(stream, Joining("default", "shop"))
     engine.put(SHOP, "job", Job(schedule="@every 10s", repeats=2), NOW)
 
@@ -187,10 +197,10 @@ async def test_every_moment_is_kept_before_what_is_due_then_fires() -> None:
     assert expected == stream.sent
 
 
-async def test_a_clock_is_moved_by_one_call_at_a_time() -> None:
+async def test_a_clock_is_moved_by_one_call_at_a_time(published: Published) -> None:
     """The second is refused, as is a flow, and the first goes on."""
     engine = engine_of()
-    moves = Moves(engine, lambda _: None)
+    moves = Moves(engine, lambda _: None, published)
     stream = Stream()
     engine.join(stream, Joining("default", "shop"))
     engine.put(SHOP, "slow", Job(due_time="1s"), NOW)
@@ -211,10 +221,10 @@ async def test_a_clock_is_moved_by_one_call_at_a_time() -> None:
     assert NOW + 9 * SECOND == moves.now()
 
 
-async def test_retries_without_an_end_are_stopped_by_the_limit() -> None:
+async def test_retries_without_an_end_are_stopped_by_the_limit(published: Published) -> None:
     """They take no time, so time would never go on."""
     engine = engine_of()
-    moves = Moves(engine, lambda _: None)
+    moves = Moves(engine, lambda _: None, published)
     stream = Stream(engine, Outcome.FAILED)
     engine.join(stream, Joining("default", "shop"))
     engine.put(SHOP, "endless", Job(due_time="1s", policy=Policy(0, None)), NOW)
