@@ -13,15 +13,21 @@ PURPOSE = "better-auth-secret"
 """The purpose of the same secret, for `World.token`."""
 
 OPERATORS = "/api/dead-letters"
+ALWAYS = {
+    "iat": datetime(1970, 1, 1, tzinfo=UTC), "nbf": datetime(1970, 1, 1, tzinfo=UTC),
+    "exp": datetime(2200, 1, 1, tzinfo=UTC),
+}  # fmt: skip
+"""Whatever time it is for the services: with virtual time, it is not that of the tests."""
+
 _OF_USER = re.compile(r"(?:^|/method)/(?:api|live)/([^/?]*)")
 
 
 def sign(path: str, token_of: Callable[[str], str]) -> Mapping[str, str]:
     """The headers of a request for a path, see `Topology`; none if it belongs to no user."""
     if path.partition("?")[0].endswith(OPERATORS):
-        return bearer(token_of(PURPOSE), "ops", scope="operator")
+        return bearer(token_of(PURPOSE), "ops", scope="operator", **ALWAYS)
     found = _OF_USER.search(path)
-    return bearer(token_of(PURPOSE), unquote(found[1])) if found else {}
+    return bearer(token_of(PURPOSE), unquote(found[1]), **ALWAYS) if found else {}
 
 
 def bearer(key: str, user: str, **claims: Any) -> dict[str, str]:
