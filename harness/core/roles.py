@@ -120,6 +120,16 @@ class HasClock(Node, Protocol):
 
 
 @runtime_checkable
+class FollowsClock(Node, Protocol):
+    """A program whose own "now" can follow the clock of `HasClock`."""
+
+    @property
+    def follow_clock(self) -> bool:
+        """Whether it does."""
+        ...
+
+
+@runtime_checkable
 class ExplainsExit(Node, Protocol):
     """A node that can find out why it exited."""
 

@@ -15,11 +15,12 @@ from harness.core.node import Node, Target
 from harness.core.placeholders import RESERVED
 from harness.core.roles import SidecarRole, same_role
 
-Sign = Callable[[str, Callable[[str], str]], Mapping[str, str]]
+Sign = Callable[..., Mapping[str, str]]
 """Returns the headers by which a test's request proves whose it is.
 
 Called with the request's path, still encoded, and with a function that returns a token of the stack
-by its purpose; the purpose of ``${secret.key}`` is ``key-secret``.
+by its purpose; the purpose of ``${secret.key}`` is ``key-secret``. A parameter named ``now``, if it
+has one, is the time that it is for the app: that of ``dapr.clock`` if the app follows it.
 """
 
 

@@ -106,7 +106,8 @@ class AsyncWorld(AsyncClosing):
 
         Its requests are signed if the topology says how, see `Topology`.
         """
-        client = loopback.aclient(self.url(replica_name(name, replica)), sign=self._nodes.sign)
+        node = replica_name(name, replica)
+        client = loopback.aclient(self.url(node), sign=self._nodes.signer(node))
         self._clients.append(client)
         return client
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 from harness.core.endpoint import Endpoint
 from harness.core.errors import ConfigError, did_you_mean
-from harness.core.roles import HasClock
+from harness.core.roles import FollowsClock, HasClock
 from harness.runtime.base import Instance, Killable, Pausable, Restartable
 from harness.stack.stack import Stack, external
+from harness.virtual_time.clock import Clock
 
 
 class Nodes:
@@ -79,10 +82,25 @@ class Nodes:
             )
         return found
 
-    def sign(self, path: str) -> Mapping[str, str]:
-        """The headers by which a request for a path proves whose it is; none without `Sign`."""
-        sign = self._stack.topology.sign
-        return sign(path, self._stack.book.token) if sign else {}
+    def signer(self, app: str) -> Callable[[str], Mapping[str, str]]:
+        """Returns, for a path, the headers that prove whose a request is; none without `Sign`."""
+        sign, token = self._stack.topology.sign, self._stack.book.token
+        if sign is None:
+            return lambda _: {}
+        if "now" in inspect.signature(sign).parameters:
+            return lambda path: sign(path, token, now=self.now_of(app))
+        return lambda path: sign(path, token)
+
+    def now_of(self, node: str) -> datetime:
+        """The time that it is for a program of the stack."""
+        found = self._stack.topology[node]
+        if self.has_clock() and isinstance(found, FollowsClock) and found.follow_clock:
+            return Clock(self.clock().http).now()
+        return datetime.now(UTC)
+
+    def has_clock(self) -> bool:
+        """Whether the time of the scheduler is moved by tests."""
+        return any(isinstance(each, HasClock) for each in self._stack.topology.nodes)
 
     def restart(self, node: str, grace: float | None, *, ready: bool) -> None:
         """Stop a node and start it again, with the same ports and data."""

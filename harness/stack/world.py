@@ -107,7 +107,8 @@ class World(Closing):
 
         Its requests are signed if the topology says how, see `Topology`.
         """
-        client = loopback.client(self.url(replica_name(name, replica)), sign=self._nodes.sign)
+        node = replica_name(name, replica)
+        client = loopback.client(self.url(node), sign=self._nodes.signer(node))
         self._clients.append(client)
         return client
 

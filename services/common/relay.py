@@ -209,7 +209,7 @@ def _outcome(row: Row[Any], error: Exception | None) -> Executable:
 
 def _rest(row: Row[Any]) -> Executable:
     rest = timedelta(seconds=pause_after(row.attempts + 1))
-    # By the clock of the database, with which `_next` compares it.
+    # By the clock of the database, which compares it.
     changed = {"attempts": row.attempts + 1, "next_attempt_at": func.clock_timestamp() + rest}
     return update(OutboxRow).where(OutboxRow.id == row.id).values(changed)
 

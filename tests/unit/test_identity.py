@@ -159,7 +159,7 @@ async def test_only_a_valid_token_of_the_user_opens_a_route(
 )
 async def test_the_users_own_token_opens_a_route(service: str, method: str, path: str) -> None:
     """It comes as far as the body, the sidecar or the database, which are not there."""
-    scope = {"scope": "operator"} if path == "/api/dead-letters" else {}
+    scope: dict[str, Any] = {"scope": "operator"} if path == "/api/dead-letters" else {}
 
     answer = await asked(service, method, path, headers=bearer(KEY, "ada", **scope))
 
