@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import asyncio
 from calendar import isleap
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
 
-from harness import AsyncWorld, Event
+from harness import AsyncWorld, Event, Settings, Stack, running
 from scenarios.test_reminders import DUE
-from scenarios.test_series import complete, follower_of, has_job
+from scenarios.test_series import complete, follower_of
 from scenarios.test_task_events import new_task
+from scenarios.topology import todo
 
-pytestmark = pytest.mark.dapr(time="virtual")
+pytestmark = pytest.mark.own_stack
 
 BERLIN, NEW_YORK, LORD_HOWE = (
     ZoneInfo(name) for name in ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe")
@@ -29,12 +31,24 @@ DAY, MINUTE, SECOND = (timedelta(**{unit: 1}) for unit in ("days", "minutes", "s
 WORKDAYS = ["mo", "tu", "we", "th", "fr"]
 
 
-@pytest_asyncio.fixture(autouse=True)
-async def rare_repairs(dapr: AsyncWorld) -> None:
-    """The job that looks for broken series once a year: each minute is half a million firings."""
-    await dapr.sidecar("recurring-task-service").schedule_job(
-        "repair-series", schedule="@yearly", data={}, overwrite=True, failure_policy={"drop": {}}
-    )
+RARE = "@yearly"
+"""When the job fires that looks for broken series: each minute is half a million times a year."""
+
+
+@pytest.fixture(scope="module")
+def stack(dapr_settings: Settings) -> Iterator[Stack]:
+    """The services, which follow the clock of the scheduler if they run on this machine."""
+    on_host = dapr_settings.runtime == "containers"
+    topology = todo(on_host=on_host, env={"REPAIR_SCHEDULE": RARE}).with_time("virtual")
+    with running(topology, dapr_settings) as started:
+        yield started
+
+
+@pytest_asyncio.fixture
+async def dapr(stack: Stack) -> AsyncIterator[AsyncWorld]:
+    """A world on that stack."""
+    async with AsyncWorld(stack) as world:
+        yield world
 
 
 def before_leap_year(dapr: AsyncWorld) -> int:
@@ -61,10 +75,11 @@ async def series(dapr: AsyncWorld, start: datetime, frequency: str, **more: Any)
 async def scheduled(dapr: AsyncWorld, *tasks: dict[str, Any]) -> None:
     """Wait until the scheduler has the jobs of the reminders."""
 
-    async def all_have_jobs() -> None:
-        assert all(await asyncio.gather(*(has_job(dapr, each["id"]) for each in tasks)))
+    async def no_call_waits() -> None:
+        waiting = await dapr.table("outbox_backend_service").rows(lane="job")
+        assert not {each["id"] for each in tasks} & {row["key"] for row in waiting}
 
-    await dapr.eventually(all_have_jobs, timeout=30)
+    await dapr.eventually(no_call_waits, timeout=30)
 
 
 async def reminder_of(dapr: AsyncWorld, task: dict[str, Any]) -> Event:
@@ -82,18 +97,21 @@ async def occur(dapr: AsyncWorld, task: dict[str, Any]) -> dict[str, Any]:
     event = await reminder_of(dapr, task)
     assert instant(task, "remind_at") == told_at(event) == dapr.clock.now()
     await complete(dapr, task)
-    return await follower_of(dapr, task)
+    following = await follower_of(dapr, task)
+    await scheduled(dapr, following)
+    return following
 
 
 async def live(dapr: AsyncWorld, end: datetime, *tasks: dict[str, Any]) -> list[list[datetime]]:
     """Complete each task of several series when its reminder comes; return when they were due."""
     rows, due = list(tasks), [[instant(each)] for each in tasks]
+    await scheduled(dapr, *tasks)
     while (moment := min(map(instant, rows))) <= end:
-        await scheduled(dapr, *rows)
         await dapr.clock.advance_to(moment)
         now = [n for n, row in enumerate(rows) if instant(row) == moment]
-        found = await asyncio.gather(*(occur(dapr, rows[n]) for n in now))
-        for n, row in zip(now, found, strict=True):
+        for n, row in zip(
+            now, await asyncio.gather(*(occur(dapr, rows[n]) for n in now)), strict=True
+        ):
             rows[n] = row
             due[n].append(instant(row))
     return due
@@ -140,7 +158,6 @@ async def test_a_task_of_workdays_skips_weekends_and_what_was_missed(dapr: Async
     rows = await dapr.app("backend-service").get(f"/api/{task['user_id']}/tasks")
     wednesday = rows.json()[-1]
 
-    await scheduled(dapr, wednesday)
     await dapr.clock.advance_to(friday + 8 * DAY)
     await reminder_of(dapr, wednesday)
     await complete(dapr, wednesday)
@@ -269,27 +286,41 @@ async def test_a_call_of_the_outbox_is_repeated_soon_whatever_time_it_is(dapr: A
     assert [503, 503, 202] == [each.status for each in seen]
 
 
+@pytest_asyncio.fixture
+async def repairs(dapr: AsyncWorld) -> AsyncIterator[None]:
+    """The job of the safety net fires every minute, as it does by default."""
+    schedule_job = partial(
+        dapr.sidecar("recurring-task-service").schedule_job, "repair-series",
+        data={}, overwrite=True, failure_policy={"drop": {}},
+    )  # fmt: skip
+    await schedule_job(schedule="@every 60s")
+    yield
+    await schedule_job(schedule=RARE)
+
+
+@pytest.mark.usefixtures("repairs")
 async def test_a_series_that_no_event_has_continued_is_repaired_by_its_job(
     dapr: AsyncWorld,
 ) -> None:
-    """The next time that the job of the safety net fires."""
-    user, sidecar = dapr.name("user"), dapr.sidecar("recurring-task-service")
-    await sidecar.schedule_job("repair-series", schedule="@every 60s", data={}, overwrite=True)
-    await dapr.inbox("recurring-task-service").fail_next(
-        "/events/completed", contains=user, times=1, status=200, answer='{"status":"DROP"}'
-    )
+    """Not by the first one within half a minute, but by the next."""
+    user, inbox = dapr.name("user"), dapr.inbox("recurring-task-service")
+    dropped = '{"status":"DROP"}'
+    await inbox.fail_next("/events/completed", contains=user, status=200, answer=dropped)
     start = dapr.clock.now() + DAY
-    task = await new_task(dapr, user, due_at=start.isoformat(), recurrence={"frequency": "daily"})
+    daily = {"frequency": "daily"}
+    task = await new_task(dapr, user, due_at=start.isoformat(), recurrence=daily)
+    await dapr.clock.advance("40 seconds")
     await complete(dapr, task)
-    await dapr.inbox("recurring-task-service").next(
-        path="/events/completed", where=lambda each: (each.data or {}).get("user_id") == user
-    )
+    await inbox.next(path="/events/completed")
 
-    moved = await dapr.clock.advance("2 minutes")
-    late = await follower_of(dapr, task)
+    found = []
+    for _ in range(2):
+        await dapr.clock.advance("1 minute")
+        rows = await dapr.app("backend-service").get(f"/api/{user}/tasks")
+        found.append(len(rows.json()))
 
-    assert 2 == moved.fired
-    assert start + DAY == instant(late)
+    assert [1, 2] == found
+    assert start + DAY == instant(await follower_of(dapr, task))
 
 
 async def test_the_reminders_of_one_minute_come_in_order_once(dapr: AsyncWorld) -> None:
