@@ -48,7 +48,7 @@ class OutboxRow(Base):
     body: Mapped[Any | None] = mapped_column(JSON)
     content_type: Mapped[str] = mapped_column(String(100), default="application/json")
     trace: Mapped[dict[str, str]] = mapped_column(JSON, server_default="{}")
-    created_at: Mapped[datetime] = mapped_column(UTC_TIME, default=now)
+    created_at: Mapped[datetime] = mapped_column(UTC_TIME, default=now, server_default=func.now())
     due_at: Mapped[datetime] = mapped_column(UTC_TIME, server_default=func.now())
     expires_at: Mapped[datetime | None] = mapped_column(UTC_TIME, default=None)
     attempts: Mapped[int] = mapped_column(default=0)
