@@ -28,6 +28,7 @@ BERLIN, NEW_YORK, LORD_HOWE = (
     ZoneInfo(name) for name in ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe")
 )
 DAY, MINUTE, SECOND = (timedelta(**{unit: 1}) for unit in ("days", "minutes", "seconds"))
+WAYS = ("forward", "back")
 WORKDAYS = ["mo", "tu", "we", "th", "fr"]
 
 
@@ -192,7 +193,7 @@ def _differs(day: datetime, *, forward: bool) -> bool:
         (LORD_HOWE, True, (2, 15), ["02:15+1030", "02:45+1100", "02:15+1100"]),
         (LORD_HOWE, False, (1, 45), ["01:45+1100", "01:45+1100", "01:45+1030"]),
     ],
-    ids=lambda value: str(value) if isinstance(value, ZoneInfo | bool) else "",
+    ids=[f"{zone} {way}" for zone in ("Berlin", "New York", "Lord Howe") for way in WAYS],
 )
 async def test_a_series_crosses_a_change_of_summer_time(
     dapr: AsyncWorld, zone: ZoneInfo, forward: bool, clock: tuple[int, int], expected: list[str]

@@ -152,20 +152,15 @@ def changes(zone: ZoneInfo, after: datetime) -> list[datetime]:
 
 
 @pytest.mark.parametrize(
-    ("zone", "fired"),
-    [
-        ("Europe/Berlin", [-1, 0, 1]),
-        ("America/New_York", [-1, 0, 1]),
-        ("America/Santiago", [-1, 0, 1]),
-        # Dapr's search for the next time goes by whole hours.
-        ("Australia/Lord_Howe", [-1, 1, 2]),
-    ],
+    "zone", ["Europe/Berlin", "America/New_York", "America/Santiago", "Australia/Lord_Howe"]
 )
 def test_a_job_keeps_its_local_time_across_both_changes_of_summer_time(
-    world: World, clock: Clock, zone: str, fired: list[int]
+    world: World, clock: Clock, zone: str
 ) -> None:
     """Nine o'clock every day, but not on the day when clocks change by half an hour."""
     name = world.name("nine")
+    # Dapr's search for the next time goes by whole hours.
+    fired = [-1, 1, 2] if zone == "Australia/Lord_Howe" else [-1, 0, 1]
     for change in changes(ZoneInfo(zone), clock.now()):
         clock.advance_to(change - 2 * DAY)
         schedule(world, "nine", schedule=f"TZ={zone} 0 0 9 * * *", data=1)
