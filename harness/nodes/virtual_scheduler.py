@@ -15,9 +15,10 @@ from harness.core.names import CLOCK
 from harness.core.node import Node, Scope, Target
 from harness.nodes.base import BaseNode
 from harness.ready.http import HttpCheck
-from harness.virtual_time import server
 
-ROOT = Path(server.__file__).parents[2]
+SERVER = "harness.virtual_time.server"
+"""The program; importing it needs gRPC."""
+ROOT = Path(__file__).parents[2]
 """The folder that this harness is imported from."""
 
 
@@ -95,7 +96,7 @@ class VirtualScheduler(BaseNode):
             argv=(
                 sys.executable,
                 "-m",
-                server.__name__,
+                SERVER,
                 str(listen),
                 str(control),
                 str(scope.network()),

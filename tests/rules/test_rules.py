@@ -7,9 +7,12 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import harness
 from tests.support import ROOT
@@ -79,6 +82,53 @@ def test_importing_the_package_and_the_plugin_loads_nothing_heavy() -> None:
     heavy = {"confluent_kafka", "psycopg", "httpx", "typer", "rich", "yaml", "docker", "locust",
              "pydantic", "psutil", "packaging", "dotenv", "jsonschema"}  # fmt: skip
     assert heavy & set(seen.stdout.split()) == set()
+
+
+def test_every_public_name_can_be_imported_without_the_extras() -> None:
+    """An extra is missed when it is used, not when a topology is written or a command is run."""
+    script = """
+import sys, importlib, harness
+class Refused:
+    def find_spec(self, name, *_):
+        if name in absent:
+            raise ModuleNotFoundError(f"No module named {name!r}")
+absent = set(sys.argv[1:])
+sys.meta_path.insert(0, Refused())
+for module in ("harness.cli.commands", "harness.pytest_plugin", "harness.pytest_attach"):
+    importlib.import_module(module)
+for name in harness.__all__:
+    getattr(harness, name)
+"""
+    optional = sorted(set(packages_distributions()) - _packages_of_an_installation_without_extras())
+    assert {"grpc", "docker", "locust", "testcontainers"} <= {*optional}
+
+    seen = subprocess.run(
+        [sys.executable, "-c", script, *optional, "google.protobuf"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+
+    assert (0, "") == (seen.returncode, seen.stderr)
+
+
+def _packages_of_an_installation_without_extras() -> set[str]:
+    """What can be imported, by the dependencies of the package and theirs."""
+    wanted, found = ["dapr-harness"], set[str]()
+    while wanted:
+        name = canonicalize_name(wanted.pop())
+        if name in found:
+            continue
+        found.add(name)
+        for text in distribution(name).requires or ():
+            requirement = Requirement(text)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                wanted.append(requirement.name)
+    return {
+        package
+        for package, names in packages_distributions().items()
+        if found & {canonicalize_name(name) for name in names}
+    }
 
 
 def test_modules_have_at_most_350_lines() -> None:
