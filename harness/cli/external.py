@@ -49,9 +49,14 @@ def announce(launch: Launch, env_file: Path | None) -> None:
     say.append(f"  in the folder {launch.process.cwd}, listening on port {launch.ports['main']}")
     if env_file is None:
         say += ["  with this environment (--env-file writes it to a file):"]
-        say += [f"    {name}={shlex.quote(value)}" for name, value in launch.env.items()]
+        say += [
+            f"    {name}={shlex.quote(value)}" for name, value in launch.environment({}).items()
+        ]
     else:
-        _write(env_file, "".join(f"{name}={quoted(value)}\n" for name, value in launch.env.items()))
+        _write(
+            env_file,
+            "".join(f"{name}={quoted(value)}\n" for name, value in launch.environment({}).items()),
+        )
         say += [f"  with the environment in {env_file}"]
     err.print("\n".join(say), markup=False, soft_wrap=True)
 

@@ -35,22 +35,11 @@ class InProcess:
             (PATH, HOME, locale).
         unprivileged: start as an ordinary user when the harness runs as root (PostgreSQL refuses to
             run as root).
-        prepended: paths that come before what a variable contains otherwise, by the variable.
     """
 
     cwd: Path | None = None
     inherits: bool = False
     unprivileged: bool = False
-    prepended: Mapping[str, str] = field(default_factory=dict)
-
-    def with_prepended(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """An environment with these paths."""
-        rest = {name: environment.get(name, "") for name in self.prepended}
-        joined = {
-            name: f"{path}:{rest[name]}" if rest[name] else path
-            for name, path in self.prepended.items()
-        }
-        return {**environment, **joined}
 
 
 @dataclass(frozen=True)
@@ -64,6 +53,7 @@ class InContainer:
         volumes: folders that several containers share, by name, and where each one mounts them.
         files: further text files in the node's folder, by relative name.
         folders: further prepared folders in the node's folder, by relative name.
+        mounts: folders of this machine that it can read, and where it mounts each one.
     """
 
     image: str | Build = ""
@@ -72,6 +62,7 @@ class InContainer:
     volumes: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     folders: Mapping[str, Path] = field(default_factory=dict)
+    mounts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,6 +74,7 @@ class Launch:
         argv: program and arguments; the program is a path or found on PATH. In a container it
             is the command given to the image's entry point; if empty, the image's own.
         env: variables added to the inherited ones.
+        prepended: paths that come before what a variable contains otherwise, by the variable.
         ports: the reserved ports this process will bind, by name; released just before exec.
         folders: prepared folders to copy into the node's folder first, by relative name.
         files: text files to write into the node's folder first, by relative name.
@@ -103,6 +95,7 @@ class Launch:
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
+    prepended: Mapping[str, str] = field(default_factory=dict)
     ports: Mapping[str, int] = field(default_factory=dict)
     folders: Mapping[str, Path] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
@@ -116,6 +109,13 @@ class Launch:
     external: bool = False
     exit_ok: bool = False
     required: bool = True
+
+    def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
+        """All of its variables, with what it inherits."""
+        found = {**inherited, **self.env}
+        for name, path in self.prepended.items():
+            found[name] = f"{path}:{found[name]}" if found.get(name) else path
+        return found
 
     @property
     def published(self) -> Mapping[str, int]:

@@ -17,7 +17,7 @@ from harness.dapr.client import DaprClient
 from harness.dapr.health import HealthCheck
 from harness.nodes.base import BaseNode, main_port
 from harness.nodes.calls import CallsProxy
-from harness.nodes.clock import REAL, clock_of
+from harness.nodes.clock import REAL, clock_of, show_to
 from harness.nodes.command import (
     asgi_line,
     build_of,
@@ -253,11 +253,13 @@ class App(BaseNode):
                 hint="give it asgi= or command= as well, or use the containers runtime",
             )
         listen = scope.listen() if self.listens else None
-        clock = clock_of(scope) if self.follow_clock else REAL
+        argv = self._argv(scope, listen)
+        clock = clock_of(scope, argv) if self.follow_clock else REAL
         return Launch(
             name=self.name,
-            argv=self._argv(scope, listen),
+            argv=argv,
             env={**self._environment(scope, listen), **clock.env},
+            prepended=clock.prepended,
             ports={"main": listen.port} if listen else {},
             grace=3.0,
             under_test=True,
@@ -268,13 +270,19 @@ class App(BaseNode):
             process=InProcess(
                 (scope.root / self.cwd).resolve(),
                 inherits=not self.hermetic,
-                prepended=clock.prepended,
             ),
-            container=InContainer(self.build(scope.root) or self.image, self.pod),
+            container=InContainer(
+                self.build(scope.root) or self.image,
+                self.pod,
+                folders=clock.folders,
+                mounts=clock.mounts,
+            ),
         )
 
     def start_after(self, scope: Scope) -> Iterator[Check]:
         """Its sidecar's API, if the app must start after it."""
+        if self.follow_clock and (self.asgi or self.command):
+            show_to(scope, sys.executable if self.asgi else self.command[0])
         if self.after_sidecar:
             sidecar = scope.sidecar()
             token = scope.exports(sidecar)["token"]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.deadline import Check
+from harness.core.errors import ConfigError
 from harness.core.launch import InContainer, InProcess, Launch
 from harness.core.node import Resource, Scope
 from harness.core.placeholders import placeholders
 from harness.nodes.base import BaseNode, main_port
+from harness.nodes.clock import REAL, Followed, preloaded, show_to
 from harness.provision.postgres import PASSWORD_FILE, SUPERUSER
 from harness.ready.postgres import PostgresCheck
 
@@ -51,6 +53,8 @@ class Postgres(BaseNode):
             a price: ``synchronous_commit: "off"`` loses the last acknowledged commits (up to 0.6 s
                 of them) if the server or any of its processes is killed, and ``full_page_writes:
                 "off"`` may then leave a half-written page.
+        follow_clock: have ``now()`` follow ``dapr.clock`` by libfaketime, see docs/time.md for what
+            else does. With real time, there is nothing to follow, and this changes nothing.
         trust: accept any password, so that apps with their own can connect. Every account on the
             machine can then use the server.
     """
@@ -62,6 +66,7 @@ class Postgres(BaseNode):
     port: int | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
     trust: bool = False
+    follow_clock: bool = False
 
     @property
     def fixed_ports(self) -> Mapping[str, int]:  # type: ignore[override]  # derived, not stored
@@ -69,13 +74,34 @@ class Postgres(BaseNode):
         return main_port(self.port)
 
     def plan(self, scope: Scope) -> Launch:
-        """The server on a copy of a prepared data folder; in a container, on the image's own."""
+        """The server on a copy of a prepared data folder; in a container, on the image's own.
+
+        Raises:
+            ConfigError: it is to follow the clock in a container.
+            Unavailable: it is to follow the clock, and libfaketime is not installed.
+        """
         listen = scope.listen()
         options = {"listen_addresses": listen.host, "port": str(listen.port)}
         options |= DEFAULTS | dict(self.parameters)
         return scope.pick(self._process, self._container)(scope, options)
 
+    def start_after(self, scope: Scope) -> Iterable[Check]:
+        """It waits only for its dependencies; the clock is then shown as libfaketime reads it."""
+        if self.follow_clock:
+            show_to(scope, str(scope.tool("postgres")))
+        return ()
+
+    def _clock(self, scope: Scope) -> Followed:
+        clock = scope.clock() if self.follow_clock else ""
+        return preloaded(Path(scope.exports(clock)["now"]), threads=False) if clock else REAL
+
     def _container(self, scope: Scope, options: Mapping[str, str]) -> Launch:
+        if self.follow_clock and scope.clock():
+            raise ConfigError(
+                f"{self.name!r} cannot follow the clock in a container",
+                expected="a server on this machine: its image has no libfaketime",
+                hint="leave out follow_clock=True, or use the processes runtime",
+            )
         return Launch(
             name=self.name,
             argv=("postgres", *_flags(options)),
@@ -98,8 +124,11 @@ class Postgres(BaseNode):
         if self.trust:
             own["hba_file"] = str(home / "trust.conf")
         flags = _flags(own | dict(options))
+        clock = self._clock(scope)
         return Launch(
             name=self.name,
+            env=clock.env,
+            prepended=clock.prepended,
             argv=(str(scope.tool("postgres")), "-D", str(home / "data"), *flags),
             ports={"main": int(options["port"])},
             folders={"data": scope.tool("postgres-data")},

@@ -163,7 +163,7 @@ class ProcessRuntime(Closing):
             "spawn",
             launch.name,
             argv=[program, *launch.argv[1:]],
-            env=launch.process.with_prepended({**below, **launch.env}),
+            env=launch.environment(below),
             cwd=str(launch.process.cwd or self.folder / "nodes" / launch.name),
             log=str(instance.log),
             ports=list(launch.ports.values()),

@@ -1,4 +1,4 @@
-"""System V shared memory of a killed PostgreSQL, which nothing else ever removes.
+"""Shared memory that nothing else ever removes: of a killed PostgreSQL, and of libfaketime.
 
 A server keeps a small segment so that a second server can detect it; the rest of its memory is
 freed with its processes. The seventh line of ``postmaster.pid`` identifies the segment.
@@ -23,6 +23,8 @@ def release_segments(folder: Path) -> list[str]:
         A sentence for each that is still in use.
     """
     problems = []
+    if next(folder.glob("nodes/*/now.txt"), None) is not None:
+        release_preloaded()
     for file in sorted(folder.glob("nodes/*/data/postmaster.pid")):
         row = _segment(file)
         if row is None:
@@ -32,6 +34,15 @@ def release_segments(folder: Path) -> list[str]:
         else:
             ctypes.CDLL(None).shmctl(int(row["shmid"]), IPC_RMID, None)
     return problems
+
+
+def release_preloaded(memory: Path = Path("/dev/shm")) -> None:  # noqa: S108 - shm_open's folder
+    """Remove what libfaketime has left of processes that are gone; it does so only at an exit()."""
+    for pattern in ("faketime_shm_*", "sem.faketime_sem_*"):
+        for path in memory.glob(pattern):
+            if not Path(f"/proc/{path.name.rpartition('_')[2]}").exists():
+                with contextlib.suppress(OSError):  # another account's
+                    path.unlink()
 
 
 def _segment(file: Path) -> dict[str, str] | None:

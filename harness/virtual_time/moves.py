@@ -43,6 +43,10 @@ class Told(Protocol):
         """Time flows."""
         ...
 
+    def beat(self, moment: int) -> float | None:
+        """Time has flowed to this moment; returns in how many seconds to say so again."""
+        ...
+
     def stopped(self) -> int:
         """Time that flows stands still; returns the moment, which nobody has seen pass."""
         ...
@@ -213,6 +217,8 @@ class Moves:
             # What is news from now on; that it fired something itself is none.
             self._news.clear()
             pause = None if due is None else max(due - now, 0) / SECOND / speed
+            if (beat := self._told.beat(now)) is not None:
+                pause = beat if pause is None else min(beat, pause)
             try:
                 await asyncio.wait_for(self._news.wait(), pause)
             except TimeoutError:

@@ -9,13 +9,25 @@ from pathlib import Path
 
 from harness.core.private import PASSABLE
 from harness.virtual_time.flow import Flow
-from harness.virtual_time.hook.dapr_harness_clock import RECORD, SIZE, moment_of, newest, packed
+from harness.virtual_time.hook.dapr_harness_clock import (
+    RECORD,
+    SECOND,
+    SIZE,
+    TEXT,
+    moment_of,
+    newest,
+    packed,
+)
 
 AHEAD = 1_000_000
 """How far ahead time is stopped, in nanoseconds of the real one: writing takes a while."""
 
 READABLE = 0o644
 """Apps may run as somebody else, and the time is no secret."""
+
+
+BEAT = 0.02
+"""Seconds of real time between two moments that libfaketime sees while time flows."""
 
 
 class Published:
@@ -27,6 +39,7 @@ class Published:
 
     def __init__(self, path: Path) -> None:
         path.parent.chmod(PASSABLE)
+        self._text = _text_of(path)
         opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, READABLE)
         try:
             os.fchmod(opened, READABLE)
@@ -61,10 +74,46 @@ class Published:
             if time.monotonic_ns() <= real:
                 return moment
 
+    def beat(self, moment: int) -> float | None:
+        """Show flowing time to those who cannot compute it.
+
+        Returns:
+            Seconds of real time until it must be shown again; None if nobody reads it.
+        """
+        if not self._text.exists():
+            return None
+        _write_text(self._text, moment)
+        return BEAT
+
     def _write(self, moment: int, since: int, speed: float) -> None:
+        if self._text.exists():
+            _write_text(self._text, moment)
         try:
             number = int(newest(self._file[:])[0]) + 1
         except ValueError:
             number = 1
         start = number % 2 * RECORD.size
         self._file[start : start + RECORD.size] = packed(number, moment, since, speed)
+
+
+def show_as_text(path: Path) -> None:
+    """Have a clock's file be followed by one for libfaketime, from now on."""
+    _write_text(_text_of(path), moment_of(path.read_bytes(), time.monotonic_ns()))
+
+
+def _text_of(path: Path) -> Path:
+    return path.with_name(path.name + TEXT)
+
+
+def _write_text(path: Path, moment: int) -> None:
+    """Seconds since 1970, and a fraction unless it is zero.
+
+    libfaketime rounds down what it reads as a float: a nanosecond more keeps the microsecond.
+    """
+    seconds, rest = divmod(moment, SECOND)
+    fraction = f".{min(rest + 1, SECOND - 1):09}" if rest else ""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(f"{seconds}{fraction}\n")
+    fresh.chmod(READABLE)
+    # A reader finds the old one or the new one.
+    fresh.replace(path)

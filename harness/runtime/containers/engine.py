@@ -96,6 +96,12 @@ class Engine(Closing):
             return {}
         return found or {}
 
+    def variables(self, reference: str) -> dict[str, str]:
+        """The environment that a local image sets."""
+        with refusals(f"looking at the image {reference}"):
+            found = self.client.images.get(reference).attrs["Config"].get("Env")
+        return dict(each.split("=", 1) for each in found or () if "=" in each)
+
     def require_platform(self, reference: str) -> None:
         """Check that an image is for this engine.
 

@@ -221,15 +221,18 @@ class ContainerRuntime(Closing):
         return str(self._begin(members[0], holder).id)
 
     def _describe(self, launch: Launch) -> DockerContainer:
+        image = self._reference(launch.container.image)
         described = (
-            DockerContainer(self._reference(launch.container.image))
+            DockerContainer(image)
             .with_name(self._named(launch.name))
-            .with_envs(**launch.env)
+            .with_envs(**launch.environment(self._set_by(image, launch)))
         )
         if launch.argv:
             described.with_command(list(launch.argv))
         for volume, path in launch.container.volumes.items():
             described.with_volume_mapping(self._named(volume), path, "rw")
+        for folder, path in launch.container.mounts.items():
+            described.with_volume_mapping(folder, path, "ro")
         home = self._write_files(launch)
         if home is not None:
             described.with_copy_into_container(home, "/")
@@ -244,6 +247,11 @@ class ContainerRuntime(Closing):
             described.ports = _bindings(launch.published.values())
             options["hostname"] = launch.name
         return described.with_kwargs(**options)
+
+    def _set_by(self, image: str, launch: Launch) -> dict[str, str]:
+        """What an image sets of the variables that are to begin with further paths."""
+        found = self._engine_events.engine.variables(image) if launch.prepended else {}
+        return {name: found[name] for name in launch.prepended if name in found}
 
     def _write_files(self, launch: Launch) -> Path | None:
         """The folder to copy into the container, written where the user can inspect it."""

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 FILE = "DAPR_HARNESS_CLOCK"
 """The variable with the path of the file."""
 
+TEXT = ".txt"
+"""What is added to the file's name for the same moment as text, for libfaketime."""
+
+PRELOADED = "libfaketime"
+"""With it, ``time.sleep`` fails in an interpreter."""
+
 FIELDS = struct.Struct("<Qqqd")
 """The number of the record; the moment, in nanoseconds since 1970; the monotonic time at which it
 was that moment, in nanoseconds; seconds per second, 0 while time stands still."""
@@ -93,12 +99,21 @@ def begin() -> None:
     path = os.environ.get(FILE)
     if not path:
         return
+    if PRELOADED in os.environ.get("LD_PRELOAD", ""):
+        restart_without_preloaded()
     try:
         follow(reader(path))
     except (OSError, ValueError) as error:
         sys.stderr.write(f"dapr-harness: the clock in {path} cannot be followed: {error}\n")
         sys.stderr.flush()
         os._exit(CONFIGURATION)
+
+
+def restart_without_preloaded() -> None:
+    """Start this interpreter again without libfaketime, which was meant for another program."""
+    kept = [each for each in os.environ["LD_PRELOAD"].split(":") if PRELOADED not in each]
+    environment = {**os.environ, "LD_PRELOAD": ":".join(kept)}
+    os.execve(sys.executable, sys.orig_argv, environment)  # noqa: S606 - itself
 
 
 def follow(now: Callable[[], int]) -> None:

@@ -27,11 +27,13 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         return
     while (await receive()).get("more_body"):
         pass
-    path, status, answer = scope["path"], 200, {}
+    path, status = scope["path"], 200
+    answer: dict[str, Any] = {}
     if path.startswith("/job/"):
         delivered[path.removeprefix("/job/")] = datetime.now(UTC).isoformat()
     elif path == "/":
-        answer = {**told(), "delivered": delivered}
+        signed = dict(scope["headers"]).get(b"x-now", b"").decode()
+        answer = {**told(), "delivered": delivered, "signed": signed}
     else:
         status = 404
     headers = [(b"content-type", b"application/json")]
