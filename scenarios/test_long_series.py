@@ -7,22 +7,20 @@ from __future__ import annotations
 
 import asyncio
 from calendar import isleap
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
 
-from harness import AsyncWorld, Event, Settings, Stack, running
+from harness import AsyncWorld, Event
 from scenarios.test_reminders import DUE
 from scenarios.test_series import complete, follower_of
 from scenarios.test_task_events import new_task
-from scenarios.topology import todo
 
-pytestmark = pytest.mark.own_stack
+pytestmark = pytest.mark.dapr(time="virtual")
 
 BERLIN, NEW_YORK, LORD_HOWE = (
     ZoneInfo(name) for name in ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe")
@@ -32,24 +30,17 @@ WAYS = ("forward", "back")
 WORKDAYS = ["mo", "tu", "we", "th", "fr"]
 
 
-RARE = "@yearly"
-"""When the job fires that looks for broken series: each minute is half a million times a year."""
+async def repair_series(dapr: AsyncWorld, schedule: str) -> None:
+    """Schedule the job that looks for broken series, in place of the service's own."""
+    await dapr.sidecar("recurring-task-service").schedule_job(
+        "repair-series", schedule=schedule, data={}, overwrite=True, failure_policy={"drop": {}}
+    )
 
 
-@pytest.fixture(scope="module")
-def stack(dapr_settings: Settings) -> Iterator[Stack]:
-    """The services, which follow the clock of the scheduler if they run on this machine."""
-    on_host = dapr_settings.runtime == "containers"
-    topology = todo(on_host=on_host, env={"REPAIR_SCHEDULE": RARE}).with_time("virtual")
-    with running(topology, dapr_settings) as started:
-        yield started
-
-
-@pytest_asyncio.fixture
-async def dapr(stack: Stack) -> AsyncIterator[AsyncWorld]:
-    """A world on that stack."""
-    async with AsyncWorld(stack) as world:
-        yield world
+@pytest_asyncio.fixture(autouse=True)
+async def rare_repairs(dapr: AsyncWorld) -> None:
+    """Once a year: every minute is half a million times a year."""
+    await repair_series(dapr, "@yearly")
 
 
 def before_leap_year(dapr: AsyncWorld) -> int:
@@ -287,19 +278,6 @@ async def test_a_call_of_the_outbox_is_repeated_soon_whatever_time_it_is(dapr: A
     assert [503, 503, 202] == [each.status for each in seen]
 
 
-@pytest_asyncio.fixture
-async def repairs(dapr: AsyncWorld) -> AsyncIterator[None]:
-    """The job of the safety net fires every minute, as it does by default."""
-    schedule_job = partial(
-        dapr.sidecar("recurring-task-service").schedule_job, "repair-series",
-        data={}, overwrite=True, failure_policy={"drop": {}},
-    )  # fmt: skip
-    await schedule_job(schedule="@every 60s")
-    yield
-    await schedule_job(schedule=RARE)
-
-
-@pytest.mark.usefixtures("repairs")
 async def test_a_series_that_no_event_has_continued_is_repaired_by_its_job(
     dapr: AsyncWorld,
 ) -> None:
@@ -307,6 +285,7 @@ async def test_a_series_that_no_event_has_continued_is_repaired_by_its_job(
     user, inbox = dapr.name("user"), dapr.inbox("recurring-task-service")
     dropped = '{"status":"DROP"}'
     await inbox.fail_next("/events/completed", contains=user, status=200, answer=dropped)
+    await repair_series(dapr, "@every 60s")
     start = dapr.clock.now() + DAY
     daily = {"frequency": "daily"}
     task = await new_task(dapr, user, due_at=start.isoformat(), recurrence=daily)
