@@ -111,7 +111,7 @@ class ControlService(Node, Protocol):
 
 @runtime_checkable
 class HasClock(Node, Protocol):
-    """A node whose time tests move, for `World.clock`."""
+    """A node whose time tests move, for `World.clock`; ``now`` of its exports is a file with it."""
 
     @property
     def clock_port(self) -> str:

@@ -17,7 +17,7 @@ from harness.dapr.client import DaprClient
 from harness.dapr.health import HealthCheck
 from harness.nodes.base import BaseNode, main_port
 from harness.nodes.calls import CallsProxy
-from harness.nodes.clock import REAL, clock_of, show_to
+from harness.nodes.clock import REAL, clock_of, follows_checks, show_to
 from harness.nodes.command import (
     asgi_line,
     build_of,
@@ -291,10 +291,14 @@ class App(BaseNode):
                 yield HealthCheck(client, outbound=True, name=name, waits_for=sidecar)
 
     def checks(self, scope: Scope) -> Sequence[Check]:
-        """Its port accepts; its health path responds. Without a port, being alive is enough."""
+        """Its port accepts; its health path responds; it follows the clock, if it is to do so.
+
+        Without a port, being alive is enough.
+        """
         if not self.listens:
             return ()
-        return port_checks(scope, self.health, on_host=self.on_host)
+        checks = port_checks(scope, self.health, on_host=self.on_host)
+        return (*checks, *follows_checks(scope)) if self.follow_clock else checks
 
     def exports(self, scope: Scope) -> Mapping[str, str]:
         """``host``, ``port`` and ``url``."""

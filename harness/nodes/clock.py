@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.core.deadline import Check
 from harness.core.errors import ConfigError
 from harness.core.node import Scope
 from harness.nodes.programs import Kind, kind_of
 from harness.provision.faketime import faketime_library
+from harness.ready.clock import FollowsCheck
 from harness.virtual_time import hook
 from harness.virtual_time.hook.dapr_harness_clock import FILE, TEXT
 from harness.virtual_time.published import show_as_text
@@ -99,6 +101,13 @@ def show_to(scope: Scope, program: str) -> None:
     """Have the clock of the stack be shown as libfaketime reads it, if a program needs that."""
     if (clock := scope.clock()) and not scope.in_container and kind_of(program) is Kind.DYNAMIC:
         show_as_text(Path(scope.exports(clock)["now"]))
+
+
+def follows_checks(scope: Scope) -> Sequence[Check]:
+    """That what listens follows the clock of the stack; none if that cannot be seen from here."""
+    if not (clock := scope.clock()) or scope.in_container:
+        return ()
+    return (FollowsCheck(scope.node, scope.endpoint().port, scope.exports(clock)["now"]),)
 
 
 def _in_container(file: Path) -> Followed:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 from harness.core.endpoint import Endpoint
 from harness.core.errors import ConfigError, did_you_mean
 from harness.core.roles import FollowsClock, HasClock
 from harness.runtime.base import Instance, Killable, Pausable, Restartable
 from harness.stack.stack import Stack, external
-from harness.virtual_time.clock import Clock
+from harness.virtual_time.answers import moment_of
+from harness.virtual_time.published import shown
 
 
 class Nodes:
@@ -92,15 +94,12 @@ class Nodes:
         return lambda path: sign(path, token)
 
     def now_of(self, node: str) -> datetime:
-        """The time that it is for a program of the stack."""
+        """The time that it is for a program of the stack, even while its scheduler is away."""
         found = self._stack.topology[node]
-        if self.has_clock() and isinstance(found, FollowsClock) and found.follow_clock:
-            return Clock(self.clock().http).now()
+        clocks = [each.name for each in self._stack.topology.nodes if isinstance(each, HasClock)]
+        if clocks and isinstance(found, FollowsClock) and found.follow_clock:
+            return moment_of(shown(Path(self.exports(clocks[0])["now"])))
         return datetime.now(UTC)
-
-    def has_clock(self) -> bool:
-        """Whether the time of the scheduler is moved by tests."""
-        return any(isinstance(each, HasClock) for each in self._stack.topology.nodes)
 
     def restart(self, node: str, grace: float | None, *, ready: bool) -> None:
         """Stop a node and start it again, with the same ports and data."""

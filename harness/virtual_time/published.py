@@ -19,7 +19,7 @@ from harness.virtual_time.hook.dapr_harness_clock import (
     packed,
 )
 
-AHEAD = 1_000_000
+AHEAD = 5_000_000
 """How far ahead time is stopped, in nanoseconds of the real one: writing takes a while."""
 
 READABLE = 0o644
@@ -98,7 +98,12 @@ class Published:
 
 def show_as_text(path: Path) -> None:
     """Have a clock's file be followed by one for libfaketime, from now on."""
-    _write_text(_text_of(path), moment_of(path.read_bytes(), time.monotonic_ns()))
+    _write_text(_text_of(path), shown(path))
+
+
+def shown(path: Path) -> int:
+    """The moment that a clock's file shows."""
+    return moment_of(path.read_bytes(), time.monotonic_ns())
 
 
 def _text_of(path: Path) -> Path:

@@ -50,9 +50,9 @@ def program(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-def rabbitmq(env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run the script."""
-    script = str(ROOT / "tools" / "rabbitmq")
+def rabbitmq(env: dict[str, str], name: str = "rabbitmq") -> subprocess.CompletedProcess[str]:
+    """Run the script, or another one."""
+    script = str(ROOT / "tools" / name)
     return subprocess.run(["bash", script], env=env, capture_output=True, text=True)
 
 
@@ -106,3 +106,20 @@ def test_only_root_installs_rabbitmq(tmp_path: Path) -> None:
     assert 3 == done.returncode
     assert "only root on Debian can install it here" in done.stderr
     assert not (tmp_path / "log").exists()
+
+
+def test_libfaketime_is_installed_by_root_unless_it_is_there(tmp_path: Path) -> None:
+    """Others are told why it is missing."""
+    root, other, there = (tmp_path / name for name in ("root", "other", "there"))
+    for each in (root, other, there):
+        each.mkdir()
+    refused = rabbitmq(machine(other, user=1000), "faketime")
+    done = rabbitmq(machine(root), "faketime")
+    program(there / "usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "")
+    unneeded = rabbitmq(machine(there, user=1000), "faketime")
+
+    assert (0, 3, 0) == (done.returncode, refused.returncode, unneeded.returncode)
+    assert "only root on Debian can install it here" in refused.stderr
+    assert "install" in (root / "log").read_text()
+    assert not (other / "log").exists()
+    assert not (there / "log").exists()

@@ -14,6 +14,7 @@ import pytest
 from harness import (
     App,
     Clock,
+    ConfigError,
     Postgres,
     Settings,
     Stack,
@@ -215,6 +216,20 @@ def test_an_app_follows_however_it_is_started(shape: str) -> None:
 
         assert clock.now() == datetime.fromisoformat(seen["now"])
         assert START_MOMENT + timedelta(days=1) == datetime.fromisoformat(seen["delivered"][name])
+
+
+def test_an_app_that_does_not_follow_is_not_started() -> None:
+    """Its interpreter ignores the environment: the start fails and says so."""
+    command = f"{sys.executable} -I -m uvicorn clocked:app --app-dir {APPS} --port {{port}}"
+    topology = Topology(
+        VirtualScheduler(start=START), App("deaf", command=command, follow_clock=True)
+    )
+
+    with (
+        pytest.raises(ConfigError, match="'deaf' has follow_clock=True and does not follow"),
+        running(topology, Settings.load(runtime="processes")),
+    ):
+        pass
 
 
 def test_postgresql_follows_and_with_it_the_ttl_of_state() -> None:

@@ -18,6 +18,7 @@ from harness.nodes.clock import HOOK, MOUNTED
 from harness.nodes.programs import Kind, kind_of
 from harness.provision.faketime import faketime_library
 from harness.runtime.segments import release_preloaded
+from harness.stack.planning.addresses import HOST
 from harness.virtual_time.hook.dapr_harness_clock import FILE
 from tests.unit.test_environment import book_of
 
@@ -112,6 +113,20 @@ def test_with_real_time_there_is_nothing_to_follow(tmp_path: Path) -> None:
 
         assert set(without.env) == set(launch.env)
         assert replace(without, env={}) == replace(launch, env={})
+
+
+def test_whether_an_app_follows_is_a_check_of_its_readiness(tmp_path: Path) -> None:
+    """Where it can be seen, and only if it is to follow."""
+    app = App("shop", command="python x {port}", follow_clock=True)
+
+    def names(node: App, *others: Node, gateway: str = "") -> list[str]:
+        book = book_of(tmp_path, *others, node, gateway=gateway)
+        return [each.name for each in node.checks(book.scope("shop", HOST))]
+
+    assert ["port", "clock"] == names(app, VIRTUAL)
+    assert ["port"] == names(replace(app, follow_clock=False), VIRTUAL)
+    assert ["port"] == names(app)
+    assert ["port"] == names(app, VIRTUAL, gateway="172.17.0.1")
 
 
 def test_only_who_asks_for_it_follows(tmp_path: Path) -> None:

@@ -38,8 +38,9 @@ from harness.virtual_time.engine import Engine
 from harness.virtual_time.gotime import rfc3339
 from harness.virtual_time.jobs import Job, Policy
 from harness.virtual_time.moves import Moves, Refused
-from harness.virtual_time.published import Published
-from harness.virtual_time.server import OPTIONS
+from harness.virtual_time.published import Published, shown
+from harness.virtual_time.server import OPTIONS, made
+from harness.virtual_time.storage import File
 from harness.virtual_time.words import moment_after, moment_named
 from tests.support import ROOT
 
@@ -61,6 +62,19 @@ class Stream:
         if self.engine is not None:
             loop = asyncio.get_running_loop()
             loop.call_soon(self.engine.tell, self, number, self.outcome)
+
+
+class Seeing(Stream):
+    """Looks at the time that apps see when it is sent something."""
+
+    def __init__(self, engine: Engine, path: Path) -> None:
+        super().__init__(engine)
+        self.path = path
+        self.seen: list[int] = []
+
+    def send(self, number: int, name: str, job: Job) -> None:
+        self.seen.append(shown(self.path))
+        super().send(number, name, job)
 
 
 def engine_of(target: Target = SHOP) -> Engine:
@@ -195,6 +209,35 @@ async def test_every_moment_is_kept_before_what_is_due_then_fires(published: Pub
     ten = 10 * SECOND
     expected = [(ten, "kept"), (1, "job"), (2 * ten, "kept"), (2, "job"), (3 * ten, "kept")]
     assert expected == stream.sent
+
+
+async def test_apps_see_a_moment_before_what_is_due_then_fires(tmp_path: Path) -> None:
+    """A handler that asks for the time gets at least the due time."""
+    engine, path = engine_of(), tmp_path / "now"
+    with closing(Published(path)) as published:
+        stream = Seeing(engine, path)
+        moves = Moves(engine, lambda _: None, published)
+        engine.join(stream, Joining("default", "shop"))
+        engine.put(SHOP, "job", Job(schedule="@every 10s", repeats=2), NOW)
+
+        await moves.advance_to(NOW + 60 * SECOND, 100, 5)
+
+    assert [NOW + 10 * SECOND, NOW + 20 * SECOND] == stream.seen
+    assert NOW + 60 * SECOND == shown(path)
+
+
+async def test_a_restart_begins_at_the_moment_that_apps_have_seen(tmp_path: Path) -> None:
+    """Time that flowed has flowed on without the scheduler; then it stands."""
+    path = tmp_path / "jobs"
+    with closing(File(path)) as file, closing(Published(tmp_path / "now")) as published:
+        _, moves = made(file, published, "2027-01-31T09:00:00Z")
+        moves.flow(1e6)
+        seen = shown(tmp_path / "now")
+
+        _, again = made(file, published, "2027-01-31T09:00:00Z")
+
+        assert NOW <= seen <= again.now() == shown(tmp_path / "now") == file.now
+        moves.freeze()
 
 
 async def test_a_clock_is_moved_by_one_call_at_a_time(published: Published) -> None:

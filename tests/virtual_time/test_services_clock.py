@@ -18,11 +18,13 @@ DUE = "com.taskmanager.reminder.due"
 pytestmark = [pytest.mark.real, pytest.mark.own_stack]
 
 
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
+@pytest.fixture(scope="module", params=["processes", "containers"])
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     """The reference system, up."""
+    if request.param == "containers":
+        request.getfixturevalue("images")
     topology = todo(env={"REPAIR_SCHEDULE": "@every 2400h"}).with_time("virtual")
-    with running(topology, Settings.load(runtime="processes", broker="kafka")) as found:
+    with running(topology, Settings.load(runtime=request.param, broker="kafka")) as found:
         yield found
 
 
