@@ -29,6 +29,7 @@ from harness.nodes.command import (
 )
 from harness.nodes.in_cluster import Kubernetes
 from harness.nodes.inbox import InboxProxy
+from harness.nodes.replicas import require_replicable
 from harness.nodes.sidecar import Sidecar
 
 
@@ -157,7 +158,7 @@ class App(BaseNode):
             raise ConfigError(
                 f"app {name!r}: asgi={asgi!r} names no attribute", expected="module:attribute"
             )
-        _require_replicable(name, replicas, port=port, external=external)
+        require_replicable(name, replicas, port=port, external=external)
         values = env or {}
         set_field = object.__setattr__
         set_field(self, "name", name)
@@ -267,10 +268,7 @@ class App(BaseNode):
             external=self.external,
             exit_ok=self.exit_ok,
             required=self.required,
-            process=InProcess(
-                (scope.root / self.cwd).resolve(),
-                inherits=not self.hermetic,
-            ),
+            process=InProcess((scope.root / self.cwd).resolve(), inherits=not self.hermetic),
             container=InContainer(
                 self.build(scope.root) or self.image,
                 self.pod,
@@ -334,29 +332,3 @@ class App(BaseNode):
             return {"DAPR_HTTP_PORT": port}
         recorder = scope.address(calls_name(self.name))
         return {"DAPR_HTTP_PORT": str(recorder.port), "DAPR_HTTP_ENDPOINT": recorder.http}
-
-
-def _require_replicable(name: str, replicas: int, *, port: int | None, external: bool) -> None:
-    """Check that an app can run as often as the topology says.
-
-    Raises:
-        ConfigError: it cannot.
-    """
-    if replicas < 1:
-        raise ConfigError(
-            f"app {name!r} has replicas={replicas}",
-            expected="1 or more",
-            hint="leave the app out of the topology to run without it",
-        )
-    if replicas > 1 and port is not None:
-        raise ConfigError(
-            f"app {name!r} has {replicas} replicas and the fixed port {port}",
-            expected="a port of its own for each replica",
-            hint="leave out port=, and read the addresses from `dapr-harness status`",
-        )
-    if replicas > 1 and external:
-        raise ConfigError(
-            f"app {name!r} is external and has {replicas} replicas",
-            expected="one process, which is started by hand",
-            hint=f"leave out replicas=, or only take out one: --external {name}-{replicas}",
-        )

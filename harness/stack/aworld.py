@@ -107,9 +107,8 @@ class AsyncWorld(AsyncClosing):
         Its requests are signed if the topology says how, see `Topology`.
         """
         node = replica_name(name, replica)
-        client = loopback.aclient(self.url(node), sign=self._nodes.signer(node))
-        self._clients.append(client)
-        return client
+        self._clients.append(loopback.aclient(self.url(node), sign=self._nodes.signer(node)))
+        return self._clients[-1]
 
     def sidecar(self, app: str, *, replica: int = 1) -> AsyncDaprClient:
         """A client of the app's sidecar, like the one the app would use."""

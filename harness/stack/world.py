@@ -108,9 +108,8 @@ class World(Closing):
         Its requests are signed if the topology says how, see `Topology`.
         """
         node = replica_name(name, replica)
-        client = loopback.client(self.url(node), sign=self._nodes.signer(node))
-        self._clients.append(client)
-        return client
+        self._clients.append(loopback.client(self.url(node), sign=self._nodes.signer(node)))
+        return self._clients[-1]
 
     def sidecar(self, app: str, *, replica: int = 1) -> DaprClient:
         """A client of the app's sidecar, like the one the app would use."""

@@ -103,11 +103,15 @@ def test_utcnow_follows_and_keeps_its_warning(tmp_path: Path, published: Publish
     assert [TOLD.removesuffix("+00:00"), True, True] == printed(tmp_path, program)
 
 
-def test_monotonic_clocks_and_sleeping_stay_real(tmp_path: Path, published: Published) -> None:
-    """While time stands still, asyncio wakes up all the same."""
+def test_monotonic_clocks_and_waiting_stay_real(tmp_path: Path, published: Published) -> None:
+    """While time stands still, threads and asyncio wake up all the same."""
     program = (
-        "import asyncio, time\nbefore = time.monotonic(), time.perf_counter(), time.time()\n"
-        "time.sleep(0.01)\nasyncio.run(asyncio.sleep(0.01))\n"
+        "import asyncio, threading, time\n"
+        "before = time.monotonic(), time.perf_counter(), time.time()\n"
+        "threading.Event().wait(0.01)\n"
+        "async def wait():\n"
+        "    await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=0.01)\n"
+        "asyncio.run(wait())\n"
         "after = time.monotonic(), time.perf_counter(), time.time()\n"
         "print(json.dumps([after[0] > before[0], after[1] > before[1], after[2] == before[2]]))"
     )
