@@ -13,7 +13,7 @@ from harness.core.errors import ConfigError, did_you_mean
 from harness.core.names import TIMES, require_hosts, require_name, sidecar_name
 from harness.core.node import Node, Target
 from harness.core.placeholders import RESERVED
-from harness.core.roles import SidecarRole, same_role
+from harness.core.roles import ControlService, SidecarRole, same_role
 
 Sign = Callable[..., Mapping[str, str]]
 """Returns the headers by which a test's request proves whose it is.
@@ -135,6 +135,17 @@ class Topology:
         object.__setattr__(made, "nodes", tuple(node.resolve(target) for node in self.nodes))
         _validate(made.nodes)
         return made
+
+    def require_alone(self) -> None:
+        """Raise unless the control plane can run without the harness, as in a cluster.
+
+        Raises:
+            ConfigError: it cannot, because its time is virtual.
+        """
+        target = Target("containers", alone=True, time=self.time)
+        for node in self.nodes:
+            if isinstance(node, ControlService):
+                node.resolve(target)
 
 
 def _require_time(time: str) -> str:

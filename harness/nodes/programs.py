@@ -36,8 +36,11 @@ def kind_of(program: str, depth: int = DEEP) -> Kind:
     found = shutil.which(program)
     if found is None or PYTHON.fullmatch(Path(found).name):
         return Kind.PYTHON
-    with Path(found).open("rb") as file:
-        start = file.read(4096)
+    try:
+        with Path(found).open("rb") as file:
+            start = file.read(4096)
+    except OSError:  # it can be executed and not read
+        return Kind.DYNAMIC
     if start.startswith(b"#!") and depth:
         return kind_of(_interpreter(start), depth - 1)
     if not start.startswith(b"\x7fELF"):

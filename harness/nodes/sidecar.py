@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
@@ -12,7 +12,7 @@ from harness.core.deadline import Check
 from harness.core.endpoint import LOOPBACK
 from harness.core.launch import InContainer, InProcess, Launch
 from harness.core.names import sidecar_name
-from harness.core.node import Node, Resource, Scope
+from harness.core.node import Node, Resource, Scope, Target
 from harness.dapr.client import DaprClient
 from harness.dapr.health import (
     HealthCheck,
@@ -55,6 +55,7 @@ class Sidecar(BaseNode):
         cwd: daprd's working folder, the base of relative paths in its resources, such as
             ``secretsFile``; by default, the project's root. A container has no such folder.
         hermetic: inherit only a few variables from the environment of whoever starts the stack.
+        reachable: whether this machine, too, connects to its internal port in a container.
     """
 
     tools = ("daprd",)
@@ -72,6 +73,7 @@ class Sidecar(BaseNode):
     configurations: tuple[Path, ...] = ()
     cwd: Path = Path()
     hermetic: bool = False
+    reachable: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "app", self.app or self.app_id)
@@ -85,6 +87,10 @@ class Sidecar(BaseNode):
     def name(self) -> str:
         """Named after its app."""
         return sidecar_name(self.app)
+
+    def resolve(self, target: Target) -> Node:
+        """With virtual time, clocks make calls of cron bindings by its internal port."""
+        return replace(self, reachable=target.time == "virtual")
 
     def implies(self, mtls: bool) -> tuple[Node, ...]:
         """The control plane."""
@@ -118,7 +124,10 @@ class Sidecar(BaseNode):
             grace=4.0,
             process=InProcess((scope.root / self.cwd).resolve(), inherits=not self.hermetic),
             container=InContainer(
-                "daprd", self.pod, ("internal",), {NAMES: str(scope.shared(NAMES))}
+                "daprd",
+                self.pod,
+                () if self.reachable else ("internal",),
+                {NAMES: str(scope.shared(NAMES))},
             ),
         )
 

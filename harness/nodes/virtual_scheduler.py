@@ -5,16 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path, PurePath
 
 from harness.core.deadline import Check
-from harness.core.errors import ConfigError, Unavailable
+from harness.core.errors import ConfigError
 from harness.core.launch import Launch
 from harness.core.names import CLOCK
 from harness.core.node import Node, Scope, Target
 from harness.nodes.base import BaseNode
 from harness.ready.http import HttpCheck
+from harness.virtual_time.messages import require_grpc
 
 SERVER = "harness.virtual_time.server"
 """The program; importing it needs gRPC."""
@@ -83,7 +83,7 @@ class VirtualScheduler(BaseNode):
             Unavailable: gRPC for Python is not installed.
             ConfigError: sidecars would require certificates of it.
         """
-        _require_grpc()
+        require_grpc()
         if scope.mtls:
             raise ConfigError(
                 f"{self.name!r} has virtual time, and this topology has mtls=True",
@@ -121,12 +121,3 @@ class VirtualScheduler(BaseNode):
     def _shown(self, scope: Scope) -> PurePath:
         # Not in its home, which keeps the jobs: apps that run as somebody else read this one.
         return scope.shared(f"{self.name}-{CLOCK}") / "now"
-
-
-def _require_grpc() -> None:
-    if find_spec("grpc") is None or find_spec("google.protobuf") is None:
-        raise Unavailable(
-            "virtual time needs gRPC for Python, which is not installed",
-            expected="the packages grpcio and protobuf",
-            hint="pip install 'dapr-harness[time]'",
-        )

@@ -187,8 +187,8 @@ class AsyncWorld(AsyncClosing):
 
     @property
     def clock(self) -> AsyncClock:
-        """The time of jobs, reminders and workflow timers; a `ConfigError` if it is real."""
-        return AsyncClock(self._nodes.clock().http, self._guard)
+        """The time of jobs, reminders and workflow timers; if it is real, `tick` alone works."""
+        return AsyncClock(self._nodes.clock(), self._guard, self._nodes.tick_targets)
 
     async def trace(self, trace_id: str) -> list[Span]:
         """The spans of a trace that a receiver has received so far, the earliest first.

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from harness.core.endpoint import Endpoint
 from harness.core.errors import ConfigError, did_you_mean
-from harness.core.roles import FollowsClock, HasClock
+from harness.core.roles import FollowsClock, HasClock, SidecarRole
 from harness.runtime.base import Instance, Killable, Pausable, Restartable
 from harness.stack.stack import Stack, external
+from harness.stack.ticks import TickSidecar, targets_of
 from harness.virtual_time.answers import moment_of
 from harness.virtual_time.published import shown
+from harness.virtual_time.ticks import Target
 
 
 class Nodes:
@@ -37,19 +39,28 @@ class Nodes:
         self.require(node)
         return self._stack.instances[node]
 
-    def clock(self) -> Endpoint:
-        """Where the time of the scheduler is moved.
-
-        Raises:
-            ConfigError: the scheduler of this stack follows real time.
-        """
+    def clock(self) -> str | None:
+        """The URL at which the time of the scheduler is moved; None if it is real."""
         for node in self._stack.topology.nodes:
             if isinstance(node, HasClock):
-                return self.address(node.name, node.clock_port)
-        raise ConfigError(
-            "this stack's scheduler follows real time, which no test can move",
-            expected='a topology or a test with time="virtual"',
-            hint='mark the test: @pytest.mark.dapr(time="virtual")',
+                return self.address(node.name, node.clock_port).http
+        return None
+
+    def tick_targets(self, binding: str) -> list[Target]:
+        """The sidecars in which a cron binding calls an app; see `targets_of` for errors."""
+        topology = self._stack.topology
+        return targets_of(
+            binding, [self._ticked(each) for each in topology.sidecars()], mtls=topology.mtls
+        )
+
+    def _ticked(self, sidecar: SidecarRole) -> TickSidecar:
+        name = sidecar.name
+        return TickSidecar(
+            sidecar.app,
+            self.address(name, "http"),
+            self.exports(name)["token"],
+            self._stack.addresses()[name].get("internal", ""),
+            self._stack.book.resources(name),
         )
 
     def address(self, node: str, port: str) -> Endpoint:

@@ -188,8 +188,8 @@ class World(Closing):
 
     @property
     def clock(self) -> Clock:
-        """The time of jobs, reminders and workflow timers; a `ConfigError` if it is real."""
-        return Clock(self._nodes.clock().http, self._guard)
+        """The time of jobs, reminders and workflow timers; if it is real, `tick` alone works."""
+        return Clock(self._nodes.clock(), self._guard, self._nodes.tick_targets)
 
     def trace(self, trace_id: str) -> list[Span]:
         """The spans of a trace that a receiver has received so far, the earliest first.

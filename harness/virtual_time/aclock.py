@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 
-from harness.core.errors import ProbeError
+from harness.core.blocking import ablocking
+from harness.core.errors import ConfigError, ProbeError
 from harness.ready import loopback
 from harness.virtual_time.answers import Moved, moved_of, text_of
+from harness.virtual_time.ticks import Finder, Ticked, no_sidecars, tick
 
 MARGIN = 5.0
 """Seconds by which a sign of life may be later than an answer for which the clock waits."""
@@ -24,13 +26,31 @@ class AsyncClock:
     such as events, may still be under way.
 
     Args:
-        url: the base URL of the clock.
+        url: the base URL of the clock; None if the scheduler follows real time. Then `tick` works,
+            and everything else is a `ConfigError`.
         guard: raises if a node has exited.
+        bindings: finds the sidecars that have loaded a cron binding.
     """
 
-    def __init__(self, url: str, guard: Callable[[], None] = lambda: None) -> None:
-        self._url = url
+    def __init__(
+        self,
+        url: str | None,
+        guard: Callable[[], None] = lambda: None,
+        bindings: Finder = no_sidecars,
+    ) -> None:
+        self._moved_at = url
         self._guard = guard
+        self._bindings = bindings
+
+    @property
+    def _url(self) -> str:
+        if self._moved_at is None:
+            raise ConfigError(
+                "this stack's scheduler follows real time, which no test can move",
+                expected='a topology or a test with time="virtual"',
+                hint='mark the test: @pytest.mark.dapr(time="virtual")',
+            )
+        return self._moved_at
 
     def now(self) -> datetime:
         """The moment that it is, in UTC. It is a plain call everywhere."""
@@ -93,6 +113,30 @@ class AsyncClock:
             speed: seconds per second of real time.
         """
         return await self._move("flow", {"speed": speed}, None, MARGIN)
+
+    async def tick(self, binding: str, *, timeout: float = 30.0) -> Ticked:
+        """Call the apps as a cron binding would, now, and wait for their answers.
+
+        This is not daprd's doing: its cron bindings follow the real clock, and nothing moves them.
+        The call goes through the sidecar of every replica, which sends the app the same request
+        as its binding does. The app is told that it is `now`; in real time, the real now. Like a
+        sidecar that starts, it first asks the app with OPTIONS whether it takes this binding.
+
+        Args:
+            binding: the name of the component, of type ``bindings.cron``.
+            timeout: real seconds within which every app must answer.
+
+        Raises:
+            ConfigError: there is no such cron binding, it calls no app by HTTP, or the sidecars
+                are in containers or have certificates.
+            SystemFailure: no app uses it, or one answered with an error.
+            ProbeTimeout: an app did not answer in time.
+            ProbeError: a sidecar or its app is away.
+            Unavailable: gRPC for Python is not installed.
+        """
+        self._guard()
+        at = datetime.now(UTC) if self._moved_at is None else self.now()
+        return await ablocking(tick, binding, self._bindings, at, timeout)
 
     async def _move(
         self, operation: str, given: dict[str, Any], limit: int | None, timeout: float

@@ -142,20 +142,35 @@ class Gates:
     def __init__(self) -> None:
         self._busy: Counter[str] = Counter()
         self._pending: dict[tuple[str, ...], deque[tuple[Mapping[str, int], Start]]] = {}
+        self._looked_at: dict[tuple[str, ...], None] = {}
+        self._admitting = False
 
     def enter(self, keys: Sequence[str], limits: Mapping[str, int], start: Start) -> None:
         """Start a firing, or as soon as its limits allow; those with the same keys in order."""
         self._pending.setdefault(tuple(keys), deque()).append((limits, start))
-        self._admit(tuple(keys))
+        self._admit([tuple(keys)])
 
     def leave(self, keys: Iterable[str]) -> None:
         """A firing that was started has an outcome."""
         self._busy.subtract(keys)
-        for each in list(self._pending):
-            self._admit(each)
+        self._admit(self._pending)
 
-    def _admit(self, keys: tuple[str, ...]) -> None:
-        """Start those with these keys that may; the others do not wait for them."""
+    def _admit(self, groups: Iterable[tuple[str, ...]]) -> None:
+        """Start those of these groups that may; one group does not wait for another."""
+        self._looked_at.update(dict.fromkeys(groups))
+        # A firing whose outcome is known at once comes back here. The first caller goes on with
+        # what that makes possible: there may be more of them than calls can be nested.
+        if self._admitting:
+            return
+        self._admitting = True
+        try:
+            while self._looked_at:
+                self._start(next(iter(self._looked_at)))
+        finally:
+            self._admitting = False
+
+    def _start(self, keys: tuple[str, ...]) -> None:
+        del self._looked_at[keys]
         pending = self._pending.get(keys)
         while pending and all(self._busy[key] < pending[0][0][key] for key in keys):
             _, start = pending.popleft()

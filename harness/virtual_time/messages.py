@@ -1,17 +1,24 @@
-"""The messages of Dapr's scheduler.proto, made from the descriptors of the pinned Dapr version.
+"""The messages of Dapr's scheduler.proto, and those that sidecars send to each other.
 
-They are in a pool of their own, so that they do not meet those of an app's SDK. The descriptors are
-written by tools/scheduler_proto.py, and need no generated code.
+They are made from the descriptors of the pinned Dapr version, in a pool of their own, so that they
+do not meet those of an app's SDK. The descriptors are written by tools/dapr_protos.py, and need no
+generated code.
 """
 
 from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from importlib.util import find_spec
 from typing import Any
 
+from harness.core.errors import Unavailable
+
 SERVICE = "dapr.proto.scheduler.v1.Scheduler"
-FILE = "scheduler.json"
+INTERNALS = "dapr.proto.internals.v1"
+"""The package of the calls between sidecars."""
+
+FILE = "protos.json"
 METHODS = {
     "ScheduleJob": "unary_unary",
     "GetJob": "unary_unary",
@@ -25,6 +32,20 @@ METHODS = {
 """The calls, and what streams in them; a test compares them with the descriptors."""
 
 
+def require_grpc() -> None:
+    """Raise unless gRPC for Python is installed.
+
+    Raises:
+        Unavailable: it is not.
+    """
+    if find_spec("grpc") is None or find_spec("google.protobuf") is None:
+        raise Unavailable(
+            "virtual time needs gRPC for Python, which is not installed",
+            expected="the packages grpcio and protobuf",
+            hint="pip install 'dapr-harness[time]'",
+        )
+
+
 def descriptors() -> str:
     """The descriptors of the files as JSON, each after those that it imports."""
     return files(__package__).joinpath(FILE).read_text()
@@ -32,10 +53,18 @@ def descriptors() -> str:
 
 @cache
 def _pool() -> Any:
-    from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, duration_pb2, json_format
+    from google.protobuf import (
+        any_pb2,
+        descriptor_pb2,
+        descriptor_pool,
+        duration_pb2,
+        empty_pb2,
+        json_format,
+        timestamp_pb2,
+    )
 
     pool = descriptor_pool.DescriptorPool()
-    for known in (any_pb2, duration_pb2):
+    for known in (any_pb2, duration_pb2, empty_pb2, timestamp_pb2):
         pool.AddSerializedFile(known.DESCRIPTOR.serialized_pb)
     for each in json_format.Parse(descriptors(), descriptor_pb2.FileDescriptorSet()).file:
         pool.AddSerializedFile(each.SerializeToString())
@@ -49,8 +78,8 @@ def service() -> Any:
 
 @cache
 def message(name: str) -> Any:
-    """The class of a message, such as ``ScheduleJobRequest``."""
+    """The class of a message; without a package, one of scheduler.proto."""
     from google.protobuf import message_factory
 
-    full = f"{SERVICE.rpartition('.')[0]}.{name}"
+    full = name if "." in name else f"{SERVICE.rpartition('.')[0]}.{name}"
     return message_factory.GetMessageClass(_pool().FindMessageTypeByName(full))

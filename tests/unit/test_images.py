@@ -31,9 +31,12 @@ class ImagePaths:
         return ""
 
 
-def planned(tmp_path: Path, *nodes: object, name: str, gateway: str = "172.18.0.1") -> Launch:
+def planned(
+    tmp_path: Path, *nodes: object, name: str, gateway: str = "172.18.0.1", time: str = "real"
+) -> Launch:
     """The launch of one node of a topology in containers, with ports 20001, 20002, ..."""
-    topology = Topology(*nodes).resolved(Target("containers"))  # type: ignore[arg-type]  # nodes
+    given = Topology(*nodes, time=time)  # type: ignore[arg-type]  # nodes
+    topology = given.resolved(Target("containers"))
     ports = iter(range(20001, 20100))
     book = AddressBook(
         topology, ImagePaths(), tmp_path, tmp_path,
@@ -67,6 +70,17 @@ def test_redpanda_is_started_with_this_argument_list(tmp_path: Path) -> None:
     )
     assert "redpanda" == launch.container.image
     assert {"main": 20001, "admin": 20004} == launch.published
+
+
+@pytest.mark.parametrize(("time", "reachable"), [("real", False), ("virtual", True)])
+def test_the_internal_port_of_a_sidecar_is_published_in_virtual_time(
+    tmp_path: Path, time: str, reachable: bool
+) -> None:
+    """Ticks of cron bindings need it; otherwise nobody but sidecars does."""
+    launch = planned(tmp_path, App("shop", asgi="m:x"), name="shop-daprd", time=time)
+
+    assert reachable == ("internal" in launch.published)
+    assert {"http", "grpc", "metrics"} <= set(launch.published)
 
 
 def test_kafka_tells_each_viewer_an_address_it_can_reach(tmp_path: Path) -> None:

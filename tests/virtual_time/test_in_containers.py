@@ -15,6 +15,18 @@ pytestmark = [pytest.mark.real, pytest.mark.own_stack, pytest.mark.usefixtures("
 APPS = Path(__file__).parent / "apps"
 
 
+def test_a_sidecar_in_a_container_passes_on_the_tick_of_a_cron_binding() -> None:
+    """Its internal port is published in virtual time."""
+    app = App("clerk", asgi="ticked:app", cwd=APPS, inbox=True, on_host=True)
+    topology = Topology(app, resources=APPS / "bindings", time="virtual")
+    stack = running(topology, Settings.load(runtime="containers"))
+    with stack as found, World(found) as world:
+        ticked = world.clock.tick("routed")
+
+        assert [("clerk", 200)] == [(each.app, each.status) for each in ticked.answers]
+        assert world.inbox("clerk").next(path="/some/where").headers["readtimeutc"]
+
+
 def test_a_sidecar_in_a_container_gets_a_job_of_next_month() -> None:
     """As soon as the clock is there."""
     app = App("shop", asgi="shop:app", cwd=APPS, inbox=True, on_host=True)

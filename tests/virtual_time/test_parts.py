@@ -181,6 +181,25 @@ def published(tmp_path: Path) -> Iterator[Published]:
         yield found
 
 
+async def test_a_burst_of_any_size_waits_when_its_sidecar_leaves_and_comes_back_in_order() -> None:
+    """What was under way comes first, and nothing stays behind."""
+    engine, names = engine_of(), [f"{number:04}" for number in range(2000)]
+    first, second = Stream(), Stream()
+    engine.join(first, Joining("default", "shop"))
+    for name in names:
+        engine.put(SHOP, name, Job(due_time="0s"), NOW)
+
+    engine.leave(first)
+    assert 2000 == len(engine.agenda.waiting())
+
+    engine.join(second, Joining("default", "shop"))
+    for number in range(1, 2001):
+        assert engine.tell(second, number, Outcome.SUCCESS)
+    assert names[:WINDOW] == [name for _, name in first.sent]
+    assert names == [name for _, name in second.sent]
+    assert 0 == len(engine.agenda)
+
+
 async def test_time_stops_at_every_moment_until_all_is_answered(published: Published) -> None:
     """A retry that becomes due on the way is fired before what is later."""
     engine = engine_of()
@@ -315,7 +334,7 @@ def test_a_virtual_scheduler_takes_the_place_of_the_one_that_a_sidecar_brings() 
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
     """What reads the descriptors out of Dapr's Go code."""
-    spec = importlib.util.spec_from_file_location("tool", ROOT / "tools" / "scheduler_proto.py")
+    spec = importlib.util.spec_from_file_location("tool", ROOT / "tools" / "dapr_protos.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -324,7 +343,7 @@ def tool() -> ModuleType:
 
 
 def test_the_messages_are_those_of_the_pinned_dapr(tool: ModuleType) -> None:
-    """Otherwise run ``python tools/scheduler_proto.py``."""
+    """Otherwise run ``python tools/dapr_protos.py``."""
     go = shutil.which("go")
     asked = [go, "env", "GOMODCACHE"] if go else ["true"]
     cache = subprocess.run(asked, capture_output=True, text=True).stdout.strip()

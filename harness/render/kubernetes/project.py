@@ -97,8 +97,10 @@ class KubernetesProject(Rendered):
         """The expected contents of the files, by name.
 
         Raises:
-            ConfigError: a node's name cannot be the name of a host, or is the name of a value.
+            ConfigError: a node's name cannot be the name of a host, or is the name of a value; or
+                the topology has virtual time.
         """
+        self._topology.require_alone()
         names = [node.name for node in self._topology.nodes]
         require_hosts(names)
         if taken := sorted({*names} & {*RESERVED}):

@@ -1,6 +1,6 @@
-"""Write harness/virtual_time/scheduler.json from the sources of one Dapr version.
+"""Write harness/virtual_time/protos.json from the sources of one Dapr version.
 
-    python tools/scheduler_proto.py <folder of the dapr module>
+    python tools/dapr_protos.py <folder of the dapr module>
 
 The folder is in the Go module cache after a build. Its generated Go code contains the descriptors,
 so no compiler for protocol buffers is needed.
@@ -15,7 +15,14 @@ from pathlib import Path
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from google.protobuf.json_format import MessageToJson
 
-SOURCES = ("pkg/proto/common/v1/common.pb.go", "pkg/proto/scheduler/v1/scheduler.pb.go")
+SOURCES = (
+    "pkg/proto/common/v1/common.pb.go",
+    "pkg/proto/scheduler/v1/scheduler.pb.go",
+    "pkg/proto/internals/v1/apiversion.pb.go",
+    "pkg/proto/internals/v1/reminders.pb.go",
+    "pkg/proto/internals/v1/status.pb.go",
+    "pkg/proto/internals/v1/service_invocation.pb.go",
+)
 RAW = re.compile(r"_rawDesc = \[\]byte\{(.*?)\n\}", re.DOTALL)
 
 
@@ -32,5 +39,5 @@ def descriptors(dapr: Path) -> str:
 
 
 if __name__ == "__main__":
-    target = Path(__file__).parent.parent / "harness" / "virtual_time" / "scheduler.json"
+    target = Path(__file__).parent.parent / "harness" / "virtual_time" / "protos.json"
     target.write_text(descriptors(Path(sys.argv[1])))
