@@ -79,6 +79,27 @@ def test_a_time_that_clocks_skip_moves_on_and_an_hour_is_an_hour() -> None:
     assert "2027-03-29 00:30" == at("in 1 day", before)
 
 
+def test_a_time_is_to_come_by_the_instant_when_clocks_are_set_back() -> None:
+    """In the hour that comes twice, later on the wall may be earlier."""
+    first = datetime(2027, 10, 31, 2, 45, tzinfo=BERLIN)
+    again = datetime(2027, 10, 31, 2, 15, tzinfo=BERLIN, fold=1)
+
+    found = [
+        read(text, now, BERLIN).at
+        for text, now in [
+            ("in 30 minutes", first),
+            ("at 02:30", again),
+            ("2027-10-31 02:30", again),
+            ("sunday at 02:30", again),
+            ("at 02:10", again),
+        ]
+    ]
+
+    expected = ["31 01:15", "31 01:30", "31 01:30", "31 01:30"]
+    assert expected == [f"{each:%d %H:%M}" for each in found[:4] if each]
+    assert datetime(2027, 11, 1, 1, 10, tzinfo=UTC) == found[4]
+
+
 @pytest.mark.parametrize(
     ("text", "expected", "first"),
     [

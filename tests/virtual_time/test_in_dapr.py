@@ -1,11 +1,9 @@
-"""An unmodified daprd on the scheduler with virtual time: jobs, reminders and workflow timers."""
+"""An unmodified daprd on the scheduler with virtual time: its jobs, and what moves the clock."""
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,38 +28,33 @@ from harness.ready import loopback
 pytestmark = [pytest.mark.real, pytest.mark.own_stack]
 
 APPS = Path(__file__).parent / "apps"
-ACTORS = Path(__file__).parents[1] / "compat" / "apps"
-START = datetime(2027, 1, 15, 12, tzinfo=UTC)
 
 
 def topology() -> Topology:
-    """An app with jobs, one with actors, and one with workflows."""
+    """An app with jobs."""
     return Topology(
         VirtualScheduler(start="2027-01-15T12:00:00Z"),
         App("shop", asgi="shop:app", cwd=APPS, inbox=True),
-        App("actors", asgi="actors:app", cwd=ACTORS),
-        App("timers", command=[sys.executable, "timers.py"], cwd=APPS, listens=False),
-        resources=APPS / "components",
     )
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    """All three, up."""
+    """The app, up."""
     with running(topology(), Settings.load(runtime="processes")) as found:
         yield found
 
 
 @pytest.fixture
 def world(stack: Stack) -> Iterator[World]:
-    """One test's view of them."""
+    """One test's view of it."""
     with World(stack) as found:
         yield found
 
 
 @pytest.fixture
 def clock(world: World) -> Clock:
-    """Their clock."""
+    """Its clock."""
     return world.clock
 
 
@@ -132,21 +125,6 @@ def test_a_job_on_the_31st_fires_in_seven_months_of_a_year(world: World, clock: 
     assert list(range(1, 8)) == [each[3] for each in seen]
 
 
-def test_a_failed_job_is_tried_again_on_virtual_time(world: World, clock: Clock) -> None:
-    """An hour later, as its policy says."""
-    inbox, name = world.inbox("shop"), world.name("retried")
-    inbox.fail_next(f"/job/{name}", times=2)
-    policy = {"constant": {"interval": "3600s", "maxRetries": 5}}
-    schedule(world, "retried", dueTime="0s", failurePolicy=policy)
-
-    world.eventually(lambda: deliveries(world, name) == 1)
-    assert 0 == clock.advance("59 minutes").fired
-    assert 1 == clock.advance("1 minute").fired
-    assert 1 == clock.advance("1 hour").fired
-    assert 0 == clock.advance("1 day").fired
-    assert [500, 500, 200] == [each.status for each in inbox.seen if each.path == f"/job/{name}"]
-
-
 def test_what_has_fired_is_in_the_timeline(world: World, clock: Clock) -> None:
     """With its virtual moment, attempt and outcome, as occurrences of the scheduler."""
     name = world.name("noted")
@@ -174,69 +152,6 @@ def test_an_unknown_schedule_gets_daprs_own_answer(world: World) -> None:
 
     assert (500, "DAPR_SCHEDULER_SCHEDULE_JOB") == (answer.status_code, answer.json()["errorCode"])
     assert "expected exactly 6 fields, found 2" in answer.text
-
-
-def test_a_thousand_jobs_of_one_minute_arrive_in_order_once(world: World, clock: Clock) -> None:
-    """None early, none twice: the clock stops at each of their sixty seconds."""
-    names = [schedule(world, f"many-{n}", dueTime=f"{n % 60 + 1}s") for n in range(300)]
-    counts = []
-    for _ in range(60):
-        counts.append(clock.advance("1s").fired)
-    seen = [each.path.removeprefix("/job/") for each in world.inbox("shop").seen]
-    seconds = [names.index(name) % 60 for name in seen]
-
-    assert [5] * 60 == counts
-    assert sorted(names) == sorted(seen)
-    assert sorted(seconds) == seconds
-
-
-def test_a_reminder_of_an_actor_repeats_daily(world: World, clock: Clock) -> None:
-    """Three times, as its ISO 8601 period says."""
-    actor = f"/v1.0/actors/Counter/{world.name('counter')}"
-    with api(world, "actors") as daprd:
-        assert daprd.put(f"{actor}/method/Add", json=0).is_success
-        given = {"dueTime": "24h", "period": "R3/PT24H", "data": "NQ=="}
-        answer = daprd.post(f"{actor}/reminders/water", json=given)
-        assert answer.is_success, answer.text
-        totals = []
-        for _ in range(5):
-            clock.advance("1 day")
-            totals.append(int(daprd.put(f"{actor}/method/Add", json=0).json()))
-
-    assert [5, 10, 15, 15, 15] == totals
-
-
-def state(daprd: httpx.Client, instance: str) -> dict[str, Any]:
-    """What daprd says of a workflow."""
-    return dict(daprd.get(f"/v1.0/workflows/dapr/{instance}").json())
-
-
-@pytest.mark.parametrize(("approved", "word"), [(False, "over"), (True, "approved")])
-def test_a_workflow_waits_for_a_timer_of_30_days_or_an_event(
-    world: World, clock: Clock, approved: bool, word: str
-) -> None:
-    """And for a timer that it creates after that; daprd gives both by its own clock."""
-    instance = world.name("trial")
-    with api(world, "timers") as daprd:
-        begun = daprd.post(f"/v1.0/workflows/dapr/trial/start?instanceID={instance}", json=30)
-        assert begun.is_success, begun.text
-        world.eventually(lambda: clock.next_due() is not None, timeout=30)
-        clock.advance("29 days")
-        if approved:
-            url = f"/v1.0/workflows/dapr/{instance}/raiseEvent/approval"
-            assert daprd.post(url, json="Ada").is_success
-        else:
-            clock.advance("1 day")
-        assert "RUNNING" == state(daprd, instance)["runtimeStatus"]
-
-        def over() -> bool:
-            clock.advance("1 day")
-            return "COMPLETED" == str(state(daprd, instance)["runtimeStatus"])
-
-        world.eventually(over, timeout=30)
-        output = state(daprd, instance)["properties"]["dapr.workflow.output"]
-
-    assert f"the trial is {word}" == json.loads(output)
 
 
 def test_a_job_waits_for_a_sidecar_that_is_away(world: World, clock: Clock) -> None:

@@ -111,7 +111,7 @@ class _Reading:
         at = self._at(recurrence)
         if at is None:
             return When(rest, recurrence=recurrence)
-        if at <= self._now:
+        if not self._is_to_come(at):
             raise self._past()
         if recurrence is not None and "until" in recurrence and recurrence["until"] < at:
             raise Unclear(f"{self._all_said()} ends before it begins.")
@@ -147,11 +147,12 @@ class _Reading:
             kept = self._now.time() if self._keeps_the_time() else usual
             return self._local(days[0], clock or kept)
         at = self._local(today, clock or USUAL)
-        if at > self._now:
+        if self._is_to_come(at):
             return at
         # "At 5", said at ten in the morning, and "every day at 8", said at nine.
         later = at + timedelta(hours=12)
-        if self._is_open() and recurrence is None and self._now < later and later.date() == today:
+        may_be_later = self._is_open() and recurrence is None and later.date() == today
+        if may_be_later and self._is_to_come(later):
             return later
         return self._local(today + timedelta(days=1), clock or USUAL)
 
@@ -170,7 +171,7 @@ class _Reading:
                 said = datetime.fromisoformat(mark.value)
             except ValueError:
                 raise Unclear(f"“{_said(self._text, [mark])}” is not a time.") from None
-            exact.append(said if said.tzinfo else said.replace(tzinfo=self._now.tzinfo))
+            exact.append(said if said.tzinfo else self._local(said.date(), said.time()))
         for mark in self._of("in"):
             count, unit = mark.value
             if unit in ("seconds", "minutes", "hours"):
@@ -222,7 +223,7 @@ class _Reading:
         today, clock = self._now.date(), self._clock()
         if last:
             return last_weekday(today, index)
-        to_come = clock is not None and self._local(today, clock) > self._now
+        to_come = clock is not None and self._is_to_come(self._local(today, clock))
         return next_weekday(today, index, with_today=to_come)
 
     def _clock(self) -> time | None:
@@ -290,9 +291,18 @@ class _Reading:
         return recurrence
 
     def _local(self, day: date, clock: time) -> datetime:
-        """A time in the zone; one that is skipped when clocks go forward moves by as much."""
-        at = datetime.combine(day, clock.replace(tzinfo=None), self._now.tzinfo)
-        return resolve_imaginary(at.replace(microsecond=0))
+        """A time in the zone; one that is skipped when clocks go forward moves by as much.
+
+        Of one that comes twice when they go back, it is the first that is to come.
+        """
+        at = datetime.combine(day, clock.replace(tzinfo=None, microsecond=0), self._now.tzinfo)
+        first = resolve_imaginary(at.replace(fold=0))
+        second = first.replace(fold=1)
+        return first if self._is_to_come(first) or not self._is_to_come(second) else second
+
+    def _is_to_come(self, at: datetime) -> bool:
+        # Python compares two times of one zone by what its clocks show.
+        return at > self._now.astimezone(UTC)
 
     def _keeps_the_time(self) -> bool:
         """In so many days: at the same time of day, unless another one is named."""
