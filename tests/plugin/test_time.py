@@ -1,4 +1,4 @@
-"""The marker that chooses a stack's time, and the example of docs/time.md."""
+"""The marker that chooses a stack's time, and the example of the README and docs/time.md."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ def example() -> str:
                       re.DOTALL | re.MULTILINE)  # fmt: skip
     assert found is not None
     return found[1]
+
+
+def test_the_readme_has_the_same_example() -> None:
+    """The next test runs it."""
+    assert f"```python\n{example()}```" in (ROOT / "README.md").read_text()
 
 
 def test_the_example_of_the_docs_passes_beside_tests_in_real_time(

@@ -132,7 +132,7 @@ def test_an_option_of_the_plugin_in_the_docs_exists(page: Path) -> None:
 
 
 def test_the_sections_of_the_readme_are_in_order() -> None:
-    """What it does and a proof, installation, CI, a failing test, matching, where to go next."""
+    """What it does and a proof, installation, CI, a failing test, matching, time, where to go."""
     titles = re.findall(r"^## (.+)$", (ROOT / "README.md").read_text(), re.MULTILINE)
 
     assert [
@@ -141,6 +141,7 @@ def test_the_sections_of_the_readme_are_in_order() -> None:
         "Run it in CI",
         "What a failing test prints",
         "How probes match",
+        "How to test next month",
         "Where to go next",
         "Known limits",
     ] == titles
