@@ -162,19 +162,19 @@ def test_a_failed_readiness_check_is_named_with_the_last_fact(tmp_path: Path) ->
 
 
 def test_a_node_that_is_not_ready_is_blamed_for_what_waits_for_it(tmp_path: Path) -> None:
-    """The app was started later than its sidecar, whose budget therefore ends first."""
+    """The app's budget begins anew with the start of "late", so its sidecar's ends first."""
     stack, _ = stack_of(
         tmp_path,
         Fake("other", scripted=(ScriptedCheck(after=5),)),
+        Fake("late", needs=("other",)),
         Fake(
             "app",
             under_test=True,
-            needs=("other",),
-            scripted=(ScriptedCheck("health", after=None),),
+            scripted=(ScriptedCheck("health", after=None, waits_for="late"),),
         ),
         Fake("app-daprd", scripted=(ScriptedCheck("app", after=None, waits_for="app"),)),
         scripts={"app": Script(output="still compiling\n")},
-        ready_timeout=3,
+        ready_timeout=1,
     )
 
     with pytest.raises(AppFailed, match=r"app did not pass the readiness check 'health'") as caught:
