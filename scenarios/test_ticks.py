@@ -12,6 +12,7 @@ BACKEND, NOTIFICATIONS = "backend-service", "notification-service"
 CLEANUP = "daily-cleanup"
 
 
+@pytest.mark.own_stack
 @pytest.mark.dapr(time="virtual")
 async def test_the_daily_cleanup_takes_a_tick_and_refuses_another_app(dapr: AsyncWorld) -> None:
     """In every service that has it; an invocation is still not the sidecar's own call."""
