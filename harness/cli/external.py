@@ -47,15 +47,13 @@ def announce(launch: Launch, env_file: Path | None) -> None:
     """
     say = [f"waiting for {launch.name}; start it with: {shlex.join(launch.argv)}"]
     say.append(f"  in the folder {launch.process.cwd}, listening on port {launch.ports['main']}")
+    environment = launch.environment({})
     if env_file is None:
         say += ["  with this environment (--env-file writes it to a file):"]
-        say += [
-            f"    {name}={shlex.quote(value)}" for name, value in launch.environment({}).items()
-        ]
+        say += [f"    {name}={shlex.quote(value)}" for name, value in environment.items()]
     else:
         _write(
-            env_file,
-            "".join(f"{name}={quoted(value)}\n" for name, value in launch.environment({}).items()),
+            env_file, "".join(f"{name}={quoted(value)}\n" for name, value in environment.items())
         )
         say += [f"  with the environment in {env_file}"]
     err.print("\n".join(say), markup=False, soft_wrap=True)

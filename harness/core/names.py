@@ -14,10 +14,10 @@ FIRINGS = "firings.jsonl"
 """The file in the folder of a scheduler with virtual time that has what was fired."""
 
 ONE_AT_A_TIME = "one-at-a-time"
-"""What such a scheduler is told if each firing must wait for the outcome of the one before it."""
+"""Its argument that makes each firing wait for the outcome of the previous one."""
 
 TIMES = ("real", "virtual")
-"""What a topology can say of its scheduler's time."""
+"""The values of a topology's ``time``."""
 
 _NODE = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")

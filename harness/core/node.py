@@ -178,8 +178,8 @@ class Scope(Protocol):
         """Whether the topology has a node of this name."""
         ...
 
-    def clock(self) -> str:
-        """The name of the node whose time tests move; "" if time is real."""
+    def clock(self) -> Path | None:
+        """The file in which programs see the time that tests move; None if time is real."""
         ...
 
     def sidecar(self) -> str:

@@ -13,7 +13,7 @@ from harness.core.errors import ConfigError, did_you_mean
 from harness.core.names import TIMES, require_hosts, require_name, sidecar_name
 from harness.core.node import Node, Target
 from harness.core.placeholders import RESERVED
-from harness.core.roles import ControlService, SidecarRole, same_role
+from harness.core.roles import ControlService, HasClock, SidecarRole, same_role
 
 Sign = Callable[..., Mapping[str, str]]
 """Returns the headers by which a test's request proves whose it is.
@@ -39,7 +39,7 @@ class Topology:
 
     Raises:
         ConfigError: a name is duplicate or malformed, a dependency is unknown or circular, or
-            there is no such time.
+            the time is neither real nor virtual.
     """
 
     nodes: tuple[Node, ...]
@@ -102,6 +102,10 @@ class Topology:
         """The app-ids of the apps, each once."""
         return list(dict.fromkeys(each.app_id for each in self.sidecars() if each.app in self))
 
+    def clock(self) -> HasClock | None:
+        """The node whose time tests move; None if time is real."""
+        return next((node for node in self.nodes if isinstance(node, HasClock)), None)
+
     def with_nodes(self, nodes: Iterable[Node]) -> Topology:
         """The same topology with other nodes.
 
@@ -116,7 +120,7 @@ class Topology:
         """The same topology with real or virtual time.
 
         Raises:
-            ConfigError: there is no such time.
+            ConfigError: it is neither of them.
         """
         made = copy.copy(self)
         object.__setattr__(made, "time", _require_time(time))

@@ -56,9 +56,8 @@ def clock_of(scope: Scope, argv: Sequence[str]) -> Followed:
         ConfigError: nothing can make it follow.
         Unavailable: libfaketime would be needed and is not installed.
     """
-    if not (clock := scope.clock()):
+    if (file := scope.clock()) is None:
         return REAL
-    file = Path(scope.exports(clock)["now"])
     if scope.in_container:
         return _in_container(file)
     python = {FILE: str(file)}, {"PYTHONPATH": str(HOOK)}
@@ -99,15 +98,15 @@ def preloaded(file: Path, *, threads: bool) -> Followed:
 
 def show_to(scope: Scope, program: str) -> None:
     """Have the clock of the stack be shown as libfaketime reads it, if a program needs that."""
-    if (clock := scope.clock()) and not scope.in_container and kind_of(program) is Kind.DYNAMIC:
-        show_as_text(Path(scope.exports(clock)["now"]))
+    if (file := scope.clock()) and not scope.in_container and kind_of(program) is Kind.DYNAMIC:
+        show_as_text(file)
 
 
 def follows_checks(scope: Scope) -> Sequence[Check]:
     """That what listens follows the clock of the stack; none if that cannot be seen from here."""
-    if not (clock := scope.clock()) or scope.in_container:
+    if (file := scope.clock()) is None or scope.in_container:
         return ()
-    return (FollowsCheck(scope.node, scope.endpoint().port, scope.exports(clock)["now"]),)
+    return (FollowsCheck(scope.node, scope.endpoint().port, str(file)),)
 
 
 def _in_container(file: Path) -> Followed:

@@ -92,8 +92,8 @@ class Postgres(BaseNode):
         return ()
 
     def _clock(self, scope: Scope) -> Followed:
-        clock = scope.clock() if self.follow_clock else ""
-        return preloaded(Path(scope.exports(clock)["now"]), threads=False) if clock else REAL
+        file = scope.clock() if self.follow_clock else None
+        return preloaded(file, threads=False) if file else REAL
 
     def _container(self, scope: Scope, options: Mapping[str, str]) -> Launch:
         if self.follow_clock and scope.clock():

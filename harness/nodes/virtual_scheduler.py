@@ -128,5 +128,5 @@ class VirtualScheduler(BaseNode):
         return {"clock": scope.endpoint(CLOCK).http, "now": str(self._shown(scope))}
 
     def _shown(self, scope: Scope) -> PurePath:
-        # Not in its home, which keeps the jobs: apps that run as somebody else read this one.
+        # Outside its private folder, so that apps of other accounts can read it.
         return scope.shared(f"{self.name}-{CLOCK}") / "now"

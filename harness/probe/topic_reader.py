@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import ConfigError, ProbeError, did_you_mean
 from harness.core.kafka_access import Brokers, client_settings
@@ -125,20 +125,13 @@ class TopicReader:
         return self._consumer
 
     def _connected(self) -> Consumer:
-        from confluent_kafka import Consumer
-
-        return Consumer(
-            {
-                **client_settings(self.brokers),
-                "group.id": "dapr-harness-tap",
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                # Records that have been deleted are reported, not skipped.
-                "auto.offset.reset": "error",
-                "fetch.wait.max.ms": 10,
-                "log_level": 0,
-            }
-        )
+        settings = {
+            "enable.partition.eof": True,
+            # Records that have been deleted are reported, not skipped.
+            "auto.offset.reset": "error",
+            "fetch.wait.max.ms": 10,
+        }
+        return _consumer_of(self.brokers, **settings)
 
     def _assign(self, consumer: Consumer) -> None:
         from confluent_kafka import OFFSET_BEGINNING, TopicPartition
@@ -167,11 +160,23 @@ class TopicReader:
         self.absence = f"the broker has no topic {self.topic!r}; {closest}"
 
     def _unreadable(self, cause: str) -> ProbeError:
-        return ProbeError(
-            f"topic {self.topic} cannot be read",
-            last=cause,
-            hint=f"look at the log of the broker at {self.brokers}",
-        )
+        return _unreadable(self.brokers, self.topic, cause)
+
+
+def _unreadable(brokers: Brokers, topic: str, cause: str) -> ProbeError:
+    return ProbeError(
+        f"topic {topic} cannot be read",
+        last=cause,
+        hint=f"look at the log of the broker at {brokers}",
+    )
+
+
+def _consumer_of(brokers: Brokers, **settings: Any) -> Consumer:
+    """A client that is no group's member and writes nothing to stderr."""
+    from confluent_kafka import Consumer
+
+    own = {"group.id": "dapr-harness-tap", "enable.auto.commit": False, "log_level": 0}
+    return Consumer({**client_settings(brokers), **own, **settings})
 
 
 def _partitions(consumer: Consumer, topic: str) -> list[int]:
@@ -186,21 +191,16 @@ def recent_offsets(brokers: Brokers, topic: str, count: int) -> dict[int, int]:
     Raises:
         ProbeError: the broker does not respond.
     """
-    from confluent_kafka import Consumer, KafkaException, TopicPartition
+    from confluent_kafka import KafkaException, TopicPartition
 
-    settings = {**client_settings(brokers), "group.id": "dapr-harness-tap", "log_level": 0}
-    consumer = Consumer({**settings, "enable.auto.commit": False})
+    consumer = _consumer_of(brokers)
     try:
         marks = {
             number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=ANSWERING)
             for number in _partitions(consumer, topic)
         }
     except KafkaException as error:
-        raise ProbeError(
-            f"topic {topic} cannot be read",
-            last=str(error),
-            hint=f"look at the log of the broker at {brokers}",
-        ) from error
+        raise _unreadable(brokers, topic, str(error)) from error
     finally:
         consumer.close()
     return {number: max(low, high - count) for number, (low, high) in marks.items()}
@@ -208,10 +208,9 @@ def recent_offsets(brokers: Brokers, topic: str, count: int) -> dict[int, int]:
 
 def record_at(brokers: Brokers, topic: str, partition: int, offset: int) -> Event | None:
     """One record; None if it cannot be read."""
-    from confluent_kafka import Consumer, TopicPartition
+    from confluent_kafka import TopicPartition
 
-    settings = {**client_settings(brokers), "group.id": "dapr-harness-tap", "log_level": 0}
-    consumer = Consumer({**settings, "enable.auto.commit": False})
+    consumer = _consumer_of(brokers)
     try:
         consumer.assign([TopicPartition(topic, partition, offset)])
         found = consumer.consume(1, timeout=ANSWERING)

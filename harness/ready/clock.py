@@ -1,4 +1,4 @@
-"""A program that really follows the clock which it was told to follow."""
+"""Checks that a program follows the clock of its stack."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class FollowsCheck:
         """
         mapped = [text for pid in _listening(self.port) if (text := _mapped(pid))]
         if not mapped:
-            return Observation(True, "nobody can see")
+            return Observation(True, "its memory cannot be inspected")
         if any(self.file in text or PRELOADED in text for text in mapped):
             return Observation(True, "it follows")
         raise ConfigError(

@@ -1,7 +1,7 @@
 """A test's own view of a running stack.
 
 This module isolates tests by *name*: each test has unique ids, and probes that start when it does,
-so that tests on one stack do not see each other. Stronger levels will return the same object.
+so that tests on one stack do not see each other.
 """
 
 from __future__ import annotations
@@ -310,7 +310,7 @@ class AsyncWorld(AsyncClosing):
         await ablocking(self._nodes.resume, node)
 
     def expect_exit(self, node: str) -> None:
-        """Announce that a node is about to exit, as when asked to; no wait ends because of it."""
+        """Announce that a node is about to exit, so that its exit ends no wait."""
         self.instance(node).expect_exit()
 
     def instance(self, node: str) -> Instance:
@@ -335,7 +335,7 @@ class AsyncWorld(AsyncClosing):
         return self._nodes.exports(node)
 
     def token(self, purpose: str) -> str:
-        """A token of this stack: ``dapr-api``, for sidecars, or ``app-api``, which these send.
+        """A token of the stack: ``dapr-api``, which sidecars require, or ``app-api``, of apps.
 
         Raises:
             ConfigError: the stack has no such token.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.core.endpoint import Endpoint
 from harness.core.errors import ConfigError, did_you_mean
-from harness.core.roles import FollowsClock, HasClock, SidecarRole
+from harness.core.roles import FollowsClock, SidecarRole
 from harness.runtime.base import Instance, Killable, Pausable, Restartable
 from harness.stack.stack import Stack, external
 from harness.stack.ticks import TickSidecar, targets_of
@@ -41,10 +41,8 @@ class Nodes:
 
     def clock(self) -> str | None:
         """The URL at which the time of the scheduler is moved; None if it is real."""
-        for node in self._stack.topology.nodes:
-            if isinstance(node, HasClock):
-                return self.address(node.name, node.clock_port).http
-        return None
+        clock = self._stack.topology.clock()
+        return self.address(clock.name, clock.clock_port).http if clock else None
 
     def tick_targets(self, binding: str) -> list[Target]:
         """The sidecars in which a cron binding calls an app; see `targets_of` for errors."""
@@ -106,10 +104,9 @@ class Nodes:
 
     def now_of(self, node: str) -> datetime:
         """The time that it is for a program of the stack, even while its scheduler is away."""
-        found = self._stack.topology[node]
-        clocks = [each.name for each in self._stack.topology.nodes if isinstance(each, HasClock)]
-        if clocks and isinstance(found, FollowsClock) and found.follow_clock:
-            return moment_of(shown(Path(self.exports(clocks[0])["now"])))
+        found, clock = self._stack.topology[node], self._stack.topology.clock()
+        if clock and isinstance(found, FollowsClock) and found.follow_clock:
+            return moment_of(shown(Path(self.exports(clock.name)["now"])))
         return datetime.now(UTC)
 
     def restart(self, node: str, grace: float | None, *, ready: bool) -> None:

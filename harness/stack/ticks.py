@@ -43,8 +43,8 @@ def targets_of(binding: str, sidecars: Sequence[TickSidecar], *, mtls: bool) -> 
         mtls: whether they accept calls only with certificates.
 
     Raises:
-        ConfigError: there is no such cron binding, it calls no app by HTTP, or only sidecars can
-            call its sidecars.
+        ConfigError: the name is not that of a cron binding, the binding calls no app by HTTP, or
+            its sidecars accept calls only from other sidecars.
         ProbeError: a sidecar does not respond.
     """
     components = [(each, found) for each in sidecars for found in _components(each)]

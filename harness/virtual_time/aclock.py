@@ -81,8 +81,8 @@ class AsyncClock:
             timeout: real seconds within which the next answer must come.
 
         Raises:
-            ConfigError: it is no duration or a negative one, or has too many firings; then
-                nothing was moved.
+            ConfigError: the duration is invalid or negative, or causes too many firings; nothing
+                was moved.
             ProbeTimeout: a firing was not answered; the clock stays at its moment.
             ProbeError: the clock is being moved by somebody else, flows, or is gone.
         """
@@ -127,8 +127,8 @@ class AsyncClock:
             timeout: real seconds within which every app must answer.
 
         Raises:
-            ConfigError: there is no such cron binding, it calls no app by HTTP, or the sidecars
-                are in containers or have certificates.
+            ConfigError: the name is not that of a cron binding, the binding calls no app by HTTP,
+                or its sidecars use certificates, or run in containers in real time.
             SystemFailure: no app uses it, or one answered with an error.
             ProbeTimeout: an app did not answer in time.
             ProbeError: a sidecar or its app is away.

@@ -101,9 +101,7 @@ class FiringRecord:
     def fired(self, moment: int, entry: Entry) -> None:
         """It is sent now."""
         attempt = entry.progress.attempts + 1
-        self._write(
-            revision=entry.revision, moment=moment, name=entry.name, attempt=attempt
-        )  # fmt: skip
+        self._write(revision=entry.revision, moment=moment, name=entry.name, attempt=attempt)
 
     def answered(self, revision: int, outcome: Outcome) -> None:
         """What became of the firing of the job with this revision."""

@@ -131,8 +131,7 @@ class Moves:
         """
         if not 0 < speed < 1e9:
             raise Refused(422, f"a speed of {speed:g} is not possible: it must be positive")
-        if self._moving:
-            raise Refused(409, "this clock is being moved by another call")
+        self._require_unmoved()
         self.freeze()
         self._flow = Flow(speed, self._agenda.now, time.monotonic_ns())
         self._told.flowing(self._flow)
@@ -142,13 +141,16 @@ class Moves:
     async def _moved(self) -> AsyncIterator[None]:
         if self._flow is not None:
             raise Refused(409, "this clock flows by itself; freeze() lets it be moved")
-        if self._moving:
-            raise Refused(409, "this clock is being moved by another call")
+        self._require_unmoved()
         self._moving = True
         try:
             yield
         finally:
             self._moving = False
+
+    def _require_unmoved(self) -> None:
+        if self._moving:
+            raise Refused(409, "this clock is being moved by another call")
 
     async def _run(self, moment: int | None, limit: int, deadline: Deadline) -> int:
         before = self._agenda.fired
@@ -179,7 +181,7 @@ class Moves:
                 raise Refused(
                     409,
                     f"more than the limit of firings at {rfc3339(self._agenda.now)}: "
-                    f"{self._agenda.fired} since the start, {_names(self._due())} next; "
+                    f"{self._agenda.fired} since the start, {_names(self._unanswered())} next; "
                     "the clock stays there, and a larger limit lets it go on",
                 )
             if self._agenda.is_answered:
@@ -187,14 +189,14 @@ class Moves:
             try:
                 await asyncio.wait_for(self._news.wait(), deadline.remaining)
             except TimeoutError:
-                names = [entry.name for entry in self._agenda.in_flight()]
                 raise Refused(
                     504,
                     f"no answer within {deadline.budget:g} s to what has fired at "
-                    f"{rfc3339(self._agenda.now)}: {_names(names)}; the clock stays there",
+                    f"{rfc3339(self._agenda.now)}: {_names(self._unanswered())}; "
+                    "the clock stays there",
                 ) from None
 
-    def _due(self) -> list[str]:
+    def _unanswered(self) -> list[str]:
         return [entry.name for entry in self._agenda.in_flight()]
 
     def _require_few(self, moment: int, limit: int) -> None:

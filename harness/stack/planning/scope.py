@@ -13,7 +13,7 @@ from harness.core.errors import ConfigError, did_you_mean
 from harness.core.node import Authority, Resource, Tools
 from harness.core.placeholders import RESERVED, fill, nodes_in, placeholders, purpose_of
 from harness.core.reading import read_text
-from harness.core.roles import HasClock, SidecarRole
+from harness.core.roles import SidecarRole
 from harness.dapr.resources import DaprResource, secrets_file
 from harness.stack.planning.addresses import HOST, NETWORK, Addresses
 from harness.stack.planning.declared import Declared, variables_of
@@ -115,10 +115,10 @@ class NodeScope:
         """Whether the topology has a node of this name."""
         return node in self._known.topology
 
-    def clock(self) -> str:
-        """The name of the node whose time tests move; "" if time is real."""
-        clocks = (each for each in self._known.topology.nodes if isinstance(each, HasClock))
-        return next((each.name for each in clocks), "")
+    def clock(self) -> Path | None:
+        """The file in which programs see the time that tests move; None if time is real."""
+        clock = self._known.topology.clock()
+        return Path(self.exports(clock.name)["now"]) if clock else None
 
     def sidecar(self) -> str:
         """The name of the node's sidecar."""
