@@ -65,19 +65,6 @@ def stack() -> Iterator[Stack]:
         yield found
 
 
-@pytest.fixture
-def world(stack: Stack) -> Iterator[World]:
-    """One test's view of them."""
-    with World(stack) as found:
-        yield found
-
-
-@pytest.fixture
-def clock(world: World) -> Clock:
-    """Their clock."""
-    return world.clock
-
-
 def told(world: World, app: str = "clocked") -> dict[str, Any]:
     """What an app says of its time."""
     return dict(world.app(app).get("/").raise_for_status().json())

@@ -51,13 +51,6 @@ def stack() -> Iterator[Stack]:
         yield found
 
 
-@pytest.fixture
-def world(stack: Stack) -> Iterator[World]:
-    """One test's view of it."""
-    with World(stack) as found:
-        yield found
-
-
 def api(world: World) -> httpx.Client:
     """The API of the sidecar."""
     endpoint, token = world.sidecar_address("shop")

@@ -45,19 +45,6 @@ def stack() -> Iterator[Stack]:
         yield found
 
 
-@pytest.fixture
-def world(stack: Stack) -> Iterator[World]:
-    """One test's view of it."""
-    with World(stack) as found:
-        yield found
-
-
-@pytest.fixture
-def clock(world: World) -> Clock:
-    """Its clock."""
-    return world.clock
-
-
 def api(world: World, app: str) -> httpx.Client:
     """The API of an app's sidecar."""
     endpoint, token = world.sidecar_address(app)

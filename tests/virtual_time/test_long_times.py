@@ -49,19 +49,6 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
         yield found
 
 
-@pytest.fixture
-def world(stack: Stack) -> Iterator[World]:
-    """One test's view of them."""
-    with World(stack) as found:
-        yield found
-
-
-@pytest.fixture
-def clock(world: World) -> Clock:
-    """Their clock."""
-    return world.clock
-
-
 def api(world: World, app: str) -> httpx.Client:
     """The API of an app's sidecar."""
     endpoint, token = world.sidecar_address(app)

@@ -28,19 +28,6 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
         yield found
 
 
-@pytest.fixture
-def world(stack: Stack) -> Iterator[World]:
-    """One test's view of it."""
-    with World(stack) as found:
-        yield found
-
-
-@pytest.fixture
-def clock(world: World) -> Clock:
-    """Its clock."""
-    return world.clock
-
-
 def task(world: World, user: str, **fields: Any) -> dict[str, Any]:
     """A new task."""
     answer = world.app("backend-service").post(f"/api/{user}/tasks", json=fields)

@@ -60,13 +60,6 @@ def stack() -> Iterator[Stack]:
         yield found
 
 
-@pytest.fixture
-def world(stack: Stack) -> Iterator[World]:
-    """One test's view of them."""
-    with World(stack) as found:
-        yield found
-
-
 def posted(world: World, path: str, app: str = "clerk", replica: int = 1) -> list[Any]:
     """The deliveries of a binding."""
     seen = world.inbox(app, replica=replica).seen
