@@ -32,8 +32,8 @@ TWINS = {
 """The synchronous module of each source."""
 
 NAMES = (
-    "ablocking", "acalls", "aclient", "aclock", "aclose", "aeventually", "aexplained", "ainbox",
-    "aopened", "apoll", "arecorded", "astream", "atable", "atap", "aticks", "aworld",
+    "ablocking", "acalls", "aclient", "aclock", "aclose", "ado_all", "aeventually", "aexplained",
+    "ainbox", "aopened", "apoll", "arecorded", "astream", "atable", "atap", "aticks", "aworld",
 )  # fmt: skip
 """Names that the twin has without their first letter."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Self
 
 
@@ -18,6 +18,17 @@ def do_all(steps: Iterable[Callable[[], object]]) -> None:
     for step in steps:
         try:
             step()
+        except Exception as error:  # noqa: BLE001 - raised below
+            failed.append(error)
+    raise_first(failed)
+
+
+async def ado_all(steps: Iterable[Callable[[], Awaitable[object]]]) -> None:
+    """The asynchronous counterpart of `do_all`: one step after the other."""
+    failed: list[Exception] = []
+    for step in steps:
+        try:
+            await step()
         except Exception as error:  # noqa: BLE001 - raised below
             failed.append(error)
     raise_first(failed)

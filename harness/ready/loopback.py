@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import httpx
 
@@ -12,18 +13,61 @@ _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 authority, so a TLS address is rejected rather than trusted."""
 
 
+_LIMITS = httpx.Limits(keepalive_expiry=2.0)
+"""A connection is not used again when its server may be closing it: uvicorn does so after 5 s."""
+
 Sign = Callable[[str], Mapping[str, str]]
 """Returns the headers of a request for a path, which is still encoded."""
 
 
+class Connections(httpx.BaseTransport):
+    """Connections that several clients share; a client that is closed leaves them open."""
+
+    def __init__(self) -> None:
+        self._pool: httpx.HTTPTransport | None = httpx.HTTPTransport(
+            verify=_NO_TLS, trust_env=False, limits=_LIMITS
+        )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request, on a connection that is open if there is one."""
+        return _require(self._pool).handle_request(request)
+
+    def end(self) -> None:
+        """Close the connections; requests of clients are refused from now on."""
+        pool, self._pool = self._pool, None
+        if pool:
+            pool.close()
+
+
+class AsyncConnections(httpx.AsyncBaseTransport):
+    """The asynchronous counterpart of `Connections`."""
+
+    def __init__(self) -> None:
+        self._pool: httpx.AsyncHTTPTransport | None = httpx.AsyncHTTPTransport(
+            verify=_NO_TLS, trust_env=False, limits=_LIMITS
+        )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request, on a connection that is open if there is one."""
+        return await _require(self._pool).handle_async_request(request)
+
+    async def end(self) -> None:
+        """Close the connections; requests of clients are refused from now on."""
+        pool, self._pool = self._pool, None
+        if pool:
+            await pool.aclose()
+
+
 def client(
-    base_url: str = "", *, timeout: float = 15.0, token: str = "", sign: Sign | None = None
-) -> httpx.Client:
+    base_url: str = "", *, timeout: float = 15.0, token: str = "", sign: Sign | None = None,
+    connections: Connections | None = None,
+) -> httpx.Client:  # fmt: skip
     """A synchronous client that ignores proxy variables.
 
     Args:
         token: sent as ``dapr-api-token`` if not empty.
         sign: adds headers to each request; those that the request has take precedence.
+        connections: what it shares with other clients; its own if None.
     """
 
     def signed(request: httpx.Request) -> None:
@@ -31,13 +75,14 @@ def client(
 
     return httpx.Client(
         base_url=base_url, headers=_headers(token), timeout=timeout, trust_env=False,
-        verify=_NO_TLS, event_hooks={"request": [signed]},
+        verify=_NO_TLS, event_hooks={"request": [signed]}, transport=connections,
     )  # fmt: skip
 
 
 def aclient(
-    base_url: str = "", *, timeout: float = 15.0, token: str = "", sign: Sign | None = None
-) -> httpx.AsyncClient:
+    base_url: str = "", *, timeout: float = 15.0, token: str = "", sign: Sign | None = None,
+    connections: AsyncConnections | None = None,
+) -> httpx.AsyncClient:  # fmt: skip
     """The asynchronous counterpart of `client`."""
 
     async def signed(request: httpx.Request) -> None:
@@ -45,7 +90,7 @@ def aclient(
 
     return httpx.AsyncClient(
         base_url=base_url, headers=_headers(token), timeout=timeout, trust_env=False,
-        verify=_NO_TLS, event_hooks={"request": [signed]},
+        verify=_NO_TLS, event_hooks={"request": [signed]}, transport=connections,
     )  # fmt: skip
 
 
@@ -60,6 +105,15 @@ def ask(
     """
     with client(timeout=timeout) as once:
         return once.request(method, url, json=json, headers=dict(headers or {}))
+
+
+_Pool = TypeVar("_Pool", httpx.HTTPTransport, httpx.AsyncHTTPTransport)
+
+
+def _require(pool: _Pool | None) -> _Pool:
+    if pool is None:
+        raise RuntimeError("the world of this client has been closed, and its connections with it")
+    return pool
 
 
 def _sign(request: httpx.Request, sign: Sign | None) -> None:

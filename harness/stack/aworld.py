@@ -1,12 +1,12 @@
 """A test's own view of a running stack.
 
-This module isolates tests by *name*: each test has unique ids, and probes that start when it does,
-so that tests on one stack do not see each other.
+It isolates tests by *name*: each has unique ids, and probes that start when it does.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Self, TypeVar, overload
@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar, overload
 import httpx
 
 from harness.core.blocking import ablocking
-from harness.core.closing import AsyncClosing, raise_first
+from harness.core.closing import AsyncClosing, ado_all
 from harness.core.endpoint import Endpoint
 from harness.core.errors import ConfigError
 from harness.core.names import replica_name
@@ -62,7 +62,7 @@ class AsyncWorld(AsyncClosing):
         self._taps: dict[tuple[str, str], AsyncTap] = {}
         self._inboxes: dict[str, AsyncInbox] = {}
         self._calls: dict[str, AsyncCalls] = {}
-        self._clients: list[httpx.AsyncClient] = []
+        self._connections = defaultdict[str, loopback.AsyncConnections](loopback.AsyncConnections)
         self._sidecars: dict[str, AsyncDaprClient] = {}
 
     async def __aenter__(self) -> Self:
@@ -86,16 +86,10 @@ class AsyncWorld(AsyncClosing):
         """
         inboxes, self._inboxes = self._inboxes, {}
         steps = [each.clear_faults for each in inboxes.values() if each.has_faults]
-        steps += [each.aclose for each in self._clients]
+        steps += [each.end for each in self._connections.values()]
         steps += [each.aclose for each in self._sidecars.values()]
         steps += [each.aclose for each in self._taps.values()]
-        failed: list[Exception] = []
-        for step in steps:
-            try:
-                await step()
-            except Exception as error:  # noqa: BLE001 - raised below
-                failed.append(error)
-        raise_first(failed)
+        await ado_all(steps)
 
     def name(self, prefix: str) -> str:
         """A name that is unique to this world: ``<prefix>-<id of the world>``."""
@@ -104,11 +98,12 @@ class AsyncWorld(AsyncClosing):
     def app(self, name: str, *, replica: int = 1) -> httpx.AsyncClient:
         """An HTTP client that calls the app directly, without its sidecar.
 
-        Its requests are signed if the topology says how, see `Topology`.
+        Each has headers and cookies of its own; those of one app share connections. Their requests
+        are signed if the topology says how, see `Topology`.
         """
         node = replica_name(name, replica)
-        self._clients.append(loopback.aclient(self.url(node), sign=self._nodes.signer(node)))
-        return self._clients[-1]
+        url, sign = self.url(node), self._nodes.signer(node)
+        return loopback.aclient(url, sign=sign, connections=self._connections[node])
 
     def sidecar(self, app: str, *, replica: int = 1) -> AsyncDaprClient:
         """A client of the app's sidecar, like the one the app would use."""
