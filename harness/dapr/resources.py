@@ -223,14 +223,34 @@ def read_found(file: Path) -> list[DaprResource]:
         return [DaprResource(file, 1, {})]
 
 
+def overlaid(earlier: Sequence[DaprResource], later: Sequence[DaprResource]) -> list[DaprResource]:
+    """The earlier resources, each with the later one of its kind and name in its place."""
+    new = {(each.kind, each.name): each for each in later}
+    kept = [new.pop((each.kind, each.name), each) for each in earlier]
+    return [*kept, *new.values()]
+
+
 def read_file(file: Path) -> Iterator[DaprResource]:
     """Every resource in one file.
 
     Raises:
         ConfigError: it cannot be read, or is not valid YAML; with the line.
     """
+    yield from read_documents(read_text(file), file)
+
+
+def read_documents(text: str, file: Path) -> Iterator[DaprResource]:
+    """Every resource in a text.
+
+    Args:
+        text: YAML documents.
+        file: what messages name as their file.
+
+    Raises:
+        ConfigError: it is not valid YAML; with the line.
+    """
     try:
-        documents = list(_documents(file))
+        documents = list(_documents(text, file))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{file}:{mark.line + 1}" if mark else str(file)
@@ -248,9 +268,8 @@ def read_file(file: Path) -> Iterator[DaprResource]:
         yield DaprResource(file, line, body, dict(_lines(node, "")))
 
 
-def _documents(file: Path) -> Iterator[tuple[yaml.Node, Any]]:
+def _documents(text: str, file: Path) -> Iterator[tuple[yaml.Node, Any]]:
     """Each document as its YAML node and as a value."""
-    text = read_text(file)
     try:
         for node in yaml.compose_all(text, Loader=yaml.SafeLoader):
             _size(node, file, 0, {})

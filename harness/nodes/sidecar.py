@@ -158,8 +158,8 @@ class Sidecar(BaseNode):
             client,
             app,
             self._token(scope, "app-api"),
-            _declared_topics(resources),
-            _declared_topics(resources, own_queue=True),
+            declared_topics(resources),
+            declared_topics(resources, own_queue=True),
         )
         declared = {each.name: each.type for each in resources if each.kind == "Component"}
         set_here = self._pod_name(resources) | self._filled_env(scope)
@@ -279,7 +279,7 @@ def actor_stores(resources: Sequence[Resource]) -> list[str]:
     return [name for name, value in said.items() if value.lower() in yes]
 
 
-def _declared_topics(
+def declared_topics(
     resources: Sequence[Resource], *, own_queue: bool = False
 ) -> list[tuple[str, str]]:
     """Pub/sub and topic of each declared subscription; or of those that name their queue."""

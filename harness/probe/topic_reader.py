@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core.errors import ConfigError, ProbeError, did_you_mean
 from harness.core.kafka_access import Brokers, client_settings
 from harness.probe.events import Event, Offsets, read_event
+from harness.probe.marker import is_marker
 from harness.ready.kafka import admin_of, creates_topics
 
 if TYPE_CHECKING:
@@ -67,8 +68,10 @@ class TopicReader:
             if not messages:
                 return
             for message in messages:
-                if self._is_record(message):
-                    yield read_event(message)
+                if self._is_record(message) and not is_marker(
+                    (event := read_event(message)).envelope
+                ):
+                    yield event
 
     def _is_record(self, message: Message) -> bool:
         """Whether it is a record, and not the notice that a partition was read to its end."""

@@ -157,6 +157,20 @@ class Restartable(Protocol):
         ...
 
 
+@runtime_checkable
+class Changeable(Instance, Restartable, Protocol):
+    """Has its files in a folder of this machine, and can be started in another way."""
+
+    @property
+    def home(self) -> Path:
+        """The folder with the files of its launch."""
+        ...
+
+    def relaunch(self, launch: Launch) -> None:
+        """Start another launch of the same node, which has been stopped: same ports, same data."""
+        ...
+
+
 class Runtime(Protocol):
     """Executes launches. Closing it leaves nothing running."""
 

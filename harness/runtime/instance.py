@@ -13,6 +13,14 @@ from harness.runtime.base import BaseInstance
 class Owner(Protocol):
     """The part of the runtime that an instance uses."""
 
+    def home(self, name: str) -> Path:
+        """The folder of a node."""
+        ...
+
+    def spawn(self, instance: ProcessInstance) -> None:
+        """Start the process of an instance, which has none."""
+        ...
+
     def log(self, name: str) -> Path:
         """The log file of a node."""
         ...
@@ -69,6 +77,16 @@ class ProcessInstance(BaseInstance):
     def resume(self) -> None:
         """Send SIGCONT to the process and its descendants."""
         self._runtime.operate("resume", self.name)
+
+    @property
+    def home(self) -> Path:
+        """The folder with the files of its launch."""
+        return self._runtime.home(self.name)
+
+    def relaunch(self, launch: Launch) -> None:
+        """Start another launch of the same node, which has been stopped: same ports, same data."""
+        self.launch = launch
+        self._runtime.spawn(self)
 
     def restart(self, grace: float | None = None) -> None:
         """Stop and start the same launch again: same ports, same data."""

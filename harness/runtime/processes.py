@@ -100,6 +100,10 @@ class ProcessRuntime(Closing):
         """The log file of a node."""
         return self.folder / "logs" / f"{name}.log"
 
+    def home(self, name: str) -> Path:
+        """The folder of a node."""
+        return self.folder / "nodes" / name
+
     def prepare(self, launches: Sequence[Launch]) -> None:
         """Nothing is shared."""
 
@@ -127,7 +131,7 @@ class ProcessRuntime(Closing):
         Raises:
             LaunchError: the program is missing or cannot be executed.
         """
-        folder = private_folder(self.folder / "nodes" / launch.name)
+        folder = private_folder(self.home(launch.name))
         write_home(folder, launch.folders, launch.files)
         for name in launch.files:
             # Some of them contain credentials.
@@ -143,6 +147,10 @@ class ProcessRuntime(Closing):
             self._tell_what_is_left_out(launch)
         self._spawn(instance, account)
         return instance
+
+    def spawn(self, instance: ProcessInstance) -> None:
+        """Start the process of an instance whose process has ended."""
+        self._spawn(instance, self._account(instance.launch))
 
     def external(self, launch: Launch) -> ExternalInstance:
         """Let go of the ports of a launch that somebody else executes."""
@@ -164,7 +172,7 @@ class ProcessRuntime(Closing):
             launch.name,
             argv=[program, *launch.argv[1:]],
             env=launch.environment(below),
-            cwd=str(launch.process.cwd or self.folder / "nodes" / launch.name),
+            cwd=str(launch.process.cwd or self.home(launch.name)),
             log=str(instance.log),
             ports=list(launch.ports.values()),
             stop_signal=int(launch.stop_signal),

@@ -29,6 +29,7 @@ from harness.probe.metrics import total
 from harness.probe.spans import Span, spans_of
 from harness.ready import loopback
 from harness.runtime.base import Instance
+from harness.stack.aresources import AsyncResources
 from harness.stack.beginning import Beginning, exported
 from harness.stack.operations import Nodes
 from harness.stack.stack import Stack
@@ -39,7 +40,7 @@ from harness.virtual_time.aclock import AsyncClock
 T = TypeVar("T")
 
 
-class AsyncWorld(AsyncClosing):
+class AsyncWorld(AsyncResources, AsyncClosing):
     """The stack as asynchronous tests use it; enter it by ``async with``.
 
     Entering remembers where topics, inboxes and logs end, and leaving closes what was opened.
@@ -53,7 +54,7 @@ class AsyncWorld(AsyncClosing):
     """
 
     def __init__(self, stack: Stack, test: str = "a test without a name") -> None:
-        self.stack = stack
+        super().__init__(stack)
         self.test = test
         self.id = secrets.token_hex(4)
         self._begun: Beginning | None = None
@@ -86,6 +87,7 @@ class AsyncWorld(AsyncClosing):
         """
         inboxes, self._inboxes = self._inboxes, {}
         steps = [each.clear_faults for each in inboxes.values() if each.has_faults]
+        steps += [partial(ablocking, each.take_back) for each in self._changes]
         steps += [each.end for each in self._connections.values()]
         steps += [each.aclose for each in self._sidecars.values()]
         steps += [each.aclose for each in self._taps.values()]

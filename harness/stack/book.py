@@ -7,10 +7,11 @@ from pathlib import Path
 
 from harness.core.endpoint import Endpoint
 from harness.core.node import Tools
+from harness.core.roles import SidecarRole
 from harness.core.topology import Topology
 from harness.dapr.resources import DaprResource
 from harness.stack.planning.addresses import HOST, Addresses
-from harness.stack.planning.declared import Declared, pubsubs_in
+from harness.stack.planning.declared import Change, Declared, pubsubs_in
 from harness.stack.planning.scope import Known, NodeScope
 
 
@@ -51,6 +52,19 @@ class AddressBook(Addresses):
     @strict.setter
     def strict(self, value: bool) -> None:
         self._declared.strict = value
+
+    @property
+    def changes(self) -> list[Change]:
+        """How the resources of sidecars differ from those that the stack was started with."""
+        return self._declared.changes
+
+    def require_sound(self, change: Change, sidecar: SidecarRole) -> None:
+        """Check what a change would have a sidecar load.
+
+        Raises:
+            ConfigError: a resource of the change is invalid.
+        """
+        self._declared.require_sound(change, sidecar, self.topology)
 
     def scope(self, node: str, viewer: str | None = None) -> NodeScope:
         """What a node sees.

@@ -32,6 +32,7 @@ from harness.ready import loopback
 from harness.runtime.base import Instance
 from harness.stack.beginning import Beginning, exported
 from harness.stack.operations import Nodes
+from harness.stack.resources import Resources
 from harness.stack.stack import Stack
 from harness.stack.taps import component_of, ends_of, kafka_of, opened, subscription_of
 from harness.stack.timeline import Observed
@@ -40,7 +41,7 @@ from harness.virtual_time.clock import Clock
 T = TypeVar("T")
 
 
-class World(Closing):
+class World(Resources, Closing):
     """The stack as synchronous tests use it; enter it by ``with``.
 
     Entering remembers where topics, inboxes and logs end, and leaving closes what was opened.
@@ -54,7 +55,7 @@ class World(Closing):
     """
 
     def __init__(self, stack: Stack, test: str = "a test without a name") -> None:
-        self.stack = stack
+        super().__init__(stack)
         self.test = test
         self.id = secrets.token_hex(4)
         self._begun: Beginning | None = None
@@ -87,6 +88,7 @@ class World(Closing):
         """
         inboxes, self._inboxes = self._inboxes, {}
         steps = [each.clear_faults for each in inboxes.values() if each.has_faults]
+        steps += [partial(blocking, each.take_back) for each in self._changes]
         steps += [each.end for each in self._connections.values()]
         steps += [each.close for each in self._sidecars.values()]
         steps += [each.close for each in self._taps.values()]

@@ -4,15 +4,42 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.errors import ConfigError, did_you_mean
 from harness.core.roles import HasSidecar, SidecarRole
 from harness.core.topology import Topology
 from harness.dapr.lint import check_resources, require_sound
-from harness.dapr.resources import DaprResource, for_app, read_file, read_resources
+from harness.dapr.resources import (
+    DaprResource,
+    for_app,
+    overlaid,
+    read_file,
+    read_resources,
+    replaced,
+)
 
 Folders = tuple[Path, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """Resources that sidecars load in addition, or instead of those of the same kind and name.
+
+    Attributes:
+        resources: the resources.
+        apps: names or app-ids of the apps whose sidecars load them; all if empty.
+    """
+
+    resources: Sequence[DaprResource]
+    apps: Sequence[str] = ()
+
+    def of(self, sidecar: SidecarRole) -> list[DaprResource]:
+        """The resources that a sidecar loads."""
+        if self.apps and not {sidecar.app, sidecar.app_id} & {*self.apps}:
+            return []
+        return for_app(self.resources, sidecar.app_id)
 
 
 class Declared:
@@ -24,10 +51,12 @@ class Declared:
 
     Attributes:
         strict: whether warnings about resources are errors.
+        changes: what has been changed since the stack was started, the oldest first.
     """
 
     def __init__(self, root: Path, inherited: Mapping[str, str]) -> None:
         self.strict = False
+        self.changes: list[Change] = []
         self._root = root
         self._inherited = dict(inherited)
         self._read: dict[tuple[object, ...], list[DaprResource]] = {}
@@ -43,8 +72,24 @@ class Declared:
         folders = topology.resources if own is None else own
         start = self._root / sidecar.cwd
         named = None if own is None else sidecar.configurations
-        checked = self._checked(topology, folders, start, named)
-        return for_app(checked, sidecar.app_id), start
+        found = for_app(self._checked(topology, folders, start, named), sidecar.app_id)
+        for change in self.changes:
+            found = overlaid(found, change.of(sidecar))
+        return found, start
+
+    def require_sound(self, change: Change, sidecar: SidecarRole, topology: Topology) -> None:
+        """Check what a change would have a sidecar load.
+
+        Raises:
+            ConfigError: a resource of the change is invalid.
+        """
+        found, start = self.of(sidecar, topology)
+        together = [*replaced(found, change.resources), *change.resources]
+        known = self._readable(topology)
+        findings = check_resources(together, topology.app_ids(), known, start)
+        places = {str(each.file) for each in change.resources}
+        own = [each for each in findings if each.place.rpartition(":")[0] in places]
+        require_sound(own, strict=self.strict)
 
     def pubsub(self, name: str, topology: Topology) -> tuple[list[DaprResource], Path]:
         """A pub/sub component and the secret stores next to it, regardless of their scopes.

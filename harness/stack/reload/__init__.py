@@ -1,0 +1,1 @@
+"""Changing the Dapr resources of sidecars that run."""
