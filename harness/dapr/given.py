@@ -47,7 +47,7 @@ def _read(given: Given, number: int, root: Path) -> Iterator[DaprResource]:
     place = Path(f"<resource {number}>")
     if isinstance(given, Mapping):
         yield from read_documents(_text(given, place), place)
-    elif isinstance(given, str) and "\n" in given.strip():
+    elif isinstance(given, str) and ("\n" in given or given.startswith("{")):
         yield from read_documents(given, place)
     else:
         path = root / given

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from harness import App, AsyncWorld, ConfigError, Kafka, Settings, Stack, Topology, World, running
+from harness.stack.reload.difference import Difference
 from tests.support import project
 
 pytestmark = pytest.mark.real
@@ -113,21 +113,38 @@ async def test_a_subscription_is_delivered_within_the_block_and_not_after_it(sta
     assert before == files(stack)
 
 
-async def test_a_component_is_there_within_the_block_even_if_the_test_fails(stack: Stack) -> None:
-    extra = {
-        "apiVersion": "dapr.io/v1alpha1", "kind": "Component", "metadata": {"name": "extra"},
-        "spec": {"type": "state.in-memory", "version": "v1", "metadata": []},
-    }  # fmt: skip
-    async with AsyncWorld(stack) as dapr:
-        shop = dapr.sidecar("shop")
-        with pytest.raises(ZeroDivisionError):
-            async with dapr.resources(extra):
-                await shop.save_state("extra", "k", 1)
-                assert 1 == (await shop.get_state("extra", "k")).value
-                raise ZeroDivisionError
+EXTRA = {
+    "apiVersion": "dapr.io/v1alpha1",
+    "kind": "Component",
+    "metadata": {"name": "extra"},
+    "spec": {"type": "state.in-memory", "version": "v1", "metadata": []},
+}
 
-        with World(stack) as world:
-            assert {"pubsub", "store"} == components(world).keys()
+
+async def test_a_component_is_there_within_the_block_even_if_the_test_fails(stack: Stack) -> None:
+    async def failing(dapr: AsyncWorld) -> None:
+        shop = dapr.sidecar("shop")
+        async with dapr.resources(EXTRA):
+            await shop.save_state("extra", "k", 1)
+            assert 1 == (await shop.get_state("extra", "k")).value
+            raise ZeroDivisionError
+
+    async with AsyncWorld(stack) as dapr:
+        with pytest.raises(ZeroDivisionError):
+            await failing(dapr)
+
+        found = (await dapr.sidecar("shop").metadata()).components
+        assert {"pubsub", "store"} == {each.name for each in found}
+
+
+def test_a_sidecar_that_the_test_has_stopped_starts_with_its_former_resources(stack: Stack) -> None:
+    with World(stack) as dapr:
+        with dapr.resources(EXTRA):
+            dapr.stop("shop-daprd")
+
+        dapr.restart("shop-daprd")
+
+        assert {"pubsub", "store"} == components(dapr).keys()
 
 
 def test_a_resource_of_the_same_name_is_replaced_and_comes_back(stack: Stack) -> None:
@@ -144,36 +161,86 @@ def test_a_resource_of_the_same_name_is_replaced_and_comes_back(stack: Stack) ->
         assert not shop.get_state("store", "k").exists
 
 
-def test_a_resiliency_restarts_the_sidecar_with_the_reason_and_ends_with_the_block(
+ENDPOINT = """
+apiVersion: dapr.io/v1alpha1
+kind: HTTPEndpoint
+metadata: {name: bank}
+spec: {baseUrl: "http://127.0.0.1:1"}
+"""
+
+NO_RELOAD = """
+apiVersion: dapr.io/v1alpha1
+kind: Configuration
+metadata: {name: no-reload}
+spec: {features: [{name: HotReload, enabled: false}]}
+"""
+
+
+def shown(world: World) -> list[tuple[str, str]]:
+    """The resources in the sidecar's metadata that it loads only when it starts."""
+    raw = world.sidecar("shop").metadata().raw
+    kinds = ("resiliencies", "httpEndpoints")
+    return [(kind, each["name"]) for kind in kinds for each in raw.get(kind) or ()]
+
+
+def test_what_daprd_cannot_reload_restarts_the_sidecar_with_the_reason(stack: Stack) -> None:
+    with World(stack) as dapr:
+        with dapr.resources(RETRIES, ENDPOINT) as restarted:
+            assert "to load a Resiliency" in restarted["shop-daprd"]
+            assert [("resiliencies", "retries"), ("httpEndpoints", "bank")] == shown(dapr)
+
+        assert [] == shown(dapr)
+
+
+def test_a_configuration_is_read_by_a_new_start_and_can_switch_hot_reload_off(
     stack: Stack,
 ) -> None:
     with World(stack) as dapr:
-        pid = dapr.instance("shop-daprd").pid
+        with dapr.resources(NO_RELOAD) as first, dapr.resources(EXTRA) as second:
+            assert "Configuration only when it starts" in first["shop-daprd"]
+            assert "HotReload off" in second["shop-daprd"]
+            assert {"pubsub", "store", "extra"} == components(dapr).keys()
 
-        with dapr.resources(RETRIES) as restarted:
-            assert "Resiliency" in restarted["shop-daprd"]
-            assert pid != dapr.instance("shop-daprd").pid
-            raw = dapr.sidecar("shop").metadata().raw
-            assert ["retries"] == [each["name"] for each in raw["resiliencies"]]
-
-        assert not dapr.sidecar("shop").metadata().raw.get("resiliencies")
+        features = dapr.sidecar("shop").metadata().raw["enabledFeatures"]
+        assert "HotReload" in features
+        assert {"pubsub", "store"} == components(dapr).keys()
 
 
-REFUSED = STORE.replace("state.in-memory", "state.redis").replace("name: store", "name: broken") + (
-    "  metadata: [{name: redisHost, value: '127.0.0.1:1'}, {name: maxRetries, value: '0'}]\n"
-)
+ACTORS = STORE + "  metadata: [{name: actorStateStore, value: 'true'}]\n"
+
+
+def test_daprd_itself_refuses_to_reload_a_state_store_of_actors(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This is why such a store restarts its sidecar."""
+    monkeypatch.setattr(Difference, "restarts", lambda *_: "")
+    with World(stack) as dapr, pytest.raises(ConfigError) as raised, dapr.resources(ACTORS):
+        pytest.fail("the block was entered")
+
+    assert "Aborting to hot-reload a state store component" in raised.value.last
+
+
+REFUSED = """
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: broken}
+spec:
+  type: state.sqlite
+  version: v1
+  metadata: [{name: connectionString, value: /no/such/folder/data.db}]
+"""
 
 
 @pytest.mark.parametrize("more", ["", RETRIES], ids=["hot reload", "restart"])
 def test_a_component_that_daprd_refuses_is_an_error_with_its_words(stack: Stack, more: str) -> None:
     """The sidecar goes on with what it had; a restart with it would end daprd."""
     before = files(stack)
+    given = [REFUSED, more] if more else [REFUSED]
     with World(stack) as dapr:
-        with pytest.raises(ConfigError, match="shop-daprd does not load") as raised:
-            with dapr.resources(*filter(None, [REFUSED, more])):
-                pytest.fail("the block was entered")
+        with pytest.raises(ConfigError, match="does not load") as raised, dapr.resources(*given):
+            pytest.fail("the block was entered")
 
-        assert "connection refused" in raised.value.last
+        assert "unable to open database file" in raised.value.last
         assert {"pubsub", "store"} == components(dapr).keys()
     assert before == files(stack)
     stack.check_alive()

@@ -7,12 +7,29 @@ from pathlib import Path
 
 from harness.stack.reload.difference import Difference
 
-_COMPLAINT = re.compile(r'"?level"?[=:]\s?"?(?:error|fatal|warning)')
 _MESSAGE = re.compile(r'"?msg"?[=:]\s?"((?:[^"\\]|\\.)*)"')
+
+_ABOUT_ONE = (
+    "Failed to init component",
+    "Error processing component",
+    "Ignoring error processing component",
+    "Aborting to hot-reload",
+    "Received unauthorized component update",
+    "Failed to start declared subscription",
+)
+"""How daprd 1.18.2 says that it does not load a resource, which it names in the same sentence."""
+
+_ABOUT_ANY = (
+    "error closing old component",
+    "error closing deleted component",
+    "Failed to close Subscription",
+    "Failed to close existing Subscription",
+)
+"""How it says that it could not let go of one, without its name."""
 
 
 class Refusals:
-    """Complaints about changed resources, from now on.
+    """What daprd says about changed resources from now on.
 
     Args:
         log: the sidecar's log.
@@ -27,15 +44,14 @@ class Refusals:
         self._named = re.compile(rf"(?<![\w.-])(?:{names})(?![\w.-])")
 
     def seen(self) -> str:
-        """What the first one says; "" as long as there is none."""
+        """What the first refusal says; "" as long as there is none."""
         with self._log.open("rb") as file:
             file.seek(self._start)
             lines = file.read().decode("utf-8", "replace").splitlines()
-        return next((told for line in lines if (told := self._told(line))), "")
+        messages = (found[1] for line in lines if (found := _MESSAGE.search(line)))
+        return next((each for each in messages if self._is_refusal(each)), "")
 
-    def _told(self, line: str) -> str:
-        if not _COMPLAINT.search(line):
-            return ""
-        found = _MESSAGE.search(line)
-        said = found[1] if found else line
-        return said if self._named.search(said) else ""
+    def _is_refusal(self, message: str) -> bool:
+        if message.startswith(_ABOUT_ANY):
+            return True
+        return message.startswith(_ABOUT_ONE) and bool(self._named.search(message))
