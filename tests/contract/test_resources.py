@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness import App, AsyncWorld, ConfigError, Kafka, Settings, Stack, Topology, World, running
+from harness.ready.kafka import admin_of, assigned_partitions
 from harness.stack.reload.difference import Difference
 from tests.support import project
 
@@ -111,6 +112,19 @@ async def test_a_subscription_is_delivered_within_the_block_and_not_after_it(sta
         # The record that wakes the consumer group is not an event of the test's.
         assert {"n": 3} == (await dapr.topic("orders").next()).data
     assert before == files(stack)
+
+
+def test_the_group_no_longer_reads_the_topic_after_the_block(stack: Stack) -> None:
+    """An event of the next test would otherwise wait for a group that is about to change."""
+    with World(stack) as dapr:
+        admin = admin_of(dapr.brokers)
+        with dapr.resources(SUBSCRIPTION):
+            within = assigned_partitions(admin, ["shop"])["shop"]
+
+        after = assigned_partitions(admin, ["shop"])["shop"]
+
+    assert {("orders", 0), ("returns", 0)} == within
+    assert {("orders", 0)} == after
 
 
 EXTRA = {

@@ -122,6 +122,13 @@ def test_a_change_that_is_refused_leaves_nothing(
     assert not hasattr(raised.value, "__notes__")
 
 
+def test_a_resource_that_no_sidecar_may_load_is_refused_beside_another_one(stack: Stack) -> None:
+    other = component("other", scopes=["nobody"])
+
+    with pytest.raises(ConfigError, match="no sidecar may load Component 'other'"):
+        ResourceChange(stack, [STORE, other]).apply()
+
+
 def loaded(stack: Stack, app: str) -> dict[str, str]:
     return {each.name: each.type for each in stack.book.resources(f"{app}-daprd")}
 
@@ -172,6 +179,16 @@ ACTORS = [{"name": "actorStateStore", "value": "true"}]
         (component(kind="MCPServer"), ON, "does not show when a MCPServer is loaded"),
         (component(spec=STORE["spec"] | {"metadata": ACTORS}), ON, "state store of actors"),
     ],
+    ids=[
+        "Component",
+        "Subscription",
+        "no HotReload",
+        "Resiliency",
+        "HTTPEndpoint",
+        "Configuration",
+        "MCPServer",
+        "actors",
+    ],  # fmt: skip
 )
 def test_why_a_sidecar_is_restarted(
     body: Mapping[str, Any], features: list[str], reason: str
