@@ -9,6 +9,7 @@ import pytest
 from harness import App, AsyncWorld, ConfigError, Kafka, Settings, Stack, Topology, World, running
 from harness.ready.kafka import admin_of, assigned_partitions
 from harness.stack.reload.difference import Difference
+from harness.stack.reload.groups import KafkaGroups
 from tests.support import project
 
 pytestmark = pytest.mark.real
@@ -114,11 +115,16 @@ async def test_a_subscription_is_delivered_within_the_block_and_not_after_it(sta
     assert before == files(stack)
 
 
-def test_the_group_no_longer_reads_the_topic_after_the_block(stack: Stack) -> None:
-    """An event of the next test would otherwise wait for a group that is about to change."""
+def test_the_group_no_longer_reads_the_topic_after_the_block(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if nothing wakes it up: events of the next test would wait for its change."""
+    monkeypatch.setattr(KafkaGroups, "release", lambda *_: None)
     with World(stack) as dapr:
         admin = admin_of(dapr.brokers)
         with dapr.resources(SUBSCRIPTION):
+            dapr.sidecar("shop").publish("pubsub", "returns", {"n": 1})
+            dapr.inbox("shop").next(path="/returns")
             within = assigned_partitions(admin, ["shop"])["shop"]
 
         after = assigned_partitions(admin, ["shop"])["shop"]
@@ -257,4 +263,18 @@ def test_a_component_that_daprd_refuses_is_an_error_with_its_words(stack: Stack,
         assert "unable to open database file" in raised.value.last
         assert {"pubsub", "store"} == components(dapr).keys()
     assert before == files(stack)
+    stack.check_alive()
+
+
+def test_a_sidecar_that_exits_because_of_a_resource_is_started_with_its_former_ones(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As daprd does whenever a component fails whose errors it is not told to ignore."""
+    monkeypatch.setattr("harness.stack.reload.sidecar.lenient", str)
+    with World(stack) as dapr:
+        with pytest.raises(ConfigError, match="does not load") as raised, dapr.resources(REFUSED):
+            pytest.fail("the block was entered")
+
+        assert "unable to open database file" in raised.value.last
+        assert {"pubsub", "store"} == components(dapr).keys()
     stack.check_alive()

@@ -188,7 +188,7 @@ ACTORS = [{"name": "actorStateStore", "value": "true"}]
         "Configuration",
         "MCPServer",
         "actors",
-    ],  # fmt: skip
+    ],
 )
 def test_why_a_sidecar_is_restarted(
     body: Mapping[str, Any], features: list[str], reason: str

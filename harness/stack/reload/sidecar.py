@@ -78,36 +78,43 @@ class Reload:
             self.reason = self._why_restart(client)
             how = "restart" if self.reason else "hot reload"
             self._stack.note("resources.begun", self._name, how=how, reason=self.reason)
-            if self.reason:
-                self._restart()
-            else:
-                self._reload(client)
+            self._carry_out(client)
         self._stack.note("resources.ended", self._name, how=how)
 
     def _why_restart(self, client: DaprClient) -> str:
         if self._instance.state is State.EXITED:
             return "it has exited"
-        features = client.metadata().raw.get("enabledFeatures") or ()
+        try:
+            features = client.metadata().raw.get("enabledFeatures") or ()
+        except (DaprError, httpx.HTTPError) as error:
+            return f"it does not answer ({type(error).__name__})"
         return self._difference.restarts(features)
 
-    def _restart(self) -> None:
+    def _carry_out(self, client: DaprClient) -> None:
         refusals = Refusals(self._instance.log, self._difference)
+        try:
+            if self.reason:
+                self._restart()
+            else:
+                self._reload(client, refusals)
+        except InstanceDied as error:
+            if self._instance.state is not State.EXITED:
+                raise
+            raise self._refused(refusals.seen() or error.last) from error
+
+    def _restart(self) -> None:
         self._instance.stop()
         self._remove(self._difference.obsolete)
         self._write(exact=True)
-        try:
-            if self._difference.relaunches:
-                self._instance.relaunch(self._difference.new.launch)
-            else:
-                self._instance.restart()
-            self._await_ladder()
-        except InstanceDied as error:
-            raise self._refused(refusals.seen() or error.last) from error
+        if self._difference.relaunches:
+            self._instance.relaunch(self._difference.new.launch)
+        else:
+            self._instance.restart()
+        self._await_ladder()
 
-    def _reload(self, client: DaprClient) -> None:
+    def _reload(self, client: DaprClient, refusals: Refusals) -> None:
         """Remove first, so that what replaces it appears in the metadata only when it is loaded."""
         groups = KafkaGroups(self._stack, self.sidecar, self._difference)
-        refusals = Refusals(self._instance.log, self._difference)
         self._remove([*self._difference.obsolete, *self._difference.replaced])
         self._wait(client, self._is_gone, refusals)
         self._write(exact=False)
