@@ -322,12 +322,12 @@ async def test_an_inbox_that_cannot_be_healed_is_told_and_every_client_is_closed
     """Its proxy has gone; the clients of both kinds must not stay open with it."""
     with World(stack) as world:
         world.inbox("echo").fail_next("/events")
-        clients = [world.app("echo"), world.sidecar("echo")._client]
+        app, client = world.app("echo"), world.sidecar("echo")._client
         topic = world.topic("t")
         topic.all()
         own = await AsyncWorld(stack).__aenter__()
         await own.inbox("echo").fail_next("/events")
-        aclients = [own.app("echo"), own.sidecar("echo")._client]
+        own_app, own_client = own.app("echo"), own.sidecar("echo")._client
         atopic = own.topic("t")
         await atopic.all()
         world.kill("echo-inbox")
@@ -337,7 +337,12 @@ async def test_an_inbox_that_cannot_be_healed_is_told_and_every_client_is_closed
             with pytest.raises(ProbeError, match="does not answer DELETE"):
                 await own.aclose()
 
-            assert all(each.is_closed for each in [*clients, *aclients])
+            assert client.is_closed
+            assert own_client.is_closed
+            with pytest.raises(RuntimeError, match="has been closed"):
+                app.get("/")
+            with pytest.raises(RuntimeError, match="has been closed"):
+                await own_app.get("/")
             assert all(
                 each._reader is not None and each._reader.closed
                 for each in (topic, atopic)

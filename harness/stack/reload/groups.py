@@ -67,19 +67,7 @@ class KafkaGroups:
             topics = {group.prefix + topic for name, topic in self._gone if name == pubsub}
             if not topics or self._is_shared(group):
                 continue
-            admin = admin_of(group.brokers)
-
-            def look(group: ConsumerGroup = group, topics: set[str] = topics) -> Observation:
-                from confluent_kafka import KafkaException
-
-                try:
-                    parts = assigned_partitions(admin, [group.name])[group.name]  # noqa: B023
-                except (KafkaException, TimeoutError) as error:
-                    return Observation(False, str(error))
-                read = {topic for topic, _ in parts} & topics
-                return Observation(not read, f"group {group.name} reads {sorted(read)}")
-
-            left = poll(look, deadline, guard=guard)
+            left = poll(_Left(group, topics).observe, deadline, guard=guard)
             if not left.ok:
                 raise NotReady(
                     f"{self._sidecar.name} still reads topics of removed subscriptions",
@@ -111,6 +99,26 @@ class KafkaGroups:
         """The addresses of the brokers that the stack runs: no other one is written to."""
         nodes = [each for each in self._stack.topology.nodes if isinstance(each, HasTopics)]
         return {str(access_of(self._stack.book.exports(each.name))) for each in nodes}
+
+
+class _Left:
+    """The check that a group does not read some topics, under their names on the broker."""
+
+    def __init__(self, group: ConsumerGroup, topics: set[str]) -> None:
+        self._group = group.name
+        self._topics = topics
+        self._admin = admin_of(group.brokers)
+
+    def observe(self) -> Observation:
+        """Ask the broker once."""
+        from confluent_kafka import KafkaException
+
+        try:
+            parts = assigned_partitions(self._admin, [self._group])[self._group]
+        except (KafkaException, TimeoutError) as error:
+            return Observation(False, str(error))
+        read = {topic for topic, _ in parts} & self._topics
+        return Observation(not read, f"group {self._group} reads {sorted(read)}")
 
 
 def _send_marker(brokers: Brokers, topic: str) -> None:
