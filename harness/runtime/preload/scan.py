@@ -73,7 +73,7 @@ def _read(path: Path, package: str) -> Iterator[Import]:
 
 
 def _executed(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """The statements that are executed when the module is imported, perhaps."""
+    """What is executed when the module is imported, unless something fails meanwhile."""
     for statement in body:
         yield statement
         if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
