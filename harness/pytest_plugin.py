@@ -7,6 +7,7 @@ It contains only the wiring. Fixtures: ``dapr_topology`` (override it), ``dapr_s
 from __future__ import annotations
 
 import inspect
+import math
 import time
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager, nullcontext
@@ -18,7 +19,15 @@ import pytest_asyncio
 from harness.core.errors import ConfigError, HarnessError, SystemFailure
 from harness.pytest_attach import add_options, attached, name_the_default
 from harness.pytest_options import require_version, runtimes, settings_of, time_of, versions
-from harness.pytest_reports import register, section, tell, tell_of_worker, timeline_of
+from harness.pytest_reports import (
+    deaths,
+    logs_of_own_worlds,
+    register,
+    section,
+    tell,
+    tell_of_worker,
+    timeline_of,
+)
 from harness.report.folding import folded
 
 if TYPE_CHECKING:
@@ -31,6 +40,7 @@ if TYPE_CHECKING:
     from harness.stack.world import World
 
 WORLD: pytest.StashKey[AsyncWorld | World] = pytest.StashKey()
+BEGAN: pytest.StashKey[float] = pytest.StashKey()
 FAILED: pytest.StashKey[bool] = pytest.StashKey()
 TIMED: pytest.StashKey[tuple[pytest.Item, object] | None] = pytest.StashKey()
 LOG_LIMIT = 20_000
@@ -107,7 +117,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests that need a later Dapr than their stack has."""
+    """Note when the test began; skip it if it needs a later Dapr than its stack has."""
+    item.stash[BEGAN] = time.monotonic()
     require_version(item)
 
 
@@ -272,7 +283,10 @@ def _without_time_limit(config: pytest.Config) -> Iterator[None]:
 def _attach(report: pytest.TestReport, item: pytest.Item, error: BaseException | None) -> None:
     world = item.stash.get(WORLD, None)
     logs: dict[str, str] = getattr(error, "logs", {})
-    if world is not None and report.when == "call":
+    report.sections += [(section(title), text) for title, text in deaths()]
+    if world is None:
+        logs = logs or logs_of_own_worlds(item.stash.get(BEGAN, math.inf))
+    elif report.when == "call":
         logs = world.beginning.logs()
         if left := _backlog(world.beginning):
             report.sections.append((section("events of other tests"), left))
