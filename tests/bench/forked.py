@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,11 +32,19 @@ out = Console()
 
 @dataclass
 class Started:
-    """Seconds until ready, CPU seconds, and the memory of the apps, each page counted once."""
+    """A start and its apps.
+
+    Attributes:
+        wall: seconds until ready.
+        cpu: CPU seconds.
+        memory: megabytes of the apps, each page counted once.
+        restart: seconds until one of them is ready again.
+    """
 
     wall: float
     cpu: float
     memory: float
+    restart: float
 
 
 def forked(settings: Settings) -> Figures:
@@ -72,6 +81,9 @@ def _pairs(folder: Path, count: int, settings: Settings) -> Figures:
         f"{count} apps, memory of the apps": paired(
             [one.memory / other.memory for one, other in pairs], ANCHOR, at_most(1)
         ),
+        f"{count} apps, restart of one": paired(
+            [one.restart / other.restart for one, other in pairs], ANCHOR, at_most(1)
+        ),
     }
 
 
@@ -86,7 +98,9 @@ def _measured(stack: Stack) -> Started:
     cpu = sum(each.user + each.system + each.children_user + each.children_system for each in times)
     # A process that is no node is the one with the imports.
     memory = sum(_own(each.pid) for each in below if each.pid in apps or each.pid not in named)
-    return Started(stack.took, cpu, memory / MEGABYTE)
+    began = time.monotonic()
+    stack.restart("app-0")
+    return Started(stack.took, cpu, memory / MEGABYTE, time.monotonic() - began)
 
 
 def _own(pid: int) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -13,6 +15,7 @@ from harness import App
 from harness.core.launch import InProcess, Launch
 from harness.runtime.preload.scan import hidden_by, imports_of
 from harness.runtime.sharing import shared
+from harness.runtime.supervisor import sources
 from harness.runtime.supervisor.nodes import Nodes
 from harness.runtime.supervisor.sources import Source
 from tests.unit.test_environment import book_of
@@ -158,3 +161,37 @@ def test_nothing_unknown_is_collected_while_it_may_be_an_app_of_a_source() -> No
     nodes.hear()
     with pytest.raises(ChildProcessError):
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+
+
+@pytest.fixture
+def silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Source]:
+    """A source that never says anything."""
+    request = {"argv": ["sleep", "100"], "env": {"PATH": os.environ["PATH"]}, "cwd": "/"}
+    found = Source({**request, "output": str(tmp_path / "log"), "apps": []}, subprocess.Popen)
+    monkeypatch.setattr(sources, "PATIENCE", 0)
+    yield found
+    found.line.close()
+    found.process.kill()
+    found.process.wait()
+
+
+def require_given_up(source: Source) -> None:
+    assert source.gone
+    assert -signal.SIGKILL == source.process.wait(10)
+
+
+def test_a_process_whose_imports_do_not_end_is_given_up(silent: Source) -> None:
+    assert [] == list(silent.loaded())
+
+    require_given_up(silent)
+
+
+def test_a_process_that_does_not_fork_is_given_up(silent: Source) -> None:
+    steps = silent.fork(dict.fromkeys(("argv", "env", "cwd", "log", "module"), ""))
+
+    with pytest.raises(StopIteration) as end:
+        next(steps)
+
+    assert {"refused": "the process with the imports has ended"} == end.value.value
+    assert not silent.forking
+    require_given_up(silent)

@@ -86,6 +86,7 @@ class Source:
             if os.waitpid(middle, 0)[1]:
                 self._say({"id": request["id"], "refused": "it could not be forked"})
             return False
+        app = 0
         try:
             reader, writer = os.pipe()
             if not (app := os.fork()):
@@ -98,6 +99,8 @@ class Source:
             os.read(reader, 1)
             self._say({"id": request["id"], "pid": app})
         except BaseException:  # noqa: BLE001 - must not return as a second source
+            if app:  # nobody would know of it
+                os.kill(app, signal.SIGKILL)
             os._exit(1)
         os._exit(0)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import signal
 import socket
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
 
     Message = dict[str, Any]
 
-LOADING = 30.0
-"""Seconds after which an app no longer waits for the imports, and is started without them."""
+PATIENCE = 30.0
+"""Seconds after which an app no longer waits for the imports or for its fork, and is executed."""
 
 
 class Forked:
@@ -100,32 +99,41 @@ class Source:
 
     def loaded(self) -> Iterator[float]:
         """Wait until its imports are done; one that does not end them is given up."""
-        ends = time.monotonic() + LOADING
+        ends = time.monotonic() + PATIENCE
         while not (self._loaded or self.gone):
             if time.monotonic() >= ends:
-                self.gone = True
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self.process.pid, signal.SIGKILL)
-                return
+                return self._give_up()
             yield ends
 
     def fork(self, request: Message) -> Generator[float, None, Message]:
         """Wait for an app. Returns its pid, or why it was not forked."""
         self._serial += 1
-        asked = self._serial
+        asked, ends = self._serial, time.monotonic() + PATIENCE
         keys = ("argv", "env", "cwd", "log", "module")
         if not self.gone:
             self._unanswered.add(asked)
             self._say({"id": asked, **{key: request[key] for key in keys}})
         while asked not in self._answers:
+            if time.monotonic() >= ends:
+                self._give_up()
             if self.gone:
                 return {"refused": "the process with the imports has ended"}
-            yield math.inf
+            yield ends
         return self._answers.pop(asked)
 
     def _say(self, message: Message) -> None:
-        # A request is smaller than the buffer of a socket; the source reads one after the other.
-        with contextlib.suppress(OSError):
-            self.line.setblocking(True)
+        # A request is smaller than the buffer of a socket, and is read at once.
+        self.line.settimeout(PATIENCE)
+        try:
             self.line.sendall(json.dumps(message).encode() + b"\n")
-            self.line.setblocking(False)
+        except OSError:
+            self._give_up()
+        self.line.setblocking(False)
+
+    def _give_up(self) -> None:
+        """End it; an app that it is about to tell of is ended by the failure to do so."""
+        self.gone = True
+        with contextlib.suppress(OSError):
+            self.line.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process.pid, signal.SIGKILL)
