@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -163,6 +163,32 @@ class InitializedByFile(Node, Protocol):
 
     def setup(self, scope: Scope) -> list[str]:
         """The statements."""
+        ...
+
+
+EVERYTHING = "*"
+"""A use of another node that is not a placeholder: its addresses, or all of its exports."""
+
+
+@runtime_checkable
+class Shareable(Node, Protocol):
+    """A node that the isolated copies of a stack share: each sees a part of it, its own one."""
+
+    def seen_in(self, namespace: str) -> Node:
+        """The same running node, as the copy with this namespace sees it."""
+        ...
+
+    def divides(self, user: Node, keys: Collection[str]) -> bool:
+        """Whether a node that uses these exports of it sees only the part of its copy.
+
+        Args:
+            user: the node.
+            keys: the keys of its placeholders, or `EVERYTHING`.
+        """
+        ...
+
+    def leave(self, scope: Scope, namespace: str) -> None:
+        """Remove the part of the copy with this namespace, which has ended."""
         ...
 
 

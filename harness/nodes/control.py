@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,6 +11,7 @@ from harness.core.deadline import Check
 from harness.core.endpoint import LOOPBACK, Endpoint
 from harness.core.launch import InContainer, Launch
 from harness.core.node import Node, Scope, Target
+from harness.core.roles import SidecarRole
 from harness.nodes.base import BaseNode
 from harness.nodes.virtual_scheduler import VirtualScheduler
 from harness.ready.http import HttpCheck
@@ -70,6 +71,17 @@ class Service(BaseNode):
     def checks(self, scope: Scope) -> Sequence[Check]:
         """``/healthz`` returns 200; for placement, once there is a leader."""
         return (HttpCheck(f"{scope.endpoint('health').http}/healthz", "health"),)
+
+    def seen_in(self, namespace: str) -> Node:
+        """The same: it keeps namespaces apart by itself."""
+        return self
+
+    def divides(self, user: Node, keys: Collection[str]) -> bool:
+        """A sidecar tells it its namespace."""
+        return isinstance(user, SidecarRole)
+
+    def leave(self, scope: Scope, namespace: str) -> None:
+        """Nothing was made for it."""
 
     def _tls_flags(self, scope: Scope) -> Sequence[str]:
         if not scope.mtls:

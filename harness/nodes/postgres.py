@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.deadline import Check
 from harness.core.errors import ConfigError
 from harness.core.launch import InContainer, InProcess, Launch
-from harness.core.node import Resource, Scope
+from harness.core.node import Node, Resource, Scope
 from harness.core.placeholders import placeholders
 from harness.nodes.base import BaseNode, main_port
 from harness.nodes.clock import REAL, Followed, preloaded, show_to
@@ -193,6 +193,25 @@ class Postgres(BaseNode):
             return True
         texts = [component.text, *(variables[name] for name in names)]
         return any(node == self.name for text in texts for node, _ in placeholders(text))
+
+    def seen_in(self, namespace: str) -> Node:
+        """With a database of its own."""
+        return replace(self, databases=tuple(f"{namespace}_{each}" for each in self.databases))
+
+    def divides(self, user: Node, keys: Collection[str]) -> bool:
+        """Whoever knows the database only from here uses the one of its namespace."""
+        named = {"dsn", "database"} & {*keys}
+        return bool(named) and len(self.databases) == 1 and not self.follow_clock
+
+    def leave(self, scope: Scope, namespace: str) -> None:
+        """Drop the database, whoever is still connected."""
+        import psycopg
+        from psycopg import sql
+
+        with psycopg.connect(self._admin(scope), autocommit=True) as connection:
+            for name in self.databases:
+                drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+                connection.execute(drop.format(sql.Identifier(name)))
 
     def exports(self, scope: Scope) -> Mapping[str, str]:
         """Connection values for apps and components."""

@@ -121,7 +121,9 @@ class Beginning:
         if key not in shared:
             shared[key] = admin_of(self.brokers)
         try:
-            return end_offsets(shared[key], topics, others=True)
+            found = end_offsets(shared[key], topics, others=True)
+            # The copies of a stack share its broker.
+            return {k: v for k, v in found.items() if k.startswith(self._stack.book.namespace)}
         except _kafka_error() as error:
             raise ProbeError(
                 "the topics of this stack cannot be read",
