@@ -17,7 +17,14 @@ import pytest_asyncio
 
 from harness.core.errors import ConfigError, HarnessError, SystemFailure
 from harness.pytest_attach import add_options, attached, name_the_default
-from harness.pytest_options import require_version, runtimes, settings_of, time_of, versions
+from harness.pytest_options import (
+    isolation_of,
+    require_version,
+    runtimes,
+    settings_of,
+    time_of,
+    versions,
+)
 from harness.pytest_reports import register, section, tell, tell_of_worker, timeline_of
 from harness.report.folding import folded
 
@@ -86,8 +93,9 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.addinivalue_line(
         "markers",
-        'dapr(time): with time="virtual", on a stack whose scheduler dapr.clock moves; "real" for '
-        "real time, whatever the topology says",
+        'dapr(time, isolation): with time="virtual", on a stack whose scheduler dapr.clock moves; '
+        '"real" for real time, whatever the topology says. isolation="clean" empties the stack '
+        'before the test; "world" gives it own apps and sidecars, "stack" a stack of its own',
     )
     for option in ("--dapr-runtime", "--dapr-version"):
         if config.getoption("--dapr-attach") and config.getoption(option) != [None]:
@@ -197,20 +205,43 @@ def pytest_timeout_cancel_timer(item: pytest.Item) -> None:
 
 
 @pytest.fixture
-def dapr_sync(dapr_stack: Stack, request: pytest.FixtureRequest) -> Iterator[World]:
+def dapr_isolated(
+    dapr_stack: Stack, dapr_topology: Topology, request: pytest.FixtureRequest
+) -> Iterator[Stack]:
+    """The stack that ``dapr`` and ``dapr_sync`` use: a test's own if its marker asks for one."""
+    level, item = isolation_of(request.node), request.node
+    if level == "names":
+        yield dapr_stack
+    elif level == "clean":
+        from harness.stack.cleaning import clean
+
+        clean(dapr_stack)
+        yield dapr_stack
+    elif level == "world":
+        from harness.stack.isolated import IsolatedStack
+
+        with IsolatedStack(dapr_stack) as own:
+            yield own
+    else:
+        with _anew(dapr_stack, dapr_topology, item.config) as own:
+            yield own
+
+
+@pytest.fixture
+def dapr_sync(dapr_isolated: Stack, request: pytest.FixtureRequest) -> Iterator[World]:
     """The test's own world, for synchronous tests."""
     from harness.stack.world import World
 
-    with World(dapr_stack, request.node.nodeid) as world, _remembered(request.node, world):
+    with World(dapr_isolated, request.node.nodeid) as world, _remembered(request.node, world):
         yield world
 
 
 @pytest_asyncio.fixture
-async def dapr(dapr_stack: Stack, request: pytest.FixtureRequest) -> AsyncIterator[AsyncWorld]:
+async def dapr(dapr_isolated: Stack, request: pytest.FixtureRequest) -> AsyncIterator[AsyncWorld]:
     """The test's own world, for asynchronous tests."""
     from harness.stack.aworld import AsyncWorld
 
-    async with AsyncWorld(dapr_stack, request.node.nodeid) as world:
+    async with AsyncWorld(dapr_isolated, request.node.nodeid) as world:
         with _remembered(request.node, world):
             yield world
 
@@ -252,6 +283,16 @@ def _stack(topology: Topology, settings: Settings, config: pytest.Config, lines:
     from harness.stack.run import running
 
     return running(topology, settings, progress=lines, watch=lines.hear)
+
+
+def _anew(stack: Stack, topology: Topology, config: pytest.Config) -> Stack:
+    """The same stack once more; of the runtime that the session's has."""
+    from dataclasses import replace
+
+    from harness.stack.run import running
+
+    settings = replace(stack.settings, runtime=stack.runtime)
+    return running(topology.with_time(stack.topology.time), settings, watch=Lines(config).hear)
 
 
 @contextmanager

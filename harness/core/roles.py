@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -166,6 +167,19 @@ class InitializedByFile(Node, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Part:
+    """By what the data of one system is known to a node that several systems may share.
+
+    Attributes:
+        namespace: the Dapr namespace of its sidecars, ``default`` if they are told none.
+        app_ids: those of its sidecars.
+    """
+
+    namespace: str
+    app_ids: tuple[str, ...]
+
+
 EVERYTHING = "*"
 """A use of another node that is not a placeholder: its addresses, or all of its exports."""
 
@@ -187,8 +201,17 @@ class Shareable(Node, Protocol):
         """
         ...
 
-    def leave(self, scope: Scope, namespace: str) -> None:
-        """Remove the part of the copy with this namespace, which has ended."""
+    def leave(self, scope: Scope, part: Part) -> None:
+        """Remove the part of a copy that has ended."""
+        ...
+
+
+@runtime_checkable
+class Cleanable(Node, Protocol):
+    """A node that keeps data, and can forget what apps have written."""
+
+    def clean(self, scope: Scope, part: Part) -> None:
+        """Remove the data of these apps, and nothing that sidecars need to go on."""
         ...
 
 

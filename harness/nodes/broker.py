@@ -13,7 +13,7 @@ from harness.core.errors import ConfigError, LaunchError
 from harness.core.kafka_access import Brokers, access_of
 from harness.core.launch import Launch
 from harness.core.node import Node, Scope, Target
-from harness.core.roles import SidecarRole
+from harness.core.roles import Part, SidecarRole
 from harness.nodes.base import BaseNode, main_port
 from harness.nodes.kafka_parts import delete_named
 from harness.nodes.kafka_security import Security
@@ -103,9 +103,9 @@ class KafkaProtocol(BaseNode, ABC):
         """daprd puts the namespace before the names of topics; other clients do not."""
         return isinstance(user, SidecarRole)
 
-    def leave(self, scope: Scope, namespace: str) -> None:
+    def leave(self, scope: Scope, part: Part) -> None:
         """Delete the topics and consumer groups whose names begin with the namespace."""
-        delete_named(self.access(scope), namespace)
+        delete_named(self.access(scope), part.namespace)
 
     @property
     def security(self) -> Security:

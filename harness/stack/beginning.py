@@ -42,7 +42,7 @@ class Beginning:
         self.at = time.monotonic()
         self._stack = stack
         self._logs = {path: path.stat().st_size for path in self._log_files()}
-        self.brokers = _own_brokers(stack)
+        self.brokers = own_brokers(stack)
         self.offsets = self._offsets_now()
         self._worlds: list[Began] = stack.shared.setdefault(WORLDS, [])
         self._worlds.append((test, self.offsets))
@@ -132,7 +132,7 @@ class Beginning:
             ) from error
 
 
-def _own_brokers(stack: Stack) -> Brokers:
+def own_brokers(stack: Stack) -> Brokers:
     """How to connect to the topology's own broker; "" if it has none."""
     found = (access_of(stack.book.exports(node.name)) for node in stack.topology.nodes)
     return next((each for each in found if each), "")

@@ -17,14 +17,14 @@ from harness.core.endpoint import Endpoint
 from harness.core.errors import HarnessError, SystemFailure
 from harness.core.launch import Launch
 from harness.core.node import Node, Tools
-from harness.core.roles import Shareable
+from harness.core.roles import Part, Shareable
 from harness.core.topology import Topology
 from harness.runtime.base import Runtime
 from harness.runtime.processes import ProcessRuntime
 from harness.stack.book import AddressBook
 from harness.stack.planning.addresses import HOST
 from harness.stack.planning.scope import NodeScope
-from harness.stack.sharing import require_separable, shared_nodes
+from harness.stack.sharing import app_ids_of, require_separable, shared_nodes
 from harness.stack.stack import Stack
 
 
@@ -83,8 +83,9 @@ class IsolatedStack(Stack):
             self._base.check_alive()
         except (SystemFailure, HarnessError):
             return  # What it had there ends with the stack.
+        part = Part(self.book.namespace, app_ids_of(self))
         for name, node in self._shared.items():
-            yield partial(node.leave, self.book.scope(name, HOST), self.book.namespace)
+            yield partial(node.leave, self.book.scope(name, HOST), part)
 
 
 class PartBook(AddressBook):

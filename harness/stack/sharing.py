@@ -22,6 +22,11 @@ def shared_nodes(stack: Stack) -> list[Shareable]:
     return [each for each in nodes if isinstance(each, Shareable) and _is_divided(each, stack)]
 
 
+def app_ids_of(stack: Stack) -> tuple[str, ...]:
+    """The app-ids of its sidecars, each once."""
+    return tuple(dict.fromkeys(each.app_id for each in stack.topology.sidecars()))
+
+
 def require_separable(stack: Stack) -> None:
     """Check that copies of a stack would see nothing of it, nor of each other.
 
@@ -34,6 +39,8 @@ def require_separable(stack: Stack) -> None:
 
 
 def _problems(stack: Stack) -> Iterator[str]:
+    if stack.topology.mtls:
+        yield "its sidecars use certificates (mtls=True)"
     if stack.runtime != "processes":
         yield f"it runs on the {stack.runtime} runtime, and copies need the processes runtime"
     shared = {each.name for each in shared_nodes(stack)}

@@ -1,0 +1,231 @@
+"""Copies of a running stack see nothing of it, nor of each other, and leave nothing behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from harness import App, InstanceDied, Kafka, Postgres, Settings, Stack, Topology, World, running
+from harness.core.errors import SystemFailure
+from harness.ready.kafka import admin_of, group_names
+from harness.stack.isolated import IsolatedStack
+from tests.support import environment, leftovers, project
+
+pytestmark = pytest.mark.real
+
+APP = """
+import json, os, sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import psycopg
+
+def execute(*statement):
+    with psycopg.connect(os.environ["DSN"], autocommit=True) as connection:
+        connection.execute(*statement)
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.answer({"pid": os.getpid()} if self.path == "/who" else None)
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["content-length"] or 0)) or "{}")
+        if self.path == "/orders":
+            execute("INSERT INTO orders VALUES (%s)", (body["data"]["id"],))
+        self.answer({})
+
+    def do_OPTIONS(self):
+        self.answer(None)
+
+    def answer(self, found):
+        text = json.dumps(found).encode()
+        self.send_response(404 if found is None else 200)
+        self.send_header("content-length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+execute("CREATE TABLE IF NOT EXISTS orders (id text)")
+ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+CONNECTED = """\
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: pubsub}
+spec:
+  type: pubsub.kafka
+  version: v1
+  metadata:
+  - {name: brokers, value: "${kafka.brokers}"}
+  - {name: authType, value: none}
+  - {name: consumerGroup, value: shops}
+---
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: store}
+spec:
+  type: state.postgresql
+  version: v2
+  metadata: [{name: connectionString, value: "${postgres.dsn}"}]
+---
+apiVersion: dapr.io/v2alpha1
+kind: Subscription
+metadata: {name: orders}
+spec: {pubsubname: pubsub, topic: orders, routes: {default: /orders}}
+"""
+
+HOLDING = """
+import sys
+from pathlib import Path
+from harness import Settings, running
+from harness.stack.isolated import IsolatedStack
+from tests.contract.test_isolated import topology
+with running(topology(), Settings.load(Path(sys.argv[1]))) as base, IsolatedStack(base):
+    print("both are up", flush=True)
+    sys.stdin.read()
+"""
+
+
+def topology() -> Topology:
+    """An app with a hard-coded topic, a table, a store and jobs."""
+    command = [sys.executable, "shop.py", "{port}"]
+    shop = App("shop", command=command, env={"DSN": "${postgres.dsn}"}, inbox=True)
+    return Topology(Kafka(["orders"]), Postgres(), shop, resources="components")
+
+
+def written(folder: Path) -> Path:
+    return project(folder, shop_py=APP, components__all_yaml=CONNECTED, pyproject_toml="")
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = written(tmp_path_factory.mktemp("isolated"))
+    settings = Settings.load(folder, dict(os.environ), runtime="processes")
+    with running(topology(), settings) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def copies(stack: Stack) -> Iterator[list[IsolatedStack]]:
+    with ExitStack() as opened:
+        yield [opened.enter_context(IsolatedStack(stack)) for _ in range(2)]
+
+
+@pytest.fixture
+def worlds(stack: Stack, copies: list[IsolatedStack]) -> Iterator[list[World]]:
+    """A view of both copies, and one of the stack itself."""
+    with ExitStack() as opened:
+        yield [opened.enter_context(World(each)) for each in (*copies, stack)]
+
+
+def test_events_and_rows_of_each_are_its_own(worlds: list[World]) -> None:
+    """The same topic, group and table; taps and inboxes of each see its own event alone."""
+    taps = [each.topic("orders") for each in worlds]
+    for number, world in enumerate(worlds):
+        world.sidecar("shop").publish("pubsub", "orders", {"id": f"order-{number}"})
+
+    for number, world in enumerate(worlds):
+        own = f"order-{number}"
+        assert world.table("orders").row(id=own, timeout=30)
+        rows = [each["id"] for each in world.table("orders").rows()]
+        assert [own] == [each for each in rows if each.startswith("order-")]
+        assert [own] == [each.data["id"] for each in world.inbox("shop").all(path="/orders")]
+        taps[number].next(timeout=30)
+        assert [own] == [each.data["id"] for each in taps[number].all()]
+
+
+def test_the_same_key_has_a_value_of_its_own_in_each(worlds: list[World]) -> None:
+    """State is written by the first one alone, then by the second one too."""
+    first, second, base = (each.sidecar("shop") for each in worlds)
+    first.save_state("store", "key", "one")
+    assert [None, None] == [each.get_state("store", "key").value for each in (second, base)]
+
+    second.save_state("store", "key", "two")
+    assert "one" == first.get_state("store", "key").value
+
+
+def test_a_job_of_the_same_name_fires_in_each(worlds: list[World]) -> None:
+    """Deleting it in one leaves the job of the other."""
+    first, second, _ = worlds
+    for number, world in enumerate(worlds):
+        world.sidecar("shop").schedule_job("bill", due="1s", data={"of": number})
+        world.sidecar("shop").schedule_job("later", due="1h", data={"of": number})
+    for number, world in enumerate(worlds):
+        fired = world.inbox("shop").next(path="/job/bill", timeout=30)
+        assert {"of": number} == fired.data
+
+    first.sidecar("shop").delete_job("later")
+    assert "later" == second.sidecar("shop").get_job("later")["name"]
+    assert all(1 == len(each.inbox("shop").all(path="/job/bill")) for each in worlds)
+
+
+def test_an_invocation_reaches_the_app_of_the_same_copy(worlds: list[World]) -> None:
+    """Though all apps have the same app-id."""
+    for world in worlds:
+        found = world.sidecar("shop").invoke("shop", "who", verb="GET").json()
+        assert {"pid": world.instance("shop").pid} == found
+
+
+def test_a_fault_is_injected_in_one_alone(worlds: list[World]) -> None:
+    """An inbox fails for its own copy."""
+    first, second, _ = worlds
+    first.inbox("shop").fail_next("/orders")
+    second.sidecar("shop").publish("pubsub", "orders", {"id": "unharmed"})
+
+    assert 200 == second.inbox("shop").next(path="/orders", timeout=30).status
+
+
+def test_a_shared_node_cannot_be_stopped_from_a_copy(worlds: list[World]) -> None:
+    """It would end the others, too."""
+    with pytest.raises(Exception, match="kafka is external: the stack has not started it"):
+        worlds[0].stop("kafka")
+
+
+def test_the_death_of_an_app_ends_waits_of_its_copy_alone(
+    stack: Stack, worlds: list[World]
+) -> None:
+    """And a copy leaves no database, topic or group, whatever happened in it."""
+    with IsolatedStack(stack) as crashing:
+        namespace = crashing.book.namespace
+        os.kill(crashing.instances["shop"].pid, 9)
+        with World(crashing) as view, pytest.raises((SystemFailure, InstanceDied)):
+            view.inbox("shop").next(timeout=30)
+        stack.check_alive()
+        for world in worlds:
+            world.stack.check_alive()
+
+    assert [] == [each for each in kept(stack) if namespace in each]
+    assert any(worlds[0].stack.book.namespace in each for each in kept(stack))
+
+
+def kept(stack: Stack) -> list[str]:
+    """The names of what a stack's servers keep."""
+    admin = admin_of(stack.book.exports("kafka")["brokers"])
+    with psycopg.connect(stack.book.exports("postgres")["dsn"]) as connection:
+        databases = connection.execute("SELECT datname FROM pg_database").fetchall()
+    names = [name for (name,) in databases]
+    return [*names, *admin.list_topics(timeout=10).topics, *group_names(admin, 10)]
+
+
+def test_a_killed_test_process_leaves_neither_stack_nor_copy(tmp_path: Path) -> None:
+    """Each has a supervisor whose lifeline the process holds."""
+    folder = written(tmp_path)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDING, str(folder)],
+        env=environment(folder),
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        process.kill()
+
+    assert "both are up\n" == said
+    assert [] == leftovers(folder)
