@@ -12,9 +12,23 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from harness import App, InstanceDied, Kafka, Postgres, Settings, Stack, Topology, World, running
+from harness import (
+    App,
+    DaprError,
+    InstanceDied,
+    Kafka,
+    Postgres,
+    ProbeTimeout,
+    Settings,
+    Stack,
+    Topology,
+    World,
+    running,
+)
 from harness.core.errors import SystemFailure
 from harness.ready.kafka import admin_of, group_names
+from harness.stack import cleaning
+from harness.stack.cleaning import clean
 from harness.stack.isolated import IsolatedStack
 from tests.support import environment, leftovers, project
 
@@ -77,12 +91,21 @@ apiVersion: dapr.io/v2alpha1
 kind: Subscription
 metadata: {name: orders}
 spec: {pubsubname: pubsub, topic: orders, routes: {default: /orders}}
+---
+apiVersion: dapr.io/v1alpha1
+kind: Resiliency
+metadata: {name: soon}
+spec:
+  policies: {retries: {soon: {policy: constant, duration: 50ms, maxRetries: -1}}}
+  targets: {components: {pubsub: {inbound: {retry: soon}}}}
 """
 
 HOLDING = """
 import sys
 from pathlib import Path
 from harness import Settings, running
+from harness.stack import cleaning
+from harness.stack.cleaning import clean
 from harness.stack.isolated import IsolatedStack
 from tests.contract.test_isolated import topology
 with running(topology(), Settings.load(Path(sys.argv[1]))) as base, IsolatedStack(base):
@@ -210,6 +233,50 @@ def kept(stack: Stack) -> list[str]:
         databases = connection.execute("SELECT datname FROM pg_database").fetchall()
     names = [name for (name,) in databases]
     return [*names, *admin.list_topics(timeout=10).topics, *group_names(admin, 10)]
+
+
+def test_a_clean_stack_has_handled_every_event_and_has_no_data(
+    stack: Stack, worlds: list[World]
+) -> None:
+    """Events that fail at first are waited for. The app goes on, and copies keep their data."""
+    other, base = worlds[0], worlds[-1]
+    for world in (other, base):
+        world.sidecar("shop").save_state("store", "kept", "value")
+        world.sidecar("shop").schedule_job("kept", due="1h", data=1)
+    base.inbox("shop").fail_next("/orders", contains="late", times=5)
+    base.sidecar("shop").publish("pubsub", "orders", {"id": "late"})
+
+    clean(stack)
+
+    statuses = [each.status for each in base.inbox("shop").all(path="/orders")]
+    assert [500] * 5 + [200] == statuses
+    assert 0 == base.table("orders").count()
+    assert not base.sidecar("shop").get_state("store", "kept").exists
+    with pytest.raises(DaprError):
+        base.sidecar("shop").get_job("kept")
+    assert "value" == other.sidecar("shop").get_state("store", "kept").value
+    assert "kept" == other.sidecar("shop").get_job("kept")["name"]
+    base.sidecar("shop").publish("pubsub", "orders", {"id": "next"})
+    base.sidecar("shop").save_state("store", "kept", "new")
+    assert base.table("orders").row(id="next", timeout=30)
+
+
+def test_a_stack_that_does_not_settle_is_not_emptied(
+    stack: Stack, worlds: list[World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message names the group, the topic and the offset."""
+    monkeypatch.setattr(cleaning, "SETTLING", 1.5)
+    base = worlds[-1]
+    base.sidecar("shop").save_state("store", "survivor", "value")
+    base.inbox("shop").fail_next("/orders", contains="never", times=1000)
+    base.sidecar("shop").publish("pubsub", "orders", {"id": "never"})
+
+    with pytest.raises(ProbeTimeout, match=r"group shops is at offset \d+ of orders\[0\]"):
+        clean(stack)
+
+    assert base.sidecar("shop").get_state("store", "survivor").exists
+    base.inbox("shop").clear_faults()
+    assert base.table("orders").row(id="never", timeout=30)
 
 
 def test_a_killed_test_process_leaves_neither_stack_nor_copy(tmp_path: Path) -> None:
