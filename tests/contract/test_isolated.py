@@ -8,7 +8,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
+import grpc
 import psycopg
 import pytest
 
@@ -30,6 +32,7 @@ from harness.ready.kafka import admin_of, group_names
 from harness.stack import cleaning
 from harness.stack.cleaning import clean
 from harness.stack.isolated import IsolatedStack
+from harness.virtual_time.messages import SERVICE, message
 from tests.support import environment, leftovers, project
 
 pytestmark = pytest.mark.real
@@ -215,6 +218,8 @@ def test_the_death_of_an_app_ends_waits_of_its_copy_alone(
     """And a copy leaves no database, topic or group, whatever happened in it."""
     with IsolatedStack(stack) as crashing:
         namespace = crashing.book.namespace
+        remind(stack, namespace)
+        assert [1, 1] == planned(stack, namespace)
         os.kill(crashing.instances["shop"].pid, 9)
         with World(crashing) as view, pytest.raises((SystemFailure, InstanceDied)):
             view.inbox("shop").next(timeout=30)
@@ -223,7 +228,39 @@ def test_the_death_of_an_app_ends_waits_of_its_copy_alone(
             world.stack.check_alive()
 
     assert [] == [each for each in kept(stack) if namespace in each]
+    assert [0, 0] == planned(stack, namespace)
     assert any(worlds[0].stack.book.namespace in each for each in kept(stack))
+
+
+TARGETS: list[dict[str, Any]] = [{"job": {}}, {"actor": {"type": "cart", "id": "1"}}]
+
+
+def remind(stack: Stack, namespace: str) -> None:
+    """Schedule a job and an actor's reminder, as a sidecar does."""
+    for target in TARGETS:
+        metadata = {"namespace": namespace, "app_id": "shop", "target": target}
+        job = {"due_time": "1h"}
+        ask(stack, "ScheduleJob", name="left", job=job, metadata=metadata)
+
+
+def planned(stack: Stack, namespace: str) -> list[int]:
+    """How many jobs and reminders the scheduler has."""
+    found = []
+    for target in TARGETS:
+        metadata = {"namespace": namespace, "app_id": "shop", "target": target}
+        found.append(len(ask(stack, "ListJobs", metadata=metadata).jobs))
+    return found
+
+
+def ask(stack: Stack, method: str, **fields: Any) -> Any:
+    address = str(stack.book.endpoint("scheduler"))
+    with grpc.insecure_channel(address, (("grpc.enable_http_proxy", 0),)) as channel:
+        call = channel.unary_unary(
+            f"/{SERVICE}/{method}",
+            request_serializer=lambda request: request.SerializeToString(),
+            response_deserializer=message(f"{method}Response").FromString,
+        )
+        return call(message(f"{method}Request")(**fields), timeout=30)
 
 
 def kept(stack: Stack) -> list[str]:
@@ -243,6 +280,7 @@ def test_a_clean_stack_has_handled_every_event_and_has_no_data(
     for world in (other, base):
         world.sidecar("shop").save_state("store", "kept", "value")
         world.sidecar("shop").schedule_job("kept", due="1h", data=1)
+    remind(stack, "default")
     base.inbox("shop").fail_next("/orders", contains="late", times=5)
     base.sidecar("shop").publish("pubsub", "orders", {"id": "late"})
 
@@ -254,6 +292,7 @@ def test_a_clean_stack_has_handled_every_event_and_has_no_data(
     assert not base.sidecar("shop").get_state("store", "kept").exists
     with pytest.raises(DaprError):
         base.sidecar("shop").get_job("kept")
+    assert [0, 0] == planned(stack, "default")
     assert "value" == other.sidecar("shop").get_state("store", "kept").value
     assert "kept" == other.sidecar("shop").get_job("kept")["name"]
     base.sidecar("shop").publish("pubsub", "orders", {"id": "next"})
