@@ -7,6 +7,7 @@ It contains only the wiring. Fixtures: ``dapr_topology`` (override it), ``dapr_s
 from __future__ import annotations
 
 import inspect
+import math
 import time
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager, nullcontext
@@ -17,6 +18,7 @@ import pytest_asyncio
 
 from harness.core.errors import ConfigError, HarnessError, SystemFailure
 from harness.pytest_attach import add_options, attached, name_the_default
+from harness.pytest_isolation import isolated
 from harness.pytest_options import (
     isolation_of,
     require_version,
@@ -25,7 +27,15 @@ from harness.pytest_options import (
     time_of,
     versions,
 )
-from harness.pytest_reports import register, section, tell, tell_of_worker, timeline_of
+from harness.pytest_reports import (
+    deaths,
+    logs_of_own_worlds,
+    register,
+    section,
+    tell,
+    tell_of_worker,
+    timeline_of,
+)
 from harness.report.folding import folded
 
 if TYPE_CHECKING:
@@ -38,6 +48,7 @@ if TYPE_CHECKING:
     from harness.stack.world import World
 
 WORLD: pytest.StashKey[AsyncWorld | World] = pytest.StashKey()
+BEGAN: pytest.StashKey[float] = pytest.StashKey()
 FAILED: pytest.StashKey[bool] = pytest.StashKey()
 TIMED: pytest.StashKey[tuple[pytest.Item, object] | None] = pytest.StashKey()
 LOG_LIMIT = 20_000
@@ -115,7 +126,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests that need a later Dapr than their stack has."""
+    """Note when the test began; skip it if it needs a later Dapr than its stack has."""
+    item.stash[BEGAN] = time.monotonic()
     require_version(item)
 
 
@@ -209,22 +221,9 @@ def dapr_isolated(
     dapr_stack: Stack, dapr_topology: Topology, request: pytest.FixtureRequest
 ) -> Iterator[Stack]:
     """The stack that ``dapr`` and ``dapr_sync`` use: a test's own if its marker asks for one."""
-    level, item = isolation_of(request.node), request.node
-    if level == "names":
-        yield dapr_stack
-    elif level == "clean":
-        from harness.stack.cleaning import clean
-
-        clean(dapr_stack)
-        yield dapr_stack
-    elif level == "world":
-        from harness.stack.isolated import IsolatedStack
-
-        with IsolatedStack(dapr_stack) as own:
-            yield own
-    else:
-        with _anew(dapr_stack, dapr_topology, item.config) as own:
-            yield own
+    level, watch = isolation_of(request.node), Lines(request.config).hear
+    with isolated(level, dapr_stack, dapr_topology, watch) as stack:
+        yield stack
 
 
 @pytest.fixture
@@ -285,16 +284,6 @@ def _stack(topology: Topology, settings: Settings, config: pytest.Config, lines:
     return running(topology, settings, progress=lines, watch=lines.hear)
 
 
-def _anew(stack: Stack, topology: Topology, config: pytest.Config) -> Stack:
-    """The same stack once more; of the runtime that the session's has."""
-    from dataclasses import replace
-
-    from harness.stack.run import running
-
-    settings = replace(stack.settings, runtime=stack.runtime)
-    return running(topology.with_time(stack.topology.time), settings, watch=Lines(config).hear)
-
-
 @contextmanager
 def _without_time_limit(config: pytest.Config) -> Iterator[None]:
     """Stop the timer of the test that is being set up; restart it afterwards."""
@@ -313,7 +302,10 @@ def _without_time_limit(config: pytest.Config) -> Iterator[None]:
 def _attach(report: pytest.TestReport, item: pytest.Item, error: BaseException | None) -> None:
     world = item.stash.get(WORLD, None)
     logs: dict[str, str] = getattr(error, "logs", {})
-    if world is not None and report.when == "call":
+    report.sections += [(section(title), text) for title, text in deaths()]
+    if world is None:
+        logs = logs or logs_of_own_worlds(item.stash.get(BEGAN, math.inf))
+    elif report.when == "call":
         logs = world.beginning.logs()
         if left := _backlog(world.beginning):
             report.sections.append((section("events of other tests"), left))

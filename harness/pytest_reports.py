@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -9,7 +10,11 @@ from xml.etree import ElementTree as ET
 import pytest
 from _pytest.junitxml import LogXML, bin_xml_escape, xml_key
 
+from harness.core.errors import HarnessError, SystemFailure
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from harness.stack.stack import Stack
     from harness.stack.timeline import Observed
 
@@ -40,6 +45,40 @@ def timeline_of(observed: Observed) -> str:
         return "\n".join([drawn, *gaps])
     except Exception as error:  # noqa: BLE001 - the report of the failure itself matters more
         return f"not known: {type(error).__name__}: {error}"
+
+
+def deaths() -> Iterator[tuple[str, str]]:
+    """For each stack of this process a node of which has exited by itself: a title and the error.
+
+    A request to an app or through a sidecar fails if another node is gone, and cannot tell why.
+    """
+    for stack in _open_stacks():
+        try:
+            stack.check_alive()
+        except (HarnessError, SystemFailure) as error:
+            yield "a node has exited", str(error)
+
+
+def logs_of_own_worlds(since: float) -> dict[str, str]:
+    """What the nodes have logged to a test that made its worlds itself, without ``dapr``.
+
+    Args:
+        since: when the test began, on ``time.monotonic``.
+    """
+    from harness.stack.beginning import BEGINNINGS
+
+    found: dict[str, str] = {}
+    for stack in _open_stacks():
+        # The first world of the test has seen all of it.
+        own = (each for each in stack.shared.get(BEGINNINGS, ()) if each.at >= since)
+        found |= first.logs() if (first := next(own, None)) else {}
+    return found
+
+
+def _open_stacks() -> list[Stack]:
+    """Without importing what a session without a stack has not imported."""
+    loaded = sys.modules.get("harness.stack.stack")
+    return loaded.open_stacks() if loaded else []
 
 
 class JunitLogs:

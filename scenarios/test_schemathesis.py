@@ -125,7 +125,9 @@ def _is_unspeakable(case: Case[Any], answer: Response) -> bool:
     ):
         # daprd 1.18.2 does not forward paths with a control character or a percent sign. No
         # description allows them.
-        assert UNSPEAKABLE.search(str(case.path_parameters)), case.as_curl_command()
+        assert UNSPEAKABLE.search(str(case.path_parameters)), (
+            case.as_curl_command(), answer.text,
+        )  # fmt: skip
         return True
     return False
 

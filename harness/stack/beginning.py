@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,6 +21,12 @@ from harness.stack.stack import Stack
 
 WORLDS = "worlds"
 """The key under which the worlds of a stack share who began when."""
+
+BEGINNINGS = "beginnings"
+"""The key under which a stack has the last few beginnings, for reports of failures."""
+
+LAST = 8
+"""How many of them; a test rarely makes more than one."""
 
 
 class Beginning:
@@ -46,6 +53,7 @@ class Beginning:
         self.offsets = self._offsets_now()
         self._worlds: list[Began] = stack.shared.setdefault(WORLDS, [])
         self._worlds.append((test, self.offsets))
+        stack.shared.setdefault(BEGINNINGS, deque(maxlen=LAST)).append(self)
         self._records = {name: size_of_record(self._record_of(name)) for name in self._recorders()}
 
     def record(self, app: str, *, from_beginning: bool) -> tuple[Endpoint, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
+from weakref import WeakSet
 
 from harness.core.closing import Closing
 from harness.core.errors import ConfigError, HarnessError, PortTaken
@@ -23,6 +24,13 @@ from harness.stack.run_record import record_of
 from harness.stack.startup import MakeBook, Startup, own_book
 
 ATTEMPTS = 3
+
+_open: WeakSet[Stack] = WeakSet()
+
+
+def open_stacks() -> list[Stack]:
+    """The stacks that this process has started or attached to and not closed yet."""
+    return list(_open)
 
 
 class Stack(Closing):
@@ -252,6 +260,7 @@ class Stack(Closing):
         Raises:
             TeardownError: something could not be stopped or removed.
         """
+        _open.discard(self)
         if self._runtime is None or self._detached:
             return
         others = self._runtime.leave()
@@ -310,6 +319,7 @@ class Stack(Closing):
         else:
             self._start.adopt()
         self.note("start.ended")
+        _open.add(self)
         if self._attaches:
             self.journal.pass_on(self._runtime.note)
 

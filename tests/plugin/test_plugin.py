@@ -74,6 +74,72 @@ def test_a_failing_test_shows_the_logs_of_its_own_time(inner: Run) -> None:
     assert "asked /before" not in text
 
 
+OWN_STACK = """
+    import os
+    import signal
+
+    import pytest
+
+    from harness import World, running
+
+
+    @pytest.fixture(scope="module")
+    def own(dapr_topology, dapr_settings):
+        with running(dapr_topology, dapr_settings) as stack:
+            yield stack
+
+"""
+
+
+def test_a_failing_test_on_a_stack_of_its_own_shows_the_logs_of_its_own_time(inner: Run) -> None:
+    """Its worlds are not fixtures; they began with the test all the same."""
+    result = inner(
+        OWN_STACK
+        + """
+    def test_before(own):
+        with World(own) as dapr:
+            dapr.app("hello").get("/before")
+
+    def test_failing(own):
+        with World(own) as dapr:
+            dapr.app("hello").get("/during")
+            with World(own) as other:
+                other.app("hello").get("/as-well")
+            assert False, "the reason"
+    """
+    )
+
+    result.assert_outcomes(passed=1, failed=1)
+    text = result.stdout.str()
+    assert "log of hello during this test" in text
+    assert "asked /during" in text
+    assert "asked /as-well" in text
+    assert "asked /before" not in text
+
+
+def test_a_failing_test_names_a_node_that_has_exited_whoever_made_its_stack(inner: Run) -> None:
+    """The failed request itself says only that somebody refused a connection."""
+    result = inner(
+        OWN_STACK
+        + """
+    def test_failing(own):
+        os.kill(own.instances["hello-daprd"].pid, signal.SIGKILL)
+        with World(own) as dapr:
+            dapr.eventually(lambda: False, timeout=30)
+
+    def test_with_nothing_of_the_harness(own):
+        assert False
+    """
+    )
+
+    result.assert_outcomes(failed=2)
+    text = result.stdout.str()
+    first, second = text.split("_ test_with_nothing_of_the_harness _")
+    for each in (first, second):
+        assert "a node has exited" in each
+        assert "hello-daprd was killed by signal 9 while the stack needed it" in each
+
+
 RECORDED = """
 import json, os, sys, urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
