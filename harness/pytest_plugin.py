@@ -10,7 +10,7 @@ import inspect
 import math
 import time
 from collections.abc import AsyncIterator, Generator, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +19,7 @@ import pytest_asyncio
 from harness.core.errors import ConfigError, HarnessError, SystemFailure
 from harness.pytest_attach import add_options, attached, name_the_default
 from harness.pytest_isolation import isolated
+from harness.pytest_lines import Lines
 from harness.pytest_options import (
     isolation_of,
     require_version,
@@ -39,7 +40,6 @@ from harness.pytest_reports import (
 from harness.report.folding import folded
 
 if TYPE_CHECKING:
-    from harness.core.journal import Entry
     from harness.core.settings import Settings
     from harness.core.topology import Topology
     from harness.stack.aworld import AsyncWorld
@@ -53,8 +53,6 @@ FAILED: pytest.StashKey[bool] = pytest.StashKey()
 TIMED: pytest.StashKey[tuple[pytest.Item, object] | None] = pytest.StashKey()
 LOG_LIMIT = 20_000
 """The number of characters of each log that a report shows."""
-EVERY = 30.0
-"""Seconds between two progress lines."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -341,41 +339,3 @@ def _keep(stack: Stack, config: pytest.Config) -> None:
         f"inspect it: dapr-harness status --name {name}; stop it: dapr-harness down --name {name}",
     ]
     tell(config, lines, Lines(config).say)
-
-
-class Lines:
-    """Shows provisioning as plain lines, bypassing pytest's capture."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._began: dict[str, float] = {}
-        self._told: dict[str, float] = {}
-        self._terminal = config.pluginmanager.get_plugin("terminalreporter")
-        self._capture = config.pluginmanager.get_plugin("capturemanager")
-
-    def say(self, line: str) -> None:
-        """Write one line."""
-        if self._terminal is not None:
-            free = self._capture.global_and_fixture_disabled() if self._capture else nullcontext()
-            with free:
-                self._terminal.write_line(f"dapr-harness: {line}")
-
-    def hear(self, entry: Entry) -> None:
-        """Show the warnings of a start."""
-        if entry.kind == "node.warned":
-            self.say(f"warning: {entry.node}: {entry.facts['warning']}")
-
-    def begin(self, what: str) -> None:
-        """A slow step begins."""
-        self._began[what] = self._told[what] = time.monotonic()
-        self.say(f"{what} ...")
-
-    def advance(self, what: str, fact: str) -> None:
-        """The step is still running: print a line every half minute."""
-        if time.monotonic() - self._told[what] > EVERY:
-            self._told[what] = time.monotonic()
-            elapsed = f"{time.monotonic() - self._began[what]:.0f} s"
-            self.say(f"{what}: {', '.join(filter(None, [elapsed, fact]))} ...")
-
-    def end(self, what: str, fact: str) -> None:
-        """The step is done."""
-        self.say(f"{what}: {fact}")

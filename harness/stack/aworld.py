@@ -1,7 +1,7 @@
 """A test's own view of a running stack.
 
-This module isolates tests by *name*: each test has unique ids, and probes that start when it does,
-so that tests on one stack do not see each other.
+Each test has unique ids, and probes that start when it does: on one stack, tests do not see each
+other (docs/isolation.md).
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class AsyncWorld(AsyncClosing):
         return self._taps[name, pubsub]
 
     def _tap(self, topic: str, pubsub: str) -> AsyncTap:
-        name = self.stack.book.namespace + topic  # as daprd names it on Kafka
+        name = self.stack.book.namespace + topic
         if not pubsub and (brokers := self.beginning.brokers):
             return AsyncEventTap(brokers, name, self.beginning.offsets.get(name), self._guard)
         component = component_of(self.stack, pubsub, topic)
