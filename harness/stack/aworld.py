@@ -1,7 +1,6 @@
 """A test's own view of a running stack.
 
-Each test has unique ids, and probes that start when it does: on one stack, tests do not see each
-other (docs/isolation.md).
+Each test has unique ids, and probes that start when it does. docs/isolation.md has other levels.
 """
 
 from __future__ import annotations
