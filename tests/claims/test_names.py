@@ -95,7 +95,7 @@ def opening_a_file_in_use(runtime: ProcessRuntime, name: str, **changes: str) ->
 def test_a_sidecar_waits_for_another_one_that_writes_to_a_new_file_of_names(
     runtime: ProcessRuntime,
 ) -> None:
-    """With a write-ahead log it does not, and goes on without a name (components-contrib 1.18.3)."""
+    """With a write-ahead log it goes on without a name instead (components-contrib 1.18.3)."""
     logged = opening_a_file_in_use(runtime, "logged", disableWAL="false")
     ours = opening_a_file_in_use(runtime, "ours")
 
