@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import psycopg
 import pytest
 
@@ -33,6 +35,7 @@ from harness.stack import cleaning
 from harness.stack.cleaning import clean
 from harness.stack.isolated import IsolatedStack
 from harness.virtual_time.messages import SERVICE, message
+from tests.projects import HELLO_APP
 from tests.support import environment, leftovers, project
 
 pytestmark = pytest.mark.real
@@ -48,7 +51,15 @@ def execute(*statement):
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        self.answer({"pid": os.getpid()} if self.path == "/who" else None)
+        known = {"/who": {"pid": os.getpid()}, "/dapr/config": {"entities": ["cart"]}}
+        self.answer(known.get(self.path))
+
+    def do_PUT(self):
+        self.rfile.read(int(self.headers["content-length"] or 0))
+        self.answer({"pid": os.getpid(), "path": self.path})
+
+    def do_DELETE(self):
+        self.answer({})
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["content-length"] or 0)) or "{}")
@@ -88,7 +99,9 @@ metadata: {name: store}
 spec:
   type: state.postgresql
   version: v2
-  metadata: [{name: connectionString, value: "${postgres.dsn}"}]
+  metadata:
+  - {name: connectionString, value: "${postgres.dsn}"}
+  - {name: actorStateStore, value: "true"}
 ---
 apiVersion: dapr.io/v2alpha1
 kind: Subscription
@@ -195,6 +208,31 @@ def test_an_invocation_reaches_the_app_of_the_same_copy(worlds: list[World]) -> 
     for world in worlds:
         found = world.sidecar("shop").invoke("shop", "who", verb="GET").json()
         assert {"pid": world.instance("shop").pid} == found
+
+
+def test_an_actor_lives_in_the_app_of_the_same_copy(worlds: list[World]) -> None:
+    """The same type and id in each: placement keeps namespaces apart."""
+    for world in worlds:
+        address, token = world.sidecar_address("shop")
+        url = f"{address.http}/v1.0/actors/cart/1/method/who"
+        found = httpx.put(url, headers={"dapr-api-token": token}, timeout=30, trust_env=False)
+        assert world.instance("shop").pid == found.json()["pid"]
+
+
+def test_the_clock_of_a_copy_is_its_own(tmp_path: Path) -> None:
+    """The scheduler with virtual time is not shared: its time is that of one stack."""
+    folder = project(tmp_path, hello_py=HELLO_APP, pyproject_toml="")
+    hello = App("hello", command=[sys.executable, "hello.py", "{port}"])
+    settings = Settings.load(folder, dict(os.environ), runtime="processes")
+    with (
+        running(Topology(hello, time="virtual"), settings) as base,
+        IsolatedStack(base) as copy,
+        World(base) as of_base,
+        World(copy) as of_copy,
+    ):
+        before = of_base.clock.now()
+        assert before + timedelta(days=1) <= of_copy.clock.advance("2 days").now
+        assert before == of_base.clock.now()
 
 
 def test_a_fault_is_injected_in_one_alone(worlds: list[World]) -> None:
