@@ -55,12 +55,6 @@ class IsolatedStack(Stack):
         super().__init__(base.topology.with_nodes(nodes), settings, base.tools, runtime, book=book)
         self._base = base
         self._shared = {name: node for name, node in shared.items() if isinstance(node, Shareable)}
-        self._left = True
-
-    def start(self) -> None:
-        """Start it; see `Stack.start`."""
-        self._left = False
-        super().start()
 
     def check_alive(self) -> None:
         """Raise the death of a node of the copy, or of the stack; see `Stack.check_alive`."""
@@ -73,10 +67,12 @@ class IsolatedStack(Stack):
         Raises:
             TeardownError: something could not be stopped.
         """
-        super().close()
-        if not self._left:
-            self._left = True
-            do_all(self._leaving())
+        begun = self._runtime is not None and self.instances
+        try:
+            super().close()
+        finally:
+            if begun:
+                do_all(self._leaving())
 
     def _leaving(self) -> Iterator[Callable[[], None]]:
         try:

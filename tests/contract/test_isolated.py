@@ -107,6 +107,7 @@ apiVersion: dapr.io/v2alpha1
 kind: Subscription
 metadata: {name: orders}
 spec: {pubsubname: pubsub, topic: orders, routes: {default: /orders}}
+scopes: [shop]
 ---
 apiVersion: dapr.io/v1alpha1
 kind: Resiliency
@@ -134,7 +135,8 @@ def topology() -> Topology:
     """An app with a hard-coded topic, a table, a store and jobs."""
     command = [sys.executable, "shop.py", "{port}"]
     shop = App("shop", command=command, env={"DSN": "${postgres.dsn}"}, inbox=True)
-    return Topology(Kafka(["orders"]), Postgres(), shop, resources="components")
+    clerk = App("clerk", command=["sleep", "600"], listens=False)
+    return Topology(Kafka(["orders"]), Postgres(), shop, clerk, resources="components")
 
 
 def written(folder: Path) -> Path:
@@ -204,9 +206,9 @@ def test_a_job_of_the_same_name_fires_in_each(worlds: list[World]) -> None:
 
 
 def test_an_invocation_reaches_the_app_of_the_same_copy(worlds: list[World]) -> None:
-    """Though all apps have the same app-id."""
+    """Called by another app, whose sidecar has to find it by its app-id."""
     for world in worlds:
-        found = world.sidecar("shop").invoke("shop", "who", verb="GET").json()
+        found = world.sidecar("clerk").invoke("shop", "who", verb="GET").json()
         assert {"pid": world.instance("shop").pid} == found
 
 

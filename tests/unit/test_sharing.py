@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import yaml
 
-from harness import App, ConfigError, Kafka, Postgres, Process, Redis, Settings, Stack, Topology
-from harness.core.node import Node
+from harness import (
+    App,
+    ConfigError,
+    Kafka,
+    PortTaken,
+    Postgres,
+    Process,
+    Redis,
+    Settings,
+    Stack,
+    Topology,
+)
+from harness.core.launch import Launch
+from harness.core.node import Node, Scope
 from harness.core.roles import Part
 from harness.dapr.namespaces import in_namespace, names_its_store
 from harness.dapr.resources import DaprResource, plain_fields
 from harness.runtime.fake import FakeRuntime
+from harness.stack import isolated
 from harness.stack.isolated import IsolatedStack
 from harness.stack.sharing import require_separable, shared_nodes
 from harness.virtual_time.removal import _requests
@@ -137,6 +151,87 @@ def test_a_copy_sees_topics_and_the_database_under_other_names() -> None:
     assert isinstance(postgres, Postgres)
     assert (("w1orders", 3),) == kafka.topics
     assert ("w1_app",) == postgres.databases
+
+
+@dataclass(frozen=True)
+class Divided(Fake):
+    """A node that copies share, and that remembers which of them it has forgotten."""
+
+    parts: list[Part] = field(default_factory=list)
+
+    def seen_in(self, namespace: str) -> Divided:
+        return self
+
+    def divides(self, user: Node, keys: Collection[str]) -> bool:
+        return True
+
+    def leave(self, scope: Scope, part: Part) -> None:
+        self.parts.append(part)
+
+
+@dataclass(frozen=True)
+class Taken(Fake):
+    """A node whose port is taken when a copy starts for the first time."""
+
+    plans: list[Scope] = field(default_factory=list)
+
+    def plan(self, scope: Scope) -> Launch:
+        self.plans.append(scope)
+        return super().plan(scope)
+
+    def initialize(self, scope: Scope) -> None:
+        # The stack itself has been planned once.
+        if 2 == len(self.plans):
+            raise PortTaken("somebody has it", port=1)
+
+
+def copy_of(stack: Stack, folder: Path, monkeypatch: pytest.MonkeyPatch) -> IsolatedStack:
+    """A copy that runs nothing; the stack itself is taken for a running one."""
+    monkeypatch.setattr(isolated, "ProcessRuntime", lambda *_, **__: FakeRuntime(folder / "copy"))
+    return IsolatedStack(stack)
+
+
+def test_a_copy_starts_nothing_that_it_shares_and_leaves_it_once(
+    planned: Planned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its own namespace, which no other copy has."""
+    shared = Divided("server")
+    stack = planned(shared, Fake("own", needs=("server",)))
+    with copy_of(stack, tmp_path, monkeypatch) as copy:
+        assert isinstance(copy._runtime, FakeRuntime)
+        events = copy._runtime.events
+        assert ["left server", "started own"] == events
+        namespace = copy.book.namespace
+    copy.close()
+
+    assert [Part(namespace, ())] == shared.parts
+    with copy_of(stack, tmp_path, monkeypatch) as another:
+        assert namespace != another.book.namespace
+
+
+def test_a_copy_whose_start_was_repeated_leaves_what_it_shares(
+    planned: Planned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the first attempt, and after the one that succeeded."""
+    shared = Divided("server")
+    stack = planned(shared, Taken("own", needs=("server",)))
+    with copy_of(stack, tmp_path, monkeypatch):
+        assert 1 == len(shared.parts)
+
+    assert 2 == len(shared.parts)
+
+
+def test_a_copy_that_cannot_be_planned_has_nothing_to_leave(
+    planned: Planned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And its own error is the one that is raised."""
+    shared = Divided("server")
+    copy = copy_of(planned(shared, Fake("own")), tmp_path, monkeypatch)
+    copy.topology = copy.topology.with_nodes([shared, Fake("own", text="${nobody.url}")])
+
+    with pytest.raises(ConfigError, match="nobody"):
+        copy.start()
+    assert [] == shared.parts
 
 
 def resource(kind: str, **fields: str) -> DaprResource:
