@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @contextmanager
 def isolated(
-    level: str, stack: Stack, topology: Topology, watch: Callable[[Entry], None]
+    level: str, stack: Stack, topology: Callable[[], Topology], watch: Callable[[Entry], None]
 ) -> Iterator[Stack]:
     """The stack for one test.
 
     Args:
         level: one of `harness.core.names.ISOLATIONS`.
         stack: that of the session.
-        topology: from which it was started.
+        topology: returns the one from which it was started.
         watch: called with each journal entry of a stack that is started for the test.
 
     Raises:
@@ -42,7 +42,7 @@ def isolated(
         with IsolatedStack(stack) as copy:
             yield copy
     else:
-        with _anew(stack, topology, watch) as made:
+        with _anew(stack, topology(), watch) as made:
             yield made
 
 

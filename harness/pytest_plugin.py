@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -215,12 +216,12 @@ def pytest_timeout_cancel_timer(item: pytest.Item) -> None:
 
 
 @pytest.fixture
-def dapr_isolated(
-    dapr_stack: Stack, dapr_topology: Topology, request: pytest.FixtureRequest
-) -> Iterator[Stack]:
+def dapr_isolated(dapr_stack: Stack, request: pytest.FixtureRequest) -> Iterator[Stack]:
     """The stack that ``dapr`` and ``dapr_sync`` use: a test's own if its marker asks for one."""
     level, watch = isolation_of(request.node), Lines(request.config).hear
-    with isolated(level, dapr_stack, dapr_topology, watch) as stack:
+    # A project that overrides dapr_stack may have no topology.
+    topology = partial(request.getfixturevalue, "dapr_topology")
+    with isolated(level, dapr_stack, topology, watch) as stack:
         yield stack
 
 

@@ -91,3 +91,27 @@ def test_a_level_for_a_test_without_a_world_is_refused(inner: Run) -> None:
 
     assert "needs the fixture dapr or dapr_sync" in result.stdout.str() + result.stderr.str()
     assert result.ret
+
+
+def test_a_project_that_overrides_the_stack_needs_no_topology(inner: Run) -> None:
+    """Only a stack that is started anew is made from one."""
+    conftest = """
+        import pytest, sys
+        from harness import App, Topology, running
+
+        @pytest.fixture(scope="session")
+        def dapr_stack():
+            hello = App("hello", command=[sys.executable, "hello.py", "{port}"])
+            with running(Topology(hello)) as stack:
+                yield stack
+    """
+    test = """
+        import pytest
+
+        def test_names(dapr_sync): pass
+
+        @pytest.mark.dapr(isolation="world")
+        def test_world(dapr_sync): pass
+    """
+
+    inner(test, conftest=conftest).assert_outcomes(passed=2)
