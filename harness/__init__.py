@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from harness.report.history import history as history
     from harness.runtime.base import Instance as Instance
     from harness.stack.aworld import AsyncWorld as AsyncWorld
+    from harness.stack.isolated import IsolatedStack as IsolatedStack
     from harness.stack.run import running as running
     from harness.stack.stack import Stack as Stack
     from harness.stack.world import World as World
@@ -97,6 +98,7 @@ _HOMES = {
     "Inbox": "probe.inbox",
     "Instance": "runtime.base",
     "InstanceDied": "core.errors",
+    "IsolatedStack": "stack.isolated",
     "Kafka": "nodes.kafka",
     "Kubernetes": "nodes.in_cluster",
     "Launch": "core.launch",

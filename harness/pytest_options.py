@@ -51,26 +51,44 @@ def settings_of(config: pytest.Config, runtime: str | None, version: str | None)
 
 
 def time_of(metafunc: pytest.Metafunc) -> str:
-    """The time that a test's marker ``dapr`` asks for; "" if it has none.
+    """The time that a test's markers ``dapr`` ask for; "" if they ask for none.
 
     Raises:
-        UsageError: the marker asks for something else, or the test uses no stack.
+        UsageError: a marker asks for something else, or the test uses no stack.
     """
-    from harness.core.names import TIMES
+    given = _marked(metafunc.definition)
+    for word, fixture in (("time", "dapr_time"), ("isolation", "dapr_isolated")):
+        if word in given and fixture not in metafunc.fixturenames:
+            raise pytest.UsageError(
+                f"{metafunc.definition.nodeid}: the marker dapr needs the fixture dapr or dapr_sync"
+            )
+    return given.get("time", "")
 
-    marker = metafunc.definition.get_closest_marker("dapr")
-    if marker is None:
-        return ""
-    given: dict[str, Any] = dict(marker.kwargs)
-    time: object = given.pop("time", None)
-    if marker.args or given or time not in TIMES:
-        words = " or ".join(repr(each) for each in TIMES)
-        raise pytest.UsageError(f"{metafunc.definition.nodeid}: the marker dapr takes time={words}")
-    if "dapr_time" not in metafunc.fixturenames:
-        raise pytest.UsageError(
-            f"{metafunc.definition.nodeid}: the marker dapr needs the fixture dapr or dapr_sync"
-        )
-    return str(time)
+
+def isolation_of(item: pytest.Item) -> str:
+    """The level of isolation that a test's markers ``dapr`` ask for: ``names`` by default."""
+    return _marked(item).get("isolation", "names")
+
+
+def _marked(item: pytest.Item) -> dict[str, str]:
+    """What the markers ``dapr`` of a test, its class and its module ask for; the closest decides.
+
+    Raises:
+        UsageError: one of them asks for something that does not exist.
+    """
+    from harness.core.names import ISOLATIONS, TIMES
+
+    words: dict[str, tuple[str, ...]] = {"time": TIMES, "isolation": ISOLATIONS}
+    found: dict[str, str] = {}
+    for marker in item.iter_markers("dapr"):
+        wrong = [key for key, value in marker.kwargs.items() if value not in words.get(key, ())]
+        if marker.args or wrong or not marker.kwargs:
+            allowed = "; ".join(
+                f"{key}={' or '.join(map(repr, values))}" for key, values in words.items()
+            )
+            raise pytest.UsageError(f"{item.nodeid}: the marker dapr takes {allowed}")
+        found = {**marker.kwargs, **found}
+    return found
 
 
 def require_version(item: pytest.Item) -> None:

@@ -10,7 +10,8 @@ import inspect
 import math
 import time
 from collections.abc import AsyncIterator, Generator, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +19,16 @@ import pytest_asyncio
 
 from harness.core.errors import ConfigError, HarnessError, SystemFailure
 from harness.pytest_attach import add_options, attached, name_the_default
-from harness.pytest_options import require_version, runtimes, settings_of, time_of, versions
+from harness.pytest_isolation import isolated
+from harness.pytest_lines import Lines
+from harness.pytest_options import (
+    isolation_of,
+    require_version,
+    runtimes,
+    settings_of,
+    time_of,
+    versions,
+)
 from harness.pytest_reports import (
     deaths,
     logs_of_own_worlds,
@@ -31,7 +41,6 @@ from harness.pytest_reports import (
 from harness.report.folding import folded
 
 if TYPE_CHECKING:
-    from harness.core.journal import Entry
     from harness.core.settings import Settings
     from harness.core.topology import Topology
     from harness.stack.aworld import AsyncWorld
@@ -45,8 +54,6 @@ FAILED: pytest.StashKey[bool] = pytest.StashKey()
 TIMED: pytest.StashKey[tuple[pytest.Item, object] | None] = pytest.StashKey()
 LOG_LIMIT = 20_000
 """The number of characters of each log that a report shows."""
-EVERY = 30.0
-"""Seconds between two progress lines."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -96,8 +103,9 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.addinivalue_line(
         "markers",
-        'dapr(time): with time="virtual", on a stack whose scheduler dapr.clock moves; "real" for '
-        "real time, whatever the topology says",
+        'dapr(time, isolation): with time="virtual", on a stack whose scheduler dapr.clock moves; '
+        '"real" for real time, whatever the topology says. isolation="clean" empties the stack '
+        'before the test; "world" gives it own apps and sidecars, "stack" a stack of its own',
     )
     for option in ("--dapr-runtime", "--dapr-version"):
         if config.getoption("--dapr-attach") and config.getoption(option) != [None]:
@@ -208,20 +216,30 @@ def pytest_timeout_cancel_timer(item: pytest.Item) -> None:
 
 
 @pytest.fixture
-def dapr_sync(dapr_stack: Stack, request: pytest.FixtureRequest) -> Iterator[World]:
+def dapr_isolated(dapr_stack: Stack, request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """The stack that ``dapr`` and ``dapr_sync`` use: a test's own if its marker asks for one."""
+    level, watch = isolation_of(request.node), Lines(request.config).hear
+    # A project that overrides dapr_stack may have no topology.
+    topology = partial(request.getfixturevalue, "dapr_topology")
+    with isolated(level, dapr_stack, topology, watch) as stack:
+        yield stack
+
+
+@pytest.fixture
+def dapr_sync(dapr_isolated: Stack, request: pytest.FixtureRequest) -> Iterator[World]:
     """The test's own world, for synchronous tests."""
     from harness.stack.world import World
 
-    with World(dapr_stack, request.node.nodeid) as world, _remembered(request.node, world):
+    with World(dapr_isolated, request.node.nodeid) as world, _remembered(request.node, world):
         yield world
 
 
 @pytest_asyncio.fixture
-async def dapr(dapr_stack: Stack, request: pytest.FixtureRequest) -> AsyncIterator[AsyncWorld]:
+async def dapr(dapr_isolated: Stack, request: pytest.FixtureRequest) -> AsyncIterator[AsyncWorld]:
     """The test's own world, for asynchronous tests."""
     from harness.stack.aworld import AsyncWorld
 
-    async with AsyncWorld(dapr_stack, request.node.nodeid) as world:
+    async with AsyncWorld(dapr_isolated, request.node.nodeid) as world:
         with _remembered(request.node, world):
             yield world
 
@@ -322,41 +340,3 @@ def _keep(stack: Stack, config: pytest.Config) -> None:
         f"inspect it: dapr-harness status --name {name}; stop it: dapr-harness down --name {name}",
     ]
     tell(config, lines, Lines(config).say)
-
-
-class Lines:
-    """Shows provisioning as plain lines, bypassing pytest's capture."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._began: dict[str, float] = {}
-        self._told: dict[str, float] = {}
-        self._terminal = config.pluginmanager.get_plugin("terminalreporter")
-        self._capture = config.pluginmanager.get_plugin("capturemanager")
-
-    def say(self, line: str) -> None:
-        """Write one line."""
-        if self._terminal is not None:
-            free = self._capture.global_and_fixture_disabled() if self._capture else nullcontext()
-            with free:
-                self._terminal.write_line(f"dapr-harness: {line}")
-
-    def hear(self, entry: Entry) -> None:
-        """Show the warnings of a start."""
-        if entry.kind == "node.warned":
-            self.say(f"warning: {entry.node}: {entry.facts['warning']}")
-
-    def begin(self, what: str) -> None:
-        """A slow step begins."""
-        self._began[what] = self._told[what] = time.monotonic()
-        self.say(f"{what} ...")
-
-    def advance(self, what: str, fact: str) -> None:
-        """The step is still running: print a line every half minute."""
-        if time.monotonic() - self._told[what] > EVERY:
-            self._told[what] = time.monotonic()
-            elapsed = f"{time.monotonic() - self._began[what]:.0f} s"
-            self.say(f"{what}: {', '.join(filter(None, [elapsed, fact]))} ...")
-
-    def end(self, what: str, fact: str) -> None:
-        """The step is done."""
-        self.say(f"{what}: {fact}")

@@ -16,6 +16,9 @@ FIRINGS = "firings.jsonl"
 ONE_AT_A_TIME = "one-at-a-time"
 """Its argument that makes each firing wait for the outcome of the previous one."""
 
+ISOLATIONS = ("names", "clean", "world", "stack")
+"""How a test can be kept apart from others, from the cheapest to the most complete level."""
+
 TIMES = ("real", "virtual")
 """The values of a topology's ``time``."""
 

@@ -119,6 +119,11 @@ class Scope(Protocol):
         ...
 
     @property
+    def namespace(self) -> str:
+        """The Dapr namespace of the stack's sidecars; "" for the one that daprd uses by default."""
+        ...
+
+    @property
     def home(self) -> PurePath:
         """The node's own folder, as the node sees it; removed with the stack."""
         ...

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -163,6 +164,54 @@ class InitializedByFile(Node, Protocol):
 
     def setup(self, scope: Scope) -> list[str]:
         """The statements."""
+        ...
+
+
+@dataclass(frozen=True)
+class Part:
+    """By what the data of one system is known to a node that several systems may share.
+
+    Attributes:
+        namespace: the Dapr namespace of its sidecars, ``default`` if they are told none.
+        app_ids: those of its sidecars.
+    """
+
+    namespace: str
+    app_ids: tuple[str, ...]
+
+
+EVERYTHING = "*"
+"""A use of another node that is not a placeholder: its addresses, or all of its exports."""
+
+
+@runtime_checkable
+class Shareable(Node, Protocol):
+    """A node that the isolated copies of a stack share: each sees a part of it, its own one."""
+
+    def seen_in(self, namespace: str) -> Node:
+        """The same running node, as the copy with this namespace sees it."""
+        ...
+
+    def divides(self, user: Node, keys: Collection[str]) -> bool:
+        """Whether a node that uses these exports of it sees only the part of its copy.
+
+        Args:
+            user: the node.
+            keys: the keys of its placeholders, or `EVERYTHING`.
+        """
+        ...
+
+    def leave(self, scope: Scope, part: Part) -> None:
+        """Remove the part of a copy that has ended."""
+        ...
+
+
+@runtime_checkable
+class Cleanable(Node, Protocol):
+    """A node that keeps data, and can forget what apps have written."""
+
+    def clean(self, scope: Scope, part: Part) -> None:
+        """Remove the data of these apps, and nothing that sidecars need to go on."""
         ...
 
 

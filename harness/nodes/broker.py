@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,7 +13,9 @@ from harness.core.errors import ConfigError, LaunchError
 from harness.core.kafka_access import Brokers, access_of
 from harness.core.launch import Launch
 from harness.core.node import Node, Scope, Target
+from harness.core.roles import Part, SidecarRole
 from harness.nodes.base import BaseNode, main_port
+from harness.nodes.kafka_parts import delete_named
 from harness.nodes.kafka_security import Security
 from harness.ready.kafka import BrokerCheck, TopicsCheck, admin_of
 
@@ -89,6 +91,21 @@ class KafkaProtocol(BaseNode, ABC):
         made = copy.copy(self)
         object.__setattr__(made, "auto_create", self.auto_create or target.alone)
         return made
+
+    def seen_in(self, namespace: str) -> Node:
+        """With the topics as daprd names them for sidecars of a namespace."""
+        made = copy.copy(self)
+        topics = tuple((namespace + name, count) for name, count in self.topics)
+        object.__setattr__(made, "topics", topics)
+        return made
+
+    def divides(self, user: Node, keys: Collection[str]) -> bool:
+        """daprd puts the namespace before the names of topics; other clients do not."""
+        return isinstance(user, SidecarRole)
+
+    def leave(self, scope: Scope, part: Part) -> None:
+        """Delete the topics and consumer groups whose names begin with the namespace."""
+        delete_named(self.access(scope), part.namespace)
 
     @property
     def security(self) -> Security:

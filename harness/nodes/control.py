@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from harness.core.deadline import Check
 from harness.core.endpoint import LOOPBACK, Endpoint
+from harness.core.errors import ConfigError
 from harness.core.launch import InContainer, Launch
 from harness.core.node import Node, Scope, Target
+from harness.core.roles import Part, SidecarRole
 from harness.nodes.base import BaseNode
 from harness.nodes.virtual_scheduler import VirtualScheduler
 from harness.ready.http import HttpCheck
+from harness.virtual_time.messages import has_grpc
+from harness.virtual_time.removal import delete_jobs
 
 SCHEDULER_ID = "dapr-scheduler-server-0"
 """Sentry signs only for the names used in a cluster: with mTLS, no other id is accepted."""
@@ -71,6 +75,17 @@ class Service(BaseNode):
         """``/healthz`` returns 200; for placement, once there is a leader."""
         return (HttpCheck(f"{scope.endpoint('health').http}/healthz", "health"),)
 
+    def seen_in(self, namespace: str) -> Node:
+        """The same: it keeps namespaces apart by itself."""
+        return self
+
+    def divides(self, user: Node, keys: Collection[str]) -> bool:
+        """A sidecar tells it its namespace."""
+        return isinstance(user, SidecarRole)
+
+    def leave(self, scope: Scope, part: Part) -> None:
+        """Nothing was made for it."""
+
     def _tls_flags(self, scope: Scope) -> Sequence[str]:
         if not scope.mtls:
             return ()
@@ -126,6 +141,24 @@ class Scheduler(Service):
             f"--override-broadcast-host-port={broadcast}",
             *self._tls_flags(scope),
         )
+
+    def leave(self, scope: Scope, part: Part) -> None:
+        """Delete the jobs; without gRPC for Python they stay, and no sidecar asks for them."""
+        if has_grpc():
+            self.clean(scope, part)
+
+    def clean(self, scope: Scope, part: Part) -> None:
+        """Delete the jobs and reminders of a namespace.
+
+        Raises:
+            ConfigError: it requires a certificate.
+        """
+        if scope.mtls:
+            raise ConfigError(
+                f"the jobs of {self.name!r} cannot be deleted: it requires a certificate",
+                hint="leave out mtls=True",
+            )
+        delete_jobs(scope.endpoint(), part)
 
 
 ANCHORS = "anchors.pem"

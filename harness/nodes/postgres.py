@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.deadline import Check
 from harness.core.errors import ConfigError
 from harness.core.launch import InContainer, InProcess, Launch
-from harness.core.node import Resource, Scope
+from harness.core.node import Node, Resource, Scope
 from harness.core.placeholders import placeholders
+from harness.core.roles import Part
 from harness.nodes.base import BaseNode, main_port
 from harness.nodes.clock import REAL, Followed, preloaded, show_to
+from harness.nodes.emptying import MIGRATIONS, empty_tables
 from harness.provision.postgres import PASSWORD_FILE, SUPERUSER
 from harness.ready.postgres import PostgresCheck
 
@@ -174,12 +176,18 @@ class Postgres(BaseNode):
         """
         from psycopg import sql
 
-        stores = [each for each in scope.components("state.postgresql") if self._is_of(each, scope)]
-        names = {str(each.fields().get(TABLE, {}).get("value", "dapr_metadata")) for each in stores}
         create = (
             "CREATE TABLE IF NOT EXISTS {} (key text NOT NULL PRIMARY KEY, value text NOT NULL)"
         )
-        return [sql.SQL(create).format(sql.Identifier(*name.split("."))) for name in sorted(names)]
+        return [
+            sql.SQL(create).format(sql.Identifier(*name.split(".")))
+            for name in self._metadata_names(scope)
+        ]
+
+    def _metadata_names(self, scope: Scope) -> list[str]:
+        stores = [each for each in scope.components("state.postgresql") if self._is_of(each, scope)]
+        names = {str(each.fields().get(TABLE, {}).get("value", "dapr_metadata")) for each in stores}
+        return sorted(names)
 
     def _is_of(self, component: Resource, scope: Scope) -> bool:
         """Whether it refers to this server, directly or through a variable that is its secret.
@@ -193,6 +201,35 @@ class Postgres(BaseNode):
             return True
         texts = [component.text, *(variables[name] for name in names)]
         return any(node == self.name for text in texts for node, _ in placeholders(text))
+
+    def seen_in(self, namespace: str) -> Node:
+        """With a database of its own."""
+        return replace(self, databases=tuple(f"{namespace}_{each}" for each in self.databases))
+
+    def divides(self, user: Node, keys: Collection[str]) -> bool:
+        """Whoever knows the database only from here uses the one of its namespace."""
+        named = {"dsn", "database"} & {*keys}
+        return bool(named) and len(self.databases) == 1 and not self.follow_clock
+
+    def leave(self, scope: Scope, part: Part) -> None:
+        """Drop the database, whoever is still connected."""
+        import psycopg
+        from psycopg import sql
+
+        with psycopg.connect(self._admin(scope), autocommit=True) as connection:
+            for name in self.databases:
+                drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+                connection.execute(drop.format(sql.Identifier(name)))
+
+    def clean(self, scope: Scope, part: Part) -> None:
+        """Empty every table but those that tell which migrations have run.
+
+        Raises:
+            TeardownError: a transaction that is still open holds one of them.
+        """
+        kept = {*MIGRATIONS, *(name.rpartition(".")[2] for name in self._metadata_names(scope))}
+        for database in self.databases:
+            empty_tables(self._admin(scope, database), kept)
 
     def exports(self, scope: Scope) -> Mapping[str, str]:
         """Connection values for apps and components."""

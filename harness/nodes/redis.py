@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from harness.core.deadline import Check
 from harness.core.launch import InContainer, Launch
 from harness.core.node import Scope
+from harness.core.roles import Part
 from harness.nodes.base import BaseNode, main_port
 from harness.ready.redis import RedisCheck
+from harness.ready.resp import RedisAccess
 
 CONFIG = "redis.conf"
 VARIABLE = "REDIS_SERVER_PASSWORD"
@@ -90,6 +92,10 @@ class Redis(BaseNode):
             "password": password,
             "url": f"redis://{user}{endpoint}/0",
         }
+
+    def clean(self, scope: Scope, part: Part) -> None:
+        """Remove every key."""
+        RedisAccess(scope.endpoint(), self._secret(scope)).ask(("FLUSHALL",))
 
     def _secret(self, scope: Scope) -> str:
         return scope.token(self.name) if self.password else ""

@@ -190,7 +190,8 @@ class Sidecar(BaseNode):
 
     def _filled_env(self, scope: Scope) -> dict[str, str]:
         where = f"env of {self.name}"
-        return {key: scope.fill(value, where) for key, value in self.env.items()}
+        filled = {key: scope.fill(value, where) for key, value in self.env.items()}
+        return {**filled, "NAMESPACE": scope.namespace} if scope.namespace else filled
 
     def _environment(self, scope: Scope) -> dict[str, str]:
         env = self._filled_env(scope)

@@ -12,9 +12,11 @@ from harness.core.errors import ConfigError
 from harness.core.launch import Launch
 from harness.core.names import CLOCK, FIRINGS, ONE_AT_A_TIME
 from harness.core.node import Node, Scope, Target
+from harness.core.roles import Part
 from harness.nodes.base import BaseNode
 from harness.ready.http import HttpCheck
 from harness.virtual_time.messages import require_grpc
+from harness.virtual_time.removal import delete_jobs
 
 SERVER = "harness.virtual_time.server"
 """The program; importing it needs gRPC."""
@@ -126,6 +128,10 @@ class VirtualScheduler(BaseNode):
     def exports(self, scope: Scope) -> Mapping[str, str]:
         """``clock``: the base URL of its clock; ``now``: the file in which apps see the time."""
         return {"clock": scope.endpoint(CLOCK).http, "now": str(self._shown(scope))}
+
+    def clean(self, scope: Scope, part: Part) -> None:
+        """Delete the jobs and reminders of a namespace; its time stays."""
+        delete_jobs(scope.endpoint(), part)
 
     def _shown(self, scope: Scope) -> PurePath:
         # Outside its private folder, so that apps of other accounts can read it.

@@ -1,6 +1,6 @@
 """A test's own view of a running stack.
 
-It isolates tests by *name*: each has unique ids, and probes that start when it does.
+Each test has unique ids, and probes that start when it does. docs/isolation.md has other levels.
 """
 
 from __future__ import annotations
@@ -134,14 +134,15 @@ class AsyncWorld(AsyncResources, AsyncClosing):
             self._taps[name, pubsub] = aopened(self._tap(name, pubsub))
         return self._taps[name, pubsub]
 
-    def _tap(self, name: str, pubsub: str) -> AsyncTap:
+    def _tap(self, topic: str, pubsub: str) -> AsyncTap:
+        name = self.stack.book.namespace + topic
         if not pubsub and (brokers := self.beginning.brokers):
             return AsyncEventTap(brokers, name, self.beginning.offsets.get(name), self._guard)
-        component = component_of(self.stack, pubsub, name)
+        component = component_of(self.stack, pubsub, topic)
         if brokers := kafka_of(self.stack, component):
             return AsyncEventTap(brokers, name, partial(ends_of, brokers, name), self._guard)
-        subscribe = partial(subscription_of, self.stack, pubsub, name, self._guard)
-        return AsyncSubscriptionTap(f"topic {name} of {pubsub}", subscribe, self._guard)
+        subscribe = partial(subscription_of, self.stack, pubsub, topic, self._guard)
+        return AsyncSubscriptionTap(f"topic {topic} of {pubsub}", subscribe, self._guard)
 
     @property
     def brokers(self) -> str:

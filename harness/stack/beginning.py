@@ -49,7 +49,7 @@ class Beginning:
         self.at = time.monotonic()
         self._stack = stack
         self._logs = {path: path.stat().st_size for path in self._log_files()}
-        self.brokers = _own_brokers(stack)
+        self.brokers = own_brokers(stack)
         self.offsets = self._offsets_now()
         self._worlds: list[Began] = stack.shared.setdefault(WORLDS, [])
         self._worlds.append((test, self.offsets))
@@ -129,7 +129,9 @@ class Beginning:
         if key not in shared:
             shared[key] = admin_of(self.brokers)
         try:
-            return end_offsets(shared[key], topics, others=True)
+            found = end_offsets(shared[key], topics, others=True)
+            # The copies of a stack share its broker.
+            return {k: v for k, v in found.items() if k.startswith(self._stack.book.namespace)}
         except _kafka_error() as error:
             raise ProbeError(
                 "the topics of this stack cannot be read",
@@ -138,7 +140,7 @@ class Beginning:
             ) from error
 
 
-def _own_brokers(stack: Stack) -> Brokers:
+def own_brokers(stack: Stack) -> Brokers:
     """How to connect to the topology's own broker; "" if it has none."""
     found = (access_of(stack.book.exports(node.name)) for node in stack.topology.nodes)
     return next((each for each in found if each), "")

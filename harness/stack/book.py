@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness.core.endpoint import Endpoint
-from harness.core.node import Tools
+from harness.core.launch import Launch
+from harness.core.node import Node, Tools
 from harness.core.roles import SidecarRole
 from harness.core.topology import Topology
 from harness.dapr.resources import DaprResource
@@ -76,6 +77,10 @@ class AddressBook(Addresses):
         known = Known(self, self._declared, self.tools, self.root)
         return NodeScope(node, node if viewer is None else viewer, known)
 
+    def launch(self, node: Node, scope: NodeScope) -> Launch:
+        """What is to be launched for a node."""
+        return node.plan(scope)
+
     def exports(self, node: str, viewer: str = HOST) -> Mapping[str, str]:
         """The values that a node exports to a viewer: this machine by default.
 
@@ -106,6 +111,10 @@ class AddressBook(Addresses):
         scope = self.scope(viewer, viewer)
         return {key: scope.fill(value, key) for key, value in scope.variables().items()}
 
+    def everything(self) -> Sequence[DaprResource]:
+        """Every resource, regardless of scopes, as written in its file."""
+        return list(self._declared.everything(self.topology))
+
     def pubsubs(self) -> Sequence[DaprResource]:
         """Every pub/sub component, regardless of scopes, as written in its file."""
-        return pubsubs_in(self._declared.everything(self.topology))
+        return pubsubs_in(self.everything())

@@ -123,6 +123,11 @@ class Stack(Closing):
         return self._start.book
 
     @property
+    def tools(self) -> Tools:
+        """What locates the programs."""
+        return self._tools
+
+    @property
     def folder(self) -> Path:
         """The run's folder."""
         return self._running.folder

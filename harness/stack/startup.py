@@ -93,7 +93,7 @@ class Startup:
         for node in self._topology.nodes:
             scope = self.book.scope(node.name)
             with blamed(node, "plan"):
-                self._launches[node.name] = node.plan(scope)
+                self._launches[node.name] = self.book.launch(node, scope)
             self._order.needs[node.name] = {*node.needs, *scope.needs}
             self._ready[node.name] = threading.Event()
         self._order.require_possible()

@@ -32,15 +32,23 @@ METHODS = {
 """The calls, and what streams in them; a test compares them with the descriptors."""
 
 
-def require_grpc() -> None:
+def has_grpc() -> bool:
+    """Whether gRPC for Python is installed."""
+    return find_spec("grpc") is not None and find_spec("google.protobuf") is not None
+
+
+def require_grpc(purpose: str = "virtual time") -> None:
     """Raise unless gRPC for Python is installed.
+
+    Args:
+        purpose: what needs it, for the message.
 
     Raises:
         Unavailable: it is not.
     """
-    if find_spec("grpc") is None or find_spec("google.protobuf") is None:
+    if not has_grpc():
         raise Unavailable(
-            "virtual time needs gRPC for Python, which is not installed",
+            f"{purpose} needs gRPC for Python, which is not installed",
             expected="the packages grpcio and protobuf",
             hint="pip install 'dapr-harness[time]'",
         )

@@ -32,7 +32,13 @@ class Addresses:
         folder: the run's folder.
         reserve: reserves a port; accepts a specific number or None.
         gateway: the machine's address as seen from containers; None if nodes run as processes.
+
+    Attributes:
+        namespace: the Dapr namespace of the sidecars; "" for the one that daprd uses by default.
+        uses: the keys of each node's exports that another one uses, by both names.
     """
+
+    namespace = ""
 
     def __init__(
         self,
@@ -42,6 +48,7 @@ class Addresses:
         gateway: str | None = None,
     ) -> None:
         self.topology = topology
+        self.uses: dict[tuple[str, str], set[str]] = {}
         self._folder = folder
         self._reserve = reserve
         self._gateway = gateway

@@ -13,7 +13,8 @@ from harness.core.errors import ConfigError, did_you_mean
 from harness.core.node import Authority, Resource, Tools
 from harness.core.placeholders import RESERVED, fill, nodes_in, placeholders, purpose_of
 from harness.core.reading import read_text
-from harness.core.roles import SidecarRole
+from harness.core.roles import EVERYTHING, SidecarRole
+from harness.dapr.namespaces import in_namespace
 from harness.dapr.resources import DaprResource, secrets_file
 from harness.stack.planning.addresses import HOST, NETWORK, Addresses
 from harness.stack.planning.declared import Declared, variables_of
@@ -64,6 +65,11 @@ class NodeScope:
         return self._known.topology.mtls
 
     @property
+    def namespace(self) -> str:
+        """The Dapr namespace of the sidecars; "" for the one that daprd uses by default."""
+        return self._known.namespace
+
+    @property
     def home(self) -> PurePath:
         """The node's own folder, as the node sees it."""
         return self._known.home(self.node)
@@ -100,13 +106,16 @@ class NodeScope:
 
     def address(self, node: str, port: str = "main", *, waits: bool = True) -> Endpoint:
         """A port of another node, as the viewer sees it."""
-        self._use(node, waits=waits)
+        self._use(node, EVERYTHING, waits=waits)
         return self._known.endpoint(node, port, viewer=self.viewer)
 
     def exports(self, node: str, *, waits: bool = True) -> Mapping[str, str]:
         """The values that another node exports to the viewer."""
+        return self._exports(node, EVERYTHING, waits=waits)
+
+    def _exports(self, node: str, *keys: str, waits: bool = True) -> Mapping[str, str]:
         found = self._known.topology[node]
-        self._use(node, waits=waits)
+        self._use(node, *keys, waits=waits)
         needs = self.needs if waits else set()
         with blamed(found, "exports"):
             return found.exports(self._of(node, needs))
@@ -149,7 +158,8 @@ class NodeScope:
 
         ``${secret.key}`` is a random secret of the stack.
         """
-        keys = [key for name, key in placeholders(text) if name == RESERVED]
+        used = list(placeholders(text))
+        keys = [key for name, key in used if name == RESERVED]
         exports: dict[str, Mapping[str, str]] = {
             RESERVED: {key: self.token(purpose_of(key)) for key in keys if key}
         }
@@ -160,7 +170,7 @@ class NodeScope:
                     f"{where}: {text!r} refers to {name!r}, which is not a node of the topology",
                     hint=did_you_mean(name, names),
                 )
-            exports[name] = self.exports(name)
+            exports[name] = self._exports(name, *(key for owner, key in used if owner == name))
         return fill(text, exports, where)
 
     def resources(self) -> Sequence[DaprResource]:
@@ -183,7 +193,8 @@ class NodeScope:
 
     def filled(self, resources: Iterable[DaprResource], start: Path) -> list[DaprResource]:
         """Resources with their placeholders filled; relative paths in them begin at ``start``."""
-        return [self._rooted(each.filled(self.fill), start) for each in resources]
+        made = [self._rooted(each.filled(self.fill), start) for each in resources]
+        return [in_namespace(each, self.namespace) for each in made] if self.namespace else made
 
     def _rooted(self, resource: DaprResource, start: Path) -> DaprResource:
         """A copy whose secrets file, with placeholders filled, is in its sidecar's folder."""
@@ -197,7 +208,8 @@ class NodeScope:
                 item["value"] = str(self._known.home(self.viewer) / name)
         return resource
 
-    def _use(self, node: str, *, waits: bool) -> None:
+    def _use(self, node: str, *keys: str, waits: bool) -> None:
+        self._known.uses.setdefault((self.node, node), set()).update(keys)
         if waits and node != self.node:
             self.needs.add(node)
 

@@ -1,0 +1,54 @@
+"""How a test is kept apart from others: the levels of the marker ``dapr(isolation=...)``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.core.journal import Entry
+    from harness.core.topology import Topology
+    from harness.stack.stack import Stack
+
+
+@contextmanager
+def isolated(
+    level: str, stack: Stack, topology: Callable[[], Topology], watch: Callable[[Entry], None]
+) -> Iterator[Stack]:
+    """The stack for one test.
+
+    Args:
+        level: one of `harness.core.names.ISOLATIONS`.
+        stack: that of the session.
+        topology: returns the one from which it was started.
+        watch: called with each journal entry of a stack that is started for the test.
+
+    Raises:
+        ConfigError: the stack cannot be emptied, or can have no copies.
+        HarnessError, SystemFailure: it did not settle, or a start failed.
+    """
+    if level == "names":
+        yield stack
+    elif level == "clean":
+        from harness.stack.cleaning import clean
+
+        clean(stack)
+        yield stack
+    elif level == "world":
+        from harness.stack.isolated import IsolatedStack
+
+        with IsolatedStack(stack) as copy:
+            yield copy
+    else:
+        with _anew(stack, topology(), watch) as made:
+            yield made
+
+
+def _anew(stack: Stack, topology: Topology, watch: Callable[[Entry], None]) -> Stack:
+    """The same stack once more, on the same runtime."""
+    from harness.stack.run import running
+
+    settings = replace(stack.settings, runtime=stack.runtime)
+    return running(topology.with_time(stack.topology.time), settings, watch=watch)

@@ -1,0 +1,100 @@
+"""Empties a running stack, so that a test begins as if it had just been started."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.errors import ConfigError, ProbeTimeout
+from harness.core.roles import Cleanable, Part
+from harness.dapr.namespaces import names_its_store
+from harness.probe.backlog import Began, Held, held_up
+from harness.ready.kafka import admin_of, assigned_partitions, committed_offsets, end_offsets
+from harness.stack.beginning import WORLDS, own_brokers
+from harness.stack.planning.addresses import HOST
+from harness.stack.sharing import app_ids_of
+from harness.stack.stack import Stack
+
+SETTLING = 30.0
+"""Seconds within which every event that was published must have been handled."""
+
+INSTEAD = 'use @pytest.mark.dapr(isolation="world"), or "stack"'
+
+
+def clean(stack: Stack) -> None:
+    """Wait until no event is under way, then remove rows, state and jobs.
+
+    Raises:
+        ConfigError: something of this stack cannot be emptied.
+        ProbeTimeout: an event was not handled in time.
+        InstanceDied, AppFailed: a node has exited.
+    """
+    problem = next(_problems(stack), "")
+    if problem:
+        raise ConfigError(f"this stack cannot be emptied: {problem}", hint=INSTEAD)
+    stack.check_alive()
+    settle(stack)
+    for node in stack.topology.nodes:
+        if isinstance(node, Cleanable):
+            node.clean(stack.book.scope(node.name, HOST), part_of(stack))
+
+
+def settle(stack: Stack) -> None:
+    """Wait until each consumer group has handled every event that is on the topology's broker.
+
+    Raises:
+        ProbeTimeout: it did not, in time.
+    """
+    if not (brokers := own_brokers(stack)):
+        return
+    admin = admin_of(brokers)
+    now: Began = ("now", end_offsets(admin, [], others=True))
+    worlds = [*stack.shared.get(WORLDS, []), now]
+
+    def look() -> Observation:
+        committed = committed_offsets(admin)
+        held = held_up(committed, assigned_partitions(admin, list(committed)), worlds)
+        return Observation(not held, "; ".join(map(_told, held)))
+
+    deadline = Deadline(SETTLING)
+    seen = poll(look, deadline, guard=stack.check_alive)
+    if not seen.ok:
+        raise ProbeTimeout(
+            "events of earlier tests are still not handled",
+            last=seen.fact,
+            budget=deadline.budget,
+            hint="see the logs of the apps; an event that always fails needs a dead-letter topic",
+        )
+
+
+def part_of(stack: Stack) -> Part:
+    """By what the data of a stack is known to its nodes.
+
+    Raises:
+        ConfigError: they have several.
+    """
+    found = {each.env.get("NAMESPACE", "default") for each in stack.topology.sidecars()}
+    if len(found) > 1:
+        raise ConfigError(
+            f"the sidecars of this stack have several namespaces: {', '.join(sorted(found))}",
+            expected="one, whose jobs can be deleted",
+            hint=INSTEAD,
+        )
+    return Part(next(iter(found), "default"), app_ids_of(stack))
+
+
+def _problems(stack: Stack) -> Iterator[str]:
+    for each in stack.book.everything():
+        if each.type.startswith("pubsub.") and each.type not in (
+            "pubsub.kafka",
+            "pubsub.in-memory",
+        ):
+            yield f"{each.at()}: whether events of {each.type} are under way cannot be determined"
+        if each.type == "state.in-memory":
+            yield f"{each.at()}: {each.type} keeps its data within a sidecar"
+        if names_its_store(each):
+            yield f"{each.at()}: {each.name!r} ({each.type}) refers to no node of the topology"
+
+
+def _told(held: Held) -> str:
+    return f"group {held.group} is at offset {held.offset} of {held.topic}[{held.partition}]"
