@@ -10,7 +10,7 @@ import inspect
 import math
 import time
 from collections.abc import AsyncIterator, Generator, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,18 +20,19 @@ from harness.core.errors import ConfigError, HarnessError, SystemFailure
 from harness.pytest_attach import add_options, attached, name_the_default
 from harness.pytest_options import require_version, runtimes, settings_of, time_of, versions
 from harness.pytest_reports import (
+    Lines,
     deaths,
+    keep,
     logs_of_own_worlds,
     register,
     section,
-    tell,
     tell_of_worker,
     timeline_of,
 )
+from harness.pytest_workers import Controller, shared_by_workers, shares
 from harness.report.folding import folded
 
 if TYPE_CHECKING:
-    from harness.core.journal import Entry
     from harness.core.settings import Settings
     from harness.core.topology import Topology
     from harness.stack.aworld import AsyncWorld
@@ -45,8 +46,6 @@ FAILED: pytest.StashKey[bool] = pytest.StashKey()
 TIMED: pytest.StashKey[tuple[pytest.Item, object] | None] = pytest.StashKey()
 LOG_LIMIT = 20_000
 """The number of characters of each log that a report shows."""
-EVERY = 30.0
-"""Seconds between two progress lines."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -103,6 +102,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if config.getoption("--dapr-attach") and config.getoption(option) != [None]:
             raise pytest.UsageError(f"--dapr-attach uses a stack that runs: leave out {option}")
     register(config, lambda line: Lines(config).say(line))
+    config.pluginmanager.register(Controller(config), "dapr-harness-controller")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -181,18 +181,12 @@ def dapr_stack(
     """The running system of the whole session; one after the other if tests differ in time."""
     lines = Lines(pytestconfig)
     topology = dapr_topology.with_time(dapr_time) if dapr_time else dapr_topology
-    made = _stack(topology, dapr_settings, pytestconfig, lines)
-    if not pytestconfig.getoption("--dapr-attach"):
-        # The first start may build for minutes, which no test's time limit allows for.
-        with _without_time_limit(pytestconfig):
-            made.provision()
-    with made as stack:
+    with _opened(topology, dapr_settings, pytestconfig, lines) as stack:
         lines.say(f"{len(stack.instances)} nodes are ready after {stack.took:.2f} s")
-        tell_of_worker(pytestconfig, stack)
         yield stack
-        keep = pytestconfig.getoption("--dapr-keep") and pytestconfig.stash[FAILED]
-        if keep and not pytestconfig.getoption("--dapr-attach"):
-            _keep(stack, pytestconfig)
+        failed = pytestconfig.getoption("--dapr-keep") and pytestconfig.stash[FAILED]
+        if failed and not pytestconfig.getoption("--dapr-attach"):
+            keep(stack, pytestconfig, lines.say)
 
 
 @pytest.hookimpl(tryfirst=True, optionalhook=True)
@@ -256,13 +250,37 @@ def _remembered(item: pytest.Item, world: AsyncWorld | World) -> Iterator[None]:
             del item.stash[WORLD]
 
 
-def _stack(topology: Topology, settings: Settings, config: pytest.Config, lines: Lines) -> Stack:
+@contextmanager
+def _opened(
+    topology: Topology, settings: Settings, config: pytest.Config, lines: Lines
+) -> Iterator[Stack]:
     if given := config.getoption("--dapr-attach"):
         folder, force = config.invocation_params.dir, config.getoption("--dapr-force")
-        return attached(given, topology, settings, folder, force=force, watch=lines.hear)
+        with attached(given, topology, settings, folder, force=force, watch=lines.hear) as stack:
+            tell_of_worker(config, stack, "attached to a stack that is up")
+            yield stack
+        return
     from harness.stack.run import running
 
-    return running(topology, settings, progress=lines, watch=lines.hear)
+    def make() -> Stack:
+        return running(topology, settings, progress=lines, watch=lines.hear)
+
+    def waiting() -> AbstractContextManager[None]:
+        # The first start may build for minutes, which no test's time limit allows for.
+        return _without_time_limit(config)
+
+    if shares(config):
+        with shared_by_workers(
+            config, topology, settings, make, waiting=waiting, watch=lines.hear
+        ) as stack:
+            yield stack
+        return
+    made = make()
+    with waiting():
+        made.provision()
+    with made as stack:
+        tell_of_worker(config, stack, "started a stack of its own")
+        yield stack
 
 
 @contextmanager
@@ -304,59 +322,3 @@ def _backlog(beginning: Beginning) -> str:
         return beginning.backlog()
     except Exception as error:  # noqa: BLE001 - the report of the failure itself matters more
         return f"not known: {type(error).__name__}: {error}"
-
-
-def _keep(stack: Stack, config: pytest.Config) -> None:
-    from harness.core.settings import Settings
-    from harness.stack.registry import Registry
-
-    settings = Settings.load(start=config.rootpath)
-    name = f"pytest-{stack.folder.name}"
-    up = Registry(settings.state_dir).adopt(stack, name)
-    addresses = (
-        f"  {n.name}: {' '.join(f'{k}={v}' for k, v in n.endpoints.items())}" for n in up.nodes
-    )
-    lines = [
-        f"the stack was left running as {name!r}, because a test failed and --dapr-keep was given",
-        *addresses,
-        f"inspect it: dapr-harness status --name {name}; stop it: dapr-harness down --name {name}",
-    ]
-    tell(config, lines, Lines(config).say)
-
-
-class Lines:
-    """Shows provisioning as plain lines, bypassing pytest's capture."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._began: dict[str, float] = {}
-        self._told: dict[str, float] = {}
-        self._terminal = config.pluginmanager.get_plugin("terminalreporter")
-        self._capture = config.pluginmanager.get_plugin("capturemanager")
-
-    def say(self, line: str) -> None:
-        """Write one line."""
-        if self._terminal is not None:
-            free = self._capture.global_and_fixture_disabled() if self._capture else nullcontext()
-            with free:
-                self._terminal.write_line(f"dapr-harness: {line}")
-
-    def hear(self, entry: Entry) -> None:
-        """Show the warnings of a start."""
-        if entry.kind == "node.warned":
-            self.say(f"warning: {entry.node}: {entry.facts['warning']}")
-
-    def begin(self, what: str) -> None:
-        """A slow step begins."""
-        self._began[what] = self._told[what] = time.monotonic()
-        self.say(f"{what} ...")
-
-    def advance(self, what: str, fact: str) -> None:
-        """The step is still running: print a line every half minute."""
-        if time.monotonic() - self._told[what] > EVERY:
-            self._told[what] = time.monotonic()
-            elapsed = f"{time.monotonic() - self._began[what]:.0f} s"
-            self.say(f"{what}: {', '.join(filter(None, [elapsed, fact]))} ...")
-
-    def end(self, what: str, fact: str) -> None:
-        """The step is done."""
-        self.say(f"{what}: {fact}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
@@ -15,11 +17,15 @@ from harness.core.errors import HarnessError, SystemFailure
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from harness.core.journal import Entry
     from harness.stack.stack import Stack
     from harness.stack.timeline import Observed
 
 SECTION = "dapr-harness: "
 """The prefix of report sections that this plugin adds."""
+
+EVERY = 30.0
+"""Seconds between two progress lines."""
 
 KEPT = "dapr_harness_kept"
 """The key under which an xdist worker reports the stacks it has left running."""
@@ -124,14 +130,73 @@ def tell(config: pytest.Config, lines: list[str], say: Callable[[str], None]) ->
         say(line)
 
 
-def tell_of_worker(config: pytest.Config, stack: Stack) -> None:
-    """Have an xdist worker say what it has started, which costs the machine as much again."""
+def tell_of_worker(config: pytest.Config, stack: Stack, how: str) -> None:
+    """Have an xdist worker say how it came by its stack: each that is started costs memory."""
     if hasattr(config, "workeroutput"):
-        how = f"{len(stack.instances)} nodes, ready after {stack.took:.2f} s"
-        shared = config.getoption("--dapr-attach")
-        what = "attached to a stack that is up" if shared else "started a stack of its own"
-        more = "" if shared else "; with `dapr-harness up` and --dapr-attach, workers share one"
-        tell(config, [f"{what}: {how}{more}"], lambda _: None)
+        tell(
+            config,
+            [f"{how}: {len(stack.instances)} nodes, after {stack.took:.2f} s"],
+            lambda _: None,
+        )
+
+
+def keep(stack: Stack, config: pytest.Config, say: Callable[[str], None]) -> None:
+    """Leave a stack running, and tell how to reach it; once if several workers share it."""
+    from harness.core.settings import Settings
+    from harness.stack.registry import Registry
+
+    registry = Registry(Settings.load(start=config.rootpath).state_dir)
+    name = f"pytest-{stack.folder.name}"
+    if registry.find(name) is not None:
+        return
+    up = registry.adopt(stack, name)
+    addresses = (
+        f"  {n.name}: {' '.join(f'{k}={v}' for k, v in n.endpoints.items())}" for n in up.nodes
+    )
+    lines = [
+        f"the stack was left running as {name!r}, because a test failed and --dapr-keep was given",
+        *addresses,
+        f"inspect it: dapr-harness status --name {name}; stop it: dapr-harness down --name {name}",
+    ]
+    tell(config, lines, say)
+
+
+class Lines:
+    """Shows provisioning as plain lines, bypassing pytest's capture."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._began: dict[str, float] = {}
+        self._told: dict[str, float] = {}
+        self._terminal = config.pluginmanager.get_plugin("terminalreporter")
+        self._capture = config.pluginmanager.get_plugin("capturemanager")
+
+    def say(self, line: str) -> None:
+        """Write one line."""
+        if self._terminal is not None:
+            free = self._capture.global_and_fixture_disabled() if self._capture else nullcontext()
+            with free:
+                self._terminal.write_line(f"dapr-harness: {line}")
+
+    def hear(self, entry: Entry) -> None:
+        """Show the warnings of a start."""
+        if entry.kind == "node.warned":
+            self.say(f"warning: {entry.node}: {entry.facts['warning']}")
+
+    def begin(self, what: str) -> None:
+        """A slow step begins."""
+        self._began[what] = self._told[what] = time.monotonic()
+        self.say(f"{what} ...")
+
+    def advance(self, what: str, fact: str) -> None:
+        """The step is still running: print a line every half minute."""
+        if time.monotonic() - self._told[what] > EVERY:
+            self._told[what] = time.monotonic()
+            elapsed = f"{time.monotonic() - self._began[what]:.0f} s"
+            self.say(f"{what}: {', '.join(filter(None, [elapsed, fact]))} ...")
+
+    def end(self, what: str, fact: str) -> None:
+        """The step is done."""
+        self.say(f"{what}: {fact}")
 
 
 def register(config: pytest.Config, say: Callable[[str], None]) -> None:
