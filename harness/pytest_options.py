@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from harness.core.settings import Settings
 
 
+TURN = "_dapr_turn"
+"""The fixture in which a test waits for those that need the stack exclusively."""
+
+
 def runtimes(text: str) -> list[str | None]:
     """The words of ``--dapr-runtime``.
 
@@ -50,27 +54,43 @@ def settings_of(config: pytest.Config, runtime: str | None, version: str | None)
     return Settings.load(start=config.rootpath, runtime=runtime, dapr_version=version)
 
 
-def time_of(metafunc: pytest.Metafunc) -> str:
-    """The time that a test's marker ``dapr`` asks for; "" if it has none.
+def asked_of(item: pytest.Item) -> dict[str, Any]:
+    """What a test's markers ``dapr`` ask for, by argument; the closest marker takes precedence.
 
     Raises:
-        UsageError: the marker asks for something else, or the test uses no stack.
+        UsageError: a marker asks for something else, or the test uses no stack.
     """
     from harness.core.names import TIMES
 
-    marker = metafunc.definition.get_closest_marker("dapr")
-    if marker is None:
-        return ""
-    given: dict[str, Any] = dict(marker.kwargs)
-    time: object = given.pop("time", None)
-    if marker.args or given or time not in TIMES:
-        words = " or ".join(repr(each) for each in TIMES)
-        raise pytest.UsageError(f"{metafunc.definition.nodeid}: the marker dapr takes time={words}")
-    if "dapr_time" not in metafunc.fixturenames:
+    values = {"time": TIMES, "exclusive": (True, False)}
+    asked: dict[str, Any] = {}
+    for marker in item.iter_markers("dapr"):
+        known = all(value in values.get(key, ()) for key, value in marker.kwargs.items())
+        if marker.args or not marker.kwargs or not known:
+            given = [*map(repr, marker.args), *(f"{k}={v!r}" for k, v in marker.kwargs.items())]
+            words = " or ".join(repr(each) for each in TIMES)
+            raise pytest.UsageError(
+                f"{item.nodeid}: the marker dapr takes time={words}, and exclusive=True; "
+                f"it has {', '.join(given) or 'nothing'}"
+            )
+        asked = {**marker.kwargs, **asked}
+    return asked
+
+
+def time_of(metafunc: pytest.Metafunc) -> str:
+    """The time that a test's markers ask for; "" if they ask for none.
+
+    Raises:
+        UsageError: see `asked_of`; or the test does not use what a marker is about.
+    """
+    test = metafunc.definition
+    asked = asked_of(test)
+    needed = {"time": "dapr_time", "exclusive": TURN}
+    if not {needed[each] for each in asked}.issubset(metafunc.fixturenames):
         raise pytest.UsageError(
-            f"{metafunc.definition.nodeid}: the marker dapr needs the fixture dapr or dapr_sync"
+            f"{test.nodeid}: the marker dapr needs the fixture dapr or dapr_sync"
         )
-    return str(time)
+    return str(asked.get("time", ""))
 
 
 def require_version(item: pytest.Item) -> None:

@@ -10,7 +10,7 @@ import inspect
 import math
 import time
 from collections.abc import AsyncIterator, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +18,15 @@ import pytest_asyncio
 
 from harness.core.errors import ConfigError, HarnessError, SystemFailure
 from harness.pytest_attach import add_options, attached, name_the_default
-from harness.pytest_options import require_version, runtimes, settings_of, time_of, versions
+from harness.pytest_options import (
+    TURN,
+    asked_of,
+    require_version,
+    runtimes,
+    settings_of,
+    time_of,
+    versions,
+)
 from harness.pytest_reports import (
     Lines,
     deaths,
@@ -29,7 +37,8 @@ from harness.pytest_reports import (
     tell_of_worker,
     timeline_of,
 )
-from harness.pytest_workers import Controller, shared_by_workers, shares
+from harness.pytest_time_limit import follow_time_limit, without_time_limit
+from harness.pytest_workers import Controller, shared_by_workers, shares, turn
 from harness.report.folding import folded
 
 if TYPE_CHECKING:
@@ -43,7 +52,6 @@ if TYPE_CHECKING:
 WORLD: pytest.StashKey[AsyncWorld | World] = pytest.StashKey()
 BEGAN: pytest.StashKey[float] = pytest.StashKey()
 FAILED: pytest.StashKey[bool] = pytest.StashKey()
-TIMED: pytest.StashKey[tuple[pytest.Item, object] | None] = pytest.StashKey()
 LOG_LIMIT = 20_000
 """The number of characters of each log that a report shows."""
 
@@ -88,15 +96,16 @@ def pytest_configure(config: pytest.Config) -> None:
         UsageError: options exclude each other.
     """
     config.stash[FAILED] = False
-    config.stash[TIMED] = None
+    follow_time_limit(config)
     config.addinivalue_line(
         "markers",
         "dapr_min_version(version): needs that version of Dapr; skipped on an older one",
     )
     config.addinivalue_line(
         "markers",
-        'dapr(time): with time="virtual", on a stack whose scheduler dapr.clock moves; "real" for '
-        "real time, whatever the topology says",
+        'dapr(time, exclusive): with time="virtual", on a stack whose scheduler dapr.clock moves; '
+        '"real" for real time, whatever the topology says; with exclusive=True, no test of another '
+        "worker of xdist uses the stack meanwhile",
     )
     for option in ("--dapr-runtime", "--dapr-version"):
         if config.getoption("--dapr-attach") and config.getoption(option) != [None]:
@@ -189,20 +198,18 @@ def dapr_stack(
             keep(stack, pytestconfig, lines.say)
 
 
-@pytest.hookimpl(tryfirst=True, optionalhook=True)
-def pytest_timeout_set_timer(item: pytest.Item, settings: object) -> None:
-    """Remember the test for which pytest-timeout starts its timer, and the settings."""
-    item.config.stash[TIMED] = (item, settings)
-
-
-@pytest.hookimpl(tryfirst=True, optionalhook=True)
-def pytest_timeout_cancel_timer(item: pytest.Item) -> None:
-    """Remember that the timer is stopped."""
-    item.config.stash[TIMED] = None
+@pytest.fixture(name=TURN)
+def _turn(dapr_stack: Stack, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Wait for a test of another worker that needs the stack exclusively, as this one may."""
+    exclusive = asked_of(request.node).get("exclusive", False)
+    with turn(request.config, dapr_stack, exclusive=exclusive):
+        yield
 
 
 @pytest.fixture
-def dapr_sync(dapr_stack: Stack, request: pytest.FixtureRequest) -> Iterator[World]:
+def dapr_sync(
+    dapr_stack: Stack, _dapr_turn: None, request: pytest.FixtureRequest
+) -> Iterator[World]:
     """The test's own world, for synchronous tests."""
     from harness.stack.world import World
 
@@ -211,7 +218,9 @@ def dapr_sync(dapr_stack: Stack, request: pytest.FixtureRequest) -> Iterator[Wor
 
 
 @pytest_asyncio.fixture
-async def dapr(dapr_stack: Stack, request: pytest.FixtureRequest) -> AsyncIterator[AsyncWorld]:
+async def dapr(
+    dapr_stack: Stack, _dapr_turn: None, request: pytest.FixtureRequest
+) -> AsyncIterator[AsyncWorld]:
     """The test's own world, for asynchronous tests."""
     from harness.stack.aworld import AsyncWorld
 
@@ -265,37 +274,17 @@ def _opened(
     def make() -> Stack:
         return running(topology, settings, progress=lines, watch=lines.hear)
 
-    def waiting() -> AbstractContextManager[None]:
-        # The first start may build for minutes, which no test's time limit allows for.
-        return _without_time_limit(config)
-
     if shares(config):
-        with shared_by_workers(
-            config, topology, settings, make, waiting=waiting, watch=lines.hear
-        ) as stack:
+        with shared_by_workers(config, topology, settings, make, watch=lines.hear) as stack:
             yield stack
         return
     made = make()
-    with waiting():
+    # The first start may build for minutes, which no test's time limit allows for.
+    with without_time_limit(config):
         made.provision()
     with made as stack:
         tell_of_worker(config, stack, "started a stack of its own")
         yield stack
-
-
-@contextmanager
-def _without_time_limit(config: pytest.Config) -> Iterator[None]:
-    """Stop the timer of the test that is being set up; restart it afterwards."""
-    timed = config.stash[TIMED]
-    if timed is None:
-        yield
-        return
-    item, limit = timed
-    config.hook.pytest_timeout_cancel_timer(item=item)
-    try:
-        yield
-    finally:
-        config.hook.pytest_timeout_set_timer(item=item, settings=limit)
 
 
 def _attach(report: pytest.TestReport, item: pytest.Item, error: BaseException | None) -> None:

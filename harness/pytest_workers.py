@@ -1,23 +1,23 @@
-"""pytest-xdist: its workers share stacks."""
+"""pytest-xdist: its workers share stacks, and take turns if a test needs one exclusively."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.pytest_reports import tell_of_worker
+from harness.pytest_time_limit import without_time_limit
 
 if TYPE_CHECKING:
     from harness.core.journal import Entry
     from harness.core.settings import Settings
     from harness.core.topology import Topology
-    from harness.stack.sharing import Waiting
     from harness.stack.stack import Stack
 
 MEETING = "dapr_harness_meeting"
@@ -53,7 +53,6 @@ def shared_by_workers(
     settings: Settings,
     make: Callable[[], Stack],
     *,
-    waiting: Waiting,
     watch: Callable[[Entry], None],
 ) -> Iterator[Stack]:
     """The stack that this worker shares with all others of the same topology and settings.
@@ -61,26 +60,66 @@ def shared_by_workers(
     Args:
         config: of a worker that shares, see `shares`.
         make: the stack to start if no worker has.
-        waiting: entered for what may take minutes.
         watch: called with each journal entry.
 
     Raises:
         Unavailable: the folder that the workers share cannot be used.
     """
-    from harness.runtime.folder import open_meeting_folder
-    from harness.stack.sharing import SharedStack
+    from harness.stack.shared_stack import SharedStack
 
-    given: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]  # it is a worker
-    path, owner = given[MEETING]
-    folder = open_meeting_folder(Path(path), owner)
-    worker = given["workerid"]
+    folder, worker = _meeting(config), _given(config)["workerid"]
     shared = SharedStack(topology, settings, make, folder=folder, who=worker, watch=watch)
     with closing(shared):
-        stack = shared.open(waiting)
+        stack = shared.open(lambda: without_time_limit(config))
         tell_of_worker(config, stack, shared.how)
         yield stack
 
 
 def shares(config: pytest.Config) -> bool:
     """Whether this process is a worker of xdist that shares its stacks with others."""
-    return MEETING in getattr(config, "workerinput", {})
+    return MEETING in _given(config)
+
+
+def _given(config: pytest.Config) -> dict[str, Any]:
+    """What the controller tells this worker; nothing if this is not a worker."""
+    return getattr(config, "workerinput", {})
+
+
+def _meeting(config: pytest.Config) -> Path:
+    from harness.runtime.folder import open_meeting_folder
+
+    path, owner = _given(config)[MEETING]
+    return open_meeting_folder(Path(path), owner)
+
+
+@contextmanager
+def turn(config: pytest.Config, stack: Stack, *, exclusive: bool) -> Iterator[None]:
+    """A test's turn at a stack that other processes may use as well; nothing if none can.
+
+    Args:
+        config: of this process.
+        stack: a started stack.
+        exclusive: whether no other test may use the stack meanwhile.
+
+    Raises:
+        Unavailable: the folder of the run cannot be written.
+    """
+    folder = _folder_of_turns(config, stack)
+    if folder is None or not folder.is_dir():  # an attached stack may have ended
+        yield
+        return
+    from harness.core.locks import Turns
+
+    with ExitStack() as held:
+        with without_time_limit(config):
+            held.enter_context(Turns(folder, "tests").taken(exclusive=exclusive))
+        stack.catch_up()
+        yield
+
+
+def _folder_of_turns(config: pytest.Config, stack: Stack) -> Path | None:
+    if stack.runtime == "attached":  # to a compose project, where each client has its own folder
+        return _meeting(config) if shares(config) else None
+    if _given(config) or config.getoption("--dapr-attach"):
+        return stack.folder
+    return None

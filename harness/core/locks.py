@@ -5,14 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from harness.core.errors import Unavailable
 
 
 class FileLock:
-    """A file that processes lock: any number of them shared, or one of them alone.
+    """A file that processes lock: any number of them shared, or one exclusively.
 
     Args:
         path: the file; created by whoever locks it first.
@@ -47,3 +47,31 @@ class FileLock:
                 last=str(error),
                 hint="set TMPDIR to a folder that you own, on a disk with room",
             ) from None
+
+
+class Turns:
+    """Turns at something that many can use at a time, or one exclusively.
+
+    Who needs it exclusively waits for those who have begun; all others then wait behind.
+
+    Args:
+        folder: where the two files are.
+        name: of what they take turns at.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._door = FileLock(folder / f"{name}.door")
+        self._room = FileLock(folder / f"{name}.room")
+
+    @contextmanager
+    def taken(self, *, exclusive: bool) -> Iterator[None]:
+        """Use it together with others, or exclusively.
+
+        Raises:
+            Unavailable: the files cannot be opened.
+        """
+        with ExitStack() as held:
+            # Without the door, new users would keep the room from ever being empty.
+            with self._door.held():
+                held.enter_context(self._room.held(shared=not exclusive))
+            yield

@@ -232,6 +232,10 @@ class Stack(Closing):
         """
         self._start.check_alive()
 
+    def catch_up(self) -> None:
+        """Wait until what other clients have done so far is known here."""
+        self._running.catch_up()
+
     def note(self, kind: str, node: str = "", **facts: object) -> None:
         """Record an entry in the journal and inform the watcher."""
         self._watch(self.journal.note(kind, node, **facts))

@@ -68,7 +68,9 @@ def test_real_time_again(dapr_stack):
     [
         ("time='soon'", "takes time='real' or 'virtual'"),
         ("'virtual'", "takes time='real' or 'virtual'"),
-        ("time='virtual', speed=2", "takes time='real' or 'virtual'"),
+        ("time='virtual', speed=2", "it has time='virtual', speed=2"),
+        ("exclusive='yes'", "exclusive=True; it has exclusive='yes'"),
+        ("", "it has nothing"),
     ],
 )
 def test_a_marker_that_says_something_else_is_refused(inner: Run, marker: str, said: str) -> None:
@@ -84,12 +86,13 @@ def test_a_marker_that_says_something_else_is_refused(inner: Run, marker: str, s
     assert result.ret
 
 
-def test_a_marker_on_a_test_without_a_stack_is_refused(inner: Run) -> None:
+@pytest.mark.parametrize("marker", ["time='virtual'", "exclusive=True"])
+def test_a_marker_on_a_test_without_a_stack_is_refused(inner: Run, marker: str) -> None:
     """It would change nothing."""
-    result = inner("""
+    result = inner(f"""
         import pytest
 
-        @pytest.mark.dapr(time="virtual")
+        @pytest.mark.dapr({marker})
         def test_x(): pass
     """)
 
