@@ -201,7 +201,9 @@ def dapr_stack(
 @pytest.fixture(name=TURN)
 def _turn(dapr_stack: Stack, request: pytest.FixtureRequest) -> Iterator[None]:
     """Wait for a test of another worker that needs the stack exclusively, as this one may."""
-    exclusive = asked_of(request.node).get("exclusive", False)
+    # Virtual time has one clock, and whoever moves it moves it for all.
+    moves_time = dapr_stack.topology.clock() is not None
+    exclusive = asked_of(request.node).get("exclusive", moves_time)
     with turn(request.config, dapr_stack, exclusive=exclusive):
         yield
 
