@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+import yaml
 
 from harness import Settings
 from harness.core.deadline import Deadline, Observation, poll
@@ -21,6 +24,9 @@ pytestmark = pytest.mark.real
 CLEANED = "Schedule expired data clean up every"
 REGISTERED = "Initialized name resolution to sqlite"
 LOST = "Host registration lost"
+OPENED = "Configuring SQLite name resolution"
+RUNS_ON = "dapr initialized. Status: Running"
+LOCKED = "database is locked"
 
 
 @pytest.fixture
@@ -29,12 +35,13 @@ def runtime() -> Iterator[ProcessRuntime]:
         yield opened
 
 
-def sidecar(runtime: ProcessRuntime, name: str, interval: str) -> ProcessInstance:
-    """A daprd with the harness's Configuration, in which minutes became seconds."""
-    text = configuration_text(str(runtime.folder / f"{name}.db"))
-    for old, new in (("30s", "4s"), ("25s", "3s"), ("'0'", f"'{interval}'")):
-        assert text.count(f": {old}\n") == 1, text
-        text = text.replace(f": {old}\n", f": {new}\n")
+def sidecar(runtime: ProcessRuntime, name: str, **changes: str) -> ProcessInstance:
+    """A daprd with the harness's Configuration, some values of which are replaced."""
+    configuration = yaml.safe_load(configuration_text(str(runtime.folder / f"{name}.db")))
+    values = configuration["spec"]["nameResolution"]["configuration"]
+    assert changes.keys() <= values.keys()
+    values.update(changes)
+    text = yaml.safe_dump(configuration)
     flags = ("dapr-http-port", "dapr-grpc-port", "dapr-internal-grpc-port", "metrics-port")
     ports = [runtime.reserve().port for _ in flags]
     argv = [f"--{flag}={port}" for flag, port in zip(flags, ports, strict=True)]
@@ -57,8 +64,9 @@ def require(instance: ProcessInstance, words: str) -> None:
 
 def test_a_clean_up_of_names_ends_the_sidecar_and_ours_has_none(runtime: ProcessRuntime) -> None:
     """It deletes what is fresh (components-contrib 1.18.3); by default it comes after an hour."""
-    ours = sidecar(runtime, "ours", "0")
-    cleaned = sidecar(runtime, "cleaned", "1s")
+    seconds = {"updateInterval": "4s", "timeout": "3s"}
+    ours = sidecar(runtime, "ours", **seconds)
+    cleaned = sidecar(runtime, "cleaned", **seconds, cleanupInterval="1s")
 
     require(cleaned, CLEANED)
     require(cleaned, LOST)
@@ -71,4 +79,30 @@ def test_a_clean_up_of_names_ends_the_sidecar_and_ours_has_none(runtime: Process
 
 def test_the_claim_is_about_the_file_that_sidecars_get() -> None:
     """Nothing but 0 switches it off, and nothing else may stand there."""
-    assert "cleanupInterval: '0'\n" in configuration_text(str(Path("names.db")))
+    assert "cleanupInterval: '0'\n" in configuration_text(str(Path("hosts.db")))
+
+
+def opening_a_file_in_use(runtime: ProcessRuntime, name: str, **changes: str) -> ProcessInstance:
+    """A sidecar that opens a file of names to which another one writes, for about a second."""
+    with closing(sqlite3.connect(runtime.folder / f"{name}.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        opened = sidecar(runtime, name, **changes)
+        require(opened, OPENED)
+        poll(lambda: says(opened, LOCKED), Deadline(1))
+    return opened
+
+
+def test_a_sidecar_waits_for_another_one_that_writes_to_a_new_file_of_names(
+    runtime: ProcessRuntime,
+) -> None:
+    """With a write-ahead log it goes on without a name instead (components-contrib 1.18.3)."""
+    logged = opening_a_file_in_use(runtime, "logged", disableWAL="false")
+    ours = opening_a_file_in_use(runtime, "ours")
+
+    require(ours, REGISTERED)
+    require(logged, RUNS_ON)
+
+    assert says(logged, LOCKED).ok
+    assert not says(logged, REGISTERED).ok
+    assert logged.exit_code is None
+    assert not says(ours, LOCKED).ok
