@@ -14,6 +14,7 @@ from harness import AppFailed, ConfigError, PortTaken, Receiver, Settings, Stack
 from harness.core.errors import HarnessError
 from harness.runtime.folder import dead_run_folders, meeting_folder, open_meeting_folder
 from harness.runtime.proc import wait_gone
+from harness.stack.registry import Registry, UpStack
 from harness.stack.run import running
 from harness.stack.run_record import RunRecord
 from harness.stack.shared_stack import SharedStack, name_of, read_failure, write_failure
@@ -79,6 +80,30 @@ def test_a_stack_whose_supervisor_was_killed_is_started_again(party: Party) -> N
         assert wait_gone(gone, 10)
 
         assert second.open().owner != gone
+        assert second.how.startswith("started")
+
+
+@pytest.mark.real
+def test_a_stack_that_ends_while_it_is_attached_to_is_started_again(
+    party: Party, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its record is still there, and its supervisor no longer answers."""
+    first, second = party.member("one"), party.member("two")
+    find = Registry.find
+
+    def find_in_time(registry: Registry, name: str) -> UpStack | None:
+        found = find(registry, name)
+        if found is not None:
+            os.kill(found.supervisor, signal.SIGKILL)
+            assert wait_gone(found.supervisor, 10)
+        return found
+
+    with closing(second), closing(first):
+        first.open()
+        monkeypatch.setattr(Registry, "find", find_in_time)
+
+        second.open()
+
         assert second.how.startswith("started")
 
 
