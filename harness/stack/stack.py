@@ -16,7 +16,7 @@ from harness.core.settings import Settings
 from harness.core.topology import Topology
 from harness.runtime.base import Instance, Restartable, Runtime
 from harness.stack.book import AddressBook
-from harness.stack.failures import mask, tail_of
+from harness.stack.failures import external, mask, tail_of
 from harness.stack.loading import load_topology
 from harness.stack.origins import of_run
 from harness.stack.registry import Registry, UpStack
@@ -342,12 +342,3 @@ class Stack(Closing):
         _open.add(self)
         if self._attaches:
             self.journal.pass_on(self._runtime.note)
-
-
-def external(name: str) -> ConfigError:
-    """The error for an operation on a node that somebody else has started."""
-    return ConfigError(
-        f"{name} is external: the stack has not started it",
-        expected="a node of the stack's own",
-        hint="act on it where it was started",
-    )
