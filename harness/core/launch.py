@@ -35,11 +35,15 @@ class InProcess:
             (PATH, HOME, locale).
         unprivileged: start as an ordinary user when the harness runs as root (PostgreSQL refuses to
             run as root).
+        imports: the module whose imports it may share with other launches: it is then a fork of a
+            process that has imported what several of them import. Its command must be
+            ``python -m server ...``. If empty, it is executed.
     """
 
     cwd: Path | None = None
     inherits: bool = False
     unprivileged: bool = False
+    imports: str = ""
 
 
 @dataclass(frozen=True)

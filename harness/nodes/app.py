@@ -77,6 +77,8 @@ class App(BaseNode):
             apps over them, and each event is delivered to one of them.
         follow_clock: have its own "now" follow ``dapr.clock``, see docs/time.md. With real time,
             there is nothing to follow, and this changes nothing.
+        preload: as a process with ``asgi``, be a fork of one that has imported what several apps
+            of the stack import, if that is safe: see docs/apps.md. If not, it is always executed.
         app_id: the app-id, if it is not the node's name: two apps of one app-id are replicas.
         kubernetes: how it runs in a cluster, for ``dapr-harness render k8s``.
     """
@@ -106,6 +108,7 @@ class App(BaseNode):
     hermetic: bool
     replicas: int
     follow_clock: bool
+    preload: bool
     app_id: str
     kubernetes: Kubernetes
 
@@ -136,6 +139,7 @@ class App(BaseNode):
         hermetic: bool = False,
         replicas: int = 1,
         follow_clock: bool = False,
+        preload: bool = True,
         app_id: str = "",
         kubernetes: Kubernetes | None = None,
     ) -> None:
@@ -184,6 +188,7 @@ class App(BaseNode):
         set_field(self, "hermetic", hermetic)
         set_field(self, "replicas", replicas)
         set_field(self, "follow_clock", follow_clock)
+        set_field(self, "preload", preload)
         set_field(self, "app_id", app_id or name)
         set_field(self, "kubernetes", kubernetes or Kubernetes())
         self.kubernetes.require_scalable(name, replicas)
@@ -268,7 +273,12 @@ class App(BaseNode):
             external=self.external,
             exit_ok=self.exit_ok,
             required=self.required,
-            process=InProcess((scope.root / self.cwd).resolve(), inherits=not self.hermetic),
+            process=InProcess(
+                (scope.root / self.cwd).resolve(),
+                inherits=not self.hermetic,
+                # A process that follows the clock has been changed before its first import.
+                imports=self.asgi.partition(":")[0] if self.preload and clock is REAL else "",
+            ),
             container=InContainer(
                 self.build(scope.root) or self.image,
                 self.pod,

@@ -31,6 +31,7 @@ from harness.runtime.folder import (
 from harness.runtime.instance import ProcessInstance
 from harness.runtime.own_tools import path_without_our_tools
 from harness.runtime.proc import owner_of
+from harness.runtime.sharing import shared
 from harness.runtime.supervisor_client import SupervisorClient
 from harness.runtime.tree import send
 
@@ -68,6 +69,7 @@ class ProcessRuntime(Closing):
         self._told, self._heard = told, heard
         self._lock = threading.Lock()
         self._instances: dict[str, ProcessInstance] = {}
+        self._sources: dict[str, str] = {}
         self._closed = False
         self._others: int | None = None
         # Checked here: a supervisor that finds out can only die.
@@ -101,7 +103,11 @@ class ProcessRuntime(Closing):
         return self.folder / "logs" / f"{name}.log"
 
     def prepare(self, launches: Sequence[Launch]) -> None:
-        """Nothing is shared."""
+        """Start the processes of which launches with the same imports are forked."""
+        for number, group in enumerate(shared(launches, self._environment_of)):
+            name = f"imports-{number}"
+            self.request("source", **group.request(name, self.folder))
+            self._sources |= {each.name: name for each in group.launches}
 
     def reserve(self, wanted: int | None = None) -> Endpoint:
         """Reserve a port of 127.0.0.1 until a launch that lists it is executed.
@@ -156,14 +162,13 @@ class ProcessRuntime(Closing):
         launch = instance.launch
         uid, gid = account or (None, None)
         program = self._program(launch)
-        below = self._inherited if launch.process.inherits else self._environment
         with self._lock:
             self._instances[launch.name] = instance
         self._supervisor.operate(
             "spawn",
             launch.name,
             argv=[program, *launch.argv[1:]],
-            env=launch.environment(below),
+            env=self._environment_of(launch),
             cwd=str(launch.process.cwd or self.folder / "nodes" / launch.name),
             log=str(instance.log),
             ports=list(launch.ports.values()),
@@ -172,7 +177,13 @@ class ProcessRuntime(Closing):
             grace=launch.grace,
             uid=uid,
             gid=gid,
+            source=self._sources.get(launch.name, ""),
+            module=launch.process.imports,
         )
+
+    def _environment_of(self, launch: Launch) -> dict[str, str]:
+        below = self._inherited if launch.process.inherits else self._environment
+        return launch.environment(below)
 
     @property
     def inherited(self) -> Mapping[str, str]:

@@ -23,6 +23,7 @@ from harness import Settings
 from tests.bench import (
     chain,
     delivery,
+    forked,
     imports,
     jobs,
     load,
@@ -47,6 +48,7 @@ EVERYWHERE: dict[str, Bench] = {
     "B1 start of the reference stack, processes": start.on_processes,
     "B3 attach and restart, processes": warm.on_processes,
     "start of small apps": small_apps.small_apps,
+    "B14 FastAPI apps, forked": forked.forked,
     "imports and collection": imports.imports,
     "supervisor, memory and CPU": supervisor.supervisor,
     "R8 orphans, processes": orphans.of_processes,

@@ -314,12 +314,13 @@ def test_a_supervisor_that_does_not_end_is_killed_with_all_below_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Here it stays stopped; the processes it started are in other sessions."""
-    monkeypatch.setattr(supervisor_process, "STOPPING", 0.5)
-    monkeypatch.setattr(supervisor_client, "ANSWERING", 0.5)
-    monkeypatch.setattr(processes_module, "send", lambda _pid, _number: None)
     runtime = ProcessRuntime({"PATH": os.environ["PATH"]})
     parent = runtime.start(Launch("parent", ("sh", "-c", "setsid sleep 300 & echo $!; wait")))
     grandchild = int(output_of(parent))
+    # From here on, it does not answer; on a busy machine, its start takes longer than this.
+    monkeypatch.setattr(supervisor_process, "STOPPING", 0.5)
+    monkeypatch.setattr(supervisor_client, "ANSWERING", 0.5)
+    monkeypatch.setattr(processes_module, "send", lambda _pid, _number: None)
     os.kill(runtime.owner, signal.SIGSTOP)
 
     with pytest.raises(TeardownError, match=rf"supervisor \(pid {runtime.owner}\) did not end"):

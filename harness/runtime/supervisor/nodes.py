@@ -12,15 +12,16 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from harness.core.private import open_private
 from harness.runtime.supervisor.clients import Client
+from harness.runtime.supervisor.sources import Forked, Source
 from harness.runtime.tree import descendants
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import IO, Any
 
     Message = dict[str, Any]
     Steps = Iterator[float]
@@ -112,7 +113,9 @@ class Nodes:
         self._note = note
         self._answer = answer
         self._nodes: dict[str, Node] = {}
-        self.children: dict[int, subprocess.Popen[bytes]] = {}
+        self.children: dict[int, subprocess.Popen[bytes] | Forked] = {}
+        self._sources: dict[str, Source] = {}
+        self._left_uncollected = False
         self._by_pid: dict[int, Node] = {}
 
     def rows(self) -> Message:
@@ -132,6 +135,21 @@ class Nodes:
         """The signal that ends a process together with the run."""
         node = self._by_pid.get(pid)
         return int(node.spawned["end_signal"]) if node else signal.SIGTERM
+
+    def add_source(self, name: str, source: Source) -> None:
+        """A process of which nodes are forked whose request names it."""
+        self._sources[name] = source
+        self.children[source.process.pid] = source.process
+
+    def hear(self) -> None:
+        """Read what the sources have said, and continue what waits for it."""
+        for source in self._sources.values():
+            source.hear()
+        for node in list(self._nodes.values()):
+            self._advance(node)
+        if self._left_uncollected:
+            self._left_uncollected = False
+            self.reap()
 
     def submit(self, client: Client, request: Message) -> None:
         """Carry out a request when the node's earlier ones are done; it is answered then."""
@@ -167,6 +185,7 @@ class Nodes:
 
     def reap(self) -> None:
         """Collect the processes that have exited, and adopted ones that nobody else collects."""
+        self.hear()
         for pid, child in list(self.children.items()):
             if child.poll() is not None:
                 del self.children[pid]
@@ -174,7 +193,13 @@ class Nodes:
                     node.code, node.paused = child.returncode, False
                     self._note("process.exited", node.name, pid=pid, code=child.returncode)
                     self._advance(node)
-        # Known children are skipped: Popen must collect their codes itself.
+        # One of them may be an app of which its source has not told yet.
+        self._left_uncollected = any(source.forking for source in self._sources.values())
+        if not self._left_uncollected:
+            self._collect_others()
+
+    def _collect_others(self) -> None:
+        # Known children are skipped: they must collect their codes themselves.
         for pid in descendants(os.getpid()):
             if pid not in self.children:
                 with contextlib.suppress(ChildProcessError):
@@ -223,8 +248,7 @@ class Nodes:
         if node.alive:
             raise FileExistsError(errno.EEXIST, f"it is running already, as pid {node.pid}")
         node.spawned = operation.request
-        self._start(node)
-        yield from ()
+        yield from self._start(node)
 
     def _stop(self, node: Node, operation: Operation) -> Steps:
         if node.alive:
@@ -247,7 +271,7 @@ class Nodes:
         if not node.spawned:
             raise FileNotFoundError(errno.ENOENT, "it was never started")
         yield from self._stop(node, operation)
-        self._start(node)
+        yield from self._start(node)
 
     def _pause(self, node: Node, _operation: Operation) -> Steps:
         _require_life(node)
@@ -266,33 +290,50 @@ class Nodes:
         while not operation.freed:
             yield math.inf
 
-    def _start(self, node: Node) -> None:
-        request = node.spawned
-        as_user: dict[str, Any] = {}
-        if request["uid"] is not None:
-            as_user = {"user": request["uid"], "group": request["gid"], "extra_groups": []}
-        with open_private(request["log"], "ab") as log:
-            self._release(request["ports"])
-            child: subprocess.Popen[bytes] = subprocess.Popen(
-                request["argv"],
-                env=request["env"],
-                cwd=request["cwd"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-                **as_user,
-            )
+    def _start(self, node: Node) -> Steps:
+        source = self._sources.get(node.spawned.get("source", ""))
+        if source is not None:
+            yield from source.loaded()
+        child: subprocess.Popen[bytes] | Forked | None = None
+        with open_private(node.spawned["log"], "ab") as log:
+            self._release(node.spawned["ports"])
+            if source is not None:
+                child = yield from self._fork(node, source)
+            if child is None:
+                child = _execute(node.spawned, log)
         self.children[child.pid] = child
         self._by_pid[child.pid] = node
         node.pid, node.code, node.paused = child.pid, None, False
         self._note("process.started", node.name, pid=child.pid)
 
+    def _fork(self, node: Node, source: Source) -> Generator[float, None, Forked | None]:
+        answer = yield from source.fork(node.spawned)
+        if "pid" in answer:
+            return Forked(answer["pid"])
+        self._note("process.not_forked", node.name, reason=answer["refused"])
+        return None
+
     def _signal(self, node: Node, number: int) -> None:
         for pid in [node.pid, *descendants(node.pid)]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+
+def _execute(request: Message, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    as_user: dict[str, Any] = {}
+    if request["uid"] is not None:
+        as_user = {"user": request["uid"], "group": request["gid"], "extra_groups": []}
+    return subprocess.Popen(
+        request["argv"],
+        env=request["env"],
+        cwd=request["cwd"],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        preexec_fn=die_with_parent,
+        **as_user,
+    )
 
 
 def _gone(node: Node, seconds: float) -> Steps:

@@ -37,6 +37,7 @@ from harness.core.private import open_private
 from harness.runtime.segments import release_segments
 from harness.runtime.supervisor.clients import PROTOCOL, Client, Clients
 from harness.runtime.supervisor.nodes import OPERATIONS, Nodes, die_with_parent, prctl
+from harness.runtime.supervisor.sources import Source
 from harness.runtime.tree import descendants
 
 TYPE_CHECKING = False
@@ -245,6 +246,19 @@ class Supervisor:
         # Unbuffered, and the helper writes whole lines: a readable pipe contains one.
         if helper.stdout is not None:
             self.selector.register(helper.stdout, selectors.EVENT_READ, self._on_line)
+
+    def op_source(self, _client: Client, request: Message) -> None:
+        """Start a process of which apps are forked."""
+        source = Source(request, self._help)
+        self.nodes.add_source(request["name"], source)
+
+        def on_message(line: socket.socket, _mask: int) -> None:
+            self.nodes.hear()
+            if source.gone:
+                self.selector.unregister(line)
+                line.close()
+
+        self.selector.register(source.line, selectors.EVENT_READ, on_message)
 
     def op_at_end(self, _client: Client, request: Message) -> None:
         """Run a command after everything else has exited."""

@@ -1,0 +1,109 @@
+"""The start of FastAPI apps with their sidecars: forked of one process, against executed."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+
+from harness import App, Settings, Stack, Topology, running
+from tests.bench.numbers import Figures, alternated, at_most, paired
+
+PAIRS = 5
+COUNTS = (2, 5, 20)
+APP = """\
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.get("/healthz")
+def healthz() -> dict[str, str]:
+    return {"status": "ok"}
+"""
+MEGABYTE = 1 << 20
+ANCHOR = "executed, same run"
+out = Console()
+
+
+@dataclass
+class Started:
+    """A start and its apps.
+
+    Attributes:
+        wall: seconds until ready.
+        cpu: CPU seconds.
+        memory: megabytes of the apps, each page counted once.
+        restart: seconds until one of them is ready again.
+    """
+
+    wall: float
+    cpu: float
+    memory: float
+    restart: float
+
+
+def forked(settings: Settings) -> Figures:
+    """Each count in pairs, A B B A."""
+    found: Figures = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        (folder / "fast.py").write_text(APP)
+        for count in COUNTS:
+            found |= _pairs(folder, count, settings)
+    return found
+
+
+def _pairs(folder: Path, count: int, settings: Settings) -> Figures:
+    def start(preload: bool) -> Started:
+        apps = [
+            App(f"app-{number}", asgi="fast:app", cwd=folder, health="/healthz", preload=preload)
+            for number in range(count)
+        ]
+        with running(Topology(*apps), replace(settings, runtime="processes")) as stack:
+            return _measured(stack)
+
+    pairs = alternated(PAIRS, lambda: start(True), lambda: start(False))
+    out.print(
+        f"  {count}: " + ", ".join(f"{one.wall:.2f} / {other.wall:.2f} s" for one, other in pairs)
+    )
+    return {
+        f"{count} apps, time to ready": paired(
+            [one.wall / other.wall for one, other in pairs], ANCHOR, at_most(1)
+        ),
+        f"{count} apps, CPU of everything": paired(
+            [one.cpu / other.cpu for one, other in pairs], ANCHOR, at_most(1)
+        ),
+        f"{count} apps, memory of the apps": paired(
+            [one.memory / other.memory for one, other in pairs], ANCHOR, at_most(1)
+        ),
+        f"{count} apps, restart of one": paired(
+            [one.restart / other.restart for one, other in pairs], ANCHOR, at_most(1)
+        ),
+    }
+
+
+def _measured(stack: Stack) -> Started:
+    """What everything below the supervisor has cost, including what has ended."""
+    apps = {each.pid for name, each in stack.instances.items() if name.startswith("app-")}
+    apps -= {each.pid for name, each in stack.instances.items() if name.endswith("-daprd")}
+    (supervisor,) = {psutil.Process(pid).ppid() for pid in apps}
+    below = psutil.Process(supervisor).children(recursive=True)
+    named = {each.pid for each in stack.instances.values()}
+    times = [each.cpu_times() for each in below]
+    cpu = sum(each.user + each.system + each.children_user + each.children_system for each in times)
+    # A process that is no node is the one with the imports.
+    memory = sum(_own(each.pid) for each in below if each.pid in apps or each.pid not in named)
+    began = time.monotonic()
+    stack.restart("app-0")
+    return Started(stack.took, cpu, memory / MEGABYTE, time.monotonic() - began)
+
+
+def _own(pid: int) -> int:
+    """The proportional set size: a page that n processes share counts as 1/n of it."""
+    rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(row.split()[1]) * 1024 for row in rows if row.startswith("Pss:"))
