@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from harness.core.settings import Settings
 
 
+ISOLATED = "dapr_isolated"
+"""The fixture of the stack that a test uses."""
+
+TURN = "_dapr_turn"
+"""The fixture in which a test waits for those that need the stack exclusively."""
+
+
 def runtimes(text: str) -> list[str | None]:
     """The words of ``--dapr-runtime``.
 
@@ -50,45 +57,43 @@ def settings_of(config: pytest.Config, runtime: str | None, version: str | None)
     return Settings.load(start=config.rootpath, runtime=runtime, dapr_version=version)
 
 
-def time_of(metafunc: pytest.Metafunc) -> str:
-    """The time that a test's markers ``dapr`` ask for; "" if they ask for none.
-
-    Raises:
-        UsageError: a marker asks for something else, or the test uses no stack.
-    """
-    given = _marked(metafunc.definition)
-    for word, fixture in (("time", "dapr_time"), ("isolation", "dapr_isolated")):
-        if word in given and fixture not in metafunc.fixturenames:
-            raise pytest.UsageError(
-                f"{metafunc.definition.nodeid}: the marker dapr needs the fixture dapr or dapr_sync"
-            )
-    return given.get("time", "")
-
-
-def isolation_of(item: pytest.Item) -> str:
-    """The level of isolation that a test's markers ``dapr`` ask for: ``names`` by default."""
-    return _marked(item).get("isolation", "names")
-
-
-def _marked(item: pytest.Item) -> dict[str, str]:
-    """What the markers ``dapr`` of a test, its class and its module ask for; the closest decides.
+def asked_of(item: pytest.Item) -> dict[str, Any]:
+    """What a test's markers ``dapr`` ask for, by argument; the closest marker takes precedence.
 
     Raises:
         UsageError: one of them asks for something that does not exist.
     """
     from harness.core.names import ISOLATIONS, TIMES
 
-    words: dict[str, tuple[str, ...]] = {"time": TIMES, "isolation": ISOLATIONS}
-    found: dict[str, str] = {}
+    values = {"time": TIMES, "isolation": ISOLATIONS, "exclusive": (True, False)}
+    asked: dict[str, Any] = {}
     for marker in item.iter_markers("dapr"):
-        wrong = [key for key, value in marker.kwargs.items() if value not in words.get(key, ())]
-        if marker.args or wrong or not marker.kwargs:
-            allowed = "; ".join(
-                f"{key}={' or '.join(map(repr, values))}" for key, values in words.items()
+        known = all(value in values.get(key, ()) for key, value in marker.kwargs.items())
+        if marker.args or not marker.kwargs or not known:
+            given = [*map(repr, marker.args), *(f"{k}={v!r}" for k, v in marker.kwargs.items())]
+            words = (f"{key}={' or '.join(map(repr, of))}" for key, of in values.items())
+            raise pytest.UsageError(
+                f"{item.nodeid}: the marker dapr takes {'; '.join(words)}; "
+                f"it has {', '.join(given) or 'nothing'}"
             )
-            raise pytest.UsageError(f"{item.nodeid}: the marker dapr takes {allowed}")
-        found = {**marker.kwargs, **found}
-    return found
+        asked = {**marker.kwargs, **asked}
+    return asked
+
+
+def time_of(metafunc: pytest.Metafunc) -> str:
+    """The time that a test's markers ask for; "" if they ask for none.
+
+    Raises:
+        UsageError: see `asked_of`; or the test does not use what a marker is about.
+    """
+    test = metafunc.definition
+    asked = asked_of(test)
+    needed = {"time": "dapr_time", "isolation": ISOLATED, "exclusive": TURN}
+    if not {needed[each] for each in asked}.issubset(metafunc.fixturenames):
+        raise pytest.UsageError(
+            f"{test.nodeid}: the marker dapr needs the fixture dapr or dapr_sync"
+        )
+    return str(asked.get("time", ""))
 
 
 def require_version(item: pytest.Item) -> None:

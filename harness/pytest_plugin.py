@@ -22,7 +22,8 @@ from harness.pytest_attach import add_options, attached, name_the_default
 from harness.pytest_isolation import isolated
 from harness.pytest_lines import Lines
 from harness.pytest_options import (
-    isolation_of,
+    TURN,
+    asked_of,
     require_version,
     runtimes,
     settings_of,
@@ -31,13 +32,15 @@ from harness.pytest_options import (
 )
 from harness.pytest_reports import (
     deaths,
+    keep,
     logs_of_own_worlds,
     register,
     section,
-    tell,
     tell_of_worker,
     timeline_of,
 )
+from harness.pytest_time_limit import follow_time_limit, without_time_limit
+from harness.pytest_workers import Controller, shared_by_workers, shares, turn
 from harness.report.folding import folded
 
 if TYPE_CHECKING:
@@ -51,7 +54,6 @@ if TYPE_CHECKING:
 WORLD: pytest.StashKey[AsyncWorld | World] = pytest.StashKey()
 BEGAN: pytest.StashKey[float] = pytest.StashKey()
 FAILED: pytest.StashKey[bool] = pytest.StashKey()
-TIMED: pytest.StashKey[tuple[pytest.Item, object] | None] = pytest.StashKey()
 LOG_LIMIT = 20_000
 """The number of characters of each log that a report shows."""
 
@@ -96,21 +98,23 @@ def pytest_configure(config: pytest.Config) -> None:
         UsageError: options exclude each other.
     """
     config.stash[FAILED] = False
-    config.stash[TIMED] = None
+    follow_time_limit(config)
     config.addinivalue_line(
         "markers",
         "dapr_min_version(version): needs that version of Dapr; skipped on an older one",
     )
     config.addinivalue_line(
         "markers",
-        'dapr(time, isolation): with time="virtual", on a stack whose scheduler dapr.clock moves; '
-        '"real" for real time, whatever the topology says. isolation="clean" empties the stack '
-        'before the test; "world" gives it own apps and sidecars, "stack" a stack of its own',
+        'dapr(time, isolation, exclusive): time="virtual" is a stack whose scheduler dapr.clock '
+        'moves, "real" is real time, whatever the topology says. isolation="clean" empties the '
+        'stack before the test, "world" gives it own apps and sidecars, "stack" an own stack. '
+        "With exclusive=True, no test of another worker of xdist uses the stack meanwhile",
     )
     for option in ("--dapr-runtime", "--dapr-version"):
         if config.getoption("--dapr-attach") and config.getoption(option) != [None]:
             raise pytest.UsageError(f"--dapr-attach uses a stack that runs: leave out {option}")
     register(config, lambda line: Lines(config).say(line))
+    config.pluginmanager.register(Controller(config), "dapr-harness-controller")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -189,39 +193,34 @@ def dapr_stack(
     """The running system of the whole session; one after the other if tests differ in time."""
     lines = Lines(pytestconfig)
     topology = dapr_topology.with_time(dapr_time) if dapr_time else dapr_topology
-    made = _stack(topology, dapr_settings, pytestconfig, lines)
-    if not pytestconfig.getoption("--dapr-attach"):
-        # The first start may build for minutes, which no test's time limit allows for.
-        with _without_time_limit(pytestconfig):
-            made.provision()
-    with made as stack:
+    with _opened(topology, dapr_settings, pytestconfig, lines) as stack:
         lines.say(f"{len(stack.instances)} nodes are ready after {stack.took:.2f} s")
-        tell_of_worker(pytestconfig, stack)
         yield stack
-        keep = pytestconfig.getoption("--dapr-keep") and pytestconfig.stash[FAILED]
-        if keep and not pytestconfig.getoption("--dapr-attach"):
-            _keep(stack, pytestconfig)
+        failed = pytestconfig.getoption("--dapr-keep") and pytestconfig.stash[FAILED]
+        if failed and not pytestconfig.getoption("--dapr-attach"):
+            keep(stack, pytestconfig, lines.say)
 
 
-@pytest.hookimpl(tryfirst=True, optionalhook=True)
-def pytest_timeout_set_timer(item: pytest.Item, settings: object) -> None:
-    """Remember the test for which pytest-timeout starts its timer, and the settings."""
-    item.config.stash[TIMED] = (item, settings)
-
-
-@pytest.hookimpl(tryfirst=True, optionalhook=True)
-def pytest_timeout_cancel_timer(item: pytest.Item) -> None:
-    """Remember that the timer is stopped."""
-    item.config.stash[TIMED] = None
+@pytest.fixture(name=TURN)
+def _turn(dapr_stack: Stack, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Wait for a test of another worker that needs the stack exclusively, as this one may."""
+    asked = asked_of(request.node)
+    # Virtual time has one clock, and whoever moves it moves it for all. What is emptied is too.
+    for_all = dapr_stack.topology.clock() is not None or asked.get("isolation") == "clean"
+    exclusive = asked.get("exclusive", for_all)
+    with turn(request.config, dapr_stack, exclusive=exclusive):
+        yield
 
 
 @pytest.fixture
-def dapr_isolated(dapr_stack: Stack, request: pytest.FixtureRequest) -> Iterator[Stack]:
+def dapr_isolated(
+    dapr_stack: Stack, _dapr_turn: None, request: pytest.FixtureRequest
+) -> Iterator[Stack]:
     """The stack that ``dapr`` and ``dapr_sync`` use: a test's own if its marker asks for one."""
-    level, watch = isolation_of(request.node), Lines(request.config).hear
+    level = asked_of(request.node).get("isolation", "names")
     # A project that overrides dapr_stack may have no topology.
     topology = partial(request.getfixturevalue, "dapr_topology")
-    with isolated(level, dapr_stack, topology, watch) as stack:
+    with isolated(level, dapr_stack, topology, Lines(request.config).hear) as stack:
         yield stack
 
 
@@ -274,28 +273,32 @@ def _remembered(item: pytest.Item, world: AsyncWorld | World) -> Iterator[None]:
             del item.stash[WORLD]
 
 
-def _stack(topology: Topology, settings: Settings, config: pytest.Config, lines: Lines) -> Stack:
+@contextmanager
+def _opened(
+    topology: Topology, settings: Settings, config: pytest.Config, lines: Lines
+) -> Iterator[Stack]:
     if given := config.getoption("--dapr-attach"):
         folder, force = config.invocation_params.dir, config.getoption("--dapr-force")
-        return attached(given, topology, settings, folder, force=force, watch=lines.hear)
+        with attached(given, topology, settings, folder, force=force, watch=lines.hear) as stack:
+            tell_of_worker(config, stack, "attached to a stack that is up")
+            yield stack
+        return
     from harness.stack.run import running
 
-    return running(topology, settings, progress=lines, watch=lines.hear)
+    def make() -> Stack:
+        return running(topology, settings, progress=lines, watch=lines.hear)
 
-
-@contextmanager
-def _without_time_limit(config: pytest.Config) -> Iterator[None]:
-    """Stop the timer of the test that is being set up; restart it afterwards."""
-    timed = config.stash[TIMED]
-    if timed is None:
-        yield
+    if shares(config):
+        with shared_by_workers(config, topology, settings, make, watch=lines.hear) as stack:
+            yield stack
         return
-    item, limit = timed
-    config.hook.pytest_timeout_cancel_timer(item=item)
-    try:
-        yield
-    finally:
-        config.hook.pytest_timeout_set_timer(item=item, settings=limit)
+    made = make()
+    # The first start may build for minutes, which no test's time limit allows for.
+    with without_time_limit(config):
+        made.provision()
+    with made as stack:
+        tell_of_worker(config, stack, "started a stack of its own")
+        yield stack
 
 
 def _attach(report: pytest.TestReport, item: pytest.Item, error: BaseException | None) -> None:
@@ -322,21 +325,3 @@ def _backlog(beginning: Beginning) -> str:
         return beginning.backlog()
     except Exception as error:  # noqa: BLE001 - the report of the failure itself matters more
         return f"not known: {type(error).__name__}: {error}"
-
-
-def _keep(stack: Stack, config: pytest.Config) -> None:
-    from harness.core.settings import Settings
-    from harness.stack.registry import Registry
-
-    settings = Settings.load(start=config.rootpath)
-    name = f"pytest-{stack.folder.name}"
-    up = Registry(settings.state_dir).adopt(stack, name)
-    addresses = (
-        f"  {n.name}: {' '.join(f'{k}={v}' for k, v in n.endpoints.items())}" for n in up.nodes
-    )
-    lines = [
-        f"the stack was left running as {name!r}, because a test failed and --dapr-keep was given",
-        *addresses,
-        f"inspect it: dapr-harness status --name {name}; stop it: dapr-harness down --name {name}",
-    ]
-    tell(config, lines, Lines(config).say)

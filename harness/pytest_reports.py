@@ -124,14 +124,35 @@ def tell(config: pytest.Config, lines: list[str], say: Callable[[str], None]) ->
         say(line)
 
 
-def tell_of_worker(config: pytest.Config, stack: Stack) -> None:
-    """Have an xdist worker say what it has started, which costs the machine as much again."""
+def tell_of_worker(config: pytest.Config, stack: Stack, how: str) -> None:
+    """Have an xdist worker say how it came by its stack: each that is started costs memory."""
     if hasattr(config, "workeroutput"):
-        how = f"{len(stack.instances)} nodes, ready after {stack.took:.2f} s"
-        shared = config.getoption("--dapr-attach")
-        what = "attached to a stack that is up" if shared else "started a stack of its own"
-        more = "" if shared else "; with `dapr-harness up` and --dapr-attach, workers share one"
-        tell(config, [f"{what}: {how}{more}"], lambda _: None)
+        tell(
+            config,
+            [f"{how}: {len(stack.instances)} nodes, after {stack.took:.2f} s"],
+            lambda _: None,
+        )
+
+
+def keep(stack: Stack, config: pytest.Config, say: Callable[[str], None]) -> None:
+    """Leave a stack running, and tell how to reach it; once if several workers share it."""
+    from harness.core.settings import Settings
+    from harness.stack.registry import Registry
+
+    registry = Registry(Settings.load(start=config.rootpath).state_dir)
+    name = f"pytest-{stack.folder.name}"
+    if registry.find(name) is not None:
+        return
+    up = registry.adopt(stack, name)
+    addresses = (
+        f"  {n.name}: {' '.join(f'{k}={v}' for k, v in n.endpoints.items())}" for n in up.nodes
+    )
+    lines = [
+        f"the stack was left running as {name!r}, because a test failed and --dapr-keep was given",
+        *addresses,
+        f"inspect it: dapr-harness status --name {name}; stop it: dapr-harness down --name {name}",
+    ]
+    tell(config, lines, say)
 
 
 def register(config: pytest.Config, say: Callable[[str], None]) -> None:

@@ -14,7 +14,8 @@ from harness.cli.watching import show_check
 from harness.core.errors import ConfigError, did_you_mean
 from harness.core.journal import Entry
 from harness.runtime.base import Instance, Killable, Pausable, State
-from harness.stack.stack import Stack, external
+from harness.stack.failures import external
+from harness.stack.stack import Stack
 
 Node = Annotated[str, typer.Argument(help="The node, as `status` shows it.")]
 Force = Annotated[

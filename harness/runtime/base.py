@@ -236,6 +236,10 @@ class Runtime(Protocol):
         """Add an entry to the run's journal, which other clients see too."""
         ...
 
+    def catch_up(self) -> None:
+        """Wait until the instances reflect what other clients have done so far."""
+        ...
+
     def share(self) -> None:
         """Let other clients use the run, so that nothing of it may depend on this process."""
         ...

@@ -141,6 +141,9 @@ class FakeRuntime:
         """Keep an entry."""
         self.journal.append(entry)
 
+    def catch_up(self) -> None:
+        """Nobody else is there."""
+
     def share(self) -> None:
         """Nothing to do."""
 

@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 from harness.core.deadline import Deadline, Observation, poll
-from harness.core.private import CLOSED, PASSABLE, open_private, private_folder, temporary_folder
+from harness.core.files import write_private
+from harness.core.private import CLOSED, PASSABLE, private_folder, temporary_folder
 from harness.runtime.proc import born
 from harness.runtime.segments import release_segments
 
@@ -64,10 +65,31 @@ def make_run_folder() -> Path:
 
 def give_run_folder(folder: Path, owner: int) -> None:
     """Set the process whose exit ends the run."""
-    fresh = folder / f"{OWNER}.new"
-    with open_private(fresh, "w") as file:
-        file.write(f"{owner} {born(owner)}")
-    fresh.replace(folder / OWNER)
+    write_private(folder / OWNER, f"{owner} {born(owner)}")
+
+
+def meeting_folder() -> Path:
+    """A folder that does not exist yet, for `open_meeting_folder` in other processes.
+
+    Like a run's folder, it is removed as stale once its owner is gone.
+    """
+    return _base() / f"meeting-{secrets.token_hex(4)}"
+
+
+def open_meeting_folder(folder: Path, owner: int) -> Path:
+    """Create the folder in which processes agree who starts what, if it does not exist yet.
+
+    Args:
+        folder: a result of `meeting_folder`.
+        owner: the process that removes it, and without which it is stale.
+
+    Raises:
+        Unavailable: it cannot be created, or belongs to another user.
+    """
+    private_folder(folder.parent, PASSABLE if os.geteuid() == 0 else CLOSED)
+    private_folder(folder)
+    give_run_folder(folder, owner)
+    return folder
 
 
 def dead_run_folders() -> list[Path]:

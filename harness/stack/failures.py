@@ -1,4 +1,4 @@
-"""How a failed start is reported."""
+"""How failures of a stack are reported."""
 
 from __future__ import annotations
 
@@ -100,3 +100,12 @@ def rank(error: BaseException) -> int:
     """Sorts the most informative failure first: taken port, death, refusal, then time-out."""
     order = (PortTaken, AppFailed, InstanceDied, ConfigError, NotReady, HarnessError)
     return next((i for i, kind in enumerate(order) if isinstance(error, kind)), len(order))
+
+
+def external(name: str) -> ConfigError:
+    """The error for an operation on a node that somebody else has started."""
+    return ConfigError(
+        f"{name} is external: the stack has not started it",
+        expected="a node of the stack's own",
+        hint="act on it where it was started",
+    )

@@ -11,7 +11,8 @@ from harness.core.endpoint import Endpoint
 from harness.core.errors import ConfigError, did_you_mean
 from harness.core.roles import FollowsClock, SidecarRole
 from harness.runtime.base import Instance, Killable, Pausable, Restartable
-from harness.stack.stack import Stack, external
+from harness.stack.failures import external
+from harness.stack.stack import Stack
 from harness.stack.ticks import TickSidecar, targets_of
 from harness.virtual_time.answers import moment_of
 from harness.virtual_time.published import shown

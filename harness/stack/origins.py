@@ -18,7 +18,7 @@ from harness.runtime.attached import AttachedProcesses, Run
 from harness.runtime.base import Runtime
 from harness.stack.book import AddressBook
 from harness.stack.registry import UpStack
-from harness.stack.run_record import RunRecord, this_version
+from harness.stack.run_record import OtherTopology, RunRecord, this_version
 from harness.stack.startup import MakeBook
 
 
@@ -124,7 +124,7 @@ class AttachedBook(AddressBook):
 
     def _port(self, node: str, port: str) -> int:
         if (node, port) not in self._ports and node in self._planned:
-            raise ConfigError(
+            raise OtherTopology(
                 f"the stack has no port {port!r} of a node {node!r}, which the topology has",
                 expected="the topology that the stack was started with",
                 hint="`dapr-harness down` and `up` again",

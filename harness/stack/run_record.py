@@ -20,6 +20,10 @@ SHOWN = 8
 """Differences that a message lists."""
 
 
+class OtherTopology(ConfigError):
+    """A run was started with another topology than the one that a client has."""
+
+
 @dataclass(frozen=True)
 class RunRecord:
     """A run, as its starter planned it; a file in the run's folder that only its owner can read.
@@ -88,12 +92,12 @@ class RunRecord:
         """Check that these launches are what runs.
 
         Raises:
-            ConfigError: they differ; the message lists how.
+            OtherTopology: they differ; the message lists how.
         """
         found = list(self.differences(launches))
         if found:
             more = [f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
-            raise ConfigError(
+            raise OtherTopology(
                 "the topology is not the one that the stack was started with",
                 last="; ".join([*found[:SHOWN], *more]),
                 hint="`dapr-harness down` and `up` again, or go on anyway with --dapr-force "

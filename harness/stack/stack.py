@@ -16,10 +16,10 @@ from harness.core.settings import Settings
 from harness.core.topology import Topology
 from harness.runtime.base import Instance, Restartable, Runtime
 from harness.stack.book import AddressBook
-from harness.stack.failures import mask, tail_of
+from harness.stack.failures import external, mask, tail_of
 from harness.stack.loading import load_topology
 from harness.stack.origins import of_run
-from harness.stack.registry import Registry
+from harness.stack.registry import Registry, UpStack
 from harness.stack.run_record import record_of
 from harness.stack.startup import MakeBook, Startup, own_book
 
@@ -110,7 +110,25 @@ class Stack(Closing):
         settings = settings or Settings.load()
         up = Registry(settings.state_dir).require(name)
         found = topology or load_topology(settings)
-        origin = of_run(up, found, settings, force=force, all_running=all_running)
+        return cls.join(up, found, settings, force=force, all_running=all_running, watch=watch)
+
+    @classmethod
+    def join(
+        cls,
+        up: UpStack,
+        topology: Topology,
+        settings: Settings,
+        *,
+        force: bool = False,
+        all_running: bool = True,
+        watch: Callable[[Entry], None] = lambda _: None,
+    ) -> Stack:
+        """The same for a stack whose record is known.
+
+        Raises:
+            ConfigError: the run is not of this version.
+        """
+        origin = of_run(up, topology, settings, force=force, all_running=all_running)
         made = cls(
             origin.topology, settings, origin.tools, origin.runtime, watch=watch, book=origin.book
         )
@@ -219,6 +237,10 @@ class Stack(Closing):
         """
         self._start.check_alive()
 
+    def catch_up(self) -> None:
+        """Wait until what other clients have done so far is known here."""
+        self._running.catch_up()
+
     def note(self, kind: str, node: str = "", **facts: object) -> None:
         """Record an entry in the journal and inform the watcher."""
         self._watch(self.journal.note(kind, node, **facts))
@@ -238,9 +260,12 @@ class Stack(Closing):
 
     def share(self) -> None:
         """Let other clients use the stack: `attach`, in this process or in another one."""
+        if self._attaches:
+            return  # its starter has done so
         self._running.share()
-        made = record_of(self.book, self.runtime, self._start.launches, self.settings.broker)
-        made.write(self.folder)
+        # Without extras: a client that attaches does not have them.
+        own = [each for each in self._start.launches if each.name in self.topology]
+        record_of(self.book, self.runtime, own, self.settings.broker).write(self.folder)
 
     @property
     def owner(self) -> int:
@@ -322,12 +347,3 @@ class Stack(Closing):
         _open.add(self)
         if self._attaches:
             self.journal.pass_on(self._runtime.note)
-
-
-def external(name: str) -> ConfigError:
-    """The error for an operation on a node that somebody else has started."""
-    return ConfigError(
-        f"{name} is external: the stack has not started it",
-        expected="a node of the stack's own",
-        hint="act on it where it was started",
-    )

@@ -63,12 +63,35 @@ def test_real_time_again(dapr_stack):
     assert [] == leftovers(pytester.path)
 
 
+def test_the_example_passes_on_a_stack_that_workers_share(
+    inner: Run, pytester: pytest.Pytester
+) -> None:
+    """They move its only clock one after the other."""
+    (pytester.path / "shop.py").write_text(APP)
+    noted = """
+
+@pytest.mark.dapr(time="virtual")
+def test_the_clock_is_moved_by_one_at_a_time(dapr_sync):
+    before = dapr_sync.clock.now()
+    for day in range(1, 20):
+        assert dapr_sync.clock.advance("1 day").now == before + timedelta(days=day)
+"""
+    test = f"from datetime import timedelta\n{example()}{noted}"
+
+    result = inner(test, "-n2", "--dist=each", conftest=SHOP)
+
+    result.assert_outcomes(passed=4)
+    assert 1 == result.stdout.str().count("started a stack that the workers share")
+
+
 @pytest.mark.parametrize(
     ("marker", "said"),
     [
         ("time='soon'", "takes time='real' or 'virtual'"),
         ("'virtual'", "takes time='real' or 'virtual'"),
-        ("time='virtual', speed=2", "takes time='real' or 'virtual'"),
+        ("time='virtual', speed=2", "it has time='virtual', speed=2"),
+        ("exclusive='yes'", "exclusive=True; it has exclusive='yes'"),
+        ("", "it has nothing"),
     ],
 )
 def test_a_marker_that_says_something_else_is_refused(inner: Run, marker: str, said: str) -> None:
@@ -84,12 +107,13 @@ def test_a_marker_that_says_something_else_is_refused(inner: Run, marker: str, s
     assert result.ret
 
 
-def test_a_marker_on_a_test_without_a_stack_is_refused(inner: Run) -> None:
+@pytest.mark.parametrize("marker", ["time='virtual'", "exclusive=True"])
+def test_a_marker_on_a_test_without_a_stack_is_refused(inner: Run, marker: str) -> None:
     """It would change nothing."""
-    result = inner("""
+    result = inner(f"""
         import pytest
 
-        @pytest.mark.dapr(time="virtual")
+        @pytest.mark.dapr({marker})
         def test_x(): pass
     """)
 

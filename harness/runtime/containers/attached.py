@@ -106,6 +106,9 @@ class AttachedRuntime(Closing):
         """Add an entry to the run's journal."""
         self._engine_events.processes.note(entry)
 
+    def catch_up(self) -> None:
+        """Each client follows the engine by itself."""
+
     def share(self) -> None:
         """Nothing to do: it is compose's."""
 

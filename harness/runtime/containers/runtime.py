@@ -170,6 +170,10 @@ class ContainerRuntime(Closing):
         """Add an entry to the run's journal."""
         self._engine_events.processes.note(entry)
 
+    def catch_up(self) -> None:
+        """Wait until the instances reflect what other clients have done so far."""
+        self._engine_events.processes.catch_up()
+
     def share(self) -> None:
         """Disarm Ryuk, which removes everything when this process ends."""
         disarm_ryuk()
