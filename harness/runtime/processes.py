@@ -190,8 +190,7 @@ class ProcessRuntime(Closing):
         )
 
     def _environment_of(self, launch: Launch) -> dict[str, str]:
-        below = self._inherited if launch.process.inherits else self._environment
-        return launch.environment(below)
+        return launch.environment(self._inherited if launch.process.inherits else self._environment)
 
     @property
     def inherited(self) -> Mapping[str, str]:
