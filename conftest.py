@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Generator
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 
@@ -39,6 +40,18 @@ def pytest_configure() -> None:
             "run `make unit` or `make test` first, which install what the tests need "
             f"(missing: {', '.join(missing)}), or this environment's `.venv/bin/pytest`"
         )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run what does not depend on the runtime on the first of several runtimes only."""
+    _, *later = config.getoption("--dapr-runtime", None) or [None]
+    left_out = [
+        item for item in items
+        if item.get_closest_marker("any_runtime") and _parameters(item).get("dapr_runtime") in later
+    ]  # fmt: skip
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -120,8 +133,12 @@ def _images(item: pytest.Item) -> Collection[str]:
 
     if "redpanda" in _fixtures(item):
         return (*NEEDED, "redpanda")
-    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
-    return NEEDED if "images" in _fixtures(item) or "containers" in parameters else ()
+    containers = "containers" in _parameters(item).values()
+    return NEEDED if "images" in _fixtures(item) or containers else ()
+
+
+def _parameters(item: pytest.Item) -> dict[str, Any]:
+    return item.callspec.params if hasattr(item, "callspec") else {}
 
 
 def _fixtures(item: pytest.Item) -> list[str]:
