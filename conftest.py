@@ -19,7 +19,7 @@ NAMED_SKIPS = {
 NEEDED = ("pytest_asyncio", "pytest_timeout", "confluent_kafka", "docker", "locust", "schemathesis")
 """One package of each part of what development needs."""
 
-OF_MAKE = ("PYTHON", "RUNTIMES", "TESTS", "PROFILE", "ESCAPES", "SEED", "MUTANTS")
+OF_MAKE = ("PYTHON", "RUNTIMES", "WORKERS", "TESTS", "PROFILE", "ESCAPES", "SEED", "MUTANTS")
 """The variables of the Makefile, which make exports if they are given on its command line."""
 
 for name in list(os.environ):
@@ -143,3 +143,11 @@ def _parameters(item: pytest.Item) -> dict[str, Any]:
 
 def _fixtures(item: pytest.Item) -> list[str]:
     return getattr(item, "fixturenames", [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Workers share the suite so that each starts as few stacks as it can."""
+    from tests.workers import Scopes
+
+    return Scopes(config, log)
