@@ -10,6 +10,7 @@ DEMO_STAMP := $(VENV)/.installed-demo
 RUNTIMES ?= processes
 # Of pytest-xdist; 0 runs everything in one process. On two cores, more do not help.
 WORKERS ?= 0
+SHARED = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --no-loadscope-reorder )
 TESTS ?=
 PROFILE ?= smoke
 ESCAPES ?= 1.16.0,1.18.2
@@ -36,7 +37,7 @@ test: $(STAMP) ## Everything, or TESTS="path ..."; on both runtimes with RUNTIME
 ifneq (,$(findstring containers,$(RUNTIMES)))
 	@$(BIN)/dapr-harness images build --pull
 endif
-	@$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder --dapr-runtime=$(RUNTIMES) $(TESTS)
+	@$(BIN)/python -m pytest $(SHARED)--dapr-runtime=$(RUNTIMES) $(TESTS)
 
 unit: $(STAMP) ## The tests without real processes, in seconds
 	@$(BIN)/python -m pytest -m "not real" tests

@@ -1,4 +1,4 @@
-"""How the workers of pytest-xdist share this suite: what belongs to one stack goes to one worker."""
+"""How workers of pytest-xdist share this suite: what belongs to one stack goes to one worker."""
 
 from __future__ import annotations
 
