@@ -24,6 +24,7 @@ from tests.bench.numbers import (
     around,
     at_least,
     at_most,
+    bootstrap,
     paired,
 )
 from tests.bench.session import environment
@@ -55,6 +56,17 @@ def test_a_paired_ratio_is_a_median_with_an_interval_around_it() -> None:
     assert 0.08 <= found.low <= 0.1 <= found.high <= 9.0
     assert found.gate is not None
     assert found.gate.met(found.value)
+
+
+def test_an_interval_is_of_the_median_and_the_same_each_time() -> None:
+    """With three values it reaches from one end to the other; one value is its own interval."""
+    assert (1.0, 100.0) == bootstrap([1.0, 2.0, 100.0])
+    assert (2.0, 2.0) == bootstrap([2.0])
+    many = [float(value) for value in range(100)]
+    low, high = bootstrap(many)
+    assert (low, high) == bootstrap(many)
+    assert 35 < low < 49.5 < high < 65
+    assert {value % 0.5 for value in (low, high)} == {0.0}
 
 
 def test_a_figure_without_a_gate_is_neither_met_nor_missed() -> None:
