@@ -87,7 +87,7 @@ def _measured(
             try:
                 found[title] = benches[title](settings)
             except Exception as error:  # noqa: BLE001 - told at the end, after the figures
-                out.print_exception()
+                out.print_exception(max_frames=4)
                 failed.append(f"{title} failed: {type(error).__name__}: {error}")
     return found, failed
 
