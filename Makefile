@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.installed-demo
 RUNTIMES ?= processes
+# Processes of pytest; 0 runs everything in one.
+WORKERS ?= 2
 TESTS ?=
 PROFILE ?= smoke
 ESCAPES ?= 1.16.0,1.18.2
@@ -34,7 +36,7 @@ test: $(STAMP) ## Everything, or TESTS="path ..."; on both runtimes with RUNTIME
 ifneq (,$(findstring containers,$(RUNTIMES)))
 	@$(BIN)/dapr-harness images build --pull
 endif
-	@$(BIN)/python -m pytest --dapr-runtime=$(RUNTIMES) $(TESTS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder --dapr-runtime=$(RUNTIMES) $(TESTS)
 
 unit: $(STAMP) ## The tests without real processes, in seconds
 	@$(BIN)/python -m pytest -m "not real" tests

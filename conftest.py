@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Generator
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ NAMED_SKIPS = {
 NEEDED = ("pytest_asyncio", "pytest_timeout", "confluent_kafka", "docker", "locust", "schemathesis")
 """One package of each part of what development needs."""
 
-OF_MAKE = ("PYTHON", "RUNTIMES", "TESTS", "PROFILE", "ESCAPES", "SEED", "MUTANTS")
+OF_MAKE = ("PYTHON", "RUNTIMES", "WORKERS", "TESTS", "PROFILE", "ESCAPES", "SEED", "MUTANTS")
 """The variables of the Makefile, which make exports if they are given on its command line."""
 
 for name in list(os.environ):
@@ -39,6 +40,18 @@ def pytest_configure() -> None:
             "run `make unit` or `make test` first, which install what the tests need "
             f"(missing: {', '.join(missing)}), or this environment's `.venv/bin/pytest`"
         )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run what does not depend on the runtime on the first of several runtimes only."""
+    _, *later = config.getoption("--dapr-runtime", None) or [None]
+    left_out = [
+        item for item in items
+        if item.get_closest_marker("any_runtime") and _parameters(item).get("dapr_runtime") in later
+    ]  # fmt: skip
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -120,9 +133,21 @@ def _images(item: pytest.Item) -> Collection[str]:
 
     if "redpanda" in _fixtures(item):
         return (*NEEDED, "redpanda")
-    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
-    return NEEDED if "images" in _fixtures(item) or "containers" in parameters else ()
+    containers = "containers" in _parameters(item).values()
+    return NEEDED if "images" in _fixtures(item) or containers else ()
+
+
+def _parameters(item: pytest.Item) -> dict[str, Any]:
+    return item.callspec.params if hasattr(item, "callspec") else {}
 
 
 def _fixtures(item: pytest.Item) -> list[str]:
     return getattr(item, "fixturenames", [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Workers share the suite so that each starts as few stacks as it can."""
+    from tests.workers import Scopes
+
+    return Scopes(config, log)

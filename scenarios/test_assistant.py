@@ -13,6 +13,8 @@ from harness import AsyncWorld
 from scenarios.test_mcp import tools
 from scenarios.test_series import follower_of, has_job
 
+pytestmark = pytest.mark.any_runtime
+
 BACKEND = "backend-service"
 ZONE = "Europe/Berlin"
 

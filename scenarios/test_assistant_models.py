@@ -16,7 +16,7 @@ from scenarios.signing import SECRET, sign
 from scenarios.test_assistant import Dialogue
 from scenarios.topology import TOPICS
 
-pytestmark = pytest.mark.own_stack
+pytestmark = [pytest.mark.own_stack, pytest.mark.any_runtime]
 
 DAPR, DIRECT, ECHO = "by-dapr", "by-url", "by-echo"
 KEY = "sk-of-the-test"

@@ -18,6 +18,8 @@ from scenarios.test_frontend import AS_PAGE, listening
 from scenarios.test_series import DAILY, TOMORROW
 from scenarios.test_task_events import new_task
 
+pytestmark = pytest.mark.any_runtime
+
 JSON = {"content-type": "application/json", **AS_PAGE}
 UP = 7
 """Levels from /v1.0/invoke/backend-service/method/api/USER/tasks to the root of the sidecar."""

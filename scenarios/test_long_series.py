@@ -21,7 +21,11 @@ from scenarios.test_reminders import DUE
 from scenarios.test_series import complete, follower_of
 from scenarios.test_task_events import new_task
 
-pytestmark = [pytest.mark.dapr(time="virtual"), pytest.mark.own_stack]
+pytestmark = [
+    pytest.mark.dapr(time="virtual"),
+    pytest.mark.own_stack,
+    pytest.mark.any_runtime,
+]
 
 BERLIN, NEW_YORK, LORD_HOWE = (
     ZoneInfo(name) for name in ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe")

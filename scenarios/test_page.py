@@ -15,6 +15,8 @@ from playwright.async_api import APIResponse, Page, Route, async_playwright, exp
 from harness import AsyncWorld
 from scenarios.signing import PURPOSE, token
 
+pytestmark = pytest.mark.any_runtime
+
 ARTEFACTS = Path(__file__).parent.parent / "artefacts"
 SOON = 20_000
 """Milliseconds that the page may take to show something."""

@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.schemas import OpenApiSchema
 from harness import World
 from scenarios.signing import sign
 
-pytestmark = pytest.mark.generated
+pytestmark = [pytest.mark.generated, pytest.mark.any_runtime]
 
 APPS = ("backend-service", "notification-service", "recurring-task-service", "frontend")
 EXAMPLES = 10

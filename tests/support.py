@@ -88,7 +88,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
     tmp.mkdir(exist_ok=True)
     for path in (tmp, *tmp.parents):
         # pytest's own folders are closed, and PostgreSQL runs as nobody when this is root.
-        if path.name.startswith("pytest-") or path in (tmp, folder):
+        if path.name.startswith(("pytest-", "popen-")) or path in (tmp, folder):
             path.chmod(0o711)
     return {
         **os.environ,

@@ -105,7 +105,9 @@ def _explained(error: grpc.RpcError, sidecar: UpSidecar) -> ProbeError | SystemF
     import grpc
 
     status, fact = error.code(), f"{error.code().name}: {error.details()}"
-    if status in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+    silent = status in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+    # daprd has the same deadline: if it notices first, it answers with Go's words.
+    if silent or fact.endswith("context deadline exceeded"):
         problem = f"the sidecar of {sidecar.app_id!r} did not list its jobs"
         return ProbeError(problem, last=fact, hint=sidecar.look)
     return SystemFailure(f"the sidecar of {sidecar.app_id!r} refused to list its jobs", last=fact)

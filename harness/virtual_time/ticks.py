@@ -184,7 +184,8 @@ def _answer(verb: str, target: Target, call: Any, timeout: float) -> Answer:
 
 def _silence(verb: str, target: Target, error: Any, timeout: float) -> Exception:
     code, told = error.code().name, str(error.details())
-    if code == "DEADLINE_EXCEEDED":
+    # daprd has the same deadline: if it notices first, it answers INTERNAL, with Go's words.
+    if code == "DEADLINE_EXCEEDED" or told.endswith("context deadline exceeded"):
         return ProbeTimeout(
             f"{target.app} did not answer the tick",
             last=f"the sidecar took the call at {target.internal}",

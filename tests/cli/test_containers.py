@@ -297,7 +297,7 @@ def test_the_scenarios_pass_on_the_compose_project(composed: Path) -> None:
     assert "Task created: alone" == first_notification("http://127.0.0.1:8001", "8003")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "scenarios", "--dapr-attach", str(composed),
-         "-m", "not own_stack and not generated"],
+         "-m", "not own_stack and not any_runtime"],
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
     listed = [*composer(), "-f", str(composed), "ps", "-q"]

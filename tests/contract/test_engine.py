@@ -126,7 +126,7 @@ def test_an_engine_that_this_user_may_not_use(tmp_path: Path) -> None:
         # Root may use every socket; the interpreter itself may be out of an ordinary user's reach.
         code += "os.geteuid() or os.setuid(65534); Engine()"
         for folder in (tmp_path, *tmp_path.parents):
-            if folder.name.startswith("pytest-") or folder == tmp_path:
+            if folder.name.startswith(("pytest-", "popen-")) or folder == tmp_path:
                 folder.chmod(0o711)
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True,

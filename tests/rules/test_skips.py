@@ -267,3 +267,36 @@ def test_without_an_engine_the_reason_of_a_skip_is_one_line(
 
     assert "no container engine answers" in obstacle
     assert 1 == len(obstacle.splitlines())
+
+
+RUNTIMES = """
+import pytest
+
+@pytest.mark.any_runtime
+def test_service(dapr_runtime): pass
+
+def test_stack(dapr_runtime): pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("runtimes", "run"),
+    [
+        ("processes,containers", {"service[processes]", "stack[processes]", "stack[containers]"}),
+        ("containers", {"service", "stack"}),
+    ],
+)
+def test_what_does_not_depend_on_the_runtime_runs_once(
+    tmp_path: Path, runtimes: str, run: set[str]
+) -> None:
+    """On the first one, whichever it is."""
+    (tmp_path / "conftest.py").write_text((ROOT / "conftest.py").read_text())
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = any_runtime: of this suite\n")
+    (tmp_path / "test_x.py").write_text(RUNTIMES)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-v", f"--dapr-runtime={runtimes}"],
+        cwd=tmp_path, env={"PATH": "/usr/bin"}, capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert run == {*re.findall(r"test_x\.py::test_(\S+) PASSED", done.stdout)}, done.stdout

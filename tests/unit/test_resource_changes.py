@@ -6,11 +6,14 @@ import asyncio
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from harness import App, AsyncWorld, ConfigError, Settings, Stack, Topology
+from harness.core.deadline import Deadline
+from harness.core.errors import InstanceDied
 from harness.core.launch import Launch
 from harness.dapr.given import Given, read_given
 from harness.dapr.resources import DaprResource
@@ -19,6 +22,7 @@ from harness.stack.planning.declared import Change
 from harness.stack.reload.change import ResourceChange
 from harness.stack.reload.difference import Difference, Planned, lenient
 from harness.stack.reload.refusals import Refusals
+from harness.stack.reload.sidecar import Reload
 from tests.projects import IN_MEMORY
 from tests.support import project
 from tests.unit.test_secrets_file import Tools
@@ -216,9 +220,12 @@ def test_a_component_that_fails_would_end_daprd_unless_errors_are_ignored() -> N
     assert "ignoreErrors" not in lenient(TEXT.replace("Component", "Subscription"))
 
 
+IGNORED = "Ignoring error processing component: process component"
+FATAL = "Error processing component, daprd will exit gracefully: process component"
 LINES = {
-    "logfmt": 'time="1" level=error msg="Failed to init component store (state.x/v1): no \\"db\\""',
-    "json": '{"level":"error","msg":"Failed to init component store (state.x/v1): no","a":"b"}',
+    "logfmt": f'time="1" level=error msg="{IGNORED} store error: no \\"db\\""',
+    "json": f'{{"level":"error","msg":"{IGNORED} store error: no","a":"b"}}',
+    "fatal": f'level=warning msg="{FATAL} store error: no"',
     "nameless": 'level=error msg="error closing old component: timeout"',
 }
 
@@ -233,25 +240,55 @@ def test_daprds_refusal_is_found_in_its_log(tmp_path: Path, line: str) -> None:
     with log.open("a") as file:
         file.write(f"level=info msg=hello\n{line}\n")
 
-    assert refusals.seen().startswith(("Failed to init component store", "error closing old"))
+    said = refusals.seen()
+    assert said.startswith((f"{IGNORED} store", f"{FATAL} store", "error closing old"))
+    assert refusals.is_fatal(said) == ("will exit" in line)
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        'level=error msg="Failed to init component store2 (state.x/v1): no"',
-        'level=error msg="Failed to init component my-store (state.x/v1): no"',
+        f'level=error msg="{IGNORED} store2 error: no"',
+        f'level=error msg="{IGNORED} my-store error: no"',
         'level=error msg="Error consuming [store]. Retrying..."',
         'level=info msg="Component loaded: store (state.x/v1)"',
+        # What follows says whether daprd goes on.
+        'level=error msg="Failed to init component store (state.x/v1): no"',
     ],
 )
-def test_what_is_said_of_other_resources_is_no_refusal(tmp_path: Path, line: str) -> None:
+def test_what_is_said_of_other_resources_or_decides_nothing_is_no_refusal(
+    tmp_path: Path, line: str
+) -> None:
     log = tmp_path / "log"
     log.touch()
     refusals = Refusals(log, Difference(planned(), planned(STORE)))
     log.write_text(line + "\n")
 
     assert not refusals.seen()
+
+
+def test_a_sidecar_that_is_about_to_exit_is_awaited(tmp_path: Path, stack: Stack) -> None:
+    """It still answers; one that is changed back meanwhile would exit afterwards."""
+    log = tmp_path / "log"
+    log.touch()
+    difference = Difference(planned(), planned(STORE))
+    refusals = Refusals(log, difference)
+    log.write_text(f'level=warning msg="{FATAL} store error: no"\n')
+    looks: list[bool] = []
+
+    def check_alive() -> None:
+        looks.append(True)
+        if len(looks) > 3:
+            raise InstanceDied("shop-daprd exited")
+
+    reload = object.__new__(Reload)
+    vars(reload).update(
+        _stack=SimpleNamespace(check_alive=check_alive), _deadline=Deadline(5), _name="shop-daprd",
+        _difference=difference,
+    )  # fmt: skip
+
+    with pytest.raises(InstanceDied):
+        reload._wait(None, lambda _: [], refusals)  # type: ignore[arg-type]  # it is not asked
 
 
 class Recorded:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ from harness.core.endpoint import Endpoint
 from harness.core.errors import SystemFailure
 from harness.dapr.resources import read_resources
 from harness.stack.ticks import TickSidecar, targets_of
+from harness.virtual_time.ticks import Target, _silence
 
 pytestmark = [pytest.mark.real, pytest.mark.own_stack]
 
@@ -163,6 +165,26 @@ def test_a_sidecar_that_only_sidecars_can_call_is_refused(internal: str, mtls: b
 
     with pytest.raises(ConfigError, match="only sidecars can call its sidecars"):
         targets_of("hourly", [sidecar], mtls=mtls)
+
+
+@pytest.mark.parametrize(
+    ("code", "details", "kind"),
+    [
+        ("DEADLINE_EXCEEDED", "Deadline Exceeded", ProbeTimeout),
+        ("INTERNAL", "error invoking app channel: context deadline exceeded", ProbeTimeout),
+        ("INTERNAL", "error invoking app channel: connection refused", ProbeError),
+        ("UNAVAILABLE", "failed to connect to all addresses", ProbeError),
+    ],
+)
+def test_a_deadline_is_a_time_out_whoever_notices_it_first(
+    code: str, details: str, kind: type[Exception]
+) -> None:
+    """The client, or daprd, which has been told of it."""
+    error = SimpleNamespace(code=lambda: SimpleNamespace(name=code), details=lambda: details)
+
+    made = _silence("POST", Target("clerk", "127.0.0.1:1", "/", asks=False), error, 1.0)
+
+    assert kind is type(made)
 
 
 def test_an_app_that_is_away_is_named(world: World) -> None:

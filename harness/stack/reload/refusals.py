@@ -9,15 +9,18 @@ from harness.stack.reload.difference import Difference
 
 _MESSAGE = re.compile(r'"?msg"?[=:]\s?"((?:[^"\\]|\\.)*)"')
 
+_EXITS = "Error processing component, daprd will exit"
+
 _ABOUT_ONE = (
-    "Failed to init component",
-    "Error processing component",
+    _EXITS,
     "Ignoring error processing component",
     "Aborting to hot-reload",
     "Received unauthorized component update",
     "Failed to start declared subscription",
 )
-"""How daprd 1.18.2 says that it does not load a resource, which it names in the same sentence."""
+"""How daprd 1.18.2 says that it does not load a resource, which it names in the same sentence.
+
+"Failed to init component" comes before the first or the third, which say whether it goes on."""
 
 _ABOUT_ANY = (
     "error closing old component",
@@ -50,6 +53,11 @@ class Refusals:
             lines = file.read().decode("utf-8", "replace").splitlines()
         messages = (found[1] for line in lines if (found := _MESSAGE.search(line)))
         return next((each for each in messages if self._is_refusal(each)), "")
+
+    @staticmethod
+    def is_fatal(said: str) -> bool:
+        """Whether daprd exits because of a refusal; it does so a moment later."""
+        return said.startswith(_EXITS)
 
     def _is_refusal(self, message: str) -> bool:
         if message.startswith(_ABOUT_ANY):

@@ -156,6 +156,9 @@ class Reload:
 
         def look() -> Observation:
             if said := refusals.seen():
+                if refusals.is_fatal(said):
+                    # It still answers, but what is taken back must find it gone.
+                    return Observation(False, said)
                 raise self._refused(said)
             try:
                 found.append(client.metadata())
