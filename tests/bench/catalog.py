@@ -67,11 +67,11 @@ WITH_AN_ENGINE: Mapping[str, Bench] = {
 QUICK: Mapping[str, Bench] = {
     "B1 start of the reference stack, processes": partial(start.on_processes, pairs=2),
     "B2 time to the first delivery": partial(first_delivery.first_delivery, pairs=3),
-    "B3 attach and restart, processes": partial(warm.on_processes, count=3),
+    "B3 attach and restart, processes": partial(warm.on_processes, count=2),
     "B4 noticing that a program is ready": partial(noticing.noticing, starts=2),
     "B5 prepared PostgreSQL folder": partial(data_folder.reuse, pairs=4),
     "B6 levels of isolation": partial(levels.levels, tests=30, own=2),
-    "B14 FastAPI apps, forked": partial(forked.forked, pairs=3, counts=[5]),
+    "B14 FastAPI apps, forked": partial(forked.forked, pairs=2, counts=[5]),
     "B15 teardown of thirty processes": partial(teardown.teardown, pairs=2),
     "B17 recovery from the SIGKILL of a sidecar": partial(recovery.recovery, pairs=2),
 }
