@@ -8,8 +8,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.installed-demo
 RUNTIMES ?= processes
-# Processes of pytest; 0 runs everything in one.
-WORKERS ?= 2
+# Of pytest-xdist; 0 runs everything in one process. On two cores, more do not help.
+WORKERS ?= 0
 TESTS ?=
 PROFILE ?= smoke
 ESCAPES ?= 1.16.0,1.18.2
