@@ -1,6 +1,6 @@
 # The two main commands are `make demo` and `make test`. Each does all the set-up it needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint bench escapes load soak seeds mutants lock clean
+.PHONY: help demo test unit lint bench bench-quick escapes load soak seeds mutants lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -18,7 +18,7 @@ SEED ?= 1
 MUTANTS ?=
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 # The demo's packages install in a third of the time that the development packages need.
 $(DEMO_STAMP): requirements.lock pyproject.toml tools/install.py
@@ -49,8 +49,13 @@ lint: $(STAMP) ## Formatting, style, types, layers, generated modules
 	@$(BIN)/lint-imports
 	@$(BIN)/python tools/unasync.py --check
 
-bench: $(STAMP) ## Measure both sides in one run; write bench.json
+bench: $(STAMP) ## Measure both sides in one run; write bench.json, a history of all runs, and bench.html
+	@$(BIN)/dapr-harness provision
 	@$(BIN)/python -m tests.bench
+
+bench-quick: $(STAMP) ## The same with few pairs, in three minutes; fails if a gate is clearly broken
+	@$(BIN)/dapr-harness provision
+	@$(BIN)/python -m tests.bench --quick
 
 escapes: $(STAMP) ## Show known bugs of Dapr on versions that have them, as expected failures
 	@$(BIN)/dapr-harness provision --dapr-version $(ESCAPES)

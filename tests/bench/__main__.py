@@ -1,133 +1,128 @@
-"""Run benches, print a table with anchors, gates and moonshots, and write bench.json.
+"""Run benches, print a table with anchors, gates and moonshots, and write the figures.
 
 ``python -m tests.bench`` runs all of them; ``python -m tests.bench B3 imports`` those whose title
-contains one of the arguments.
+contains one of the arguments. ``--quick`` runs some with few pairs, and then a gate that is broken
+beyond its interval is an error. `bench.json` has the newest figures, `bench-history.jsonl` those of
+every run, and `bench.html` a plot of each.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import os
-import platform
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from harness import Settings
-from tests.bench import (
-    chain,
-    delivery,
-    forked,
-    imports,
-    jobs,
-    load,
-    observer,
-    orphans,
-    outbox,
-    reminders,
-    small_apps,
-    start,
-    supervisor,
-    virtual_time,
-    warm,
-)
+from harness.provision.versions import DAPR
+from tests.bench import history, page
+from tests.bench.catalog import EVERYWHERE, QUICK, WITH_AN_ENGINE, Bench, chosen
+from tests.bench.limits import limits, noisy, table
 from tests.bench.numbers import Bound, Figures, Measure
 from tests.engine import engine_obstacle
 
 WIDTH = 150
 """Columns where there is no terminal."""
 
-Bench = Callable[[Settings], Figures]
-EVERYWHERE: dict[str, Bench] = {
-    "B1 start of the reference stack, processes": start.on_processes,
-    "B3 attach and restart, processes": warm.on_processes,
-    "start of small apps": small_apps.small_apps,
-    "B14 FastAPI apps, forked": forked.forked,
-    "imports and collection": imports.imports,
-    "supervisor, memory and CPU": supervisor.supervisor,
-    "R8 orphans, processes": orphans.of_processes,
-    "B8 publish to deliver": delivery.delivery,
-    "load, a minute of latency": load.latency,
-    "load, calls at a rate that two cores hold": load.invoke,
-    "load, the generator itself": load.generator,
-    "load, jobs a second": jobs.rates,
-    "load, reminders of actors": reminders.reminders,
-    "virtual time": virtual_time.virtual_time,
-    "load, what watching costs": observer.observer,
-    "invoke chain": chain.invocation,
-    "outbox under fire": outbox.under_fire,
-    "outbox latency": outbox.latency,
-    "outbox beside an outage": outbox.beside_an_outage,
-}
-WITH_AN_ENGINE: dict[str, Bench] = {
-    "B1 start of the reference stack, containers": start.on_containers,
-    "R8 orphans, containers": orphans.of_containers,
-}
-
 
 def main() -> None:
     """Run them; a part of them leaves the figures of the others in the file."""
-    words = sys.argv[1:]
+    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    parser.add_argument("words", nargs="*", metavar="WORD", help="run those with it in the title")
+    parser.add_argument("--quick", action="store_true", help="run some of them with few pairs")
+    given = parser.parse_args()
     # Unknown ones are reported before anything runs.
-    chosen([*EVERYWHERE, *WITH_AN_ENGINE], words)
+    titles = chosen(QUICK if given.quick else [*EVERYWHERE, *WITH_AN_ENGINE], given.words)
     # Redpanda's image is not everywhere, and processes cannot run it.
     settings = replace(Settings.load(), offline=True, broker="kafka")
-    out, file = Console(), Path("bench.json")
+    out = Console()
     if not out.is_terminal:
         out = Console(width=WIDTH)
-    known = json.loads(file.read_text()) if words and file.is_file() else {}
-    measured = _measured(settings, out, words)
-    found = {
-        **known,
-        "machine": {"cores": os.cpu_count(), "system": platform.platform()},
-        "python": platform.python_version(),
-        **{title: _plain(figures) for title, figures in measured.items()},
-    }
-    file.write_text(json.dumps(found, indent=2) + "\n")
-    out.print(_table(measured))
+    before = limits()
+    measured, failed = _measured(settings, out, titles, quick=given.quick)
+    after = limits()
+    dapr = settings.dapr_version or DAPR
+    row = history.row_of(measured, before, after, dapr=dapr, quick=given.quick)
+    write(row, Path(), whole=not given.words)
+    out.print(table(before, after), _table(measured))
+    if noise := noisy(before, after):
+        out.print(f"[red]{noise}[/]")
+    problems = [*failed, *(broken(measured) if given.quick else [])]
+    for each in problems:
+        out.print(f"[red]{escape(each)}[/]")
+    sys.exit(1 if problems else 0)
 
 
-def chosen(titles: Iterable[str], words: Sequence[str]) -> list[str]:
-    """The titles that contain any of the words; all titles if there are no words.
-
-    Raises:
-        SystemExit: no title contains a word.
-    """
-    titles = list(titles)
-    for word in words:
-        if not any(word in title for title in titles):
-            sys.exit(f"no bench has {word!r} in its title; there are:\n  " + "\n  ".join(titles))
-    return [title for title in titles if not words or any(word in title for word in words)]
-
-
-def _plain(figures: Figures) -> dict[str, Any]:
-    """For a file."""
-    return {
-        name: each
-        if isinstance(each, float | int)
-        else {**asdict(each), "gate": str(each.gate or ""), "moonshot": str(each.moonshot or "")}
+def broken(measured: Mapping[str, Figures]) -> list[str]:
+    """The gates outside of which the whole interval of a figure is, in words."""
+    return [
+        f"{title}: {name} is {each.low:.3g} to {each.high:.3g}, the gate is {each.gate}"
+        for title, figures in measured.items()
         for name, each in figures.items()
-    }
+        if isinstance(each, Measure) and each.broken
+    ]
+
+
+def _measured(
+    settings: Settings, out: Console, titles: list[str], *, quick: bool
+) -> tuple[dict[str, Figures], list[str]]:
+    """Figures by title, and in words which benches failed: the figures of the others are kept."""
+    benches: dict[str, Bench] = dict(QUICK if quick else EVERYWHERE)
+    if not quick and (obstacle := engine_obstacle()):
+        out.print(f"nothing on containers is measured: {obstacle}")
+    elif not quick:
+        benches |= WITH_AN_ENGINE
+    found: dict[str, Figures] = {}
+    failed = []
+    for title in titles:
+        if title in benches:
+            out.print(f"{title} ...")
+            try:
+                found[title] = benches[title](settings)
+            except Exception as error:  # noqa: BLE001 - told at the end, after the figures
+                out.print_exception(max_frames=4)
+                failed.append(f"{title} failed: {type(error).__name__}: {error}")
+    return found, failed
+
+
+def write(row: history.Row, folder: Path, *, whole: bool) -> None:
+    """Write the newest figures, the history and the page.
+
+    Args:
+        row: a run.
+        folder: where the files are.
+        whole: whether it was a run of all benches.
+    """
+    past = folder / history.FILE
+    history.append(past, row)
+    (folder / page.FILE).write_text(page.page(history.read(past)), encoding="utf-8")
+    if row["quick"]:
+        return  # Figures of so few pairs do not replace others.
+    newest = folder / "bench.json"
+    known = json.loads(newest.read_text()) if newest.is_file() and not whole else {}
+    about = {name: each for name, each in row.items() if name != "figures"}
+    newest.write_text(json.dumps({**known, **about, **row["figures"]}, indent=2) + "\n")
 
 
 def _table(measured: Mapping[str, Figures]) -> Table:
-    table = Table(title="bench", title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("")
+    made = Table(title="bench", title_justify="left", box=box.SIMPLE_HEAD)
+    made.add_column("")
     for title in ("", "95 % interval"):
-        table.add_column(title, justify="right", no_wrap=True)
+        made.add_column(title, justify="right", no_wrap=True)
     for title in ("anchor", "gate", "moonshot"):
-        table.add_column(title)
+        made.add_column(title)
     for title, figures in measured.items():
-        table.add_row(f"[bold]{title}[/]")
+        made.add_row(f"[bold]{title}[/]")
         for name, each in figures.items():
-            table.add_row(*_row(name, each))
-    return table
+            made.add_row(*_row(name, each))
+    return made
 
 
 def _row(name: str, each: float | Measure) -> list[str]:
@@ -142,20 +137,6 @@ def _judged(bound: Bound | None, value: float) -> str:
     if bound is None:
         return ""
     return f"{bound} [green]met[/]" if bound.met(value) else f"{bound} [red]missed[/]"
-
-
-def _measured(settings: Settings, out: Console, words: Sequence[str]) -> dict[str, Figures]:
-    benches = dict(EVERYWHERE)
-    if obstacle := engine_obstacle():
-        out.print(f"nothing on containers is measured: {obstacle}")
-    else:
-        benches |= WITH_AN_ENGINE
-    found: dict[str, Figures] = {}
-    for title in chosen([*EVERYWHERE, *WITH_AN_ENGINE], words):
-        if title in benches:
-            out.print(f"{title} ...")
-            found[title] = benches[title](settings)
-    return found
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from rich.console import Console
 
 from harness import App, Settings, Stack, Topology, running
 from tests.bench.numbers import Figures, alternated, at_most, paired
+from tests.bench.start import cpu_of
 
 PAIRS = 5
 COUNTS = (2, 5, 20)
@@ -47,36 +50,43 @@ class Started:
     restart: float
 
 
-def forked(settings: Settings) -> Figures:
+def forked(settings: Settings, pairs: int = PAIRS, counts: Sequence[int] = COUNTS) -> Figures:
     """Each count in pairs, A B B A."""
     found: Figures = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "fast.py").write_text(APP)
-        for count in COUNTS:
-            found |= _pairs(folder, count, settings)
+        for count in counts:
+            found |= _pairs(folder, count, pairs, settings)
     return found
 
 
-def _pairs(folder: Path, count: int, settings: Settings) -> Figures:
+def _pairs(folder: Path, count: int, rounds: int, settings: Settings) -> Figures:
     def start(preload: bool) -> Started:
         apps = [
             App(f"app-{number}", asgi="fast:app", cwd=folder, health="/healthz", preload=preload)
             for number in range(count)
         ]
+        before = time.process_time()
         with running(Topology(*apps), replace(settings, runtime="processes")) as stack:
-            return _measured(stack)
+            return _measured(stack, time.process_time() - before)
 
-    pairs = alternated(PAIRS, lambda: start(True), lambda: start(False))
+    pairs = alternated(rounds, lambda: start(True), lambda: start(False))
     out.print(
         f"  {count}: " + ", ".join(f"{one.wall:.2f} / {other.wall:.2f} s" for one, other in pairs)
     )
+    cores = os.cpu_count() or 1
     return {
         f"{count} apps, time to ready": paired(
             [one.wall / other.wall for one, other in pairs], ANCHOR, at_most(1)
         ),
         f"{count} apps, CPU of everything": paired(
             [one.cpu / other.cpu for one, other in pairs], ANCHOR, at_most(1)
+        ),
+        f"{count} apps, time to ready of the floor": paired(
+            [one.wall / (one.cpu / cores) for one, _ in pairs],
+            "CPU of everything / cores",
+            moonshot=at_most(1.15),
         ),
         f"{count} apps, memory of the apps": paired(
             [one.memory / other.memory for one, other in pairs], ANCHOR, at_most(1)
@@ -87,15 +97,13 @@ def _pairs(folder: Path, count: int, settings: Settings) -> Figures:
     }
 
 
-def _measured(stack: Stack) -> Started:
-    """What everything below the supervisor has cost, including what has ended."""
+def _measured(stack: Stack, own: float) -> Started:
+    """What the stack and this process have used until now."""
+    cpu = own + cpu_of(stack)
     apps = {each.pid for name, each in stack.instances.items() if name.startswith("app-")}
     apps -= {each.pid for name, each in stack.instances.items() if name.endswith("-daprd")}
-    (supervisor,) = {psutil.Process(pid).ppid() for pid in apps}
-    below = psutil.Process(supervisor).children(recursive=True)
+    below = psutil.Process(stack.owner).children(recursive=True)
     named = {each.pid for each in stack.instances.values()}
-    times = [each.cpu_times() for each in below]
-    cpu = sum(each.user + each.system + each.children_user + each.children_system for each in times)
     # A process that is no node is the one with the imports.
     memory = sum(_own(each.pid) for each in below if each.pid in apps or each.pid not in named)
     began = time.monotonic()

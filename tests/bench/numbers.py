@@ -19,6 +19,11 @@ class Bound:
     low: float = -math.inf
     high: float = math.inf
 
+    @classmethod
+    def of(cls, low: float | None, high: float | None) -> Bound:
+        """From its ends in a file, where None is without end."""
+        return cls(-math.inf if low is None else low, math.inf if high is None else high)
+
     def met(self, value: float) -> bool:
         """Whether it is."""
         return self.low <= value <= self.high
@@ -54,6 +59,7 @@ class Measure:
         anchor: what it is compared with, and whose word that is.
         gate: where it must be, if that has been decided.
         moonshot: where we want it to be.
+        values: what it is the median of, where it is one.
     """
 
     value: float
@@ -62,6 +68,14 @@ class Measure:
     moonshot: Bound | None = None
     low: float | None = None
     high: float | None = None
+    values: tuple[float, ...] = ()
+
+    @property
+    def broken(self) -> bool:
+        """Whether the whole interval is outside the gate; without an interval, it is not known."""
+        if self.gate is None or self.low is None or self.high is None:
+            return False
+        return self.low > self.gate.high or self.high < self.gate.low
 
 
 Figures = dict[str, float | Measure]
@@ -74,16 +88,6 @@ def bootstrap(values: Sequence[float], rounds: int = 2000) -> tuple[float, float
     return medians[int(rounds * 0.025)], medians[int(rounds * 0.975)]
 
 
-def ratio(name: str, values: Sequence[float]) -> Figures:
-    """The median of paired ratios and its interval."""
-    low, high = bootstrap(values)
-    return {
-        f"{name} (median of pairs)": statistics.median(values),
-        f"{name}, 95 % interval, low": low,
-        f"{name}, 95 % interval, high": high,
-    }
-
-
 def paired(
     values: Sequence[float],
     anchor: str,
@@ -92,7 +96,7 @@ def paired(
 ) -> Measure:
     """The median of paired ratios with its interval, held against an anchor of the same run."""
     low, high = bootstrap(values)
-    return Measure(statistics.median(values), anchor, gate, moonshot, low, high)
+    return Measure(statistics.median(values), anchor, gate, moonshot, low, high, tuple(values))
 
 
 def alternated(rounds: int, first: Callable[[], T], second: Callable[[], T]) -> list[tuple[T, T]]:

@@ -6,12 +6,28 @@ It writes when its imports were done and when the stack was ready, in seconds of
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from pathlib import Path
 
 from harness import Settings, Stack, running
 from harness.stack.registry import Registry
 from scenarios.topology import reference
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """What makes a session in a process of its own load these settings, from this checkout."""
+    return {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "DAPR_HARNESS_RUNTIME": settings.runtime,
+        "DAPR_HARNESS_BROKER": settings.broker,
+        "DAPR_HARNESS_OFFLINE": "yes",
+        "DAPR_HARNESS_STATE_DIR": str(settings.state_dir),
+    }
 
 
 def main() -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
+import psutil
 from rich.console import Console
 from testcontainers.core.config import testcontainers_config
 
@@ -27,9 +26,9 @@ from harness.stack.images import Images
 from harness.stack.planning.addresses import HOST
 from harness.stack.startup import own_book
 from scenarios.topology import reference
-from tests.bench.numbers import Figures, alternated, ratio
+from tests.bench.numbers import Figures, alternated, at_most, paired
 
-PAIRS = 6
+PAIRS = 10
 out = Console()
 POLL = float(testcontainers_config.sleep_time)
 """Seconds between two looks of testcontainers-python's own wait strategies."""
@@ -39,33 +38,31 @@ Way = Callable[[], "Start"]
 
 @dataclass
 class Start:
-    """One start: wall seconds, CPU seconds of everything it started, and the slowest node."""
+    """One start: wall seconds, CPU seconds of it and of its nodes, and the slowest node."""
 
     wall: float
     cpu: float = 0.0
     slowest: float = 0.0
 
 
-def on_processes(settings: Settings) -> Figures:
+def on_processes(settings: Settings, pairs: int = PAIRS) -> Figures:
     """Parallel against serial, A B B A, and against the floor of this machine."""
-    pairs = _pairs(
+    found = _pairs(
         lambda: _parallel(settings, "processes"),
         lambda: _serial(
             settings, Provisioner(settings), lambda: ProcessRuntime(settings.inherited)
         ),
+        pairs,
     )
-    own_cpu = resource.getrusage(resource.RUSAGE_SELF).ru_utime / PAIRS / 2
     cores = os.cpu_count() or 1
-    floors = [max(p.slowest, (p.cpu + own_cpu) / cores) for p, _ in pairs]
+    floors = [max(p.slowest, p.cpu / cores) for p, _ in found]
     return {
-        "parallel start, s (median)": statistics.median(p.wall for p, _ in pairs),
-        f"serial start with {POLL:g} s polls, s (median)": statistics.median(
-            s.wall for _, s in pairs
-        ),
-        **ratio("parallel / serial", [p.wall / s.wall for p, s in pairs]),
-        "floor max(slowest alone, CPU / cores), s": statistics.median(floors),
-        "parallel / floor": statistics.median(
-            p.wall / floor for (p, _), floor in zip(pairs, floors, strict=True)
+        **_beside_series(found),
+        "floor max(slowest alone, CPU / cores), s (median)": statistics.median(floors),
+        "B1 parallel start, of the floor": paired(
+            [p.wall / floor for (p, _), floor in zip(found, floors, strict=True)],
+            "the floor of the same start",
+            moonshot=at_most(1.15),
         ),
     }
 
@@ -86,17 +83,30 @@ def on_containers(settings: Settings) -> Figures:
         lambda: _parallel(settings, "containers"), lambda: _parallel(settings, "processes")
     )
     return {
-        "parallel start, s (median)": statistics.median(p.wall for p, _ in pairs),
-        f"serial start with {POLL:g} s polls, s (median)": statistics.median(
-            s.wall for _, s in pairs
+        **_beside_series(pairs),
+        "containers / processes": paired(
+            [c.wall / p.wall for c, p in beside], "the same stack on processes"
         ),
-        **ratio("parallel / serial", [p.wall / s.wall for p, s in pairs]),
-        **ratio("containers / processes", [c.wall / p.wall for c, p in beside]),
     }
 
 
-def _pairs(first: Way, second: Way) -> list[tuple[Start, Start]]:
-    found = alternated(PAIRS, first, second)
+def _beside_series(pairs: Sequence[tuple[Start, Start]]) -> Figures:
+    return {
+        "parallel start, s (median)": statistics.median(p.wall for p, _ in pairs),
+        f"start in series with {POLL:g} s polls, s (median)": statistics.median(
+            s.wall for _, s in pairs
+        ),
+        "B1 parallel start": paired(
+            [p.wall / s.wall for p, s in pairs],
+            f"in series with {POLL:g} s polls",
+            at_most(0.5),
+            at_most(0.2),
+        ),
+    }
+
+
+def _pairs(first: Way, second: Way, pairs: int = PAIRS) -> list[tuple[Start, Start]]:
+    found = alternated(pairs, first, second)
     for number, (one, other) in enumerate(found, start=1):
         out.print(f"  pair {number}: {one.wall:.2f} s, {other.wall:.2f} s")
     return found
@@ -104,8 +114,9 @@ def _pairs(first: Way, second: Way) -> list[tuple[Start, Start]]:
 
 def _parallel(settings: Settings, runtime: str) -> Start:
     """The product's own way."""
+    before = time.process_time()
     with running(reference, replace(settings, runtime=runtime)) as stack:
-        return _measured(stack)
+        return _measured(stack, time.process_time() - before)
 
 
 def _serial(settings: Settings, tools: Tools, make: Callable[[], Runtime]) -> Start:
@@ -145,14 +156,17 @@ def _in_order(topology: Topology) -> list[Node]:
     return sorted(topology.nodes, key=lambda node: rank(node.name))
 
 
-def _measured(stack: Stack) -> Start:
+def _measured(stack: Stack, own: float) -> Start:
     entries: list[Entry] = list(stack.journal)
     slowest = max((row.ready or 0) - row.started for row in node_starts(entries))
-    cpu = sum(_cpu(each.pid) for each in stack.instances.values())
-    return Start(stack.took, cpu, slowest)
+    return Start(stack.took, own + cpu_of(stack), slowest)
 
 
-def _cpu(pid: int) -> float:
-    """CPU seconds of a process so far, its ended children included."""
-    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(int(word) for word in words[11:15]) / os.sysconf("SC_CLK_TCK")
+def cpu_of(stack: Stack) -> float:
+    """CPU seconds of a stack on processes so far: of its supervisor, of everything below it, and of
+    what has ended."""
+    supervisor = psutil.Process(stack.owner)
+    times = [each.cpu_times() for each in (supervisor, *supervisor.children(recursive=True))]
+    return sum(
+        each.user + each.system + each.children_user + each.children_system for each in times
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,11 +17,11 @@ from rich.console import Console
 from harness import Settings, Stack
 from scenarios.topology import reference
 from tests.bench.numbers import Figures, at_most, paired
+from tests.bench.session import ROOT, environment
 
 ROUNDS = 10
 NAME = "bench"
 APP, SIDECAR = "backend-service", "backend-service-daprd"
-ROOT = Path(__file__).parent.parent.parent
 GATE, MOONSHOT = at_most(0.10), at_most(0.03)
 out = Console()
 
@@ -47,11 +46,11 @@ class Round:
     python: float
 
 
-def on_processes(settings: Settings) -> Figures:
+def on_processes(settings: Settings, count: int = ROUNDS) -> Figures:
     """Each round starts a stack, attaches to it from another process, and restarts two nodes."""
     with tempfile.TemporaryDirectory() as scratch:
         settings = replace(settings, runtime="processes", state_dir=Path(scratch))
-        rounds = [_round(number, settings) for number in range(ROUNDS)]
+        rounds = [_round(number, settings) for number in range(count)]
     session, start = "the session that starts it", "the call that starts it"
     return {
         "cold start, call to ready, s (median)": median(r.cold.call for r in rounds),
@@ -116,21 +115,10 @@ def _session(what: str, settings: Settings) -> Iterator[Session]:
     began = time.monotonic()
     with subprocess.Popen(
         [sys.executable, "-m", "tests.bench.session", what, NAME],
-        cwd=ROOT, env=_environment(settings), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        cwd=ROOT, env=environment(settings), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         text=True,
     ) as process:  # fmt: skip
         assert process.stdout
         line = process.stdout.readline()
         imported, ready = map(float, line.split())
         yield Session(ready - began, ready - imported)
-
-
-def _environment(settings: Settings) -> dict[str, str]:
-    """What makes a session of its own load these settings."""
-    return {
-        **os.environ,
-        "DAPR_HARNESS_RUNTIME": settings.runtime,
-        "DAPR_HARNESS_BROKER": settings.broker,
-        "DAPR_HARNESS_OFFLINE": "yes",
-        "DAPR_HARNESS_STATE_DIR": str(settings.state_dir),
-    }

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
+import psutil
 import pytest
 
 from harness import Settings
-from tests.bench import imports, supervisor
+from harness.core.deadline import Deadline, Observation, poll
+from harness.load.measure import noise
+from tests.bench import imports, limits, supervisor, teardown
 from tests.bench.numbers import Measure
 
 
@@ -19,6 +24,27 @@ def test_the_memory_and_the_time_of_a_process_are_read_from_the_system() -> None
 
     assert 1 < pss <= rss < 10_000
     assert 0 < before < supervisor._used(os.getpid())
+
+
+def test_the_limits_of_a_machine_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes some time, the echo among them."""
+    monkeypatch.setattr(noise, "PAUSE", 0.0)
+
+    found = limits.limits()
+
+    assert limits.ECHO in found
+    assert [] == [name for name, took in found.items() if not 0 < took < 1e6]
+
+
+def test_a_process_whose_exit_code_nobody_has_read_does_not_run() -> None:
+    """Whoever adopted it may never read it."""
+    with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as made:
+        process = psutil.Process(made.pid)
+        assert teardown.runs(process)
+        made.kill()
+        assert poll(lambda: Observation(not teardown.runs(process)), Deadline(10)).ok
+        assert psutil.STATUS_ZOMBIE == process.status()
+    assert not teardown.runs(process)
 
 
 @pytest.mark.real
