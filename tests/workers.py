@@ -19,7 +19,7 @@ ENGINE = (
 """Files that leave dead runs in the engine on purpose, or remove all dead runs there are."""
 
 
-class Scopes(LoadScopeScheduling):
+class Scopes(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Tests of one scope run on one worker, one after the other."""
 
     def _split_scope(self, nodeid: str) -> str:
