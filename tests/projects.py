@@ -53,6 +53,31 @@ metadata: {name: pubsub}
 spec: {type: pubsub.in-memory, version: v1}
 """
 
+KAFKA = """\
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: pubsub}
+spec:
+  type: pubsub.kafka
+  version: v1
+  metadata:
+  - {name: brokers, value: "${kafka.brokers}"}
+  - {name: authType, value: none}
+"""
+"""Further fields can be appended."""
+
+POSTGRESQL = """\
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: store}
+spec:
+  type: state.postgresql
+  version: v2
+  metadata:
+  - {name: connectionString, value: "${postgres.dsn}"}
+"""
+"""Likewise."""
+
 COMPONENT = """\
 apiVersion: dapr.io/v1alpha1
 kind: Component

@@ -82,14 +82,22 @@ def project(folder: Path, **files: str) -> Path:
     return folder
 
 
+def open_to_others(folder: Path) -> None:
+    """Let other users pass through a test's folder, and through pytest's own, which are closed.
+
+    As root, PostgreSQL for example runs as nobody.
+    """
+    for path in (folder, *folder.parents):
+        if path.name.startswith(("pytest-", "popen-")) or path == folder:
+            path.chmod(0o711)
+
+
 def environment(folder: Path, **more: str) -> dict[str, str]:
     """An environment whose temporary and state folders lie below the test's own."""
     tmp = folder / "tmp"
     tmp.mkdir(exist_ok=True)
-    for path in (tmp, *tmp.parents):
-        # pytest's own folders are closed, and PostgreSQL runs as nobody when this is root.
-        if path.name.startswith(("pytest-", "popen-")) or path in (tmp, folder):
-            path.chmod(0o711)
+    tmp.chmod(0o711)
+    open_to_others(folder)
     return {
         **os.environ,
         "TMPDIR": str(tmp),

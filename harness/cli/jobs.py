@@ -15,6 +15,7 @@ from harness.cli.state import opened
 from harness.core.errors import ConfigError, ProbeError, SystemFailure, Unavailable
 from harness.core.settings import Settings
 from harness.dapr import calls
+from harness.ready.rpc import is_overdue
 
 if TYPE_CHECKING:
     import grpc
@@ -105,9 +106,7 @@ def _explained(error: grpc.RpcError, sidecar: UpSidecar) -> ProbeError | SystemF
     import grpc
 
     status, fact = error.code(), f"{error.code().name}: {error.details()}"
-    silent = status in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
-    # daprd has the same deadline: if it notices first, it answers with Go's words.
-    if silent or fact.endswith("context deadline exceeded"):
+    if status is grpc.StatusCode.UNAVAILABLE or is_overdue(error):
         problem = f"the sidecar of {sidecar.app_id!r} did not list its jobs"
         return ProbeError(problem, last=fact, hint=sidecar.look)
     return SystemFailure(f"the sidecar of {sidecar.app_id!r} refused to list its jobs", last=fact)

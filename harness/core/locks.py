@@ -52,7 +52,7 @@ class FileLock:
 class Turns:
     """Turns at something that many can use at a time, or one exclusively.
 
-    Who needs it exclusively waits for those who have begun; all others then wait behind.
+    A user that needs it exclusively waits for the current ones; new ones wait behind that user.
 
     Args:
         folder: where the two files are.

@@ -172,7 +172,7 @@ class Part:
     """By what the data of one system is known to a node that several systems may share.
 
     Attributes:
-        namespace: the Dapr namespace of its sidecars, ``default`` if they are told none.
+        namespace: the Dapr namespace of its sidecars, ``default`` if none is set.
         app_ids: those of its sidecars.
     """
 

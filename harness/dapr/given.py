@@ -29,7 +29,7 @@ def read_given(given: Sequence[Given], root: Path) -> list[DaprResource]:
     found = [each for number, one in enumerate(given, 1) for each in _read(one, number, root)]
     if not found:
         raise ConfigError(
-            "there is no resource in what was given to resources(...)",
+            "resources(...) was given no resource",
             expected="the path of a file or folder, YAML documents, or mappings",
         )
     for each in found:

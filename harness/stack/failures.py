@@ -103,7 +103,7 @@ def rank(error: BaseException) -> int:
 
 
 def external(name: str) -> ConfigError:
-    """The error for an operation on a node that somebody else has started."""
+    """The error for an operation on a node that the stack has not started."""
     return ConfigError(
         f"{name} is external: the stack has not started it",
         expected="a node of the stack's own",

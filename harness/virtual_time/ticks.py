@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import Any
 
 from harness.core.errors import ConfigError, ProbeError, ProbeTimeout, SystemFailure
+from harness.ready.rpc import is_overdue
 from harness.virtual_time.messages import INTERNALS, message, require_grpc
 
 READ_AT, ZONE = "readTimeUTC", "timeZone"
@@ -184,8 +185,7 @@ def _answer(verb: str, target: Target, call: Any, timeout: float) -> Answer:
 
 def _silence(verb: str, target: Target, error: Any, timeout: float) -> Exception:
     code, told = error.code().name, str(error.details())
-    # daprd has the same deadline: if it notices first, it answers INTERNAL, with Go's words.
-    if code == "DEADLINE_EXCEEDED" or told.endswith("context deadline exceeded"):
+    if is_overdue(error):
         return ProbeTimeout(
             f"{target.app} did not answer the tick",
             last=f"the sidecar took the call at {target.internal}",

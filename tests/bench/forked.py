@@ -104,7 +104,7 @@ def _measured(stack: Stack, own: float) -> Started:
     apps -= {each.pid for name, each in stack.instances.items() if name.endswith("-daprd")}
     below = psutil.Process(stack.owner).children(recursive=True)
     named = {each.pid for each in stack.instances.values()}
-    # A process that is no node is the one with the imports.
+    # The only process that is not a node is the one with the imports.
     memory = sum(_own(each.pid) for each in below if each.pid in apps or each.pid not in named)
     began = time.monotonic()
     stack.restart("app-0")

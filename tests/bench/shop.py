@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness import App, Kafka, Postgres, Topology
 from harness.core.node import Node
+from tests.projects import POSTGRESQL
 
 APP = """\
 import sys
@@ -57,16 +58,6 @@ metadata: {{name: {app}-orders}}
 spec: {{pubsubname: {app}-pubsub, topic: {app}-orders, routes: {{default: /orders}}}}
 scopes: [{app}]
 """
-STORE = """\
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata: {name: store}
-spec:
-  type: state.postgresql
-  version: v2
-  metadata:
-  - {name: connectionString, value: "${postgres.dsn}"}
-"""
 SHOP = "shop"
 
 
@@ -95,7 +86,7 @@ def shops(
         (resources / f"{app}.yaml").write_text(text)
     nodes: Sequence[Node] = (broker([topic_of(app) for app in fields]),)
     if database:
-        (resources / "store.yaml").write_text(STORE)
+        (resources / "store.yaml").write_text(POSTGRESQL)
         nodes = (*nodes, Postgres())
     command = [sys.executable, str(folder / "shop.py"), "{port}"]
     apps = [App(app, command=command, inbox=True) for app in fields]

@@ -11,7 +11,7 @@ import pytest
 
 from harness.core.deadline import Deadline, Observation, poll
 from harness.ready.loopback import ask
-from tests.projects import MINI_FILES
+from tests.projects import KAFKA, MINI_FILES
 from tests.support import CLI, cli, environment, leftovers, project
 
 pytestmark = pytest.mark.real
@@ -27,23 +27,11 @@ mini = Topology(
 )
 """
 
-PUBSUB = """\
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata: {name: pubsub}
-spec:
-  type: pubsub.kafka
-  version: v1
-  metadata:
-    - {name: brokers, value: "${kafka.brokers}"}
-    - {name: authType, value: none}
-"""
-
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A project with Kafka whose stack is up."""
-    files = {**MINI_FILES, "topology_py": TOPOLOGY, "r__pubsub_yaml": PUBSUB}
+    files = {**MINI_FILES, "topology_py": TOPOLOGY, "r__pubsub_yaml": KAFKA}
     folder = project(tmp_path_factory.mktemp("observed"), **files)
     started = cli(folder, "up", timeout=120)
     assert started.returncode == 0, started.stderr

@@ -32,6 +32,7 @@ from harness.runtime.containers.engine import Engine
 from harness.runtime.folder import dead_run_folders
 from harness.stack.images import Images, packed
 from tests.engine import container_runtime, left_of
+from tests.support import open_to_others
 
 pytestmark = pytest.mark.real
 
@@ -125,9 +126,7 @@ def test_an_engine_that_this_user_may_not_use(tmp_path: Path) -> None:
         code = "from harness.runtime.containers.engine import Engine; import os;"
         # Root may use every socket; the interpreter itself may be out of an ordinary user's reach.
         code += "os.geteuid() or os.setuid(65534); Engine()"
-        for folder in (tmp_path, *tmp_path.parents):
-            if folder.name.startswith(("pytest-", "popen-")) or folder == tmp_path:
-                folder.chmod(0o711)
+        open_to_others(tmp_path)
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True,
             env={**os.environ, "DOCKER_HOST": f"unix://{path}"},

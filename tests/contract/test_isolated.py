@@ -35,7 +35,7 @@ from harness.stack import cleaning
 from harness.stack.cleaning import clean
 from harness.stack.isolated import IsolatedStack
 from harness.virtual_time.messages import SERVICE, message
-from tests.projects import HELLO_APP
+from tests.projects import HELLO_APP, KAFKA, POSTGRESQL
 from tests.support import environment, leftovers, project
 
 pytestmark = pytest.mark.real
@@ -81,27 +81,12 @@ execute("CREATE TABLE IF NOT EXISTS orders (id text)")
 ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 
-CONNECTED = """\
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata: {name: pubsub}
-spec:
-  type: pubsub.kafka
-  version: v1
-  metadata:
-  - {name: brokers, value: "${kafka.brokers}"}
-  - {name: authType, value: none}
-  - {name: consumerGroup, value: shops}
+CONNECTED = f"""\
+{KAFKA}  - {{name: consumerGroup, value: shops}}
 ---
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata: {name: store}
-spec:
-  type: state.postgresql
-  version: v2
-  metadata:
-  - {name: connectionString, value: "${postgres.dsn}"}
-  - {name: actorStateStore, value: "true"}
+{POSTGRESQL}  - {{name: actorStateStore, value: "true"}}
+"""
+CONNECTED += """\
 ---
 apiVersion: dapr.io/v2alpha1
 kind: Subscription

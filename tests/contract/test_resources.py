@@ -10,6 +10,7 @@ from harness import App, AsyncWorld, ConfigError, Kafka, Settings, Stack, Topolo
 from harness.ready.kafka import admin_of, assigned_partitions
 from harness.stack.reload.difference import Difference
 from harness.stack.reload.groups import KafkaGroups
+from tests.projects import KAFKA
 from tests.support import project
 
 pytestmark = pytest.mark.real
@@ -30,18 +31,7 @@ async def received(topic: str) -> dict:
     return {}
 """
 
-PUBSUB = """
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata: {name: pubsub}
-spec:
-  type: pubsub.kafka
-  version: v1
-  metadata:
-  - {name: brokers, value: "${kafka.brokers}"}
-  - {name: authType, value: none}
-  - {name: initialOffset, value: oldest}
-"""
+PUBSUB = f"{KAFKA}  - {{name: initialOffset, value: oldest}}\n"
 
 STORE = """
 apiVersion: dapr.io/v1alpha1

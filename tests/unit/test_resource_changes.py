@@ -75,8 +75,8 @@ def test_a_resource_can_be_a_file_a_folder_a_text_or_a_mapping(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ([], "there is no resource in what was given"),
-        (["\n---\n\n"], "there is no resource in what was given"),
+        ([], "was given no resource"),
+        (["\n---\n\n"], "was given no resource"),
         (["r/missing.yaml"], "missing.yaml"),
         (["kind: [\n"], r"<resource 1>:\d: not valid YAML"),
         ([STORE, "a: 1\nb: {\n"], r"<resource 2>:\d: not valid YAML"),

@@ -99,7 +99,7 @@ class Source:
             os.read(reader, 1)
             self._say({"id": request["id"], "pid": app})
         except BaseException:  # noqa: BLE001 - must not return as a second source
-            if app:  # nobody would know of it
+            if app:  # the supervisor would not know it
                 os.kill(app, signal.SIGKILL)
             os._exit(1)
         os._exit(0)

@@ -24,7 +24,7 @@ def require_changeable(stack: Stack, name: str) -> Changeable:
     """The instance of a sidecar whose files can be changed from here.
 
     Raises:
-        ConfigError: it runs in a container, or somebody else has started it.
+        ConfigError: it runs in a container, or the stack has not started it.
     """
     instance = stack.instances[name]
     if not isinstance(instance, Changeable):
