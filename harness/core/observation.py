@@ -24,6 +24,7 @@ class Occurrence:
         correlation: what connects it with others, as far as known: ``trace``, ``event``, ``job``,
             ``key``, ``subject``.
         payload: what was sent, or the details of an entry of the journal.
+        facts: the details that its line of text contains, and more, by name; see what makes it.
         took: seconds until it was complete; None if it has no duration.
         world: the id of the test's world that it mentions; "" if none is known.
     """
@@ -36,6 +37,7 @@ class Occurrence:
     payload: Any = None
     took: float | None = None
     world: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def mentions(self, text: str) -> bool:
         """Whether a text occurs in what is known of it."""
@@ -64,4 +66,21 @@ def event_in(body: object) -> dict[str, Any]:
 def trace_in(fields: Mapping[str, Any]) -> str:
     """The trace id in the ``traceparent`` of headers, or of a CloudEvent; "" if there is none."""
     parts = str(fields.get("traceparent", "")).split("-")
-    return parts[1] if len(parts) == 4 else ""
+    # daprd sends zeros where it does not trace.
+    return parts[1] if len(parts) == 4 and parts[1].strip("0") else ""
+
+
+def origin_in(headers: Mapping[str, Any]) -> tuple[str, int, int] | None:
+    """Topic, partition and offset of a record in what Dapr's Kafka component says of it.
+
+    It is in the headers of each delivery, and in those of the record of a dead letter, because the
+    sidecar publishes it with what it knows of the original (components-contrib 1.18.3,
+    ``common/component/kafka/metadata.go``).
+    """
+    topic = str(headers.get("__topic", ""))
+    place = [str(headers.get(name, "")) for name in ("__partition", "__offset")]
+    return (topic, int(place[0]), int(place[1])) if topic and all(map(_is_number, place)) else None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()

@@ -68,7 +68,18 @@ class Call:
             ),
             self.data,
             self.took,
+            facts=self._facts(),
         )
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "method": self.method,
+            "path": self.path,
+            "api": self.api,
+            "target": self.target,
+            "status": self.status,
+            "keys": _keys(self),
+        }
 
 
 class CallRecord(RecordReader[Call]):

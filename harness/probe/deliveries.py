@@ -6,7 +6,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.core.endpoint import Endpoint
-from harness.core.observation import Occurrence, correlation_of, event_in, trace_in
+from harness.core.observation import (
+    Occurrence,
+    correlation_of,
+    event_in,
+    origin_in,
+    trace_in,
+)
 from harness.probe.inbox_server import CONTROL, Rule
 from harness.probe.records import RecordReader, ask_recorder, decoded
 
@@ -67,7 +73,19 @@ class Delivery:
             ),
             self.data,
             self.took,
+            facts=self._facts(),
         )
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "method": self.method,
+            "path": self.path,
+            "status": self.status,
+            "answer": self.answer,
+            "failed": self.failed,
+            "event": self.event,
+            "origin": origin_in(self.headers),
+        }
 
 
 class DeliveryRecord(RecordReader[Delivery]):

@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from harness.core.observation import Occurrence, correlation_of, event_in, trace_in
+from harness.core.observation import (
+    Occurrence,
+    correlation_of,
+    event_in,
+    origin_in,
+    trace_in,
+)
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
@@ -62,7 +68,19 @@ class Event:
                 trace=trace_in(self.envelope), event=self.id, key=self.key, subject=self.subject
             ),
             self.data,
+            facts=self._facts(),
         )
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "topic": self.topic,
+            "partition": self.partition,
+            "offset": self.offset,
+            "type": self.type,
+            "source": self.source,
+            "expires": str(self.envelope.get("expiration", "")),
+            "origin": origin_in(self.headers),
+        }
 
 
 def read_event(message: Message) -> Event:

@@ -134,7 +134,7 @@ class TopicReader:
             "auto.offset.reset": "error",
             "fetch.wait.max.ms": 10,
         }
-        return _consumer_of(self.brokers, **settings)
+        return consumer_of(self.brokers, **settings)
 
     def _assign(self, consumer: Consumer) -> None:
         from confluent_kafka import OFFSET_BEGINNING, TopicPartition
@@ -174,7 +174,7 @@ def _unreadable(brokers: Brokers, topic: str, cause: str) -> ProbeError:
     )
 
 
-def _consumer_of(brokers: Brokers, **settings: Any) -> Consumer:
+def consumer_of(brokers: Brokers, **settings: Any) -> Consumer:
     """A client that is no group's member and writes nothing to stderr."""
     from confluent_kafka import Consumer
 
@@ -196,7 +196,7 @@ def recent_offsets(brokers: Brokers, topic: str, count: int) -> dict[int, int]:
     """
     from confluent_kafka import KafkaException, TopicPartition
 
-    consumer = _consumer_of(brokers)
+    consumer = consumer_of(brokers)
     try:
         marks = {
             number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=ANSWERING)
@@ -213,7 +213,7 @@ def record_at(brokers: Brokers, topic: str, partition: int, offset: int) -> Even
     """One record; None if it cannot be read."""
     from confluent_kafka import TopicPartition
 
-    consumer = _consumer_of(brokers)
+    consumer = consumer_of(brokers)
     try:
         consumer.assign([TopicPartition(topic, partition, offset)])
         found = consumer.consume(1, timeout=ANSWERING)

@@ -5,7 +5,6 @@ Each test has unique ids, and probes that start when it does. docs/isolation.md 
 
 from __future__ import annotations
 
-import secrets
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -16,12 +15,10 @@ import httpx
 from harness.core.blocking import ablocking
 from harness.core.closing import AsyncClosing, ado_all
 from harness.core.endpoint import Endpoint
-from harness.core.errors import ConfigError
 from harness.core.names import replica_name
-from harness.core.observation import Occurrence
 from harness.dapr.aclient import AsyncDaprClient
 from harness.probe.acalls import AsyncCalls
-from harness.probe.aeventually import aeventually, aexplained
+from harness.probe.aeventually import aeventually
 from harness.probe.ainbox import AsyncInbox
 from harness.probe.atable import AsyncTable
 from harness.probe.atap import AsyncEventTap, AsyncSubscriptionTap, AsyncTap
@@ -29,18 +26,18 @@ from harness.probe.metrics import total
 from harness.probe.spans import Span, spans_of
 from harness.ready import loopback
 from harness.runtime.base import Instance
+from harness.stack.aobserving import AsyncObserving
 from harness.stack.aresources import AsyncResources
 from harness.stack.beginning import Beginning, exported
 from harness.stack.operations import Nodes
 from harness.stack.stack import Stack
 from harness.stack.taps import aopened, component_of, ends_of, kafka_of, subscription_of
-from harness.stack.timeline import Observed
 from harness.virtual_time.aclock import AsyncClock
 
 T = TypeVar("T")
 
 
-class AsyncWorld(AsyncResources, AsyncClosing):
+class AsyncWorld(AsyncObserving, AsyncResources, AsyncClosing):
     """The stack as asynchronous tests use it; enter it by ``async with``.
 
     Entering remembers where topics, inboxes and logs end, and leaving closes what was opened.
@@ -56,11 +53,7 @@ class AsyncWorld(AsyncResources, AsyncClosing):
     def __init__(self, stack: Stack, test: str = "a test without a name") -> None:
         super().__init__(stack)
         self.test = test
-        self.id = secrets.token_hex(4)
-        self._begun: Beginning | None = None
         self._nodes = Nodes(stack)
-        self._guard = stack.check_alive
-        self._taps: dict[tuple[str, str], AsyncTap] = {}
         self._inboxes: dict[str, AsyncInbox] = {}
         self._calls: dict[str, AsyncCalls] = {}
         self._connections = defaultdict[str, loopback.AsyncConnections](loopback.AsyncConnections)
@@ -70,13 +63,6 @@ class AsyncWorld(AsyncResources, AsyncClosing):
         if self._begun is None:
             self._begun = await ablocking(Beginning, self.stack, self.test)
         return self
-
-    @property
-    def beginning(self) -> Beginning:
-        """What this world remembers of the moment at which it began."""
-        if self._begun is None:
-            raise ConfigError("this world has not begun", hint="use it inside `async with`")
-        return self._begun
 
     async def aclose(self) -> None:
         """Close clients and taps. Closing twice is allowed.
@@ -91,6 +77,7 @@ class AsyncWorld(AsyncResources, AsyncClosing):
         steps += [each.end for each in self._connections.values()]
         steps += [each.aclose for each in self._sidecars.values()]
         steps += [each.aclose for each in self._taps.values()]
+        steps += [partial(ablocking, each.close) for each in self._accounts]
         await ado_all(steps)
 
     def name(self, prefix: str) -> str:
@@ -197,25 +184,6 @@ class AsyncWorld(AsyncResources, AsyncClosing):
         self._guard()
         found = [await self.inbox(name).seen for name in self.beginning.receivers()]
         return await ablocking(spans_of, (each for seen in found for each in seen), trace_id)
-
-    async def timeline(self) -> list[Occurrence]:
-        """Everything that was observed since this world began, in the order of time.
-
-        These are the entries of the run's journal, deliveries and calls of the apps that are
-        recorded, spans that a receiver has received, and events of the taps of this world.
-
-        Raises:
-            ProbeError: a recorder does not respond.
-        """
-        for tap in self._taps.values():
-            await tap.all()
-        async with aexplained(self._guard):
-            return await ablocking(self.observed.all)
-
-    @property
-    def observed(self) -> Observed:
-        """The same, with only those events of taps that have been read so far."""
-        return Observed(self.stack, self.beginning, self.id, self._taps)
 
     def table(self, name: str) -> AsyncTable:
         """A table of the topology's database."""

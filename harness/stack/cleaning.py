@@ -39,8 +39,12 @@ def clean(stack: Stack) -> None:
             node.clean(stack.book.scope(node.name, HOST), part_of(stack))
 
 
-def settle(stack: Stack) -> None:
+def settle(stack: Stack, deadline: Deadline | None = None) -> None:
     """Wait until each consumer group has handled every event that is on the topology's broker.
+
+    Args:
+        stack: a running stack.
+        deadline: the end of the wait; `SETTLING` if None.
 
     Raises:
         ProbeTimeout: it did not, in time.
@@ -56,7 +60,7 @@ def settle(stack: Stack) -> None:
         held = held_up(committed, assigned_partitions(admin, list(committed)), worlds)
         return Observation(not held, "; ".join(map(_told, held)))
 
-    deadline = Deadline(SETTLING)
+    deadline = deadline or Deadline(SETTLING)
     seen = poll(look, deadline, guard=stack.check_alive)
     if not seen.ok:
         raise ProbeTimeout(

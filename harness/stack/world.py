@@ -6,7 +6,6 @@ Each test has unique ids, and probes that start when it does. docs/isolation.md 
 
 from __future__ import annotations
 
-import secrets
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -17,12 +16,10 @@ import httpx
 from harness.core.blocking import blocking
 from harness.core.closing import Closing, do_all
 from harness.core.endpoint import Endpoint
-from harness.core.errors import ConfigError
 from harness.core.names import replica_name
-from harness.core.observation import Occurrence
 from harness.dapr.client import DaprClient
 from harness.probe.calls import Calls
-from harness.probe.eventually import eventually, explained
+from harness.probe.eventually import eventually
 from harness.probe.inbox import Inbox
 from harness.probe.metrics import total
 from harness.probe.spans import Span, spans_of
@@ -31,17 +28,17 @@ from harness.probe.tap import EventTap, SubscriptionTap, Tap
 from harness.ready import loopback
 from harness.runtime.base import Instance
 from harness.stack.beginning import Beginning, exported
+from harness.stack.observing import Observing
 from harness.stack.operations import Nodes
 from harness.stack.resources import Resources
 from harness.stack.stack import Stack
 from harness.stack.taps import component_of, ends_of, kafka_of, opened, subscription_of
-from harness.stack.timeline import Observed
 from harness.virtual_time.clock import Clock
 
 T = TypeVar("T")
 
 
-class World(Resources, Closing):
+class World(Observing, Resources, Closing):
     """The stack as synchronous tests use it; enter it by ``with``.
 
     Entering remembers where topics, inboxes and logs end, and leaving closes what was opened.
@@ -57,11 +54,7 @@ class World(Resources, Closing):
     def __init__(self, stack: Stack, test: str = "a test without a name") -> None:
         super().__init__(stack)
         self.test = test
-        self.id = secrets.token_hex(4)
-        self._begun: Beginning | None = None
         self._nodes = Nodes(stack)
-        self._guard = stack.check_alive
-        self._taps: dict[tuple[str, str], Tap] = {}
         self._inboxes: dict[str, Inbox] = {}
         self._calls: dict[str, Calls] = {}
         self._connections = defaultdict[str, loopback.Connections](loopback.Connections)
@@ -71,13 +64,6 @@ class World(Resources, Closing):
         if self._begun is None:
             self._begun = blocking(Beginning, self.stack, self.test)
         return self
-
-    @property
-    def beginning(self) -> Beginning:
-        """What this world remembers of the moment at which it began."""
-        if self._begun is None:
-            raise ConfigError("this world has not begun", hint="use it inside `with`")
-        return self._begun
 
     def close(self) -> None:
         """Close clients and taps. Closing twice is allowed.
@@ -92,6 +78,7 @@ class World(Resources, Closing):
         steps += [each.end for each in self._connections.values()]
         steps += [each.close for each in self._sidecars.values()]
         steps += [each.close for each in self._taps.values()]
+        steps += [partial(blocking, each.close) for each in self._accounts]
         do_all(steps)
 
     def name(self, prefix: str) -> str:
@@ -198,25 +185,6 @@ class World(Resources, Closing):
         self._guard()
         found = [self.inbox(name).seen for name in self.beginning.receivers()]
         return blocking(spans_of, (each for seen in found for each in seen), trace_id)
-
-    def timeline(self) -> list[Occurrence]:
-        """Everything that was observed since this world began, in the order of time.
-
-        These are the entries of the run's journal, deliveries and calls of the apps that are
-        recorded, spans that a receiver has received, and events of the taps of this world.
-
-        Raises:
-            ProbeError: a recorder does not respond.
-        """
-        for tap in self._taps.values():
-            tap.all()
-        with explained(self._guard):
-            return blocking(self.observed.all)
-
-    @property
-    def observed(self) -> Observed:
-        """The same, with only those events of taps that have been read so far."""
-        return Observed(self.stack, self.beginning, self.id, self._taps)
 
     def table(self, name: str) -> Table:
         """A table of the topology's database."""

@@ -1,0 +1,102 @@
+"""Explains the path of an event in words: a conclusion, then a line for each step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from harness.ledger.model import Attempt, EventPath, Publication, Record
+
+DOES = {
+    "success": "daprd acknowledges the event",
+    "retry": "daprd delivers it again, if its resiliency policy allows that",
+    "drop": "daprd drops it",
+}
+"""What follows from each outcome."""
+
+LONGEST = 120
+"""The number of characters of an answer that are shown."""
+
+
+def explain(path: EventPath) -> str:
+    """What happened to an event: the conclusion, and a line for each step, in the order of time."""
+    steps = [
+        *((each.time, _published(each)) for each in path.publications),
+        *((each.time, _stored(each)) for each in path.records),
+        *((each.time, text) for each, text in _attempts(path)),
+    ]
+    lines = (f"  {_clock(time)}  {text}" for time, text in sorted(steps))
+    return "\n".join([f"{name_of(path)}: {conclusion(path)}", *lines])
+
+
+def name_of(path: EventPath) -> str:
+    """What the event is called: its id and type, or else its position."""
+    topics = ", ".join(path.topics)
+    if path.id:
+        return f"event {path.id} ({path.type or 'no type'}) on {topics or 'no topic'}"
+    if path.records:
+        return f"the record at {path.records[0].position}, which is not a CloudEvent"
+    return f"an event on {topics or 'no topic'}"
+
+
+def conclusion(path: EventPath) -> str:
+    """What became of it, in one sentence per app."""
+    if not path.attempts:
+        return _undelivered(path)
+    told = [_outcome(path, app) for app in path.apps]
+    if path.dead_letters:
+        told.append(f"it is a dead letter at {path.dead_letters[-1].position}")
+    return "; ".join(told) or "only its dead letter was delivered"
+
+
+def _undelivered(path: EventPath) -> str:
+    if path.dead_letters:
+        return f"not delivered to any app; it is a dead letter at {path.dead_letters[-1].position}"
+    if path.records and path.expires:
+        return f"not delivered to any app; it expires at {path.expires}"
+    if path.records:
+        return "on the broker, and not delivered to any app that is recorded"
+    if any(each.accepted for each in path.publications):
+        return "acknowledged, and not found on the broker"
+    return "rejected, and not on the broker"
+
+
+def _outcome(path: EventPath, app: str) -> str:
+    found = path.attempts_of(app)
+    times = f"in attempt {len(found)}" if len(found) > 1 else ""
+    if path.outcome_of(app) == "success":
+        return f"delivered to {app} {times}".rstrip()
+    if found[-1].outcome == "drop":
+        return f"dropped by {app} ({_answered(found[-1])})"
+    return f"not accepted by {app} in {len(found)} attempts (the last: {_answered(found[-1])})"
+
+
+def _published(each: Publication) -> str:
+    status = "no response" if each.status is None else f"status {each.status}"
+    return f"{each.app} publishes it to {each.topic}: {status} after {each.took * 1000:.1f} ms"
+
+
+def _stored(each: Record) -> str:
+    of = f", as the dead letter of {each.dead_letter_of}" if each.dead_letter_of else ""
+    return f"stored at {each.position}{of}"
+
+
+def _attempts(path: EventPath) -> Iterator[tuple[Attempt, str]]:
+    count: dict[tuple[str, bool], int] = {}
+    for each in path.attempts:
+        key = (each.app, each.dead_letter)
+        count[key] = count.get(key, 0) + 1
+        what = "dead letter delivered" if each.dead_letter else "delivered"
+        took = f"{_answered(each)} after {each.took * 1000:.1f} ms"
+        yield each, f"{what} to {each.app}, attempt {count[key]}: {took}; {DOES[each.outcome]}"
+
+
+def _answered(each: Attempt) -> str:
+    by = f" by a fault of the inbox {each.failed} the app" if each.failed else ""
+    answer = " ".join(each.answer.split())
+    short = answer if len(answer) <= LONGEST else f"{answer[: LONGEST - 3]}..."
+    return f"status {each.status}{by} {short}".rstrip()
+
+
+def _clock(time: int) -> str:
+    return datetime.fromtimestamp(time / 1e9, UTC).strftime("%H:%M:%S.%f")[:-3]

@@ -1,0 +1,73 @@
+"""What a test's view of a stack has observed: the timeline, and the ledger of its events."""
+
+from __future__ import annotations
+
+import secrets
+
+from harness.core.blocking import ablocking
+from harness.core.errors import ConfigError
+from harness.core.observation import Occurrence
+from harness.probe.aeventually import aexplained
+from harness.probe.atap import AsyncTap
+from harness.stack.account import Account
+from harness.stack.aledger import AsyncLedgerProbe
+from harness.stack.aresources import AsyncResources
+from harness.stack.beginning import Beginning
+from harness.stack.stack import Stack
+from harness.stack.timeline import Observed
+
+
+class AsyncObserving(AsyncResources):
+    """What a test's view of a stack knows of the past.
+
+    Args:
+        stack: a started stack.
+
+    Attributes:
+        id: eight characters that are unique to this world.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        super().__init__(stack)
+        self.id = secrets.token_hex(4)
+        self._guard = stack.check_alive
+        self._begun: Beginning | None = None
+        self._taps: dict[tuple[str, str], AsyncTap] = {}
+        self._accounts: list[Account] = []
+
+    @property
+    def beginning(self) -> Beginning:
+        """What this world remembers of the moment at which it began."""
+        if self._begun is None:
+            raise ConfigError("this world has not begun", hint="use it inside `async with`")
+        return self._begun
+
+    async def timeline(self) -> list[Occurrence]:
+        """Everything that was observed since this world began, in the order of time.
+
+        These are the entries of the run's journal, deliveries and calls of the apps that are
+        recorded, spans that a receiver has received, and events of the taps of this world.
+
+        Raises:
+            ProbeError: a recorder does not respond.
+        """
+        for tap in self._taps.values():
+            await tap.all()
+        async with aexplained(self._guard):
+            return await ablocking(self.observed.all)
+
+    @property
+    def observed(self) -> Observed:
+        """The same, with only those events of taps that have been read so far."""
+        return Observed(self.stack, self.beginning, self.id, self._taps)
+
+    @property
+    def ledger(self) -> AsyncLedgerProbe:
+        """Where each event and job went since this world began, whoever has published it.
+
+        Events are read from the topology's own Kafka, deliveries and calls from the recorders of
+        the apps that have one (``inbox=True``, ``calls=True``).
+        """
+        if not self._accounts:
+            self._accounts.append(Account(self.stack, self.beginning))
+        return AsyncLedgerProbe(self._accounts[0], self._guard)
