@@ -19,6 +19,7 @@ import pytest_asyncio
 
 from harness.core.errors import ConfigError, HarnessError, SystemFailure
 from harness.pytest_attach import add_options, attached, name_the_default
+from harness.pytest_bundles import Bundles, add_option, leave_bundle
 from harness.pytest_isolation import isolated
 from harness.pytest_lines import Lines
 from harness.pytest_options import (
@@ -78,6 +79,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "separated by commas (default: the setting dapr_version)",
     )
     add_options(group)
+    add_option(group)
     group.addoption(
         "--dapr-keep",
         action="store_true",
@@ -114,6 +116,9 @@ def pytest_configure(config: pytest.Config) -> None:
         if config.getoption("--dapr-attach") and config.getoption(option) != [None]:
             raise pytest.UsageError(f"--dapr-attach uses a stack that runs: leave out {option}")
     register(config, lambda line: Lines(config).say(line))
+    config.pluginmanager.register(
+        Bundles(lambda line: Lines(config).say(line)), "dapr-harness-bundles"
+    )
     config.pluginmanager.register(Controller(config), "dapr-harness-controller")
 
 
@@ -317,6 +322,9 @@ def _attach(report: pytest.TestReport, item: pytest.Item, error: BaseException |
         short = folded(text)
         cut = short if len(short) <= LOG_LIMIT else f"[...]\n{short[-LOG_LIMIT:]}"
         report.sections.append((section(f"log of {name} during this test"), cut))
+    began = item.stash.get(BEGAN, time.monotonic())
+    if told := leave_bundle(report, item, world, logs, began):
+        report.sections.append((section("bundle"), told))
 
 
 def _backlog(beginning: Beginning) -> str:

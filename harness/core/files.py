@@ -86,13 +86,13 @@ def try_writing(folder: Path) -> None:
         file.flush()
 
 
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, atomically."""
+def write_private(path: Path, content: str | bytes) -> None:
+    """Write a file that only its owner can read, atomically; text as UTF-8."""
     aside = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
         aside.rename(path)
     finally:
         aside.unlink(missing_ok=True)

@@ -20,13 +20,19 @@ LONGEST = 120
 
 def explain(path: EventPath) -> str:
     """What happened to an event: the conclusion, and a line for each step, in the order of time."""
-    steps = [
-        *((each.time, _published(each)) for each in path.publications),
-        *((each.time, _stored(each)) for each in path.records),
-        *((each.time, text) for each, text in _attempts(path)),
-    ]
-    lines = (f"  {_clock(time)}  {text}" for time, text in sorted(steps))
+    lines = (f"  {_clock(time)}  {text}" for time, text in steps_of(path))
     return "\n".join([f"{name_of(path)}: {conclusion(path)}", *lines])
+
+
+def steps_of(path: EventPath) -> list[tuple[int, str]]:
+    """A line of text for each step, with its time in nanoseconds since the epoch, in order."""
+    return sorted(
+        [
+            *((each.time, _published(each)) for each in path.publications),
+            *((each.time, _stored(each)) for each in path.records),
+            *((each.time, text) for each, text in _attempts(path)),
+        ]
+    )
 
 
 def name_of(path: EventPath) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from harness.core.deadline import Deadline, Observation, poll
-from harness.core.errors import ProbeTimeout
+from harness.core.errors import ProbeError, ProbeTimeout
 from harness.core.observation import Occurrence
 from harness.core.roles import CallRecorder, Recorder
 from harness.dapr.model import Metadata, Subscription
@@ -74,6 +75,12 @@ class Account:
         self._learn_routes(new)
         self._seen += new
         return ledger_of(self._seen, Subscriptions(self._topics, self._dead))
+
+    def events(self) -> list[Occurrence]:
+        """The records of the broker up to now, and no more than was read if it does not respond."""
+        with suppress(ProbeError, ProbeTimeout):
+            self.read()
+        return [each for each in self._seen if each.source == "event"]
 
     def settled(self, deadline: Deadline) -> Ledger:
         """The ledger once nothing is in flight.

@@ -69,6 +69,11 @@ class Observing(Resources):
         Events are read from the topology's own Kafka, deliveries and calls from the recorders of
         the apps that have one (``inbox=True``, ``calls=True``).
         """
+        return LedgerProbe(self.account, self._guard)
+
+    @property
+    def account(self) -> Account:
+        """What reads the ledger, in blocking calls."""
         if not self._accounts:
             self._accounts.append(Account(self.stack, self.beginning))
-        return LedgerProbe(self._accounts[0], self._guard)
+        return self._accounts[0]

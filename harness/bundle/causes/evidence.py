@@ -1,0 +1,65 @@
+"""What several rules look for in a bundle."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from harness.bundle.model import Bundle, EventStory, NodeState
+
+MESSAGE = re.compile(r'level=(?:error|fatal|warning) msg="((?:[^"\\]|\\.)*)"')
+"""daprd's format of a line that reports a problem."""
+
+
+def messages(bundle: Bundle, node: str) -> list[str]:
+    """The problems that a sidecar has logged during the test."""
+    found = MESSAGE.findall(bundle.logs.get(node, ""))
+    return [each.replace('\\"', '"').replace("\\n", " ") for each in found]
+
+
+def lines_with(bundle: Bundle, pattern: re.Pattern[str]) -> Iterator[tuple[str, str]]:
+    """The node and the line of each line of a log that a pattern matches."""
+    for node, text in bundle.logs.items():
+        for line in text.splitlines():
+            if pattern.search(line):
+                yield node, line.strip()
+
+
+def own_events(bundle: Bundle) -> Sequence[EventStory]:
+    """The events that mention the test's world; if there are none, all events."""
+    return [each for each in bundle.events if each.own] or bundle.events
+
+
+def attempts(event: EventStory, *, dead_letter: bool = False) -> list[dict[str, Any]]:
+    """The deliveries of an event, or those of its dead letter."""
+    return [each for each in event.facts["attempts"] if each["dead_letter"] == dead_letter]
+
+
+def node_of(bundle: Bundle, name: str) -> NodeState | None:
+    """A node by its name."""
+    return next((each for each in bundle.nodes if each.name == name), None)
+
+
+def sidecars_of(bundle: Bundle) -> dict[str, str]:
+    """The app-id of each sidecar."""
+    return {each.name: each.app_id for each in bundle.nodes if each.role == "sidecar"}
+
+
+def subscribers(bundle: Bundle, topic: str) -> list[str]:
+    """The sidecars that subscribe to a topic."""
+    return [
+        name
+        for name, metadata in bundle.sidecars.items()
+        if any(each.get("topic") == topic for each in metadata.get("subscriptions") or ())
+    ]
+
+
+def dead_letter_topics(bundle: Bundle) -> set[str]:
+    """The topics to which sidecars send what could not be delivered."""
+    return {
+        str(each["deadLetterTopic"])
+        for metadata in bundle.sidecars.values()
+        for each in metadata.get("subscriptions") or ()
+        if each.get("deadLetterTopic")
+    }

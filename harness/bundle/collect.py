@@ -1,0 +1,256 @@
+"""Collects a bundle from a running stack, at the moment of a failure. Everything here blocks.
+
+Whatever cannot be read is named in the bundle: the report of a failure must not fail itself.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any, TypeVar
+
+from harness.bundle.model import (
+    Bundle,
+    Declared,
+    EventStory,
+    Failure,
+    Group,
+    NodeState,
+    Step,
+)
+from harness.bundle.stories import story_of
+from harness.core.node import Node
+from harness.core.observation import Occurrence, epoch_ns
+from harness.core.roles import HasSidecar, HasTopics, SidecarRole
+from harness.report.folding import folded
+from harness.stack.account import Account
+from harness.stack.beginning import Beginning, own_brokers
+from harness.stack.failures import mask
+from harness.stack.run_record import this_version
+from harness.stack.stack import Stack
+from harness.stack.timeline import Observed
+
+T = TypeVar("T")
+
+STEPS, EVENTS = 2000, 2000
+"""The number of lines of the timeline and of events that are kept: the last ones."""
+
+PAYLOAD = 2000
+"""The number of characters of a payload that are kept."""
+
+LOG = 200_000
+"""The number of characters of each node's log that are kept: the last ones."""
+
+
+class Collector:
+    """Collects what is known of a stack since a world began.
+
+    Args:
+        observed: what a world has observed.
+        account: reads the ledger of the world.
+    """
+
+    def __init__(self, observed: Observed, account: Account) -> None:
+        self._observed = observed
+        self._account = account
+        self._stack: Stack = observed.stack
+        self._beginning: Beginning = observed.beginning
+        self._secrets: Sequence[str] = ()
+        self._missing: list[str] = []
+
+    def collect(self, failure: Failure) -> Bundle:
+        """The bundle, without its causes."""
+        self._secrets = self._read("secrets", self._stack.book.secrets, [])
+        clean = self._clean(failure.error)
+        nothing: dict[str, Mapping[str, Any]] = {}
+        sidecars = self._read("sidecars", self._sidecars, nothing)
+        return Bundle(
+            test=failure.test,
+            phase=failure.phase,
+            error=clean,
+            summary=summary_of(clean),
+            began=epoch_ns(self._beginning.at),
+            ended=failure.ended,
+            world=self._observed.world,
+            versions=self._read("versions", lambda: self._versions(sidecars), {}),
+            nodes=self._read("nodes", lambda: list(self._nodes()), []),
+            timeline=self._read("timeline", self._timeline, []),
+            events=self._read("events", self._events, []),
+            groups=self._read("consumer groups", lambda: list(self._groups()), []),
+            sidecars=sidecars,
+            resources=self._read("resources", lambda: list(self._resources()), []),
+            logs=self._read("logs", self._logs, {}),
+            missing=self._missing,
+        )
+
+    def _read(self, what: str, read: Callable[[], T], otherwise: T) -> T:
+        try:
+            return read()
+        except Exception as error:  # noqa: BLE001 - the report of the failure itself matters more
+            self._missing.append(f"{what}: {type(error).__name__}: {self._clean(str(error))}")
+            return otherwise
+
+    def _clean(self, text: str) -> str:
+        return mask(text, self._secrets)
+
+    def _versions(self, sidecars: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+        dapr = next((str(each.get("runtimeVersion")) for each in sidecars.values()), "not known")
+        return {
+            "dapr-harness": this_version(),
+            "Dapr": dapr,
+            "runtime": self._stack.runtime,
+            "Python": platform.python_version(),
+            "system": f"{platform.system()} {platform.machine()}",
+        }
+
+    def _nodes(self) -> Iterator[NodeState]:
+        for node in self._stack.topology.nodes:
+            instance = self._stack.instances.get(node.name)
+            yield NodeState(
+                node.name,
+                type(node).__name__,
+                _role_of(node),
+                node.app_id if isinstance(node, SidecarRole | HasSidecar) else "",
+                instance.state.name.lower() if instance else "not started",
+                instance.pid if instance else 0,
+                instance.exit_code if instance else None,
+                instance.exit_expected if instance else False,
+                *(_used(instance.pid) if instance else (0, 0.0)),
+            )
+
+    def _timeline(self) -> list[Step]:
+        seen, missing = self._observed.available()
+        # Taps have read only the topics that the test has opened.
+        seen = [each for each in seen if each.source != "event"]
+        found = sorted([*seen, *self._marked_events()], key=lambda each: each.time)
+        self._missing += [f"timeline: {self._clean(each.subject)}" for each in missing]
+        return [self._step(each) for each in found[-STEPS:]]
+
+    def _marked_events(self) -> Iterator[Occurrence]:
+        world = self._observed.world
+        for each in self._account.events():
+            yield replace(each, world=world) if each.mentions(world) else each
+
+    def _step(self, each: Occurrence) -> Step:
+        return Step(
+            each.time,
+            each.source,
+            each.node,
+            self._clean(each.what)[:PAYLOAD],
+            {name: self._clean(value)[:PAYLOAD] for name, value in each.correlation.items()},
+            self._clean(as_text(each.payload))[:PAYLOAD],
+            each.took,
+            bool(each.world),
+        )
+
+    def _events(self) -> list[EventStory]:
+        ledger = self._account.read()
+        return [
+            story_of(each, self._observed.world, self._clean) for each in ledger.events[-EVENTS:]
+        ]
+
+    def _groups(self) -> Iterator[Group]:
+        from harness.ready.kafka import (
+            admin_of,
+            assigned_partitions,
+            committed_offsets,
+            end_offsets,
+        )
+
+        if not (brokers := own_brokers(self._stack)):
+            return
+        admin = admin_of(brokers)
+        ends = end_offsets(admin, [], others=True)
+        committed = committed_offsets(admin)
+        assigned = assigned_partitions(admin, list(committed))
+        for name, parts in sorted(committed.items()):
+            read = list(assigned.get(name, ()))
+            for topic, partition in sorted({*parts, *read}):
+                yield Group(
+                    name,
+                    topic,
+                    partition,
+                    parts.get((topic, partition), -1),
+                    ends.get(topic, {}).get(partition, -1),
+                    read.count((topic, partition)),
+                )
+
+    def _sidecars(self) -> dict[str, Mapping[str, Any]]:
+        found: dict[str, Mapping[str, Any]] = {}
+        for each in self._stack.topology.sidecars():
+            metadata = self._read(f"metadata of {each.name}", lambda: self._metadata(each), None)  # noqa: B023 - called at once
+            if metadata is not None:
+                found[each.name] = metadata
+        return found
+
+    def _metadata(self, sidecar: SidecarRole) -> Mapping[str, Any]:
+        from harness.ready.loopback import ask
+
+        address = self._stack.book.endpoint(sidecar.name, "http")
+        token = self._stack.book.exports(sidecar.name)["token"]
+        headers = {"dapr-api-token": token}
+        answer = ask("GET", f"{address.http}/v1.0/metadata", headers=headers).raise_for_status()
+        found: Mapping[str, Any] = json.loads(self._clean(answer.text))
+        return found
+
+    def _resources(self) -> Iterator[Declared]:
+        for each in self._stack.book.everything():
+            yield Declared(
+                each.kind, each.name, each.type, each.scopes, each.at(), self._clean(each.text)
+            )
+
+    def _logs(self) -> dict[str, str]:
+        return {name: folded(text)[-LOG:] for name, text in sorted(self._beginning.logs().items())}
+
+
+def without_world(failure: Failure, logs: Mapping[str, str]) -> Bundle:
+    """The bundle of a test whose world has not begun, such as one whose stack did not start.
+
+    Args:
+        failure: what failed, with secrets masked.
+        logs: of the nodes, with secrets masked.
+    """
+    return Bundle(
+        **asdict(failure),
+        summary=summary_of(failure.error),
+        versions={"dapr-harness": this_version(), "Python": platform.python_version()},
+        logs={name: folded(text)[-LOG:] for name, text in logs.items()},
+    )
+
+
+def summary_of(error: str) -> str:
+    """The line of pytest's text that says what went wrong: its first ``E`` line, or the last."""
+    lines = [line for line in error.splitlines() if line.strip()]
+    told = [line[1:].strip() for line in lines if line.startswith("E ")]
+    return (told or lines or [""])[0 if told else -1]
+
+
+def as_text(payload: object) -> str:
+    """A payload as text."""
+    if payload is None or payload == "":
+        return ""
+    if isinstance(payload, str):
+        return payload
+    return json.dumps(payload, ensure_ascii=False, default=str)
+
+
+def _role_of(node: Node) -> str:
+    if isinstance(node, SidecarRole):
+        return "sidecar"
+    if isinstance(node, HasSidecar):
+        return "app"
+    return "broker" if isinstance(node, HasTopics) else ""
+
+
+def _used(pid: int) -> tuple[int, float]:
+    """Bytes of memory and seconds of processor time of a process; zeros if it is gone."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        times = process.cpu_times()
+        return process.memory_info().rss, times.user + times.system
+    except (psutil.Error, ValueError):
+        return 0, 0.0

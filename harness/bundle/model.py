@@ -1,0 +1,184 @@
+"""The values of a bundle. All of it can be written as JSON; secrets are masked before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+SCHEMA = 1
+"""The version of the format. A bundle of another one is refused."""
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """A node at the moment of the failure.
+
+    Attributes:
+        kind: the name of its class.
+        role: ``sidecar``, ``app``, ``broker`` or "".
+        app_id: of an app or a sidecar; "" for other nodes.
+        state: ``running``, ``starting``, ``exited`` ...
+        exit_code: None while it runs.
+        exit_expected: whether the test has stopped it.
+        memory: bytes of its process, 0 if they are not known.
+        cpu: seconds of processor time since it started.
+    """
+
+    name: str
+    kind: str
+    role: str = ""
+    app_id: str = ""
+    state: str = ""
+    pid: int = 0
+    exit_code: int | None = None
+    exit_expected: bool = False
+    memory: int = 0
+    cpu: float = 0.0
+    addresses: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of the timeline; see `Occurrence` for the fields."""
+
+    time: int
+    source: str
+    node: str
+    what: str
+    ids: Mapping[str, str] = field(default_factory=dict)
+    payload: str = ""
+    took: float | None = None
+    own: bool = False
+
+
+@dataclass(frozen=True)
+class EventStory:
+    """The path of an event, explained.
+
+    Attributes:
+        title: what the event is called.
+        conclusion: what became of it.
+        steps: a line of text for each step, with its time in nanoseconds since the epoch.
+        data: the event's data as text.
+        own: whether it mentions the test's world.
+        facts: what the rules for causes look at, see `harness.bundle.stories`.
+    """
+
+    title: str
+    conclusion: str
+    steps: Sequence[tuple[int, str]]
+    data: str = ""
+    own: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A Dapr resource of the topology.
+
+    Attributes:
+        at: ``file:line``.
+        text: its YAML, with placeholders as written.
+    """
+
+    kind: str
+    name: str
+    type: str
+    scopes: Sequence[str]
+    at: str
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """How far a consumer group is behind in one partition.
+
+    Attributes:
+        committed: the next offset that it will read; -1 if it has committed none.
+        end: the end of the partition.
+        members: the number of its members that read the partition.
+    """
+
+    name: str
+    topic: str
+    partition: int
+    committed: int
+    end: int
+    members: int
+
+
+@dataclass(frozen=True)
+class Cause:
+    """The probable cause of a failure.
+
+    Attributes:
+        rule: the name of the rule that has found it.
+        sentence: the cause, for the first line.
+        evidence: what it is concluded from.
+        hint: what to do.
+    """
+
+    rule: str
+    sentence: str
+    evidence: Sequence[str] = ()
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A failed test.
+
+    Attributes:
+        test: its id.
+        phase: ``setup``, ``call`` or ``teardown``.
+        error: pytest's own text.
+        began, ended: in nanoseconds since the epoch.
+    """
+
+    test: str
+    phase: str
+    error: str
+    began: int
+    ended: int
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Everything that is known of a failed test.
+
+    Attributes:
+        test: its id.
+        phase: ``setup``, ``call`` or ``teardown``.
+        error: pytest's own text.
+        summary: the last line of the error.
+        began, ended: in nanoseconds since the epoch.
+        versions: of the harness, Dapr, Python and what else runs.
+        sidecars: the metadata of each sidecar that responded.
+        logs: what each node has logged during the test.
+        missing: what could not be read, and why.
+        causes: the probable causes, the best first.
+    """
+
+    test: str
+    phase: str
+    error: str
+    summary: str
+    began: int
+    ended: int
+    schema: int = SCHEMA
+    world: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    nodes: Sequence[NodeState] = ()
+    timeline: Sequence[Step] = ()
+    events: Sequence[EventStory] = ()
+    groups: Sequence[Group] = ()
+    sidecars: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    resources: Sequence[Declared] = ()
+    logs: Mapping[str, str] = field(default_factory=dict)
+    missing: Sequence[str] = ()
+    causes: Sequence[Cause] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The bundle as JSON values."""
+        return asdict(self)

@@ -1,0 +1,135 @@
+"""A failed test leaves a bundle: a page and an archive with what happened."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from harness.bundle.model import Bundle
+    from harness.stack.aworld import AsyncWorld
+    from harness.stack.world import World
+
+OPTION = "--dapr-artefacts"
+FOLDER = "artefacts"
+"""The folder of bundles, in pytest's root folder, unless the option names another."""
+
+MOST = 50
+"""The number of bundles of a session, or of a worker of xdist."""
+
+PROPERTY = "dapr-bundle"
+"""The property of a report that has the path of its page; pytest writes it to the JUnit file."""
+
+CAUSE = "dapr-cause"
+"""The property that has the probable cause."""
+
+WRITTEN: pytest.StashKey[int] = pytest.StashKey()
+
+
+def add_option(group: pytest.OptionGroup) -> None:
+    """Add the option that names the folder."""
+    group.addoption(
+        OPTION,
+        default=FOLDER,
+        metavar="FOLDER",
+        help="where a page and an archive about each failed test are written "
+        f'(default: {FOLDER}; "" writes none)',
+    )
+
+
+def leave_bundle(
+    report: pytest.TestReport,
+    item: pytest.Item,
+    world: AsyncWorld | World | None,
+    logs: dict[str, str],
+    began: float,
+) -> str:
+    """Write the bundle of a failed test; what to tell about it, "" if there is none.
+
+    Args:
+        report: of the phase that failed.
+        item: the test.
+        world: of the test, if it has begun.
+        logs: of the nodes, if there is no world.
+        began: when the test began, on ``time.monotonic``.
+    """
+    folder = item.config.getoption(OPTION)
+    count = item.config.stash.get(WRITTEN, 0)
+    if not folder or count >= MOST or not (world or logs):
+        return ""
+    item.config.stash[WRITTEN] = count + 1
+    try:
+        bundle = _bundle(report, item, world, logs, began)
+        return _written(bundle, report, item.config.rootpath / folder)
+    except Exception as error:  # noqa: BLE001 - the report of the failure itself matters more
+        return f"no bundle could be written: {type(error).__name__}: {error}"
+
+
+def _bundle(
+    report: pytest.TestReport,
+    item: pytest.Item,
+    world: AsyncWorld | World | None,
+    logs: dict[str, str],
+    began: float,
+) -> Bundle:
+    from dataclasses import replace
+
+    from harness.bundle.causes import causes_of
+    from harness.bundle.collect import Collector, without_world
+    from harness.bundle.model import Failure
+    from harness.core.observation import epoch_ns
+
+    failure = Failure(
+        item.nodeid, str(report.when), report.longreprtext, epoch_ns(began), time.time_ns()
+    )
+    if world is None:
+        found = without_world(failure, logs)
+    else:
+        found = Collector(world.observed, world.account).collect(failure)
+    return replace(found, causes=causes_of(found))
+
+
+def _written(bundle: Bundle, report: pytest.TestReport, folder: Path) -> str:
+    from harness.bundle.page import write
+
+    page = write(bundle, folder)
+    report.user_properties.append((PROPERTY, str(page)))
+    cause = bundle.causes[0].sentence if bundle.causes else ""
+    if cause:
+        report.user_properties.append((CAUSE, cause))
+    told = f"probable cause: {cause}\n" if cause else ""
+    return f"{told}{page}"
+
+
+class Bundles:
+    """Names the bundles of a session at its end, and as annotations on GitHub."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._found: list[tuple[str, dict[str, str]]] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Also called for the reports of workers."""
+        known = {name: str(value) for name, value in report.user_properties}
+        if report.failed and PROPERTY in known:
+            self._found.append((report.nodeid, known))
+
+    def pytest_terminal_summary(self) -> None:
+        """One line for each, and the probable cause before it."""
+        for test, known in self._found:
+            cause = known.get(CAUSE, "")
+            self._say(f"{test}: {cause or 'see its bundle'}")
+            self._say(f"  {known[PROPERTY]}")
+            if os.environ.get("GITHUB_ACTIONS") == "true":  # noqa: TID251 - no setting: GitHub sets it
+                self._say(f"::error title={_escaped(test)}::{_escaped(cause or test)}")
+
+
+def _escaped(text: str) -> str:
+    """A text in a workflow command of GitHub: it ends at the line's end."""
+    found = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return found.replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,267 @@
+"""Planted bugs, each found in the first line of the bundle of the test that they make fail."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.plugin.conftest import WITHOUT
+from tests.projects import KAFKA
+from tests.support import environment
+
+pytestmark = pytest.mark.real
+
+APP = '''
+import json
+import os
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+SUBSCRIPTIONS = [
+    {"pubsubname": "pubsub", "topic": "orders", "route": "/orders", "deadLetterTopic": "dead"},
+    {"pubsubname": "pubsub", "topic": "dropped", "route": "/dropped"},
+    {"pubsubname": "pubsub", "topic": "slow", "route": "/slow"},
+    {"pubsubname": "pubsub", "topic": "refused", "route": "/refused"},
+    {"pubsubname": "pubsub", "topic": "raw", "route": "/orders"},
+]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        if self.path == "/dapr/subscribe":
+            self.answer(200, SUBSCRIPTIONS)
+        else:
+            self.answer(404 if self.path.startswith("/dapr/") else 200, {})
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])) or b"{}")
+        if self.path == "/orders" and body["data"].get("amount", 0) < 0:
+            print("ValueError: the amount of an order is negative", flush=True)
+            self.answer(500, {"error": "negative"})
+        elif self.path == "/dropped":
+            self.answer(200, {"status": "DROP"})
+        elif self.path == "/refused":
+            self.answer(401, {})
+        else:
+            self.answer(200, {})
+
+    def do_OPTIONS(self):
+        self.answer(404, {})
+
+    def answer(self, code, value):
+        content = json.dumps(value).encode()
+        self.send_response(code)
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_):
+        pass
+
+
+ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+'''
+
+TOPOLOGY = """
+import sys
+
+from harness import App, Kafka, Topology
+
+command = [sys.executable, "app.py", "{port}"]
+planted = Topology(
+    Kafka(topics=("orders", "dead", "dropped", "slow", "refused", "raw", "nobody", "scoped")),
+    App("shop", command=command, inbox=True, calls=True),
+    resources="components",
+)
+"""
+
+SCOPED = """
+apiVersion: dapr.io/v2alpha1
+kind: Subscription
+metadata: {name: for-another}
+spec: {pubsubname: pubsub, topic: scoped, routes: {default: /orders}}
+scopes: [another]
+"""
+
+MEMORY = """
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: store}
+spec: {type: state.in-memory, version: v1}
+"""
+
+ABSENT = """
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: absent}
+spec:
+  type: state.postgresql
+  version: v2
+  ignoreErrors: true
+  metadata:
+  - {name: connectionString, value: "host=127.0.0.1 port=1 user=nobody connect_timeout=1"}
+"""
+
+RESILIENCY = """
+apiVersion: dapr.io/v1alpha1
+kind: Resiliency
+metadata: {name: twice}
+spec:
+  policies: {retries: {twice: {policy: constant, duration: 50ms, maxRetries: 1}}}
+  targets: {components: {pubsub: {inbound: {retry: twice}}}}
+"""
+
+TESTS = '''
+import asyncio
+
+import pytest
+
+
+async def test_handler_error(dapr):
+    await dapr.sidecar("shop").publish("pubsub", "orders", {"id": dapr.id, "amount": -1})
+    await dapr.ledger.event(topic="orders", data={"id": dapr.id}).delivered_to("shop", timeout=4)
+
+
+async def test_dropped(dapr):
+    await dapr.sidecar("shop").publish("pubsub", "dropped", {"id": dapr.id})
+    await dapr.ledger.event(topic="dropped", data={"id": dapr.id}).delivered_to("shop", timeout=2)
+
+
+async def test_nobody_subscribes(dapr):
+    await dapr.sidecar("shop").publish("pubsub", "nobody", {"id": dapr.id})
+    await dapr.inbox("shop").next(data={"id": dapr.id}, timeout=2)
+
+
+async def test_scoped_out(dapr):
+    await dapr.sidecar("shop").publish("pubsub", "scoped", {"id": dapr.id})
+    await dapr.inbox("shop").next(data={"id": dapr.id}, timeout=2)
+
+
+async def test_expired(dapr):
+    await dapr.pause("shop-daprd")
+    try:
+        event = {
+            "specversion": "1.0", "id": dapr.name("event"), "source": "test", "type": "t",
+            "datacontenttype": "application/json", "data": {"id": dapr.id},
+            "expiration": "2020-01-01T00:00:00Z",
+        }
+        write(dapr, "orders", event)
+    finally:
+        await dapr.resume("shop-daprd")
+    await dapr.inbox("shop").next(data={"id": dapr.id}, timeout=3)
+
+
+async def test_not_a_cloud_event(dapr):
+    write(dapr, "raw", "a plain text " + dapr.id)
+    await dapr.inbox("shop").next(path="/orders", timeout=3)
+
+
+async def test_token_refused(dapr):
+    await dapr.sidecar("shop").publish("pubsub", "refused", {"id": dapr.id})
+    await dapr.ledger.event(topic="refused", data={"id": dapr.id}).delivered_to("shop", timeout=2)
+
+
+async def test_unknown_pubsub(dapr):
+    await dapr.sidecar("shop").publish("pubsubb", "orders", {"id": dapr.id})
+
+
+async def test_unknown_app(dapr):
+    await dapr.sidecar("shop").invoke("shopp", "orders")
+
+
+async def test_key_collision(dapr):
+    client, key = dapr.sidecar("shop"), dapr.name("cart")
+    await client.save_state("store", key, 1)
+    item = await client.get_state("store", key)
+    await client.save_state("store", key, 2)
+    await client.save_state("store", key, 3, etag=item.etag)
+
+
+async def test_app_killed(dapr):
+    await dapr.kill("shop")
+    try:
+        await dapr.app("shop").get("/")
+    finally:
+        assert False, "the shop does not answer"
+
+
+async def test_broker_away(dapr):
+    await dapr.restart("shop")
+    await dapr.kill("kafka")
+    await dapr.sidecar("shop").publish("pubsub", "orders", {"id": dapr.id})
+
+
+def write(dapr, topic, value):
+    import json
+
+    from confluent_kafka import Producer
+
+    producer = Producer({"bootstrap.servers": dapr.brokers})
+    content = value if isinstance(value, str) else json.dumps(value)
+    headers = [] if isinstance(value, str) else [("content-type", b"application/cloudevents+json")]
+    producer.produce(topic, content.encode(), headers=headers)
+    assert producer.flush(10) == 0
+'''
+
+FIRST_LINES = {
+    "handler_error": "answers with status 500, 2 times; it is a dead letter now: "
+    "ValueError: the amount of an order is negative",
+    "dropped": "shop drops it with status 200",
+    "nobody_subscribes": "no app subscribes to 'nobody'",
+    "scoped_out": "no app subscribes to 'scoped'",
+    "expired": "expired at 2020-01-01T00:00:00Z",
+    "not_a_cloud_event": "which is not a CloudEvent, so the sidecar cannot deliver it",
+    "token_refused": "shop refuses deliveries of its own sidecar with status 401",
+    "unknown_pubsub": "the component that the call named does not exist for this app",
+    "unknown_app": "an invocation found no app with the app-id",
+    "key_collision": "a state key was changed by somebody else in the meantime",
+    "app_killed": "shop is still exited, as the test has asked for",
+    "broker_away": "the broker 'kafka' is not available: the test has stopped it",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with planted bugs, whose tests have run and failed."""
+    folder = tmp_path_factory.mktemp("planted")
+    (folder / "components").mkdir()
+    documents = (KAFKA, SCOPED, MEMORY, RESILIENCY)
+    (folder / "components" / "all.yaml").write_text("---\n".join(documents))
+    (folder / "app.py").write_text(APP)
+    (folder / "topology.py").write_text(TOPOLOGY)
+    (folder / "test_planted.py").write_text(TESTS)
+    (folder / "pyproject.toml").write_text(
+        '[tool.dapr-harness]\ntopology = "topology:planted"\n'
+        '[tool.pytest.ini_options]\nasyncio_mode = "auto"\n'
+        'asyncio_default_fixture_loop_scope = "function"\n'
+    )
+    command = [sys.executable, "-m", "pytest", *WITHOUT, "--junitxml=junit.xml"]
+    done = subprocess.run(
+        command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=170
+    )
+    (folder / "output").write_text(done.stdout + done.stderr)
+    assert f"{len(FIRST_LINES)} failed" in done.stdout, done.stdout + done.stderr
+    return folder
+
+
+def bundle_of(folder: Path, test: str) -> dict[str, Any]:
+    """The bundle of one of the tests, from its archive."""
+    with zipfile.ZipFile(folder / "artefacts" / f"test_planted.py--test_{test}.zip") as archive:
+        found: dict[str, Any] = json.loads(archive.read("bundle.json"))
+    return found
+
+
+@pytest.mark.parametrize("test", FIRST_LINES)
+def test_the_first_line_of_the_bundle_names_the_planted_bug(folder: Path, test: str) -> None:
+    """Without having seen the code of the app or of the test."""
+    causes = bundle_of(folder, test)["causes"]
+
+    assert FIRST_LINES[test] in causes[0]["sentence"], json.dumps(causes, indent=1)
