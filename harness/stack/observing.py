@@ -13,6 +13,7 @@ from harness.probe.tap import Tap
 from harness.stack.account import Account
 from harness.stack.beginning import Beginning
 from harness.stack.ledger import LedgerProbe
+from harness.stack.noted import Noted
 from harness.stack.resources import Resources
 from harness.stack.stack import Stack
 from harness.stack.timeline import Observed
@@ -34,6 +35,7 @@ class Observing(Resources):
         self._guard = stack.check_alive
         self._begun: Beginning | None = None
         self._taps: dict[tuple[str, str], Tap] = {}
+        self._noted = Noted()
         self._accounts: list[Account] = []
 
     @property
@@ -66,9 +68,10 @@ class Observing(Resources):
     def ledger(self) -> LedgerProbe:
         """Where each event and job went since this world began, whoever has published it.
 
-        Events are read from the topology's own Kafka, deliveries and calls from the recorders of
-        the apps that have one (``inbox=True``, ``calls=True``).
+        Events are read from the topology's own Kafka and from the taps of this world on other
+        brokers, deliveries and calls from the recorders of the apps that have one
+        (``inbox=True``, ``calls=True``), and what the test publishes from its own clients.
         """
         if not self._accounts:
-            self._accounts.append(Account(self.stack, self.beginning))
-        return LedgerProbe(self._accounts[0], self._guard)
+            self._accounts.append(Account(self.observed, self._noted))
+        return LedgerProbe(self._accounts[0], self._taps.values(), self._guard)
