@@ -9,7 +9,7 @@ import json
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from harness.bundle.model import (
     Bundle,
@@ -25,6 +25,7 @@ from harness.core.node import Node
 from harness.core.observation import Occurrence, epoch_ns
 from harness.core.roles import HasSidecar, HasTopics, SidecarRole
 from harness.report.folding import folded
+from harness.runtime.base import Instance
 from harness.stack.account import Account
 from harness.stack.beginning import Beginning, own_brokers
 from harness.stack.failures import mask
@@ -33,6 +34,15 @@ from harness.stack.stack import Stack
 from harness.stack.timeline import Observed
 
 T = TypeVar("T")
+
+
+class MakeAccount(Protocol):
+    """Makes what reads a ledger."""
+
+    def __call__(self, *, broker: bool) -> Account:
+        """Read it from the recorders, and from the broker if it is up."""
+        ...
+
 
 STEPS, EVENTS = 2000, 2000
 """The number of lines of the timeline and of events that are kept: the last ones."""
@@ -49,16 +59,19 @@ class Collector:
 
     Args:
         observed: what a world has observed.
-        account: reads the ledger of the world.
+        account: makes what reads the ledger of the world, without the broker if it is away.
     """
 
-    def __init__(self, observed: Observed, account: Account) -> None:
+    def __init__(self, observed: Observed, account: MakeAccount) -> None:
         self._observed = observed
-        self._account = account
         self._stack: Stack = observed.stack
         self._beginning: Beginning = observed.beginning
         self._secrets: Sequence[str] = ()
         self._missing: list[str] = []
+        away = [name for name, state in self._brokers() if state != "running"]
+        self._has_broker = not away
+        self._missing += [f"what is on the broker {name}: it does not run" for name in away]
+        self._account = account(broker=self._has_broker)
 
     def collect(self, failure: Failure) -> Bundle:
         """The bundle, without its causes."""
@@ -76,8 +89,8 @@ class Collector:
             world=self._observed.world,
             versions=self._read("versions", lambda: self._versions(sidecars), {}),
             nodes=self._read("nodes", lambda: list(self._nodes()), []),
-            timeline=self._read("timeline", self._timeline, []),
             events=self._read("events", self._events, []),
+            timeline=self._read("timeline", self._timeline, []),
             groups=self._read("consumer groups", lambda: list(self._groups()), []),
             sidecars=sidecars,
             resources=self._read("resources", lambda: list(self._resources()), []),
@@ -113,12 +126,17 @@ class Collector:
                 type(node).__name__,
                 _role_of(node),
                 node.app_id if isinstance(node, SidecarRole | HasSidecar) else "",
-                instance.state.name.lower() if instance else "not started",
+                _state_of(instance),
                 instance.pid if instance else 0,
                 instance.exit_code if instance else None,
                 instance.exit_expected if instance else False,
                 *(_used(instance.pid) if instance else (0, 0.0)),
             )
+
+    def _brokers(self) -> Iterator[tuple[str, str]]:
+        for node in self._stack.topology.nodes:
+            if isinstance(node, HasTopics):
+                yield node.name, _state_of(self._stack.instances.get(node.name))
 
     def _timeline(self) -> list[Step]:
         seen, missing = self._observed.available()
@@ -159,7 +177,8 @@ class Collector:
             end_offsets,
         )
 
-        if not (brokers := own_brokers(self._stack)):
+        brokers = own_brokers(self._stack)
+        if not (brokers and self._has_broker):
             return
         admin = admin_of(brokers)
         ends = end_offsets(admin, [], others=True)
@@ -242,6 +261,19 @@ def _role_of(node: Node) -> str:
     if isinstance(node, HasSidecar):
         return "app"
     return "broker" if isinstance(node, HasTopics) else ""
+
+
+def _state_of(instance: Instance | None) -> str:
+    import psutil
+
+    if instance is None:
+        return "not started"
+    try:
+        if instance.exit_code is None and psutil.Process(instance.pid).status() == "stopped":
+            return "paused"
+    except (psutil.Error, ValueError):
+        pass
+    return instance.state.value
 
 
 def _used(pid: int) -> tuple[int, float]:

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import httpx
 
@@ -27,6 +28,17 @@ from harness.ready import loopback
 T = TypeVar("T")
 
 
+class Note(Protocol):
+    """Is told of every call."""
+
+    def __call__(
+        self, request: httpx.Request, answer: httpx.Response | None, at: float, *,
+        took: float, time: int,
+    ) -> None:  # fmt: skip
+        """A request, its response if there was one, and when it was sent, as `Call` has it."""
+        ...
+
+
 class DaprClient(Closing):
     """A sidecar's HTTP API, synchronous.
 
@@ -34,10 +46,19 @@ class DaprClient(Closing):
         endpoint: the sidecar's HTTP address.
         token: sent as ``dapr-api-token`` if not empty.
         timeout: seconds for each call; if no scheduler is available, its API blocks for 30 s.
+        note: is told of each call.
     """
 
-    def __init__(self, endpoint: Endpoint, token: str = "", *, timeout: float = 15.0) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        token: str = "",
+        *,
+        timeout: float = 15.0,
+        note: Note | None = None,
+    ) -> None:
         self.endpoint = endpoint
+        self._note = note
         self._client = loopback.client(endpoint.http, timeout=timeout, token=token)
 
     def close(self) -> None:
@@ -50,13 +71,24 @@ class DaprClient(Closing):
         Raises:
             DaprError: daprd responded with an error status.
         """
-        answer = self._client.send(call.request(self._client))
+        answer = self._send(call.request(self._client))
         older = call.instead(answer)
         if older is not None:
-            second = self._client.send(older.request(self._client))
+            second = self._send(older.request(self._client))
             # Neither path: the error names the one of today.
             answer = answer if second.status_code == HTTPStatus.NOT_FOUND else second
         return call.parse(answer)
+
+    def _send(self, request: httpx.Request) -> httpx.Response:
+        begun, moment = time.monotonic(), time.time_ns()
+        answer: httpx.Response | None = None
+        try:
+            answer = self._client.send(request)
+        finally:
+            if self._note is not None:
+                took = time.monotonic() - begun
+                self._note(request, answer, begun, took=took, time=moment)
+        return answer
 
     def publish(
         self,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from harness.ledger.model import Attempt, EventPath, Publication, Record
+from harness.ledger.model import Attempt, EventPath, JobPath, Publication, Record
 
 DOES = {
     "success": "daprd acknowledges the event",
     "retry": "daprd delivers it again, if its resiliency policy allows that",
-    "drop": "daprd drops it",
+    "drop": "daprd gives it up at once",
 }
 """What follows from each outcome."""
+
+MILLISECOND = 1_000_000
+"""Nanoseconds. A broker's record time is cut off there."""
 
 LONGEST = 120
 """The number of characters of an answer that are shown."""
@@ -26,13 +29,30 @@ def explain(path: EventPath) -> str:
 
 def steps_of(path: EventPath) -> list[tuple[int, str]]:
     """A line of text for each step, with its time in nanoseconds since the epoch, in order."""
-    return sorted(
-        [
-            *((each.time, _published(each)) for each in path.publications),
-            *((each.time, _stored(each)) for each in path.records),
-            *((each.time, text) for each, text in _attempts(path)),
-        ]
-    )
+    asked = [each.time for each in path.publications]
+    steps = [
+        *((each.time, _published(each)) for each in path.publications),
+        *((_after(each.time, asked), _stored(each)) for each in path.records),
+        *((each.time, text) for each, text in _attempts(path)),
+    ]
+    return sorted(steps, key=lambda row: row[0])
+
+
+def explain_job(path: JobPath) -> str:
+    """What happened to a job: a line for each step, in the order of time."""
+    steps = [
+        *((each.time, f"{each.node}: {each.what}") for each in path.calls),
+        *((each.time, f"{each.node} fires it: {each.what}") for each in path.firings),
+        *((each.time, f"delivered to {each.node}: {_answered(each)}") for each in path.attempts),
+    ]
+    lines = (f"  {_clock(time)}  {text}" for time, text in sorted(steps, key=lambda row: row[0]))
+    return "\n".join([f"job {path.name} of {path.app}:", *lines])
+
+
+def _after(stored: int, asked: Sequence[int]) -> int:
+    """The time of a record, which is cut off at milliseconds, not before that of its request."""
+    same = [each for each in asked if stored <= each < stored + MILLISECOND]
+    return max([stored, *same])
 
 
 def name_of(path: EventPath) -> str:
@@ -58,20 +78,21 @@ def conclusion(path: EventPath) -> str:
 def _undelivered(path: EventPath) -> str:
     if path.dead_letters:
         return f"not delivered to any app; it is a dead letter at {path.dead_letters[-1].position}"
-    if path.records and path.expires:
+    if path.originals and path.expires:
         return f"not delivered to any app; it expires at {path.expires}"
-    if path.records:
+    if path.originals:
         return "on the broker, and not delivered to any app that is recorded"
+    if path.records:
+        return "in the outbox of a sidecar, and not published"
     if any(each.accepted for each in path.publications):
-        return "acknowledged, and not found on the broker"
-    return "rejected, and not on the broker"
+        return "acknowledged, and not found on the topology's own Kafka"
+    return "rejected, and not on the topology's own Kafka"
 
 
 def _outcome(path: EventPath, app: str) -> str:
     found = path.attempts_of(app)
-    times = f"in attempt {len(found)}" if len(found) > 1 else ""
-    if path.outcome_of(app) == "success":
-        return f"delivered to {app} {times}".rstrip()
+    if number := path.accepted_in(app):
+        return f"delivered to {app} in attempt {number}" if number > 1 else f"delivered to {app}"
     if found[-1].outcome == "drop":
         return f"dropped by {app} ({_answered(found[-1])})"
     return f"not accepted by {app} in {len(found)} attempts (the last: {_answered(found[-1])})"
@@ -79,22 +100,28 @@ def _outcome(path: EventPath, app: str) -> str:
 
 def _published(each: Publication) -> str:
     status = "no response" if each.status is None else f"status {each.status}"
-    return f"{each.app} publishes it to {each.topic}: {status} after {each.took * 1000:.1f} ms"
+    by = (
+        each.app
+        if each.app == each.sidecar
+        else f"{each.app}, through the sidecar of {each.sidecar},"
+    )
+    return f"{by} publishes it to {each.topic}: {status} after {each.took * 1000:.1f} ms"
 
 
 def _stored(each: Record) -> str:
     of = f", as the dead letter of {each.dead_letter_of}" if each.dead_letter_of else ""
-    return f"stored at {each.position}{of}"
+    return f"stored at {each.position}{of}{', as a row of an outbox' if each.outbox else ''}"
 
 
 def _attempts(path: EventPath) -> Iterator[tuple[Attempt, str]]:
     count: dict[tuple[str, bool], int] = {}
     for each in path.attempts:
         key = (each.app, each.dead_letter)
+        node = each.app if each.node == each.app else f"{each.app} ({each.node})"
         count[key] = count.get(key, 0) + 1
         what = "dead letter delivered" if each.dead_letter else "delivered"
         took = f"{_answered(each)} after {each.took * 1000:.1f} ms"
-        yield each, f"{what} to {each.app}, attempt {count[key]}: {took}; {DOES[each.outcome]}"
+        yield each, f"{what} to {node}, attempt {count[key]}: {took}; {DOES[each.outcome]}"
 
 
 def _answered(each: Attempt) -> str:

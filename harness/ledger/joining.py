@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from harness.core.observation import Occurrence, origin_in
+from harness.core.observation import Occurrence
+from harness.ledger.delivered import Delivered, delivered, position_of
+from harness.ledger.effects import Effects, moment
 from harness.ledger.model import (
     Attempt,
     EventPath,
     Ledger,
+    Names,
     Position,
     Publication,
     Record,
-    Subscriptions,
 )
-from harness.ledger.outcomes import Outcome, outcome_of, outcomes_of_bulk
+from harness.ledger.published import Candidate, Published, data_in, matched, published
 from harness.ledger.scheduled import jobs_of
 
-MILLISECOND = 1_000_000
-"""Nanoseconds. A broker's record time is cut off there."""
-
-EVENT_TYPE = "application/cloudevents+json"
-"""The content type with which daprd delivers events, and apps publish CloudEvents."""
+OUTBOX = "outbox"
+"""How the names of the topics end that daprd itself uses for its outbox, and the ids of its rows
+begin (``pkg/runtime/pubsub/outbox.go`` of Dapr 1.18.2)."""
 
 
-def ledger_of(
-    occurrences: Iterable[Occurrence], subscriptions: Subscriptions | None = None
-) -> Ledger:
+def ledger_of(occurrences: Iterable[Occurrence], names: Names | None = None) -> Ledger:
     """The ledger of what was observed.
 
     Each record of the broker belongs to exactly one event. Records and deliveries are joined by
@@ -38,23 +35,25 @@ def ledger_of(
 
     Args:
         occurrences: in any order.
-        subscriptions: what the apps subscribe to; without it, the deliveries of dead letters
-            cannot be told from those of the event.
+        names: what their names stand for.
     """
-    found = sorted(occurrences, key=lambda each: each.time)
-    joined = _Joined(subscriptions or Subscriptions())
-    for each in found:
-        if each.source == "event":
-            joined.store(each)
-    for each in found:
-        if each.source == "delivery":
-            joined.deliver(each)
-    calls = [each for each in found if each.source == "call"]
-    for each in calls:
-        if each.facts.get("api") == "publish":
-            joined.publish(each)
-    events = tuple(path.settled(calls) for path in joined.in_order())
-    return Ledger(events, jobs_of(found))
+    known = names or Names()
+    sources: dict[str, list[Occurrence]] = {}
+    for each in occurrences:
+        sources.setdefault(each.source, []).append(each)
+    calls = _in_order(sources.get("call", ()))
+    deliveries = _in_order(sources.get("delivery", ()))
+    joined = _Joined(known, Effects(calls))
+    joined.store(sources.get("event", ()))
+    for each in deliveries:
+        joined.deliver(each)
+    joined.publish([each for each in calls if each.facts.get("api") == "publish"])
+    firings = _in_order(sources.get("firing", ()))
+    return Ledger(joined.events(), jobs_of([*calls, *deliveries, *firings], known))
+
+
+def _in_order(found: Iterable[Occurrence]) -> list[Occurrence]:
+    return sorted(found, key=lambda each: (moment(each), each.node, each.what))
 
 
 @dataclass
@@ -68,17 +67,36 @@ class _Path:
     data: Any = None
     trace: str = ""
     expires: str = ""
+    known: bool = False
     publications: list[Publication] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
 
-    def begins(self) -> int:
-        """When it was first seen."""
-        kinds = (self.publications, self.records, self.attempts)
-        return min((each.time for kind in kinds for each in kind), default=0)
+    def learn(self, each: Occurrence) -> None:
+        """What a record tells about it; that of a dead letter tells nothing new."""
+        self.known = True
+        self.type = each.facts.get("type", "")
+        self.subject = each.correlation.get("subject", "")
+        self.trace = each.correlation.get("trace", "")
+        self.expires = each.facts.get("expires", "")
+        encoded = each.facts.get("base64")
+        self.data = data_in({"data_base64": encoded}) if encoded else each.payload
 
-    def settled(self, calls: Sequence[Occurrence]) -> EventPath:
-        """The event, with what each app did while it handled it."""
+    def hear(self, event: Any) -> None:
+        """What a delivery tells about it, if no record is known."""
+        if not self.known and event:
+            self.known = True
+            self.type, self.subject = str(event.get("type", "")), str(event.get("subject", ""))
+            self.expires, self.data = str(event.get("expiration", "")), data_in(event)
+
+    def first_seen(self) -> tuple[int, str]:
+        """When, and what distinguishes it from others of the same moment."""
+        kinds = (self.publications, self.records, self.attempts)
+        places = [str(each.position) for each in self.records]
+        return min(each.time for kind in kinds for each in kind), min(places, default=self.id)
+
+    def finished(self) -> EventPath:
+        """The event, with each list in the order of time."""
         return EventPath(
             self.id,
             self.type,
@@ -87,113 +105,130 @@ class _Path:
             self.data,
             self.trace,
             self.expires,
-            tuple(sorted(self.publications, key=lambda each: each.time)),
-            tuple(sorted(self.records, key=lambda each: each.time)),
-            tuple(self._with_effects(each, calls) for each in self.attempts),
+            tuple(self.publications),
+            tuple(sorted(self.records, key=lambda each: (each.time, each.position))),
+            tuple(self.attempts),
         )
-
-    def _with_effects(self, attempt: Attempt, calls: Sequence[Occurrence]) -> Attempt:
-        ended = attempt.time + round(attempt.took * 1e9)
-        own = (
-            each for each in calls
-            if each.node == attempt.app and attempt.time <= each.time <= ended
-            and self._may_be_of(each)
-        )  # fmt: skip
-        return replace(attempt, effects=tuple(own))
-
-    def _may_be_of(self, call: Occurrence) -> bool:
-        """Whether a call is in the same trace, if both are in one."""
-        trace = call.correlation.get("trace", "")
-        return not (trace and self.trace) or trace == self.trace
 
 
 class _Joined:
     """All events while they are put together."""
 
-    def __init__(self, subscriptions: Subscriptions) -> None:
-        self._subscriptions = subscriptions
+    def __init__(self, names: Names, effects: Effects) -> None:
+        self._names = names
+        self._effects = effects
         self._paths: list[_Path] = []
         self._by_id: dict[tuple[str, str], _Path] = {}
         self._by_position: dict[Position, _Path] = {}
 
-    def in_order(self) -> list[_Path]:
+    def events(self) -> tuple[EventPath, ...]:
         """The events in the order in which they were first seen."""
-        return sorted(self._paths, key=_Path.begins)
+        return tuple(each.finished() for each in sorted(self._paths, key=_Path.first_seen))
 
-    def store(self, event: Occurrence) -> None:
-        """A record of the broker."""
-        facts = event.facts
+    def store(self, events: Iterable[Occurrence]) -> None:
+        """The records of the broker: first what was published, then what sidecars have copied."""
+        copies: list[tuple[Record, Occurrence]] = []
+        for record, each in sorted(map(self._record, events), key=lambda row: row[0].position):
+            if record.dead_letter_of is None:
+                self._store(record, each)
+            else:
+                copies.append((record, each))
+        for record, each in copies:
+            self._store(record, each)
+
+    def _record(self, each: Occurrence) -> tuple[Record, Occurrence]:
+        facts = each.facts
         position = Position(facts["topic"], facts["partition"], facts["offset"])
-        origin = _position(facts.get("origin"))
+        origin = position_of(facts.get("origin"), self._names.prefix)
         copied = origin if origin is not None and origin.topic != position.topic else None
-        known = self._by_position.get(copied) if copied else None
-        path = known or self._path(event.correlation.get("event", ""), facts.get("source", ""))
-        self._by_position[position] = path
-        path.records.append(Record(position, event.time, copied))
-        if known is None and not path.type:
-            path.type, path.data = facts.get("type", ""), event.payload
-            path.subject = event.correlation.get("subject", "")
-            path.trace = event.correlation.get("trace", "")
-            path.expires = facts.get("expires", "")
+        row = each.correlation.get("event", "").startswith(OUTBOX) and position.topic.endswith(
+            OUTBOX
+        )
+        return Record(position, each.time, copied, outbox=row), each
+
+    def _store(self, record: Record, each: Occurrence) -> None:
+        # The deliveries of a dead letter, too, carry the position of the original.
+        copied = self._by_position.get(record.dead_letter_of) if record.dead_letter_of else None
+        path = copied or self._path(each.correlation.get("event", ""), each.facts["source"])
+        if record.dead_letter_of:
+            self._by_position[record.dead_letter_of] = path
+        if not each.facts.get("counted"):
+            self._by_position[record.position] = path
+        path.records.append(record)
+        if not path.known:
+            path.learn(each)
 
     def deliver(self, delivery: Occurrence) -> None:
         """A delivery of an event, or of several; all others are left out."""
-        for each in _delivered(delivery):
-            self._deliver(delivery, each)
+        for each in delivered(delivery, self._names.prefix):
+            path = self._delivered(each)
+            path.hear(each.event)
+            path.attempts.append(self._attempt(path, delivery, each))
 
-    def _deliver(self, delivery: Occurrence, delivered: _Delivered) -> None:
-        facts, event, origin = delivery.facts, delivered.event, delivered.origin
-        route = self._subscriptions.topics.get((delivery.node, facts["path"]), "")
-        topic = route or (origin.topic if origin else str(event.get("topic", "")))
-        path = self._by_position.get(origin) if origin else None
-        if path is None:
-            path = self._path(str(event.get("id", "")), str(event.get("source", "")))
-            path.type = path.type or str(event.get("type", ""))
-            path.subject = path.subject or str(event.get("subject", ""))
-            path.data = event.get("data") if path.data is None else path.data
-        path.attempts.append(
-            Attempt(
-                delivery.node,
-                topic,
-                facts["path"],
-                delivery.time,
-                delivery.took or 0.0,
-                facts["status"],
-                facts["answer"],
-                delivered.outcome,
-                facts["failed"],
-                dead_letter=origin is not None and topic != origin.topic,
-            )
+    def _delivered(self, found: Delivered) -> _Path:
+        path = self._by_position.get(found.origin) if found.origin else None
+        # Another broker, whose records are not known, may have the same positions.
+        if path is not None and not (path.id and found.id and path.id != found.id):
+            return path
+        made = self._path(found.id, str(found.event.get("source", "")))
+        if found.origin:
+            self._by_position.setdefault(found.origin, made)
+        return made
+
+    def _attempt(self, path: _Path, delivery: Occurrence, found: Delivered) -> Attempt:
+        facts, node = delivery.facts, delivery.node
+        app = self._names.apps.get(node, node)
+        topics = self._names.topics.get((app, facts["path"]), frozenset())
+        topic, dead = _topic_of(path, delivery, found, topics)
+        return Attempt(
+            app,
+            node,
+            topic,
+            facts["path"],
+            delivery.time,
+            delivery.took or 0.0,
+            facts["status"],
+            facts["answer"],
+            found.outcome,
+            facts["failed"],
+            dead_letter=dead,
+            effects=self._effects.during(delivery, path.trace),
         )
 
-    def publish(self, call: Occurrence) -> None:
-        """A request to publish one event, or several."""
-        for event in _published(call):
-            made = Publication(
-                call.node, call.facts["target"], call.time, call.took or 0.0, call.facts["status"]
-            )
-            path = self._published_as(call, made, event) or self._path("", "")
-            if path.data is None:
-                path.data = event
-            path.publications.append(made)
+    def publish(self, calls: Sequence[Occurrence]) -> None:
+        """Requests to publish."""
+        unnamed: list[Published] = []
+        for each in (event for call in calls for event in published(call)):
+            path = self._named(each)
+            if path is None:
+                unnamed.append(each)
+            else:
+                self._publish(path, each)
+        stored = sorted(self._candidates(), key=lambda each: (each.time, each.key))
+        made = matched(unnamed, stored) if unnamed else {}
+        for index, each in enumerate(unnamed):
+            key = made.get(index)
+            self._publish(self._path("", "") if key is None else self._paths[key], each)
 
-    def _published_as(self, call: Occurrence, made: Publication, event: Any) -> _Path | None:
-        if isinstance(event, dict) and "specversion" in event:
-            own = str(event.get("id", "")), str(event.get("source", ""))
-            return self._by_id.get(own) or self._path(*own)
-        ended = made.time + round(made.took * 1e9) + MILLISECOND
-        return next(
-            (
-                path for path in self._paths
-                if not path.publications and _same_trace(call, path) and _same(event, path.data)
-                and any(
-                    made.topic == each.position.topic
-                    and made.time - MILLISECOND <= each.time <= ended
-                    for each in path.records
-                )
-            ),
-            None,
-        )  # fmt: skip
+    def _named(self, asked: Published) -> _Path | None:
+        """The event whose id a request has set."""
+        if not asked.id:
+            return None
+        # daprd fills in a source that is not set.
+        sources = (asked.source, asked.made.sidecar)
+        found = (self._by_id.get((asked.id, source)) for source in sources)
+        return next(filter(None, found), None) or self._path(asked.id, asked.source)
+
+    def _publish(self, path: _Path, asked: Published) -> None:
+        if path.data is None and not path.known:
+            path.data = asked.data
+        path.publications.append(asked.made)
+
+    def _candidates(self) -> Iterable[Candidate]:
+        for key, path in enumerate(self._paths):
+            for each in () if path.publications else path.records:
+                if each.dead_letter_of is None:
+                    yield Candidate(key, each.position.topic, each.time, path.data, path.trace)
 
     def _path(self, event_id: str, source: str) -> _Path:
         """The path of a CloudEvent, or a new one of an event that is not one."""
@@ -206,53 +241,19 @@ class _Joined:
         return self._by_id[event_id, source]
 
 
-@dataclass(frozen=True)
-class _Delivered:
-    """An event in a delivery, its position on the broker, and what daprd does with it."""
-
-    event: Mapping[str, Any]
-    origin: Position | None
-    outcome: Outcome
-
-
-def _delivered(delivery: Occurrence) -> Iterator[_Delivered]:
-    facts, event = delivery.facts, delivery.facts.get("event") or {}
-    origin = _position(facts.get("origin"))
-    if facts.get("method") != "POST" or not (event or origin):
-        return
-    if not isinstance(event.get("entries"), list):
-        yield _Delivered(event, origin, outcome_of(facts["status"], facts["answer"]))
-        return
-    rows = [row for row in event["entries"] if isinstance(row, dict)]
-    ids = [str(row.get("entryId", "")) for row in rows]
-    outcomes = outcomes_of_bulk(facts["status"], facts["answer"], ids)
-    for entry_id, row in zip(ids, rows, strict=True):
-        inner = row.get("event")
-        known = inner if isinstance(inner, dict) else {"data": inner}
-        yield _Delivered(known, _position(origin_in(row.get("metadata") or {})), outcomes[entry_id])
-
-
-def _published(call: Occurrence) -> Iterator[Any]:
-    """The events in a request to publish."""
-    if "/publish/bulk/" in call.facts["path"] and isinstance(call.payload, list):
-        yield from (row.get("event") for row in call.payload if isinstance(row, dict))
-    else:
-        yield call.payload
-
-
-def _position(found: Any) -> Position | None:
-    return Position(*found) if found else None
-
-
-def _same_trace(call: Occurrence, path: _Path) -> bool:
-    trace = call.correlation.get("trace", "")
-    return not (trace and path.trace) or trace == path.trace
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether data is equal, whether or not it was decoded."""
-    return one == other or _text(one) == _text(other)
-
-
-def _text(data: Any) -> str:
-    return data if isinstance(data, str) else json.dumps(data, sort_keys=True, default=str)
+def _topic_of(
+    path: _Path, delivery: Occurrence, found: Delivered, topics: frozenset[str]
+) -> tuple[str, bool]:
+    """The topic of a delivery, and whether it is that of a dead letter."""
+    own = found.origin.topic if found.origin else str(found.event.get("topic", ""))
+    if found.origin is None or topics <= {own}:
+        return own, False
+    others = sorted(topics - {own})
+    if own not in topics:
+        return others[0], True
+    # One route has both: a sidecar delivers the event before it gives it up.
+    dead = [
+        each for each in path.records
+        if each.dead_letter_of and each.position.topic in topics and each.time <= delivery.time
+    ]  # fmt: skip
+    return (dead[-1].position.topic, True) if dead else (own, False)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from harness.core.observation import Occurrence
@@ -31,11 +31,14 @@ class Record:
         time: of the broker, in nanoseconds since the epoch, with a resolution of milliseconds.
         dead_letter_of: the position of the record that a sidecar has copied here because it could
             not be delivered; None for all other records.
+        outbox: whether it is the row of Dapr's outbox, from which the sidecar that wrote it makes
+            the event once the state is committed.
     """
 
     position: Position
     time: int
     dead_letter_of: Position | None = None
+    outbox: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,14 +46,17 @@ class Publication:
     """A request to publish.
 
     Attributes:
-        app: the app that made it.
-        topic: as in the request.
+        app: the app that made it, or ``test``.
+        sidecar: the app whose sidecar received it.
+        pubsub, topic: as in the request.
         time: when it was made, in nanoseconds since the epoch.
         took: seconds until the response.
         status: of the response; None if there was none.
     """
 
     app: str
+    sidecar: str
+    pubsub: str
     topic: str
     time: int
     took: float
@@ -67,8 +73,9 @@ class Attempt:
     """One delivery of an event to an app.
 
     Attributes:
-        app: the app, or one of its replicas.
-        topic: the topic of the subscription.
+        app: the app; its replicas have the same.
+        node: the app's node: one of the replicas.
+        topic: the topic of the subscription; "" of a job.
         path: the path of the request.
         time: when daprd sent it, in nanoseconds since the epoch.
         took: seconds until the response.
@@ -81,6 +88,7 @@ class Attempt:
     """
 
     app: str
+    node: str
     topic: str
     path: str
     time: int
@@ -120,8 +128,10 @@ class EventPath:
 
     @property
     def originals(self) -> tuple[Record, ...]:
-        """The records that are not dead letters."""
-        return tuple(each for each in self.records if each.dead_letter_of is None)
+        """The records that are neither dead letters nor rows of an outbox."""
+        return tuple(
+            each for each in self.records if each.dead_letter_of is None and not each.outbox
+        )
 
     @property
     def dead_letters(self) -> tuple[Record, ...]:
@@ -136,30 +146,49 @@ class EventPath:
         came = [each.topic for each in self.attempts if not each.dead_letter]
         return tuple(dict.fromkeys(stored or asked or came))
 
+    @property
+    def apps(self) -> tuple[str, ...]:
+        """The apps to which it was delivered, without dead letters."""
+        return tuple(dict.fromkeys(each.app for each in self.attempts if not each.dead_letter))
+
     def attempts_of(self, app: str, *, dead_letter: bool = False) -> tuple[Attempt, ...]:
         """The deliveries to an app.
 
         Args:
-            app: its name; replicas have the same, followed by their number.
+            app: its name, or the name of one of its replicas.
             dead_letter: those of the dead letter instead of those of the event.
         """
         return tuple(
             each
             for each in self.attempts
-            if dead_letter == each.dead_letter and _is_replica(each.app, app)
+            if dead_letter == each.dead_letter and app in (each.app, each.node)
         )
 
+    def accepted_in(self, app: str, *, dead_letter: bool = False) -> int:
+        """The number of the attempt that the app accepted first; 0 if it accepted none."""
+        found = self.attempts_of(app, dead_letter=dead_letter)
+        numbers = (number for number, each in enumerate(found, 1) if each.outcome == "success")
+        return next(numbers, 0)
+
     def outcome_of(self, app: str) -> Outcome | None:
-        """What the last delivery to the app led to; None if there was none."""
+        """``success`` if the app accepted it, else that of the last attempt; None without one."""
         found = self.attempts_of(app)
-        if any(each.outcome == "success" for each in found):
+        if self.accepted_in(app):
             return "success"
         return found[-1].outcome if found else None
 
-    @property
-    def apps(self) -> tuple[str, ...]:
-        """The apps to which it was delivered, without dead letters."""
-        return tuple(dict.fromkeys(each.app for each in self.attempts if not each.dead_letter))
+    def has_expired(self, at: int) -> bool:
+        """Whether its time to live has ended.
+
+        Args:
+            at: nanoseconds since the epoch.
+        """
+        try:
+            end = datetime.fromisoformat(self.expires)
+        except ValueError:
+            return False
+        # Without a zone, Go does not read it as a time.
+        return end.tzinfo is not None and end.timestamp() * 1e9 <= at
 
 
 @dataclass(frozen=True)
@@ -167,14 +196,16 @@ class JobPath:
     """What is known of one job of an app.
 
     Attributes:
-        app: the app to which it is delivered.
+        app: the app to which it is delivered; its replicas share it.
         calls: requests that schedule, read or delete it.
+        firings: what a scheduler with virtual time has fired.
         attempts: its deliveries.
     """
 
     app: str
     name: str
     calls: tuple[Occurrence, ...] = ()
+    firings: tuple[Occurrence, ...] = ()
     attempts: tuple[Attempt, ...] = ()
 
 
@@ -183,7 +214,7 @@ class Ledger:
     """What is known of every event and job.
 
     Attributes:
-        events: in the order in which they were first seen.
+        events: in the order in which they were first seen, by the clocks.
         jobs: in the order of app and name.
     """
 
@@ -195,28 +226,17 @@ class Ledger:
         """The number of records on the broker; each belongs to one event."""
         return sum(len(each.records) for each in self.events)
 
-    def by_topic(self) -> Mapping[str, Sequence[EventPath]]:
-        """The events of each topic."""
-        found = defaultdict[str, list[EventPath]](list)
-        for each in self.events:
-            for topic in each.topics:
-                found[topic].append(each)
-        return found
-
 
 @dataclass(frozen=True)
-class Subscriptions:
-    """What each app subscribes to.
+class Names:
+    """What the names in the observations of a system stand for.
 
     Attributes:
-        topics: the topic that a sidecar delivers to a path of its app, by app and path.
-        dead_letters: the topic to which it sends what could not be delivered, by app and topic.
+        topics: the topics that sidecars deliver to a path of their app, by app and path.
+        apps: the app of each replica, by the replica's node.
+        prefix: what daprd puts before the name of each topic on the broker.
     """
 
-    topics: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    dead_letters: Mapping[tuple[str, str], str] = field(default_factory=dict)
-
-
-def _is_replica(node: str, app: str) -> bool:
-    base, _, number = node.rpartition("-")
-    return node == app or (base == app and number.isdigit())
+    topics: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    apps: Mapping[str, str] = field(default_factory=dict)
+    prefix: str = ""

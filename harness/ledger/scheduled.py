@@ -4,40 +4,57 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from harness.core.observation import Occurrence
-from harness.ledger.model import Attempt, JobPath
+from harness.ledger.model import Attempt, JobPath, Names
+from harness.ledger.outcomes import outcome_of_job
 
 JOB = "/job/"
 """The path to which daprd delivers a job, before its name."""
 
 
-def jobs_of(occurrences: Sequence[Occurrence]) -> tuple[JobPath, ...]:
+def jobs_of(occurrences: Sequence[Occurrence], names: Names) -> tuple[JobPath, ...]:
     """What is known of each job, by app and name.
 
     Args:
-        occurrences: in the order of time.
+        occurrences: in order.
+        names: what their names stand for.
     """
-    calls = defaultdict[tuple[str, str], list[Occurrence]](list)
-    attempts = defaultdict[tuple[str, str], list[Attempt]](list)
+    found = defaultdict[tuple[str, str], _Job](_Job)
     for each in occurrences:
+        app = names.apps.get(each.node, each.node)
         if each.source == "call" and each.facts.get("api") == "jobs":
-            calls[each.node, each.facts["target"]].append(each)
+            found[each.facts.get("sidecar") or app, each.facts["target"]].calls.append(each)
         elif each.source == "delivery" and each.facts.get("path", "").startswith(JOB):
             name = unquote(each.facts["path"].removeprefix(JOB))
-            attempts[each.node, name].append(_attempt(each))
+            found[app, name].attempts.append(_attempt(app, each))
+        elif each.source == "firing" and (job := _job_in(each.payload["name"])):
+            found[job].firings.append(each)
     return tuple(
-        JobPath(app, name, tuple(calls[app, name]), tuple(attempts[app, name]))
-        for app, name in sorted({*calls, *attempts})
+        JobPath(app, name, tuple(each.calls), tuple(each.firings), tuple(each.attempts))
+        for (app, name), each in sorted(found.items())
     )
 
 
-def _attempt(delivery: Occurrence) -> Attempt:
+@dataclass
+class _Job:
+    calls: list[Occurrence] = field(default_factory=list)
+    firings: list[Occurrence] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+
+
+def _job_in(full: str) -> tuple[str, str] | None:
+    """The app and the name in a job's full name; None if it is a reminder of an actor."""
+    kind, *words = full.split("||")
+    return (words[1], "||".join(words[2:])) if kind == "app" and len(words) > 2 else None
+
+
+def _attempt(app: str, delivery: Occurrence) -> Attempt:
     facts = delivery.facts
-    # Any other status is a failure of the firing (pkg/runtime/scheduler of Dapr 1.18.2).
-    done = 200 <= facts["status"] <= 299
     return Attempt(
+        app,
         delivery.node,
         "",
         facts["path"],
@@ -45,6 +62,6 @@ def _attempt(delivery: Occurrence) -> Attempt:
         delivery.took or 0.0,
         facts["status"],
         facts["answer"],
-        "success" if done else "retry",
+        outcome_of_job(facts["status"]),
         facts["failed"],
     )

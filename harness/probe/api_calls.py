@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from harness.core.endpoint import Endpoint
 from harness.core.observation import Occurrence, correlation_of, event_in, trace_in
+from harness.probe.inbox_server import BODY_LIMIT
 from harness.probe.records import RecordReader, decoded
 
 APP_ID = "dapr-app-id"
@@ -33,6 +34,7 @@ class Call:
         headers: the request's headers, names in lower case; without tokens.
         answer: the body of the response; "" for secrets.
         time: when the app sent it, in nanoseconds since the epoch.
+        truncated: whether only the beginning of the body was recorded.
     """
 
     at: float
@@ -46,6 +48,14 @@ class Call:
     headers: dict[str, str]
     answer: str
     time: int = 0
+    truncated: bool = False
+
+    @property
+    def component(self) -> str:
+        """The pub/sub component that an event is published to; "" of other calls."""
+        words = urlsplit(self.path).path.lstrip("/").split("/")
+        place = 3 if words[2:3] == ["bulk"] and len(words) > 4 else 2
+        return unquote(words[place]) if self.api == "publish" and len(words) > place else ""
 
     def occurrence(self, node: str) -> Occurrence:
         """The same as one record of a timeline.
@@ -73,12 +83,16 @@ class Call:
 
     def _facts(self) -> dict[str, Any]:
         return {
+            "at": self.at,
             "method": self.method,
             "path": self.path,
             "api": self.api,
+            "component": self.component,
             "target": self.target,
             "status": self.status,
             "keys": _keys(self),
+            "content_type": self.headers.get("content-type", ""),
+            "truncated": self.truncated,
         }
 
 
@@ -110,6 +124,7 @@ def read_call(row: dict[str, Any]) -> Call:
         headers=headers,
         answer=row["answer"],
         time=row["time"],
+        truncated=_is_truncated(row["body"]),
     )
 
 
@@ -133,12 +148,25 @@ def api_of(path: str, headers: Mapping[str, str]) -> tuple[str, str]:
     return api, more[0] if more and api != "healthz" else ""
 
 
+def _is_truncated(body: str) -> bool:
+    """Whether a recorded body may be the beginning of a longer one."""
+    # Its last character may have been cut off; one has up to four bytes.
+    return 4 * len(body) >= BODY_LIMIT and len(body.encode()) > BODY_LIMIT - 4
+
+
 def _keys(call: Call) -> list[str]:
     """The keys of a state store that a call is about, if it names them."""
     if call.api != "state":
         return []
     words = urlsplit(call.path).path.split("/")
-    if len(words) > 4 and words[4] not in ("bulk", "transaction", "query"):
+    if words[4:] == ["transaction"]:
+        rows = call.data.get("operations") if isinstance(call.data, dict) else []
+        found = [row.get("request") for row in _objects(rows)]
+        return [str(each["key"]) for each in _objects(found) if "key" in each]
+    if len(words) > 4 and words[4] not in ("bulk", "query"):
         return [unquote("/".join(words[4:]))]
-    rows = call.data if isinstance(call.data, list) else []
-    return [str(row["key"]) for row in rows if isinstance(row, dict) and "key" in row]
+    return [str(row["key"]) for row in _objects(call.data) if "key" in row]
+
+
+def _objects(rows: Any) -> list[dict[str, Any]]:
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []

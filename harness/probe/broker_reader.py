@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.core.deadline import Deadline, Observation, poll
+from harness.core.deadline import Deadline, ticks
 from harness.core.errors import ProbeError, ProbeTimeout
 from harness.core.kafka_access import Brokers
 from harness.probe.events import Event, Offsets, read_event
 from harness.probe.marker import is_marker
 from harness.probe.topic_reader import consumer_of
+from harness.probe.waiting import Guard, unguarded
 from harness.ready.kafka import admin_of, end_offsets
 
 if TYPE_CHECKING:
@@ -35,16 +37,28 @@ class BrokerReader:
         start: the offset to start from in each partition of each topic; a topic that is not named
             is read from its beginning.
         prefix: only topics whose name begins with it are read; the events' topics are without it.
+        guard: ends a wait by raising.
+
+    Attributes:
+        size: the bytes of the values that were read so far.
 
     Raises (in `read`):
         ProbeError: the broker does not respond, or a topic cannot be read any further.
         ProbeTimeout: what is there could not be read in time.
     """
 
-    def __init__(self, brokers: Brokers, start: Mapping[str, Offsets], prefix: str = "") -> None:
+    def __init__(
+        self,
+        brokers: Brokers,
+        start: Mapping[str, Offsets],
+        prefix: str = "",
+        guard: Guard = unguarded,
+    ) -> None:
         self.brokers = brokers
+        self.size = 0
         self._start = start
         self._prefix = prefix
+        self._guard = guard
         self._position: dict[Place, int] = {}
         self._consumer: Consumer | None = None
         self._admin: AdminClient | None = None
@@ -55,60 +69,72 @@ class BrokerReader:
             self._consumer.close()
             self._consumer = None
 
-    def read(self) -> list[Event]:
+    def read(self) -> Iterator[Event]:
         """Every record that was on the broker when it was called, and was not read before."""
         from confluent_kafka import KafkaException
 
         try:
-            return list(self._read())
-        except KafkaException as error:
-            raise self._unreadable(str(error)) from error
+            yield from self._read()
+        except BaseException as error:
+            # What its client has taken and nobody has got is read again.
+            self.close()
+            if isinstance(error, KafkaException | TimeoutError):
+                raise self._unreadable(str(error)) from error
+            raise
 
     def _read(self) -> Iterator[Event]:
         ends = self._ends()
-        if not any(self._lags(place, end) for place, end in ends.items()):
+        if not self._behind(ends):
             return
         consumer = self._connected()
         self._assign(consumer, ends)
-        found: list[Event] = []
+        for _ in ticks(deadline := Deadline(READING), 0.001):
+            self._guard()
+            yield from self._taken(consumer.consume(BATCH, timeout=0.005))
+            if not (behind := self._behind(ends)):
+                return
+        raise ProbeTimeout(
+            "not all events on the broker could be read",
+            last=f"the ends of what could not be read: {behind}",
+            budget=deadline.budget,
+            hint="an open transaction holds a partition back; "
+            f"look at the log of the broker at {self.brokers}",
+        )
 
-        def look() -> Observation:
-            for message in consumer.consume(BATCH, timeout=0.005):
-                if self._is_record(message):
-                    found.append(read_event(message))
-            behind = {place: end for place, end in ends.items() if self._lags(place, end)}
-            return Observation(not behind, f"the ends of what could not be read: {behind}")
-
-        deadline = Deadline(READING)
-        seen = poll(look, deadline, interval=0.001)
-        if not seen.ok:
-            raise ProbeTimeout(
-                "not all events on the broker could be read",
-                last=seen.fact,
-                budget=deadline.budget,
-                hint=f"look at the log of the broker at {self.brokers}",
-            )
-        yield from (self._named(each) for each in found if not is_marker(each.envelope))
-
-    def _named(self, event: Event) -> Event:
-        from dataclasses import replace
-
-        return replace(event, topic=event.topic.removeprefix(self._prefix))
+    def _taken(self, messages: Iterable[Message]) -> Iterator[Event]:
+        for message in messages:
+            if self._is_record(message):
+                self.size += len(message)
+                event = read_event(message)
+                if not is_marker(event.envelope):
+                    yield replace(event, topic=event.topic.removeprefix(self._prefix))
 
     def _ends(self) -> dict[Place, int]:
         self._admin = self._admin or admin_of(self.brokers)
         known = end_offsets(self._admin, [], others=True)
-        return {
+        found = {
             (topic, partition): end
             for topic, ends in known.items()
             if topic.startswith(self._prefix)
             for partition, end in ends.items()
         }
+        for (topic, partition), end in found.items():
+            # A partition without a leader has no end that is known.
+            if end < self._position.get((topic, partition), 0):
+                raise self._unreadable(self._why_not(topic, partition, end))
+        return found
+
+    def _why_not(self, topic: str, partition: int, end: int) -> str:
+        if end < 0:
+            return f"{topic}[{partition}] does not respond"
+        known = self._position[topic, partition]
+        return f"{topic}[{partition}] ends at {end}, and {known} was read: was the topic deleted?"
+
+    def _behind(self, ends: Mapping[Place, int]) -> dict[Place, int]:
+        return {place: end for place, end in ends.items() if self._lags(place, end)}
 
     def _lags(self, place: Place, end: int) -> bool:
-        topic, partition = place
-        start = self._start.get(topic, {}).get(partition, 0)
-        return self._position.get(place, start) < end
+        return self._next(*place, 0) < end
 
     def _connected(self) -> Consumer:
         self._consumer = self._consumer or consumer_of(
@@ -127,14 +153,16 @@ class BrokerReader:
 
         known = {(each.topic, each.partition) for each in consumer.assignment()}
         new = [
-            TopicPartition(
-                topic, partition, self._start.get(topic, {}).get(partition, OFFSET_BEGINNING)
-            )
+            TopicPartition(topic, partition, self._next(topic, partition, OFFSET_BEGINNING))
             for topic, partition in places
             if (topic, partition) not in known
         ]
         if new:
             consumer.incremental_assign(new)
+
+    def _next(self, topic: str, partition: int, default: int) -> int:
+        started = self._start.get(topic, {}).get(partition, default)
+        return self._position.get((topic, partition), started)
 
     def _is_record(self, message: Message) -> bool:
         from confluent_kafka import KafkaError

@@ -78,6 +78,7 @@ class Delivery:
 
     def _facts(self) -> dict[str, Any]:
         return {
+            "at": self.at,
             "method": self.method,
             "path": self.path,
             "status": self.status,
@@ -85,6 +86,7 @@ class Delivery:
             "failed": self.failed,
             "event": self.event,
             "origin": origin_in(self.headers),
+            "content_type": self.headers.get("content-type", ""),
         }
 
 

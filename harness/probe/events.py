@@ -79,6 +79,7 @@ class Event:
             "type": self.type,
             "source": self.source,
             "expires": str(self.envelope.get("expiration", "")),
+            "base64": self.envelope.get("data_base64", ""),
             "origin": origin_in(self.headers),
         }
 
@@ -105,7 +106,7 @@ def event_of(
     text = raw.decode("utf-8", "replace")
     try:
         body: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = text
     envelope = event_in(body)
     return Event(

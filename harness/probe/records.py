@@ -33,8 +33,14 @@ class RecordReader(Generic[T]):
         self, recorder: Endpoint, start: int, read_row: Callable[[dict[str, Any]], T]
     ) -> None:
         self.recorder = recorder
+        self._start = start
         self._position = start
         self._read_row = read_row
+
+    @property
+    def size(self) -> int:
+        """The bytes that were read so far."""
+        return self._position - self._start
 
     def read(self) -> Iterator[T]:
         """What was recorded since the last call."""
@@ -82,7 +88,7 @@ def decoded(body: str) -> Any:
     """A body as JSON if it is that, otherwise as text; None if it is empty."""
     try:
         return json.loads(body) if body else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return body
 
 

@@ -167,6 +167,19 @@ def assigned_partitions(
     return {group: _assigned(future.result(10)) for group, future in asked.items()}
 
 
+def stable_groups(admin: AdminClient, groups: Sequence[str]) -> set[str]:
+    """Those of the groups that are Stable: their members have their partitions.
+
+    Raises:
+        KafkaException, TimeoutError: the broker does not respond.
+    """
+    from confluent_kafka import ConsumerGroupState
+
+    asked = admin.describe_consumer_groups(list(groups), request_timeout=UNANSWERED)
+    found = {group: future.result(10).state for group, future in asked.items()}
+    return {group for group, state in found.items() if state == ConsumerGroupState.STABLE}
+
+
 def creates_topics(admin: AdminClient) -> bool:
     """Whether the broker creates topics that a client uses; False if it does not disclose that."""
     from confluent_kafka import KafkaException

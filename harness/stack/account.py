@@ -2,57 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+import threading
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 from harness.core.deadline import Deadline, Observation, poll
-from harness.core.errors import ProbeError, ProbeTimeout
+from harness.core.errors import HarnessError, ProbeError, ProbeTimeout
 from harness.core.observation import Occurrence
 from harness.core.roles import CallRecorder, Recorder
-from harness.dapr.model import Metadata, Subscription
 from harness.ledger.joining import ledger_of
-from harness.ledger.model import Ledger, Subscriptions
+from harness.ledger.model import Ledger, Names
 from harness.probe.api_calls import CallRecord
+from harness.probe.atap import AsyncSubscriptionTap
 from harness.probe.broker_reader import BrokerReader
-from harness.probe.deliveries import Delivery, DeliveryRecord
-from harness.probe.records import decoded
+from harness.probe.deliveries import DeliveryRecord
 from harness.probe.spans import PATH
-from harness.ready.loopback import ask
-from harness.stack.beginning import Beginning
-from harness.stack.cleaning import settle
-from harness.stack.stack import Stack
+from harness.probe.tap import SubscriptionTap
+from harness.probe.waiting import Guard
+from harness.stack.failures import mask
+from harness.stack.in_flight import InFlight
+from harness.stack.noted import TEST, Noted
+from harness.stack.routes import SUBSCRIBE, Routes
+from harness.stack.timeline import Observed
 
-SUBSCRIBE = "/dapr/subscribe"
-"""The path at which daprd asks an app for its subscriptions."""
+MOST = 100_000
+"""The number of observations that a ledger is made of, at most; see docs/ledger.md."""
+
+LARGEST = 128 * 1024 * 1024
+"""Bytes of what is observed, at most."""
 
 
 class Account:
     """What was observed of a stack since a world began, as a ledger.
 
-    Each call reads what is new. One thread may use it at a time.
+    Each call reads what is new. Threads wait for each other.
 
     Args:
-        stack: a running stack.
-        beginning: of the world.
+        observed: a running stack, the beginning of a world, and its taps.
+        noted: the world's own calls.
+        guard: ends a wait by raising; the stack's own if None.
+        broker: whether the broker is asked, too.
 
     Raises (in every method):
         ProbeError: the broker or a recorder does not respond.
+        HarnessError: more was observed than a ledger is made of.
     """
 
-    def __init__(self, stack: Stack, beginning: Beginning) -> None:
+    def __init__(
+        self, observed: Observed, noted: Noted, guard: Guard | None = None, *, broker: bool = True
+    ) -> None:
+        stack, beginning = observed.stack, observed.beginning
         self._stack = stack
-        self._prefix = stack.book.namespace
+        self._observed = observed
+        self._noted = noted
+        self._lock = threading.Lock()
         self._seen: list[Occurrence] = []
-        self._topics: dict[tuple[str, str], str] = {}
-        self._dead: dict[tuple[str, str], str] = {}
+        self._firings: list[Occurrence] = []
+        self._made_of: tuple[int, int, Names] | None = None
+        self._ledger = Ledger()
+        self._counts = Counter[str]()
+        self._routes = Routes(stack)
+        self._in_flight = InFlight(stack)
         self._broker = (
-            BrokerReader(beginning.brokers, beginning.offsets, self._prefix)
-            if beginning.brokers
+            BrokerReader(
+                beginning.brokers,
+                beginning.offsets,
+                stack.book.namespace,
+                guard or stack.check_alive,
+            )
+            if beginning.brokers and broker
             else None
         )
-        self._broker_name = beginning.broker
         self._deliveries = {
             node.records: DeliveryRecord(*beginning.record(node.name, from_beginning=False))
             for node in stack.topology.nodes
@@ -64,134 +85,131 @@ class Account:
             if isinstance(node, CallRecorder)
         }
 
+    @property
+    def has_broker(self) -> bool:
+        """Whether the topology has a Kafka of its own, whose records are read."""
+        return self._broker is not None
+
     def close(self) -> None:
         """Disconnect from the broker. Closing twice is allowed."""
-        if self._broker is not None:
-            self._broker.close()
+        with self._lock:
+            if self._broker is not None:
+                self._broker.close()
+
+    def masked(self, text: str) -> str:
+        """A text without the secrets of the stack."""
+        return mask(text, self._stack.book.secrets())
 
     def read(self) -> Ledger:
         """The ledger of everything up to now."""
-        new = [*self._new_deliveries(), *self._new_calls(), *self._new_events()]
-        self._learn_routes(new)
-        self._seen += new
-        return ledger_of(self._seen, Subscriptions(self._topics, self._dead))
+        with self._lock:
+            return self._read()
 
     def events(self) -> list[Occurrence]:
-        """The records of the broker up to now, and no more than was read if it does not respond."""
-        with suppress(ProbeError, ProbeTimeout):
-            self.read()
+        """The records of the broker that have been read so far."""
         return [each for each in self._seen if each.source == "event"]
 
     def settled(self, deadline: Deadline) -> Ledger:
         """The ledger once nothing is in flight.
 
-        Every consumer group has committed every record of the broker, and no app handles a
-        delivery. What an app itself has still to publish is not known.
+        Every consumer group of a sidecar has handled every record of the broker, and no recorded
+        app handles a delivery. What an app itself has still to publish is not known.
 
         Raises:
             ProbeTimeout: something is in flight when the time is over.
         """
-        last = -1
+        found = Ledger()
+        last: int | None = None
 
         def look() -> Observation:
-            nonlocal last
-            settle(self._stack, deadline)
-            busy = [app for app, each in self._deliveries.items() if _is_busy(each)]
-            if busy:
-                return Observation(False, f"{', '.join(busy)} still handles a delivery")
-            found = self.read()
+            nonlocal found, last
+            try:
+                under_way = [*self._in_flight.unhandled(), *self._open()]
+                found = self.read()
+            except (_kafka_error(), TimeoutError, ProbeError) as error:
+                # The broker or a recorder may be back in time.
+                under_way = [str(error)]
             count, last = last, found.records
+            if under_way:
+                return Observation(False, "; ".join(under_way))
             return Observation(count == last, "events are still being published")
 
         seen = poll(look, deadline, guard=self._stack.check_alive)
         if not seen.ok:
             raise ProbeTimeout(
                 "something is still in flight",
-                last=seen.fact,
+                last=self.masked(seen.fact),
                 budget=deadline.budget,
-                hint="`await dapr.ledger.events()` shows where each event is",
+                hint="`dapr.ledger.events()` has the path of each event",
             )
-        return self.read()
+        return found
+
+    def _open(self) -> Iterator[str]:
+        for app, record in self._deliveries.items():
+            if record.oldest_open() != float("inf"):
+                yield f"{app} still handles a delivery"
+        for app, calls in self._calls.items():
+            if calls.oldest_open() != float("inf"):
+                yield f"{app} waits for an answer of its sidecar"
+
+    def _read(self) -> Ledger:
+        # In this order, the record of a delivery is always found.
+        for source in (self._new_deliveries(), self._new_calls(), self._new_events()):
+            for each in source:
+                self._seen.append(each)
+                self._require_room()
+        self._firings = [*self._observed.firings()]
+        made_of = len(self._seen), len(self._firings), self._routes.names()
+        if made_of != self._made_of:
+            self._ledger = ledger_of([*self._seen, *self._firings], made_of[2])
+            self._made_of = made_of
+        return self._ledger
+
+    def _require_room(self) -> None:
+        read = self._broker.size if self._broker else 0
+        read += sum(each.size for each in self._deliveries.values())
+        read += sum(each.size for each in self._calls.values())
+        if len(self._seen) <= MOST and read <= LARGEST and self._noted.is_complete:
+            return
+        raise HarnessError(
+            "more has happened since this world began than a ledger can tell",
+            expected=f"up to {MOST} events, deliveries and calls of {LARGEST // 2**20} MiB",
+            last=f"{len(self._seen)} with {read // 2**20} MiB were read",
+            hint="ask in a world of its own, or count with `dapr.topic(...)`",
+        )
 
     def _new_events(self) -> Iterator[Occurrence]:
+        name = self._observed.beginning.broker
         for each in self._broker.read() if self._broker else ():
-            yield self._without_prefix(each.occurrence(self._broker_name))
+            yield each.occurrence(name)
+        for (topic, pubsub), tap in [*self._observed.taps.items()]:
+            if not isinstance(tap, AsyncSubscriptionTap | SubscriptionTap):
+                continue
+            name = f"{pubsub}/{topic}"
+            for each in tap.arrived[self._counts[name] :]:
+                self._counts[name] += 1
+                found = each.occurrence(pubsub)
+                # The number of what has come is no position on a broker.
+                yield replace(found, facts={**found.facts, "counted": True})
 
     def _new_deliveries(self) -> Iterator[Occurrence]:
-        for app, record in self._deliveries.items():
+        for node, record in self._deliveries.items():
             for each in record.read():
-                if each.path == SUBSCRIBE:
-                    self._learn(app, _subscriptions_in(each))
-                elif each.path != PATH:
-                    yield self._without_prefix(each.occurrence(app))
+                self._routes.see(node, each)
+                if each.path not in (SUBSCRIBE, PATH):
+                    found = each.occurrence(node)
+                    self._routes.meet(found)
+                    yield found
 
     def _new_calls(self) -> Iterator[Occurrence]:
         for app, record in self._calls.items():
             yield from (each.occurrence(app) for each in record.read())
-
-    def _without_prefix(self, each: Occurrence) -> Occurrence:
-        """The same with the topics' names that apps use."""
-        origin = each.facts.get("origin")
-        if not (self._prefix and origin):
-            return each
-        topic, partition, offset = origin
-        own = (topic.removeprefix(self._prefix), partition, offset)
-        return replace(each, facts={**each.facts, "origin": own})
-
-    def _learn_routes(self, new: Iterable[Occurrence]) -> None:
-        """Ask the sidecars of apps that received an event at a path that is not known yet."""
-        unknown = {
-            each.node
-            for each in new
-            if each.source == "delivery"
-            and each.facts.get("origin")
-            and (each.node, each.facts["path"]) not in self._topics
-        }
-        for sidecar in self._stack.topology.sidecars():
-            if sidecar.app in unknown:
-                self._learn(sidecar.app, self._subscriptions_of(sidecar.name))
-
-    def _learn(self, app: str, found: Iterable[Subscription]) -> None:
-        for each in found:
-            for path in each.routes:
-                self._topics[app, path] = each.topic
-            if each.dead_letter_topic:
-                self._dead[app, each.topic] = each.dead_letter_topic
-
-    def _subscriptions_of(self, sidecar: str) -> Iterable[Subscription]:
-        """Those of a running sidecar; none of one that does not respond, which the caller sees."""
-        import httpx
-
-        address = self._stack.book.endpoint(sidecar, "http")
-        token = self._stack.book.exports(sidecar)["token"]
-        try:
-            answer = ask(
-                "GET", f"{address.http}/v1.0/metadata", headers={"dapr-api-token": token}
-            ).raise_for_status()
-        except httpx.HTTPError:
-            return ()
-        return Metadata.parse(answer.json()).subscriptions
+        for each in self._noted.since(self._counts[TEST]):
+            self._counts[TEST] += 1
+            yield each
 
 
-def _is_busy(record: DeliveryRecord) -> bool:
-    return record.oldest_open() != float("inf")
+def _kafka_error() -> type[Exception]:
+    from confluent_kafka import KafkaException
 
-
-def _subscriptions_in(delivery: Delivery) -> Iterator[Subscription]:
-    """What an app has told its sidecar."""
-    rows: Any = decoded(delivery.answer)
-    for row in rows if isinstance(rows, list) else ():
-        if isinstance(row, Mapping):
-            yield Subscription(
-                row.get("pubsubname", ""),
-                row.get("topic", ""),
-                "PROGRAMMATIC",
-                tuple(_routes_in(row)),
-                row.get("deadLetterTopic", ""),
-            )
-
-
-def _routes_in(row: Mapping[str, Any]) -> Iterator[str]:
-    routes = row.get("routes") or {}
-    yield from (rule.get("path", "") for rule in routes.get("rules") or ())
-    yield from (each for each in (routes.get("default"), row.get("route")) if each)
+    return KafkaException

@@ -1,16 +1,18 @@
-"""The delivery ledger as tests use it: questions about events, which wait for the answer."""
+"""The delivery ledger as tests use it: questions about events and jobs, which wait."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from harness.core.blocking import ablocking
 from harness.core.deadline import Deadline, Observation, apoll
 from harness.core.errors import ConfigError, ProbeTimeout
-from harness.ledger.explain import explain
+from harness.ledger.explain import explain, explain_job
 from harness.ledger.model import EventPath, JobPath, Ledger
 from harness.probe.aeventually import aexplained
+from harness.probe.atap import AsyncSubscriptionTap, AsyncTap
 from harness.probe.matching import matches, shown
 from harness.probe.waiting import Guard
 from harness.stack.account import Account
@@ -21,26 +23,35 @@ SHOWN = 5
 INTERVAL = 0.02
 """Seconds between two looks, each of which asks the broker and every recorder."""
 
-Judge = Callable[[EventPath], bool]
+
+def never(_: object) -> bool:
+    """Of a question whose answer can always become yes: whether it cannot any more."""
+    return False
 
 
 class AsyncLedgerProbe:
-    """Where each event went since this world began; see docs/ledger.md.
+    """Where each event and job went since this world began; see docs/ledger.md.
 
     Args:
         account: reads what was observed.
+        taps: those of the world, which are read first.
         guard: ends a wait by raising.
 
     Raises (in every method that reads):
         ProbeError: the broker or a recorder does not respond.
+        HarnessError: more has happened than a ledger can tell.
     """
 
-    def __init__(self, account: Account, guard: Guard) -> None:
+    def __init__(self, account: Account, taps: Collection[AsyncTap], guard: Guard) -> None:
         self._account = account
+        self._taps = taps
         self._guard = guard
 
     async def now(self) -> Ledger:
         """Everything that is known now."""
+        for tap in [*self._taps]:
+            if isinstance(tap, AsyncSubscriptionTap):
+                await tap.all()
         async with aexplained(self._guard):
             return await ablocking(self._account.read)
 
@@ -67,14 +78,19 @@ class AsyncLedgerProbe:
             wanted["id"] = event_id
         if not wanted:
             raise ConfigError("which event?", expected="an id, or fields such as topic and data")
-        return AsyncTrackedEvent(self, wanted, self._guard)
+        return AsyncTrackedEvent(self, wanted, self._account, self._guard)
+
+    def job(self, app: str, name: str) -> AsyncTrackedJob:
+        """One job of an app, to ask questions about; it need not exist yet."""
+        return AsyncTrackedJob(self, {"app": app, "name": name}, self._account, self._guard)
 
     async def settled(self, *, timeout: float = 30.0) -> Ledger:
         """Wait until nothing is in flight; everything that is known then.
 
-        Each consumer group has then committed every record of the topology's Kafka, no recorded app
-        handles a delivery, and no further event was published meanwhile. What an app will still
-        publish by itself, from its outbox or by a job, is not waited for.
+        The consumer groups of the sidecars have then handled every record of the topology's Kafka,
+        no recorded app handles a delivery, and no further event was published meanwhile. What an
+        app will still publish by itself, from its outbox or by a job, is not waited for, nor is
+        what other brokers have.
 
         Raises:
             ProbeTimeout: something is still in flight after ``timeout`` seconds.
@@ -83,28 +99,83 @@ class AsyncLedgerProbe:
             return await ablocking(self._account.settled, Deadline(timeout))
 
 
-class AsyncTrackedEvent:
+class _AsyncTracked:
+    """What questions about an event or a job have in common."""
+
+    def __init__(
+        self, ledger: AsyncLedgerProbe, wanted: dict[str, Any], account: Account, guard: Guard
+    ) -> None:
+        self._ledger = ledger
+        self._wanted = wanted
+        self._account = account
+        self._guard = guard
+
+    async def _await(
+        self,
+        known: Callable[[], Any],
+        what: str,
+        judge: Callable[[Any], bool],
+        timeout: float,
+        hopeless: Callable[[Any], bool] = never,
+    ) -> Any:
+        deadline = Deadline(timeout)
+        path: Any = None
+
+        async def look() -> Observation:
+            nonlocal path
+            path = self._only(await known())
+            return Observation(path is not None and (judge(path) or hopeless(path)))
+
+        await apoll(look, deadline, guard=self._guard, interval=INTERVAL)
+        if path is None or not judge(path):
+            raise await self._not_so(what, path, timeout)
+        return path
+
+    def _only(self, found: Sequence[Any]) -> Any:
+        if len(found) > 1:
+            told = "\n".join(map(_told, found[:SHOWN]))
+            raise ConfigError(
+                f"{len(found)} events have {self._shown}",
+                last=self._account.masked(f"\n{told}"),
+                hint="give an id, or fields that only one of them has",
+            )
+        return found[0] if found else None
+
+    @property
+    def _shown(self) -> str:
+        return self._account.masked(shown(self._wanted))
+
+    async def _not_so(self, what: str, path: Any, timeout: float) -> ProbeTimeout:
+        if path is not None:
+            return ProbeTimeout(
+                f"the {_kind(path)} with {self._shown} is not {what}",
+                last=self._account.masked(_told(path)),
+                budget=timeout,
+            )
+        others = (await self._ledger.now()).events
+        known = "\n".join(_told(each).splitlines()[0] for each in others[-SHOWN:])
+        return ProbeTimeout(
+            f"nothing has {self._shown}",
+            expected=what,
+            last=self._account.masked(
+                f"the last of {len(others)} events:\n{known}" if others else "no event at all"
+            ),
+            budget=timeout,
+        )
+
+
+class AsyncTrackedEvent(_AsyncTracked):
     """Questions about one event. Each waits until the answer is yes, and returns the event's path.
 
-    Args:
-        ledger: what is known.
-        wanted: the fields that identify the event.
-        guard: ends a wait by raising.
-
     Raises (in every method):
-        ProbeTimeout: the answer is no after ``timeout`` seconds; the message explains what happened
-            to the event instead.
+        ProbeTimeout: the answer is no after ``timeout`` seconds, or cannot become yes any more; the
+            message explains what happened to the event instead.
         ConfigError: several events have the wanted fields.
     """
 
-    def __init__(self, ledger: AsyncLedgerProbe, wanted: dict[str, Any], guard: Guard) -> None:
-        self._ledger = ledger
-        self._wanted = wanted
-        self._guard = guard
-
     async def path(self, *, timeout: float = 10.0) -> EventPath:
         """What is known of the event, as soon as anything is."""
-        return await self._await("known", lambda _: True, timeout)
+        return await self._ask("known", lambda _: True, timeout)
 
     async def delivered_to(
         self, app: str, *, attempts: int | None = None, timeout: float = 10.0
@@ -112,23 +183,22 @@ class AsyncTrackedEvent:
         """The app, or one of its replicas, has accepted the event.
 
         Args:
-            app: its name.
-            attempts: the number of deliveries that this took, counted when it is accepted.
+            app: its name, or the name of one replica.
+            attempts: the number of deliveries until it was accepted first; any if None.
             timeout: seconds.
         """
 
         def judge(path: EventPath) -> bool:
-            return path.outcome_of(app) == "success" and attempts in (
-                None,
-                len(path.attempts_of(app)),
-            )
+            number = path.accepted_in(app)
+            return number == attempts if attempts is not None else number > 0
 
         count = "" if attempts is None else f" in {attempts} attempts"
-        return await self._await(f"delivered to {app}{count}", judge, timeout)
+        what = f"delivered to {app}{count}"
+        return await self._ask(what, judge, timeout, lambda path: path.accepted_in(app) > 0)
 
     async def dropped_by(self, app: str, *, timeout: float = 10.0) -> EventPath:
-        """The app has answered that the event is to be dropped."""
-        return await self._await(
+        """The app has answered that the event is to be dropped, or has no such route."""
+        return await self._ask(
             f"dropped by {app}", lambda path: path.outcome_of(app) == "drop", timeout
         )
 
@@ -143,68 +213,106 @@ class AsyncTrackedEvent:
         def judge(path: EventPath) -> bool:
             return any(topic in ("", each.position.topic) for each in path.dead_letters)
 
-        return await self._await(f"a dead letter {topic}".rstrip(), judge, timeout)
+        return await self._ask(f"a dead letter {topic}".rstrip(), judge, timeout)
+
+    async def expired(self, *, timeout: float = 10.0) -> EventPath:
+        """Its time to live has ended, and no recorded app has received it."""
+        return await self._ask(
+            "expired",
+            lambda path: path.has_expired(time.time_ns()) and not path.attempts,
+            timeout,
+            lambda path: bool(path.attempts) or not path.expires,
+        )
 
     async def state_committed(self, key: str, *, timeout: float = 10.0) -> EventPath:
         """An app has written a key to a state store while it handled the event.
 
-        Its calls must be recorded: ``App(..., calls=True)``.
+        Its calls must be recorded: ``App(..., calls=True)``. If it handles several events at once
+        and traces are off, the write may be of another one.
         """
-        return await self._await(
+        return await self._ask(
             f"followed by a write of state {key!r}", lambda path: _writes(path, key), timeout
         )
 
     async def published_once(self, *, timeout: float = 30.0) -> EventPath:
         """Nothing is in flight any more, and the broker has stored the event once.
 
-        Dead letters do not count.
+        Dead letters do not count, nor does what daprd keeps for its outbox.
+
+        Raises:
+            ConfigError: the topology has no Kafka of its own.
         """
-        ledger = await self._ledger.settled(timeout=timeout)
-        found = [each for each in ledger.events if _fits(each, self._wanted)]
-        path = self._only(found)
-        if path is None or len(path.originals) != 1:
-            raise self._not_so("published once", path, found, timeout)
-        return path
-
-    async def _await(self, what: str, judge: Judge, timeout: float) -> EventPath:
-        deadline = Deadline(timeout)
-        path: EventPath | None = None
-
-        async def look() -> Observation:
-            nonlocal path
-            path = self._only(await self._ledger.events(**self._wanted))
-            return Observation(path is not None and judge(path))
-
-        seen = await apoll(look, deadline, guard=self._guard, interval=INTERVAL)
-        if path is None or not seen.ok:
-            raise self._not_so(what, path, (await self._ledger.now()).events, timeout)
-        return path
-
-    def _only(self, found: list[EventPath]) -> EventPath | None:
-        if len(found) > 1:
+        if not self._account.has_broker:
             raise ConfigError(
-                f"{len(found)} events have {shown(self._wanted)}",
-                last="\n" + "\n".join(explain(each) for each in found[:SHOWN]),
-                hint="give an id, or fields that only one of them has",
+                "how often an event was published is not known",
+                expected="a Kafka in the topology, whose records can be read",
+                hint="count the deliveries: dapr.inbox(app).all(...)",
             )
-        return found[0] if found else None
+        ledger = await self._ledger.settled(timeout=timeout)
+        path = self._only([each for each in ledger.events if _fits(each, self._wanted)])
+        if path is None or len(path.originals) != 1:
+            raise await self._not_so("published once", path, timeout)
+        return path  # type: ignore[no-any-return]
 
-    def _not_so(
-        self, what: str, path: EventPath | None, others: Any, timeout: float
-    ) -> ProbeTimeout:
-        if path is not None:
-            return ProbeTimeout(
-                f"the event with {shown(self._wanted)} is not {what}",
-                last=explain(path),
-                budget=timeout,
-            )
-        known = "\n".join(explain(each).splitlines()[0] for each in [*others][-SHOWN:])
-        return ProbeTimeout(
-            f"no event has {shown(self._wanted)}",
-            expected=what,
-            last=f"the last of {len(others)} events:\n{known}" if others else "no event at all",
-            budget=timeout,
-        )
+    async def _ask(
+        self,
+        what: str,
+        judge: Callable[[EventPath], bool],
+        timeout: float,
+        hopeless: Callable[[EventPath], bool] = never,
+    ) -> EventPath:
+        async def known() -> list[EventPath]:
+            return await self._ledger.events(**self._wanted)
+
+        return await self._await(known, what, judge, timeout, hopeless)  # type: ignore[no-any-return]
+
+
+class AsyncTrackedJob(_AsyncTracked):
+    """Questions about one job. Each waits until the answer is yes, and returns what is known of it.
+
+    Raises (in every method):
+        ProbeTimeout: the answer is no after ``timeout`` seconds; the message has what happened.
+    """
+
+    async def path(self, *, timeout: float = 10.0) -> JobPath:
+        """What is known of the job, as soon as anything is."""
+        return await self._ask("known", lambda _: True, timeout)
+
+    async def fired(self, *, times: int | None = None, timeout: float = 10.0) -> JobPath:
+        """It was delivered to the app.
+
+        Args:
+            times: how often, failed attempts included; at least once if None.
+            timeout: seconds.
+        """
+
+        def judge(path: JobPath) -> bool:
+            return len(path.attempts) == times if times is not None else bool(path.attempts)
+
+        count = "" if times is None else f" {times} times"
+        return await self._ask(f"fired{count}", judge, timeout)
+
+    async def accepted(self, *, timeout: float = 10.0) -> JobPath:
+        """The app's answer to its last delivery was a success."""
+
+        def judge(path: JobPath) -> bool:
+            return bool(path.attempts) and path.attempts[-1].outcome == "success"
+
+        return await self._ask("accepted", judge, timeout)
+
+    async def _ask(self, what: str, judge: Callable[[JobPath], bool], timeout: float) -> JobPath:
+        async def known() -> list[JobPath]:
+            return await self._ledger.jobs(**self._wanted)
+
+        return await self._await(known, what, judge, timeout)  # type: ignore[no-any-return]
+
+
+def _kind(path: EventPath | JobPath) -> str:
+    return "job" if isinstance(path, JobPath) else "event"
+
+
+def _told(path: EventPath | JobPath) -> str:
+    return explain_job(path) if isinstance(path, JobPath) else explain(path)
 
 
 def _fits(path: EventPath, wanted: dict[str, Any]) -> bool:

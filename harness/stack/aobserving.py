@@ -9,10 +9,12 @@ from harness.core.errors import ConfigError
 from harness.core.observation import Occurrence
 from harness.probe.aeventually import aexplained
 from harness.probe.atap import AsyncTap
+from harness.probe.waiting import unguarded
 from harness.stack.account import Account
 from harness.stack.aledger import AsyncLedgerProbe
 from harness.stack.aresources import AsyncResources
 from harness.stack.beginning import Beginning
+from harness.stack.noted import Noted
 from harness.stack.stack import Stack
 from harness.stack.timeline import Observed
 
@@ -33,7 +35,9 @@ class AsyncObserving(AsyncResources):
         self._guard = stack.check_alive
         self._begun: Beginning | None = None
         self._taps: dict[tuple[str, str], AsyncTap] = {}
+        self._noted = Noted()
         self._accounts: list[Account] = []
+        self._asked: Account | None = None
 
     @property
     def beginning(self) -> Beginning:
@@ -65,14 +69,20 @@ class AsyncObserving(AsyncResources):
     def ledger(self) -> AsyncLedgerProbe:
         """Where each event and job went since this world began, whoever has published it.
 
-        Events are read from the topology's own Kafka, deliveries and calls from the recorders of
-        the apps that have one (``inbox=True``, ``calls=True``).
+        Events are read from the topology's own Kafka and from the taps of this world on other
+        brokers, deliveries and calls from the recorders of the apps that have one
+        (``inbox=True``, ``calls=True``), and what the test publishes from its own clients.
         """
-        return AsyncLedgerProbe(self.account, self._guard)
+        if self._asked is None:
+            self._asked = Account(self.observed, self._noted)
+            self._accounts.append(self._asked)
+        return AsyncLedgerProbe(self._asked, self._taps.values(), self._guard)
 
-    @property
-    def account(self) -> Account:
-        """What reads the ledger, in blocking calls."""
-        if not self._accounts:
-            self._accounts.append(Account(self.stack, self.beginning))
-        return self._accounts[0]
+    def account(self, *, broker: bool) -> Account:
+        """What reads the ledger of a failed test, in blocking calls, although nodes are gone.
+
+        Args:
+            broker: whether the broker is asked, too.
+        """
+        self._accounts.append(Account(self.observed, self._noted, unguarded, broker=broker))
+        return self._accounts[-1]

@@ -98,7 +98,8 @@ class AsyncWorld(AsyncObserving, AsyncResources, AsyncClosing):
         """A client of the app's sidecar, like the one the app would use."""
         app = replica_name(app, replica)
         if app not in self._sidecars:
-            self._sidecars[app] = AsyncDaprClient(*self.sidecar_address(app))
+            note = partial(self._noted.note, app)
+            self._sidecars[app] = AsyncDaprClient(*self.sidecar_address(app), note=note)
         return self._sidecars[app]
 
     def topic(self, name: str, pubsub: str = "") -> AsyncTap:

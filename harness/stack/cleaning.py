@@ -39,12 +39,8 @@ def clean(stack: Stack) -> None:
             node.clean(stack.book.scope(node.name, HOST), part_of(stack))
 
 
-def settle(stack: Stack, deadline: Deadline | None = None) -> None:
+def settle(stack: Stack) -> None:
     """Wait until each consumer group has handled every event that is on the topology's broker.
-
-    Args:
-        stack: a running stack.
-        deadline: the end of the wait; `SETTLING` if None.
 
     Raises:
         ProbeTimeout: it did not, in time.
@@ -60,7 +56,7 @@ def settle(stack: Stack, deadline: Deadline | None = None) -> None:
         held = held_up(committed, assigned_partitions(admin, list(committed)), worlds)
         return Observation(not held, "; ".join(map(_told, held)))
 
-    deadline = deadline or Deadline(SETTLING)
+    deadline = Deadline(SETTLING)
     seen = poll(look, deadline, guard=stack.check_alive)
     if not seen.ok:
         raise ProbeTimeout(

@@ -69,7 +69,7 @@ class Observed:
 
     def available(self) -> tuple[list[Occurrence], list[ProbeError]]:
         """What can be read, in the order of time, and an error for each recorder that cannot."""
-        found, missing = [*self._journal(), *self._events(), *self._firings()], []
+        found, missing = [*self._journal(), *self._events(), *self.firings()], []
         for node in self.stack.topology.nodes:
             try:
                 if isinstance(node, Recorder):
@@ -110,7 +110,8 @@ class Observed:
             if entry.at >= self.beginning.at and entry.kind not in CLIENTS:
                 yield entry.occurrence()
 
-    def _firings(self) -> Iterator[Occurrence]:
+    def firings(self) -> Iterator[Occurrence]:
+        """What schedulers with virtual time have fired."""
         from harness.virtual_time.firings import firings_of
 
         for node in self.stack.topology.nodes:

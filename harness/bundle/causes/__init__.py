@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from harness.bundle.causes.components import (
     component_not_loaded,
+    component_unknown,
     events_forbidden,
     invoked_app_unknown,
     token_refused,
@@ -23,6 +24,7 @@ from harness.bundle.causes.processes import (
     broker_unavailable,
     node_exited,
     port_taken,
+    start_failed,
     stopped_by_the_test,
 )
 from harness.bundle.causes.values import clock_differs, key_collision
@@ -34,10 +36,15 @@ RULES: tuple[Rule, ...] = (
     port_taken,
     node_exited,
     component_not_loaded,
-    token_refused,
+    start_failed,
     broker_unavailable,
     stopped_by_the_test,
+    # What the error itself says comes before what has happened besides.
+    component_unknown,
     events_forbidden,
+    invoked_app_unknown,
+    key_collision,
+    token_refused,
     not_a_cloud_event,
     app_rejects_event,
     event_expired,
@@ -45,8 +52,6 @@ RULES: tuple[Rule, ...] = (
     not_on_the_broker,
     group_without_member,
     held_up,
-    invoked_app_unknown,
-    key_collision,
     clock_differs,
 )
 """The order matters: what explains others comes first."""

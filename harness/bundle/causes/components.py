@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from harness.bundle.causes.evidence import messages, sidecars_of
+from harness.bundle.causes.evidence import messages, own_events, sidecars_of
 from harness.bundle.model import Bundle, Cause
 
 _NOT_LOADED = re.compile(
@@ -42,6 +42,10 @@ def component_not_loaded(bundle: Bundle) -> Iterator[Cause]:
                     [f"declared at {each.at}", *told[-3:]],
                     "`dapr-harness lint` checks the file; the sidecar's log has daprd's reason",
                 )
+
+
+def component_unknown(bundle: Bundle) -> Iterator[Cause]:
+    """A call has named a component that the app does not have."""
     if found := _NOT_FOUND.search(bundle.error):
         yield Cause(
             "component_not_loaded",
@@ -67,7 +71,7 @@ def events_forbidden(bundle: Bundle) -> Iterator[Cause]:
 
 def token_refused(bundle: Bundle) -> Iterator[Cause]:
     """An app or a sidecar has refused a request because of its token."""
-    for event in bundle.events:
+    for event in own_events(bundle):
         for each in event.facts["attempts"]:
             if each["status"] in (401, 403) and not each["failed"]:
                 yield Cause(

@@ -46,6 +46,13 @@ def node_exited(bundle: Bundle) -> Iterator[Cause]:
             )
 
 
+def start_failed(bundle: Bundle) -> Iterator[Cause]:
+    """The stack, or something else that the test needs, could not be set up."""
+    lines = [line for line in bundle.error.splitlines() if line.strip()]
+    if bundle.phase == "setup" and not bundle.nodes and lines:
+        yield Cause("start_failed", lines[0], lines[1:8])
+
+
 def broker_unavailable(bundle: Bundle) -> Iterator[Cause]:
     """The broker does not run, or sidecars cannot reach it."""
     away = [each for each in bundle.nodes if each.role == "broker" and _is_away(each)]
