@@ -65,9 +65,14 @@ def leave_bundle(
     item.config.stash[WRITTEN] = count + 1
     try:
         bundle = _bundle(report, item, world, logs, began)
-        return _written(bundle, report, item.config.rootpath / folder)
+        told = _written(bundle, item.config.rootpath / folder)
     except Exception as error:  # noqa: BLE001 - the report of the failure itself matters more
         return f"no bundle could be written: {type(error).__name__}: {error}"
+    # pytest writes those of the test's last report to the JUnit file.
+    report.user_properties += told.items()
+    item.user_properties += told.items()
+    cause = f"probable cause: {told[CAUSE]}\n" if CAUSE in told else ""
+    return f"{cause}{told[PROPERTY]}"
 
 
 def _bundle(
@@ -94,16 +99,12 @@ def _bundle(
     return replace(found, causes=causes_of(found))
 
 
-def _written(bundle: Bundle, report: pytest.TestReport, folder: Path) -> str:
+def _written(bundle: Bundle, folder: Path) -> dict[str, str]:
+    """Write the bundle; what is told about it, by property."""
     from harness.bundle.page import write
 
-    page = write(bundle, folder)
-    report.user_properties.append((PROPERTY, str(page)))
-    cause = bundle.causes[0].sentence if bundle.causes else ""
-    if cause:
-        report.user_properties.append((CAUSE, cause))
-    told = f"probable cause: {cause}\n" if cause else ""
-    return f"{told}{page}"
+    told = {PROPERTY: str(write(bundle, folder))}
+    return {**told, CAUSE: bundle.causes[0].sentence} if bundle.causes else told
 
 
 class Bundles:

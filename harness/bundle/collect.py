@@ -243,7 +243,7 @@ def summary_of(error: str) -> str:
     """The line of pytest's text that says what went wrong: its first ``E`` line, or the last."""
     lines = [line for line in error.splitlines() if line.strip()]
     told = [line[1:].strip() for line in lines if line.startswith("E ")]
-    return (told or lines or [""])[0 if told else -1]
+    return (told or lines or [""])[0 if told else -1].strip()
 
 
 def as_text(payload: object) -> str:

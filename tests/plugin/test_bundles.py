@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from tests.plugin.conftest import WITHOUT
 from tests.projects import KAFKA
@@ -17,7 +20,7 @@ from tests.support import environment
 
 pytestmark = pytest.mark.real
 
-APP = '''
+APP = """
 import json
 import os
 import sys
@@ -44,6 +47,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])) or b"{}")
         if self.path == "/orders" and body["data"].get("amount", 0) < 0:
+            print("the token is", os.environ["DAPR_API_TOKEN"], flush=True)
+            print("<script>window.hacked = 1</script>", flush=True)
             print("ValueError: the amount of an order is negative", flush=True)
             self.answer(500, {"error": "negative"})
         elif self.path == "/dropped":
@@ -68,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-'''
+"""
 
 TOPOLOGY = """
 import sys
@@ -119,30 +124,33 @@ spec:
   targets: {components: {pubsub: {inbound: {retry: twice}}}}
 """
 
-TESTS = '''
+TESTS = """
 import asyncio
 
 import pytest
 
 
 async def test_handler_error(dapr):
-    await dapr.sidecar("shop").publish("pubsub", "orders", {"id": dapr.id, "amount": -1})
-    await dapr.ledger.event(topic="orders", data={"id": dapr.id}).delivered_to("shop", timeout=4)
+    evil = "</script><img src=x onerror='window.hacked = 1'><!--"
+    order = {"id": dapr.id, "amount": -1, "note": evil, "token": dapr.token("dapr-api")}
+    print("CANARY", dapr.token("dapr-api"))
+    await dapr.sidecar("shop").publish("pubsub", "orders", order)
+    await dapr.ledger.event(topic="orders", data={"id": dapr.id}).delivered_to("shop", timeout=1.5)
 
 
 async def test_dropped(dapr):
     await dapr.sidecar("shop").publish("pubsub", "dropped", {"id": dapr.id})
-    await dapr.ledger.event(topic="dropped", data={"id": dapr.id}).delivered_to("shop", timeout=2)
+    await dapr.ledger.event(topic="dropped", data={"id": dapr.id}).delivered_to("shop", timeout=1.5)
 
 
 async def test_nobody_subscribes(dapr):
     await dapr.sidecar("shop").publish("pubsub", "nobody", {"id": dapr.id})
-    await dapr.inbox("shop").next(data={"id": dapr.id}, timeout=2)
+    await dapr.inbox("shop").next(data={"id": dapr.id}, timeout=1)
 
 
 async def test_scoped_out(dapr):
     await dapr.sidecar("shop").publish("pubsub", "scoped", {"id": dapr.id})
-    await dapr.inbox("shop").next(data={"id": dapr.id}, timeout=2)
+    await dapr.inbox("shop").next(data={"id": dapr.id}, timeout=1)
 
 
 async def test_expired(dapr):
@@ -161,12 +169,12 @@ async def test_expired(dapr):
 
 async def test_not_a_cloud_event(dapr):
     write(dapr, "raw", "a plain text " + dapr.id)
-    await dapr.inbox("shop").next(path="/orders", timeout=3)
+    await dapr.inbox("shop").next(path="/orders", timeout=1.5)
 
 
 async def test_token_refused(dapr):
     await dapr.sidecar("shop").publish("pubsub", "refused", {"id": dapr.id})
-    await dapr.ledger.event(topic="refused", data={"id": dapr.id}).delivered_to("shop", timeout=2)
+    await dapr.ledger.event(topic="refused", data={"id": dapr.id}).delivered_to("shop", timeout=1.5)
 
 
 async def test_unknown_pubsub(dapr):
@@ -209,7 +217,7 @@ def write(dapr, topic, value):
     headers = [] if isinstance(value, str) else [("content-type", b"application/cloudevents+json")]
     producer.produce(topic, content.encode(), headers=headers)
     assert producer.flush(10) == 0
-'''
+"""
 
 FIRST_LINES = {
     "handler_error": "answers with status 500, 2 times; it is a dead letter now: "
@@ -265,3 +273,65 @@ def test_the_first_line_of_the_bundle_names_the_planted_bug(folder: Path, test: 
     causes = bundle_of(folder, test)["causes"]
 
     assert FIRST_LINES[test] in causes[0]["sentence"], json.dumps(causes, indent=1)
+
+
+def test_no_secret_is_in_a_bundle(folder: Path) -> None:
+    """Not in the page, not in the archive: the app has logged its token, and an event has it."""
+    (token,) = {
+        line.split()[1]
+        for line in (folder / "output").read_text().splitlines()
+        if line.startswith("CANARY")
+    }
+    files = [*(folder / "artefacts").iterdir()]
+    texts = [each.read_text() for each in files if each.suffix == ".html"]
+    for each in files:
+        if each.suffix == ".zip":
+            with zipfile.ZipFile(each) as archive:
+                texts += [archive.read(name).decode() for name in archive.namelist()]
+
+    assert len(files) == 2 * len(FIRST_LINES)
+    assert [] == [text[:80] for text in texts if token in text]
+    assert "the token is ***" in bundle_of(folder, "handler_error")["logs"]["shop"]
+
+
+def test_junit_and_the_end_of_the_session_name_the_page_and_the_cause(folder: Path) -> None:
+    """As properties of the test case, and as two lines."""
+    page = folder / "artefacts" / "test_planted.py--test_dropped.html"
+    cases = ElementTree.parse(folder / "junit.xml").iter("testcase")
+    case = next(each for each in cases if each.get("name") == "test_dropped")
+    found = {each.get("name"): each.get("value") for each in case.iter("property")}
+    output = (folder / "output").read_text()
+
+    assert str(page) == found["dapr-bundle"]
+    assert FIRST_LINES["dropped"] in str(found["dapr-cause"])
+    assert f"dapr-harness:   {page}" in output
+    assert f"probable cause: {found['dapr-cause']}" in output
+
+
+def test_the_page_shows_what_an_app_has_logged_and_runs_none_of_it(folder: Path) -> None:
+    """In Chromium, offline: the cause, the event's path, the log; also on a phone."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium is installed; tools/browser installs Debian's")
+    page_file = folder / "artefacts" / "test_planted.py--test_handler_error.html"
+    errors: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        for width in (1280, 390):
+            page = browser.new_page(viewport={"width": width, "height": 900}, offline=True)
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            page.goto(page_file.as_uri())
+            text = page.inner_text("main")
+            hacked = page.evaluate("window.hacked")
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            page.get_by_label("Node", exact=True).select_option("shop")
+            log = page.inner_text("#logs pre")
+
+            assert FIRST_LINES["handler_error"] in text
+            assert "delivered to shop, attempt 2: status 500" in text
+            assert "<script>window.hacked = 1</script>" in log
+            assert (None, width) == (hacked, wide)
+        browser.close()
+    assert [] == errors

@@ -48,7 +48,7 @@ def component_unknown(bundle: Bundle) -> Iterator[Cause]:
     """A call has named a component that the app does not have."""
     if found := _NOT_FOUND.search(bundle.error):
         yield Cause(
-            "component_not_loaded",
+            "component_unknown",
             f"the component that the call named does not exist for this app ({found[0]})",
             [
                 f"{each.kind} {each.name!r} with scopes {list(each.scopes)} at {each.at}"
