@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-
 import pytest
 
 from harness import App, DaprError, Kafka, ProbeTimeout, Settings, Stack, Topology, World, running
