@@ -17,7 +17,7 @@ from harness import App, DaprError, Kafka, ProbeTimeout, Settings, Stack, Topolo
 from harness.core.deadline import Deadline, ticks
 from harness.dapr.model import BulkEntry, StateOperation
 from harness.ledger.outcomes import outcome_of
-from tests.support import project
+from tests.support import ROOT, project
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -128,6 +128,15 @@ def test_a_path_has_every_step_from_the_test_to_the_state_store(world: World) ->
         (each.app, each.sidecar, each.pubsub, each.topic, each.status) for each in path.publications
     ]
     assert ["orders"] == [each.position.topic for each in path.records]
+
+
+def test_the_example_of_the_docs_passes(world: World) -> None:
+    """As it stands there."""
+    page = (ROOT / "docs" / "ledger.md").read_text()
+    names: dict[str, Any] = {}
+    exec(page.split("```python\n")[1].split("```")[0], names)
+
+    names["test_an_order_is_shipped_once"](world)
 
 
 def test_a_chain_of_dead_letters_is_one_event(world: World) -> None:
@@ -254,7 +263,7 @@ EVENTS, BATCH = 5_000, 100
 def publish_until_accepted(world: World) -> set[str]:
     """Publish events, a batch until the sidecar acknowledges it; the ids of those it accepted."""
     numbers, accepted = count(), set[str]()
-    for _ in ticks(Deadline(120), 0.01):
+    for _ in ticks(Deadline(200), 0.1):
         ids = [f"{world.id}-{next(numbers)}" for _ in range(BATCH)]
         entries = [BulkEntry(each, {"id": each}, metadata={"cloudevent.id": each}) for each in ids]
         try:
