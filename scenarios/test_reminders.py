@@ -253,7 +253,7 @@ def about(task: dict[str, Any]) -> Callable[[Any], bool]:
 async def test_an_event_that_no_rule_knows_goes_the_default_route(dapr: AsyncWorld) -> None:
     """The others go the routes of their rules; this one becomes a dead letter."""
     inbox, user = dapr.inbox("notification-service"), dapr.name("user")
-    event = {
+    event: dict[str, Any] = {
         "specversion": "1.0", "id": dapr.name("event"), "source": "scenario",
         "type": "com.taskmanager.reminder.forgotten", "datacontenttype": "application/json",
         "data": {"task_id": dapr.id, "user_id": user, "title": "What was it?"},
