@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
@@ -15,8 +16,10 @@ import pytest
 
 from harness import App, DaprError, Kafka, ProbeTimeout, Settings, Stack, Topology, World, running
 from harness.core.deadline import Deadline, ticks
+from harness.core.errors import HarnessError
 from harness.dapr.model import BulkEntry, StateOperation
 from harness.ledger.outcomes import outcome_of
+from harness.probe.broker_reader import BrokerReader
 from tests.support import ROOT, project
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
@@ -255,6 +258,32 @@ def test_a_question_that_is_answered_no_tells_what_happened_without_secrets(worl
         missed.value
     )
     assert token not in str(missed.value)
+
+
+def test_what_one_reading_has_not_handed_out_is_read_by_the_next(world: World) -> None:
+    """Its client has taken all of it when the first one ends early."""
+    for number in range(5):
+        publish(world, "orders", f"{world.id}-{number}")
+    reader = BrokerReader(world.brokers, world.beginning.offsets)
+
+    first = reader.read()
+    found = [next(first)]
+    first.close()
+    found += reader.read()
+    reader.close()
+
+    assert {f"{world.id}-{number}": 1 for number in range(5)} == Counter(each.id for each in found)
+
+
+def test_a_ledger_of_too_much_is_an_error(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says what the limit is, and does not tell a part of it as the whole."""
+    monkeypatch.setattr("harness.stack.account.MOST", 4)
+    for number in range(5):
+        publish(world, "orders", f"{world.id}-{number}")
+
+    for _ in range(2):
+        with pytest.raises(HarnessError, match="up to 4 events, deliveries and calls"):
+            world.ledger.now()
 
 
 EVENTS, BATCH = 5_000, 100
