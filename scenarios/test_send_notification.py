@@ -21,7 +21,7 @@ async def send(dapr: AsyncWorld, by: str = "backend-service", **body: Any) -> ht
 
 async def test_a_service_notifies_a_user_by_invocation(dapr: AsyncWorld) -> None:
     """On the list, on open pages, and by webhook, like any other notification."""
-    user, updates = dapr.name("ada"), dapr.topic("task-updates")
+    user = dapr.name("ada")
     await dapr.app(APP).put(f"/api/{user}/contact", json={"webhook": True})
 
     answer = await send(dapr, user_id=user, message="Your import is complete")
@@ -31,7 +31,7 @@ async def test_a_service_notifies_a_user_by_invocation(dapr: AsyncWorld) -> None
         answer.status_code, made["kind"], made["message"],
     )  # fmt: skip
     assert [made] == (await dapr.app(APP).get(f"/api/{user}/notifications")).json()
-    update = await updates.next(where=lambda each: each.data["user_id"] == user)
+    update = await dapr.ledger.event(topic="task-updates", data={"user_id": user}).path()
     assert made["event_id"] == update.data["event_id"]
     called = await dapr.inbox("receiver").next(path=f"/webhooks/{user}")
     assert made["event_id"] == called.data["event_id"]

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from harness import AsyncWorld, DaprError
+from harness.stack.aledger import AsyncTrackedEvent
 from scenarios.test_task_events import new_task
 
 TOMORROW = (datetime.now(UTC) + timedelta(days=1)).replace(microsecond=0)
@@ -77,6 +78,11 @@ async def test_a_completed_daily_task_appears_again_for_the_next_day(dapr: Async
     await dapr.eventually(scheduled)
 
 
+def completion_of(dapr: AsyncWorld, user: str) -> AsyncTrackedEvent:
+    """The event of the one task that a user has completed."""
+    return dapr.ledger.event(type="com.taskmanager.task.completed", data={"user_id": user})
+
+
 async def test_a_completion_that_is_delivered_again_makes_nothing_more(dapr: AsyncWorld) -> None:
     """The next occurrence was created, the acknowledgement lost: delivered twice, created once."""
     inbox, user = dapr.inbox("recurring-task-service"), dapr.name("user")
@@ -84,10 +90,10 @@ async def test_a_completion_that_is_delivered_again_makes_nothing_more(dapr: Asy
     task = await new_task(dapr, user, due_at=TOMORROW.isoformat(), recurrence=DAILY)
 
     await complete(dapr, task)
-    deliveries = await inbox.collect(2, where=lambda each: (each.data or {}).get("user_id") == user)
+    path = await completion_of(dapr, user).delivered_to("recurring-task-service", attempts=2)
 
-    assert [500, 200] == [each.status for each in deliveries]
-    assert [200, 200] == [each.app_status for each in deliveries]
+    attempts = path.attempts_of("recurring-task-service")
+    assert ["after", ""] == [each.failed for each in attempts]
     assert 2 == len(await tasks_of(dapr, user))
 
 
@@ -104,26 +110,24 @@ async def test_only_completions_reach_the_service(dapr: AsyncWorld) -> None:
 
 async def test_a_task_without_a_series_has_no_next_occurrence(dapr: AsyncWorld) -> None:
     """The completion is acknowledged, and nothing is created."""
-    inbox, user = dapr.inbox("recurring-task-service"), dapr.name("user")
+    user = dapr.name("user")
     task = await new_task(dapr, user, due_at=TOMORROW.isoformat())
 
     await complete(dapr, task)
-    delivery = await inbox.next(where=lambda each: (each.data or {}).get("user_id") == user)
 
-    assert '{"status":"SUCCESS"}' == delivery.answer
+    await completion_of(dapr, user).delivered_to("recurring-task-service", attempts=1)
     assert 1 == len(await tasks_of(dapr, user))
 
 
 @pytest.mark.parametrize("end", [{"count": 1}, {"until": TOMORROW.isoformat()}])
 async def test_a_series_that_is_over_makes_nothing(dapr: AsyncWorld, end: dict[str, Any]) -> None:
     """This is recorded, so that the safety net does not retry forever."""
-    inbox, user = dapr.inbox("recurring-task-service"), dapr.name("user")
+    user = dapr.name("user")
     task = await new_task(dapr, user, due_at=TOMORROW.isoformat(), recurrence={**DAILY, **end})
 
     await complete(dapr, task)
-    delivery = await inbox.next(where=lambda each: (each.data or {}).get("user_id") == user)
 
-    assert 200 == delivery.status
+    await completion_of(dapr, user).delivered_to("recurring-task-service", attempts=1)
     assert 1 == len(await tasks_of(dapr, user))
     (row,) = await dapr.table("tasks").rows(id=task["id"])
     assert row["series_over"] is True
@@ -138,9 +142,8 @@ async def test_a_deleted_task_has_no_next_occurrence(dapr: AsyncWorld) -> None:
     await complete(dapr, task)
     await inbox.next(where=lambda each: (each.data or {}).get("user_id") == user)
     await dapr.app("backend-service").delete(f"/api/{user}/tasks/{task['id']}")
-    deliveries = await inbox.collect(2, where=lambda each: (each.data or {}).get("user_id") == user)
 
-    assert [500, 200] == [each.status for each in deliveries]
+    await completion_of(dapr, user).delivered_to("recurring-task-service", attempts=3)
     assert [] == await tasks_of(dapr, user)
 
 

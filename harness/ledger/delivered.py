@@ -13,7 +13,7 @@ from harness.ledger.outcomes import Outcome, outcome_of, outcomes_of_bulk
 EVENT_TYPE = "application/cloudevents"
 """How the content type begins with which daprd delivers a single event."""
 
-BULK_TYPE = "com.dapr.event.bulk"
+BULK_TYPE = "com.dapr.event.sent.bulk"
 """The type in the envelope of a bulk (``contrib/pubsub`` of Dapr 1.18.2)."""
 
 

@@ -107,7 +107,10 @@ def text_of(data: Any) -> str:
             data = json.loads(data)
         except (ValueError, RecursionError):
             return str(data)
-    return json.dumps(data, sort_keys=True, default=str)
+    try:
+        return json.dumps(data, sort_keys=True, default=str)
+    except RecursionError:
+        return ""
 
 
 def data_in(event: Mapping[str, Any]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -69,7 +69,7 @@ class BrokerReader:
             self._consumer.close()
             self._consumer = None
 
-    def read(self) -> Iterator[Event]:
+    def read(self) -> Generator[Event, None, None]:
         """Every record that was on the broker when it was called, and was not read before."""
         from confluent_kafka import KafkaException
 

@@ -1,0 +1,220 @@
+"""What questions about events answer, and how they say no."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from harness import ConfigError, ProbeTimeout
+from harness.core.deadline import Deadline
+from harness.core.observation import Occurrence
+from harness.ledger.joining import ledger_of
+from harness.ledger.model import Ledger
+from harness.probe.waiting import unguarded
+from harness.stack.account import Account
+from harness.stack.in_flight import unstable
+from harness.stack.ledger import LedgerProbe
+from harness.stack.noted import Noted
+from tests.unit.ledgers import Place, called, cloud_event, handled, stored
+
+ORDER = Place("orders")
+EVENT = cloud_event("e1", {"n": 1})
+
+
+class Known:
+    """An account of something that was observed; counts how often it is read."""
+
+    def __init__(self, *found: Occurrence, has_broker: bool = True) -> None:
+        self.has_broker = has_broker
+        self.reads = 0
+        self._ledger = ledger_of(found)
+
+    def read(self) -> Ledger:
+        self.reads += 1
+        return self._ledger
+
+    def settled(self, _: Deadline) -> Ledger:
+        return self._ledger
+
+    def masked(self, text: str) -> str:
+        return text.replace("s3cret", "***")
+
+
+def probe(account: Known) -> LedgerProbe:
+    return LedgerProbe(cast("Account", account), (), unguarded)
+
+
+def test_a_number_of_attempts_that_cannot_become_right_ends_the_wait() -> None:
+    """It was accepted in the first one; later deliveries change nothing."""
+    known = Known(
+        stored(ORDER, EVENT),
+        handled("mail", EVENT, place=ORDER),
+        handled("mail", EVENT, 3.0, place=ORDER),
+    )
+
+    probe(known).event("e1").delivered_to("mail", attempts=1)
+    before = known.reads
+    with pytest.raises(ProbeTimeout, match=r"not delivered to mail in 2 attempts"):
+        probe(known).event("e1").delivered_to("mail", attempts=2, timeout=60)
+
+    assert before + 1 == known.reads
+
+
+def test_an_event_that_nobody_accepted_is_not_delivered() -> None:
+    """However often it came."""
+    known = Known(stored(ORDER, EVENT), handled("mail", EVENT, place=ORDER, status=500))
+
+    with pytest.raises(ProbeTimeout, match="not accepted by mail in 1 attempts"):
+        probe(known).event("e1").delivered_to("mail", timeout=0)
+
+
+def test_secrets_in_answers_ids_and_questions_are_masked() -> None:
+    """Bodies may contain tokens."""
+    known = Known(
+        stored(ORDER, cloud_event("s3cret")),
+        handled("mail", cloud_event("s3cret"), place=ORDER, status=500, answer="s3cret"),
+    )
+
+    for question in (probe(known).event("s3cret"), probe(known).event(topic="s3cret")):
+        with pytest.raises(ProbeTimeout) as missed:
+            question.delivered_to("mail", timeout=0)
+        assert "s3cret" not in str(missed.value)
+        assert "***" in str(missed.value)
+
+
+def test_a_question_about_several_events_is_an_error() -> None:
+    """Which explains the first of them."""
+    known = Known(stored(ORDER, EVENT), stored(Place("orders", 0, 1), cloud_event("e2", {"n": 1})))
+
+    with pytest.raises(ConfigError, match="2 events have") as caught:
+        probe(known).event(data={"n": 1}).path()
+
+    assert "event e2 (made) on orders" in str(caught.value)
+    with pytest.raises(ConfigError, match="which event"):
+        probe(known).event()
+
+
+def test_an_event_without_a_broker_to_count_it_is_not_said_to_be_published_once() -> None:
+    """On other brokers, records are not counted."""
+    with pytest.raises(ConfigError, match="how often an event was published is not known"):
+        probe(Known(has_broker=False)).event("e1").published_once()
+
+
+def test_an_event_that_is_stored_twice_was_not_published_once() -> None:
+    """A dead letter does not count."""
+    dead = stored(Place("dead"), EVENT, of=ORDER)
+    once = Known(stored(ORDER, EVENT), dead)
+    twice = Known(stored(ORDER, EVENT), stored(Place("orders", 0, 1), EVENT), dead)
+
+    probe(once).event("e1").published_once()
+    with pytest.raises(ProbeTimeout, match="is not published once"):
+        probe(twice).event("e1").published_once()
+
+
+def test_an_event_that_was_delivered_has_not_expired() -> None:
+    """Nor one whose time is not over, or that has none."""
+    late = cloud_event("late", expiration="2020-01-01T00:00:00Z")
+    probe(Known(stored(ORDER, late))).event("late").expired()
+
+    for known in (
+        Known(stored(ORDER, late), handled("mail", late, place=ORDER)),
+        Known(stored(ORDER, cloud_event("late"))),
+    ):
+        with pytest.raises(ProbeTimeout, match="is not expired"):
+            probe(known).event("late").expired(timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("status", "method", "key", "expected"),
+    [
+        (204, "POST", "k", True),
+        (204, "GET", "k", False),
+        (500, "POST", "k", False),
+        (None, "POST", "k", False),
+        (204, "POST", "other", False),
+    ],
+)
+def test_a_state_is_committed_by_a_write_that_succeeded(
+    status: int | None, method: str, key: str, expected: bool
+) -> None:
+    """Of this key."""
+    call = called(
+        "mail", "/v1.0/state/store", [{"key": "k", "value": 1}], 2.05, status=status, method=method
+    )
+    question = probe(Known(stored(ORDER, EVENT), handled("mail", EVENT, place=ORDER), call))
+
+    if expected:
+        question.event("e1").state_committed(key)
+    else:
+        with pytest.raises(ProbeTimeout, match=f"not followed by a write of state '{key}'"):
+            question.event("e1").state_committed(key, timeout=0)
+
+
+def test_a_job_fires_as_often_as_it_is_delivered() -> None:
+    """Failed deliveries count, and only the last answer tells whether it was accepted."""
+    known = Known(
+        handled("shop", {}, 1.0, path="/job/bill", kind="application/json", status=500),
+        handled("shop", {}, 2.0, path="/job/bill", kind="application/json"),
+    )
+
+    probe(known).job("shop", "bill").fired(times=2)
+    probe(known).job("shop", "bill").accepted()
+    with pytest.raises(ProbeTimeout, match="is not fired 1 times") as missed:
+        probe(known).job("shop", "bill").fired(times=1, timeout=0)
+    assert "delivered to shop: status 500" in str(missed.value)
+
+
+def test_a_group_without_members_has_perhaps_something_to_do() -> None:
+    """Unless it has committed everything; groups that are stable are judged by their lag."""
+    committed: dict[str, Any] = {
+        "done": {("orders", 0): 5},
+        "behind": {("orders", 0): 4, ("orders", 1): 9},
+        "new": {("orders", 0): -1001},
+        "stable": {("orders", 0): 0},
+    }
+    ends = {"orders": {0: 5, 1: 9}}
+
+    found = [*unstable(committed, {"stable"}, list(committed), ends)]
+
+    assert found == [
+        "group behind has no members that read orders[0] now",
+        "group new has no members that read what it subscribes to now",
+    ]
+
+
+def request(path: str, body: Any = None) -> httpx.Request:
+    return httpx.Request("POST", f"http://127.0.0.1{path}", json=body)
+
+
+def test_requests_of_a_test_are_noted_if_they_concern_events_or_jobs() -> None:
+    """With the app whose sidecar received them, and without tokens."""
+    noted = Noted()
+    for path in ("/v1.0/publish/bus/orders", "/v1.0/jobs/bill", "/v1.0/state/store",
+                 "/v1.0/invoke/shop/method/v1.0/publish/bus/orders"):  # fmt: skip
+        noted.note("shop", request(path, {"n": 1}), httpx.Response(204), 1.0, took=0.1, time=5)
+    noted.note("shop", request("/v1.0/publish/bus/orders"), None, 2.0, took=0.1, time=6)
+
+    found = noted.since(0)
+
+    assert [("publish", 204), ("jobs", 204), ("publish", None)] == [
+        (each.facts["api"], each.facts["status"]) for each in found
+    ]
+    assert {("test", "shop")} == {(each.node, each.facts["sidecar"]) for each in found}
+    assert 2 == len(noted.since(1))
+    assert json.dumps({"n": 1}) == json.dumps(found[0].payload)
+
+
+def test_more_than_can_be_kept_is_not_kept_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ledger that would miss a request says so."""
+    monkeypatch.setattr("harness.stack.noted.LARGEST", 50)
+    noted = Noted()
+
+    for _ in range(3):
+        noted.note(
+            "shop", request("/v1.0/publish/bus/orders", "x" * 20), None, 1.0, took=0.1, time=5
+        )
+
+    assert (2, False) == (len(noted.since(0)), noted.is_complete)
