@@ -25,6 +25,9 @@ WORLDS = "worlds"
 BEGINNINGS = "beginnings"
 """The key under which a stack has the last few beginnings, for reports of failures."""
 
+EARLIER = "earlier"
+"""The key under which a stack has the beginning of a world that is still to come."""
+
 LAST = 8
 """How many of them; a test rarely makes more than one."""
 
@@ -55,6 +58,16 @@ class Beginning:
         self._worlds.append((test, self.offsets))
         stack.shared.setdefault(BEGINNINGS, deque(maxlen=LAST)).append(self)
         self._records = {name: size_of_record(self._record_of(name)) for name in self._recorders()}
+
+    def belongs_to(self, test: str) -> None:
+        """Tell the test that uses the world, for a beginning before it was known."""
+        self._worlds[-1] = (test, self.offsets)
+
+    def is_now(self) -> bool:
+        """Whether nothing has been recorded since."""
+        return all(
+            size_of_record(self._record_of(each)) == was for each, was in self._records.items()
+        )
 
     def record(self, app: str, *, from_beginning: bool) -> tuple[Endpoint, int]:
         """The proxy that records an app's deliveries, and the byte at which this world begins.
@@ -138,6 +151,26 @@ class Beginning:
                 last=str(error),
                 hint=f"look at the log of the broker at {self.brokers}",
             ) from error
+
+
+def begin(stack: Stack, test: str) -> Beginning:
+    """The beginning of a test's world: now, or when `begin_earlier` was called."""
+    earlier: Beginning | None = stack.shared.pop(EARLIER, None)
+    if earlier is None:
+        return Beginning(stack, test)
+    earlier.belongs_to(test)
+    return earlier
+
+
+def begin_earlier(stack: Stack) -> None:
+    """Have the next world begin now: it sees what happens until its test takes the stack."""
+    stack.shared[EARLIER] = Beginning(stack, "")
+
+
+def is_as_it_began(stack: Stack) -> bool:
+    """Whether nothing has been recorded since `begin_earlier` was called."""
+    earlier: Beginning = stack.shared[EARLIER]
+    return earlier.is_now()
 
 
 def own_brokers(stack: Stack) -> Brokers:

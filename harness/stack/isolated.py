@@ -26,6 +26,7 @@ from harness.stack.planning.addresses import HOST
 from harness.stack.planning.scope import NodeScope
 from harness.stack.sharing import app_ids_of, require_separable, shared_nodes
 from harness.stack.stack import Stack
+from harness.stack.startup import Startup
 
 
 class IsolatedStack(Stack):
@@ -40,6 +41,7 @@ class IsolatedStack(Stack):
 
     def __init__(self, base: Stack) -> None:
         require_separable(base)
+        self._cancelled = False
         namespace = f"w{secrets.token_hex(4)}"
         found = shared_nodes(base)
         shared = {each.name: each.seen_in(namespace) for each in found}
@@ -55,6 +57,11 @@ class IsolatedStack(Stack):
         super().__init__(base.topology.with_nodes(nodes), settings, base.tools, runtime, book=book)
         self._base = base
         self._shared = {name: node for name, node in shared.items() if isinstance(node, Shareable)}
+
+    def cancel(self) -> None:
+        """End its start in another thread, which stops everything and raises `HarnessError`."""
+        self._cancelled = True
+        self._start.cancel()
 
     def check_alive(self) -> None:
         """Raise the death of a node of the copy, or of the stack; see `Stack.check_alive`."""
@@ -73,6 +80,12 @@ class IsolatedStack(Stack):
         finally:
             if begun:
                 do_all(self._leaving())
+
+    def _new_startup(self) -> Startup:
+        made = super()._new_startup()
+        if self._cancelled:
+            made.cancel()
+        return made
 
     def _leaving(self) -> Iterator[Callable[[], None]]:
         try:
