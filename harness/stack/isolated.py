@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from harness.runtime.processes import ProcessRuntime
 from harness.stack.book import AddressBook
 from harness.stack.planning.addresses import HOST
 from harness.stack.planning.scope import NodeScope
+from harness.stack.remains import Mark, remove_remains
 from harness.stack.sharing import app_ids_of, require_separable, shared_nodes
 from harness.stack.stack import Stack
 from harness.stack.startup import Startup
@@ -42,7 +44,8 @@ class IsolatedStack(Stack):
     def __init__(self, base: Stack) -> None:
         require_separable(base)
         self._cancelled = False
-        namespace = f"w{secrets.token_hex(4)}"
+        self._mark: Mark | None = None
+        self._namespace = namespace = f"w{secrets.token_hex(4)}"
         found = shared_nodes(base)
         shared = {each.name: each.seen_in(namespace) for each in found}
         nodes = [shared.get(each.name, each) for each in base.topology.nodes]
@@ -75,11 +78,21 @@ class IsolatedStack(Stack):
             TeardownError: something could not be stopped.
         """
         begun = self._runtime is not None and self.instances
+        mark, self._mark = self._mark, None
         try:
             super().close()
         finally:
-            if begun:
-                do_all(self._leaving())
+            with mark or nullcontext():
+                if begun:
+                    do_all(self._leaving())
+                if mark:
+                    mark.remove()
+        if begun:
+            remove_remains(self._base)
+
+    def _attempt(self) -> None:
+        self._mark = Mark(self._base, self._namespace)
+        super()._attempt()
 
     def _new_startup(self) -> Startup:
         made = super()._new_startup()

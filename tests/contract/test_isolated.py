@@ -106,12 +106,16 @@ HOLDING = """
 import sys
 from pathlib import Path
 from harness import Settings, running
-from harness.stack import cleaning
-from harness.stack.cleaning import clean
+from harness.core.deadline import Deadline, Observation, poll
 from harness.stack.isolated import IsolatedStack
+from harness.stack.pool import Pool
+from harness.stack.room import Room
 from tests.contract.test_isolated import topology
 with running(topology(), Settings.load(Path(sys.argv[1]))) as base, IsolatedStack(base):
-    print("both are up", flush=True)
+    pool = Pool(base, 2, Room(base, patient=False))
+    pool.expect(2)
+    assert poll(lambda: Observation(bool(pool.spares and pool._filling)), Deadline(90)).ok
+    print("one is used, one waits, and one is being started", flush=True)
     sys.stdin.read()
 """
 
@@ -344,7 +348,7 @@ def test_a_stack_that_does_not_settle_is_not_emptied(
     assert base.table("orders").row(id="never", timeout=30)
 
 
-def test_a_killed_test_process_leaves_neither_stack_nor_copy(tmp_path: Path) -> None:
+def test_a_killed_test_process_leaves_neither_stack_nor_copies(tmp_path: Path) -> None:
     """Each has a supervisor whose lifeline the process holds."""
     folder = written(tmp_path)
     with subprocess.Popen(
@@ -359,5 +363,5 @@ def test_a_killed_test_process_leaves_neither_stack_nor_copy(tmp_path: Path) -> 
         said = process.stdout.readline()
         process.kill()
 
-    assert "both are up\n" == said
+    assert "one is used, one waits, and one is being started\n" == said
     assert [] == leftovers(folder)

@@ -46,7 +46,10 @@ class Spacious:
 
 @dataclass(frozen=True)
 class Server(Fake):
-    """A node that copies share."""
+    """A node that copies share, and of which those in ``stuck`` cannot be removed."""
+
+    left: list[str] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
 
     def seen_in(self, namespace: str) -> Server:
         return self
@@ -55,7 +58,9 @@ class Server(Fake):
         return True
 
     def leave(self, scope: Scope, part: Part) -> None:
-        pass
+        if part.namespace in self.stuck:
+            raise HarnessError("a process of it is still ending")
+        self.left.append(part.namespace)
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,8 @@ class Base:
         (folder / "r").mkdir(exist_ok=True)
         self.begun: list[Callable[[], None]] = []
         self.runtimes: list[FakeRuntime] = []
-        nodes = Server("server"), Own("own", needs=("server",), begun=self.begun)
+        self.server = Server("server")
+        nodes = self.server, Own("own", needs=("server",), begun=self.begun)
         self.stack = Stack(
             Topology(*nodes, resources="r"),
             Settings.load(folder, {}),
@@ -439,3 +445,24 @@ def test_a_start_that_is_cancelled_before_it_begins_starts_nothing(base: Base) -
 
     assert "started own" not in base.runtimes[0].events
     assert "closed" == base.runtimes[0].events[-1]
+
+
+def test_what_a_killed_process_has_left_is_removed_by_the_next_copy_that_ends(base: Base) -> None:
+    """Its lock is free; that of a copy that is in use is not, and what is stuck is tried again."""
+    marks = base.stack.folder / "copies"
+    with isolated.IsolatedStack(base.stack) as used:
+        for killed in ("w00000001", "w00000002"):
+            (marks / f"{killed}.copy").touch()
+        base.server.stuck.append("w00000002")
+        with isolated.IsolatedStack(base.stack) as ending:
+            pass
+        assert [ending.book.namespace, "w00000001"] == base.server.left
+        assert [used.book.namespace, "w00000002"] == sorted(
+            (each.stem for each in marks.iterdir()), key=lambda name: name == "w00000002"
+        )
+
+    base.server.stuck.clear()
+    with isolated.IsolatedStack(base.stack):
+        pass
+    assert "w00000002" in base.server.left
+    assert [] == [*marks.iterdir()]
