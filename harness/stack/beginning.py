@@ -17,6 +17,7 @@ from harness.probe.backlog import Began, backlog
 from harness.probe.records import size_of_record
 from harness.ready.kafka import admin_of, end_offsets
 from harness.stack.failures import mask
+from harness.stack.sharing import own_topics
 from harness.stack.stack import Stack
 
 WORLDS = "worlds"
@@ -143,8 +144,7 @@ class Beginning:
             shared[key] = admin_of(self.brokers)
         try:
             found = end_offsets(shared[key], topics, others=True)
-            # The copies of a stack share its broker.
-            return {k: v for k, v in found.items() if k.startswith(self._stack.book.namespace)}
+            return own_topics(found, self._stack.book.namespace)
         except _kafka_error() as error:
             raise ProbeError(
                 "the topics of this stack cannot be read",

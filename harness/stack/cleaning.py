@@ -12,7 +12,7 @@ from harness.probe.backlog import Began, Held, held_up
 from harness.ready.kafka import admin_of, assigned_partitions, committed_offsets, end_offsets
 from harness.stack.beginning import WORLDS, own_brokers
 from harness.stack.planning.addresses import HOST
-from harness.stack.sharing import app_ids_of
+from harness.stack.sharing import app_ids_of, own_topics
 from harness.stack.stack import Stack
 
 SETTLING = 30.0
@@ -48,7 +48,9 @@ def settle(stack: Stack) -> None:
     if not (brokers := own_brokers(stack)):
         return
     admin = admin_of(brokers)
-    now: Began = ("now", end_offsets(admin, [], others=True))
+    # Copies of the stack, which may be starting or stopping, handle their events themselves.
+    ends = own_topics(end_offsets(admin, [], others=True), stack.book.namespace)
+    now: Began = ("now", ends)
     worlds = [*stack.shared.get(WORLDS, []), now]
 
     def look() -> Observation:

@@ -7,7 +7,6 @@ dies, it ends with it.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
@@ -26,7 +25,7 @@ from harness.stack.book import AddressBook
 from harness.stack.planning.addresses import HOST
 from harness.stack.planning.scope import NodeScope
 from harness.stack.remains import Mark, remove_remains
-from harness.stack.sharing import app_ids_of, require_separable, shared_nodes
+from harness.stack.sharing import app_ids_of, new_namespace, require_separable, shared_nodes
 from harness.stack.stack import Stack
 from harness.stack.startup import Startup
 
@@ -45,7 +44,7 @@ class IsolatedStack(Stack):
         require_separable(base)
         self._cancelled = False
         self._mark: Mark | None = None
-        self._namespace = namespace = f"w{secrets.token_hex(4)}"
+        self._namespace = namespace = new_namespace()
         found = shared_nodes(base)
         shared = {each.name: each.seen_in(namespace) for each in found}
         nodes = [shared.get(each.name, each) for each in base.topology.nodes]

@@ -29,11 +29,14 @@ from harness import (
     World,
     running,
 )
+from harness.core.deadline import Deadline, Observation, poll
 from harness.core.errors import SystemFailure
 from harness.ready.kafka import admin_of, group_names
+from harness.runtime.tree import kill_tree
 from harness.stack import cleaning
 from harness.stack.cleaning import clean
 from harness.stack.isolated import IsolatedStack
+from harness.stack.remains import remove_remains
 from harness.virtual_time.messages import SERVICE, message
 from tests.projects import HELLO_APP, KAFKA, POSTGRESQL
 from tests.support import environment, leftovers, project
@@ -259,6 +262,27 @@ def test_the_death_of_an_app_ends_waits_of_its_copy_alone(
     assert [] == [each for each in kept(stack) if namespace in each]
     assert [0, 0] == planned(stack, namespace)
     assert any(worlds[0].stack.book.namespace in each for each in kept(stack))
+
+
+def test_what_a_killed_copy_has_left_is_removed_when_the_next_one_ends(stack: Stack) -> None:
+    """As by another worker of xdist, while the stack goes on."""
+    killed = IsolatedStack(stack)
+    killed.start()
+    namespace = killed.book.namespace
+    remind(stack, namespace)
+    kill_tree(killed._running.owner)
+    assert killed._mark
+    killed._mark.close()  # as the end of its process does
+    assert any(namespace in each for each in kept(stack))
+
+    def gone() -> Observation:
+        # A group of a sidecar that was killed has a member until its session times out.
+        remove_remains(stack)
+        return Observation(not any(namespace in each for each in kept(stack)))
+
+    assert poll(gone, Deadline(60)).ok
+    assert [0, 0] == planned(stack, namespace)
+    killed.close()
 
 
 TARGETS: list[dict[str, Any]] = [{"job": {}}, {"actor": {"type": "cart", "id": "1"}}]
