@@ -35,12 +35,14 @@ class Spacious:
 
     def __init__(self, *, there: bool = True) -> None:
         self.there = there
+        self.asked = 0
         self.measured: list[Stack] = []
 
     def measure(self, copy: Stack) -> None:
         self.measured.append(copy)
 
     def is_there(self) -> bool:
+        self.asked += 1
         return self.there
 
 
@@ -172,6 +174,8 @@ def test_without_room_a_test_starts_its_own(base: Base) -> None:
     base.room.there = False
     pool = base.pool()
     pool.expect(1)
+    assert poll(lambda: Observation(base.room.asked > 1), Deadline(30)).ok
+    assert not base.runtimes
 
     with pool.leased("a test") as copy:
         assert copy.instances["own"].exit_code is None
