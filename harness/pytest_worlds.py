@@ -7,7 +7,6 @@ from bisect import bisect_right
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import pytest
 
@@ -29,7 +28,6 @@ HELP = (
 Key = tuple[object, ...]
 NEXT: pytest.StashKey[pytest.Item | None] = pytest.StashKey()
 COMING: pytest.StashKey[Coming] = pytest.StashKey()
-POOLS: pytest.StashKey[WeakKeyDictionary[Stack, Pool]] = pytest.StashKey()
 
 
 def add_worlds_option(parser: pytest.Parser, group: pytest.OptionGroup) -> None:
@@ -101,25 +99,29 @@ def prepared(
         request: of a fixture of the test.
         stack: the one of which worlds are copies.
     """
-    item, config = request.node, request.config
-    later = later_of(item, request.session)
-    pools = config.stash.setdefault(POOLS, WeakKeyDictionary())
+    later = later_of(request.node, request.session)
 
-    def pool() -> Pool:
-        from harness.stack.pool import Pool
-        from harness.stack.room import Room, two_for_each_core
-
-        if stack not in pools:
-            wanted = wanted_of(config)
-            size = two_for_each_core() if wanted == AUTO else int(wanted)
-            pools[stack] = Pool(stack, size, Room(stack, patient=wanted == AUTO))
-        return pools[stack]
+    def lease() -> AbstractContextManager[Stack]:
+        return pool_of(stack, request.config).leased(request.node.nodeid, later)
 
     def expect() -> None:
-        if later or stack in pools:
-            pool().expect(later)
+        if later or stack.users:
+            pool_of(stack, request.config).expect(later)
 
-    return lambda: pool().leased(item.nodeid, later), expect
+    return lease, expect
+
+
+def pool_of(stack: Stack, config: pytest.Config) -> Pool:
+    """The pool of a stack, which closes it."""
+    from harness.stack.pool import Pool
+    from harness.stack.room import Room, two_for_each_core
+
+    for each in stack.users:
+        if isinstance(each, Pool):
+            return each
+    wanted = wanted_of(config)
+    size = two_for_each_core() if wanted == AUTO else int(wanted)
+    return Pool(stack, size, Room(stack, patient=wanted == AUTO))
 
 
 def later_of(item: pytest.Item, session: pytest.Session) -> int:

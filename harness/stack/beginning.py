@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 
 from harness.core.endpoint import Endpoint
-from harness.core.errors import ConfigError, ProbeError
+from harness.core.errors import ConfigError, HarnessError, ProbeError
 from harness.core.kafka_access import Brokers, access_of
 from harness.core.names import calls_name, inbox_name
 from harness.core.roles import RECORD_PORT, CallRecorder, HasTopics, Recorder
@@ -170,7 +171,9 @@ def begin_earlier(stack: Stack) -> None:
 def is_as_it_began(stack: Stack) -> bool:
     """Whether nothing has been recorded since `begin_earlier` was called."""
     earlier: Beginning = stack.shared[EARLIER]
-    return earlier.is_now()
+    with contextlib.suppress(HarnessError):
+        return earlier.is_now()
+    return False
 
 
 def own_brokers(stack: Stack) -> Brokers:

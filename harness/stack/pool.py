@@ -151,10 +151,12 @@ class Pool(Closing):
         for spare in list(self._spares):
             if looks:
                 spare.copy.catch_up()
-            if spare.acts == acts and looks and self._ages and not is_as_it_began(spare.copy):
+            if spare.acts != acts:
                 self._drop(spare)
-            elif spare.acts != acts or not _is_alive(spare.copy):
-                self._failures += spare.acts == acts
+            elif not _is_alive(spare.copy):
+                self._failures += 1
+                self._drop(spare)
+            elif looks and self._ages and not is_as_it_began(spare.copy):
                 self._drop(spare)
 
     def _drop(self, spare: Spare) -> None:
