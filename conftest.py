@@ -12,6 +12,8 @@ import pytest
 NAMED_SKIPS = {
     "test_the_scenarios_pass_on_redpanda": "can be had from its registry only",
     "test_the_messages_are_those_of_the_pinned_dapr": "are not in the Go module cache",
+    "test_the_local_components_are_those_of_the_pinned_dapr": "not in the Go module cache",
+    "test_both_builds_of_daprd_report_the_same_metadata": "is not built here",
     "test_root_starts_an_unprivileged_launch_as_nobody": "only root can start as somebody else",
 }
 """Tests that may be skipped on CI, each for this reason and for no other."""
@@ -19,7 +21,17 @@ NAMED_SKIPS = {
 NEEDED = ("pytest_asyncio", "pytest_timeout", "confluent_kafka", "docker", "locust", "schemathesis")
 """One package of each part of what development needs."""
 
-OF_MAKE = ("PYTHON", "RUNTIMES", "WORKERS", "TESTS", "PROFILE", "ESCAPES", "SEED", "MUTANTS")
+OF_MAKE = (
+    "PYTHON",
+    "RUNTIMES",
+    "WORKERS",
+    "ORDER",
+    "TESTS",
+    "PROFILE",
+    "ESCAPES",
+    "SEED",
+    "MUTANTS",
+)
 """The variables of the Makefile, which make exports if they are given on its command line."""
 
 for name in list(os.environ):

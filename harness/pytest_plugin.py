@@ -40,7 +40,13 @@ from harness.pytest_reports import (
     timeline_of,
 )
 from harness.pytest_time_limit import follow_time_limit, without_time_limit
-from harness.pytest_workers import Controller, shared_by_workers, shares, turn
+from harness.pytest_workers import (
+    Controller,
+    pytest_cmdline_main,  # noqa: F401 - a hook
+    shared_by_workers,
+    shares,
+    turn,
+)
 from harness.pytest_worlds import Worlds, add_worlds_option, prepared, wanted_of
 from harness.report.folding import folded
 

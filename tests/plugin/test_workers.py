@@ -240,3 +240,21 @@ def test_a_test_can_have_the_shared_stack_for_itself(inner: Run, folder: Path) -
     one, same, other, again = (folder / "noted").read_text().split()
     assert (one, other) == (same, again)
     assert one != other
+
+
+def test_there_are_no_more_workers_than_memory_and_this_is_said(inner: Run, folder: Path) -> None:
+    """Also with -q; xdist is told a smaller number before it starts any."""
+    needy = "\nimport harness.pytest_workers\nharness.pytest_workers.WORKER = 1e15\n"
+    test = """
+        import pytest
+
+        @pytest.mark.parametrize("n", range(4))
+        def test_one(n, worker_id):
+            open(worker_id, "w").close()
+    """
+
+    result = inner(test, "-q", "-n3", conftest=CONFTEST + needy)
+
+    result.assert_outcomes(passed=4)
+    assert "dapr-harness: 1 worker instead of 3: " in result.stdout.str()
+    assert ["gw0"] == [each.name for each in folder.glob("gw*")]
