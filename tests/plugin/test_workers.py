@@ -113,6 +113,35 @@ def test_kill_9_of_any_worker_hurts_no_other_and_leaves_nothing(inner: Run, fold
     assert [] == meetings(folder)
 
 
+def test_workers_have_worlds_of_the_stack_that_they_share(inner: Run, folder: Path) -> None:
+    """At the same time; one that is killed in its world leaves none of its processes."""
+    test = """
+        import os
+        import signal
+
+        import pytest
+
+        @pytest.mark.dapr(isolation="world")
+        @pytest.mark.parametrize("n", range(6))
+        def test_one(dapr_sync, dapr_stack, n, meet):
+            meet(2)
+            try:
+                os.close(os.open("killed", os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                pass
+            else:
+                os.kill(os.getpid(), signal.SIGKILL)
+            assert dapr_stack.instances["hello"].pid != dapr_sync.instance("hello").pid
+            assert dapr_sync.sidecar("hello").invoke("hello", "x", verb="GET").text == "hello"
+    """
+
+    result = inner(test, "-n2", conftest=CONFTEST + MEETING, app=APP)
+
+    assert poll(lambda: Observation(not survivors(folder)), Deadline(2)).ok
+    result.assert_outcomes(passed=5, failed=1)
+    assert [] == leftovers(folder)
+
+
 def test_ctrl_c_leaves_nothing(inner: Run, folder: Path) -> None:
     """While every worker is in a test."""
     test = """
