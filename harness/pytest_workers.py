@@ -39,7 +39,7 @@ _LIMITED: pytest.StashKey[str] = pytest.StashKey()
 @pytest.hookimpl(wrapper=True)
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
     """Before xdist counts its workers: limit their number."""
-    if getattr(config.option, "numprocesses", None):
+    if config.getoption("numprocesses", None):
         from harness.runtime.usage import free_memory
 
         limit_workers(config, free_memory())
