@@ -94,7 +94,8 @@ class EngineEvents(Closing):
     def adopt(self, instance: ContainerInstance) -> None:
         """Inform an instance when its container exits, or that it has already exited."""
         with self._lock:
-            self._instances[instance.container_id] = instance
+            others = {key: each for key, each in self._instances.items() if each is not instance}
+            self._instances = {**others, instance.container_id: instance}
             early = self._early.pop(instance.container_id, None)
             if self._lost:
                 early = (-int(signal.SIGKILL), self._lost)
@@ -122,7 +123,10 @@ class EngineEvents(Closing):
         with self._lock:
             found = [each for each in self._instances.values() if each.name == entry["node"]]
         for instance in found:
+            known = instance.container_id
             instance.heard(entry, own=entry.get("client") == self.processes.number)
+            if instance.container_id != known:
+                self.adopt(instance)
 
     def _told(self, line: str) -> None:
         """Handle a line from the agent; an empty line means that it has exited."""

@@ -54,7 +54,7 @@ class ContainerInstance(BaseInstance):
         self._container = container
         self._ended = threading.Event()
         self.frozen = False
-        self.pid = _pid_of(container)
+        self.pid = pid_of(container)
 
     def __repr__(self) -> str:
         return f"<{self.name} {self.state.value} container={self._container.short_id}>"
@@ -84,6 +84,8 @@ class ContainerInstance(BaseInstance):
         elif kind == "operation.begun":
             self.announce(str(act), entry["by"], own=own)
         elif kind == "operation.ended" and not own and entry.get("pid"):
+            if container := entry.get("container"):
+                self._container = _without_asking(self._container, str(container))
             if act == "restart":
                 self._begun(int(entry["pid"]))
             self.frozen = act == "pause"
@@ -166,7 +168,7 @@ class ContainerInstance(BaseInstance):
         with refusals(f"starting the container of {self.name}"):
             self._container.start()
             self._container.reload()
-        self._begun(_pid_of(self._container))
+        self._begun(pid_of(self._container))
 
     def _begun(self, pid: int) -> None:
         self.pid, self._exit_code, self._ready, self.frozen = pid, None, False, False
@@ -201,6 +203,11 @@ class ContainerInstance(BaseInstance):
             raise InstanceDied(f"{self.name} has ended", last=f"exit code {self._exit_code}")
 
 
-def _pid_of(container: Container) -> int:
+def _without_asking(other: Container, identity: str) -> Container:
+    """A container of the same engine."""
+    return Container({"Id": identity}, client=other.client, collection=other.collection)
+
+
+def pid_of(container: Container) -> int:
     """The container's first process, as its engine's machine sees it."""
     return int(container.attrs["State"].get("Pid") or 0)
