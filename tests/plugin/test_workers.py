@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from harness.core.deadline import Deadline, Observation, poll
+from harness.stack.images import Images
+from tests.engine import left_of
 from tests.plugin.conftest import CONFTEST, WITHOUT, Run
-from tests.projects import HELLO_APP
+from tests.projects import HELLO_ANYWHERE, HELLO_APP
 from tests.support import environment, leftovers, survivors
 
 pytestmark = pytest.mark.real
@@ -43,6 +45,29 @@ import random
 def pytest_collection_modifyitems(items):
     random.Random(7).shuffle(items)
 """
+
+KILLING = """
+import os
+import signal
+
+import pytest
+
+@pytest.mark.parametrize("n", range(12))
+def test_one(dapr_sync, n, meet, worker_id):
+    meet(3)
+    with open("runs", "a") as file:
+        print(dapr_sync.stack.folder.name, file=file)
+    own = any(entry.kind == "node.started" for entry in dapr_sync.stack.journal)
+    try:
+        os.close(os.open(f"killed-{own}", os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        pass
+    else:
+        os.kill(os.getpid(), signal.SIGKILL)
+    assert dapr_sync.app("hello").get("/").text == "hello"
+    assert dapr_sync.sidecar("hello").metadata().app_id == "hello"
+"""
+"""Two of three workers kill themselves: the one that has started the stack, and another one."""
 
 
 def starts(folder: Path) -> int:
@@ -83,32 +108,27 @@ def test_workers_share_one_stack(inner: Run, folder: Path, distribution: str) ->
 
 def test_kill_9_of_any_worker_hurts_no_other_and_leaves_nothing(inner: Run, folder: Path) -> None:
     """Neither that of the one that has started the stack, nor that of another one."""
-    test = """
-        import os
-        import signal
-
-        import pytest
-
-        @pytest.mark.parametrize("n", range(12))
-        def test_one(dapr_sync, n, meet, worker_id):
-            meet(3)
-            own = any(entry.kind == "node.started" for entry in dapr_sync.stack.journal)
-            try:
-                os.close(os.open(f"killed-{own}", os.O_CREAT | os.O_EXCL))
-            except FileExistsError:
-                pass
-            else:
-                os.kill(os.getpid(), signal.SIGKILL)
-            assert dapr_sync.app("hello").get("/").text == "hello"
-            assert dapr_sync.sidecar("hello").metadata().app_id == "hello"
-    """
-
-    result = inner(test, "-n3", conftest=CONFTEST + MEETING, app=APP)
+    result = inner(KILLING, "-n3", conftest=CONFTEST + MEETING, app=APP)
 
     assert poll(lambda: Observation(not survivors(folder)), Deadline(2)).ok
     result.assert_outcomes(passed=10, failed=2)
     assert 2 == len(re.findall(r"^worker 'gw\d' crashed", result.stdout.str(), re.MULTILINE))
     assert 1 == starts(folder)
+    assert [] == leftovers(folder)
+    assert [] == meetings(folder)
+
+
+def test_workers_share_one_stack_on_containers(inner: Run, folder: Path, images: Images) -> None:
+    """One of them starts it. `kill -9` hurts no other worker, and leaves nothing in the engine."""
+    conftest = CONFTEST + MEETING
+
+    result = inner(
+        KILLING, "-n3", "--dapr-runtime=containers", conftest=conftest, app=HELLO_ANYWHERE
+    )
+
+    result.assert_outcomes(passed=10, failed=2)
+    (run,) = {*(folder / "runs").read_text().split()}
+    assert [] == left_of(run, within=0)
     assert [] == leftovers(folder)
     assert [] == meetings(folder)
 

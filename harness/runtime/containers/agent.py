@@ -142,7 +142,7 @@ class Follower:
         self.container = container
         self.path = path
         self.written: dict[int, Written] = defaultdict(Written)
-        self.ends: queue.Queue[tuple[int, str]] = queue.Queue()
+        self.ends: queue.Queue[tuple[int, int, str]] = queue.Queue()
 
     def run(self) -> None:
         """Copy the output of this run of the container, then report its exit."""
@@ -151,13 +151,13 @@ class Follower:
         except (OSError, http.client.HTTPException) as error:
             with open(self.path, "ab") as log:
                 log.write(f"[the engine stopped sending this log: {error}]\n".encode())
-        code, reason = self.ends.get()
+        at, code, reason = self.ends.get()
         # By now the engine has the complete log, while following may have ended just before an
         # unterminated last line was written (observed under load with Docker 20.10).
         with contextlib.suppress(OSError, http.client.HTTPException):
             self.copy(follow=0)
         node = os.path.basename(self.path).removesuffix(".log")
-        tell(id=self.container, node=node, code=code, reason=reason)
+        tell(id=self.container, node=node, at=at, code=code, reason=reason)
 
     def copy(self, follow: int = 1) -> None:
         """Append what was not written yet: a restarted container's log begins with earlier runs."""
@@ -235,7 +235,7 @@ def watch(engine: Engine, label: str, folder: str, node_label: str) -> None:
             reasons[container] = "it ran out of memory"
         elif container in followers:
             code = int(attributes.get("exitCode", -1))
-            followers[container].ends.put((code, reasons.pop(container, "")))
+            followers[container].ends.put((event["timeNano"], code, reasons.pop(container, "")))
     tell(lost="the engine closed the connection")
 
 

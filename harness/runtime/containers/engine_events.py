@@ -41,7 +41,7 @@ class EngineEvents(Closing):
         self.engine = Engine()
         self._lock = threading.Lock()
         self._instances: dict[str, ContainerInstance] = {}
-        self._early: dict[str, tuple[int, str]] = {}
+        self._early: dict[str, tuple[int, str, int | None]] = {}
         self._watching = threading.Event()
         self._lost = ""
         self.processes = processes(self._told, self._heard)
@@ -98,7 +98,7 @@ class EngineEvents(Closing):
             self._instances = {**others, instance.container_id: instance}
             early = self._early.pop(instance.container_id, None)
             if self._lost:
-                early = (-int(signal.SIGKILL), self._lost)
+                early = (-int(signal.SIGKILL), self._lost, None)
         if early is not None:
             instance.ended(*early)
 
@@ -144,7 +144,7 @@ class EngineEvents(Closing):
         elif "lost" in facts:
             self._lose(f"the container engine has gone: {facts['lost']}")
         else:
-            end = (int(facts["code"]), str(facts["reason"]))
+            end = (int(facts["code"]), str(facts["reason"]), int(facts["at"]))
             with self._lock:
                 instance = self._instances.get(facts["id"])
                 if instance is None:
