@@ -40,7 +40,7 @@ from harness.pytest_reports import (
     timeline_of,
 )
 from harness.pytest_time_limit import follow_time_limit, without_time_limit
-from harness.pytest_workers import Controller, shared_by_workers, shares, turn
+from harness.pytest_workers import begin, shared_by_workers, shares, turn
 from harness.report.folding import folded
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if config.getoption("--dapr-attach") and config.getoption(option) != [None]:
             raise pytest.UsageError(f"--dapr-attach uses a stack that runs: leave out {option}")
     register(config, lambda line: Lines(config).say(line))
-    config.pluginmanager.register(Controller(config), "dapr-harness-controller")
+    begin(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

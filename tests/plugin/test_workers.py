@@ -7,6 +7,8 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,8 @@ from tests.projects import HELLO_ANYWHERE, HELLO_APP
 from tests.support import environment, leftovers, survivors
 
 pytestmark = pytest.mark.real
+
+Controller = subprocess.Popen[str]
 
 APP = f'open("starts", "a").write("started\\n")\n{HELLO_APP}'
 MEETING = """
@@ -133,29 +137,79 @@ def test_workers_share_one_stack_on_containers(inner: Run, folder: Path, images:
     assert [] == meetings(folder)
 
 
-def test_ctrl_c_leaves_nothing(inner: Run, folder: Path) -> None:
-    """While every worker is in a test."""
-    test = """
-        import pytest
+HANGING = """
+import pytest
 
-        @pytest.mark.parametrize("n", range(4))
-        def test_hanging(dapr_sync, n, meet):
-            meet()
-            dapr_sync.eventually(lambda: False, timeout=300)
-    """
-    inner(test, "--collect-only", conftest=CONFTEST + MEETING, app=APP)
+@pytest.mark.dapr(isolation="names")
+@pytest.mark.parametrize("n", range(4))
+def test_hanging(dapr_sync, n, meet):
+    with open("runs", "a") as file:
+        print(dapr_sync.stack.folder.name, file=file)
+    meet()
+    dapr_sync.eventually(lambda: False, timeout=300)
+"""
+
+
+PATIENT = """
+from execnet.gateway_base import WorkerGateway
+
+# Otherwise it interrupts a worker without a controller after 5 seconds.
+WorkerGateway._terminate_execution = lambda self: self._execpool.trigger_shutdown()
+"""
+
+
+@contextmanager
+def hanging(inner: Run, folder: Path, *options: str, level: str = "names") -> Iterator[Controller]:
+    """A session whose two workers are both in a test."""
+    test = HANGING.replace("names", level)
+    inner(test, "--collect-only", conftest=CONFTEST + MEETING + PATIENT, app=HELLO_ANYWHERE)
     with subprocess.Popen(
-        [sys.executable, "-m", "pytest", *WITHOUT, "-n2"],
+        [sys.executable, "-m", "pytest", *WITHOUT, "-n2", *options],
         cwd=folder, env=environment(folder), start_new_session=True, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True,
     ) as running:  # fmt: skip
         met = poll(lambda: Observation(len([*folder.glob("met/*")]) == 2), Deadline(60))
+        yield running
+    assert met.ok
 
+
+@pytest.mark.parametrize(
+    ("runtime", "level"), [("processes", "world"), ("processes", "names"), ("containers", "names")]
+)
+def test_kill_9_of_the_controller_leaves_nothing(
+    inner: Run, folder: Path, request: pytest.FixtureRequest, runtime: str, level: str
+) -> None:
+    """While every worker is in a test: no process, no container and no folder."""
+    if runtime == "containers":
+        request.getfixturevalue("images")
+    with hanging(inner, folder, f"--dapr-runtime={runtime}", level=level) as running:
+        running.kill()
+
+    assert poll(lambda: Observation(not survivors(folder)), Deadline(60)).ok
+    assert [] == leftovers(folder)
+    assert [] == meetings(folder)
+    if runtime == "containers":
+        (run,) = {*(folder / "runs").read_text().split()}
+        assert [] == left_of(run, within=0)
+
+
+def test_kill_9_of_everybody_leaves_nothing(inner: Run, folder: Path) -> None:
+    """The supervisor is then the only one who can remove anything."""
+    with hanging(inner, folder) as running:
+        os.killpg(running.pid, signal.SIGKILL)
+
+    assert poll(lambda: Observation(not survivors(folder)), Deadline(60)).ok
+    assert [] == leftovers(folder)
+    assert [] == meetings(folder)
+
+
+def test_ctrl_c_leaves_nothing(inner: Run, folder: Path) -> None:
+    """While every worker is in a test."""
+    with hanging(inner, folder) as running:
         os.killpg(running.pid, signal.SIGINT)  # as a terminal does
 
         said, _ = running.communicate(timeout=60)
     assert poll(lambda: Observation(not survivors(folder)), Deadline(2)).ok
-    assert met.ok
     assert "KeyboardInterrupt" in said
     assert [] == leftovers(folder)
     assert [] == meetings(folder)
