@@ -84,6 +84,13 @@ class Engine:
             connection.request("GET", f"{path}?{encoded(query)}")
             return json.loads(connection.getresponse().read())
 
+    def post(self, path: str, body: object) -> int:
+        """The status of the response to a POST request."""
+        headers = {"Content-Type": "application/json"}
+        with contextlib.closing(Connection(self.address, timeout=60)) as connection:
+            connection.request("POST", path, json.dumps(body), headers)
+            return connection.getresponse().status
+
     def delete(self, path: str, **query: object) -> tuple[int, str]:
         """The status; 404 and 409 mean that somebody else was faster."""
         with contextlib.closing(Connection(self.address, timeout=60)) as connection:
@@ -276,9 +283,18 @@ def remove_all(engine: Engine, filters: Mapping[str, object]) -> list[str] | Non
         engine, [(f"/containers/{each['Id']}", {"force": 1, "v": 1}) for each in containers]
     )
     paths: list[tuple[str, Mapping[str, object]]]
+    for each in networks:
+        disconnect_all(engine, each["Id"])
     paths = [(f"/networks/{each['Id']}", {}) for each in networks]
     paths += [(f"/volumes/{urllib.parse.quote(each['Name'])}", {"force": 1}) for each in volumes]
     return problems + side_by_side(engine, paths)
+
+
+def disconnect_all(engine: Engine, network: str) -> None:
+    """Disconnect the containers of other runs, without which a network cannot be removed."""
+    for container in engine.get(f"/networks/{network}").get("Containers") or {}:
+        path = f"/networks/{network}/disconnect"
+        engine.post(path, {"Container": container, "Force": True})
 
 
 def side_by_side(engine: Engine, paths: Sequence[tuple[str, Mapping[str, object]]]) -> list[str]:

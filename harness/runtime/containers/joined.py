@@ -14,7 +14,7 @@ from harness.runtime.containers.engine import refusals
 from harness.runtime.containers.engine_events import EngineEvents
 from harness.runtime.containers.own_container import OwnContainer
 from harness.runtime.containers.ownership import labels_of
-from harness.runtime.containers.runtime import PREFIX, ContainerRuntime
+from harness.runtime.containers.runtime import ContainerRuntime
 from harness.runtime.instance import ProcessInstance
 
 
@@ -57,7 +57,7 @@ class JoinedContainers(ContainerRuntime):
         self.run = self.folder.name
         self.labels = labels_of(self.run, self.owner)
         self._network = Network()
-        self._network.name = f"{PREFIX}{self.run}"
+        self._network.name = self._network_name()
 
     def prepare(self, launches: Sequence[Launch]) -> None:
         """Find the nodes of the run.

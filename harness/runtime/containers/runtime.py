@@ -208,9 +208,12 @@ class ContainerRuntime(Closing):
     def _named(self, what: str) -> str:
         return f"{PREFIX}{self.run}-{what}"
 
+    def _network_name(self) -> str:
+        return f"{PREFIX}{self.run}"
+
     def _make_network(self) -> Network:
         described = Network(docker_network_kw={"labels": self.labels})
-        described.name = f"{PREFIX}{self.run}"
+        described.name = self._network_name()
         try:
             with refusals("making the run's network"):
                 return described.create()
