@@ -39,7 +39,8 @@ def written(folder: Path) -> Path:
 
 
 def test_connections_to_shared_nodes_outlive_a_copy(images: Images, tmp_path: Path) -> None:
-    """The engine closes them if it publishes their ports on another network."""
+    """The engine closes them if it publishes their ports on another network. Its own is removed,
+    although they are on it, too."""
     settings = Settings.load(written(tmp_path), dict(os.environ), runtime="containers")
     with (
         running(TOPOLOGY, settings) as base,
@@ -47,8 +48,10 @@ def test_connections_to_shared_nodes_outlive_a_copy(images: Images, tmp_path: Pa
     ):
         (before,) = connection.execute("SELECT pg_backend_pid()").fetchall()
         with IsolatedStack(base) as copy:
-            assert copy.folder != base.folder
+            run = copy.folder.name
 
+        assert run != base.folder.name
+        assert [] == left_of(run, within=0)
         assert [before] == connection.execute("SELECT pg_backend_pid()").fetchall()
 
 

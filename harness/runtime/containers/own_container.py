@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from docker.errors import NotFound
 from docker.models.containers import Container
 
+from harness.core.errors import InstanceDied
 from harness.core.files import write_home
 from harness.core.launch import Launch
 from harness.runtime.containers import instance
@@ -55,8 +57,12 @@ class OwnContainer(instance.ContainerInstance):
         for name in gone:
             (home / name).unlink(missing_ok=True)
         write_home(home, {}, written)
-        with refusals(f"changing files in the container of {self.name}"):
-            self._container.put_archive("/", _archive({**gone, **written}))
+        try:
+            with refusals(f"changing files in the container of {self.name}"):
+                self._container.put_archive("/", _archive({**gone, **written}))
+        except NotFound:
+            last = "its container was removed by someone else"
+            raise InstanceDied(f"{self.name} has ended", last=last) from None
 
     def relaunch(self, launch: Launch) -> None:
         """Start another launch of the same node, which has been stopped: same ports, same data."""
