@@ -33,9 +33,10 @@ from pathlib import Path
 # Last, so that no file in the package hides a module of the standard library.
 sys.path.append(str(Path(__file__).parents[3]))
 from harness.core.ports import Ports
-from harness.core.private import MEETING, open_private
+from harness.core.private import open_private
 from harness.runtime.segments import release_segments
 from harness.runtime.supervisor.clients import PROTOCOL, Client, Clients
+from harness.runtime.supervisor.meetings import clear_meetings
 from harness.runtime.supervisor.nodes import OPERATIONS, Nodes, die_with_parent, prctl
 from harness.runtime.supervisor.sources import Source
 from harness.runtime.tree import descendants
@@ -291,7 +292,7 @@ class Supervisor:
             Path(self.door).unlink()
         self._sweep(GRACE, self.nodes.end_signal, once=True)
         self._sweep(5.0, lambda _pid: signal.SIGKILL, once=False)
-        self._clear_meetings()
+        clear_meetings(Path(self.folder))
         codes = [helper.wait() for helper in [self._help(argv) for argv in self.last_commands]]
         if any(codes):
             return LEFT_BEHIND
@@ -301,14 +302,6 @@ class Supervisor:
             with contextlib.suppress(OSError):
                 Path(path).unlink()
         return 0
-
-    def _clear_meetings(self) -> None:
-        """If all processes that shared the run were killed, nobody else removes their folder."""
-        if any(Path(self.folder).parent.glob(f"{MEETING}*")):
-            # Rarely needed, and a start of the supervisor would have to wait for its imports.
-            from harness.runtime.folder import clear_dead_meetings
-
-            clear_dead_meetings(Path(self.folder))
 
     def _sweep(self, grace: float, choose: Callable[[int], int], *, once: bool) -> None:
         ends = time.monotonic() + grace
