@@ -16,9 +16,9 @@ import pytest
 from harness.core.deadline import Deadline, Observation, poll
 from harness.stack.images import Images
 from tests.engine import left_of
-from tests.plugin.conftest import CONFTEST, WITHOUT, Run
+from tests.plugin.conftest import CACHE, CONFTEST, WITHOUT, Run
 from tests.projects import HELLO_ANYWHERE, HELLO_APP
-from tests.support import environment, leftovers, survivors
+from tests.support import environment, leftovers, project, survivors
 
 pytestmark = pytest.mark.real
 
@@ -122,6 +122,7 @@ def test_kill_9_of_any_worker_hurts_no_other_and_leaves_nothing(inner: Run, fold
     assert [] == meetings(folder)
 
 
+@pytest.mark.timeout(500)
 def test_workers_share_one_stack_on_containers(inner: Run, folder: Path, images: Images) -> None:
     """One of them starts it. `kill -9` hurts no other worker, and leaves nothing in the engine."""
     conftest = CONFTEST + MEETING
@@ -159,30 +160,31 @@ WorkerGateway._terminate_execution = lambda self: self._execpool.trigger_shutdow
 
 
 @contextmanager
-def hanging(inner: Run, folder: Path, *options: str, level: str = "names") -> Iterator[Controller]:
+def hanging(folder: Path, *options: str, level: str = "names") -> Iterator[Controller]:
     """A session whose two workers are both in a test."""
-    test = HANGING.replace("names", level)
-    inner(test, "--collect-only", conftest=CONFTEST + MEETING + PATIENT, app=HELLO_ANYWHERE)
+    test, conftest = HANGING.replace("names", level), CONFTEST + MEETING + PATIENT
+    project(folder, conftest_py=conftest, hello_py=HELLO_ANYWHERE, test_hanging_py=test)
     with subprocess.Popen(
         [sys.executable, "-m", "pytest", *WITHOUT, "-n2", *options],
-        cwd=folder, env=environment(folder), start_new_session=True, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True,
+        cwd=folder, env=environment(folder, DAPR_HARNESS_CACHE_DIR=CACHE), start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     ) as running:  # fmt: skip
-        met = poll(lambda: Observation(len([*folder.glob("met/*")]) == 2), Deadline(60))
+        met = poll(lambda: Observation(len([*folder.glob("met/*")]) == 2), Deadline(150))
         yield running
     assert met.ok
 
 
+@pytest.mark.timeout(500)
 @pytest.mark.parametrize(
     ("runtime", "level"), [("processes", "world"), ("processes", "names"), ("containers", "names")]
 )
 def test_kill_9_of_the_controller_leaves_nothing(
-    inner: Run, folder: Path, request: pytest.FixtureRequest, runtime: str, level: str
+    folder: Path, request: pytest.FixtureRequest, runtime: str, level: str
 ) -> None:
     """While every worker is in a test: no process, no container and no folder."""
     if runtime == "containers":
         request.getfixturevalue("images")
-    with hanging(inner, folder, f"--dapr-runtime={runtime}", level=level) as running:
+    with hanging(folder, f"--dapr-runtime={runtime}", level=level) as running:
         running.kill()
 
     assert poll(lambda: Observation(not survivors(folder)), Deadline(60)).ok
@@ -193,9 +195,9 @@ def test_kill_9_of_the_controller_leaves_nothing(
         assert [] == left_of(run, within=0)
 
 
-def test_kill_9_of_everybody_leaves_nothing(inner: Run, folder: Path) -> None:
+def test_kill_9_of_everybody_leaves_nothing(folder: Path) -> None:
     """The supervisor is then the only one who can remove anything."""
-    with hanging(inner, folder) as running:
+    with hanging(folder) as running:
         os.killpg(running.pid, signal.SIGKILL)
 
     assert poll(lambda: Observation(not survivors(folder)), Deadline(60)).ok
@@ -203,9 +205,9 @@ def test_kill_9_of_everybody_leaves_nothing(inner: Run, folder: Path) -> None:
     assert [] == meetings(folder)
 
 
-def test_ctrl_c_leaves_nothing(inner: Run, folder: Path) -> None:
+def test_ctrl_c_leaves_nothing(folder: Path) -> None:
     """While every worker is in a test."""
-    with hanging(inner, folder) as running:
+    with hanging(folder) as running:
         os.killpg(running.pid, signal.SIGINT)  # as a terminal does
 
         said, _ = running.communicate(timeout=60)
