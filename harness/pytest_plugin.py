@@ -41,7 +41,7 @@ from harness.pytest_reports import (
 )
 from harness.pytest_time_limit import follow_time_limit, without_time_limit
 from harness.pytest_workers import (
-    Controller,
+    begin,
     pytest_cmdline_main,  # noqa: F401 - a hook
     shared_by_workers,
     shares,
@@ -122,7 +122,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if config.getoption("--dapr-attach") and config.getoption(option) != [None]:
             raise pytest.UsageError(f"--dapr-attach uses a stack that runs: leave out {option}")
     register(config, lambda line: Lines(config).say(line))
-    config.pluginmanager.register(Controller(config), "dapr-harness-controller")
+    begin(config)
     wanted_of(config)  # an error if the file says nonsense
     config.pluginmanager.register(Worlds(), "dapr-harness-worlds")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -167,11 +167,15 @@ class Restartable(Protocol):
 
 @runtime_checkable
 class Changeable(Instance, Restartable, Protocol):
-    """Has its files in a folder of this machine, and can be started in another way."""
+    """Has files that can be changed while it runs, and can be started in another way."""
 
-    @property
-    def home(self) -> Path:
-        """The folder with the files of its launch."""
+    def change_files(self, removed: Iterable[str], written: Mapping[str, str]) -> None:
+        """Remove files of its launch and write others, whether it runs or not.
+
+        Args:
+            removed: their names relative to the node's folder.
+            written: texts by name.
+        """
         ...
 
     def relaunch(self, launch: Launch) -> None:

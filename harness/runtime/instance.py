@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness.core.files import write_private
 from harness.core.launch import Launch
 from harness.runtime.base import BaseInstance
 
@@ -78,10 +80,14 @@ class ProcessInstance(BaseInstance):
         """Send SIGCONT to the process and its descendants."""
         self._runtime.operate("resume", self.name)
 
-    @property
-    def home(self) -> Path:
-        """The folder with the files of its launch."""
-        return self._runtime.home(self.name)
+    def change_files(self, removed: Iterable[str], written: Mapping[str, str]) -> None:
+        """Remove files of its launch and write others, whether it runs or not."""
+        home = self._runtime.home(self.name)
+        for name in removed:
+            (home / name).unlink(missing_ok=True)
+        for name, text in written.items():
+            (home / name).parent.mkdir(parents=True, exist_ok=True)
+            write_private(home / name, text)
 
     def relaunch(self, launch: Launch) -> None:
         """Start another launch of the same node, which has been stopped: same ports, same data."""

@@ -111,6 +111,8 @@ def part_of(stack: Stack) -> Part:
 
 
 def _problems(stack: Stack) -> Iterator[str]:
+    if stack.runtime == "attached":
+        yield "it is a compose project, which does not publish the port of its scheduler"
     for each in stack.book.everything():
         if each.type.startswith("pubsub.") and not _tells(each, stack):
             yield f"{each.at()}: whether events of {each.type} are under way cannot be determined"

@@ -7,10 +7,11 @@ dies, it ends with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from harness.core.closing import do_all
 from harness.core.endpoint import Endpoint
@@ -28,6 +29,9 @@ from harness.stack.remains import Mark, remove_remains
 from harness.stack.sharing import app_ids_of, new_namespace, require_separable, shared_nodes
 from harness.stack.stack import Stack
 from harness.stack.startup import Startup
+
+if TYPE_CHECKING:
+    from harness.stack.images import Images
 
 
 class IsolatedStack(Stack):
@@ -51,7 +55,7 @@ class IsolatedStack(Stack):
         settings = base.settings
 
         def runtime() -> Runtime:
-            return ProcessRuntime(settings.inherited, whole=settings.environment)
+            return _runtime_of_copy(base, [*shared])
 
         def book(topology: Topology, _: Tools, __: Path, runtime: Runtime) -> AddressBook:
             return PartBook(base.book, namespace, {*shared}, topology, runtime)
@@ -109,6 +113,20 @@ class IsolatedStack(Stack):
             yield partial(node.leave, self.book.scope(name, HOST), part)
 
 
+def _runtime_of_copy(base: Stack, shared: Sequence[str]) -> Runtime:
+    """A new run of the same kind, in which the shared nodes can be reached."""
+    small, whole = base.settings.inherited, base.settings.environment
+    if base.runtime == "processes":
+        return ProcessRuntime(small, whole=whole)
+    from harness.runtime.containers.copied import CopiedContainers
+    from harness.runtime.containers.instance import ContainerInstance
+
+    found = [base.instances[name] for name in shared]
+    there = {each.name: each.container_id for each in found if isinstance(each, ContainerInstance)}
+    images = cast("Images", base.tools)
+    return CopiedContainers(there, small, images.reference, images.user, whole=whole)
+
+
 class PartBook(AddressBook):
     """What a copy of a stack knows: the shared nodes are where they are in the stack.
 
@@ -134,6 +152,7 @@ class PartBook(AddressBook):
             base.root,
             runtime.folder,
             runtime.reserve,
+            gateway=runtime.gateway,
             inherited=runtime.inherited,
         )
         self.namespace = namespace

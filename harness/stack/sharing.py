@@ -64,10 +64,8 @@ def require_separable(stack: Stack) -> None:
 def _problems(stack: Stack) -> Iterator[str]:
     if stack.topology.mtls:
         yield "its sidecars use certificates (mtls=True)"
-    if stack.runtime == "attached":
-        yield "it is a compose project, and copies need the processes runtime"
-    elif stack.runtime != "processes":
-        yield f"it runs on the {stack.runtime} runtime, and copies need the processes runtime"
+    if stack.runtime not in ("processes", "containers"):
+        yield f"its nodes were started by somebody else (the runtime is {stack.runtime})"
     shared = {each.name for each in shared_nodes(stack)}
     for node in stack.topology.nodes:
         yield from _problems_of(node, stack, shared)

@@ -14,12 +14,12 @@ from harness import App, IsolatedStack, Kafka, Settings, Topology, World, runnin
 from harness.core.errors import HarnessError, SystemFailure
 from harness.ready.kafka import admin_of
 from harness.stack.beginning import own_brokers
-from tests.projects import HELLO_APP
+from tests.projects import HELLO_ANYWHERE
 from tests.support import project
 
 pytestmark = pytest.mark.real
 
-APP = HELLO_APP.replace('"127.0.0.1"', 'os.environ["APP_HOST"]')
+APP = HELLO_ANYWHERE
 
 COMPONENT = """\
 apiVersion: dapr.io/v1alpha1

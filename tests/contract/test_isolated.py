@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -48,18 +48,22 @@ import json, os, sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import psycopg
 
+PORT = int(sys.argv[1])
+
 def execute(*statement):
     with psycopg.connect(os.environ["DSN"], autocommit=True) as connection:
         connection.execute(*statement)
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        known = {"/who": {"pid": os.getpid()}, "/dapr/config": {"entities": ["cart"]}}
+        if self.path == "/crash":
+            os._exit(1)
+        known = {"/who": {"port": PORT}, "/dapr/config": {"entities": ["cart"]}}
         self.answer(known.get(self.path))
 
     def do_PUT(self):
         self.rfile.read(int(self.headers["content-length"] or 0))
-        self.answer({"pid": os.getpid(), "path": self.path})
+        self.answer({"port": PORT, "path": self.path})
 
     def do_DELETE(self):
         self.answer({})
@@ -81,7 +85,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(text)
 
 execute("CREATE TABLE IF NOT EXISTS orders (id text)")
-ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+ThreadingHTTPServer((os.environ["APP_HOST"], PORT), Handler).serve_forever()
 """
 
 CONNECTED = f"""\
@@ -126,19 +130,25 @@ with running(topology(), Settings.load(Path(sys.argv[1]))) as base, IsolatedStac
 def topology() -> Topology:
     """An app with a hard-coded topic, a table, a store and jobs."""
     command = [sys.executable, "shop.py", "{port}"]
-    shop = App("shop", command=command, env={"DSN": "${postgres.dsn}"}, inbox=True)
-    clerk = App("clerk", command=["sleep", "600"], listens=False)
+    dsn, packages = {"DSN": "${postgres.dsn}"}, "requirements.txt"
+    shop = App("shop", command=command, env=dsn, inbox=True, requirements=packages)
+    clerk = App("clerk", command=["sleep", "600"], image="app", listens=False)
     return Topology(Kafka(["orders"]), Postgres(), shop, clerk, resources="components")
 
 
 def written(folder: Path) -> Path:
-    return project(folder, shop_py=APP, components__all_yaml=CONNECTED, pyproject_toml="")
+    files = {"shop_py": APP, "components__all_yaml": CONNECTED, "pyproject_toml": ""}
+    return project(folder, **files, requirements_txt="psycopg[binary]\n")
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+@pytest.fixture(scope="module", params=["processes", "containers"])
+def stack(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    if request.param == "containers":
+        request.getfixturevalue("images")
     folder = written(tmp_path_factory.mktemp("isolated"))
-    settings = Settings.load(folder, dict(os.environ), runtime="processes")
+    settings = Settings.load(folder, dict(os.environ), runtime=request.param)
     with running(topology(), settings) as opened:
         yield opened
 
@@ -201,7 +211,7 @@ def test_an_invocation_reaches_the_app_of_the_same_copy(worlds: list[World]) -> 
     """Called by another app, whose sidecar has to find it by its app-id."""
     for world in worlds:
         found = world.sidecar("clerk").invoke("shop", "who", verb="GET").json()
-        assert {"pid": world.instance("shop").pid} == found
+        assert {"port": port_of(world)} == found
 
 
 def test_an_actor_lives_in_the_app_of_the_same_copy(worlds: list[World]) -> None:
@@ -210,7 +220,12 @@ def test_an_actor_lives_in_the_app_of_the_same_copy(worlds: list[World]) -> None
         address, token = world.sidecar_address("shop")
         url = f"{address.http}/v1.0/actors/cart/1/method/who"
         found = httpx.put(url, headers={"dapr-api-token": token}, timeout=30, trust_env=False)
-        assert world.instance("shop").pid == found.json()["pid"]
+        assert port_of(world) == found.json()["port"]
+
+
+def port_of(world: World) -> int:
+    """The port of its app, which no other app has."""
+    return world.stack.book.endpoint("shop").port
 
 
 def test_the_clock_of_a_copy_is_its_own(tmp_path: Path) -> None:
@@ -252,9 +267,11 @@ def test_the_death_of_an_app_ends_waits_of_its_copy_alone(
         namespace = crashing.book.namespace
         remind(stack, namespace)
         assert [1, 1] == planned(stack, namespace)
-        os.kill(crashing.instances["shop"].pid, 9)
-        with World(crashing) as view, pytest.raises((SystemFailure, InstanceDied)):
-            view.inbox("shop").next(timeout=30)
+        with World(crashing) as view:
+            with suppress(httpx.HTTPError, SystemFailure, InstanceDied):
+                view.app("shop").get("/crash")
+            with pytest.raises((SystemFailure, InstanceDied)):
+                view.inbox("shop").next(timeout=30)
         stack.check_alive()
         for world in worlds:
             world.stack.check_alive()

@@ -36,6 +36,7 @@ from harness.core.ports import Ports
 from harness.core.private import open_private
 from harness.runtime.segments import release_segments
 from harness.runtime.supervisor.clients import PROTOCOL, Client, Clients
+from harness.runtime.supervisor.meetings import clear_meetings
 from harness.runtime.supervisor.nodes import OPERATIONS, Nodes, die_with_parent, prctl
 from harness.runtime.supervisor.sources import Source
 from harness.runtime.tree import descendants
@@ -291,6 +292,7 @@ class Supervisor:
             Path(self.door).unlink()
         self._sweep(GRACE, self.nodes.end_signal, once=True)
         self._sweep(5.0, lambda _pid: signal.SIGKILL, once=False)
+        clear_meetings(Path(self.folder))
         codes = [helper.wait() for helper in [self._help(argv) for argv in self.last_commands]]
         if any(codes):
             return LEFT_BEHIND
