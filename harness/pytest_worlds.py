@@ -121,6 +121,9 @@ def pool_of(stack: Stack, config: pytest.Config) -> Pool:
             return each
     wanted = wanted_of(config)
     size = two_for_each_core() if wanted == AUTO else int(wanted)
+    if stack.runtime != "processes":
+        # Each needs a network of the engine, whose address pools have room for about 30.
+        size = 0
     return Pool(stack, size, Room(stack, patient=wanted == AUTO))
 
 
