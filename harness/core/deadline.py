@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -93,6 +92,8 @@ def ticks(deadline: Deadline, interval: float = INTERVAL) -> Iterator[None]:
 
 async def aticks(deadline: Deadline, interval: float = INTERVAL) -> AsyncIterator[None]:
     """The asynchronous counterpart of `ticks`."""
+    import asyncio  # takes long to import, and attaching to a stack does not need it
+
     while not deadline.passed:
         yield
         await asyncio.sleep(min(interval, deadline.remaining))

@@ -5,9 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-
-import h11
 
 from harness.core.deadline import Check
 from harness.core.launch import InContainer, Launch
@@ -15,12 +12,11 @@ from harness.core.names import calls_name
 from harness.core.node import Scope
 from harness.core.roles import RECORD_PORT
 from harness.nodes.base import BaseNode
-from harness.probe import calls_server
+from harness.nodes.recorder_files import FOLDER, package_folder, texts_of
 from harness.ready.tcp import TcpCheck
 
 RECORD = "calls.jsonl"
 PROGRAMS = ("calls_server.py", "inbox_server.py")
-FOLDER = Path(calls_server.__file__).parent
 
 
 @dataclass(frozen=True)
@@ -71,8 +67,8 @@ class CallsProxy(BaseNode):
                 self.pod,
                 # Only the app connects to it.
                 internal=("main",),
-                files={each: (FOLDER / each).read_text() for each in PROGRAMS},
-                folders={"h11": Path(h11.__file__).parent},
+                files=texts_of(PROGRAMS),
+                folders={"h11": package_folder("h11")},
             ),
             on_host=self.on_host,
         )

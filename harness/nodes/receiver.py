@@ -14,13 +14,12 @@ from harness.core.launch import InContainer, Launch
 from harness.core.node import Node, Scope, Target
 from harness.nodes.base import BaseNode, main_port
 from harness.nodes.certificates import TLS_FILE, hosts_of
-from harness.probe import inbox_server
+from harness.nodes.recorder_files import FOLDER, texts_of
 from harness.provision.authority import server_pem
 from harness.ready.tcp import TcpCheck
 
 RECORD = "received.jsonl"
 PROGRAMS = ("receiver_server.py", "inbox_server.py")
-FOLDER = Path(inbox_server.__file__).parent
 HTTP_PACKAGES = ("h11",)
 MAIL_PACKAGES = ("aiosmtpd", "public", "attr", "attrs")
 """aiosmtpd and its dependencies: atpublic and attrs."""
@@ -118,7 +117,7 @@ class Receiver(BaseNode):
             grace=0.5,
             container=InContainer(
                 "app",
-                files={each: (FOLDER / each).read_text() for each in PROGRAMS},
+                files=texts_of(PROGRAMS),
                 folders=self._imported(),
             ),
         )

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import httpx
-
 from harness.core.deadline import Observation
-from harness.ready.loopback import ask
+from harness.ready.local_http import UNANSWERED, get
 
 
 @dataclass(frozen=True)
@@ -22,8 +20,8 @@ class HttpCheck:
     def observe(self) -> Observation:
         """Send one request."""
         try:
-            answer = ask("GET", self.url, headers=self.headers, timeout=2.0)
-        except httpx.HTTPError as error:
+            answer = get(self.url, headers=self.headers, timeout=2.0)
+        except UNANSWERED as error:
             return Observation(False, f"GET {self.url}: {error or type(error).__name__}")
         return Observation(
             answer.is_success, f"GET {self.url} -> {answer.status_code} {answer.text[:300]}"

@@ -1,0 +1,34 @@
+"""The files of the recorders, which are programs of their own; nothing here imports them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+from harness import probe
+from harness.core.errors import Unavailable
+
+FOLDER = Path(probe.__file__).parent
+"""Where the programs are."""
+
+
+def texts_of(programs: Iterable[str]) -> Mapping[str, str]:
+    """The programs by name, for a container."""
+    return {each: (FOLDER / each).read_text() for each in programs}
+
+
+def package_folder(package: str) -> Path:
+    """The folder of an installed package.
+
+    Raises:
+        Unavailable: it is not installed.
+    """
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise Unavailable(
+            f"the package {package} is not installed",
+            expected="an installation of dapr-harness with its dependencies",
+            hint=f"pip install {package}",
+        )
+    return Path(spec.origin).parent
