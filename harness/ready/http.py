@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
-from harness.core.deadline import Observation
+from harness.core.deadline import Observation, Wake
+from harness.core.endpoint import Endpoint
+from harness.ready.listening import wake_at
 from harness.ready.local_http import UNANSWERED, get
 
 
@@ -26,3 +29,8 @@ class HttpCheck:
         return Observation(
             answer.is_success, f"GET {self.url} -> {answer.status_code} {answer.text[:300]}"
         )
+
+    def wake(self) -> Wake | None:
+        """Set once something listens there."""
+        parts = urlsplit(self.url)
+        return wake_at(Endpoint(parts.hostname or "", parts.port or 80))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.core.blame import blamed
 from harness.core.closing import do_all
-from harness.core.deadline import Check, Deadline, Observation, poll, waits_for
+from harness.core.deadline import Check, Deadline, Observation, poll, waits_for, wake_of
 from harness.core.errors import HarnessError, NotReady
 from harness.core.launch import Launch
 from harness.core.node import Node, Scope, Tools
@@ -192,7 +192,7 @@ class Startup:
                     self._looks[node.name] = check, seen
                     return seen
 
-                if not (seen := poll(look, deadline, guard=guard)).ok:
+                if not (seen := poll(look, deadline, guard=guard, wake=wake_of(check))).ok:
                     self._require(node.name, self._not_ready(node.name, deadline))
                     raise _Ended
                 self._note("check.passed", node.name, check=check.name, fact=seen.fact)
@@ -322,7 +322,7 @@ class Startup:
             for check in upcoming:
                 if self._await_start(waits_for(check), node.name, self._guard):
                     deadline.restart()
-                seen = poll(check.observe, deadline, guard=self._guard)
+                seen = poll(check.observe, deadline, guard=self._guard, wake=wake_of(check))
                 if not seen.ok:
                     raise NotReady(
                         f"{node.name} was not started: the check {check.name!r} did not pass",
