@@ -17,6 +17,7 @@ from harness.core.roles import ExplainsExit
 from harness.core.settings import Settings
 from harness.core.topology import Topology
 from harness.runtime.base import Instance, Runtime, State
+from harness.runtime.instance import used_by
 from harness.stack.book import AddressBook
 from harness.stack.extras import Checks, Extras, closing_checks
 from harness.stack.failures import death, not_ready, rank
@@ -29,15 +30,9 @@ MakeBook = Callable[[Topology, Tools, Path, Runtime], AddressBook]
 
 def own_book(topology: Topology, tools: Tools, root: Path, runtime: Runtime) -> AddressBook:
     """A book whose ports are reserved by the runtime."""
-    folder, reserve = runtime.folder, runtime.reserve
+    folder, reserve, gateway = runtime.folder, runtime.reserve, runtime.gateway
     return AddressBook(
-        topology,
-        tools,
-        root,
-        folder,
-        reserve,
-        gateway=runtime.gateway,
-        inherited=runtime.inherited,
+        topology, tools, root, folder, reserve, gateway=gateway, inherited=runtime.inherited
     )
 
 
@@ -165,7 +160,7 @@ class Startup:
         except _Ended:
             return
         instance.mark_running()
-        self._note("node.ready", node.name)
+        self._note("node.ready", node.name, **used_by(instance))
 
     def _pass_checks(
         self, node: Node, instance: Instance, checks: Checks, deadline: Deadline
