@@ -119,6 +119,11 @@ class Scope(Protocol):
         ...
 
     @property
+    def durable(self) -> bool:
+        """Whether what is acknowledged must survive a crash of the machine."""
+        ...
+
+    @property
     def namespace(self) -> str:
         """The Dapr namespace of the stack's sidecars; "" for the one that daprd uses by default."""
         ...

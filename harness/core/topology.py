@@ -36,6 +36,9 @@ class Topology:
         time: ``real``, or ``virtual`` for a scheduler whose time ``dapr.clock`` moves.
         sign: signs the requests of clients from ``World.app``, for apps that require a sign-in;
             headers that a test sets itself take precedence.
+        durable: whether databases and brokers write to the disk before they acknowledge. By
+            default, what they have acknowledged survives the kill of any process, and not a crash
+            of the machine.
 
     Raises:
         ConfigError: a name is duplicate or malformed, a dependency is unknown or circular, or
@@ -47,6 +50,7 @@ class Topology:
     mtls: bool
     time: str
     sign: Sign | None
+    durable: bool
 
     def __init__(
         self,
@@ -55,6 +59,7 @@ class Topology:
         mtls: bool = False,
         time: str = "real",
         sign: Sign | None = None,
+        durable: bool = False,
     ) -> None:
         folders = [resources] if isinstance(resources, str | Path) else list(resources)
         object.__setattr__(self, "nodes", tuple(_with_implied(nodes, mtls)))
@@ -62,6 +67,7 @@ class Topology:
         object.__setattr__(self, "mtls", mtls)
         object.__setattr__(self, "time", _require_time(time))
         object.__setattr__(self, "sign", sign)
+        object.__setattr__(self, "durable", durable)
         _validate(self.nodes)
 
     def __getitem__(self, name: str) -> Node:
@@ -113,8 +119,9 @@ class Topology:
             ConfigError: see `Topology`.
         """
         return Topology(
-            *nodes, resources=self.resources, mtls=self.mtls, time=self.time, sign=self.sign
-        )
+            *nodes, resources=self.resources, mtls=self.mtls, time=self.time, sign=self.sign,
+            durable=self.durable,
+        )  # fmt: skip
 
     def with_time(self, time: str) -> Topology:
         """The same topology with real or virtual time.

@@ -15,8 +15,10 @@ from harness.ready.resp import RedisAccess
 
 CONFIG = "redis.conf"
 VARIABLE = "REDIS_SERVER_PASSWORD"
-KEEPING = {"save": '""', "appendonly": "yes", "appendfsync": "no"}
-"""Written data survives a kill of the server, but not a crash of the machine."""
+KEEPING = {"save": '""', "appendonly": "yes"}
+SYNCED = {True: "always", False: "no"}
+"""Without `Topology(durable=True)`, written data survives a kill of the server, but not a crash of
+the machine."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Redis(BaseNode):
             "bind": listen.host,
             "port": str(listen.port),
             **KEEPING,
+            "appendfsync": SYNCED[scope.durable],
         }
         return scope.pick(self._process, self._container)(scope, options)
 
