@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from harness.core.names import calls_name
 from harness.core.node import Scope
 from harness.core.roles import RECORD_PORT
 from harness.nodes.base import BaseNode
-from harness.nodes.recorder_files import FOLDER, package_folder, texts_of
+from harness.nodes.recorder_files import command_of, package_folder, process_of, texts_of
 from harness.ready.tcp import TcpCheck
 
 RECORD = "calls.jsonl"
@@ -55,13 +54,13 @@ class CallsProxy(BaseNode):
         """A Python program of the harness; a container receives a copy of its files."""
         listen, read, home = scope.listen(), scope.listen(RECORD_PORT), scope.home
         daprd = scope.address(self.sidecar, "http", waits=False)
-        python, folder = scope.pick((sys.executable, FOLDER), ("python3", home))
         addresses = (str(listen), str(daprd), str(read))
         return Launch(
             name=self.name,
-            argv=(python, str(folder / PROGRAMS[0]), *addresses, str(home / RECORD)),
+            argv=(*command_of(PROGRAMS[0], scope), *addresses, str(home / RECORD)),
             ports={"main": listen.port, RECORD_PORT: read.port},
             grace=0.5,
+            process=process_of(PROGRAMS[0]),
             container=InContainer(
                 "app",
                 self.pod,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from harness.core.launch import InContainer, Launch
 from harness.core.names import inbox_name
 from harness.core.node import Scope
 from harness.nodes.base import BaseNode
-from harness.nodes.recorder_files import FOLDER, package_folder, texts_of
+from harness.nodes.recorder_files import command_of, package_folder, process_of, texts_of
 from harness.ready.tcp import TcpCheck
 
 RECORD = "inbox.jsonl"
@@ -57,12 +56,12 @@ class InboxProxy(BaseNode):
         """A Python program of the harness; a container receives a copy of its two files."""
         listen, home = scope.listen(), scope.home
         app = scope.address(self.app)
-        python, folder = scope.pick((sys.executable, FOLDER), ("python3", home))
         return Launch(
             name=self.name,
-            argv=(python, str(folder / PROGRAM), str(listen), str(app), str(home / RECORD)),
+            argv=(*command_of(PROGRAM, scope), str(listen), str(app), str(home / RECORD)),
             ports={"main": listen.port},
             grace=0.5,
+            process=process_of(PROGRAM),
             container=InContainer(
                 "app",
                 self.pod,
