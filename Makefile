@@ -11,6 +11,9 @@ RUNTIMES ?= processes
 # Of pytest-xdist; 0 runs everything in one process. On two cores, more do not help.
 WORKERS ?= 0
 SHARED = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --no-loadscope-reorder )
+# `random`, or the seed of an order that has failed.
+ORDER ?=
+SHUFFLED = $(if $(ORDER),-p randomly $(if $(filter-out random,$(ORDER)),--randomly-seed=$(ORDER) ))
 TESTS ?=
 PROFILE ?= smoke
 ESCAPES ?= 1.16.0,1.18.2
@@ -37,7 +40,7 @@ test: $(STAMP) ## Everything, or TESTS="path ..."; on both runtimes with RUNTIME
 ifneq (,$(findstring containers,$(RUNTIMES)))
 	@$(BIN)/dapr-harness images build --pull
 endif
-	@$(BIN)/python -m pytest $(SHARED)--dapr-runtime=$(RUNTIMES) $(TESTS)
+	@$(BIN)/python -m pytest --durations=10 --durations-min=1 $(SHARED)$(SHUFFLED)--dapr-runtime=$(RUNTIMES) $(TESTS)
 
 unit: $(STAMP) ## The tests without real processes, in seconds
 	@$(BIN)/python -m pytest -m "not real" tests
