@@ -19,7 +19,17 @@ NAMED_SKIPS = {
 NEEDED = ("pytest_asyncio", "pytest_timeout", "confluent_kafka", "docker", "locust", "schemathesis")
 """One package of each part of what development needs."""
 
-OF_MAKE = ("PYTHON", "RUNTIMES", "WORKERS", "ORDER", "TESTS", "PROFILE", "ESCAPES", "SEED", "MUTANTS")
+OF_MAKE = (
+    "PYTHON",
+    "RUNTIMES",
+    "WORKERS",
+    "ORDER",
+    "TESTS",
+    "PROFILE",
+    "ESCAPES",
+    "SEED",
+    "MUTANTS",
+)
 """The variables of the Makefile, which make exports if they are given on its command line."""
 
 for name in list(os.environ):
