@@ -38,7 +38,7 @@ print(*slow & {*sys.modules})
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers with what it was asked; `/broken` hangs up, `/refused` is an error of daprd's."""
+    """Answers with what it was asked; with nonsense at `/broken`, and as daprd at `/v1.0`."""
 
     protocol_version = "HTTP/1.1"
     connections: ClassVar[list[Any]] = []
@@ -48,6 +48,7 @@ class Handler(BaseHTTPRequestHandler):
             self.connections.append(self.connection)
         if self.path == "/broken":
             self.close_connection = True
+            self.wfile.write(b"nonsense\r\n\r\n")
             return
         refused = self.path.startswith("/v1.0")
         token = self.headers.get("dapr-api-token", "")
