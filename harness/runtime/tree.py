@@ -76,6 +76,19 @@ def _children_of(pid: int) -> list[int]:
     return found
 
 
+def exited_child() -> int:
+    """A child that has exited and has not been collected; 0 if there is none.
+
+    On macOS, which cannot tell, nobody adopts processes.
+    """
+    if not hasattr(os, "waitid"):
+        return 0
+    with contextlib.suppress(ChildProcessError):
+        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return found.si_pid if found else 0
+    return 0
+
+
 def send(pid: int, number: signal.Signals) -> None:
     """Signal a process that may already be gone, or may no longer be ours."""
     with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Iterator
 from harness.core.private import open_private
 from harness.runtime.supervisor.clients import Client
 from harness.runtime.supervisor.sources import Forked, Source
-from harness.runtime.tree import descendants, quick_descendants
+from harness.runtime.tree import descendants, exited_child, quick_descendants, send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -199,15 +199,9 @@ class Nodes:
             self._collect_others()
 
     def _collect_others(self) -> None:
-        # Known children are skipped: they must collect their codes themselves.
-        if not hasattr(os, "waitid"):
-            for pid in descendants(os.getpid()):
-                if pid not in self.children:
-                    with contextlib.suppress(ChildProcessError):
-                        os.waitpid(pid, os.WNOHANG)
-            return
-        # The signal of a known one that has ended meanwhile is still to come.
-        while (pid := _exited_child()) and pid not in self.children:
+        # Known ones must collect their codes themselves. If one has ended meanwhile, its signal is
+        # still to come.
+        while (pid := exited_child()) and pid not in self.children:
             os.waitpid(pid, os.WNOHANG)
 
     # ---- one operation after the other ----------------------------------------------------
@@ -258,7 +252,8 @@ class Nodes:
     def _stop(self, node: Node, operation: Operation) -> Steps:
         if node.alive:
             # A stopped process does not handle SIGTERM until it is continued.
-            _send(signal.SIGCONT, [node.pid, *quick_descendants(node.pid)])
+            for pid in [node.pid, *quick_descendants(node.pid)]:
+                send(pid, signal.SIGCONT)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(node.pid, node.spawned["stop_signal"])
             grace = operation.request.get("grace")
@@ -319,21 +314,9 @@ class Nodes:
         return None
 
     def _signal(self, node: Node, number: int) -> None:
-        _send(number, [node.pid, *descendants(node.pid)])
-
-
-def _send(number: int, pids: list[int]) -> None:
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-
-
-def _exited_child() -> int:
-    """A child that has exited and has not been collected; 0 if there is none."""
-    with contextlib.suppress(ChildProcessError):
-        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        return found.si_pid if found else 0
-    return 0
+        for pid in [node.pid, *descendants(node.pid)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
 
 def _execute(request: Message, log: IO[bytes]) -> subprocess.Popen[bytes]:
