@@ -26,7 +26,7 @@ class Tools(Protocol):
         ...
 
     def path(self, tool: str) -> Path:
-        """The path of a program such as ``daprd`` or ``kafka``; for a container, inside the image."""
+        """The path of a program such as ``daprd``; for a container, the path inside the image."""
         ...
 
     def version(self, tool: str) -> str:
