@@ -12,6 +12,8 @@ import pytest
 NAMED_SKIPS = {
     "test_the_scenarios_pass_on_redpanda": "can be had from its registry only",
     "test_the_messages_are_those_of_the_pinned_dapr": "are not in the Go module cache",
+    "test_the_local_components_are_those_of_the_pinned_dapr": "not in the Go module cache",
+    "test_both_builds_of_daprd_report_the_same_metadata": "is not built here",
     "test_root_starts_an_unprivileged_launch_as_nobody": "only root can start as somebody else",
 }
 """Tests that may be skipped on CI, each for this reason and for no other."""

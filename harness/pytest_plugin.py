@@ -40,7 +40,14 @@ from harness.pytest_reports import (
     timeline_of,
 )
 from harness.pytest_time_limit import follow_time_limit, without_time_limit
-from harness.pytest_workers import Controller, shared_by_workers, shares, turn
+from harness.pytest_workers import (
+    Controller,
+    pytest_cmdline_main,  # noqa: F401 - a hook
+    shared_by_workers,
+    shares,
+    turn,
+)
+from harness.pytest_worlds import Worlds, add_worlds_option, prepared, wanted_of
 from harness.report.folding import folded
 
 if TYPE_CHECKING:
@@ -83,6 +90,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="leave the stack up when a test failed, and print how to reach it",
     )
+    add_worlds_option(parser, group)
 
 
 def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
@@ -115,6 +123,8 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(f"--dapr-attach uses a stack that runs: leave out {option}")
     register(config, lambda line: Lines(config).say(line))
     config.pluginmanager.register(Controller(config), "dapr-harness-controller")
+    wanted_of(config)  # an error if the file says nonsense
+    config.pluginmanager.register(Worlds(), "dapr-harness-worlds")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -220,7 +230,9 @@ def dapr_isolated(
     level = asked_of(request.node).get("isolation", "names")
     # A project that overrides dapr_stack may have no topology.
     topology = partial(request.getfixturevalue, "dapr_topology")
-    with isolated(level, dapr_stack, topology, Lines(request.config).hear) as stack:
+    world, prepare = prepared(request, dapr_stack)
+    with isolated(level, dapr_stack, topology, Lines(request.config).hear, world) as stack:
+        prepare()
         yield stack
 
 

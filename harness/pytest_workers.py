@@ -1,16 +1,20 @@
-"""pytest-xdist: its workers share stacks, and take turns if a test needs one exclusively."""
+"""pytest-xdist: its workers share stacks, and take turns if a test needs one exclusively.
+
+There are no more of them than the memory allows.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.pytest_lines import Lines
 from harness.pytest_reports import tell_of_worker
 from harness.pytest_time_limit import without_time_limit
 
@@ -23,6 +27,45 @@ if TYPE_CHECKING:
 MEETING = "dapr_harness_meeting"
 """The key under which a worker finds the folder that it shares with the others, and its owner."""
 
+WORKER = 90e6
+"""Bytes of memory that a worker is taken to need: 60 to 85 MB were measured, without worlds."""
+
+STACK = 0.5e9
+"""Bytes of memory that are left for the stack which the workers share."""
+
+_LIMITED: pytest.StashKey[str] = pytest.StashKey()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
+    """Before xdist counts its workers: limit their number."""
+    if config.getoption("numprocesses", None):
+        from harness.runtime.usage import free_memory
+
+        limit_workers(config, free_memory())
+    return (yield)
+
+
+def limit_workers(config: pytest.Config, free: int | None) -> None:
+    """Let xdist start no more workers than there is memory for, but one.
+
+    Args:
+        config: with the options of xdist, which asks for workers.
+        free: bytes of memory; None if unknown.
+    """
+    option = config.option
+    wanted = option.numprocesses
+    if not isinstance(wanted, int):  # auto, logical
+        wanted = config.hook.pytest_xdist_auto_num_workers(config=config) or 0
+    wanted = min(wanted, option.maxprocesses or wanted)
+    if free is None or wanted <= (most := max(1, int((free - STACK) // WORKER))):
+        return
+    option.maxprocesses = most
+    config.stash[_LIMITED] = (
+        f"{most} worker{'s' * (most > 1)} instead of {wanted}: {free / 1e9:.1f} GB of memory are "
+        f"free, and {wanted} with a stack need about {(STACK + wanted * WORKER) / 1e9:.1f} GB"
+    )
+
 
 class Controller:
     """Tells each worker of this machine the same folder, and removes it at the end."""
@@ -30,6 +73,11 @@ class Controller:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._folder: Path | None = None
+
+    def pytest_sessionstart(self) -> None:
+        """Say if there are fewer workers than were asked for."""
+        if limited := self._config.stash.get(_LIMITED, ""):
+            Lines(self._config).say(limited)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:

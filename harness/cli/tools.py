@@ -60,6 +60,8 @@ def provision(
     first, *others = dapr_versions(dapr_version) if dapr_version else [None]
     toolbox = _toolbox(first, offline)
     found = {tool: toolbox.path(tool) for tool in TOOLS}
+    if local := toolbox.local_daprd():
+        found["daprd, local"] = local.program
     found |= {f"daprd {each}": _toolbox(each, offline).path("daprd") for each in others}
     if as_json:
         print_json(found)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.core.errors import ConfigError, LaunchError
+from harness.core.errors import ConfigError, LaunchError, Unavailable
 from harness.core.reading import read_text
+
+ELSEWHERE = "set TMPDIR to a folder that you own, on a disk with room"
+"""What to do about the folder of a run that cannot be written."""
+
+SHOWN = 3
+"""Lines of what cp says that a message has: on a full disk, it says one for each file."""
 
 
 def read_toml(file: Path) -> dict[str, Any]:
@@ -45,7 +53,31 @@ def copy_tree(source: Path, target: Path) -> None:
         [program, "-a", f"{source}/.", str(target)], capture_output=True, text=True
     )
     if done.returncode != 0:
-        raise LaunchError(f"{source} could not be copied", last=done.stderr.strip())
+        said = done.stderr.splitlines() or [_ended(done.returncode)]
+        more = [f"and {len(said) - SHOWN} more lines"] if len(said) > SHOWN else []
+        raise LaunchError(
+            f"{source} could not be copied to {target}",
+            last="\n".join([*said[:SHOWN], *more]),
+            hint=ELSEWHERE,
+        )
+
+
+def _ended(code: int) -> str:
+    """How cp has ended that has said nothing."""
+    return f"cp was ended by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn errors of the operating system about a file or folder of a run into ours.
+
+    Raises:
+        Unavailable: it cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be written", last=str(error), hint=ELSEWHERE) from None
 
 
 def write_home(home: Path, folders: Mapping[str, Path], files: Mapping[str, str]) -> None:
@@ -58,14 +90,16 @@ def write_home(home: Path, folders: Mapping[str, Path], files: Mapping[str, str]
 
     Raises:
         LaunchError: a folder could not be copied.
+        Unavailable: something else could not be written.
     """
-    home.mkdir(parents=True, exist_ok=True)
-    for name, source in folders.items():
-        copy_tree(source, home / name)
-    for name, text in files.items():
-        target = home / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
+    with writing(home):
+        home.mkdir(parents=True, exist_ok=True)
+        for name, source in folders.items():
+            copy_tree(source, home / name)
+        for name, text in files.items():
+            target = home / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text)
 
 
 def nearest(folder: Path) -> Path:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Protocol, TypeVar
 
+from harness.core.authority import Authority
 from harness.core.deadline import Check
 from harness.core.endpoint import Endpoint
 from harness.core.launch import Launch
@@ -29,27 +30,12 @@ class Tools(Protocol):
         """The path of a program such as ``daprd``; for a container, the path inside the image."""
         ...
 
+    def daprd(self, types: Collection[str]) -> Path:
+        """The path of a daprd that has these types of components, and perhaps no others."""
+        ...
+
     def version(self, tool: str) -> str:
         """The version that a running tool must report; "" if any version is accepted."""
-        ...
-
-
-class Authority(Protocol):
-    """The certificates of a stack with mTLS, as PEM."""
-
-    @property
-    def anchors(self) -> str:
-        """The root certificate, which everyone trusts."""
-        ...
-
-    @property
-    def certificate(self) -> str:
-        """The issuer's certificate, with which sentry signs."""
-        ...
-
-    @property
-    def key(self) -> str:
-        """The issuer's private key."""
         ...
 
 
@@ -203,6 +189,14 @@ class Scope(Protocol):
 
     def tool(self, name: str) -> Path:
         """The path of a program such as ``daprd``; in a container, the path inside the image."""
+        ...
+
+    def daprd(self, types: Collection[str]) -> Path:
+        """The path of a daprd that has these types of components, and perhaps no others.
+
+        Args:
+            types: such as ``state.redis``, and ``nameresolution.sqlite``.
+        """
         ...
 
     def version(self, tool: str) -> str:

@@ -19,6 +19,7 @@ IMAGE_PREFIX = "DAPR_HARNESS_IMAGE_"
 WORDS = {
     "runtime": ("auto", "processes", "containers"),
     "broker": ("auto", "kafka", "redpanda"),
+    "daprd_components": ("all", "local"),
 }
 """The settings that accept only a few values."""
 
@@ -40,6 +41,8 @@ class Settings:
         images: image references by table entry, which replace the table's own.
         dapr_dir: a folder that contains daprd, placement, scheduler and sentry.
         dapr_version: the version of Dapr to provision.
+        daprd_components: ``all``, or ``local``: a sidecar whose components are all of services that
+            people run themselves runs a daprd that has only these.
         release_url: where Dapr's release archives are; "" skips that step.
         java: a Java executable.
         cache_dir: where tools are stored; the platform's user cache folder if None.
@@ -58,6 +61,7 @@ class Settings:
     images: Mapping[str, str] = field(default_factory=dict)
     dapr_dir: Path | None = None
     dapr_version: str = ""
+    daprd_components: str = "all"
     release_url: str | None = None
     java: Path | None = None
     cache_dir: Path | None = None

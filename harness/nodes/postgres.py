@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.deadline import Check
-from harness.core.errors import ConfigError
+from harness.core.errors import ConfigError, HarnessError
 from harness.core.launch import InContainer, InProcess, Launch
 from harness.core.node import Node, Resource, Scope
 from harness.core.placeholders import placeholders
@@ -21,6 +21,7 @@ from harness.provision.postgres import PASSWORD_FILE, SUPERUSER
 from harness.ready.postgres import PostgresCheck
 
 if TYPE_CHECKING:
+    from psycopg import Connection
     from psycopg.sql import Composed
 
 DEFAULTS = {
@@ -146,7 +147,11 @@ class Postgres(BaseNode):
         return (PostgresCheck(scope.endpoint(), SUPERUSER),)
 
     def initialize(self, scope: Scope) -> None:
-        """Set this stack's password and create the databases."""
+        """Set this stack's password and create the databases.
+
+        Raises:
+            HarnessError: a database cannot be created.
+        """
         import psycopg
         from psycopg import sql
 
@@ -158,10 +163,23 @@ class Postgres(BaseNode):
             rows = connection.execute("SELECT datname FROM pg_database").fetchall()
             for name in self.databases:
                 if (name,) not in rows:
-                    connection.execute(_create_database(name))
+                    self._create(connection, name)
         with psycopg.connect(self._admin(scope, self.databases[0]), autocommit=True) as connection:
             for statement in self._metadata_tables(scope):
                 connection.execute(statement)
+
+    def _create(self, connection: Connection, name: str) -> None:
+        from psycopg import Error
+
+        try:
+            connection.execute(_create_database(name))
+        except Error as error:
+            raise HarnessError(
+                f"the database {name!r} cannot be created on {self.name}",
+                expected="a database template1 to which nothing is connected: PostgreSQL copies it",
+                last=str(error).replace("\n", "; "),
+                hint="close connections to template1; if it is broken, start the stack anew",
+            ) from None
 
     def setup(self, scope: Scope) -> list[str]:
         """What `initialize` does in the first database, for a system that starts without it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -32,6 +32,9 @@ from harness.ready.tcp import TcpCheck
 PORTS = ("http", "grpc", "internal", "metrics")
 NAMES = "names"
 """The folder that all sidecars share, with the resolver's file."""
+NAME_RESOLUTION = "nameresolution.sqlite"
+UNSEEN = frozenset({"components-path", "config", "mode", "resources-path"})
+"""Flags with which daprd loads resources that are not known here."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ class Sidecar(BaseNode):
         argv += [f"--config={home / file}" for file in configs]
         return Launch(
             name=self.name,
-            argv=(str(scope.tool("daprd")), *argv),
+            argv=(str(self._program(scope, resources)), *argv),
             env=self._pod_name(resources) | self._environment(scope),
             ports={port: scope.listen(port).port for port in PORTS},
             files=files | configs,
@@ -129,6 +132,12 @@ class Sidecar(BaseNode):
                 {NAMES: str(scope.shared(NAMES))},
             ),
         )
+
+    def _program(self, scope: Scope, resources: Sequence[Resource]) -> Path:
+        """A daprd that has every component which it can be asked for."""
+        if UNSEEN & {*self.flags}:
+            return scope.tool("daprd")
+        return scope.daprd(component_types(resources))
 
     def loaded(self, scope: Scope) -> Sequence[Resource]:
         """The resources that it loads, with placeholders filled for the viewer."""
@@ -267,7 +276,11 @@ def configuration_text(names_file: str) -> str:
         "busyTimeout": "5s",
         "cleanupInterval": "0",
     }
-    resolution = {"component": "sqlite", "version": "v1", "configuration": names}
+    resolution = {
+        "component": NAME_RESOLUTION.partition(".")[2],
+        "version": "v1",
+        "configuration": names,
+    }
     body = {
         "apiVersion": "dapr.io/v1alpha1",
         "kind": "Configuration",
@@ -275,6 +288,18 @@ def configuration_text(names_file: str) -> str:
         "spec": {"nameResolution": resolution},
     }
     return yaml_text.dump(body)
+
+
+def component_types(resources: Iterable[Resource]) -> set[str]:
+    """The types of the components, and of the name resolution that a Configuration chooses."""
+    found = {NAME_RESOLUTION}
+    for each in resources:
+        if each.kind == "Configuration":
+            chosen = (yaml_text.load(each.text).get("spec") or {}).get("nameResolution") or {}
+            found |= {f"nameresolution.{chosen[key]}" for key in ("component",) if chosen.get(key)}
+        elif each.type:
+            found.add(each.type)
+    return found
 
 
 def actor_stores(resources: Sequence[Resource]) -> list[str]:

@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
@@ -26,6 +26,8 @@ from harness.provision.versions import (
 )
 
 MODULE = "github.com/dapr/dapr"
+OWN = "dapr-harness.local/binaries"
+"""The module that is built."""
 CONTRIB = "github.com/dapr/components-contrib"
 NEEDED_DISK = 8e9
 """In bytes; measured: 3.7 GB of modules, 2.9 GB of build cache and 0.4 GB of binaries."""
@@ -49,6 +51,11 @@ class Counted:
         return ", ".join(f"{number} {name}" for name, number in found.items() if number)
 
 
+def all_binaries(_dapr: Path, _work: Path) -> Sequence[str]:
+    """The packages of the four binaries, with every component."""
+    return [f"{MODULE}/cmd/{name}" for name in DAPR_BINARIES]
+
+
 def find_go(environment: Mapping[str, str]) -> tuple[Path, bool] | None:
     """A Go toolchain that is new enough, and whether it is the user's own.
 
@@ -69,8 +76,10 @@ def build(
     target: Path,
     caches: Path | None,
     counted: Counted,
+    *,
+    packages: Callable[[Path, Path], Sequence[str]] = all_binaries,
 ) -> None:
-    """Build the four binaries, with every component, into a folder.
+    """Build binaries into a folder: by default the four of Dapr, with every component.
 
     Our table contains the hash of the dapr module, and the module's own go.sum pins the rest, so a
     tampered dependency does not build. Checksum verification is never switched off.
@@ -79,6 +88,8 @@ def build(
         caches: where modules and compiled packages are kept for the next version; removed after
             the build if None. A user's own Go keeps them where it always does.
         counted: grows while the build runs.
+        packages: called with the folder of Dapr's module and that of the module that requires it,
+            to which it may add packages; returns those to build.
 
     Raises:
         Unavailable: no Go, too little disk, the network is missing, or the build failed.
@@ -89,9 +100,10 @@ def build(
     work.mkdir()
     env = _go_environment(environment, caches or work, own=own)
     try:
-        named = _write_module(go, env, work, version)
+        named, dapr = _write_module(go, env, work, version)
         env["GOTOOLCHAIN"] = _toolchain(_go_version(go), named)
-        _compile(go, env, work, version, target, counted=counted)
+        wanted = packages(dapr, work)
+        _compile(go, env, work, version, target, packages=wanted, counted=counted)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -163,8 +175,8 @@ def _require_go(environment: Mapping[str, str], what: str, instead: str) -> tupl
     return found
 
 
-def _write_module(go: Path, env: Mapping[str, str], work: Path, version: str) -> str:
-    """A module that requires Dapr's; the version of Go that Dapr's module names."""
+def _write_module(go: Path, env: Mapping[str, str], work: Path, version: str) -> tuple[str, Path]:
+    """A module that requires Dapr's; the version of Go that Dapr's module names, and its folder."""
     zip_hash, mod_hash = DAPR_MODULE_HASHES.get(version, ("", ""))
     own = f"{MODULE} v{version} {zip_hash}\n{MODULE} v{version}/go.mod {mod_hash}\n"
     (work / "go.mod").write_text(_requiring(version, GO_FLOOR))
@@ -174,12 +186,12 @@ def _write_module(go: Path, env: Mapping[str, str], work: Path, version: str) ->
     found = named[1] if named else GO_FLOOR
     (work / "go.mod").write_text(_requiring(version, found))
     (work / "go.sum").write_text((own if zip_hash else "") + (dapr / "go.sum").read_text())
-    return found
+    return found, dapr
 
 
 def _requiring(version: str, go: str) -> str:
     """A module without ``tool`` lines: Go before 1.24, which builds Dapr 1.15, refuses them."""
-    return f"module dapr-harness.local/binaries\n\ngo {go}\n\nrequire {MODULE} v{version}\n"
+    return f"module {OWN}\n\ngo {go}\n\nrequire {MODULE} v{version}\n"
 
 
 def _toolchain(here: str, named: str) -> str:
@@ -192,10 +204,16 @@ def _toolchain(here: str, named: str) -> str:
 
 
 def _compile(
-    go: Path, env: Mapping[str, str], work: Path, version: str, target: Path, *, counted: Counted
+    go: Path,
+    env: Mapping[str, str],
+    work: Path,
+    version: str,
+    target: Path,
+    *,
+    packages: Sequence[str],
+    counted: Counted,
 ) -> None:
     stamp = f"-s -w -X {MODULE}/pkg/buildinfo.version={version}"
-    packages = [f"{MODULE}/cmd/{name}" for name in DAPR_BINARIES]
     # Without a flavour tag, daprd panics at start; without the stamp, its version is "edge".
     # -mod=mod: `go mod tidy` needs all test dependencies, and not all of them are served.
     flags = ["-v", "-mod=mod", "-trimpath", "-tags", "allcomponents", "-ldflags", stamp]

@@ -8,6 +8,7 @@ import resource
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from harness.core.cgroups import own_groups
 from harness.core.errors import Unavailable
 from harness.core.files import try_writing
 from harness.core.private import temporary_folder
@@ -79,22 +80,11 @@ def _limits() -> Iterator[tuple[str, int, int, str]]:
             _threads_of(os.getuid()),
             f"ulimit -u {most}, or stop other processes",
         )
-    for folder in _cgroups():
+    for folder in own_groups():
         with contextlib.suppress(OSError, ValueError):
             limit = int((folder / "pids.max").read_text())  # the word max if there is no limit
             used = int((folder / "pids.current").read_text())
             yield f"{folder}/pids.max", limit, used, "raise the limit of the container or the unit"
-
-
-def _cgroups() -> list[Path]:
-    with contextlib.suppress(OSError):
-        for row in Path("/proc/self/cgroup").read_text().splitlines():
-            number, _, path = row.split(":", 2)
-            if number == "0":
-                top = Path("/sys/fs/cgroup")
-                own = top / path.lstrip("/")
-                return [each for each in (own, *own.parents) if each.is_relative_to(top)]
-    return []
 
 
 # Not psutil: this is part of every start, and the import takes longer than the count.

@@ -35,6 +35,9 @@ CATEGORIES = {
     "middleware_http": "middleware.http",
 }
 
+NAME_RESOLUTION = "nameresolution"
+"""The category whose types only a Configuration names."""
+
 _REGISTERS = re.compile(r"Register\w*(?:Component\w*|Binding)\(|^\t}, \"")
 """A line with the names of a type: of the call that registers it, or behind a factory's body."""
 
@@ -43,14 +46,13 @@ _VERSIONED = re.compile(r'RegisterComponentWithVersions\("([^"]+)"(.*?)\n\t\}\)'
 CHECKED = ("bool", "duration", "number")
 
 
-def _registered(dapr: Path) -> list[set[str]]:
-    """Every type that daprd registers, from the calls that do; each with its other names."""
+def registered_in(file: Path) -> list[set[str]]:
+    """Every type that a file of daprd's components registers; each with its other names."""
     found = []
-    for file in _files(dapr):
-        for line in file.read_text().splitlines():
-            if _REGISTERS.search(line):
-                names = re.findall(r'"([^"]+)"', line)
-                found.append({_type(file, re.sub(r"/v[0-9]+$", "", name)) for name in names})
+    for line in file.read_text().splitlines():
+        if _REGISTERS.search(line):
+            names = re.findall(r'"([^"]+)"', line)
+            found.append({_type(file, re.sub(r"/v[0-9]+$", "", name)) for name in names})
     return found
 
 
@@ -72,7 +74,8 @@ def _files(dapr: Path) -> Iterator[Path]:
 
 
 def _type(file: Path, name: str) -> str:
-    return f"{next(t for c, t in CATEGORIES.items() if file.name.startswith(c))}.{name}"
+    category = next((c for c in CATEGORIES if file.name.startswith(c)), NAME_RESOLUTION)
+    return f"{CATEGORIES.get(category, category)}.{name}"
 
 
 def _documented(contrib: Path) -> dict[str, dict[str, Any]]:
@@ -173,7 +176,7 @@ def write_tables(dapr: Path, contrib: Path, target: Path) -> None:
     """
     documented = _documented(contrib)
     types: dict[str, dict[str, Any]] = {}
-    for names in _registered(dapr):
+    for names in (names for file in _files(dapr) for names in registered_in(file)):
         # What is documented and not registered is a type that daprd does not have.
         own: dict[str, Any] = next((documented[each] for each in names if each in documented), {})
         types |= {name: documented.get(name, own) for name in names}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from harness.core.errors import ConfigError, Unavailable, did_you_mean
@@ -12,6 +12,7 @@ from harness.core.settings import Settings
 from harness.provision.dapr import provide_dapr
 from harness.provision.java import provide_java
 from harness.provision.kafka import provide_kafka
+from harness.provision.local_daprd import LocalDaprd, provide_local_daprd
 from harness.provision.postgres import postgres_binary, postgres_wheel, provide_postgres
 from harness.provision.progress import Progress, Quiet
 from harness.provision.redis import provide_redis
@@ -46,6 +47,7 @@ class Provisioner:
             name: threading.Lock() for name in ("dapr", "java", "kafka", "postgres", "redis")
         }
         self._found: dict[str, Path] = {}
+        self._local: tuple[LocalDaprd | None] | None = None
 
     def path(self, tool: str) -> Path:
         """The path of a tool.
@@ -74,6 +76,30 @@ class Provisioner:
                 self._found[tool] = make()
             return self._found[tool]
 
+    def daprd(self, types: Collection[str]) -> Path:
+        """The path of the daprd with fewer components if it has these types, or else of the whole.
+
+        Raises:
+            Unavailable: Dapr is not available.
+        """
+        local = self.local_daprd()
+        return local.program if local and local.suffices(types) else self.path("daprd")
+
+    def local_daprd(self) -> LocalDaprd | None:
+        """The daprd with fewer components; None if the settings ask for all, or it is unavailable.
+
+        Raises:
+            Unavailable: Dapr is not available.
+        """
+        if self.settings.daprd_components == "all":
+            return None
+        whole = self.path("daprd")
+        with self._locks["dapr"]:
+            if self._local is None:
+                made = provide_local_daprd(self.settings, self.store, self._progress, whole)
+                self._local = (made,)
+            return self._local[0]
+
     def provide(self, nodes: Sequence[Node], root: Path) -> None:
         """Provision everything that these nodes need.
 
@@ -86,6 +112,8 @@ class Provisioner:
         wanted = {part for node in nodes for tool in node.tools for part in _parts(tool)}
         for part in sorted(wanted, key=lambda part: (part in DAPR_BINARIES, part)):
             self.path(part)
+        if "daprd" in wanted:
+            self.local_daprd()
 
     def version(self, tool: str) -> str:
         """No version is required: a binary's version was checked when it was provisioned."""

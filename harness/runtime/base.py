@@ -29,6 +29,7 @@ class BaseInstance:
     Attributes:
         exit_reason: why it exited, if more than its exit code is known.
         exit_expected: whether it was stopped here, or its exit was announced.
+        acted_on: how often a client of the run has stopped, paused or restarted it in some way.
     """
 
     def __init__(self, launch: Launch) -> None:
@@ -37,6 +38,7 @@ class BaseInstance:
         self._ready = False
         self.exit_reason = ""
         self.exit_expected = False
+        self.acted_on = 0
 
     @property
     def name(self) -> str:
@@ -69,6 +71,7 @@ class BaseInstance:
         An exit that another client causes is no surprise if it restarts the node; otherwise it
         ends our waits, and the client is named as the cause.
         """
+        self.acted_on += 1
         if act == "restart" or (own and act in ENDING):
             self.expect_exit()
         elif act in ENDING:
@@ -111,6 +114,11 @@ class Instance(Protocol):
     @property
     def log(self) -> Path:
         """The file that receives both output streams from the first byte on."""
+        ...
+
+    @property
+    def acted_on(self) -> int:
+        """How often a client of the run has stopped, paused or restarted it in some way."""
         ...
 
     def mark_running(self) -> None:

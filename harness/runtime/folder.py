@@ -7,10 +7,12 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from harness.core.deadline import Deadline, Observation, poll
-from harness.core.files import write_private
+from harness.core.errors import Unavailable
+from harness.core.files import write_private, writing
 from harness.core.private import CLOSED, PASSABLE, private_folder, temporary_folder
 from harness.runtime.proc import born
 from harness.runtime.segments import release_segments
@@ -51,16 +53,32 @@ def make_run_folder() -> Path:
     """A new folder, which others can traverse only as far as an unprivileged node must.
 
     Raises:
-        Unavailable: its parent folder does not belong to this user.
+        Unavailable: its parent folder does not belong to this user, or it cannot be written.
     """
     mode = PASSABLE if os.geteuid() == 0 else CLOSED
     folder = private_folder(_base(), mode) / secrets.token_hex(4)
-    folder.mkdir(mode=CLOSED)
-    # Before anything else is in it: a folder without an owner is still being created.
-    give_run_folder(folder, os.getpid())
-    private_folder(folder / "logs")
-    private_folder(folder / "nodes", mode)
-    return private_folder(folder, mode)
+    with _new(folder):
+        folder.mkdir(mode=CLOSED)
+        # Before anything else is in it: a folder without an owner is still being created.
+        give_run_folder(folder, os.getpid())
+        private_folder(folder / "logs")
+        private_folder(folder / "nodes", mode)
+        return private_folder(folder, mode)
+
+
+@contextlib.contextmanager
+def _new(folder: Path) -> Iterator[None]:
+    """Make a folder, or leave nothing of it.
+
+    Raises:
+        Unavailable: it cannot be written.
+    """
+    try:
+        with writing(folder):
+            yield
+    except Unavailable:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def give_run_folder(folder: Path, owner: int) -> None:
@@ -84,11 +102,12 @@ def open_meeting_folder(folder: Path, owner: int) -> Path:
         owner: the process that removes it, and without which it is stale.
 
     Raises:
-        Unavailable: it cannot be created, or belongs to another user.
+        Unavailable: it cannot be created or written, or belongs to another user.
     """
     private_folder(folder.parent, PASSABLE if os.geteuid() == 0 else CLOSED)
     private_folder(folder)
-    give_run_folder(folder, owner)
+    with writing(folder):  # other processes may use it already, so it stays
+        give_run_folder(folder, owner)
     return folder
 
 

@@ -30,7 +30,7 @@ from harness.probe.spans import Span, spans_of
 from harness.ready import loopback
 from harness.runtime.base import Instance
 from harness.stack.aresources import AsyncResources
-from harness.stack.beginning import Beginning, exported
+from harness.stack.beginning import Beginning, begin, exported
 from harness.stack.operations import Nodes
 from harness.stack.stack import Stack
 from harness.stack.taps import aopened, component_of, ends_of, kafka_of, subscription_of
@@ -68,7 +68,7 @@ class AsyncWorld(AsyncResources, AsyncClosing):
 
     async def __aenter__(self) -> Self:
         if self._begun is None:
-            self._begun = await ablocking(Beginning, self.stack, self.test)
+            self._begun = await ablocking(begin, self.stack, self.test)
         return self
 
     @property

@@ -6,7 +6,7 @@ import io
 import re
 import tarfile
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +87,10 @@ class Images:
     def path(self, tool: str) -> Path:
         """The path of a program in its image."""
         return Path(image(tool, self._settings).program or tool)
+
+    def daprd(self, _types: Collection[str]) -> Path:
+        """The daprd of its image, which has every component."""
+        return self.path("daprd")
 
     def version(self, tool: str) -> str:
         """The version in the tag of a tool's image; "" for a digest or a tag such as latest."""

@@ -7,8 +7,8 @@ dies, it ends with it.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -24,8 +24,10 @@ from harness.runtime.processes import ProcessRuntime
 from harness.stack.book import AddressBook
 from harness.stack.planning.addresses import HOST
 from harness.stack.planning.scope import NodeScope
-from harness.stack.sharing import app_ids_of, require_separable, shared_nodes
+from harness.stack.remains import Mark, remove_remains
+from harness.stack.sharing import app_ids_of, new_namespace, require_separable, shared_nodes
 from harness.stack.stack import Stack
+from harness.stack.startup import Startup
 
 
 class IsolatedStack(Stack):
@@ -40,7 +42,9 @@ class IsolatedStack(Stack):
 
     def __init__(self, base: Stack) -> None:
         require_separable(base)
-        namespace = f"w{secrets.token_hex(4)}"
+        self._cancelled = False
+        self._mark: Mark | None = None
+        self._namespace = namespace = new_namespace()
         found = shared_nodes(base)
         shared = {each.name: each.seen_in(namespace) for each in found}
         nodes = [shared.get(each.name, each) for each in base.topology.nodes]
@@ -56,6 +60,11 @@ class IsolatedStack(Stack):
         self._base = base
         self._shared = {name: node for name, node in shared.items() if isinstance(node, Shareable)}
 
+    def cancel(self) -> None:
+        """End its start in another thread, which stops everything and raises `HarnessError`."""
+        self._cancelled = True
+        self._start.cancel()
+
     def check_alive(self) -> None:
         """Raise the death of a node of the copy, or of the stack; see `Stack.check_alive`."""
         self._base.check_alive()
@@ -68,11 +77,27 @@ class IsolatedStack(Stack):
             TeardownError: something could not be stopped.
         """
         begun = self._runtime is not None and self.instances
+        mark, self._mark = self._mark, None
         try:
             super().close()
         finally:
-            if begun:
-                do_all(self._leaving())
+            with mark or nullcontext():
+                if begun:
+                    do_all(self._leaving())
+                if mark:
+                    mark.remove()
+        if begun:
+            remove_remains(self._base)
+
+    def _attempt(self) -> None:
+        self._mark = Mark(self._base, self._namespace)
+        super()._attempt()
+
+    def _new_startup(self) -> Startup:
+        made = super()._new_startup()
+        if self._cancelled:
+            made.cancel()
+        return made
 
     def _leaving(self) -> Iterator[Callable[[], None]]:
         try:

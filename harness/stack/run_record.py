@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import ConfigError
-from harness.core.files import write_private
+from harness.core.files import write_private, writing
 from harness.core.launch import Launch
 from harness.core.reading import read_text
 from harness.stack.book import AddressBook
@@ -69,8 +69,13 @@ class RunRecord:
             ) from None
 
     def write(self, folder: Path) -> None:
-        """Write it for the other clients."""
-        write_private(folder / FILE, json.dumps(asdict(self)))
+        """Write it for the other clients.
+
+        Raises:
+            Unavailable: the folder cannot be written.
+        """
+        with writing(folder / FILE):
+            write_private(folder / FILE, json.dumps(asdict(self)))
 
     def differences(self, launches: Sequence[Launch]) -> Iterator[str]:
         """What these launches have that the run has not, and the other way round, in words.

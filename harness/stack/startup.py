@@ -28,14 +28,6 @@ Note = Callable[..., None]
 MakeBook = Callable[[Topology, Tools, Path, Runtime], AddressBook]
 
 
-def own_book(topology: Topology, tools: Tools, root: Path, runtime: Runtime) -> AddressBook:
-    """A book whose ports are reserved by the runtime."""
-    folder, reserve, gateway = runtime.folder, runtime.reserve, runtime.gateway
-    return AddressBook(
-        topology, tools, root, folder, reserve, gateway=gateway, inherited=runtime.inherited
-    )
-
-
 class _Stopped(Exception):
     """Another node's failure ended this wait."""
 
@@ -118,6 +110,11 @@ class Startup:
     def run(self) -> None:
         """Start all nodes, each in its own thread; raise the most informative error."""
         self._for_all(self._bring_up)
+
+    def cancel(self) -> None:
+        """End a start that another thread is waiting for; it raises `HarnessError`."""
+        self._failures.append(HarnessError("the start was cancelled"))
+        self._abort.set()
 
     def rejoin(self) -> None:
         """Use the instances of a run that is up, and check all of them at the same time.

@@ -13,6 +13,7 @@ import psutil
 from rich.console import Console
 
 from harness import App, Settings, Stack, Topology, running
+from tests.bench.memory import pss
 from tests.bench.numbers import Figures, alternated, at_most, paired
 from tests.bench.start import cpu_of
 
@@ -105,13 +106,7 @@ def _measured(stack: Stack, own: float) -> Started:
     below = psutil.Process(stack.owner).children(recursive=True)
     named = {each.pid for each in stack.instances.values()}
     # The only process that is not a node is the one with the imports.
-    memory = sum(memory_of(each.pid) for each in below if each.pid in apps or each.pid not in named)
+    memory = sum(pss(each.pid) for each in below if each.pid in apps or each.pid not in named)
     began = time.monotonic()
     stack.restart("app-0")
     return Started(stack.took, cpu, memory / MEGABYTE, time.monotonic() - began)
-
-
-def memory_of(pid: int) -> int:
-    """The proportional set size of a process, in bytes: a page that n share counts as 1/n of it."""
-    rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(row.split()[1]) * 1024 for row in rows if row.startswith("Pss:"))

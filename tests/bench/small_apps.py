@@ -15,7 +15,8 @@ import psutil
 from rich.console import Console
 
 from harness import App, Settings, Stack, Topology, running
-from tests.bench.forked import MEGABYTE, memory_of
+from tests.bench.forked import MEGABYTE
+from tests.bench.memory import pss
 from tests.bench.numbers import Figures, at_most, paired
 from tests.bench.start import cpu_of
 from tests.projects import HELLO_APP
@@ -98,7 +99,7 @@ def _start(folder: Path, count: int, settings: Settings) -> Cost:
 
 def _memory(stack: Stack) -> float:
     below = psutil.Process(stack.owner).children(recursive=True)
-    return sum(memory_of(each.pid) for each in below) / MEGABYTE
+    return sum(pss(each.pid) for each in below) / MEGABYTE
 
 
 def _first_word(folder: Path) -> float:

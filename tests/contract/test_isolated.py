@@ -29,11 +29,14 @@ from harness import (
     World,
     running,
 )
+from harness.core.deadline import Deadline, Observation, poll
 from harness.core.errors import SystemFailure
 from harness.ready.kafka import admin_of, group_names
+from harness.runtime.tree import kill_tree
 from harness.stack import cleaning
 from harness.stack.cleaning import clean
 from harness.stack.isolated import IsolatedStack
+from harness.stack.remains import remove_remains
 from harness.virtual_time.messages import SERVICE, message
 from tests.projects import HELLO_APP, KAFKA, POSTGRESQL
 from tests.support import environment, leftovers, project
@@ -106,12 +109,16 @@ HOLDING = """
 import sys
 from pathlib import Path
 from harness import Settings, running
-from harness.stack import cleaning
-from harness.stack.cleaning import clean
+from harness.core.deadline import Deadline, Observation, poll
 from harness.stack.isolated import IsolatedStack
+from harness.stack.pool import Pool
+from harness.stack.room import Room
 from tests.contract.test_isolated import topology
 with running(topology(), Settings.load(Path(sys.argv[1]))) as base, IsolatedStack(base):
-    print("both are up", flush=True)
+    pool = Pool(base, 2, Room(base, patient=False))
+    pool.expect(2)
+    assert poll(lambda: Observation(bool(pool.spares and pool._filling)), Deadline(90)).ok
+    print("one is used, one waits, and one is being started", flush=True)
     sys.stdin.read()
 """
 
@@ -257,6 +264,27 @@ def test_the_death_of_an_app_ends_waits_of_its_copy_alone(
     assert any(worlds[0].stack.book.namespace in each for each in kept(stack))
 
 
+def test_what_a_killed_copy_has_left_is_removed_when_the_next_one_ends(stack: Stack) -> None:
+    """As by another worker of xdist, while the stack goes on."""
+    killed = IsolatedStack(stack)
+    killed.start()
+    namespace = killed.book.namespace
+    remind(stack, namespace)
+    kill_tree(killed._running.owner)
+    assert killed._mark
+    killed._mark.close()  # as the end of its process does
+    assert any(namespace in each for each in kept(stack))
+
+    def gone() -> Observation:
+        # A group of a sidecar that was killed has a member until its session times out.
+        remove_remains(stack)
+        return Observation(not any(namespace in each for each in kept(stack)))
+
+    assert poll(gone, Deadline(60)).ok
+    assert [0, 0] == planned(stack, namespace)
+    killed.close()
+
+
 TARGETS: list[dict[str, Any]] = [{"job": {}}, {"actor": {"type": "cart", "id": "1"}}]
 
 
@@ -344,7 +372,7 @@ def test_a_stack_that_does_not_settle_is_not_emptied(
     assert base.table("orders").row(id="never", timeout=30)
 
 
-def test_a_killed_test_process_leaves_neither_stack_nor_copy(tmp_path: Path) -> None:
+def test_a_killed_test_process_leaves_neither_stack_nor_copies(tmp_path: Path) -> None:
     """Each has a supervisor whose lifeline the process holds."""
     folder = written(tmp_path)
     with subprocess.Popen(
@@ -359,5 +387,5 @@ def test_a_killed_test_process_leaves_neither_stack_nor_copy(tmp_path: Path) -> 
         said = process.stdout.readline()
         process.kill()
 
-    assert "both are up\n" == said
+    assert "one is used, one waits, and one is being started\n" == said
     assert [] == leftovers(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from harness import App, Postgres, Settings, Stack, Topology, running
+from harness import App, HarnessError, IsolatedStack, Postgres, Settings, Stack, Topology, running
 from harness.core.deadline import Deadline, Observation, poll
 from tests.projects import HELLO_APP
 from tests.support import project
@@ -195,3 +196,26 @@ def test_a_parameter_of_the_topology_wins(tmp_path: Path) -> None:
     shown: dict[str, str] = {row[0]: row[1] for row in rows}
 
     assert ["off", "off", "on"] == [shown[name] for name in names]
+
+
+def test_a_copy_says_why_it_cannot_have_a_database_and_the_next_one_has(server: Stack) -> None:
+    """The template that PostgreSQL copies is missing for a while."""
+    names = "SELECT datname FROM pg_database ORDER BY datname"
+    with connected(server) as connection:
+        before = connection.execute(names).fetchall()
+        connection.execute("ALTER DATABASE template1 RENAME TO elsewhere")
+        try:
+            with pytest.raises(HarnessError) as raised, IsolatedStack(server):
+                pytest.fail("there is no template")
+        finally:
+            connection.execute("ALTER DATABASE elsewhere RENAME TO template1")
+
+        assert re.fullmatch(
+            r"the database 'w\w+_\w+' cannot be created on pg", raised.value.subject
+        )
+        assert 'template database "template1" does not exist' == raised.value.last
+        assert "start the stack anew" in raised.value.hint
+        with IsolatedStack(server):
+            assert len(before) + 1 == len(connection.execute(names).fetchall())
+        assert before == connection.execute(names).fetchall()
+    server.check_alive()

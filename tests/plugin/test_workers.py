@@ -113,6 +113,35 @@ def test_kill_9_of_any_worker_hurts_no_other_and_leaves_nothing(inner: Run, fold
     assert [] == meetings(folder)
 
 
+def test_workers_have_worlds_of_the_stack_that_they_share(inner: Run, folder: Path) -> None:
+    """At the same time; one that is killed in its world leaves none of its processes."""
+    test = """
+        import os
+        import signal
+
+        import pytest
+
+        @pytest.mark.dapr(isolation="world")
+        @pytest.mark.parametrize("n", range(6))
+        def test_one(dapr_sync, dapr_stack, n, meet):
+            meet(2)
+            try:
+                os.close(os.open("killed", os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                pass
+            else:
+                os.kill(os.getpid(), signal.SIGKILL)
+            assert dapr_stack.instances["hello"].pid != dapr_sync.instance("hello").pid
+            assert dapr_sync.sidecar("hello").invoke("hello", "x", verb="GET").text == "hello"
+    """
+
+    result = inner(test, "-n2", conftest=CONFTEST + MEETING, app=APP)
+
+    assert poll(lambda: Observation(not survivors(folder)), Deadline(2)).ok
+    result.assert_outcomes(passed=5, failed=1)
+    assert [] == leftovers(folder)
+
+
 def test_ctrl_c_leaves_nothing(inner: Run, folder: Path) -> None:
     """While every worker is in a test."""
     test = """
@@ -211,3 +240,21 @@ def test_a_test_can_have_the_shared_stack_for_itself(inner: Run, folder: Path) -
     one, same, other, again = (folder / "noted").read_text().split()
     assert (one, other) == (same, again)
     assert one != other
+
+
+def test_there_are_no_more_workers_than_memory_and_this_is_said(inner: Run, folder: Path) -> None:
+    """Also with -q; xdist is told a smaller number before it starts any."""
+    needy = "\nimport harness.pytest_workers\nharness.pytest_workers.WORKER = 1e15\n"
+    test = """
+        import pytest
+
+        @pytest.mark.parametrize("n", range(4))
+        def test_one(n, worker_id):
+            open(worker_id, "w").close()
+    """
+
+    result = inner(test, "-q", "-n3", conftest=CONFTEST + needy)
+
+    result.assert_outcomes(passed=4)
+    assert "dapr-harness: 1 worker instead of 3: " in result.stdout.str()
+    assert ["gw0"] == [each.name for each in folder.glob("gw*")]

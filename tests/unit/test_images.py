@@ -28,6 +28,9 @@ class ImagePaths:
     def path(self, tool: str) -> Path:
         return Path(IMAGES[tool].program or tool)
 
+    def daprd(self, types: object) -> Path:
+        return self.path("daprd")
+
     def version(self, tool: str) -> str:
         return ""
 

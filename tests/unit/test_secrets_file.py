@@ -37,6 +37,9 @@ class Tools:
     def path(self, tool: str) -> Path:
         return Path("/bin") / tool
 
+    def daprd(self, types: object) -> Path:
+        return self.path("daprd")
+
 
 def book_of(folder: Path, topology: Topology) -> AddressBook:
     """A book of a stack of that project."""

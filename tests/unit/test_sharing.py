@@ -29,7 +29,7 @@ from harness.dapr.resources import DaprResource, plain_fields
 from harness.runtime.fake import FakeRuntime
 from harness.stack import isolated
 from harness.stack.isolated import IsolatedStack
-from harness.stack.sharing import require_separable, shared_nodes
+from harness.stack.sharing import own_topics, require_separable, shared_nodes
 from harness.virtual_time.removal import _requests
 from tests.support import Fake, project
 from tests.unit.test_secrets_file import Tools
@@ -112,6 +112,7 @@ def test_a_server_that_cannot_be_divided_is_not_shared(planned: Planned, server:
     ("make", "said"),
     [
         (lambda plan: plan(app(), name="containers"), "it runs on the containers runtime"),
+        (lambda plan: plan(app(), name="attached"), "it is a compose project"),
         (lambda plan: plan(app(), mtls=True), "its sidecars use certificates"),
         (lambda plan: plan(app(port=8123)), "shop has the fixed port 8123"),
         (lambda plan: plan(app(external=True)), "shop is external, and can exist only once"),
@@ -151,6 +152,14 @@ def test_a_copy_sees_topics_and_the_database_under_other_names() -> None:
     assert isinstance(postgres, Postgres)
     assert (("w1orders", 3),) == kafka.topics
     assert ("w1_app",) == postgres.databases
+
+
+def test_the_topics_of_copies_are_not_those_of_the_stack() -> None:
+    """Nobody who looks at the stack waits for events of a copy that is starting or stopping."""
+    topics = {"orders": 1, "west": 2, "w01234567orders": 3, "w89abcdeforders": 4}
+
+    assert {"orders": 1, "west": 2} == own_topics(topics, "")
+    assert {"w01234567orders": 3} == own_topics(topics, "w01234567")
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,9 @@ class NoTools:
     def path(self, tool: str) -> Path:
         raise AssertionError(tool)
 
+    def daprd(self, types: object) -> Path:
+        raise AssertionError(types)
+
 
 def stack_of(
     folder: Path, *nodes: Node, scripts: Mapping[str, Script] | None = None, **given: Any

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TypeVar
 
+from harness.core.authority import Authority
 from harness.core.blame import blamed
 from harness.core.endpoint import Endpoint
 from harness.core.errors import ConfigError, did_you_mean
-from harness.core.node import Authority, Resource, Tools
+from harness.core.node import Resource, Tools
 from harness.core.placeholders import RESERVED, fill, nodes_in, placeholders, purpose_of
 from harness.core.reading import read_text
 from harness.core.roles import EVERYTHING, SidecarRole
@@ -145,6 +146,10 @@ class NodeScope:
     def tool(self, name: str) -> Path:
         """The path of a program."""
         return self._tools.path(name)
+
+    def daprd(self, types: Collection[str]) -> Path:
+        """The path of a daprd that has these types of components, and perhaps no others."""
+        return self._tools.daprd(types)
 
     def version(self, tool: str) -> str:
         """The version that a running tool must report."""

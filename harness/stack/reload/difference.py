@@ -96,6 +96,8 @@ class Difference:
                 return REASONS.get(each.kind, f"daprd does not show when a {each.kind} is loaded")
             if each.type.startswith("state.") and "actorstatestore" in plain_fields(each):
                 return f"daprd does not reload a state store of actors such as {each.name!r}"
+        if self.old.launch.argv[0] != self.new.launch.argv[0]:
+            return "the daprd that it runs does not have the same components"
         if self.relaunches:
             return "its command line or its variables change"
         if "HotReload" not in features:

@@ -71,6 +71,10 @@ class Reload:
             # The test has stopped it: its next start reads the files.
             self._remove(self._difference.obsolete)
             self._write(exact=True)
+            if self._difference.relaunches:
+                # A restart repeats the last launch, so it must be this one.
+                self._instance.relaunch(self._difference.new.launch)
+                self._instance.stop(0)
             return
         book = self._stack.book
         token = book.exports(self._name).get("token", "")
