@@ -17,8 +17,10 @@ from harness.ready.resp import RedisAccess, Rejected
 
 CONFIG = "redis.conf"
 VARIABLE = "REDIS_SERVER_PASSWORD"
-KEEPING = {"save": '""', "appendonly": "yes", "appendfsync": "no"}
-"""Written data survives a kill of the server, but not a crash of the machine."""
+KEEPING = {"save": '""', "appendonly": "yes"}
+SYNCED = {True: "always", False: "no"}
+"""Without `Topology(durable=True)`, written data survives a kill of the server, but not a crash of
+the machine."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Redis(BaseNode):
             "bind": listen.host,
             "port": str(listen.port),
             **KEEPING,
+            "appendfsync": SYNCED[scope.durable],
         }
         return scope.pick(self._process, self._container)(scope, options)
 

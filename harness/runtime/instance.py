@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from harness.core.files import write_private
 from harness.core.launch import Launch
-from harness.runtime.base import BaseInstance
+from harness.runtime.base import BaseInstance, Instance
+from harness.runtime.proc import cpu_of
 
 
 class Owner(Protocol):
@@ -98,3 +99,10 @@ class ProcessInstance(BaseInstance):
         """Stop and start the same launch again: same ports, same data."""
         self.expect_exit()
         self._runtime.operate("restart", self.name, grace=grace)
+
+
+def used_by(instance: Instance) -> dict[str, float]:
+    """What the process of an instance has used so far, as facts of a journal entry: ``cpu``, in
+    seconds. A container may be on another machine, so nothing is known of it."""
+    used = cpu_of(instance.pid) if isinstance(instance, ProcessInstance) else None
+    return {} if used is None else {"cpu": used}
