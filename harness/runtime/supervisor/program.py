@@ -3,8 +3,7 @@
 A bare interpreter runs it as a file. It exchanges JSON lines with any number of clients: the one
 that started it, over a socket pair, and others over a unix socket. When the last client with a
 lease disconnects, for whatever reason (a clean close, ``kill -9`` of pytest), it ends the whole
-tree, including grandchildren, and removes the run's folder. With `atexit` in the client, everything
-would keep running after ``kill -9``. It also writes the run's journal, whoever is connected.
+tree, including grandchildren, and removes the run's folder. It also writes the run's journal.
 
 Requests:  {"id", "op": one of the methods ``op_*`` or of `OPERATIONS`, ...}
 Answers:   {"id", "ok", ...} or {"id", "error", "kind"}
