@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def isolated(
-    level: str, stack: Stack, topology: Callable[[], Topology], watch: Callable[[Entry], None]
+    level: str,
+    stack: Stack,
+    topology: Callable[[], Topology],
+    watch: Callable[[Entry], None],
+    world: Callable[[], AbstractContextManager[Stack]],
 ) -> Iterator[Stack]:
     """The stack for one test.
 
@@ -24,6 +28,7 @@ def isolated(
         stack: that of the session.
         topology: returns the one from which it was started.
         watch: called with each journal entry of a stack that is started for the test.
+        world: leases a copy of the stack.
 
     Raises:
         ConfigError: the stack cannot be emptied, or can have no copies.
@@ -37,9 +42,7 @@ def isolated(
         clean(stack)
         yield stack
     elif level == "world":
-        from harness.stack.isolated import IsolatedStack
-
-        with IsolatedStack(stack) as copy:
+        with world() as copy:
             yield copy
     else:
         with _anew(stack, topology(), watch) as made:

@@ -42,12 +42,13 @@ from harness.pytest_reports import (
 )
 from harness.pytest_time_limit import follow_time_limit, without_time_limit
 from harness.pytest_workers import (
-    Controller,
+    begin,
     pytest_cmdline_main,  # noqa: F401 - a hook
     shared_by_workers,
     shares,
     turn,
 )
+from harness.pytest_worlds import Worlds, add_worlds_option, prepared, wanted_of
 from harness.report.folding import folded
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="leave the stack up when a test failed, and print how to reach it",
     )
+    add_worlds_option(parser, group)
 
 
 def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
@@ -122,10 +124,12 @@ def pytest_configure(config: pytest.Config) -> None:
         if config.getoption("--dapr-attach") and config.getoption(option) != [None]:
             raise pytest.UsageError(f"--dapr-attach uses a stack that runs: leave out {option}")
     register(config, lambda line: Lines(config).say(line))
+    begin(config)
+    wanted_of(config)  # an error if the file says nonsense
+    config.pluginmanager.register(Worlds(), "dapr-harness-worlds")
     config.pluginmanager.register(
         Bundles(lambda line: Lines(config).say(line)), "dapr-harness-bundles"
     )
-    config.pluginmanager.register(Controller(config), "dapr-harness-controller")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -231,7 +235,9 @@ def dapr_isolated(
     level = asked_of(request.node).get("isolation", "names")
     # A project that overrides dapr_stack may have no topology.
     topology = partial(request.getfixturevalue, "dapr_topology")
-    with isolated(level, dapr_stack, topology, Lines(request.config).hear) as stack:
+    world, prepare = prepared(request, dapr_stack)
+    with isolated(level, dapr_stack, topology, Lines(request.config).hear, world) as stack:
+        prepare()
         yield stack
 
 

@@ -77,7 +77,7 @@ def logs_of_own_worlds(since: float) -> dict[str, str]:
 
 def _open_stacks() -> list[Stack]:
     """Without importing what a session without a stack has not imported."""
-    loaded = sys.modules.get("harness.stack.stack")
+    loaded = sys.modules.get("harness.stack.open_stacks")
     return loaded.open_stacks() if loaded else []
 
 

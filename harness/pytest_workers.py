@@ -6,7 +6,11 @@ There are no more of them than the memory allows.
 from __future__ import annotations
 
 import os
+import select
 import shutil
+import signal
+import sys
+import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -39,7 +43,7 @@ _LIMITED: pytest.StashKey[str] = pytest.StashKey()
 @pytest.hookimpl(wrapper=True)
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
     """Before xdist counts its workers: limit their number."""
-    if getattr(config.option, "numprocesses", None):
+    if config.getoption("numprocesses", None):
         from harness.runtime.usage import free_memory
 
         limit_workers(config, free_memory())
@@ -92,6 +96,71 @@ class Controller:
             self._folder = made = meeting_folder()
             self._config.add_cleanup(lambda: shutil.rmtree(made, ignore_errors=True))
         return self._folder
+
+
+class Orphan:
+    """Ends this worker when its controller was killed.
+
+    Without it, xdist lets a test go on for 5 seconds, and kills a worker that it cannot interrupt
+    after 15. The test is interrupted instead, so that fixtures take down what they have started.
+
+    Args:
+        controller: its process id.
+    """
+
+    def __init__(self, controller: int) -> None:
+        self._lock = threading.Lock()
+        self._tests = False
+        self._gone = False
+        if sys.platform == "linux":
+            try:
+                watched = os.pidfd_open(controller)
+            except ProcessLookupError:
+                self._gone = True
+                return
+            threading.Thread(target=self._wait, args=[watched], daemon=True).start()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Let the test be interrupted. Nobody is left to whom pytest could show where."""
+        with self._lock:
+            self._tests = True
+        try:
+            return (yield)
+        except KeyboardInterrupt:
+            if not self._gone:
+                raise
+            item.session.shouldstop = "the controller is gone"
+            return True
+        finally:
+            self._tests = False
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        """Let no further test begin."""
+        if self._gone:
+            raise KeyboardInterrupt
+
+    def _wait(self, watched: int) -> None:
+        select.select([watched], [], [])
+        os.close(watched)
+        with self._lock:
+            self._gone = True
+            if self._tests:
+                signal.pthread_kill(threading.main_thread().ident or 0, _interruption())
+
+
+def _interruption() -> signal.Signals:
+    """A job in the background of a script ignores SIGINT."""
+    return signal.SIGTERM if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else signal.SIGINT
+
+
+def begin(config: pytest.Config) -> None:
+    """What a controller and its workers do for each other from the beginning."""
+    config.pluginmanager.register(Controller(config), "dapr-harness-controller")
+    if shares(config):
+        _, controller = _given(config)[MEETING]
+        config.pluginmanager.register(Orphan(controller), "dapr-harness-orphan")
 
 
 @contextmanager

@@ -27,6 +27,9 @@ class Handler(BaseHTTPRequestHandler):
 ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 
+HELLO_ANYWHERE = HELLO_APP.replace('"127.0.0.1"', 'os.environ["APP_HOST"]')
+"""It can run in a container, too."""
+
 PYPROJECT = """
 [tool.dapr-harness]
 topology = "topology:mini"

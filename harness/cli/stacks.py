@@ -59,7 +59,11 @@ def up(
     ] = None,
     dapr_version: DaprVersion = None,
     timings: Annotated[
-        bool, typer.Option("--timings", help="Show how long each readiness check took.")
+        bool,
+        typer.Option(
+            "--timings",
+            help="Show how long each readiness check took, and the CPU time of each node.",
+        ),
     ] = False,
     attach: Annotated[
         bool,

@@ -35,6 +35,22 @@ class FileLock:
         finally:
             os.close(opened)
 
+    @contextmanager
+    def free(self) -> Iterator[bool]:
+        """Hold the lock exclusively if nobody else holds it; yields whether that is so.
+
+        Raises:
+            Unavailable: the file cannot be opened.
+        """
+        opened = self._open()
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield True
+        except BlockingIOError:
+            yield False
+        finally:
+            os.close(opened)
+
     def _open(self) -> int:
         try:
             # Closed on exec: a program that the holder starts must not hold the lock as well.

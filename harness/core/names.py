@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterable
 
 from harness.core.errors import ConfigError
@@ -27,6 +28,7 @@ _HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
 SIDECAR, INBOX, CALLS = "-daprd", "-inbox", "-calls"
+TAP = "tap-"
 
 
 def sidecar_name(app: str) -> str:
@@ -55,6 +57,16 @@ def inbox_name(app: str) -> str:
 def calls_name(app: str) -> str:
     """The name of what records the calls of an app to its sidecar."""
     return f"{app}{CALLS}"
+
+
+def new_tap_name() -> str:
+    """The name of a sidecar that subscribes for tests, and of its consumer groups."""
+    return f"{TAP}{secrets.token_hex(4)}"
+
+
+def is_tap(group: str) -> bool:
+    """Whether a consumer group reads for tests; it stays on the broker when its sidecar ends."""
+    return group.startswith(TAP)
 
 
 def require_name(name: str) -> None:

@@ -27,10 +27,7 @@ class Tools(Protocol):
         ...
 
     def path(self, tool: str) -> Path:
-        """The path of a program such as ``daprd``, ``kafka`` or ``postgres``.
-
-        In a container, this is the path inside the image.
-        """
+        """The path of a program such as ``daprd``; for a container, the path inside the image."""
         ...
 
     def daprd(self, types: Collection[str]) -> Path:
@@ -102,6 +99,11 @@ class Scope(Protocol):
     @property
     def mtls(self) -> bool:
         """Whether sidecars and control plane use certificates."""
+        ...
+
+    @property
+    def durable(self) -> bool:
+        """Whether what is acknowledged must survive a crash of the machine."""
         ...
 
     @property

@@ -16,6 +16,9 @@ PASSABLE = 0o711
 
 CLOSED = 0o700
 
+MEETING = "meeting-"
+"""The beginning of the name of a folder in which processes meet; it is beside those of runs."""
+
 
 def temporary_folder(environment: Mapping[str, str] | None = None) -> Path:
     """The folder for temporary files, as for a Go program: TMPDIR, or /tmp.

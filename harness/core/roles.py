@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -212,6 +212,19 @@ class Cleanable(Node, Protocol):
 
     def clean(self, scope: Scope, part: Part) -> None:
         """Remove the data of these apps, and nothing that sidecars need to go on."""
+        ...
+
+
+@runtime_checkable
+class TellsBacklog(Node, Protocol):
+    """A broker that knows which events are still on their way to consumer groups."""
+
+    def backlog(self, scope: Scope) -> Sequence[str]:
+        """What each group has still to handle, in words.
+
+        Raises:
+            ProbeError: the broker does not respond.
+        """
         ...
 
 

@@ -8,12 +8,15 @@ import graphlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from harness.core.errors import ConfigError, did_you_mean
 from harness.core.names import TIMES, require_hosts, require_name, sidecar_name
 from harness.core.node import Node, Target
 from harness.core.placeholders import RESERVED
 from harness.core.roles import ControlService, HasClock, SidecarRole, same_role
+
+T = TypeVar("T")
 
 Sign = Callable[..., Mapping[str, str]]
 """Returns the headers by which a test's request proves whose it is.
@@ -36,6 +39,9 @@ class Topology:
         time: ``real``, or ``virtual`` for a scheduler whose time ``dapr.clock`` moves.
         sign: signs the requests of clients from ``World.app``, for apps that require a sign-in;
             headers that a test sets itself take precedence.
+        durable: whether databases and brokers write to the disk before they acknowledge. By
+            default, what they have acknowledged survives the kill of any process, and not a crash
+            of the machine.
 
     Raises:
         ConfigError: a name is duplicate or malformed, a dependency is unknown or circular, or
@@ -47,6 +53,7 @@ class Topology:
     mtls: bool
     time: str
     sign: Sign | None
+    durable: bool
 
     def __init__(
         self,
@@ -55,6 +62,7 @@ class Topology:
         mtls: bool = False,
         time: str = "real",
         sign: Sign | None = None,
+        durable: bool = False,
     ) -> None:
         folders = [resources] if isinstance(resources, str | Path) else list(resources)
         object.__setattr__(self, "nodes", tuple(_with_implied(nodes, mtls)))
@@ -62,6 +70,7 @@ class Topology:
         object.__setattr__(self, "mtls", mtls)
         object.__setattr__(self, "time", _require_time(time))
         object.__setattr__(self, "sign", sign)
+        object.__setattr__(self, "durable", durable)
         _validate(self.nodes)
 
     def __getitem__(self, name: str) -> Node:
@@ -78,7 +87,7 @@ class Topology:
 
     def sidecars(self) -> list[SidecarRole]:
         """Every sidecar, in the order of the topology."""
-        return [node for node in self.nodes if isinstance(node, SidecarRole)]
+        return list(self._once("_sidecars", _sidecars_of))
 
     def sidecar_of(self, app: str) -> SidecarRole:
         """The sidecar of an app.
@@ -104,7 +113,14 @@ class Topology:
 
     def clock(self) -> HasClock | None:
         """The node whose time tests move; None if time is real."""
-        return next((node for node in self.nodes if isinstance(node, HasClock)), None)
+        return self._once("_clock", _clock_of)
+
+    def _once(self, name: str, find: Callable[[Sequence[Node]], T]) -> T:
+        """What is found among the nodes: to look for a role takes long, and is done once."""
+        known: tuple[Sequence[Node], T] | None = self.__dict__.get(name)
+        if known is None or known[0] is not self.nodes:
+            known = self.__dict__[name] = (self.nodes, find(self.nodes))
+        return known[1]
 
     def with_nodes(self, nodes: Iterable[Node]) -> Topology:
         """The same topology with other nodes.
@@ -113,8 +129,9 @@ class Topology:
             ConfigError: see `Topology`.
         """
         return Topology(
-            *nodes, resources=self.resources, mtls=self.mtls, time=self.time, sign=self.sign
-        )
+            *nodes, resources=self.resources, mtls=self.mtls, time=self.time, sign=self.sign,
+            durable=self.durable,
+        )  # fmt: skip
 
     def with_time(self, time: str) -> Topology:
         """The same topology with real or virtual time.
@@ -193,6 +210,14 @@ def _validate(nodes: Sequence[Node]) -> None:
             expected="an order in which each node can start after what it needs",
             hint="remove one of these needs",
         ) from None
+
+
+def _sidecars_of(nodes: Sequence[Node]) -> list[SidecarRole]:
+    return [node for node in nodes if isinstance(node, SidecarRole)]
+
+
+def _clock_of(nodes: Sequence[Node]) -> HasClock | None:
+    return next((node for node in nodes if isinstance(node, HasClock)), None)
 
 
 def _with_implied(nodes: Sequence[Node], mtls: bool) -> Iterator[Node]:

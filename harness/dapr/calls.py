@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
-
-import httpx
 
 from harness.core.errors import DaprError
 from harness.dapr.model import (
@@ -25,6 +23,9 @@ from harness.dapr.model import (
     StatePage,
 )
 from harness.dapr.state_options import operation_json, options, present
+
+if TYPE_CHECKING:
+    import httpx
 
 T = TypeVar("T")
 CLOUD_EVENT = "application/cloudevents+json"
@@ -50,6 +51,8 @@ class Call(Generic[T]):
 
     def request(self, client: httpx.Client | httpx.AsyncClient) -> httpx.Request:
         """The request for one client."""
+        import httpx
+
         body: dict[str, Any] = {"content": self.content}
         if self.content is None and self.json is not None:
             body = {"json": self.json}
@@ -288,7 +291,7 @@ def health(*, outbound: bool = False) -> Call[None]:
     return Call("GET", "/v1.0/healthz/outbound" if outbound else "/v1.0/healthz", _nothing)
 
 
-class _PassThrough(Call[httpx.Response]):
+class _PassThrough(Call["httpx.Response"]):
     """An invocation: only errors from daprd itself are raised."""
 
     def parse(self, answer: httpx.Response) -> httpx.Response:

@@ -11,14 +11,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import httpx
-
 from harness.core.deadline import Observation
 from harness.core.endpoint import Endpoint
 from harness.core.errors import DaprError, LaunchError
-from harness.dapr.client import DaprClient
 from harness.dapr.model import Metadata
+from harness.dapr.status import Sidecar
 from harness.dapr.subscribe import Subscribed, ask_subscriptions
+from harness.ready.local_http import UNANSWERED
 
 
 @dataclass
@@ -29,7 +28,7 @@ class HealthCheck:
         waits_for: the node whose readiness it waits for, and which is to blame if it is not ready.
     """
 
-    client: DaprClient
+    client: Sidecar
     outbound: bool
     name: str
     waits_for: str = ""
@@ -48,7 +47,7 @@ class MetadataCheck:
         warn: takes metadata that meets the condition, returns a warning to report.
     """
 
-    client: DaprClient
+    client: Sidecar
     name: str
     judge: Callable[[Metadata], tuple[bool, str]]
     warn: Callable[[Metadata], str] = lambda _: ""
@@ -66,7 +65,7 @@ class MetadataCheck:
         return replace(seen, warning=warning) if seen.ok else seen
 
 
-def components_check(client: DaprClient, declared: Mapping[str, str]) -> MetadataCheck:
+def components_check(client: Sidecar, declared: Mapping[str, str]) -> MetadataCheck:
     """Every declared component is loaded, by name and type."""
 
     def judge(seen: Metadata) -> tuple[bool, str]:
@@ -77,7 +76,7 @@ def components_check(client: DaprClient, declared: Mapping[str, str]) -> Metadat
     return MetadataCheck(client, "components", judge)
 
 
-def placement_check(client: DaprClient, actor_stores: Sequence[str] = ()) -> MetadataCheck:
+def placement_check(client: Sidecar, actor_stores: Sequence[str] = ()) -> MetadataCheck:
     """The sidecar has its placement table.
 
     Args:
@@ -102,7 +101,7 @@ def placement_check(client: DaprClient, actor_stores: Sequence[str] = ()) -> Met
     return MetadataCheck(client, "placement", judge, warn)
 
 
-def scheduler_check(client: DaprClient) -> MetadataCheck:
+def scheduler_check(client: Sidecar) -> MetadataCheck:
     """The sidecar is connected to a scheduler, so a job can reach its app."""
 
     def judge(seen: Metadata) -> tuple[bool, str]:
@@ -111,7 +110,7 @@ def scheduler_check(client: DaprClient) -> MetadataCheck:
     return MetadataCheck(client, "scheduler", judge)
 
 
-def identity_check(client: DaprClient, app_id: str, promised: str = "") -> MetadataCheck:
+def identity_check(client: Sidecar, app_id: str, promised: str = "") -> MetadataCheck:
     """The sidecar that answers on this port is the one that was started here.
 
     Args:
@@ -151,7 +150,7 @@ class SubscriptionsCheck:
         app: None if daprd does not query it over HTTP.
     """
 
-    client: DaprClient
+    client: Sidecar
     app: Endpoint | None
     app_token: str
     declared: Sequence[tuple[str, str]]
@@ -195,5 +194,11 @@ def _observed(ask: Callable[[], Any], judge: Callable[[Any], tuple[bool, str]]) 
         return Observation(*judge(ask()))
     except DaprError as error:
         return Observation(False, f"{error.status} {error.error_code}: {error.message}")
-    except httpx.HTTPError as error:
+    except UNANSWERED as error:
+        return Observation(False, f"{type(error).__name__}: {error}")
+    except Exception as error:
+        import httpx  # has been imported if the client is that of httpx
+
+        if not isinstance(error, httpx.HTTPError):
+            raise
         return Observation(False, f"{type(error).__name__}: {error}")

@@ -13,6 +13,7 @@ import yaml
 from harness.core.errors import ConfigError
 from harness.core.node import Resource
 from harness.core.reading import read_text
+from harness.dapr import yaml_text
 
 MOST, DEEPEST = 100_000, 100
 """Maximum number of values and levels in a document: a few lines can expand to billions."""
@@ -94,7 +95,7 @@ class DaprResource:
     @cached_property
     def text(self) -> str:
         """The YAML to write."""
-        return str(yaml.safe_dump(self.body, sort_keys=False))
+        return yaml_text.dump(self.body)
 
     def at(self, path: str = "") -> str:
         """``file:line`` of a key, or of its nearest parent that has a line."""
@@ -271,7 +272,7 @@ def read_documents(text: str, file: Path) -> Iterator[DaprResource]:
 def _documents(text: str, file: Path) -> Iterator[tuple[yaml.Node, Any]]:
     """Each document as its YAML node and as a value."""
     try:
-        for node in yaml.compose_all(text, Loader=yaml.SafeLoader):
+        for node in yaml_text.documents(text):
             _size(node, file, 0, {})
             yield node, yaml.constructor.SafeConstructor().construct_document(node)
     except RecursionError:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.core.endpoint import Endpoint
-from harness.ready.loopback import ask
+from harness.ready.local_http import get
 
 _ITEM: dict[str, Any] = {
     "pubsubname": str,
@@ -52,10 +52,10 @@ def ask_subscriptions(app: Endpoint, token: str) -> Subscribed:
     """Query an app as daprd does.
 
     Raises:
-        httpx.HTTPError: it could not be queried.
+        OSError, HTTPException: it could not be queried.
     """
     headers = {"dapr-api-token": token} if token else {}
-    answer = ask("GET", f"{app.http}/dapr/subscribe", headers=headers)
+    answer = get(f"{app.http}/dapr/subscribe", headers=headers)
     return read_answer(answer.status_code, answer.content)
 
 

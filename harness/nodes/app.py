@@ -13,8 +13,8 @@ from harness.core.errors import ConfigError
 from harness.core.launch import Build, InContainer, InProcess, Launch
 from harness.core.names import calls_name, inbox_name, replica_name
 from harness.core.node import Node, Scope
-from harness.dapr.client import DaprClient
 from harness.dapr.health import HealthCheck
+from harness.dapr.status import SidecarStatus
 from harness.nodes.base import BaseNode, main_port
 from harness.nodes.calls import CallsProxy
 from harness.nodes.clock import REAL, clock_of, follows_checks, show_to
@@ -294,7 +294,7 @@ class App(BaseNode):
         if self.after_sidecar:
             sidecar = scope.sidecar()
             token = scope.exports(sidecar)["token"]
-            with DaprClient(scope.address(sidecar, "http"), token) as client:
+            with SidecarStatus(scope.address(sidecar, "http"), token) as client:
                 name = "outbound of its sidecar"
                 yield HealthCheck(client, outbound=True, name=name, waits_for=sidecar)
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-
-import h11
 
 from harness.core.deadline import Check
 from harness.core.launch import InContainer, Launch
@@ -15,12 +11,11 @@ from harness.core.names import calls_name
 from harness.core.node import Scope
 from harness.core.roles import RECORD_PORT
 from harness.nodes.base import BaseNode
-from harness.probe import calls_server
+from harness.nodes.recorder_files import command_of, package_folder, process_of, texts_of
 from harness.ready.tcp import TcpCheck
 
 RECORD = "calls.jsonl"
 PROGRAMS = ("calls_server.py", "inbox_server.py")
-FOLDER = Path(calls_server.__file__).parent
 
 
 @dataclass(frozen=True)
@@ -59,20 +54,20 @@ class CallsProxy(BaseNode):
         """A Python program of the harness; a container receives a copy of its files."""
         listen, read, home = scope.listen(), scope.listen(RECORD_PORT), scope.home
         daprd = scope.address(self.sidecar, "http", waits=False)
-        python, folder = scope.pick((sys.executable, FOLDER), ("python3", home))
         addresses = (str(listen), str(daprd), str(read))
         return Launch(
             name=self.name,
-            argv=(python, str(folder / PROGRAMS[0]), *addresses, str(home / RECORD)),
+            argv=(*command_of(PROGRAMS[0], scope), *addresses, str(home / RECORD)),
             ports={"main": listen.port, RECORD_PORT: read.port},
             grace=0.5,
+            process=process_of(PROGRAMS[0]),
             container=InContainer(
                 "app",
                 self.pod,
                 # Only the app connects to it.
                 internal=("main",),
-                files={each: (FOLDER / each).read_text() for each in PROGRAMS},
-                folders={"h11": Path(h11.__file__).parent},
+                files=texts_of(PROGRAMS),
+                folders={"h11": package_folder("h11")},
             ),
             on_host=self.on_host,
         )

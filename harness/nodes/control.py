@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from harness.core.deadline import Check
@@ -33,6 +33,11 @@ class Service(BaseNode):
     name: str
 
     @property
+    def reached(self) -> Sequence[str]:
+        """The ports to which this machine connects."""
+        return ("health",)
+
+    @property
     def service(self) -> str:
         """Its kind, whatever its name."""
         return self.tools[0]
@@ -57,7 +62,7 @@ class Service(BaseNode):
             files=self.files(scope),
             ports={port: each.port for port, each in listens.items()},
             container=InContainer(
-                self.tools[0], internal=tuple(port for port in listens if port != "health")
+                self.tools[0], internal=tuple(port for port in listens if port not in self.reached)
             ),
             # The scheduler's shutdown can hang in 1.18.2; this is fixed in 1.18.3.
             end_signal=signal.SIGKILL,
@@ -113,18 +118,29 @@ class Placement(Service):
 
 @dataclass(frozen=True)
 class Scheduler(Service):
-    """The scheduler service, which fires jobs. Its etcd stores jobs in the node's folder."""
+    """The scheduler service, which fires jobs. Its etcd stores jobs in the node's folder.
+
+    Args:
+        name: the node's name; sidecars look for ``scheduler``.
+        reachable: whether this machine, too, connects to it in a container, to delete jobs.
+    """
 
     tools = ("scheduler",)
     inner = ("peer", "client")
 
     name: str = "scheduler"
+    reachable: bool = False
+
+    @property
+    def reached(self) -> Sequence[str]:
+        """The ports to which this machine connects."""
+        return ("health", "main") if self.reachable else ("health",)
 
     def resolve(self, target: Target) -> Node:
         """The scheduler of the topology's time."""
         if target.time == "virtual":
             return VirtualScheduler(self.name).resolve(target)
-        return super().resolve(target)
+        return replace(self, reachable=not target.alone)
 
     def flags(self, scope: Scope, listens: Mapping[str, Endpoint]) -> Sequence[str]:
         """With its own etcd."""

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-
-import h11
 
 from harness.core.deadline import Check
 from harness.core.launch import InContainer, Launch
 from harness.core.names import inbox_name
 from harness.core.node import Scope
 from harness.nodes.base import BaseNode
-from harness.probe import inbox_server
+from harness.nodes.recorder_files import command_of, package_folder, process_of, texts_of
 from harness.ready.tcp import TcpCheck
 
 RECORD = "inbox.jsonl"
+PROGRAM = "inbox_server.py"
 
 
 @dataclass(frozen=True)
@@ -59,18 +56,17 @@ class InboxProxy(BaseNode):
         """A Python program of the harness; a container receives a copy of its two files."""
         listen, home = scope.listen(), scope.home
         app = scope.address(self.app)
-        program = Path(inbox_server.__file__)
-        python, folder = scope.pick((sys.executable, program.parent), ("python3", home))
         return Launch(
             name=self.name,
-            argv=(python, str(folder / program.name), str(listen), str(app), str(home / RECORD)),
+            argv=(*command_of(PROGRAM, scope), str(listen), str(app), str(home / RECORD)),
             ports={"main": listen.port},
             grace=0.5,
+            process=process_of(PROGRAM),
             container=InContainer(
                 "app",
                 self.pod,
-                files={program.name: program.read_text()},
-                folders={"h11": Path(h11.__file__).parent},
+                files=texts_of([PROGRAM]),
+                folders={"h11": package_folder("h11")},
             ),
             on_host=self.on_host,
         )

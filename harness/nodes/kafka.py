@@ -16,6 +16,9 @@ from harness.provision.authority import server_pem
 from harness.provision.kafka import Listeners, broker_command, properties, settings_of
 from harness.provision.versions import KAFKA_DATA
 
+DURABLE = {"log.flush.interval.messages": "1"}
+"""With `Topology(durable=True)`; by default, Kafka leaves it to the kernel when to write."""
+
 
 @dataclass(frozen=True, init=False)
 class Kafka(KafkaProtocol):
@@ -79,7 +82,7 @@ class Kafka(KafkaProtocol):
         return _OwnPort(str(scope.published(ADMIN)), {ADMIN: scope.listen(ADMIN).port})
 
     def _rows(self, scope: Scope, listeners: Listeners, data: PurePath) -> dict[str, str]:
-        rows = settings_of(listeners, data)
+        rows = settings_of(listeners, data) | (DURABLE if scope.durable else {})
         if self.sasl:
             rows = self.security.rows(scope, rows, scope.home / TLS_FILE)
         return rows | self.properties

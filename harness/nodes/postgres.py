@@ -25,15 +25,16 @@ if TYPE_CHECKING:
     from psycopg.sql import Composed
 
 DEFAULTS = {
-    # The kernel keeps what was written when a process dies; only a crash of the machine loses it.
-    "fsync": "off",
     "max_connections": "200",
     "shared_buffers": "32MB",
 }
 """Server parameters. If any process is killed, nothing that was acknowledged is lost. Therefore
 neither ``synchronous_commit`` nor ``full_page_writes`` is off (a process that is killed during a
-write leaves half a page). A crash of the machine loses the database, which is acceptable for
-tests."""
+write leaves half a page)."""
+
+QUICK = {"fsync": "off"}
+"""Without `Topology(durable=True)`. The kernel keeps what was written when a process dies; only a
+crash of the machine loses the database."""
 
 MAPPED = {"dynamic_shared_memory_type": "mmap"}
 """Shared memory in files of the data folder, which are removed with it; files in /dev/shm outlive a
@@ -85,7 +86,7 @@ class Postgres(BaseNode):
         """
         listen = scope.listen()
         options = {"listen_addresses": listen.host, "port": str(listen.port)}
-        options |= DEFAULTS | dict(self.parameters)
+        options |= DEFAULTS | ({} if scope.durable else QUICK) | dict(self.parameters)
         return scope.pick(self._process, self._container)(scope, options)
 
     def start_after(self, scope: Scope) -> Iterable[Check]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -14,13 +13,12 @@ from harness.core.launch import InContainer, Launch
 from harness.core.node import Node, Scope, Target
 from harness.nodes.base import BaseNode, main_port
 from harness.nodes.certificates import TLS_FILE, hosts_of
-from harness.probe import inbox_server
+from harness.nodes.recorder_files import command_of, process_of, texts_of
 from harness.provision.authority import server_pem
 from harness.ready.tcp import TcpCheck
 
 RECORD = "received.jsonl"
 PROGRAMS = ("receiver_server.py", "inbox_server.py")
-FOLDER = Path(inbox_server.__file__).parent
 HTTP_PACKAGES = ("h11",)
 MAIL_PACKAGES = ("aiosmtpd", "public", "attr", "attrs")
 """aiosmtpd and its dependencies: atpublic and attrs."""
@@ -102,12 +100,10 @@ class Receiver(BaseNode):
         """
         listen, home = scope.listen(), scope.home
         smtp = scope.listen("smtp") if self.mail else None
-        python, folder = scope.pick((sys.executable, FOLDER), ("python3", home))
         return Launch(
             name=self.name,
             argv=(
-                python,
-                str(folder / PROGRAMS[0]),
+                *command_of(PROGRAMS[0], scope),
                 str(listen),
                 str(smtp or "-"),
                 str(home / RECORD),
@@ -116,9 +112,10 @@ class Receiver(BaseNode):
             env=self._variables(scope),
             files=self._certificate(scope),
             grace=0.5,
+            process=process_of(PROGRAMS[0]),
             container=InContainer(
                 "app",
-                files={each: (FOLDER / each).read_text() for each in PROGRAMS},
+                files=texts_of(PROGRAMS),
                 folders=self._imported(),
             ),
         )

@@ -6,17 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.core.deadline import Check
+from harness.core.errors import ProbeError
 from harness.core.launch import InContainer, Launch
 from harness.core.node import Scope
 from harness.core.roles import Part
 from harness.nodes.base import BaseNode, main_port
 from harness.ready.redis import RedisCheck
-from harness.ready.resp import RedisAccess
+from harness.ready.redis_groups import empty, groups_of
+from harness.ready.resp import RedisAccess, Rejected
 
 CONFIG = "redis.conf"
 VARIABLE = "REDIS_SERVER_PASSWORD"
-KEEPING = {"save": '""', "appendonly": "yes", "appendfsync": "no"}
-"""Written data survives a kill of the server, but not a crash of the machine."""
+KEEPING = {"save": '""', "appendonly": "yes"}
+SYNCED = {True: "always", False: "no"}
+"""Without `Topology(durable=True)`, written data survives a kill of the server, but not a crash of
+the machine."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Redis(BaseNode):
             "bind": listen.host,
             "port": str(listen.port),
             **KEEPING,
+            "appendfsync": SYNCED[scope.durable],
         }
         return scope.pick(self._process, self._container)(scope, options)
 
@@ -93,9 +98,26 @@ class Redis(BaseNode):
             "url": f"redis://{user}{endpoint}/0",
         }
 
+    def backlog(self, scope: Scope) -> Sequence[str]:
+        """What each group of each stream has still to handle, in words.
+
+        Raises:
+            ProbeError: the server does not respond.
+        """
+        access = self._access(scope)
+        try:
+            return [each.told for each in groups_of(access) if each.has_to_handle]
+        except (OSError, Rejected) as error:
+            raise ProbeError(
+                f"{self.name} cannot be asked for its groups", last=str(error)
+            ) from error
+
     def clean(self, scope: Scope, part: Part) -> None:
-        """Remove every key."""
-        RedisAccess(scope.endpoint(), self._secret(scope)).ask(("FLUSHALL",))
+        """Remove every key; streams that groups read are emptied, and stay with their groups."""
+        empty(self._access(scope))
+
+    def _access(self, scope: Scope) -> RedisAccess:
+        return RedisAccess(scope.endpoint(), self._secret(scope))
 
     def _secret(self, scope: Scope) -> str:
         return scope.token(self.name) if self.password else ""

@@ -41,7 +41,16 @@ class Redpanda(KafkaProtocol):
         ``--mode dev-container`` creates topics automatically, does not delay rebalances and does
         not sync; it also raises ``fetch_reads_debounce_timeout`` to 10 ms, by which every delivery
         would be delayed.
+
+        Raises:
+            ConfigError: it was to sync.
         """
+        if scope.durable:
+            raise ConfigError(
+                f"Redpanda {self.name!r} does not write to the disk before it acknowledges",
+                expected="Kafka in a topology with durable=True",
+                hint="use Kafka(...), or Broker(...) with the setting broker=kafka",
+            )
         bind, network, rpc, admin, schemas, proxy = (scope.listen(p) for p in PORTS)
         told = scope.network("network")
         return Launch(

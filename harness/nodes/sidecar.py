@@ -6,14 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import yaml
-
 from harness.core.deadline import Check
 from harness.core.endpoint import LOOPBACK
 from harness.core.launch import InContainer, InProcess, Launch
 from harness.core.names import sidecar_name
 from harness.core.node import Node, Resource, Scope, Target
-from harness.dapr.client import DaprClient
+from harness.dapr import yaml_text
 from harness.dapr.health import (
     HealthCheck,
     SubscriptionsCheck,
@@ -23,6 +21,7 @@ from harness.dapr.health import (
     scheduler_check,
 )
 from harness.dapr.resources import plain_fields
+from harness.dapr.status import SidecarStatus
 from harness.nodes.base import BaseNode
 from harness.nodes.consumer_groups import DeliveryCheck, Group, consumer_groups
 from harness.nodes.control import Placement, Scheduler, Sentry, sentry_address
@@ -147,7 +146,7 @@ class Sidecar(BaseNode):
     def checks(self, scope: Scope) -> Iterator[Check]:
         """Each check implies more than the previous one."""
         token = self._token(scope, "dapr-api")
-        with DaprClient(scope.endpoint("http"), token) as client:
+        with SidecarStatus(scope.endpoint("http"), token) as client:
             yield from self._ladder(scope, client)
 
     def explain(self, scope: Scope, log: str) -> str:
@@ -155,7 +154,7 @@ class Sidecar(BaseNode):
         resources = self.loaded(scope)
         return refused_component(resources, self._filled_env(scope), log)
 
-    def _ladder(self, scope: Scope, client: DaprClient) -> Sequence[Check]:
+    def _ladder(self, scope: Scope, client: SidecarStatus) -> Sequence[Check]:
         # Only an app that uses HTTP can be queried as daprd does.
         asked = self.app_node and self.flags.get("app-protocol", "http") == "http"
         if "subscribe" in self.flags.get("disable-init-endpoints", "").split(","):
@@ -288,7 +287,7 @@ def configuration_text(names_file: str) -> str:
         "metadata": {"name": "harness"},
         "spec": {"nameResolution": resolution},
     }
-    return str(yaml.safe_dump(body, sort_keys=False))
+    return yaml_text.dump(body)
 
 
 def component_types(resources: Iterable[Resource]) -> set[str]:
@@ -296,7 +295,7 @@ def component_types(resources: Iterable[Resource]) -> set[str]:
     found = {NAME_RESOLUTION}
     for each in resources:
         if each.kind == "Configuration":
-            chosen = (yaml.safe_load(each.text).get("spec") or {}).get("nameResolution") or {}
+            chosen = (yaml_text.load(each.text).get("spec") or {}).get("nameResolution") or {}
             found |= {f"nameresolution.{chosen[key]}" for key in ("component",) if chosen.get(key)}
         elif each.type:
             found.add(each.type)
@@ -315,7 +314,7 @@ def declared_topics(
     resources: Sequence[Resource], *, own_queue: bool = False
 ) -> list[tuple[str, str]]:
     """Pub/sub and topic of each declared subscription; or of those that name their queue."""
-    specs = (yaml.safe_load(each.text)["spec"] for each in resources if each.kind == "Subscription")
+    specs = (yaml_text.load(each.text)["spec"] for each in resources if each.kind == "Subscription")
     return [
         (spec["pubsubname"], spec["topic"])
         for spec in specs

@@ -11,8 +11,8 @@ from typing import Any
 from harness.core.deadline import Check
 from harness.core.errors import ConfigError
 from harness.core.node import Node, Resource, Scope
-from harness.dapr.client import DaprClient
 from harness.dapr.resources import DaprResource, mapping, sequence
+from harness.dapr.status import SidecarStatus
 from harness.nodes.sidecar import Sidecar
 
 OWN = (
@@ -66,7 +66,7 @@ class TapSidecar(Sidecar):
         component, *stores = self.find(self.pubsub, scope.viewer)
         return [self._own(component), *(self._own(each) for each in stores), retrying(self.pubsub)]
 
-    def _ladder(self, scope: Scope, client: DaprClient) -> Sequence[Check]:
+    def _ladder(self, scope: Scope, client: SidecarStatus) -> Sequence[Check]:
         kept = ("port", "outbound", "identity", "components")
         return [each for each in super()._ladder(scope, client) if each.name in kept]
 

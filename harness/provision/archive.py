@@ -8,13 +8,15 @@ import shutil
 import sys
 import tarfile
 from pathlib import Path
-
-import httpx
+from typing import TYPE_CHECKING
 
 from harness.core.errors import Unavailable
 from harness.provision.versions import DAPR_BINARIES
 
-_TIMEOUT = httpx.Timeout(30.0, connect=2.0)
+if TYPE_CHECKING:
+    import httpx
+
+_TIMEOUT, _CONNECTING = 30.0, 2.0
 """A machine without network access should notice within seconds, and build instead."""
 
 
@@ -31,7 +33,10 @@ def fetch_release(base: str, version: str, target: Path) -> None:
         Unavailable: the release is unreachable, or an archive's sha256 differs; the latter is a
             `Corrupted`.
     """
-    with httpx.Client(timeout=_TIMEOUT, follow_redirects=True) as client:
+    import httpx
+
+    timeout = httpx.Timeout(_TIMEOUT, connect=_CONNECTING)
+    with httpx.Client(timeout=timeout, follow_redirects=True) as client:
         for binary in DAPR_BINARIES:
             name = f"{binary}_{_platform()}.tar.gz"
             url = f"{base.rstrip('/')}/v{version}/{name}"
@@ -51,6 +56,8 @@ def _platform() -> str:
 
 
 def _download(client: httpx.Client, url: str, path: Path) -> None:
+    import httpx
+
     try:
         with client.stream("GET", url) as response, path.open("wb") as file:
             response.raise_for_status()
@@ -61,6 +68,8 @@ def _download(client: httpx.Client, url: str, path: Path) -> None:
 
 
 def _text(client: httpx.Client, url: str) -> str:
+    import httpx
+
     try:
         return client.get(url).raise_for_status().text
     except httpx.HTTPError as error:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
-import httpx
-
-from harness.core.deadline import Observation
-from harness.ready.loopback import ask
+from harness.core.deadline import Observation, Wake
+from harness.core.endpoint import Endpoint
+from harness.ready.listening import wake_at
+from harness.ready.local_http import UNANSWERED, get
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,14 @@ class HttpCheck:
     def observe(self) -> Observation:
         """Send one request."""
         try:
-            answer = ask("GET", self.url, headers=self.headers, timeout=2.0)
-        except httpx.HTTPError as error:
+            answer = get(self.url, headers=self.headers, timeout=2.0)
+        except UNANSWERED as error:
             return Observation(False, f"GET {self.url}: {error or type(error).__name__}")
         return Observation(
             answer.is_success, f"GET {self.url} -> {answer.status_code} {answer.text[:300]}"
         )
+
+    def wake(self) -> Wake | None:
+        """Set once something listens there."""
+        parts = urlsplit(self.url)
+        return wake_at(Endpoint(parts.hostname or "", parts.port or 80))

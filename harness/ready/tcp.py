@@ -6,8 +6,9 @@ import select
 import socket
 from dataclasses import dataclass
 
-from harness.core.deadline import Observation
+from harness.core.deadline import Observation, Wake
 from harness.core.endpoint import Endpoint
+from harness.ready.listening import wake_at
 
 HELD = 0.05
 """Seconds within which a forwarder closes a connection that it cannot forward."""
@@ -40,6 +41,10 @@ class TcpCheck:
         except OSError as error:
             return Observation(False, f"{self.endpoint}: {error.strerror or error}")
         return Observation(True, f"{self.endpoint} accepts")
+
+    def wake(self) -> Wake | None:
+        """Set once something listens there."""
+        return None if self.forwarded else wake_at(self.endpoint)
 
 
 def _hung_up(opened: socket.socket) -> bool:

@@ -15,12 +15,15 @@ class NodeStart:
     Attributes:
         passed: name and time of each check, in order.
         ready: when its last check and whatever it provides were done; None if never.
+        cpu: seconds of CPU that its process had used by then; None if this is not known. What a
+            process with shared imports has used is not in it.
     """
 
     node: str
     started: float
     passed: list[tuple[str, float]] = field(default_factory=list)
     ready: float | None = None
+    cpu: float | None = None
 
 
 def node_starts(entries: Iterable[Entry]) -> list[NodeStart]:
@@ -35,6 +38,7 @@ def node_starts(entries: Iterable[Entry]) -> list[NodeStart]:
             found[entry.node].passed.append((entry.facts["check"], entry.at - began))
         elif entry.kind == "node.ready" and entry.node in found:
             found[entry.node].ready = entry.at - began
+            found[entry.node].cpu = entry.facts.get("cpu")
         elif entry.kind == "start.ended":
             break
     return list(found.values())
@@ -46,6 +50,7 @@ def draw(rows: Iterable[NodeStart], width: int = 48) -> list[str]:
     ends = [row.ready or max([row.started, *(at for _, at in row.passed)]) for row in rows]
     total = max(ends, default=0.0) or 1.0
     label = max((len(row.node) for row in rows), default=4)
+    known = any(row.cpu is not None for row in rows)
     lines = []
     for row, end in zip(rows, ends, strict=True):
         bar = [" "] * (width + 1)
@@ -54,5 +59,10 @@ def draw(rows: Iterable[NodeStart], width: int = 48) -> list[str]:
         for number, (_, at) in enumerate(row.passed, 1):
             bar[int(at / total * width)] = str(number % 10)
         passed = "  ".join(f"{n}:{name} {at:.2f}" for n, (name, at) in enumerate(row.passed, 1))
-        lines.append(f"{row.node:<{label}} {end:6.2f} s |{''.join(bar)}| {passed}".rstrip())
+        cpu = f"{_seconds(row.cpu):>10}" if known else ""
+        lines.append(f"{row.node:<{label}} {end:6.2f} s{cpu} |{''.join(bar)}| {passed}".rstrip())
     return lines
+
+
+def _seconds(cpu: float | None) -> str:
+    return "" if cpu is None else f"{cpu:.2f} CPU"

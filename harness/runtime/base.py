@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -29,6 +29,7 @@ class BaseInstance:
     Attributes:
         exit_reason: why it exited, if more than its exit code is known.
         exit_expected: whether it was stopped here, or its exit was announced.
+        acted_on: how often a client of the run has stopped, paused or restarted it in some way.
     """
 
     def __init__(self, launch: Launch) -> None:
@@ -37,6 +38,7 @@ class BaseInstance:
         self._ready = False
         self.exit_reason = ""
         self.exit_expected = False
+        self.acted_on = 0
 
     @property
     def name(self) -> str:
@@ -69,6 +71,7 @@ class BaseInstance:
         An exit that another client causes is no surprise if it restarts the node; otherwise it
         ends our waits, and the client is named as the cause.
         """
+        self.acted_on += 1
         if act == "restart" or (own and act in ENDING):
             self.expect_exit()
         elif act in ENDING:
@@ -111,6 +114,11 @@ class Instance(Protocol):
     @property
     def log(self) -> Path:
         """The file that receives both output streams from the first byte on."""
+        ...
+
+    @property
+    def acted_on(self) -> int:
+        """How often a client of the run has stopped, paused or restarted it in some way."""
         ...
 
     def mark_running(self) -> None:
@@ -159,11 +167,15 @@ class Restartable(Protocol):
 
 @runtime_checkable
 class Changeable(Instance, Restartable, Protocol):
-    """Has its files in a folder of this machine, and can be started in another way."""
+    """Has files that can be changed while it runs, and can be started in another way."""
 
-    @property
-    def home(self) -> Path:
-        """The folder with the files of its launch."""
+    def change_files(self, removed: Iterable[str], written: Mapping[str, str]) -> None:
+        """Remove files of its launch and write others, whether it runs or not.
+
+        Args:
+            removed: their names relative to the node's folder.
+            written: texts by name.
+        """
         ...
 
     def relaunch(self, launch: Launch) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.core.deadline import Deadline, Observation, poll
 from harness.core.errors import Unavailable
 from harness.core.files import write_private, writing
-from harness.core.private import CLOSED, PASSABLE, private_folder, temporary_folder
+from harness.core.private import CLOSED, MEETING, PASSABLE, private_folder, temporary_folder
 from harness.runtime.proc import born
 from harness.runtime.segments import release_segments
 
@@ -91,7 +91,7 @@ def meeting_folder() -> Path:
 
     Like a run's folder, it is removed as stale once its owner is gone.
     """
-    return _base() / f"meeting-{secrets.token_hex(4)}"
+    return _base() / f"{MEETING}{secrets.token_hex(4)}"
 
 
 def open_meeting_folder(folder: Path, owner: int) -> Path:
@@ -111,10 +111,17 @@ def open_meeting_folder(folder: Path, owner: int) -> Path:
     return folder
 
 
+def clear_dead_meetings(folder: Path) -> None:
+    """Remove the folders beside a run's in which processes have met whose controller is gone."""
+    for each in folder.parent.glob(f"{MEETING}*"):
+        if is_dead(each):
+            shutil.rmtree(each, ignore_errors=True)
+
+
 def dead_run_folders() -> list[Path]:
     """The folders of this user's runs whose owner is gone."""
     base = _base()
-    return [each for each in sorted(base.iterdir()) if _is_dead(each)] if base.is_dir() else []
+    return [each for each in sorted(base.iterdir()) if is_dead(each)] if base.is_dir() else []
 
 
 def clear_run_folder(folder: Path) -> str:
@@ -135,7 +142,8 @@ def clear_run_folder(folder: Path) -> str:
     return f"{folder} cannot be removed" if folder.exists() else ""
 
 
-def _is_dead(folder: Path) -> bool:
+def is_dead(folder: Path) -> bool:
+    """Whether the owner of a folder is gone."""
     with contextlib.suppress(ValueError):
         try:
             pid, since = (folder / OWNER).read_text().split(" ")

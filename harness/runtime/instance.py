@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness.core.files import write_private
 from harness.core.launch import Launch
-from harness.runtime.base import BaseInstance
+from harness.runtime.base import BaseInstance, Instance
+from harness.runtime.proc import cpu_of
 
 
 class Owner(Protocol):
@@ -78,10 +81,14 @@ class ProcessInstance(BaseInstance):
         """Send SIGCONT to the process and its descendants."""
         self._runtime.operate("resume", self.name)
 
-    @property
-    def home(self) -> Path:
-        """The folder with the files of its launch."""
-        return self._runtime.home(self.name)
+    def change_files(self, removed: Iterable[str], written: Mapping[str, str]) -> None:
+        """Remove files of its launch and write others, whether it runs or not."""
+        home = self._runtime.home(self.name)
+        for name in removed:
+            (home / name).unlink(missing_ok=True)
+        for name, text in written.items():
+            (home / name).parent.mkdir(parents=True, exist_ok=True)
+            write_private(home / name, text)
 
     def relaunch(self, launch: Launch) -> None:
         """Start another launch of the same node, which has been stopped: same ports, same data."""
@@ -92,3 +99,10 @@ class ProcessInstance(BaseInstance):
         """Stop and start the same launch again: same ports, same data."""
         self.expect_exit()
         self._runtime.operate("restart", self.name, grace=grace)
+
+
+def used_by(instance: Instance) -> dict[str, float]:
+    """What the process of an instance has used so far, as facts of a journal entry: ``cpu``, in
+    seconds. A container may be on another machine, so nothing is known of it."""
+    used = cpu_of(instance.pid) if isinstance(instance, ProcessInstance) else None
+    return {} if used is None else {"cpu": used}

@@ -76,6 +76,16 @@ def born(pid: int) -> str:
     return "" if words[0] == "Z" else words[19]
 
 
+def cpu_of(pid: int) -> float | None:
+    """Seconds of CPU that a process and those of its children that have ended have used; None if
+    it is not running, or the system does not say."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return sum(map(int, words[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
 def own_name() -> str:
     """How this process introduces itself to the other clients of a run."""
     path = Path(sys.argv[0] if sys.argv else "python")

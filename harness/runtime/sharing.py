@@ -43,7 +43,11 @@ class Shared:
             "cwd": str(folder),
             "output": str(folder / f"{name}.log"),
             "apps": [
-                {"module": each.process.imports, "folder": str(each.process.cwd)}
+                {
+                    "server": each.argv[2],
+                    "module": each.process.imports,
+                    "folder": str(each.process.cwd),
+                }
                 for each in self.launches
             ],
         }

@@ -28,7 +28,7 @@ from harness.ready import loopback
 from harness.runtime.base import Instance
 from harness.stack.aobserving import AsyncObserving
 from harness.stack.aresources import AsyncResources
-from harness.stack.beginning import Beginning, exported
+from harness.stack.beginning import begin, exported
 from harness.stack.operations import Nodes
 from harness.stack.stack import Stack
 from harness.stack.taps import aopened, component_of, ends_of, kafka_of, subscription_of
@@ -61,7 +61,7 @@ class AsyncWorld(AsyncObserving, AsyncResources, AsyncClosing):
 
     async def __aenter__(self) -> Self:
         if self._begun is None:
-            self._begun = await ablocking(Beginning, self.stack, self.test)
+            self._begun = await ablocking(begin, self.stack, self.test)
         return self
 
     async def aclose(self) -> None:

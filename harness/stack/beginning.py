@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 
 from harness.core.endpoint import Endpoint
-from harness.core.errors import ConfigError, ProbeError
+from harness.core.errors import ConfigError, HarnessError, ProbeError
 from harness.core.kafka_access import Brokers, access_of
 from harness.core.names import calls_name, inbox_name
 from harness.core.roles import RECORD_PORT, CallRecorder, HasTopics, Recorder
@@ -17,6 +18,7 @@ from harness.probe.backlog import Began, backlog
 from harness.probe.records import size_of_record
 from harness.ready.kafka import admin_of, end_offsets
 from harness.stack.failures import mask
+from harness.stack.sharing import own_topics
 from harness.stack.stack import Stack
 
 WORLDS = "worlds"
@@ -24,6 +26,9 @@ WORLDS = "worlds"
 
 BEGINNINGS = "beginnings"
 """The key under which a stack has the last few beginnings, for reports of failures."""
+
+EARLIER = "earlier"
+"""The key under which a stack has the beginning of a world that is still to come."""
 
 LAST = 8
 """How many of them; a test rarely makes more than one."""
@@ -55,6 +60,16 @@ class Beginning:
         self._worlds.append((test, self.offsets))
         stack.shared.setdefault(BEGINNINGS, deque(maxlen=LAST)).append(self)
         self._records = {name: size_of_record(self._record_of(name)) for name in self._recorders()}
+
+    def belongs_to(self, test: str) -> None:
+        """Tell the test that uses the world, for a beginning before it was known."""
+        self._worlds[-1] = (test, self.offsets)
+
+    def is_now(self) -> bool:
+        """Whether nothing has been recorded since."""
+        return all(
+            size_of_record(self._record_of(each)) == was for each, was in self._records.items()
+        )
 
     def record(self, app: str, *, from_beginning: bool) -> tuple[Endpoint, int]:
         """The proxy that records an app's deliveries, and the byte at which this world begins.
@@ -130,14 +145,35 @@ class Beginning:
             shared[key] = admin_of(self.brokers)
         try:
             found = end_offsets(shared[key], topics, others=True)
-            # The copies of a stack share its broker.
-            return {k: v for k, v in found.items() if k.startswith(self._stack.book.namespace)}
+            return own_topics(found, self._stack.book.namespace)
         except _kafka_error() as error:
             raise ProbeError(
                 "the topics of this stack cannot be read",
                 last=str(error),
                 hint=f"look at the log of the broker at {self.brokers}",
             ) from error
+
+
+def begin(stack: Stack, test: str) -> Beginning:
+    """The beginning of a test's world: now, or when `begin_earlier` was called."""
+    earlier: Beginning | None = stack.shared.pop(EARLIER, None)
+    if earlier is None:
+        return Beginning(stack, test)
+    earlier.belongs_to(test)
+    return earlier
+
+
+def begin_earlier(stack: Stack) -> None:
+    """Have the next world begin now: it sees what happens until its test takes the stack."""
+    stack.shared[EARLIER] = Beginning(stack, "")
+
+
+def is_as_it_began(stack: Stack) -> bool:
+    """Whether nothing has been recorded since `begin_earlier` was called."""
+    earlier: Beginning = stack.shared[EARLIER]
+    with contextlib.suppress(HarnessError):
+        return earlier.is_now()
+    return False
 
 
 def own_brokers(stack: Stack) -> Brokers:

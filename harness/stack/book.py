@@ -11,6 +11,7 @@ from harness.core.node import Node, Tools
 from harness.core.roles import SidecarRole
 from harness.core.topology import Topology
 from harness.dapr.resources import DaprResource
+from harness.runtime.base import Runtime
 from harness.stack.planning.addresses import HOST, Addresses
 from harness.stack.planning.declared import Change, Declared, pubsubs_in
 from harness.stack.planning.scope import Known, NodeScope
@@ -118,3 +119,16 @@ class AddressBook(Addresses):
     def pubsubs(self) -> Sequence[DaprResource]:
         """Every pub/sub component, regardless of scopes, as written in its file."""
         return pubsubs_in(self.everything())
+
+
+def own_book(topology: Topology, tools: Tools, root: Path, runtime: Runtime) -> AddressBook:
+    """A book whose ports are reserved by the runtime."""
+    return AddressBook(
+        topology,
+        tools,
+        root,
+        runtime.folder,
+        runtime.reserve,
+        gateway=runtime.gateway,
+        inherited=runtime.inherited,
+    )

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from harness.core.deadline import Deadline, Observation, poll
 from harness.core.errors import ConfigError, ProbeTimeout
-from harness.core.roles import Cleanable, Part
+from harness.core.placeholders import placeholders
+from harness.core.roles import Cleanable, Part, TellsBacklog
 from harness.dapr.namespaces import names_its_store
+from harness.dapr.resources import DaprResource
 from harness.probe.backlog import Began, Held, held_up
 from harness.ready.kafka import admin_of, assigned_partitions, committed_offsets, end_offsets
 from harness.stack.beginning import WORLDS, own_brokers
 from harness.stack.planning.addresses import HOST
-from harness.stack.sharing import app_ids_of
+from harness.stack.sharing import app_ids_of, own_topics
 from harness.stack.stack import Stack
+
+Look = Callable[[], Sequence[str]]
+"""What is still to be handled, in words."""
 
 SETTLING = 30.0
 """Seconds within which every event that was published must have been handled."""
@@ -40,21 +46,19 @@ def clean(stack: Stack) -> None:
 
 
 def settle(stack: Stack) -> None:
-    """Wait until each consumer group has handled every event that is on the topology's broker.
+    """Wait until each consumer group has handled every event on the topology's brokers.
 
     Raises:
-        ProbeTimeout: it did not, in time.
+        ProbeError: a broker does not respond.
+        ProbeTimeout: they did not, in time.
     """
-    if not (brokers := own_brokers(stack)):
+    looks = [*_looks_at_kafka(stack), *_looks_at_others(stack)]
+    if not looks:
         return
-    admin = admin_of(brokers)
-    now: Began = ("now", end_offsets(admin, [], others=True))
-    worlds = [*stack.shared.get(WORLDS, []), now]
 
     def look() -> Observation:
-        committed = committed_offsets(admin)
-        held = held_up(committed, assigned_partitions(admin, list(committed)), worlds)
-        return Observation(not held, "; ".join(map(_told, held)))
+        left = [each for look in looks for each in look()]
+        return Observation(not left, "; ".join(left))
 
     deadline = Deadline(SETTLING)
     seen = poll(look, deadline, guard=stack.check_alive)
@@ -65,6 +69,29 @@ def settle(stack: Stack) -> None:
             budget=deadline.budget,
             hint="see the logs of the apps; an event that always fails needs a dead-letter topic",
         )
+
+
+def _looks_at_kafka(stack: Stack) -> Iterator[Look]:
+    if not (brokers := own_brokers(stack)):
+        return
+    admin = admin_of(brokers)
+    # Copies of the stack, which may be starting or stopping, handle their events themselves.
+    ends = own_topics(end_offsets(admin, [], others=True), stack.book.namespace)
+    now: Began = ("now", ends)
+    worlds = [*stack.shared.get(WORLDS, []), now]
+
+    def look() -> list[str]:
+        committed = committed_offsets(admin)
+        held = held_up(committed, assigned_partitions(admin, list(committed)), worlds)
+        return [_told(each) for each in held]
+
+    yield look
+
+
+def _looks_at_others(stack: Stack) -> Iterator[Look]:
+    for node in stack.topology.nodes:
+        if isinstance(node, TellsBacklog):
+            yield partial(node.backlog, stack.book.scope(node.name, HOST))
 
 
 def part_of(stack: Stack) -> Part:
@@ -84,16 +111,23 @@ def part_of(stack: Stack) -> Part:
 
 
 def _problems(stack: Stack) -> Iterator[str]:
+    if stack.runtime == "attached":
+        yield "it is a compose project, which does not publish the port of its scheduler"
     for each in stack.book.everything():
-        if each.type.startswith("pubsub.") and each.type not in (
-            "pubsub.kafka",
-            "pubsub.in-memory",
-        ):
+        if each.type.startswith("pubsub.") and not _tells(each, stack):
             yield f"{each.at()}: whether events of {each.type} are under way cannot be determined"
         if each.type == "state.in-memory":
             yield f"{each.at()}: {each.type} keeps its data within a sidecar"
         if names_its_store(each):
             yield f"{each.at()}: {each.name!r} ({each.type}) refers to no node of the topology"
+
+
+def _tells(component: DaprResource, stack: Stack) -> bool:
+    """Whether it is known which events of a component are still to be handled."""
+    if component.type in ("pubsub.kafka", "pubsub.in-memory"):
+        return True
+    used = {node for node, _ in placeholders(component.text) if node in stack.topology}
+    return any(isinstance(stack.topology[each], TellsBacklog) for each in used)
 
 
 def _told(held: Held) -> str:

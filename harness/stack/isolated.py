@@ -7,10 +7,11 @@ dies, it ends with it.
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from harness.core.closing import do_all
 from harness.core.endpoint import Endpoint
@@ -24,8 +25,13 @@ from harness.runtime.processes import ProcessRuntime
 from harness.stack.book import AddressBook
 from harness.stack.planning.addresses import HOST
 from harness.stack.planning.scope import NodeScope
-from harness.stack.sharing import app_ids_of, require_separable, shared_nodes
+from harness.stack.remains import Mark, remove_remains
+from harness.stack.sharing import app_ids_of, new_namespace, require_separable, shared_nodes
 from harness.stack.stack import Stack
+from harness.stack.startup import Startup
+
+if TYPE_CHECKING:
+    from harness.stack.images import Images
 
 
 class IsolatedStack(Stack):
@@ -40,14 +46,16 @@ class IsolatedStack(Stack):
 
     def __init__(self, base: Stack) -> None:
         require_separable(base)
-        namespace = f"w{secrets.token_hex(4)}"
+        self._cancelled = False
+        self._mark: Mark | None = None
+        self._namespace = namespace = new_namespace()
         found = shared_nodes(base)
         shared = {each.name: each.seen_in(namespace) for each in found}
         nodes = [shared.get(each.name, each) for each in base.topology.nodes]
         settings = base.settings
 
         def runtime() -> Runtime:
-            return ProcessRuntime(settings.inherited, whole=settings.environment)
+            return _runtime_of_copy(base, [*shared])
 
         def book(topology: Topology, _: Tools, __: Path, runtime: Runtime) -> AddressBook:
             return PartBook(base.book, namespace, {*shared}, topology, runtime)
@@ -55,6 +63,11 @@ class IsolatedStack(Stack):
         super().__init__(base.topology.with_nodes(nodes), settings, base.tools, runtime, book=book)
         self._base = base
         self._shared = {name: node for name, node in shared.items() if isinstance(node, Shareable)}
+
+    def cancel(self) -> None:
+        """End its start in another thread, which stops everything and raises `HarnessError`."""
+        self._cancelled = True
+        self._start.cancel()
 
     def check_alive(self) -> None:
         """Raise the death of a node of the copy, or of the stack; see `Stack.check_alive`."""
@@ -68,11 +81,27 @@ class IsolatedStack(Stack):
             TeardownError: something could not be stopped.
         """
         begun = self._runtime is not None and self.instances
+        mark, self._mark = self._mark, None
         try:
             super().close()
         finally:
-            if begun:
-                do_all(self._leaving())
+            with mark or nullcontext():
+                if begun:
+                    do_all(self._leaving())
+                if mark:
+                    mark.remove()
+        if begun:
+            remove_remains(self._base)
+
+    def _attempt(self) -> None:
+        self._mark = Mark(self._base, self._namespace)
+        super()._attempt()
+
+    def _new_startup(self) -> Startup:
+        made = super()._new_startup()
+        if self._cancelled:
+            made.cancel()
+        return made
 
     def _leaving(self) -> Iterator[Callable[[], None]]:
         try:
@@ -82,6 +111,20 @@ class IsolatedStack(Stack):
         part = Part(self.book.namespace, app_ids_of(self))
         for name, node in self._shared.items():
             yield partial(node.leave, self.book.scope(name, HOST), part)
+
+
+def _runtime_of_copy(base: Stack, shared: Sequence[str]) -> Runtime:
+    """A new run of the same kind, in which the shared nodes can be reached."""
+    small, whole = base.settings.inherited, base.settings.environment
+    if base.runtime == "processes":
+        return ProcessRuntime(small, whole=whole)
+    from harness.runtime.containers.copied import CopiedContainers
+    from harness.runtime.containers.instance import ContainerInstance
+
+    found = [base.instances[name] for name in shared]
+    there = {each.name: each.container_id for each in found if isinstance(each, ContainerInstance)}
+    images = cast("Images", base.tools)
+    return CopiedContainers(there, small, images.reference, images.user, whole=whole)
 
 
 class PartBook(AddressBook):
@@ -109,6 +152,7 @@ class PartBook(AddressBook):
             base.root,
             runtime.folder,
             runtime.reserve,
+            gateway=runtime.gateway,
             inherited=runtime.inherited,
         )
         self.namespace = namespace

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 from harness.core.errors import ConfigError
 from harness.core.node import Node
@@ -11,6 +14,26 @@ from harness.dapr.namespaces import names_its_store
 from harness.stack.stack import Stack
 
 INSTEAD = 'use @pytest.mark.dapr(isolation="stack"), which starts everything anew'
+
+_NAMESPACE = re.compile(r"w[0-9a-f]{8}")
+T = TypeVar("T")
+
+
+def new_namespace() -> str:
+    """The Dapr namespace of a new copy."""
+    return f"w{secrets.token_hex(4)}"
+
+
+def own_topics(topics: Mapping[str, T], namespace: str) -> dict[str, T]:
+    """Those of a copy; of the stack itself, if the namespace is "".
+
+    Args:
+        topics: what is known of each topic of the broker that a stack and its copies share.
+        namespace: the copy's.
+    """
+    if namespace:
+        return {name: each for name, each in topics.items() if name.startswith(namespace)}
+    return {name: each for name, each in topics.items() if not _NAMESPACE.match(name)}
 
 
 def shared_nodes(stack: Stack) -> list[Shareable]:
@@ -41,8 +64,8 @@ def require_separable(stack: Stack) -> None:
 def _problems(stack: Stack) -> Iterator[str]:
     if stack.topology.mtls:
         yield "its sidecars use certificates (mtls=True)"
-    if stack.runtime != "processes":
-        yield f"it runs on the {stack.runtime} runtime, and copies need the processes runtime"
+    if stack.runtime not in ("processes", "containers"):
+        yield f"its nodes were started by somebody else (the runtime is {stack.runtime})"
     shared = {each.name for each in shared_nodes(stack)}
     for node in stack.topology.nodes:
         yield from _problems_of(node, stack, shared)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
-from weakref import WeakSet
 
-from harness.core.closing import Closing
+from harness.core.closing import Closing, do_all
 from harness.core.errors import ConfigError, HarnessError, PortTaken
 from harness.core.journal import Entry, Journal
 from harness.core.launch import Launch
@@ -15,22 +14,16 @@ from harness.core.node import Node, Tools
 from harness.core.settings import Settings
 from harness.core.topology import Topology
 from harness.runtime.base import Instance, Restartable, Runtime
-from harness.stack.book import AddressBook
+from harness.stack import open_stacks
+from harness.stack.book import AddressBook, own_book
 from harness.stack.failures import external, mask, tail_of
 from harness.stack.loading import load_topology
 from harness.stack.origins import of_run
 from harness.stack.registry import Registry, UpStack
 from harness.stack.run_record import record_of
-from harness.stack.startup import MakeBook, Startup, own_book
+from harness.stack.startup import MakeBook, Startup
 
 ATTEMPTS = 3
-
-_open: WeakSet[Stack] = WeakSet()
-
-
-def open_stacks() -> list[Stack]:
-    """The stacks that this process has started or attached to and not closed yet."""
-    return list(_open)
 
 
 class Stack(Closing):
@@ -50,6 +43,8 @@ class Stack(Closing):
     Attributes:
         journal: the record of what happened.
         shared: clients that the worlds of this stack share; removed when it stops.
+        users: what uses this stack, and is closed before it stops.
+        spare: whether no test uses it yet, or any more.
     """
 
     def __init__(
@@ -74,6 +69,8 @@ class Stack(Closing):
         self._start = self._new_startup()
         self.journal = Journal()
         self.shared: dict[str, Any] = {}
+        self.users: list[Closing] = []
+        self.spare = False
 
     def __enter__(self) -> Self:
         self.start()
@@ -285,7 +282,10 @@ class Stack(Closing):
         Raises:
             TeardownError: something could not be stopped or removed.
         """
-        _open.discard(self)
+        open_stacks.discard(self)
+        do_all([*(each.close for each in self.users), self._stop])
+
+    def _stop(self) -> None:
         if self._runtime is None or self._detached:
             return
         others = self._runtime.leave()
@@ -344,6 +344,6 @@ class Stack(Closing):
         else:
             self._start.adopt()
         self.note("start.ended")
-        _open.add(self)
+        open_stacks.add(self)
         if self._attaches:
             self.journal.pass_on(self._runtime.note)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.core.blame import blamed
 from harness.core.closing import do_all
-from harness.core.deadline import Check, Deadline, Observation, poll, waits_for
+from harness.core.deadline import Check, Deadline, Observation, poll, waits_for, wake_of
 from harness.core.errors import HarnessError, NotReady
 from harness.core.launch import Launch
 from harness.core.node import Node, Scope, Tools
@@ -17,6 +17,7 @@ from harness.core.roles import ExplainsExit
 from harness.core.settings import Settings
 from harness.core.topology import Topology
 from harness.runtime.base import Instance, Runtime, State
+from harness.runtime.instance import used_by
 from harness.stack.book import AddressBook
 from harness.stack.extras import Checks, Extras, closing_checks
 from harness.stack.failures import death, not_ready, rank
@@ -25,20 +26,6 @@ from harness.stack.planning.order import Order
 
 Note = Callable[..., None]
 MakeBook = Callable[[Topology, Tools, Path, Runtime], AddressBook]
-
-
-def own_book(topology: Topology, tools: Tools, root: Path, runtime: Runtime) -> AddressBook:
-    """A book whose ports are reserved by the runtime."""
-    folder, reserve = runtime.folder, runtime.reserve
-    return AddressBook(
-        topology,
-        tools,
-        root,
-        folder,
-        reserve,
-        gateway=runtime.gateway,
-        inherited=runtime.inherited,
-    )
 
 
 class _Stopped(Exception):
@@ -124,6 +111,11 @@ class Startup:
         """Start all nodes, each in its own thread; raise the most informative error."""
         self._for_all(self._bring_up)
 
+    def cancel(self) -> None:
+        """End a start that another thread is waiting for; it raises `HarnessError`."""
+        self._failures.append(HarnessError("the start was cancelled"))
+        self._abort.set()
+
     def rejoin(self) -> None:
         """Use the instances of a run that is up, and check all of them at the same time.
 
@@ -165,7 +157,7 @@ class Startup:
         except _Ended:
             return
         instance.mark_running()
-        self._note("node.ready", node.name)
+        self._note("node.ready", node.name, **used_by(instance))
 
     def _pass_checks(
         self, node: Node, instance: Instance, checks: Checks, deadline: Deadline
@@ -192,7 +184,7 @@ class Startup:
                     self._looks[node.name] = check, seen
                     return seen
 
-                if not (seen := poll(look, deadline, guard=guard)).ok:
+                if not (seen := poll(look, deadline, guard=guard, wake=wake_of(check))).ok:
                     self._require(node.name, self._not_ready(node.name, deadline))
                     raise _Ended
                 self._note("check.passed", node.name, check=check.name, fact=seen.fact)
@@ -322,7 +314,7 @@ class Startup:
             for check in upcoming:
                 if self._await_start(waits_for(check), node.name, self._guard):
                     deadline.restart()
-                seen = poll(check.observe, deadline, guard=self._guard)
+                seen = poll(check.observe, deadline, guard=self._guard, wake=wake_of(check))
                 if not seen.ok:
                     raise NotReady(
                         f"{node.name} was not started: the check {check.name!r} did not pass",

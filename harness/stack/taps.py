@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 from typing import TypeVar
 
 from harness.core.errors import ConfigError
 from harness.core.kafka_access import Brokers
+from harness.core.names import new_tap_name
 from harness.dapr.kafka_component import connection_of
 from harness.dapr.resources import DaprResource
 from harness.nodes.tap import TapSidecar
@@ -117,7 +117,7 @@ def _sidecar(stack: Stack, pubsub: str) -> tuple[str, str]:
     key = f"tap:{pubsub}"
     if key not in stack.shared:
         # Each attempt uses a new number: a node that failed to start does not pass its ports on.
-        node = TapSidecar(f"tap-{secrets.token_hex(4)}", pubsub=pubsub, find=stack.book.pubsub)
+        node = TapSidecar(new_tap_name(), pubsub=pubsub, find=stack.book.pubsub)
         stack.add(node)
         token = stack.book.exports(node.name)["token"]
         stack.shared[key] = (str(stack.book.endpoint(node.name, "grpc")), token)

@@ -27,7 +27,7 @@ from harness.probe.table import Table
 from harness.probe.tap import EventTap, SubscriptionTap, Tap
 from harness.ready import loopback
 from harness.runtime.base import Instance
-from harness.stack.beginning import Beginning, exported
+from harness.stack.beginning import begin, exported
 from harness.stack.observing import Observing
 from harness.stack.operations import Nodes
 from harness.stack.resources import Resources
@@ -62,7 +62,7 @@ class World(Observing, Resources, Closing):
 
     def __enter__(self) -> Self:
         if self._begun is None:
-            self._begun = blocking(Beginning, self.stack, self.test)
+            self._begun = blocking(begin, self.stack, self.test)
         return self
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from harness.core.endpoint import LOOPBACK
 from harness.core.files import copy_tree
 from harness.core.ports import free_port
 from harness.core.private import temporary_folder
-from harness.nodes.postgres import DEFAULTS, MAPPED
+from harness.nodes.postgres import DEFAULTS, MAPPED, QUICK
 from harness.provision.postgres import SUPERUSER
 from harness.provision.toolbox import Provisioner
 from harness.ready.postgres import PostgresCheck
@@ -73,7 +73,7 @@ def _started(server: Path, data: Path) -> float:
     """The moment at which it accepts connections; it has ended when this returns."""
     port = free_port()
     options = {"listen_addresses": LOOPBACK, "port": str(port), "unix_socket_directories": ""}
-    options |= DEFAULTS | MAPPED
+    options |= DEFAULTS | QUICK | MAPPED
     flags = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
     with subprocess.Popen(
         [str(server), "-D", str(data), *flags], user=_account(), cwd="/",

@@ -18,7 +18,7 @@ from tests.bench.numbers import Figures, alternated, at_most, paired
 from tests.bench.start import cpu_of
 
 PAIRS = 5
-COUNTS = (2, 5, 20)
+COUNTS = (2, 5, 10, 20)
 APP = """\
 from fastapi import FastAPI
 

@@ -23,6 +23,9 @@ from tests.bench.session import environment
 TESTS, OWN = 200, 10
 """The number of tests of each quick level, and of the levels that start something."""
 
+Costs = Mapping[str, Sequence[float]]
+"""Seconds of each test, by its name."""
+
 WITHOUT = "test_without"
 """The tests that use nothing."""
 
@@ -122,6 +125,32 @@ class TestOwn:
 def test_last(dapr_sync):
     pass
 """
+WAITING = """\
+import pytest
+
+from harness.core.deadline import Deadline, Observation, poll
+
+
+def test_first(dapr_sync, clone):
+    pass
+
+
+@pytest.mark.parametrize("part", [number / {own} for number in range({own})])
+class TestWaiting:
+    def test_room(self, part, dapr_stack):
+        (pool,) = dapr_stack.users
+        assert poll(lambda: Observation(pool.spares > 0), Deadline(120)).ok
+
+    def test_without(self, part):
+        pass
+
+    def test_clone(self, part, clone):
+        pass
+
+    @pytest.mark.dapr(isolation="world")
+    def test_waiting(self, part, dapr_sync):
+        pass
+"""
 
 
 def levels(settings: Settings, tests: int = TESTS, own: int = OWN) -> Figures:
@@ -131,10 +160,12 @@ def levels(settings: Settings, tests: int = TESTS, own: int = OWN) -> Figures:
         tests: how many tests each of the quick levels has.
         own: how many tests have a world or a stack of their own.
     """
-    took = _run(replace(settings, runtime="processes"), tests, own)
+    settings = replace(settings, runtime="processes")
+    took = _run(settings, TEXT.format(tests=tests, own=own), worlds=0)
     costs = above(took, WITHOUT)
+    waiting = above(_run(settings, WAITING.format(own=own), worlds=2), WITHOUT)
 
-    def beside(level: str, other: str, *bounds: Bound | None) -> Measure:
+    def beside(level: str, other: str, *bounds: Bound | None, costs: Costs = costs) -> Measure:
         pairs = zip(costs[f"test_{level}"], costs[f"test_{other}"], strict=True)
         return paired([one / another for one, another in pairs], ANCHORS[other], *bounds)
 
@@ -146,9 +177,11 @@ def levels(settings: Settings, tests: int = TESTS, own: int = OWN) -> Figures:
             f"{name}, ms (median)": 1000 * median(costs[f"test_{name}"])
             for name in ("names", "clone", "clean", "world", "stack")
         },
+        "a world that waits, ms (median)": 1000 * median(waiting["test_waiting"]),
         "B6 names": beside("names", "clone", at_most(0.25), at_most(0.05)),
         "B6 clean": beside("clean", "clone", None, at_most(0.25)),
         "B6 world": beside("world", "stack", None, at_most(0.5)),
+        "B6 waiting world": beside("waiting", "clone", None, at_most(0.5), costs=waiting),
     }
 
 
@@ -160,21 +193,25 @@ def above(took: Mapping[str, Sequence[float]], nothing: str) -> dict[str, list[f
 
 def rank(name: str, spec: Any) -> tuple[float, int]:
     """Where a test of this bench runs, by its parameters: A B C, C B A, A B C."""
-    order = (WITHOUT, "test_names", "test_clone", "test_clean", "test_world", "test_stack")
+    order = (WITHOUT, "test_names", "test_clone", "test_clean", "test_world", "test_stack",
+             "test_waiting")  # fmt: skip
+    if name == "test_room":
+        return spec.params["part"], -len(order)
     if name not in order:
         return (-1, 0) if name == "test_first" else (2, 0)
     index = order.index(name)
     return spec.params["part"], index if spec.indices["part"] % 2 == 0 else -index
 
 
-def _run(settings: Settings, tests: int, own: int) -> dict[str, list[float]]:
+def _run(settings: Settings, text: str, *, worlds: int) -> dict[str, list[float]]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "conftest.py").write_text(CONFTEST)
-        (folder / "test_levels.py").write_text(TEXT.format(tests=tests, own=own))
+        (folder / "test_levels.py").write_text(text)
         (folder / "pytest.ini").write_text("[pytest]\n")
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *PLUGINS],
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *PLUGINS,
+             f"--dapr-worlds={worlds}"],
             cwd=folder,
             env={**environment(settings), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
             capture_output=True, text=True,

@@ -22,9 +22,9 @@ from harness.report.waterfall import node_starts
 from harness.runtime.base import Runtime
 from harness.runtime.containers.runtime import ContainerRuntime
 from harness.runtime.processes import ProcessRuntime
+from harness.stack.book import own_book
 from harness.stack.images import Images
 from harness.stack.planning.addresses import HOST
-from harness.stack.startup import own_book
 from scenarios.topology import reference
 from tests.bench.numbers import Figures, alternated, at_most, paired
 

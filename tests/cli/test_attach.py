@@ -33,6 +33,12 @@ def test_sync(dapr_sync):
 async def test_async(dapr):
     assert "hello" == (await dapr.app("hello").get("/x")).text
 
+@pytest.mark.dapr(isolation="world")
+def test_world(dapr_sync, dapr_stack):
+    assert dapr_stack.instances["hello"].pid != dapr_sync.instance("hello").pid
+    assert 0 == dapr_sync.instance("scheduler").pid
+    assert "hello" == dapr_sync.sidecar("hello").invoke("hello", "y", verb="GET").text
+
 def test_restart(dapr_sync):
     before = dapr_sync.stack.instances["hello"].pid
     dapr_sync.stack.restart("hello")
@@ -96,14 +102,14 @@ def journal(folder: Path) -> list[dict[str, object]]:
 
 
 def test_tests_run_on_a_stack_that_is_up_and_it_stays(up: Path) -> None:
-    """Synchronous and asynchronous ones; one of them restarts an app."""
+    """Synchronous and asynchronous ones; one has a world, one restarts an app."""
     before = pids(up)
 
     first = pytest_in(up, "--dapr-attach", "test_mini.py")
     second = pytest_in(up, "test_mini.py", "--dapr-attach", "default")
 
     assert (0, 0) == (first.returncode, second.returncode), first.stdout + second.stdout
-    assert "3 passed" in first.stdout
+    assert "4 passed" in first.stdout
     assert {"hello"} == {name for name, pid in pids(up).items() if before[name] != pid}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -44,6 +45,7 @@ def test_up_status_logs_requests_and_down(mini: Path) -> None:
     assert ("hello", "hello") == (direct, invoked)
     assert "1:port" in up.stdout
     assert "9:group" in up.stdout
+    assert 4 == len(re.findall(r" [0-9.]+ s +[0-9.]+ CPU \|", up.stdout))
     assert "healthy" in status.stdout
     assert "asked /x" in logs.stdout.splitlines()
     assert (0, "stack 'default' is down: 4 nodes") == (

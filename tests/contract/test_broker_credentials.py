@@ -10,15 +10,16 @@ from pathlib import Path
 import pytest
 from confluent_kafka import KafkaException
 
-from harness import App, Kafka, Settings, Topology, World, running
+from harness import App, IsolatedStack, Kafka, Settings, Topology, World, running
 from harness.core.errors import HarnessError, SystemFailure
 from harness.ready.kafka import admin_of
-from tests.projects import HELLO_APP
+from harness.stack.beginning import own_brokers
+from tests.projects import HELLO_ANYWHERE
 from tests.support import project
 
 pytestmark = pytest.mark.real
 
-APP = HELLO_APP.replace('"127.0.0.1"', 'os.environ["APP_HOST"]')
+APP = HELLO_ANYWHERE
 
 COMPONENT = """\
 apiVersion: dapr.io/v1alpha1
@@ -146,3 +147,19 @@ def test_an_event_passes_a_broker_that_asks_for_a_password(
         stranger = admin_of(world.brokers)
         with pytest.raises(KafkaException):
             stranger.list_topics(timeout=2)
+
+
+def test_a_copy_of_the_stack_has_events_of_its_own_on_such_a_broker(tmp_path: Path) -> None:
+    """With the credentials of the stack; afterwards, its topics are gone."""
+    settings = Settings.load(tmp_path, runtime="processes")
+    variant = RIGHT["scram"]
+    with running(topology(tmp_path, variant), settings) as stack, World(stack) as base:
+        with IsolatedStack(stack) as copy, World(copy) as world:
+            assert copy.instances["kafka"].pid == 0
+            tap = world.topic("orders", "bus")
+            world.sidecar("shop").publish("bus", "orders", {"n": 1})
+            assert {"n": 1} == tap.next(timeout=60).data
+            assert {"n": 1} == world.topic("orders").next(timeout=60).data
+        assert [] == base.topic("orders").all()
+        topics = admin_of(own_brokers(stack)).list_topics(timeout=10).topics
+        assert ["orders"] == [each for each in topics if each.endswith("orders")]

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,14 @@ from harness import (
     World,
     running,
 )
+from harness.core.deadline import Deadline, Observation, poll
 from harness.core.errors import SystemFailure
 from harness.ready.kafka import admin_of, group_names
+from harness.runtime.tree import kill_tree
 from harness.stack import cleaning
 from harness.stack.cleaning import clean
 from harness.stack.isolated import IsolatedStack
+from harness.stack.remains import remove_remains
 from harness.virtual_time.messages import SERVICE, message
 from tests.projects import HELLO_APP, KAFKA, POSTGRESQL
 from tests.support import environment, leftovers, project
@@ -45,18 +48,22 @@ import json, os, sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import psycopg
 
+PORT = int(sys.argv[1])
+
 def execute(*statement):
     with psycopg.connect(os.environ["DSN"], autocommit=True) as connection:
         connection.execute(*statement)
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        known = {"/who": {"pid": os.getpid()}, "/dapr/config": {"entities": ["cart"]}}
+        if self.path == "/crash":
+            os._exit(1)
+        known = {"/who": {"port": PORT}, "/dapr/config": {"entities": ["cart"]}}
         self.answer(known.get(self.path))
 
     def do_PUT(self):
         self.rfile.read(int(self.headers["content-length"] or 0))
-        self.answer({"pid": os.getpid(), "path": self.path})
+        self.answer({"port": PORT, "path": self.path})
 
     def do_DELETE(self):
         self.answer({})
@@ -78,7 +85,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(text)
 
 execute("CREATE TABLE IF NOT EXISTS orders (id text)")
-ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+ThreadingHTTPServer((os.environ["APP_HOST"], PORT), Handler).serve_forever()
 """
 
 CONNECTED = f"""\
@@ -106,12 +113,16 @@ HOLDING = """
 import sys
 from pathlib import Path
 from harness import Settings, running
-from harness.stack import cleaning
-from harness.stack.cleaning import clean
+from harness.core.deadline import Deadline, Observation, poll
 from harness.stack.isolated import IsolatedStack
+from harness.stack.pool import Pool
+from harness.stack.room import Room
 from tests.contract.test_isolated import topology
 with running(topology(), Settings.load(Path(sys.argv[1]))) as base, IsolatedStack(base):
-    print("both are up", flush=True)
+    pool = Pool(base, 2, Room(base, patient=False))
+    pool.expect(2)
+    assert poll(lambda: Observation(bool(pool.spares and pool._filling)), Deadline(90)).ok
+    print("one is used, one waits, and one is being started", flush=True)
     sys.stdin.read()
 """
 
@@ -119,19 +130,25 @@ with running(topology(), Settings.load(Path(sys.argv[1]))) as base, IsolatedStac
 def topology() -> Topology:
     """An app with a hard-coded topic, a table, a store and jobs."""
     command = [sys.executable, "shop.py", "{port}"]
-    shop = App("shop", command=command, env={"DSN": "${postgres.dsn}"}, inbox=True)
-    clerk = App("clerk", command=["sleep", "600"], listens=False)
+    dsn, packages = {"DSN": "${postgres.dsn}"}, "requirements.txt"
+    shop = App("shop", command=command, env=dsn, inbox=True, requirements=packages)
+    clerk = App("clerk", command=["sleep", "600"], image="app", listens=False)
     return Topology(Kafka(["orders"]), Postgres(), shop, clerk, resources="components")
 
 
 def written(folder: Path) -> Path:
-    return project(folder, shop_py=APP, components__all_yaml=CONNECTED, pyproject_toml="")
+    files = {"shop_py": APP, "components__all_yaml": CONNECTED, "pyproject_toml": ""}
+    return project(folder, **files, requirements_txt="psycopg[binary]\n")
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+@pytest.fixture(scope="module", params=["processes", "containers"])
+def stack(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    if request.param == "containers":
+        request.getfixturevalue("images")
     folder = written(tmp_path_factory.mktemp("isolated"))
-    settings = Settings.load(folder, dict(os.environ), runtime="processes")
+    settings = Settings.load(folder, dict(os.environ), runtime=request.param)
     with running(topology(), settings) as opened:
         yield opened
 
@@ -194,7 +211,7 @@ def test_an_invocation_reaches_the_app_of_the_same_copy(worlds: list[World]) -> 
     """Called by another app, whose sidecar has to find it by its app-id."""
     for world in worlds:
         found = world.sidecar("clerk").invoke("shop", "who", verb="GET").json()
-        assert {"pid": world.instance("shop").pid} == found
+        assert {"port": port_of(world)} == found
 
 
 def test_an_actor_lives_in_the_app_of_the_same_copy(worlds: list[World]) -> None:
@@ -203,7 +220,12 @@ def test_an_actor_lives_in_the_app_of_the_same_copy(worlds: list[World]) -> None
         address, token = world.sidecar_address("shop")
         url = f"{address.http}/v1.0/actors/cart/1/method/who"
         found = httpx.put(url, headers={"dapr-api-token": token}, timeout=30, trust_env=False)
-        assert world.instance("shop").pid == found.json()["pid"]
+        assert port_of(world) == found.json()["port"]
+
+
+def port_of(world: World) -> int:
+    """The port of its app, which no other app has."""
+    return world.stack.book.endpoint("shop").port
 
 
 def test_the_clock_of_a_copy_is_its_own(tmp_path: Path) -> None:
@@ -245,9 +267,11 @@ def test_the_death_of_an_app_ends_waits_of_its_copy_alone(
         namespace = crashing.book.namespace
         remind(stack, namespace)
         assert [1, 1] == planned(stack, namespace)
-        os.kill(crashing.instances["shop"].pid, 9)
-        with World(crashing) as view, pytest.raises((SystemFailure, InstanceDied)):
-            view.inbox("shop").next(timeout=30)
+        with World(crashing) as view:
+            with suppress(httpx.HTTPError, SystemFailure, InstanceDied):
+                view.app("shop").get("/crash")
+            with pytest.raises((SystemFailure, InstanceDied)):
+                view.inbox("shop").next(timeout=30)
         stack.check_alive()
         for world in worlds:
             world.stack.check_alive()
@@ -255,6 +279,27 @@ def test_the_death_of_an_app_ends_waits_of_its_copy_alone(
     assert [] == [each for each in kept(stack) if namespace in each]
     assert [0, 0] == planned(stack, namespace)
     assert any(worlds[0].stack.book.namespace in each for each in kept(stack))
+
+
+def test_what_a_killed_copy_has_left_is_removed_when_the_next_one_ends(stack: Stack) -> None:
+    """As by another worker of xdist, while the stack goes on."""
+    killed = IsolatedStack(stack)
+    killed.start()
+    namespace = killed.book.namespace
+    remind(stack, namespace)
+    kill_tree(killed._running.owner)
+    assert killed._mark
+    killed._mark.close()  # as the end of its process does
+    assert any(namespace in each for each in kept(stack))
+
+    def gone() -> Observation:
+        # A group of a sidecar that was killed has a member until its session times out.
+        remove_remains(stack)
+        return Observation(not any(namespace in each for each in kept(stack)))
+
+    assert poll(gone, Deadline(60)).ok
+    assert [0, 0] == planned(stack, namespace)
+    killed.close()
 
 
 TARGETS: list[dict[str, Any]] = [{"job": {}}, {"actor": {"type": "cart", "id": "1"}}]
@@ -344,7 +389,7 @@ def test_a_stack_that_does_not_settle_is_not_emptied(
     assert base.table("orders").row(id="never", timeout=30)
 
 
-def test_a_killed_test_process_leaves_neither_stack_nor_copy(tmp_path: Path) -> None:
+def test_a_killed_test_process_leaves_neither_stack_nor_copies(tmp_path: Path) -> None:
     """Each has a supervisor whose lifeline the process holds."""
     folder = written(tmp_path)
     with subprocess.Popen(
@@ -359,5 +404,5 @@ def test_a_killed_test_process_leaves_neither_stack_nor_copy(tmp_path: Path) -> 
         said = process.stdout.readline()
         process.kill()
 
-    assert "both are up\n" == said
+    assert "one is used, one waits, and one is being started\n" == said
     assert [] == leftovers(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from harness.runtime.attached import Run
 from harness.runtime.base import State
 from harness.runtime.containers.instance import ContainerInstance
 from harness.runtime.containers.joined import JoinedContainers
+from harness.runtime.containers.own_container import OwnContainer
 from harness.runtime.containers.runtime import ContainerRuntime
 from harness.stack.images import Images
 
@@ -62,6 +64,29 @@ def test_a_restart_by_one_client_is_seen_by_the_other(
     assert poll(lambda: Observation(first.pid == theirs.pid), Deadline(30)).ok
     assert old != first.pid
     assert [None, None] == [first.exit_code, theirs.exit_code]
+
+
+def test_a_new_container_of_a_node_replaces_that_of_the_other_client(
+    containers: ContainerRuntime, images: Images
+) -> None:
+    """It is in the same pod, and both clients act on it and see its exit."""
+    podded = replace(SLEEPER, container=InContainer("app", pod="pod"))
+    containers.prepare([podded])
+    ours = containers.start(podded)
+    assert isinstance(ours, OwnContainer)
+    with second(containers, images) as client:
+        client.prepare([podded])
+        theirs = client.start(podded)
+        assert isinstance(theirs, OwnContainer)
+        theirs.stop()
+        theirs.relaunch(replace(podded, argv=("sleep", "301")))
+        assert poll(lambda: Observation(ours.pid == theirs.pid), Deadline(30)).ok
+
+        ours.restart()
+        assert poll(lambda: Observation(ours.pid == theirs.pid), Deadline(30)).ok
+        ours.kill()
+
+        assert poll(lambda: Observation(theirs.state is State.EXITED), Deadline(30)).ok
 
 
 def test_a_kill_by_another_client_is_a_death_that_names_it(

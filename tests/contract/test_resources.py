@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from harness import App, AsyncWorld, ConfigError, Kafka, Settings, Stack, Topology, World, running
 from harness.ready.kafka import admin_of, assigned_partitions
+from harness.stack.images import Images
 from harness.stack.reload.difference import Difference
 from harness.stack.reload.groups import KafkaGroups
 from tests.projects import KAFKA
@@ -16,19 +20,32 @@ from tests.support import project
 pytestmark = pytest.mark.real
 
 APP = """
-from fastapi import FastAPI
+import os
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-app = FastAPI()
-
-
-@app.get("/dapr/subscribe")
-async def subscribe() -> list:
-    return [{"pubsubname": "pubsub", "topic": "orders", "route": "/orders"}]
+TOPICS = b'[{"pubsubname": "pubsub", "topic": "orders", "route": "/orders"}]'
 
 
-@app.post("/{topic}")
-async def received(topic: str) -> dict:
-    return {}
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        found = self.path == "/dapr/subscribe"
+        self.answer(200 if found else 404, TOPICS if found else b"")
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"] or 0))
+        self.answer(200, b"{}")
+
+    def do_OPTIONS(self):
+        self.answer(404, b"")
+
+    def answer(self, status, body):
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+ThreadingHTTPServer((os.environ["APP_HOST"], int(os.environ["APP_PORT"])), Handler).serve_forever()
 """
 
 PUBSUB = f"{KAFKA}  - {{name: initialOffset, value: oldest}}\n"
@@ -59,20 +76,32 @@ spec:
 """
 
 
+@contextmanager
+def started(folder: Path, runtime: str) -> Iterator[Stack]:
+    project(folder, c__pubsub_yaml=PUBSUB, c__store_yaml=STORE, test__returns_yaml=SUBSCRIPTION)
+    shop = App("shop", command=[sys.executable, "-c", APP], image="app", inbox=True)
+    topology = Topology(Kafka(topics=["orders", "returns"]), shop, resources="c")
+    with running(topology, Settings.load(folder, runtime=runtime)) as opened:
+        yield opened
+
+
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    folder = project(
-        tmp_path_factory.mktemp("resources"),
-        app_py=APP,
-        c__pubsub_yaml=PUBSUB,
-        c__store_yaml=STORE,
-        test__returns_yaml=SUBSCRIPTION,
-    )
-    topology = Topology(
-        Kafka(topics=["orders", "returns"]), App("shop", asgi="app:app", inbox=True), resources="c"
-    )
-    with running(topology, Settings.load(folder)) as opened:
+    with started(tmp_path_factory.mktemp("resources"), "processes") as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def contained(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with started(tmp_path_factory.mktemp("resources"), "containers") as opened:
+        yield opened
+
+
+@pytest.fixture(params=["stack", "contained"], ids=["processes", "containers"])
+def on_each(request: pytest.FixtureRequest) -> Stack:
+    """The stack on each runtime."""
+    found: Stack = request.getfixturevalue(request.param)
+    return found
 
 
 def components(world: World) -> dict[str, str]:
@@ -80,13 +109,16 @@ def components(world: World) -> dict[str, str]:
 
 
 def files(stack: Stack) -> dict[str, str]:
-    folder = stack.folder / "nodes" / "shop-daprd" / "resources"
+    home = stack.folder / "nodes" / "shop-daprd"
+    folder = (home / "harness" if stack.runtime == "containers" else home) / "resources"
     return {path.name: path.read_text() for path in folder.iterdir()}
 
 
-async def test_a_subscription_is_delivered_within_the_block_and_not_after_it(stack: Stack) -> None:
-    before = files(stack)
-    async with AsyncWorld(stack) as dapr:
+async def test_a_subscription_is_delivered_within_the_block_and_not_after_it(
+    on_each: Stack,
+) -> None:
+    before = files(on_each)
+    async with AsyncWorld(on_each) as dapr:
         async with dapr.resources("test/returns.yaml") as restarted:
             assert {} == restarted
             await dapr.sidecar("shop").publish("pubsub", "returns", {"n": 1})
@@ -102,7 +134,7 @@ async def test_a_subscription_is_delivered_within_the_block_and_not_after_it(sta
         assert ["orders"] == [each.topic for each in found]
         # The record that wakes the consumer group is not an event of the test's.
         assert {"n": 3} == (await dapr.topic("orders").next()).data
-    assert before == files(stack)
+    assert before == files(on_each)
 
 
 def test_the_group_no_longer_reads_the_topic_after_the_block(
@@ -147,8 +179,10 @@ async def test_a_component_is_there_within_the_block_even_if_the_test_fails(stac
         assert {"pubsub", "store"} == {each.name for each in found}
 
 
-def test_a_sidecar_that_the_test_has_stopped_starts_with_its_former_resources(stack: Stack) -> None:
-    with World(stack) as dapr:
+def test_a_sidecar_that_the_test_has_stopped_starts_with_its_former_resources(
+    on_each: Stack,
+) -> None:
+    with World(on_each) as dapr:
         with dapr.resources(EXTRA):
             dapr.stop("shop-daprd")
 
@@ -157,9 +191,9 @@ def test_a_sidecar_that_the_test_has_stopped_starts_with_its_former_resources(st
         assert {"pubsub", "store"} == components(dapr).keys()
 
 
-def test_a_resource_of_the_same_name_is_replaced_and_comes_back(stack: Stack) -> None:
+def test_a_resource_of_the_same_name_is_replaced_and_comes_back(on_each: Stack) -> None:
     """Its contents show which store it is: the one in memory begins empty."""
-    with World(stack) as dapr:
+    with World(on_each) as dapr:
         shop = dapr.sidecar("shop")
         shop.save_state("store", "k", "before")
 
@@ -193,8 +227,8 @@ def shown(world: World) -> list[tuple[str, str]]:
     return [(kind, each["name"]) for kind in kinds for each in raw.get(kind) or ()]
 
 
-def test_what_daprd_cannot_reload_restarts_the_sidecar_with_the_reason(stack: Stack) -> None:
-    with World(stack) as dapr:
+def test_what_daprd_cannot_reload_restarts_the_sidecar_with_the_reason(on_each: Stack) -> None:
+    with World(on_each) as dapr:
         with dapr.resources(RETRIES, ENDPOINT) as restarted:
             assert "to load a Resiliency" in restarted["shop-daprd"]
             assert [("resiliencies", "retries"), ("httpEndpoints", "bank")] == shown(dapr)
@@ -203,9 +237,9 @@ def test_what_daprd_cannot_reload_restarts_the_sidecar_with_the_reason(stack: St
 
 
 def test_a_configuration_is_read_by_a_new_start_and_can_switch_hot_reload_off(
-    stack: Stack,
+    on_each: Stack,
 ) -> None:
-    with World(stack) as dapr:
+    with World(on_each) as dapr:
         with dapr.resources(NO_RELOAD) as first, dapr.resources(EXTRA) as second:
             assert "Configuration only when it starts" in first["shop-daprd"]
             assert "HotReload off" in second["shop-daprd"]
@@ -242,18 +276,20 @@ spec:
 
 
 @pytest.mark.parametrize("more", ["", RETRIES], ids=["hot reload", "restart"])
-def test_a_component_that_daprd_refuses_is_an_error_with_its_words(stack: Stack, more: str) -> None:
+def test_a_component_that_daprd_refuses_is_an_error_with_its_words(
+    on_each: Stack, more: str
+) -> None:
     """The sidecar goes on with what it had; a restart with it would end daprd."""
-    before = files(stack)
+    before = files(on_each)
     given = [REFUSED, more] if more else [REFUSED]
-    with World(stack) as dapr:
+    with World(on_each) as dapr:
         with pytest.raises(ConfigError, match="does not load") as raised, dapr.resources(*given):
             pytest.fail("the block was entered")
 
         assert "unable to open database file" in raised.value.last
         assert {"pubsub", "store"} == components(dapr).keys()
-    assert before == files(stack)
-    stack.check_alive()
+    assert before == files(on_each)
+    on_each.check_alive()
 
 
 def test_a_sidecar_that_exits_because_of_a_resource_is_started_with_its_former_ones(

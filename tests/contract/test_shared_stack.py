@@ -12,7 +12,12 @@ import pytest
 
 from harness import AppFailed, ConfigError, PortTaken, Receiver, Settings, Stack, Topology
 from harness.core.errors import HarnessError
-from harness.runtime.folder import dead_run_folders, meeting_folder, open_meeting_folder
+from harness.runtime.folder import (
+    clear_dead_meetings,
+    dead_run_folders,
+    meeting_folder,
+    open_meeting_folder,
+)
 from harness.runtime.proc import wait_gone
 from harness.stack.registry import Registry, UpStack
 from harness.stack.run import running
@@ -244,3 +249,5 @@ def test_the_folder_of_a_party_is_stale_when_its_owner_is_gone(
     open_meeting_folder(dead, 2**22 + 1)
 
     assert [dead] == dead_run_folders()
+    clear_dead_meetings(living.parent / "run")
+    assert [living] == [*living.parent.glob("meeting-*")]

@@ -24,7 +24,7 @@ from harness import (
 from harness.core.errors import InstanceDied
 from harness.dapr.model import BulkEntry
 from harness.probe.marker import TYPE
-from tests.projects import HELLO_APP, IN_MEMORY
+from tests.projects import HELLO_ANYWHERE, IN_MEMORY
 from tests.support import project
 
 pytestmark = pytest.mark.real
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.real
 LONG = 60.0
 """Seconds for what must come, on a machine that is busy."""
 
-APP = HELLO_APP.replace('"127.0.0.1"', 'os.environ["APP_HOST"]').replace(
+APP = HELLO_ANYWHERE.replace(
     "    def do_OPTIONS(self):",
     """\
     def do_POST(self):

@@ -15,12 +15,10 @@ from harness.runtime.containers import agent
 from harness.stack.images import Images
 from tests.engine import everything, left_of
 from tests.plugin.conftest import CONFTEST, Run
-from tests.projects import HELLO_APP
+from tests.projects import HELLO_ANYWHERE
 from tests.support import environment, leftovers, project
 
 pytestmark = pytest.mark.real
-
-ANYWHERE = HELLO_APP.replace('"127.0.0.1"', 'os.environ["APP_HOST"]')
 
 ASKING = """
 import sys
@@ -55,7 +53,7 @@ def test_each_test_runs_on_every_runtime_that_was_asked_for(
         """,
         "-v",
         "--dapr-runtime=processes,containers",
-        app=ANYWHERE,
+        app=HELLO_ANYWHERE,
     )
 
     result.assert_outcomes(passed=5)
@@ -79,7 +77,7 @@ def test_a_runtime_that_does_not_exist(inner: Run, word: str) -> None:
 @contextmanager
 def pytest_in(folder: Path, test: str) -> Iterator[subprocess.Popen[str]]:
     """A pytest on containers, in a project of its own."""
-    project(folder, conftest_py=CONFTEST, hello_py=ANYWHERE, test_it_py=test)
+    project(folder, conftest_py=CONFTEST, hello_py=HELLO_ANYWHERE, test_it_py=test)
     with subprocess.Popen(
         [sys.executable, "-m", "pytest", "-s", "-p", "no:cacheprovider",
          "--dapr-runtime=containers"],

@@ -7,16 +7,22 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from harness.core.deadline import Deadline, Observation, poll
-from tests.plugin.conftest import CONFTEST, WITHOUT, Run
-from tests.projects import HELLO_APP
-from tests.support import environment, leftovers, survivors
+from harness.stack.images import Images
+from tests.engine import left_of
+from tests.plugin.conftest import CACHE, CONFTEST, WITHOUT, Run
+from tests.projects import HELLO_ANYWHERE, HELLO_APP
+from tests.support import environment, leftovers, project, survivors
 
 pytestmark = pytest.mark.real
+
+Controller = subprocess.Popen[str]
 
 APP = f'open("starts", "a").write("started\\n")\n{HELLO_APP}'
 MEETING = """
@@ -43,6 +49,29 @@ import random
 def pytest_collection_modifyitems(items):
     random.Random(7).shuffle(items)
 """
+
+KILLING = """
+import os
+import signal
+
+import pytest
+
+@pytest.mark.parametrize("n", range(12))
+def test_one(dapr_sync, n, meet, worker_id):
+    meet(3)
+    with open("runs", "a") as file:
+        print(dapr_sync.stack.folder.name, file=file)
+    own = any(entry.kind == "node.started" for entry in dapr_sync.stack.journal)
+    try:
+        os.close(os.open(f"killed-{own}", os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        pass
+    else:
+        os.kill(os.getpid(), signal.SIGKILL)
+    assert dapr_sync.app("hello").get("/").text == "hello"
+    assert dapr_sync.sidecar("hello").metadata().app_id == "hello"
+"""
+"""Two of three workers kill themselves: the one that has started the stack, and another one."""
 
 
 def starts(folder: Path) -> int:
@@ -83,27 +112,7 @@ def test_workers_share_one_stack(inner: Run, folder: Path, distribution: str) ->
 
 def test_kill_9_of_any_worker_hurts_no_other_and_leaves_nothing(inner: Run, folder: Path) -> None:
     """Neither that of the one that has started the stack, nor that of another one."""
-    test = """
-        import os
-        import signal
-
-        import pytest
-
-        @pytest.mark.parametrize("n", range(12))
-        def test_one(dapr_sync, n, meet, worker_id):
-            meet(3)
-            own = any(entry.kind == "node.started" for entry in dapr_sync.stack.journal)
-            try:
-                os.close(os.open(f"killed-{own}", os.O_CREAT | os.O_EXCL))
-            except FileExistsError:
-                pass
-            else:
-                os.kill(os.getpid(), signal.SIGKILL)
-            assert dapr_sync.app("hello").get("/").text == "hello"
-            assert dapr_sync.sidecar("hello").metadata().app_id == "hello"
-    """
-
-    result = inner(test, "-n3", conftest=CONFTEST + MEETING, app=APP)
+    result = inner(KILLING, "-n3", conftest=CONFTEST + MEETING, app=APP)
 
     assert poll(lambda: Observation(not survivors(folder)), Deadline(2)).ok
     result.assert_outcomes(passed=10, failed=2)
@@ -113,29 +122,125 @@ def test_kill_9_of_any_worker_hurts_no_other_and_leaves_nothing(inner: Run, fold
     assert [] == meetings(folder)
 
 
-def test_ctrl_c_leaves_nothing(inner: Run, folder: Path) -> None:
-    """While every worker is in a test."""
+def test_workers_have_worlds_of_the_stack_that_they_share(inner: Run, folder: Path) -> None:
+    """At the same time; one that is killed in its world leaves none of its processes."""
     test = """
+        import os
+        import signal
+
         import pytest
 
-        @pytest.mark.parametrize("n", range(4))
-        def test_hanging(dapr_sync, n, meet):
-            meet()
-            dapr_sync.eventually(lambda: False, timeout=300)
+        @pytest.mark.dapr(isolation="world")
+        @pytest.mark.parametrize("n", range(6))
+        def test_one(dapr_sync, dapr_stack, n, meet):
+            meet(2)
+            try:
+                os.close(os.open("killed", os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                pass
+            else:
+                os.kill(os.getpid(), signal.SIGKILL)
+            assert dapr_stack.instances["hello"].pid != dapr_sync.instance("hello").pid
+            assert dapr_sync.sidecar("hello").invoke("hello", "x", verb="GET").text == "hello"
     """
-    inner(test, "--collect-only", conftest=CONFTEST + MEETING, app=APP)
-    with subprocess.Popen(
-        [sys.executable, "-m", "pytest", *WITHOUT, "-n2"],
-        cwd=folder, env=environment(folder), start_new_session=True, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True,
-    ) as running:  # fmt: skip
-        met = poll(lambda: Observation(len([*folder.glob("met/*")]) == 2), Deadline(60))
 
+    result = inner(test, "-n2", conftest=CONFTEST + MEETING, app=APP)
+
+    assert poll(lambda: Observation(not survivors(folder)), Deadline(2)).ok
+    result.assert_outcomes(passed=5, failed=1)
+    assert [] == leftovers(folder)
+
+
+@pytest.mark.timeout(500)
+def test_workers_share_one_stack_on_containers(inner: Run, folder: Path, images: Images) -> None:
+    """One of them starts it. `kill -9` hurts no other worker, and leaves nothing in the engine."""
+    conftest = CONFTEST + MEETING
+
+    result = inner(
+        KILLING, "-n3", "--dapr-runtime=containers", conftest=conftest, app=HELLO_ANYWHERE
+    )
+
+    result.assert_outcomes(passed=10, failed=2)
+    (run,) = {*(folder / "runs").read_text().split()}
+    assert [] == left_of(run, within=0)
+    assert [] == leftovers(folder)
+    assert [] == meetings(folder)
+
+
+HANGING = """
+import pytest
+
+@pytest.mark.dapr(isolation="names")
+@pytest.mark.parametrize("n", range(4))
+def test_hanging(dapr_sync, n, meet):
+    with open("runs", "a") as file:
+        print(dapr_sync.stack.folder.name, file=file)
+    meet()
+    dapr_sync.eventually(lambda: False, timeout=300)
+"""
+
+
+PATIENT = """
+from execnet.gateway_base import WorkerGateway
+
+# Otherwise it interrupts a worker without a controller after 5 seconds.
+WorkerGateway._terminate_execution = lambda self: self._execpool.trigger_shutdown()
+"""
+
+
+@contextmanager
+def hanging(folder: Path, *options: str, level: str = "names") -> Iterator[Controller]:
+    """A session whose two workers are both in a test."""
+    test, conftest = HANGING.replace("names", level), CONFTEST + MEETING + PATIENT
+    project(folder, conftest_py=conftest, hello_py=HELLO_ANYWHERE, test_hanging_py=test)
+    with subprocess.Popen(
+        [sys.executable, "-m", "pytest", *WITHOUT, "-n2", *options],
+        cwd=folder, env=environment(folder, DAPR_HARNESS_CACHE_DIR=CACHE), start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ) as running:  # fmt: skip
+        met = poll(lambda: Observation(len([*folder.glob("met/*")]) == 2), Deadline(150))
+        yield running
+    assert met.ok
+
+
+@pytest.mark.timeout(500)
+@pytest.mark.parametrize(
+    ("runtime", "level"), [("processes", "world"), ("processes", "names"), ("containers", "names")]
+)
+def test_kill_9_of_the_controller_leaves_nothing(
+    folder: Path, request: pytest.FixtureRequest, runtime: str, level: str
+) -> None:
+    """While every worker is in a test: no process, no container and no folder."""
+    if runtime == "containers":
+        request.getfixturevalue("images")
+    with hanging(folder, f"--dapr-runtime={runtime}", level=level) as running:
+        running.kill()
+
+    assert poll(lambda: Observation(not survivors(folder)), Deadline(60)).ok
+    assert [] == leftovers(folder)
+    assert [] == meetings(folder)
+    if runtime == "containers":
+        (run,) = {*(folder / "runs").read_text().split()}
+        assert [] == left_of(run, within=0)
+
+
+def test_kill_9_of_everybody_leaves_nothing(folder: Path) -> None:
+    """The supervisor is then the only one who can remove anything."""
+    with hanging(folder) as running:
+        os.killpg(running.pid, signal.SIGKILL)
+
+    assert poll(lambda: Observation(not survivors(folder)), Deadline(60)).ok
+    assert [] == leftovers(folder)
+    assert [] == meetings(folder)
+
+
+def test_ctrl_c_leaves_nothing(folder: Path) -> None:
+    """While every worker is in a test."""
+    with hanging(folder) as running:
         os.killpg(running.pid, signal.SIGINT)  # as a terminal does
 
         said, _ = running.communicate(timeout=60)
     assert poll(lambda: Observation(not survivors(folder)), Deadline(2)).ok
-    assert met.ok
     assert "KeyboardInterrupt" in said
     assert [] == leftovers(folder)
     assert [] == meetings(folder)

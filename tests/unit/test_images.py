@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,10 +36,10 @@ class ImagePaths:
 
 
 def planned(
-    tmp_path: Path, *nodes: object, name: str, gateway: str = "172.18.0.1", time: str = "real"
+    tmp_path: Path, *nodes: object, name: str, gateway: str = "172.18.0.1", **given_too: Any
 ) -> Launch:
     """The launch of one node of a topology in containers, with ports 20001, 20002, ..."""
-    given = Topology(*nodes, time=time)  # type: ignore[arg-type]  # nodes
+    given = Topology(*nodes, **given_too)  # type: ignore[arg-type]  # nodes
     topology = given.resolved(Target("containers"))
     ports = iter(range(20001, 20100))
     book = AddressBook(

@@ -51,6 +51,17 @@ def test_the_waterfall_shows_the_last_start() -> None:
     ]
 
 
+def test_the_waterfall_shows_the_cpu_time_of_nodes_where_it_is_known() -> None:
+    """A container's is not."""
+    began = [Entry(0, "start.begun", "", {})]
+    begun = [Entry(0, "node.started", name, {}) for name in "ab"]
+    ready = [Entry(2, "node.ready", "a", {"cpu": 0.25}), Entry(2, "node.ready", "b", {})]
+    rows = node_starts([*began, *begun, *ready])
+
+    assert [0.25, None] == [row.cpu for row in rows]
+    assert draw(rows, width=1) == ["a   2.00 s  0.25 CPU |==|", "b   2.00 s           |==|"]
+
+
 def test_the_waterfall_of_an_empty_journal_is_empty() -> None:
     """No division by zero."""
     assert draw(node_starts([])) == []

@@ -60,7 +60,7 @@ def test_a_limit_of_the_container_counts(tmp_path: Path, monkeypatch: pytest.Mon
     project(tmp_path, own__pids_max="1000", own__pids_current="990")
     project(tmp_path, top__pids_max="max", top__pids_current="990")
     monkeypatch.setattr(
-        "harness.provision.machine._cgroups", lambda: [tmp_path / "own", tmp_path / "top"]
+        "harness.provision.machine.own_groups", lambda: [tmp_path / "own", tmp_path / "top"]
     )
 
     with pytest.raises(Unavailable, match=r"(?s)1000 allowed by .*own/pids\.max, 990 in use"):
@@ -86,7 +86,7 @@ def test_a_start_checks_the_process_limit_for_all_its_nodes(
     """An app has a sidecar, whose placement and scheduler are nodes as well; nothing is made."""
     room = str(3 * THREADS_EACH)
     project(tmp_path, group__pids_max=room, group__pids_current="0")
-    monkeypatch.setattr("harness.provision.machine._cgroups", lambda: [tmp_path / "group"])
+    monkeypatch.setattr("harness.provision.machine.own_groups", lambda: [tmp_path / "group"])
     tmp = tmp_path / "tmp"
     tmp.mkdir()
     environ = {"TMPDIR": str(tmp), "DAPR_HARNESS_RUNTIME": "processes"}

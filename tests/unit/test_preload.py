@@ -13,6 +13,8 @@ import pytest
 
 from harness import App
 from harness.core.launch import InProcess, Launch
+from harness.probe import inbox_server
+from harness.runtime.preload import program
 from harness.runtime.preload.scan import hidden_by, imports_of
 from harness.runtime.sharing import shared
 from harness.runtime.supervisor import sources
@@ -195,3 +197,17 @@ def test_a_process_that_does_not_fork_is_given_up(silent: Source) -> None:
     assert {"refused": "the process with the imports has ended"} == end.value.value
     assert not silent.forking
     require_given_up(silent)
+
+
+def test_only_apps_need_a_web_server() -> None:
+    """A process of which recorders are forked imports what they import."""
+    folder = str(Path(inbox_server.__file__).parent)
+    recorder = {"server": "inbox_server", "module": "inbox_server", "folder": folder}
+    app = {"server": "uvicorn", "module": "a", "folder": folder}
+
+    recorders = {name for name, _ in program._shared([recorder, recorder])}
+    apps = {name for name, _ in program._shared([app, app])}
+
+    assert {"asyncio", "h11"} <= recorders
+    assert "uvicorn.main" not in recorders
+    assert "uvicorn.main" in apps

@@ -180,6 +180,13 @@ def test_no_secret_is_rendered_in_clear(composed: Project) -> None:
     assert not [name for name, text in texts.items() if "@@" in text or password in text]
 
 
+def test_secrets_can_be_written_before_the_project(composed: Project) -> None:
+    """Nothing is in its folder yet, which does not exist."""
+    assert not composed.folder.exists()
+
+    assert read_env(composed.write_secrets())["POSTGRES_PASSWORD"]
+
+
 def test_secrets_leave_what_others_have_in_the_file(composed: Project) -> None:
     """Other lines of a project's .env are kept; the file is readable only by its owner."""
     composed.write()

@@ -22,14 +22,16 @@ from harness import (
     Topology,
 )
 from harness.core.launch import Launch
-from harness.core.node import Node, Scope
+from harness.core.node import Node, Scope, Target
 from harness.core.roles import Part
 from harness.dapr.namespaces import in_namespace, names_its_store
 from harness.dapr.resources import DaprResource, plain_fields
+from harness.nodes.control import Scheduler
 from harness.runtime.fake import FakeRuntime
 from harness.stack import isolated
+from harness.stack.cleaning import clean
 from harness.stack.isolated import IsolatedStack
-from harness.stack.sharing import require_separable, shared_nodes
+from harness.stack.sharing import own_topics, require_separable, shared_nodes
 from harness.virtual_time.removal import _requests
 from tests.support import Fake, project
 from tests.unit.test_secrets_file import Tools
@@ -111,7 +113,7 @@ def test_a_server_that_cannot_be_divided_is_not_shared(planned: Planned, server:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda plan: plan(app(), name="containers"), "it runs on the containers runtime"),
+        (lambda plan: plan(app(), name="attached"), "its nodes were started by somebody else"),
         (lambda plan: plan(app(), mtls=True), "its sidecars use certificates"),
         (lambda plan: plan(app(port=8123)), "shop has the fixed port 8123"),
         (lambda plan: plan(app(external=True)), "shop is external, and can exist only once"),
@@ -143,6 +145,26 @@ def test_a_stack_whose_copies_would_meet_is_refused(
     assert 'isolation="stack"' in str(told.value)
 
 
+def test_a_compose_project_cannot_be_emptied(planned: Planned) -> None:
+    """This machine cannot connect to its scheduler."""
+    with pytest.raises(ConfigError, match="does not publish the port of its scheduler"):
+        clean(planned(app(), name="attached"))
+
+
+def test_the_scheduler_is_reached_by_this_machine_unless_the_system_runs_alone() -> None:
+    """What compose files contain is published for their users only."""
+    with_harness, alone = (
+        Topology(app()).resolved(Target("containers", alone=alone))["scheduler"]
+        for alone in (False, True)
+    )
+
+    assert isinstance(with_harness, Scheduler)
+    assert isinstance(alone, Scheduler)
+    assert (with_harness.reachable, alone.reachable) == (True, False)
+    assert "main" in with_harness.reached
+    assert "main" not in alone.reached
+
+
 def test_a_copy_sees_topics_and_the_database_under_other_names() -> None:
     """Those that daprd uses, and one that no other copy has."""
     kafka, postgres = Kafka(["orders:3"]).seen_in("w1"), Postgres().seen_in("w1")
@@ -151,6 +173,14 @@ def test_a_copy_sees_topics_and_the_database_under_other_names() -> None:
     assert isinstance(postgres, Postgres)
     assert (("w1orders", 3),) == kafka.topics
     assert ("w1_app",) == postgres.databases
+
+
+def test_the_topics_of_copies_are_not_those_of_the_stack() -> None:
+    """Nobody who looks at the stack waits for events of a copy that is starting or stopping."""
+    topics = {"orders": 1, "west": 2, "w01234567orders": 3, "w89abcdeforders": 4}
+
+    assert {"orders": 1, "west": 2} == own_topics(topics, "")
+    assert {"w01234567orders": 3} == own_topics(topics, "w01234567")
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,20 @@ def test_every_change_of_a_topology_keeps_how_requests_are_signed() -> None:
     assert with_external(topology, ["shop"]).sign is signed
 
 
+def test_roles_are_those_of_the_nodes_of_each_topology() -> None:
+    """Looked for once; a changed topology has others, and nobody can change what is kept."""
+    topology = Topology(App("a", command="serve"), time="virtual")
+    topology.sidecars().clear()
+    first, clock = topology.sidecars(), topology.clock()
+    resolved = topology.resolved(Target("processes"))
+    fewer = topology.with_nodes([Postgres()])
+
+    assert ["a-daprd"] == [each.name for each in first]
+    assert first[0] is topology.sidecars()[0] is not resolved.sidecars()[0]
+    assert (None, "scheduler") == (clock, getattr(resolved.clock(), "name", None))
+    assert [] == fewer.sidecars()
+
+
 def test_an_app_is_asgi_or_command_and_not_both() -> None:
     """Neither is as wrong."""
     with pytest.raises(ConfigError, match="either asgi= or command="):

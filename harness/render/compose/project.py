@@ -71,6 +71,7 @@ class Project(Rendered):
         lines = parse_stream(StringIO(text_of(path)))
         kept = "".join(each.original.string for each in lines if not _is_stale(each, rows, new))
         kept += "\n" if kept and not kept.endswith("\n") else ""
+        self.folder.mkdir(parents=True, exist_ok=True)
         write_private(path, kept + "".join(f"{name}={value}\n" for name, value in new.items()))
         return path
 

@@ -84,6 +84,13 @@ class Engine:
             connection.request("GET", f"{path}?{encoded(query)}")
             return json.loads(connection.getresponse().read())
 
+    def post(self, path: str, body: object) -> int:
+        """The status of the response to a POST request."""
+        headers = {"Content-Type": "application/json"}
+        with contextlib.closing(Connection(self.address, timeout=60)) as connection:
+            connection.request("POST", path, json.dumps(body), headers)
+            return connection.getresponse().status
+
     def delete(self, path: str, **query: object) -> tuple[int, str]:
         """The status; 404 and 409 mean that somebody else was faster."""
         with contextlib.closing(Connection(self.address, timeout=60)) as connection:
@@ -142,7 +149,7 @@ class Follower:
         self.container = container
         self.path = path
         self.written: dict[int, Written] = defaultdict(Written)
-        self.ends: queue.Queue[tuple[int, str]] = queue.Queue()
+        self.ends: queue.Queue[tuple[int, int, str]] = queue.Queue()
 
     def run(self) -> None:
         """Copy the output of this run of the container, then report its exit."""
@@ -151,13 +158,13 @@ class Follower:
         except (OSError, http.client.HTTPException) as error:
             with open(self.path, "ab") as log:
                 log.write(f"[the engine stopped sending this log: {error}]\n".encode())
-        code, reason = self.ends.get()
+        at, code, reason = self.ends.get()
         # By now the engine has the complete log, while following may have ended just before an
         # unterminated last line was written (observed under load with Docker 20.10).
         with contextlib.suppress(OSError, http.client.HTTPException):
             self.copy(follow=0)
         node = os.path.basename(self.path).removesuffix(".log")
-        tell(id=self.container, node=node, code=code, reason=reason)
+        tell(id=self.container, node=node, at=at, code=code, reason=reason)
 
     def copy(self, follow: int = 1) -> None:
         """Append what was not written yet: a restarted container's log begins with earlier runs."""
@@ -235,7 +242,7 @@ def watch(engine: Engine, label: str, folder: str, node_label: str) -> None:
             reasons[container] = "it ran out of memory"
         elif container in followers:
             code = int(attributes.get("exitCode", -1))
-            followers[container].ends.put((code, reasons.pop(container, "")))
+            followers[container].ends.put((event["timeNano"], code, reasons.pop(container, "")))
     tell(lost="the engine closed the connection")
 
 
@@ -276,9 +283,18 @@ def remove_all(engine: Engine, filters: Mapping[str, object]) -> list[str] | Non
         engine, [(f"/containers/{each['Id']}", {"force": 1, "v": 1}) for each in containers]
     )
     paths: list[tuple[str, Mapping[str, object]]]
+    for each in networks:
+        disconnect_all(engine, each["Id"])
     paths = [(f"/networks/{each['Id']}", {}) for each in networks]
     paths += [(f"/volumes/{urllib.parse.quote(each['Name'])}", {"force": 1}) for each in volumes]
     return problems + side_by_side(engine, paths)
+
+
+def disconnect_all(engine: Engine, network: str) -> None:
+    """Disconnect the containers of other runs, without which a network cannot be removed."""
+    for container in engine.get(f"/networks/{network}").get("Containers") or {}:
+        path = f"/networks/{network}/disconnect"
+        engine.post(path, {"Container": container, "Force": True})
 
 
 def side_by_side(engine: Engine, paths: Sequence[tuple[str, Mapping[str, object]]]) -> list[str]:

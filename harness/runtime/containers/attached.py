@@ -43,6 +43,7 @@ class AttachedRuntime(Closing):
 
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
         self._engine_events = EngineEvents.of_own(environment)
+        self._instances: list[ContainerInstance] = []
         try:
             project = self._project(folder)
             self._containers = self._of(project)
@@ -89,6 +90,7 @@ class AttachedRuntime(Closing):
         self.log(launch.name).touch(mode=0o600)
         instance = ContainerInstance(self, launch, found)
         self._engine_events.adopt(instance)
+        self._instances.append(instance)
         return instance
 
     def external(self, launch: Launch) -> ExternalInstance:
@@ -107,7 +109,9 @@ class AttachedRuntime(Closing):
         self._engine_events.processes.note(entry)
 
     def catch_up(self) -> None:
-        """Each client follows the engine by itself."""
+        """Look at each container: other clients restart them without a word to this one."""
+        for each in self._instances:
+            each.look_again()
 
     def share(self) -> None:
         """Nothing to do: it is compose's."""

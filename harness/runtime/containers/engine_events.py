@@ -41,7 +41,7 @@ class EngineEvents(Closing):
         self.engine = Engine()
         self._lock = threading.Lock()
         self._instances: dict[str, ContainerInstance] = {}
-        self._early: dict[str, tuple[int, str]] = {}
+        self._early: dict[str, tuple[int, str, int | None]] = {}
         self._watching = threading.Event()
         self._lost = ""
         self.processes = processes(self._told, self._heard)
@@ -94,10 +94,11 @@ class EngineEvents(Closing):
     def adopt(self, instance: ContainerInstance) -> None:
         """Inform an instance when its container exits, or that it has already exited."""
         with self._lock:
-            self._instances[instance.container_id] = instance
+            others = {key: each for key, each in self._instances.items() if each is not instance}
+            self._instances = {**others, instance.container_id: instance}
             early = self._early.pop(instance.container_id, None)
             if self._lost:
-                early = (-int(signal.SIGKILL), self._lost)
+                early = (-int(signal.SIGKILL), self._lost, None)
         if early is not None:
             instance.ended(*early)
 
@@ -122,7 +123,10 @@ class EngineEvents(Closing):
         with self._lock:
             found = [each for each in self._instances.values() if each.name == entry["node"]]
         for instance in found:
+            known = instance.container_id
             instance.heard(entry, own=entry.get("client") == self.processes.number)
+            if instance.container_id != known:
+                self.adopt(instance)
 
     def _told(self, line: str) -> None:
         """Handle a line from the agent; an empty line means that it has exited."""
@@ -140,7 +144,7 @@ class EngineEvents(Closing):
         elif "lost" in facts:
             self._lose(f"the container engine has gone: {facts['lost']}")
         else:
-            end = (int(facts["code"]), str(facts["reason"]))
+            end = (int(facts["code"]), str(facts["reason"]), int(facts["at"]))
             with self._lock:
                 instance = self._instances.get(facts["id"])
                 if instance is None:

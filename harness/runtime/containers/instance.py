@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -54,7 +55,8 @@ class ContainerInstance(BaseInstance):
         self._container = container
         self._ended = threading.Event()
         self.frozen = False
-        self.pid = _pid_of(container)
+        self.pid = pid_of(container)
+        self._since = _beginning_of(container)
 
     def __repr__(self) -> str:
         return f"<{self.name} {self.state.value} container={self._container.short_id}>"
@@ -69,8 +71,16 @@ class ContainerInstance(BaseInstance):
         """The file that receives both output streams from the first byte on."""
         return self._runtime.log(self.name)
 
-    def ended(self, code: int, reason: str = "") -> None:
-        """Called by the runtime when the container has exited and its log is complete."""
+    def ended(self, code: int, reason: str = "", at: int | None = None) -> None:
+        """Called by the runtime when the container has exited and its log is complete.
+
+        Args:
+            code: its exit code.
+            reason: why it exited, if more is known.
+            at: when, in epoch nanoseconds; now if None.
+        """
+        if at is not None and at < self._since:
+            return  # another client has started it again
         # As in a shell: 128 plus the number of the signal.
         self._exit_code = 128 - code if 128 < code < 160 else code
         self.exit_reason = reason or self.exit_reason
@@ -84,9 +94,22 @@ class ContainerInstance(BaseInstance):
         elif kind == "operation.begun":
             self.announce(str(act), entry["by"], own=own)
         elif kind == "operation.ended" and not own and entry.get("pid"):
+            if container := entry.get("container"):
+                self._container = _without_asking(self._container, str(container))
             if act == "restart":
                 self._begun(int(entry["pid"]))
             self.frozen = act == "pause"
+
+    def look_again(self) -> None:
+        """Follow a restart by a client that uses another supervisor, and has waited for it."""
+        with suppress(NotFound), refusals(f"looking at the container of {self.name}"):
+            self._container.reload()
+            state = self._container.attrs["State"]
+            if state["Running"] and _beginning_of(self._container) > self._since:
+                self._since = _beginning_of(self._container)
+                self._begun(pid_of(self._container))
+                self.mark_running()
+            self.frozen = bool(state["Paused"])
 
     def stop(self, grace: float | None = None) -> None:
         """Send the stop signal, then SIGKILL after the grace period; wait until it is gone."""
@@ -166,7 +189,8 @@ class ContainerInstance(BaseInstance):
         with refusals(f"starting the container of {self.name}"):
             self._container.start()
             self._container.reload()
-        self._begun(_pid_of(self._container))
+        self._since = _beginning_of(self._container)
+        self._begun(pid_of(self._container))
 
     def _begun(self, pid: int) -> None:
         self.pid, self._exit_code, self._ready, self.frozen = pid, None, False, False
@@ -201,6 +225,19 @@ class ContainerInstance(BaseInstance):
             raise InstanceDied(f"{self.name} has ended", last=f"exit code {self._exit_code}")
 
 
-def _pid_of(container: Container) -> int:
+def _without_asking(other: Container, identity: str) -> Container:
+    """A container of the same engine."""
+    return Container({"Id": identity}, client=other.client, collection=other.collection)
+
+
+def _beginning_of(container: Container) -> int:
+    """When the container was started, in epoch nanoseconds; 0 if it is not known."""
+    began = str(container.attrs.get("State", {}).get("StartedAt") or "")
+    if not began:
+        return 0
+    return int(datetime.fromisoformat(began).timestamp() * 1_000_000) * 1000
+
+
+def pid_of(container: Container) -> int:
     """The container's first process, as its engine's machine sees it."""
     return int(container.attrs["State"].get("Pid") or 0)

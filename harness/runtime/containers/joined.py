@@ -12,9 +12,9 @@ from harness.runtime.attached import AttachedProcesses, Run
 from harness.runtime.containers import agent
 from harness.runtime.containers.engine import refusals
 from harness.runtime.containers.engine_events import EngineEvents
-from harness.runtime.containers.instance import ContainerInstance
+from harness.runtime.containers.own_container import OwnContainer
 from harness.runtime.containers.ownership import labels_of
-from harness.runtime.containers.runtime import PREFIX, ContainerRuntime
+from harness.runtime.containers.runtime import ContainerRuntime
 from harness.runtime.instance import ProcessInstance
 
 
@@ -57,7 +57,7 @@ class JoinedContainers(ContainerRuntime):
         self.run = self.folder.name
         self.labels = labels_of(self.run, self.owner)
         self._network = Network()
-        self._network.name = f"{PREFIX}{self.run}"
+        self._network.name = self._network_name()
 
     def prepare(self, launches: Sequence[Launch]) -> None:
         """Find the nodes of the run.
@@ -75,7 +75,7 @@ class JoinedContainers(ContainerRuntime):
             )
         self._found = {each.labels.get(agent.NODE_LABEL, ""): each for each in found}
 
-    def start(self, launch: Launch) -> ContainerInstance | ProcessInstance:
+    def start(self, launch: Launch) -> OwnContainer | ProcessInstance:
         """The container of a node of the run; a node that is added is started.
 
         Raises:
@@ -85,7 +85,7 @@ class JoinedContainers(ContainerRuntime):
             return self._processes.start(launch)
         if (container := self._found.get(launch.name)) is None:
             return super().start(launch)
-        instance = ContainerInstance(self, launch, container)
+        instance = OwnContainer(self, launch, container)
         self._engine_events.adopt(instance)
         state = container.attrs["State"]
         if not state["Running"]:

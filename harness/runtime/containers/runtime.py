@@ -26,15 +26,12 @@ from harness.core.private import private_folder
 from harness.runtime.containers import agent
 from harness.runtime.containers.engine import refusals
 from harness.runtime.containers.engine_events import EngineEvents
-from harness.runtime.containers.instance import ContainerInstance
+from harness.runtime.containers.own_container import HOME_FOLDER, OwnContainer
 from harness.runtime.containers.ownership import labels_of
 from harness.runtime.containers.reaper import arm_ryuk, disarm_ryuk
 from harness.runtime.external import ExternalInstance
 from harness.runtime.instance import ProcessInstance
 from harness.runtime.proc import owner_of
-
-HOME_FOLDER = "harness"
-"""The folder that is copied to ``/harness`` in a container before it starts."""
 
 _TAKEN = re.compile(r"port is already allocated|address already in use", re.IGNORECASE)
 PREFIX = "dapr-harness-"
@@ -113,6 +110,10 @@ class ContainerRuntime(Closing):
         """The log file of a node."""
         return self._engine_events.log(name)
 
+    def home(self, name: str) -> Path:
+        """The folder of which a node's container has a copy."""
+        return self.folder / "nodes" / name / HOME_FOLDER
+
     def reserve(self, wanted: int | None = None) -> Endpoint:
         """Reserve a port of 127.0.0.1 until the launch that lists it is executed."""
         return self._engine_events.processes.reserve(wanted)
@@ -136,7 +137,7 @@ class ContainerRuntime(Closing):
         for pod, members in pods.items():
             self._holders[pod] = self._helpers.submit(self._hold, pod, members)
 
-    def start(self, launch: Launch) -> ContainerInstance | ProcessInstance:
+    def start(self, launch: Launch) -> OwnContainer | ProcessInstance:
         """Create a launch's container, copy its files into it, and start it.
 
         Raises:
@@ -149,10 +150,18 @@ class ContainerRuntime(Closing):
         # From the very beginning; the agent appends.
         self.log(launch.name).touch(mode=0o600)
         self.open_ports(launch)
-        found = self._begin(launch, described)
-        instance = ContainerInstance(self, launch, found)
+        instance = OwnContainer(self, launch, self._begin(launch, described))
         self._engine_events.adopt(instance)
         return instance
+
+    def replace(self, instance: OwnContainer, launch: Launch) -> None:
+        """Start another launch of a node in a new container; that of its instance has ended."""
+        described = self._describe(launch)
+        with refusals(f"removing the container of {launch.name}"):
+            instance.container.remove(v=True)
+        self.open_ports(launch)
+        instance.replaced(launch, self._begin(launch, described))
+        self._engine_events.adopt(instance)
 
     def external(self, launch: Launch) -> ExternalInstance:
         """Let go of the ports of a launch that somebody else executes on this machine."""
@@ -199,15 +208,23 @@ class ContainerRuntime(Closing):
     def _named(self, what: str) -> str:
         return f"{PREFIX}{self.run}-{what}"
 
+    def _network_name(self) -> str:
+        return f"{PREFIX}{self.run}"
+
     def _make_network(self) -> Network:
         described = Network(docker_network_kw={"labels": self.labels})
-        described.name = f"{PREFIX}{self.run}"
+        described.name = self._network_name()
         try:
             with refusals("making the run's network"):
                 return described.create()
         except LaunchError as error:
             error.hint = "`dapr-harness down --stale` removes the networks of dead runs"
             raise
+
+    def _holder(self, pod: str) -> str:
+        """The container that holds a pod's namespace; another client may have started it."""
+        found = self._holders.get(pod)
+        return found.result() if found else self._named(f"{pod}-pod")
 
     def _hold(self, pod: str, members: Sequence[Launch]) -> str:
         """Start the holder of a pod's namespace; return its container's id."""
@@ -245,7 +262,7 @@ class ContainerRuntime(Closing):
         if user := self._user(launch.container.image):
             options["user"] = user
         if launch.container.pod:
-            options["network_mode"] = f"container:{self._holders[launch.container.pod].result()}"
+            options["network_mode"] = f"container:{self._holder(launch.container.pod)}"
         else:
             described.with_network(self._network).with_network_aliases(launch.name)
             described.ports = _bindings(launch.published.values())
@@ -263,7 +280,8 @@ class ContainerRuntime(Closing):
         folders = {**launch.folders, **launch.container.folders}
         if not files and not folders:
             return None
-        folder = private_folder(self.folder / "nodes" / launch.name) / HOME_FOLDER
+        folder = self.home(launch.name)
+        private_folder(folder.parent)
         write_home(folder, folders, files)
         return folder
 

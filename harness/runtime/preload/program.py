@@ -140,11 +140,12 @@ def become(app: Message) -> None:
 
 
 def _shared(apps: list[Mapping[str, str]]) -> set[tuple[str, str]]:
-    """What at least two apps import, and what each of them needs to be served."""
+    """What at least two apps import, and what uvicorn needs to serve one."""
     found = [imports_of(app["module"], Path(app["folder"])) for app in apps]
     every = set().union(*found)
     shared = {each for each in every if sum(each in imports for imports in found) > 1}
-    return shared | {(each, "") for each in ALWAYS}
+    served = any(app["server"] == "uvicorn" for app in apps)
+    return shared | {(each, "") for each in ALWAYS if served}
 
 
 def _leave_no_trace() -> None:

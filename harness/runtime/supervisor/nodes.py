@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Iterator
 from harness.core.private import open_private
 from harness.runtime.supervisor.clients import Client
 from harness.runtime.supervisor.sources import Forked, Source
-from harness.runtime.tree import descendants
+from harness.runtime.tree import descendants, exited_child, quick_descendants, send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -199,11 +199,10 @@ class Nodes:
             self._collect_others()
 
     def _collect_others(self) -> None:
-        # Known children are skipped: they must collect their codes themselves.
-        for pid in descendants(os.getpid()):
-            if pid not in self.children:
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(pid, os.WNOHANG)
+        # Known ones must collect their codes themselves. If one has ended meanwhile, its signal is
+        # still to come.
+        while (pid := exited_child()) and pid not in self.children:
+            os.waitpid(pid, os.WNOHANG)
 
     # ---- one operation after the other ----------------------------------------------------
 
@@ -253,7 +252,8 @@ class Nodes:
     def _stop(self, node: Node, operation: Operation) -> Steps:
         if node.alive:
             # A stopped process does not handle SIGTERM until it is continued.
-            self._signal(node, signal.SIGCONT)
+            for pid in [node.pid, *quick_descendants(node.pid)]:
+                send(pid, signal.SIGCONT)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(node.pid, node.spawned["stop_signal"])
             grace = operation.request.get("grace")

@@ -3,8 +3,7 @@
 A bare interpreter runs it as a file. It exchanges JSON lines with any number of clients: the one
 that started it, over a socket pair, and others over a unix socket. When the last client with a
 lease disconnects, for whatever reason (a clean close, ``kill -9`` of pytest), it ends the whole
-tree, including grandchildren, and removes the run's folder. With `atexit` in the client, everything
-would keep running after ``kill -9``. It also writes the run's journal, whoever is connected.
+tree, including grandchildren, and removes the run's folder. It also writes the run's journal.
 
 Requests:  {"id", "op": one of the methods ``op_*`` or of `OPERATIONS`, ...}
 Answers:   {"id", "ok", ...} or {"id", "error", "kind"}
@@ -36,9 +35,10 @@ from harness.core.ports import Ports
 from harness.core.private import open_private
 from harness.runtime.segments import release_segments
 from harness.runtime.supervisor.clients import PROTOCOL, Client, Clients
+from harness.runtime.supervisor.meetings import clear_meetings
 from harness.runtime.supervisor.nodes import OPERATIONS, Nodes, die_with_parent, prctl
 from harness.runtime.supervisor.sources import Source
-from harness.runtime.tree import descendants
+from harness.runtime.tree import descendants, quick_descendants
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -289,8 +289,9 @@ class Supervisor:
         """End every process, remove what the run has made, and return the exit code."""
         with contextlib.suppress(OSError):
             Path(self.door).unlink()
-        self._sweep(GRACE, self.nodes.end_signal, once=True)
-        self._sweep(5.0, lambda _pid: signal.SIGKILL, once=False)
+        if not self._sweep(GRACE, self.nodes.end_signal, once=True):
+            self._sweep(5.0, lambda _pid: signal.SIGKILL, once=False)
+        clear_meetings(Path(self.folder))
         codes = [helper.wait() for helper in [self._help(argv) for argv in self.last_commands]]
         if any(codes):
             return LEFT_BEHIND
@@ -301,13 +302,14 @@ class Supervisor:
                 Path(path).unlink()
         return 0
 
-    def _sweep(self, grace: float, choose: Callable[[int], int], *, once: bool) -> None:
+    def _sweep(self, grace: float, choose: Callable[[int], int], *, once: bool) -> bool:
+        """Send signals to what lives, until nothing does. Returns whether that was in time."""
         ends = time.monotonic() + grace
         told: set[int] = set()
         while time.monotonic() < ends:
-            living = [pid for pid in descendants(os.getpid()) if not self._ended(pid)]
+            living = self._living(quick_descendants) or self._living(descendants)
             if not living:
-                return
+                return True
             for pid in living:
                 if not once or pid not in told:
                     told.add(pid)
@@ -318,6 +320,10 @@ class Supervisor:
             # Woken by SIGCHLD; the limit is for grandchildren, whose exit sends no signal here.
             if select.select([self.wakeup], [], [], 0.02)[0]:
                 os.read(self.wakeup, 512)
+        return False
+
+    def _living(self, below: Callable[[int], list[int]]) -> list[int]:
+        return [pid for pid in below(os.getpid()) if not self._ended(pid)]
 
     def _ended(self, pid: int) -> bool:
         try:

@@ -66,6 +66,11 @@ class NodeScope:
         return self._known.topology.mtls
 
     @property
+    def durable(self) -> bool:
+        """Whether what is acknowledged must survive a crash of the machine."""
+        return self._known.topology.durable
+
+    @property
     def namespace(self) -> str:
         """The Dapr namespace of the sidecars; "" for the one that daprd uses by default."""
         return self._known.namespace

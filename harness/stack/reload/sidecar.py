@@ -8,7 +8,6 @@ import httpx
 
 from harness.core.deadline import Deadline, Observation, poll
 from harness.core.errors import ConfigError, DaprError, InstanceDied, NotReady
-from harness.core.files import write_private
 from harness.core.roles import SidecarRole
 from harness.dapr.client import DaprClient
 from harness.dapr.model import Metadata
@@ -24,15 +23,15 @@ def require_changeable(stack: Stack, name: str) -> Changeable:
     """The instance of a sidecar whose files can be changed from here.
 
     Raises:
-        ConfigError: it runs in a container, or the stack has not started it.
+        ConfigError: the stack has not started it.
     """
     instance = stack.instances[name]
     if not isinstance(instance, Changeable):
         raise ConfigError(
             f"the resources of {name} cannot be changed while it runs",
-            expected="a sidecar that the stack runs as a process of this machine",
+            expected="a sidecar that the harness has started",
             last=f"the runtime is {stack.runtime}",
-            hint="run this test with --dapr-runtime=processes",
+            hint="run this test without --dapr-attach",
         )
     return instance
 
@@ -69,8 +68,7 @@ class Reload:
             return
         if self._instance.state is State.EXITED and self._instance.exit_expected:
             # The test has stopped it: its next start reads the files.
-            self._remove(self._difference.obsolete)
-            self._write(exact=True)
+            self._write_exactly()
             if self._difference.relaunches:
                 # A restart repeats the last launch, so it must be this one.
                 self._instance.relaunch(self._difference.new.launch)
@@ -108,8 +106,7 @@ class Reload:
 
     def _restart(self) -> None:
         self._instance.stop()
-        self._remove(self._difference.obsolete)
-        self._write(exact=True)
+        self._write_exactly()
         if self._difference.relaunches:
             self._instance.relaunch(self._difference.new.launch)
         else:
@@ -119,9 +116,13 @@ class Reload:
     def _reload(self, client: DaprClient, refusals: Refusals) -> None:
         """Remove first, so that what replaces it appears in the metadata only when it is loaded."""
         groups = KafkaGroups(self._stack, self.sidecar, self._difference)
-        self._remove([*self._difference.obsolete, *self._difference.replaced])
+        gone = [*self._difference.obsolete, *self._difference.replaced]
+        self._instance.change_files(gone, {})
         self._wait(client, self._is_gone, refusals)
-        self._write(exact=False)
+        come = self._difference.written.items()
+        # Written so that daprd survives a component's failure.
+        written = {name: lenient(text) if is_resource(name) else text for name, text in come}
+        self._instance.change_files([], written)
         seen = self._wait(client, self._has_come, refusals)
         groups.release(seen)
         groups.await_left(self._deadline, self._stack.check_alive)
@@ -191,13 +192,5 @@ class Reload:
             hint="fix the resource; the sidecar has its former ones again",
         )
 
-    def _remove(self, names: list[str]) -> None:
-        for name in names:
-            (self._instance.home / name).unlink(missing_ok=True)
-
-    def _write(self, *, exact: bool) -> None:
-        """Write what is new; unless ``exact``, so that daprd survives a component's failure."""
-        for name, text in self._difference.written.items():
-            path = self._instance.home / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_private(path, text if exact or not is_resource(name) else lenient(text))
+    def _write_exactly(self) -> None:
+        self._instance.change_files(self._difference.obsolete, self._difference.written)
