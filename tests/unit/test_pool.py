@@ -271,11 +271,11 @@ def test_a_stack_that_can_have_no_copies_is_refused_with_the_reason(
     base: Base, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the test that asks for one."""
-    monkeypatch.setattr(FakeRuntime, "name", "containers")
+    monkeypatch.setattr(FakeRuntime, "name", "attached")
     pool = base.pool()
     pool.expect(1)
 
-    with pytest.raises(ConfigError, match="containers runtime"), pool.leased("a test"):
+    with pytest.raises(ConfigError, match="started by somebody else"), pool.leased("a test"):
         pass
 
 
