@@ -86,7 +86,7 @@ class Postgres(BaseNode):
         """
         listen = scope.listen()
         options = {"listen_addresses": listen.host, "port": str(listen.port)}
-        options |= DEFAULTS | ({} if scope.durable else QUICK) | dict(self.parameters)
+        options |= ({} if scope.durable else QUICK) | DEFAULTS | dict(self.parameters)
         return scope.pick(self._process, self._container)(scope, options)
 
     def start_after(self, scope: Scope) -> Iterable[Check]:
