@@ -249,10 +249,12 @@ class AsyncTrackedEvent(_AsyncTracked):
                 hint="count the deliveries: dapr.inbox(app).all(...)",
             )
         ledger = await self._ledger.settled(timeout=timeout)
-        path = self._only([each for each in ledger.events if _fits(each, self._wanted)])
+        path: EventPath | None = self._only(
+            [each for each in ledger.events if _fits(each, self._wanted)]
+        )
         if path is None or len(path.originals) != 1:
             raise await self._not_so("published once", path, timeout)
-        return path  # type: ignore[no-any-return]
+        return path
 
     async def _ask(
         self,
@@ -264,7 +266,8 @@ class AsyncTrackedEvent(_AsyncTracked):
         async def known() -> list[EventPath]:
             return await self._ledger.events(**self._wanted)
 
-        return await self._await(known, what, judge, timeout, hopeless)  # type: ignore[no-any-return]
+        path: EventPath = await self._await(known, what, judge, timeout, hopeless)
+        return path
 
 
 class AsyncTrackedJob(_AsyncTracked):
@@ -304,7 +307,8 @@ class AsyncTrackedJob(_AsyncTracked):
         async def known() -> list[JobPath]:
             return await self._ledger.jobs(**self._wanted)
 
-        return await self._await(known, what, judge, timeout)  # type: ignore[no-any-return]
+        path: JobPath = await self._await(known, what, judge, timeout)
+        return path
 
 
 def _kind(path: EventPath | JobPath) -> str:

@@ -248,10 +248,12 @@ class TrackedEvent(_AsyncTracked):
                 hint="count the deliveries: dapr.inbox(app).all(...)",
             )
         ledger = self._ledger.settled(timeout=timeout)
-        path = self._only([each for each in ledger.events if _fits(each, self._wanted)])
+        path: EventPath | None = self._only(
+            [each for each in ledger.events if _fits(each, self._wanted)]
+        )
         if path is None or len(path.originals) != 1:
             raise self._not_so("published once", path, timeout)
-        return path  # type: ignore[no-any-return]
+        return path
 
     def _ask(
         self,
@@ -263,7 +265,8 @@ class TrackedEvent(_AsyncTracked):
         def known() -> list[EventPath]:
             return self._ledger.events(**self._wanted)
 
-        return self._await(known, what, judge, timeout, hopeless)  # type: ignore[no-any-return]
+        path: EventPath = self._await(known, what, judge, timeout, hopeless)
+        return path
 
 
 class TrackedJob(_AsyncTracked):
@@ -303,7 +306,8 @@ class TrackedJob(_AsyncTracked):
         def known() -> list[JobPath]:
             return self._ledger.jobs(**self._wanted)
 
-        return self._await(known, what, judge, timeout)  # type: ignore[no-any-return]
+        path: JobPath = self._await(known, what, judge, timeout)
+        return path
 
 
 def _kind(path: EventPath | JobPath) -> str:

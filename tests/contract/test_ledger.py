@@ -6,16 +6,12 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from harness import App, DaprError, Kafka, ProbeTimeout, Settings, Stack, Topology, World, running
-from harness.core.deadline import Deadline, ticks
+from harness import App, Kafka, ProbeTimeout, Settings, Stack, Topology, World, running
 from harness.core.errors import HarnessError
 from harness.dapr.model import BulkEntry, StateOperation
 from harness.ledger.outcomes import outcome_of
@@ -284,89 +280,3 @@ def test_a_ledger_of_too_much_is_an_error(world: World, monkeypatch: pytest.Monk
     for _ in range(2):
         with pytest.raises(HarnessError, match="up to 4 events, deliveries and calls"):
             world.ledger.now()
-
-
-EVENTS, BATCH = 5_000, 100
-
-
-def publish_until_accepted(world: World) -> set[str]:
-    """Publish events, a batch until the sidecar acknowledges it; the ids of those it accepted."""
-    numbers, accepted = count(), set[str]()
-    for _ in ticks(Deadline(200), 0.1):
-        ids = [f"{world.id}-{next(numbers)}" for _ in range(BATCH)]
-        entries = [BulkEntry(each, {"id": each}, metadata={"cloudevent.id": each}) for each in ids]
-        try:
-            world.sidecar("shop").publish_bulk("bus", "bulks", entries)
-        except (DaprError, httpx.HTTPError):
-            continue
-        accepted |= {*ids}
-        if len(accepted) >= EVENTS:
-            break
-    return accepted
-
-
-def count_records(brokers: str) -> int:
-    """What is on all topics of a broker, as a client of Kafka alone counts it."""
-    from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
-
-    consumer = Consumer(
-        {"bootstrap.servers": brokers, "group.id": "counts", "enable.partition.eof": True}
-    )
-    known = consumer.list_topics(timeout=10).topics
-    parts = [
-        TopicPartition(name, number, OFFSET_BEGINNING)
-        for name, topic in known.items()
-        if not name.startswith("__")
-        for number in topic.partitions
-    ]
-    consumer.assign(parts)
-    records = ends = 0
-    for _ in ticks(Deadline(30)):
-        found = consumer.consume(1000, timeout=0.1)
-        records += sum(each.error() is None for each in found)
-        ends += sum(each.error() is not None for each in found)
-        if ends == len(parts):
-            break
-    consumer.close()
-    assert ends == len(parts)
-    return records
-
-
-def test_nothing_is_missing_although_everything_is_killed(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    """No record, no accepted event and no delivery of 5,000, while all parts die in turn."""
-    folder = project(tmp_path_factory.mktemp("killed"), r__all_yaml=RESOURCES)
-    topology = Topology(
-        Kafka(topics=TOPICS),
-        App("shop", command=[sys.executable, str(APP)], inbox=True),
-        resources="r",
-    )
-    settings = Settings.load(folder, runtime="processes")
-    with running(topology, settings) as stack, World(stack) as world:
-        with ThreadPoolExecutor(1) as pool:
-            publishing = pool.submit(publish_until_accepted, world)
-            # The broker first: if it restarts while a killed sidecar is still a member of its group,
-            # Kafka waits for that member for the rebalance timeout, a minute.
-            for node in ("kafka", "shop", "shop-daprd"):
-                world.kill(node)
-                world.restart(node)
-            accepted = publishing.result()
-
-        ledger = world.ledger.settled(timeout=100)
-
-        assert count_records(world.brokers) == ledger.records
-        found = {each.id: each for each in ledger.events}
-        assert EVENTS <= len(accepted)
-        assert set() == accepted - {*found}
-        for event_id in accepted:
-            assert found[event_id].originals
-            assert [True] == [each.accepted for each in found[event_id].publications]
-        # Not all need to have come: daprd 1.18.2 may skip a bulk when its broker dies.
-        came = Counter(
-            str(entry["event"]["id"])
-            for delivery in world.inbox("shop").all(path="/bulks")
-            for entry in delivery.data["entries"]
-        )
-        told = {each.id: len(each.attempts) for each in ledger.events if each.attempts}
-        assert came == told
