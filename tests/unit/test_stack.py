@@ -168,10 +168,11 @@ def test_a_node_that_is_not_ready_is_blamed_for_what_waits_for_it(tmp_path: Path
     """The app's budget begins anew with the start of "late", so its sidecar's ends first."""
     stack, _ = stack_of(
         tmp_path,
-        Fake("other", scripted=(ScriptedCheck(after=5),)),
+        Fake("other", scripted=(ScriptedCheck(after=30),)),
         Fake("late", needs=("other",)),
         Fake(
             "app",
+            needs=("other",),
             under_test=True,
             scripted=(ScriptedCheck("health", after=None, waits_for="late"),),
         ),
