@@ -33,6 +33,8 @@ SKIPPED = {
     "Install a browser": "installs a package of the machine, as root",
     "Install RabbitMQ": "likewise; tests/rules/test_tools.py runs its script",
 }
+PYTEST = ".venv/bin/python -m pytest --durations=10 --durations-min=1"
+
 BY_COMMAND_LINE = {
     # step: what make runs; the suite does so itself, and must not do it twice
     "Check the style and the types": [
@@ -42,15 +44,15 @@ BY_COMMAND_LINE = {
     "Run the unit tests": ['.venv/bin/python -m pytest -m "not real" tests'],
     "Run the suite": [
         ".venv/bin/python -m tests.provision",
-        ".venv/bin/python -m pytest --dapr-runtime=processes",
+        f"{PYTEST} --dapr-runtime=processes",
     ],
     "Run the scenarios": [
         ".venv/bin/python -m tests.provision", ".venv/bin/dapr-harness images build --pull",
-        ".venv/bin/python -m pytest --dapr-runtime=containers scenarios",
+        f"{PYTEST} --dapr-runtime=containers scenarios",
     ],
     "Run the tests of Redpanda": [
         ".venv/bin/python -m tests.provision", ".venv/bin/dapr-harness images build --pull",
-        ".venv/bin/python -m pytest --dapr-runtime=containers tests/contract/test_redpanda.py",
+        f"{PYTEST} --dapr-runtime=containers tests/contract/test_redpanda.py",
     ],
     "Run the demo": [".venv/bin/dapr-harness demo"],
 }  # fmt: skip
