@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.core.observation import Occurrence, origin_in
+from harness.core.observation import Occurrence, event_in, origin_in
 from harness.ledger.model import Position
 from harness.ledger.outcomes import Outcome, outcome_of, outcomes_of_bulk
 
@@ -15,6 +17,9 @@ EVENT_TYPE = "application/cloudevents"
 
 BULK_TYPE = "com.dapr.event.sent.bulk"
 """The type in the envelope of a bulk (``contrib/pubsub`` of Dapr 1.18.2)."""
+
+MADE_UP_BY = "Dapr"
+"""The source of an event that daprd makes up (``contrib/pubsub/envelope.go``, 1.18.3)."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ def delivered(delivery: Occurrence, prefix: str) -> Iterator[Delivered]:
     rows = _rows(delivery.payload)
     if rows is None:
         event, origin = facts.get("event") or {}, position_of(facts.get("origin"), prefix)
+        event = event if origin else _unwrapped(event)
         if event or origin or facts.get("content_type", "").startswith(EVENT_TYPE):
             yield Delivered(event, origin, outcome_of(facts["status"], facts["answer"]))
         return
@@ -74,6 +80,21 @@ def position_of(found: tuple[str, int, int] | None, prefix: str) -> Position | N
         return None
     topic, partition, offset = found
     return Position(topic.removeprefix(prefix), partition, offset)
+
+
+def _unwrapped(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The CloudEvent that a delivery of raw data has as its data; otherwise the event itself.
+
+    A sidecar publishes a dead letter as it was stored, so a subscription for raw data gets all of
+    it, in an event that daprd makes up for each delivery.
+    """
+    if event.get("source") != MADE_UP_BY:
+        return event
+    try:
+        inner = json.loads(base64.b64decode(event.get("data_base64", ""), validate=True))
+    except (ValueError, TypeError, RecursionError):
+        return event
+    return event_in(inner) or event
 
 
 def _rows(body: Any) -> list[dict[str, Any]] | None:

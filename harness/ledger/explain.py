@@ -72,6 +72,8 @@ def conclusion(path: EventPath) -> str:
     told = [_outcome(path, app) for app in path.apps]
     if path.dead_letters:
         told.append(f"it is a dead letter at {path.dead_letters[-1].position}")
+    elif dead := [each for each in path.attempts if each.dead_letter and told]:
+        told.append(f"its dead letter on {dead[-1].topic} was delivered to {dead[-1].app}")
     return "; ".join(told) or "only its dead letter was delivered"
 
 

@@ -246,7 +246,7 @@ def _topic_of(
 ) -> tuple[str, bool]:
     """The topic of a delivery, and whether it is that of a dead letter."""
     own = found.origin.topic if found.origin else str(found.event.get("topic", ""))
-    if found.origin is None or topics <= {own}:
+    if not own or topics <= {own}:
         return own, False
     others = sorted(topics - {own})
     if own not in topics:

@@ -205,13 +205,18 @@ class AsyncTrackedEvent(_AsyncTracked):
     async def dead_lettered(self, topic: str = "", *, timeout: float = 10.0) -> EventPath:
         """A sidecar has given it up and published it to a dead-letter topic.
 
+        On other brokers than the topology's own Kafka, it must have been delivered from there to a
+        recorded app.
+
         Args:
             topic: which one; any if "".
             timeout: seconds.
         """
 
         def judge(path: EventPath) -> bool:
-            return any(topic in ("", each.position.topic) for each in path.dead_letters)
+            stored = [each.position.topic for each in path.dead_letters]
+            came = [each.topic for each in path.attempts if each.dead_letter]
+            return any(topic in ("", each) for each in (*stored, *came))
 
         return await self._ask(f"a dead letter {topic}".rstrip(), judge, timeout)
 

@@ -59,7 +59,9 @@ class Routes:
     def meet(self, each: Occurrence) -> None:
         """Note the path of an event, so that its topic is asked for if it is not known."""
         route = self._apps.get(each.node, each.node), each.facts["path"]
-        if each.facts.get("origin") and route not in self._topics:
+        # On other brokers than Kafka, a delivery does not say where it comes from.
+        is_event = each.facts.get("origin") or each.facts.get("event")
+        if is_event and route not in self._topics:
             self._unknown.add(route)
 
     def _ask_sidecars(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.core.observation import Occurrence
-from harness.ledger.explain import explain
+from harness.ledger.explain import conclusion, explain
 from harness.ledger.joining import ledger_of
 from harness.ledger.model import EventPath, Names
 from tests.unit.ledgers import Place, at, called, cloud_event, handled, publishes, stored
@@ -99,6 +99,32 @@ def test_a_dead_letter_belongs_to_its_event_even_if_it_seems_older() -> None:
         path.accepted_in("mail"),
         path.accepted_in("mail", dead_letter=True),
     )
+
+
+@pytest.mark.parametrize("raw", [False, True], ids=["as an event", "as raw data"])
+def test_a_dead_letter_of_another_broker_is_known_by_its_delivery(raw: bool) -> None:
+    """Nothing says where it is stored: its topic is not that of the route."""
+    event = cloud_event("e1", {"n": 1}, topic="orders")
+    made_up = cloud_event("x", json.dumps(event).encode(), source="Dapr", topic="dead")
+
+    path = only(
+        handled("mail", event, 2.0, answer='{"status": "DROP"}'),
+        handled("mail", made_up if raw else event, 3.0, path="/dead"),
+        names=NAMES,
+    )
+
+    assert "e1" == path.id
+    assert [("orders", False), ("dead", True)] == [
+        (each.topic, each.dead_letter) for each in path.attempts
+    ]
+    assert "its dead letter on dead was delivered to mail" in conclusion(path)
+
+
+def test_an_event_with_an_event_in_its_binary_data_is_itself() -> None:
+    """Only what daprd makes up for raw data is looked into."""
+    inner = json.dumps(cloud_event("inner")).encode()
+
+    assert "outer" == only(handled("mail", cloud_event("outer", inner))).id
 
 
 def test_one_route_for_an_event_and_its_dead_letter_is_told_apart_by_time() -> None:
