@@ -39,6 +39,8 @@ for name in list(os.environ):
     # make: under `make test RUNTIMES=...` it would pass that on to each other.
     if name in OF_MAKE or name.startswith(("PYTEST_", "MAKE", "MFLAGS")):
         del os.environ[name]
+# Where pytest-randomly is installed, it shuffles the tests of every project.
+os.environ["PYTEST_ADDOPTS"] = "-p no:randomly"
 
 
 def pytest_configure() -> None:

@@ -206,12 +206,15 @@ def test_what_is_absent_is_summed_up_in_a_line_with_the_number_of_its_tests(tmp_
 
 
 def test_options_of_this_pytest_do_not_reach_those_that_tests_start(tmp_path: Path) -> None:
-    """PYTEST_ADDOPTS and its like have been read, and are no part of the environment any more."""
+    """They have been read. The only option of those is not to shuffle, where that is installed."""
     variables = {
         "PYTEST_ADDOPTS": "-v --color=no", "PYTEST_PLUGINS": "pytester", "PYTEST_THEME": "x",
     }  # fmt: skip
     (tmp_path / "conftest.py").write_text((ROOT / "conftest.py").read_text())
-    (tmp_path / "test_x.py").write_text(HAND_ON.format(names=sorted(variables)))
+    (tmp_path / "test_x.py").write_text(
+        HAND_ON.format(names=["PYTEST_PLUGINS", "PYTEST_THEME"])
+        + 'def test_y(): assert "-p no:randomly" == os.environ["PYTEST_ADDOPTS"]\n'
+    )
 
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(tmp_path)],
