@@ -38,6 +38,7 @@ from harness.stack.cleaning import clean
 from harness.stack.isolated import IsolatedStack
 from harness.stack.remains import remove_remains
 from harness.virtual_time.messages import SERVICE, message
+from tests.engine import remove_containers
 from tests.projects import HELLO_APP, KAFKA, POSTGRESQL
 from tests.support import environment, leftovers, project
 
@@ -288,6 +289,8 @@ def test_what_a_killed_copy_has_left_is_removed_when_the_next_one_ends(stack: St
     namespace = killed.book.namespace
     remind(stack, namespace)
     kill_tree(killed._running.owner)
+    if stack.runtime == "containers":
+        remove_containers(killed.folder.name)
     assert killed._mark
     killed._mark.close()  # as the end of its process does
     assert any(namespace in each for each in kept(stack))
