@@ -27,9 +27,12 @@ def dapr_topology():
 """
 
 WITHOUT = [
-    word for name in ("cacheprovider", "schemathesis", "locust") for word in ("-p", f"no:{name}")
+    word
+    for name in ("cacheprovider", "schemathesis", "locust", "randomly")
+    for word in ("-p", f"no:{name}")
 ]
-"""Plugins of the development environment that take seconds to import, in each worker too."""
+"""Plugins of the development environment that take seconds to import, in each worker too; and the
+one that shuffles: pytester removes the variable with which the suite turns it off."""
 
 Run = Callable[..., pytest.RunResult]
 
