@@ -21,6 +21,7 @@ from harness.bundle.model import (
     Step,
 )
 from harness.bundle.stories import story_of
+from harness.core.errors import ProbeError
 from harness.core.node import Node
 from harness.core.observation import Occurrence, epoch_ns
 from harness.core.roles import HasSidecar, HasTopics, SidecarRole
@@ -29,6 +30,7 @@ from harness.runtime.base import Instance
 from harness.stack.account import Account
 from harness.stack.beginning import Beginning, own_brokers
 from harness.stack.failures import mask
+from harness.stack.routes import ask_sidecar
 from harness.stack.run_record import this_version
 from harness.stack.stack import Stack
 from harness.stack.timeline import Observed
@@ -205,12 +207,9 @@ class Collector:
         return found
 
     def _metadata(self, sidecar: SidecarRole) -> Mapping[str, Any]:
-        from harness.ready.loopback import ask
-
-        address = self._stack.book.endpoint(sidecar.name, "http")
-        token = self._stack.book.exports(sidecar.name)["token"]
-        headers = {"dapr-api-token": token}
-        answer = ask("GET", f"{address.http}/v1.0/metadata", headers=headers).raise_for_status()
+        answer = ask_sidecar(self._stack, sidecar.name, "/v1.0/metadata")
+        if answer is None:
+            raise ProbeError("the sidecar does not respond, or responds with an error")
         found: Mapping[str, Any] = json.loads(self._clean(answer.text))
         return found
 

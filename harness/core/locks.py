@@ -37,7 +37,7 @@ class FileLock:
 
     @contextmanager
     def free(self) -> Iterator[bool]:
-        """Hold the lock exclusively if nobody else holds it; yields whether that is so.
+        """Hold the lock exclusively if nobody else holds it; yields whether it was acquired.
 
         Raises:
             Unavailable: the file cannot be opened.

@@ -45,7 +45,7 @@ class AsyncDaprClient(AsyncClosing):
         endpoint: the sidecar's HTTP address.
         token: sent as ``dapr-api-token`` if not empty.
         timeout: seconds for each call; if no scheduler is available, its API blocks for 30 s.
-        note: is told of each call.
+        note: called with each call.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ from harness.ledger.model import Position
 from harness.ledger.outcomes import Outcome, outcome_of, outcomes_of_bulk
 
 EVENT_TYPE = "application/cloudevents"
-"""How the content type begins with which daprd delivers a single event."""
+"""How the content type of a single event begins, delivered or published as it is."""
 
 BULK_TYPE = "com.dapr.event.sent.bulk"
 """The type in the envelope of a bulk (``contrib/pubsub`` of Dapr 1.18.2)."""

@@ -13,10 +13,8 @@ from typing import Any, TypeGuard
 from urllib.parse import parse_qsl, urlsplit
 
 from harness.core.observation import Occurrence
+from harness.ledger.delivered import EVENT_TYPE
 from harness.ledger.model import Publication
-
-EVENT_TYPE = "application/cloudevents"
-"""How the content type begins with which daprd publishes a CloudEvent as it is."""
 
 OWN_ID, OWN_SOURCE = "metadata.cloudevent.id", "metadata.cloudevent.source"
 """Parameters of a request to publish that set attributes of the event."""

@@ -76,7 +76,7 @@ class BrokerReader:
         try:
             yield from self._read()
         except BaseException as error:
-            # What its client has taken and nobody has got is read again.
+            # Records that the client has fetched and that were not returned are read again.
             self.close()
             if isinstance(error, KafkaException | TimeoutError):
                 raise self._unreadable(str(error)) from error

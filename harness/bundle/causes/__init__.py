@@ -17,7 +17,7 @@ from harness.bundle.causes.deliveries import (
     group_without_member,
     held_up,
     not_a_cloud_event,
-    not_on_the_broker,
+    publish_failed,
     subscription_missing,
 )
 from harness.bundle.causes.processes import (
@@ -49,7 +49,7 @@ RULES: tuple[Rule, ...] = (
     app_rejects_event,
     event_expired,
     subscription_missing,
-    not_on_the_broker,
+    publish_failed,
     group_without_member,
     held_up,
     clock_differs,

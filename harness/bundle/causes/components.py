@@ -18,7 +18,6 @@ _NOT_FOUND = re.compile(
     r"ERR_STATE_STORE_NOT_CONFIGURED|ERR_STATE_STORES_NOT_CONFIGURED"
 )
 _INVOKE = re.compile(r"ERR_DIRECT_INVOKE[^\n]*")
-UNLISTED = ("Component",)
 
 
 def component_not_loaded(bundle: Bundle) -> Iterator[Cause]:
@@ -33,7 +32,7 @@ def component_not_loaded(bundle: Bundle) -> Iterator[Cause]:
         loaded = {str(each.get("name")) for each in metadata.get("components") or ()}
         for each in bundle.resources:
             mine = not each.scopes or app_id in each.scopes
-            if each.kind in UNLISTED and mine and each.name not in loaded:
+            if each.kind == "Component" and mine and each.name not in loaded:
                 why = next((one for one in told if each.name in one), "")
                 yield Cause(
                     "component_not_loaded",

@@ -11,6 +11,7 @@ from harness.bundle.causes.evidence import (
     lines_with,
     own_events,
     subscribers,
+    waiting_topics,
 )
 from harness.bundle.model import Bundle, Cause, EventStory
 from harness.core.causes import cause_of
@@ -117,8 +118,8 @@ def _missing(bundle: Bundle, event: EventStory, topic: str) -> Cause:
     )
 
 
-def not_on_the_broker(bundle: Bundle) -> Iterator[Cause]:
-    """A request to publish was acknowledged, and the event is not on the topology's broker."""
+def publish_failed(bundle: Bundle) -> Iterator[Cause]:
+    """A request to publish was rejected, or had no response."""
     for event in own_events(bundle):
         for each in event.facts["published"]:
             accepted = each["status"] is not None and 200 <= each["status"] <= 299
@@ -133,12 +134,7 @@ def not_on_the_broker(bundle: Bundle) -> Iterator[Cause]:
 
 def group_without_member(bundle: Bundle) -> Iterator[Cause]:
     """A consumer group has records to read, and no member reads the partition."""
-    waiting = {
-        topic
-        for event in own_events(bundle)
-        if not attempts(event)
-        for topic in event.facts["topics"]
-    }
+    waiting = waiting_topics(bundle)
     for each in bundle.groups:
         if each.topic in waiting and each.committed < each.end and not each.members:
             yield Cause(
@@ -152,12 +148,7 @@ def group_without_member(bundle: Bundle) -> Iterator[Cause]:
 
 def held_up(bundle: Bundle) -> Iterator[Cause]:
     """A consumer group is still busy with earlier events."""
-    waiting = {
-        topic
-        for event in own_events(bundle)
-        if not attempts(event)
-        for topic in event.facts["topics"]
-    }
+    waiting = waiting_topics(bundle)
     for each in bundle.groups:
         if each.topic in waiting and each.members and 0 <= each.committed < each.end - 1:
             yield Cause(

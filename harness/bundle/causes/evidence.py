@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from harness.bundle.model import Bundle, EventStory, NodeState
+from harness.bundle.model import Bundle, EventStory
 
 MESSAGE = re.compile(r'level=(?:error|fatal|warning) msg="((?:[^"\\]|\\.)*)"')
 """daprd's format of a line that reports a problem."""
@@ -36,11 +36,6 @@ def attempts(event: EventStory, *, dead_letter: bool = False) -> list[dict[str, 
     return [each for each in event.facts["attempts"] if each["dead_letter"] == dead_letter]
 
 
-def node_of(bundle: Bundle, name: str) -> NodeState | None:
-    """A node by its name."""
-    return next((each for each in bundle.nodes if each.name == name), None)
-
-
 def sidecars_of(bundle: Bundle) -> dict[str, str]:
     """The app-id of each sidecar."""
     return {each.name: each.app_id for each in bundle.nodes if each.role == "sidecar"}
@@ -63,3 +58,9 @@ def dead_letter_topics(bundle: Bundle) -> set[str]:
         for each in metadata.get("subscriptions") or ()
         if each.get("deadLetterTopic")
     }
+
+
+def waiting_topics(bundle: Bundle) -> set[str]:
+    """The topics of the events that no app has received."""
+    waiting = (event for event in own_events(bundle) if not attempts(event))
+    return {topic for event in waiting for topic in event.facts["topics"]}
