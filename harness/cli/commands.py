@@ -9,6 +9,7 @@ import typer
 
 from harness.cli import (
     images,
+    inspecting,
     interrupts,
     jobs,
     nodes,
@@ -25,6 +26,7 @@ from harness.cli.console import err
 from harness.cli.demo import demo
 from harness.cli.lint import lint
 from harness.cli.load import load
+from harness.cli.logs import logs
 from harness.cli.metadata import metadata
 from harness.cli.multi_app import run as run_file
 from harness.core.errors import HarnessError, SystemFailure, Unavailable
@@ -46,11 +48,15 @@ for command in (
     stacks.up,
     stacks.down,
     stacks.status,
-    stacks.logs,
+    logs,
     stacks.token,
     observing.events,
     observing.deliveries,
     observing.calls,
+    inspecting.ledger,
+    inspecting.explain,
+    inspecting.redeliver,
+    inspecting.topics,
     nodes.restart,
     nodes.kill,
     nodes.pause,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.core.errors import ConfigError, did_you_mean
+from harness.core.errors import ConfigError, closest
 from harness.inspection.fates import Subscribed, fate_of
 from harness.inspection.model import EventPage, EventRow
 from harness.ledger.model import EventPath, Ledger
@@ -17,6 +17,9 @@ from harness.ledger.model import EventPath, Ledger
 SHOWN = 5
 """The number of events that an error names."""
 
+
+SIMILAR = 1000
+"""The number of events whose ids are compared with an unknown one."""
 
 SECOND = 1_000_000_000
 """Nanoseconds; how often it is looked whether an event has expired."""
@@ -83,7 +86,8 @@ class EventTable:
             raise ConfigError(
                 f"no event has the id {self._clean(event)!r}",
                 last=f"{len(self._entries)} events are known",
-                hint=did_you_mean(event, ids[-1000:]) or "list them: dapr-harness ledger",
+                hint=self._clean(closest(event, ids[-SIMILAR:]))
+                or "list them: dapr-harness ledger",
             )
         told = ", ".join(f"{each.row.key} on {each.row.topic}" for each in found[-SHOWN:])
         raise ConfigError(
