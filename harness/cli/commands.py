@@ -29,6 +29,7 @@ from harness.cli.load import load
 from harness.cli.logs import logs
 from harness.cli.metadata import metadata
 from harness.cli.multi_app import run as run_file
+from harness.cli.serving import mcp
 from harness.core.errors import HarnessError, SystemFailure, Unavailable
 
 EXIT_CODES = (
@@ -66,6 +67,7 @@ for command in (
     publish,
     invoke,
     run_file,
+    mcp,
     demo,
     tools.provision,
     tools.doctor,

@@ -102,6 +102,10 @@ class Looking(Closing):
         """A text without the secrets of the stack."""
         return mask(text, self._secrets)
 
+    def nodes(self) -> list[NodeRow]:
+        """The nodes now."""
+        return self._nodes()
+
     def overview(self) -> Overview:
         """Nodes, topics, components and jobs now."""
         with self._lock:
