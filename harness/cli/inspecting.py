@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,8 +14,10 @@ from harness.cli.observing import Follow, Lines
 from harness.cli.stacks import Json, Name
 from harness.core.deadline import Deadline, ticks
 from harness.core.errors import ConfigError
-from harness.inspection.inspection import Inspection
-from harness.inspection.model import EventDetail, EventRow, TopicRow
+
+if TYPE_CHECKING:
+    from harness.inspection.inspection import Inspection
+    from harness.inspection.model import EventDetail, EventRow, TopicRow
 
 Event = Annotated[str, typer.Argument(metavar="EVENT", help="Its id, or its key in the ledger.")]
 
@@ -38,7 +40,7 @@ def ledger(
 ) -> None:
     """Show every event since the stack was started, whoever published it, and its outcome."""
     wanted: dict[str, Any] = {"topic": topic, "text": text, "since": _time(since)}
-    with Inspection.of(name) as seen:
+    with inspected(name) as seen:
         page = seen.events(**wanted, limit=limit)
         _warn(page.missing)
         if page.truncated and not as_json:
@@ -57,7 +59,7 @@ def explain(event: Event, name: Name = "default", as_json: Json = False) -> None
 
     The lines of all logs that mention it follow.
     """
-    with Inspection.of(name) as seen:
+    with inspected(name) as seen:
         found = seen.event(event)
     _warn(found.missing)
     if as_json:
@@ -80,7 +82,7 @@ def redeliver(
 
     This is a new publication: every subscriber of the topic receives it, under a new id.
     """
-    with Inspection.of(name) as seen:
+    with inspected(name) as seen:
         done = seen.redeliver(event, app=app)
     if as_json:
         print_json(done.as_json())
@@ -90,7 +92,7 @@ def redeliver(
 
 def topics(name: Name = "default", as_json: Json = False) -> None:
     """Show the topics: their records, subscribers, dead-letter topics, and what is unhandled."""
-    with Inspection.of(name) as seen:
+    with inspected(name) as seen:
         found = seen.overview()
     _warn(found.missing)
     if as_json:
@@ -100,6 +102,17 @@ def topics(name: Name = "default", as_json: Json = False) -> None:
     for each in found.topics:
         add_row(made, each.name, each.pubsub, str(each.records), _subscribers(each))
     out.print(made)
+
+
+def inspected(name: str) -> Inspection:
+    """What may be seen of a stack; imported here because other commands do not need it.
+
+    Raises:
+        ConfigError: no stack of this name is up.
+    """
+    from harness.inspection.inspection import Inspection
+
+    return Inspection.of(name)
 
 
 def _show(rows: Iterable[EventRow], *, as_json: bool) -> None:

@@ -10,13 +10,13 @@ from typing import Annotated
 import typer
 
 from harness.cli.console import err, print_row
+from harness.cli.inspecting import inspected
 from harness.cli.log_tail import Tail, show
 from harness.cli.stacks import Name
 from harness.cli.state import opened
 from harness.core.deadline import Deadline, ticks
 from harness.core.errors import ConfigError, did_you_mean
 from harness.core.settings import Settings
-from harness.inspection.inspection import Inspection
 from harness.stack.registry import UpNode, UpStack
 
 INTERVAL = 0.1
@@ -55,7 +55,7 @@ def logs(
 
 
 def _show_json(name: str, nodes: Sequence[str], lines: int, *, follow: bool) -> None:
-    with Inspection.of(name) as seen:
+    with inspected(name) as seen:
         pages = [seen.logs(nodes=[node], limit=lines) for node in nodes]
         after = max((page.next for page in pages), default=0)
         found = [line for page in pages for line in page.lines if line.seq <= after]

@@ -6,10 +6,8 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.inspecting import inspected
 from harness.core.errors import Unavailable
-from harness.core.settings import Settings
-from harness.inspection.inspection import Inspection
-from harness.mcp_server.attached import Attached
 from harness.stack.run_record import this_version
 
 
@@ -21,6 +19,7 @@ def mcp(
     The stack need not be up yet: each tool says so until it is.
     """
     try:
+        from harness.mcp_server.attached import Attached
         from harness.mcp_server.server import server_of
     except ImportError as error:
         raise Unavailable(
@@ -29,6 +28,5 @@ def mcp(
             hint="pip install 'dapr-harness[mcp]'",
         ) from None
 
-    settings = Settings.load()
-    with Attached(lambda: Inspection.of(stack, settings).__enter__()) as attached:
+    with Attached(lambda: inspected(stack)) as attached:
         server_of(attached, this_version()).run("stdio")

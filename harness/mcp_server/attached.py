@@ -21,7 +21,7 @@ class Attached(Closing):
     """An inspection that is opened when it is needed first, and again after its stack has ended.
 
     Args:
-        opened: returns the inspection of the stack that is up now, entered.
+        opened: returns the inspection of the stack that is up now.
     """
 
     def __init__(self, opened: Callable[[], Inspection]) -> None:
@@ -39,7 +39,8 @@ class Attached(Closing):
         try:
             found = self._inspection()
             return ask(found)
-        except (HarnessError, SystemFailure) as error:
+        except (HarnessError, SystemFailure, OSError) as error:
+            # The files of a stack that has just ended are gone.
             told = "\n".join([str(error), *getattr(error, "__notes__", [])])
             raise Failed(found.clean(told) if found else told) from None
 
@@ -56,5 +57,5 @@ class Attached(Closing):
                 ended, self._now = self._now, None
                 ended.close()
             if self._now is None:
-                self._now = self._opened()
+                self._now = self._opened().__enter__()
             return self._now
