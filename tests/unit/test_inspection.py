@@ -115,6 +115,20 @@ def test_after_the_cursor_come_new_and_changed_rows_only() -> None:
     assert first.rows[0].key == rows[0].key
 
 
+def test_a_second_attempt_changes_the_row_of_an_event() -> None:
+    """Although its fate stays the same."""
+    refused = handled("shop", EVENT, 2, place=ORDERS, status=500)
+    table = table_of(STORED, refused)
+    (before,) = table.rows(lambda _: True)
+    again = handled("shop", EVENT, 3, place=ORDERS, status=500)
+    table.update(ledger_of([STORED, refused, again], NAMES), RECORDED)
+    (after,) = table.rows(lambda _: True)
+
+    assert (1, 2) == (before.attempts, after.attempts)
+    assert ("retrying", "retrying") == (before.outcome, after.outcome)
+    assert after.revision > before.revision
+
+
 def test_an_unchanged_ledger_changes_no_row() -> None:
     table = table_of(STORED)
     before = table.revision
