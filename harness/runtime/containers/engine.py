@@ -186,6 +186,17 @@ class Engine(Closing):
                 data.name, repository=repository, tag=version, changes=[*changes, 'CMD ["/bin/sh"]']
             )
 
+    def prune(self, label: str) -> tuple[int, int]:
+        """Remove the images with a label (``key`` or ``key=value``) that no container uses.
+
+        Returns:
+            the number of references removed, and the bytes of disk space that became free.
+        """
+        with refusals("removing images"):
+            done = self.client.images.prune({"dangling": False, "label": [label]})
+        removed = [each for each in done["ImagesDeleted"] or () if "Untagged" in each]
+        return len(removed), int(done["SpaceReclaimed"])
+
     def python_of(self, reference: str) -> Python:
         """The Python of an image.
 
