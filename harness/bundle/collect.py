@@ -32,6 +32,7 @@ from harness.stack.beginning import Beginning, own_brokers
 from harness.stack.failures import mask
 from harness.stack.routes import ask_sidecar
 from harness.stack.run_record import this_version
+from harness.stack.sharing import own_topics
 from harness.stack.stack import Stack
 from harness.stack.timeline import Observed
 
@@ -183,12 +184,12 @@ class Collector:
         if not (brokers and self._has_broker):
             return
         admin = admin_of(brokers)
-        ends = end_offsets(admin, [], others=True)
+        ends = own_topics(end_offsets(admin, [], others=True), self._stack.book.namespace)
         committed = committed_offsets(admin)
         assigned = assigned_partitions(admin, list(committed))
         for name, parts in sorted(committed.items()):
             read = list(assigned.get(name, ()))
-            for topic, partition in sorted({*parts, *read}):
+            for topic, partition in sorted(each for each in {*parts, *read} if each[0] in ends):
                 yield Group(
                     name,
                     topic,
