@@ -71,7 +71,7 @@ class Collector:
         self._beginning: Beginning = observed.beginning
         self._secrets: Sequence[str] = ()
         self._missing: list[str] = []
-        away = [name for name, state in self._brokers() if state != "running"]
+        away = [name for name, state in self._brokers() if state not in ("running", "starting")]
         self._has_broker = not away
         self._missing += [f"what is on the broker {name}: it does not run" for name in away]
         self._account = account(broker=self._has_broker)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.bundle.model import EventStory
@@ -30,8 +30,17 @@ def story_of(path: EventPath, world: str, clean: Callable[[str], str]) -> EventS
         [(time, clean(text)) for time, text in steps_of(path)],
         data[:DATA],
         bool(world) and any(world in each for each in known),
-        _facts(path),
+        cleaned(_facts(path), clean),
     )
+
+
+def cleaned(value: Any, clean: Callable[[str], str]) -> Any:
+    """A JSON value whose texts are cleaned."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, Mapping):
+        return {name: cleaned(each, clean) for name, each in value.items()}
+    return [cleaned(each, clean) for each in value] if isinstance(value, list) else value
 
 
 def _facts(path: EventPath) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from harness.cli import (
     streams,
     tools,
 )
+from harness.cli.bundle import bundle
 from harness.cli.calling import invoke, publish
 from harness.cli.clock import clock
 from harness.cli.console import err
@@ -51,6 +52,7 @@ for command in (
     observing.events,
     observing.deliveries,
     observing.calls,
+    bundle,
     nodes.restart,
     nodes.kill,
     nodes.pause,
