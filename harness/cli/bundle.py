@@ -9,7 +9,6 @@ import typer
 
 from harness.cli.console import err, out, print_json
 from harness.cli.stacks import Json
-from harness.core.errors import HarnessError
 from harness.stack.stack import Stack
 
 FOLDER = Path("artefacts")
@@ -80,5 +79,5 @@ def leave(stack: Stack, name: str, folder: Path, *, error: str = "", option: str
     """
     try:
         tell(written(stack, name, folder, error=error, option=option))
-    except (HarnessError, OSError) as problem:
+    except Exception as problem:  # noqa: BLE001 - the result of the command itself matters more
         err.print(f"warning: no bundle: {problem}", soft_wrap=True, markup=False)
