@@ -17,16 +17,18 @@ from harness.bundle.model import (
     EventStory,
     Failure,
     Group,
+    JobStory,
     NodeState,
     Step,
 )
-from harness.bundle.stories import story_of
+from harness.bundle.stories import job_story_of, story_of
 from harness.core.errors import ProbeError
 from harness.core.node import Node
 from harness.core.observation import Occurrence, epoch_ns
 from harness.core.roles import HasSidecar, HasTopics, SidecarRole
 from harness.report.folding import folded
 from harness.runtime.base import Instance
+from harness.runtime.proc import cpu_of
 from harness.stack.account import Account
 from harness.stack.beginning import Beginning, own_brokers
 from harness.stack.failures import mask
@@ -47,8 +49,8 @@ class MakeAccount(Protocol):
         ...
 
 
-STEPS, EVENTS = 2000, 2000
-"""The number of lines of the timeline and of events that are kept: the last ones."""
+STEPS, EVENTS, JOBS = 2000, 2000, 500
+"""The number of lines of the timeline, of events and of jobs that are kept: the last ones."""
 
 PAYLOAD = 2000
 """The number of characters of a payload that are kept."""
@@ -93,6 +95,7 @@ class Collector:
             versions=self._read("versions", lambda: self._versions(sidecars), {}),
             nodes=self._read("nodes", lambda: list(self._nodes()), []),
             events=self._read("events", self._events, []),
+            jobs=self._read("jobs", self._jobs, []),
             timeline=self._read("timeline", self._timeline, []),
             groups=self._read("consumer groups", lambda: list(self._groups()), []),
             sidecars=sidecars,
@@ -124,6 +127,8 @@ class Collector:
     def _nodes(self) -> Iterator[NodeState]:
         for node in self._stack.topology.nodes:
             instance = self._stack.instances.get(node.name)
+            memory, cpu = _used(instance.pid) if instance else (0, 0.0)
+            before = self._beginning.cpu.get(instance.pid, 0.0) if instance else 0.0
             yield NodeState(
                 node.name,
                 type(node).__name__,
@@ -133,7 +138,9 @@ class Collector:
                 instance.pid if instance else 0,
                 instance.exit_code if instance else None,
                 instance.exit_expected if instance else False,
-                *(_used(instance.pid) if instance else (0, 0.0)),
+                memory,
+                cpu,
+                used=max(0.0, cpu - before),
             )
 
     def _brokers(self) -> Iterator[tuple[str, str]]:
@@ -171,6 +178,9 @@ class Collector:
         return [
             story_of(each, self._observed.world, self._clean) for each in ledger.events[-EVENTS:]
         ]
+
+    def _jobs(self) -> list[JobStory]:
+        return [job_story_of(each, self._clean) for each in self._account.read().jobs[-JOBS:]]
 
     def _groups(self) -> Iterator[Group]:
         from harness.ready.kafka import (
@@ -282,7 +292,6 @@ def _used(pid: int) -> tuple[int, float]:
 
     try:
         process = psutil.Process(pid)
-        times = process.cpu_times()
-        return process.memory_info().rss, times.user + times.system
+        return process.memory_info().rss, cpu_of(pid) or 0.0
     except (psutil.Error, ValueError):
         return 0, 0.0

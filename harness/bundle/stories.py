@@ -1,4 +1,4 @@
-"""Events of a ledger as a bundle tells them."""
+"""Events and jobs of a ledger as a bundle tells them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness.bundle.model import EventStory
-from harness.ledger.explain import conclusion, name_of, steps_of
-from harness.ledger.model import EventPath
+from harness.bundle.model import EventStory, JobStory
+from harness.ledger.explain import conclusion, name_of, steps_of, steps_of_job
+from harness.ledger.model import EventPath, JobPath
 
 DATA = 4000
 """The number of characters of an event's data that are kept."""
@@ -32,6 +32,12 @@ def story_of(path: EventPath, world: str, clean: Callable[[str], str]) -> EventS
         bool(world) and any(world in each for each in known),
         cleaned(_facts(path), clean),
     )
+
+
+def job_story_of(path: JobPath, clean: Callable[[str], str]) -> JobStory:
+    """What happened to a job, explained."""
+    steps = [(time, clean(text)) for time, text in steps_of_job(path)]
+    return JobStory(path.app, clean(path.name), steps)
 
 
 def cleaned(value: Any, clean: Callable[[str], str]) -> Any:

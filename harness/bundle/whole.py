@@ -41,6 +41,7 @@ class Recent(Beginning):
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self.at = _started(stack)
+        self.cpu = {}
         sizes = {path: path.stat().st_size for path in self._log_files()}
         self._logs = {path: max(0, size - LOG) for path, size in sizes.items()}
         self.brokers = own_brokers(stack)

@@ -145,39 +145,37 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "an app answers with an error": (
         {"events": [event(attempts=[attempt(), attempt()])], "logs": {"shop": "KeyError: 'id'"}},
-        ("app_rejects_event: event e1 (t) on orders is not accepted: shop answers with status 500, "
-        "2 times: KeyError: 'id'"),
+        ("app_rejects_event: shop answers event e1 on orders with status 500, 2 times: "
+        "KeyError: 'id'"),
     ),
     "an event became a dead letter": (
         {"events": [event(attempts=[attempt()], dead_letters=["dead[0] offset 0"])]},
-        ("app_rejects_event: event e1 (t) on orders is not accepted: shop answers with status 500; "
-        "it is a dead letter now"),
+        ("app_rejects_event: shop answers event e1 on orders with status 500; it is a dead letter "
+        "now"),
     ),
     "an app drops an event": (
         {"events": [event(attempts=[attempt(status=200, outcome="drop")])]},
-        "app_rejects_event: event e1 (t) on orders is not accepted: shop drops it with status 200",
+        "app_rejects_event: shop drops event e1 on orders with status 200",
     ),
     "a fault fails the delivery": (
         {"events": [event(attempts=[attempt(failed="before")])]},
-        ("app_rejects_event: event e1 (t) on orders is not accepted: a fault of the test's inbox "
-        "fails its delivery to shop"),
+        ("app_rejects_event: a fault of the test's inbox fails the delivery to shop of event e1 on "
+        "orders"),
     ),
     "an event has expired": (
         {"events": [event(expires="2020")], "sidecars": subscribed("orders"),
          "logs": {"shop-daprd": 'msg="dropping expired pub/sub event e1 as of 2020"'}},
-        "event_expired: event e1 (t) on orders expired at 2020, before it could be delivered",
+        "event_expired: orders: event e1 expired at 2020, before it could be delivered",
     ),
     "nobody subscribes": (
         {"events": [event()], "sidecars": subscribed("order")},
-        ("subscription_missing: no app subscribes to 'orders', the topic of event e1 (t) on "
-        "orders: "
+        ("subscription_missing: no app subscribes to 'orders', the topic of event e1: "
         "there are subscriptions to order"),
     ),
     "a subscription is for another app": (
         {"events": [event()], "sidecars": subscribed(),
          "resources": [Declared("Subscription", "s", "", ["bank"], "r.yaml:3", "topic: orders")]},
-        ("subscription_missing: no app subscribes to 'orders', the topic of event e1 (t) on "
-        "orders: "
+        ("subscription_missing: no app subscribes to 'orders', the topic of event e1: "
         "the subscription 's' at r.yaml:3 is for bank, and that app does not have it"),
     ),
     "publishing has failed": (
@@ -249,6 +247,25 @@ HARMLESS: dict[str, dict[str, Any]] = {
 def test_no_cause_is(case: str) -> None:
     """What looks like a problem and is none."""
     assert "" == first(replace(EMPTY, **HARMLESS[case]))
+
+
+@pytest.mark.parametrize(
+    ("ids", "shown"),
+    [
+        (["9f1c52aa-0000-4000-8000-000000000000"], "9f1c52aa..."),
+        (["9f1c52aa-0000-4000", "9f1c52aa-0007-4000"], "9f1c52aa-0000..."),
+        (["order-17", "order-1"], "order-17"),
+        (["order", "order-17"], "order"),
+        (["order-12345", "order-12"], "order-12345"),
+        (["the same id of each", "the same id of each"], "the same..."),
+    ],
+)
+def test_an_id_in_a_cause_is_as_short_as_it_is_unique(ids: list[str], shown: str) -> None:
+    """The whole id is in the path of the event."""
+    events = [event(id=each, attempts=[attempt()]) for each in ids]
+    found = first(replace(EMPTY, events=events))
+
+    assert f"app_rejects_event: shop answers event {shown} on orders with status 500" == found
 
 
 def test_only_events_of_the_test_are_causes_if_it_has_any() -> None:

@@ -11,6 +11,9 @@ from harness.bundle.model import Bundle, EventStory
 MESSAGE = re.compile(r'level=(?:error|fatal|warning) msg="((?:[^"\\]|\\.)*)"')
 """daprd's format of a line that reports a problem."""
 
+SHORTEST = 8
+"""The number of characters of an event's id that are shown at least."""
+
 
 def messages(bundle: Bundle, node: str) -> list[str]:
     """The problems that a sidecar has logged during the test."""
@@ -29,6 +32,29 @@ def lines_with(bundle: Bundle, pattern: re.Pattern[str]) -> Iterator[tuple[str, 
 def own_events(bundle: Bundle) -> Sequence[EventStory]:
     """The events that mention the test's world; if there are none, all events."""
     return [each for each in bundle.events if each.own] or bundle.events
+
+
+def called(bundle: Bundle, event: EventStory) -> str:
+    """What a sentence calls an event: its id, as short as no other one of the bundle begins.
+
+    A record that is no CloudEvent is called by its position.
+    """
+    known = str(event.facts["id"])
+    if not known:
+        return event.title
+    others = {str(each.facts["id"]) for each in bundle.events} - {known}
+    lengths = range(SHORTEST, len(known))
+    short = next(
+        (known[:n] for n in lengths if not any(each.startswith(known[:n]) for each in others)),
+        known,
+    )
+    shown = f"{short}..." if len(short) + 3 < len(known) else known
+    return f"event {shown}"
+
+
+def topics_of(event: EventStory) -> str:
+    """Its topics, in words."""
+    return ", ".join(event.facts["topics"]) or "no topic"
 
 
 def attempts(event: EventStory, *, dead_letter: bool = False) -> list[dict[str, Any]]:
