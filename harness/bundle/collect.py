@@ -26,6 +26,7 @@ from harness.core.errors import ProbeError
 from harness.core.node import Node
 from harness.core.observation import Occurrence, epoch_ns
 from harness.core.roles import HasSidecar, HasTopics, SidecarRole
+from harness.ledger.model import Ledger
 from harness.report.folding import folded
 from harness.runtime.base import Instance
 from harness.runtime.proc import cpu_of
@@ -73,6 +74,7 @@ class Collector:
         self._beginning: Beginning = observed.beginning
         self._secrets: Sequence[str] = ()
         self._missing: list[str] = []
+        self._ledger = Ledger()
         away = [name for name, state in self._brokers() if state not in ("running", "starting")]
         self._has_broker = not away
         self._missing += [f"what is on the broker {name}: it does not run" for name in away]
@@ -174,13 +176,12 @@ class Collector:
         )
 
     def _events(self) -> list[EventStory]:
-        ledger = self._account.read()
-        return [
-            story_of(each, self._observed.world, self._clean) for each in ledger.events[-EVENTS:]
-        ]
+        self._ledger = self._account.read()
+        events = self._ledger.events[-EVENTS:]
+        return [story_of(each, self._observed.world, self._clean) for each in events]
 
     def _jobs(self) -> list[JobStory]:
-        return [job_story_of(each, self._clean) for each in self._account.read().jobs[-JOBS:]]
+        return [job_story_of(each, self._clean) for each in self._ledger.jobs[-JOBS:]]
 
     def _groups(self) -> Iterator[Group]:
         from harness.ready.kafka import (

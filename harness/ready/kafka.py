@@ -159,13 +159,18 @@ def committed_offsets(admin: AdminClient) -> dict[str, dict[tuple[str, int], int
     """
     from confluent_kafka import ConsumerGroupTopicPartitions
 
-    found = {}
-    for group in group_names(admin, 10):
-        asked = [ConsumerGroupTopicPartitions(group)]
-        offsets = admin.list_consumer_group_offsets(asked, request_timeout=UNANSWERED)
-        parts = offsets[group].result(10).topic_partitions
-        found[group] = {(each.topic, each.partition): each.offset for each in parts}
-    return found
+    # The client asks about one group at a time, but does not wait for an answer before the next.
+    asked = {
+        group: admin.list_consumer_group_offsets(
+            [ConsumerGroupTopicPartitions(group)], request_timeout=UNANSWERED
+        )[group]
+        for group in group_names(admin, 10)
+    }
+    found = {group: future.result(10).topic_partitions for group, future in asked.items()}
+    return {
+        group: {(each.topic, each.partition): each.offset for each in parts}
+        for group, parts in found.items()
+    }
 
 
 def group_names(admin: AdminClient, within: float) -> list[str]:
