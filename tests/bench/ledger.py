@@ -58,16 +58,22 @@ def _publish(world: World, count: int) -> None:
     """Publish events, and wait until the app has been delivered all of them."""
     entries = [BulkEntry(f"{number}", {"n": number, "of": world.id}) for number in range(count)]
     world.sidecar(SHOP).publish_bulk(pubsub_of(SHOP), topic_of(SHOP), entries)
-    world.inbox(SHOP).collect(count, path="/orders", timeout=120)
+    world.eventually(lambda: len(_delivered(world)) == count, timeout=120)
+
+
+def _delivered(world: World) -> set[str]:
+    """The ids of the events of this world that the app was delivered."""
+    found = world.inbox(SHOP).all(path="/orders")
+    return {each.id for each in found if each.data["of"] == world.id}
 
 
 def _by_ledger(world: World) -> int:
-    return sum(bool(each.attempts) for each in world.ledger.events(topic=topic_of(SHOP)))
+    found = world.ledger.events(data={"of": world.id})
+    return sum(bool(each.attempts) for each in found)
 
 
 def _by_probes(world: World) -> int:
-    stored = {each.id for each in world.topic(topic_of(SHOP)).all()}
-    return len(stored & {each.id for each in world.inbox(SHOP).all(path="/orders")})
+    return len(_delivered(world) & {each.id for each in world.topic(topic_of(SHOP)).all()})
 
 
 def _bundle(world: World, folder: Path) -> float:

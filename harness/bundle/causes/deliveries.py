@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from harness.bundle.causes.evidence import (
     attempts,
-    called,
     dead_letter_topics,
     lines_with,
+    names_in,
     own_events,
     subscribers,
     topics_of,
@@ -23,6 +23,7 @@ _NO_EVENT = re.compile(r"error deserializing cloud event in pubsub")
 
 def app_rejects_event(bundle: Bundle) -> Iterator[Cause]:
     """An app has answered an event with an error, or has dropped it."""
+    called = names_in(bundle)
     for event in own_events(bundle):
         tries = attempts(event)
         by_app = {
@@ -31,7 +32,7 @@ def app_rejects_event(bundle: Bundle) -> Iterator[Cause]:
         for app, found in by_app.items():
             if any(each["outcome"] == "success" for each in found):
                 continue
-            last, name = found[-1], f"{called(bundle, event)} on {topics_of(event)}"
+            last, name = found[-1], f"{called(event)} on {topics_of(event)}"
             if last["failed"]:
                 how = f"a fault of the test's inbox fails the delivery to {app} of {name}"
             elif last["outcome"] == "drop":
@@ -59,7 +60,7 @@ def event_expired(bundle: Bundle) -> Iterator[Cause]:
         if event.facts["expires"] and not attempts(event) and event.facts["id"] in told:
             yield Cause(
                 "event_expired",
-                f"{topics_of(event)}: {called(bundle, event)} expired at "
+                f"{topics_of(event)}: {names_in(bundle)(event)} expired at "
                 f"{event.facts['expires']}, before it could be delivered",
                 [told[event.facts["id"]]],
                 "give `ttlInSeconds` more time, or find out what has held it up",
@@ -115,7 +116,7 @@ def _missing(bundle: Bundle, event: EventStory, topic: str) -> Cause:
         why = f"there are subscriptions to {', '.join(told)}" if told else "there are none at all"
     return Cause(
         "subscription_missing",
-        f"no app subscribes to {topic!r}, the topic of {called(bundle, event)}: {why}",
+        f"no app subscribes to {topic!r}, the topic of {names_in(bundle)(event)}: {why}",
         scoped,
         "compare the topic's name and the subscription's scopes with the app-ids",
     )

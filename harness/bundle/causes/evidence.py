@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from harness.bundle.model import Bundle, EventStory
@@ -34,22 +35,30 @@ def own_events(bundle: Bundle) -> Sequence[EventStory]:
     return [each for each in bundle.events if each.own] or bundle.events
 
 
-def called(bundle: Bundle, event: EventStory) -> str:
-    """What a sentence calls an event: its id, as short as no other one of the bundle begins.
+def names_in(bundle: Bundle) -> Callable[[EventStory], str]:
+    """What sentences call the events: by their ids, each as short as it is unique in the bundle.
 
     A record that is no CloudEvent is called by its position.
     """
-    known = str(event.facts["id"])
-    if not known:
-        return event.title
-    others = {str(each.facts["id"]) for each in bundle.events} - {known}
-    lengths = range(SHORTEST, len(known))
-    short = next(
-        (known[:n] for n in lengths if not any(each.startswith(known[:n]) for each in others)),
-        known,
-    )
-    shown = f"{short}..." if len(short) + 3 < len(known) else known
-    return f"event {shown}"
+    ids = sorted({str(each.facts["id"]) for each in bundle.events})
+
+    def name(event: EventStory) -> str:
+        known = str(event.facts["id"])
+        if not known:
+            return event.title
+        at = bisect_left(ids, known)
+        # Of all ids, one of these two has the most characters in common with it.
+        beside = [*ids[max(0, at - 1) : at], *ids[at + 1 : at + 2]]
+        length = max([SHORTEST, *(1 + _in_common(known, each) for each in beside)])
+        return f"event {known if length + 3 >= len(known) else f'{known[:length]}...'}"
+
+    return name
+
+
+def _in_common(one: str, other: str) -> int:
+    """The number of characters with which both begin."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (here, there) in pairs if here != there), min(len(one), len(other)))
 
 
 def topics_of(event: EventStory) -> str:
