@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.core.errors import HarnessError
+
 if TYPE_CHECKING:
     from harness.bundle.model import Bundle
     from harness.stack.aworld import AsyncWorld
@@ -66,8 +68,10 @@ def leave_bundle(
     try:
         bundle = _bundle(report, item, world, logs, began)
         told = _written(bundle, item.config.rootpath / folder)
+    except HarnessError as error:
+        return f"no bundle: {error.subject}: {error.last}"
     except Exception as error:  # noqa: BLE001 - the report of the failure itself matters more
-        return f"no bundle could be written: {type(error).__name__}: {error}"
+        return f"no bundle: {type(error).__name__}: {error}"
     # pytest writes those of the test's last report to the JUnit file.
     report.user_properties += told.items()
     item.user_properties += told.items()

@@ -267,15 +267,18 @@ def pytest_runtest_makereport(
     """Attach logs to a failure, and distinguish the harness's failures from the system's."""
     report = yield
     error = call.excinfo.value if call.excinfo else None
-    if report.failed:
-        item.config.stash[FAILED] = True
-        _attach(report, item, error)
-    if report.when == "setup" and isinstance(error, SystemFailure | HarnessError):
+    ours = report.when == "setup" and isinstance(error, SystemFailure | HarnessError)
+    if ours:
         # The message is complete; the traceback would only show the harness.
         report.longrepr = "\n".join([str(error), *getattr(error, "__notes__", [])])
-        if isinstance(error, SystemFailure):
-            # pytest reports every set-up failure as an ERROR. This one is the system's.
-            report.when = "call"
+    if report.failed:
+        item.config.stash[FAILED] = True
+        # What is told of a test that has used up its time needs some, too.
+        with without_time_limit(item.config):
+            _attach(report, item, error)
+    if ours and isinstance(error, SystemFailure):
+        # pytest reports every set-up failure as an ERROR. This one is the system's.
+        report.when = "call"
     return report
 
 

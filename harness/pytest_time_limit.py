@@ -28,7 +28,7 @@ class TimeLimit:
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Stop the timer of the test that is being set up; restart it afterwards."""
+        """Stop the timer of the current test; restart it afterwards, with its whole time."""
         if self._timed is None:
             yield
             return
@@ -48,6 +48,6 @@ def follow_time_limit(config: pytest.Config) -> None:
 
 @contextmanager
 def without_time_limit(config: pytest.Config) -> Iterator[None]:
-    """Stop the timer of the test that is being set up; restart it afterwards."""
+    """Stop the timer of the current test; restart it afterwards, with its whole time."""
     with config.stash[LIMIT].stopped():
         yield

@@ -58,10 +58,10 @@ def test_an_event_goes_from_one_service_to_the_other(dapr_sync: World) -> None:
     user = dapr_sync.name("ada")
 
     answer = dapr_sync.app("backend-service").post(f"/api/{user}/tasks", json={"title": "Debug"})
-    delivery = dapr_sync.inbox("notification-service").next(subject=answer.json()["id"])
+    event = dapr_sync.ledger.event(topic="task-events", subject=answer.json()["id"])
 
     assert 201 == answer.status_code
-    assert 200 == delivery.app_status
+    event.delivered_to("notification-service")
     row = dapr_sync.table("notifications").row(task_id=answer.json()["id"])
     assert user == row["user_id"]
 

@@ -17,20 +17,23 @@ from harness.bundle.model import (
     EventStory,
     Failure,
     Group,
+    JobStory,
     NodeState,
     Step,
 )
-from harness.bundle.stories import story_of
+from harness.bundle.stories import job_story_of, story_of
 from harness.core.errors import ProbeError
 from harness.core.node import Node
 from harness.core.observation import Occurrence, epoch_ns
 from harness.core.roles import HasSidecar, HasTopics, SidecarRole
+from harness.ledger.model import Ledger
 from harness.report.folding import folded
 from harness.stack.account import Account
 from harness.stack.beginning import Beginning, own_brokers
 from harness.stack.failures import mask
 from harness.stack.routes import ask_sidecar
 from harness.stack.run_record import this_version
+from harness.stack.sharing import own_topics
 from harness.stack.stack import Stack
 from harness.stack.timeline import Observed
 from harness.stack.vital import state_of, used_by
@@ -46,8 +49,8 @@ class MakeAccount(Protocol):
         ...
 
 
-STEPS, EVENTS = 2000, 2000
-"""The number of lines of the timeline and of events that are kept: the last ones."""
+STEPS, EVENTS, JOBS = 2000, 2000, 500
+"""The number of lines of the timeline, of events and of jobs that are kept: the last ones."""
 
 PAYLOAD = 2000
 """The number of characters of a payload that are kept."""
@@ -70,7 +73,8 @@ class Collector:
         self._beginning: Beginning = observed.beginning
         self._secrets: Sequence[str] = ()
         self._missing: list[str] = []
-        away = [name for name, state in self._brokers() if state != "running"]
+        self._ledger = Ledger()
+        away = [name for name, state in self._brokers() if state not in ("running", "starting")]
         self._has_broker = not away
         self._missing += [f"what is on the broker {name}: it does not run" for name in away]
         self._account = account(broker=self._has_broker)
@@ -92,6 +96,7 @@ class Collector:
             versions=self._read("versions", lambda: self._versions(sidecars), {}),
             nodes=self._read("nodes", lambda: list(self._nodes()), []),
             events=self._read("events", self._events, []),
+            jobs=self._read("jobs", self._jobs, []),
             timeline=self._read("timeline", self._timeline, []),
             groups=self._read("consumer groups", lambda: list(self._groups()), []),
             sidecars=sidecars,
@@ -123,6 +128,8 @@ class Collector:
     def _nodes(self) -> Iterator[NodeState]:
         for node in self._stack.topology.nodes:
             instance = self._stack.instances.get(node.name)
+            memory, cpu = used_by(instance.pid) if instance else (0, 0.0)
+            before = self._beginning.cpu.get(instance.pid, 0.0) if instance else 0.0
             yield NodeState(
                 node.name,
                 type(node).__name__,
@@ -132,7 +139,9 @@ class Collector:
                 instance.pid if instance else 0,
                 instance.exit_code if instance else None,
                 instance.exit_expected if instance else False,
-                *(used_by(instance.pid) if instance else (0, 0.0)),
+                memory,
+                cpu,
+                used=max(0.0, cpu - before),
             )
 
     def _brokers(self) -> Iterator[tuple[str, str]]:
@@ -166,10 +175,12 @@ class Collector:
         )
 
     def _events(self) -> list[EventStory]:
-        ledger = self._account.read()
-        return [
-            story_of(each, self._observed.world, self._clean) for each in ledger.events[-EVENTS:]
-        ]
+        self._ledger = self._account.read()
+        events = self._ledger.events[-EVENTS:]
+        return [story_of(each, self._observed.world, self._clean) for each in events]
+
+    def _jobs(self) -> list[JobStory]:
+        return [job_story_of(each, self._clean) for each in self._ledger.jobs[-JOBS:]]
 
     def _groups(self) -> Iterator[Group]:
         from harness.ready.kafka import (
@@ -183,12 +194,12 @@ class Collector:
         if not (brokers and self._has_broker):
             return
         admin = admin_of(brokers)
-        ends = end_offsets(admin, [], others=True)
+        ends = own_topics(end_offsets(admin, [], others=True), self._stack.book.namespace)
         committed = committed_offsets(admin)
         assigned = assigned_partitions(admin, list(committed))
         for name, parts in sorted(committed.items()):
             read = list(assigned.get(name, ()))
-            for topic, partition in sorted({*parts, *read}):
+            for topic, partition in sorted(each for each in {*parts, *read} if each[0] in ends):
                 yield Group(
                     name,
                     topic,

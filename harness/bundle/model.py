@@ -23,6 +23,7 @@ class NodeState:
         exit_expected: whether the test has stopped it.
         memory: bytes of its process, 0 if they are not known.
         cpu: seconds of processor time since it started.
+        used: of these, the ones during the test.
     """
 
     name: str
@@ -36,6 +37,7 @@ class NodeState:
     memory: int = 0
     cpu: float = 0.0
     addresses: Mapping[str, str] = field(default_factory=dict)
+    used: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,19 @@ class EventStory:
     data: str = ""
     own: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class JobStory:
+    """What happened to a job of an app.
+
+    Attributes:
+        steps: a line of text for each step, with its time in nanoseconds since the epoch.
+    """
+
+    app: str
+    name: str
+    steps: Sequence[tuple[int, str]]
 
 
 @dataclass(frozen=True)
@@ -172,6 +187,7 @@ class Bundle:
     nodes: Sequence[NodeState] = ()
     timeline: Sequence[Step] = ()
     events: Sequence[EventStory] = ()
+    jobs: Sequence[JobStory] = ()
     groups: Sequence[Group] = ()
     sidecars: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     resources: Sequence[Declared] = ()

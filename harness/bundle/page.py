@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
+from hashlib import sha256
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from harness.bundle.model import Bundle
-from harness.core.errors import HarnessError
+from harness.core.errors import Unavailable
 from harness.core.files import write_private
 
 TEMPLATE = "bundle.html"
@@ -18,6 +20,9 @@ TEMPLATE = "bundle.html"
 
 DATA = "/*BUNDLE*/null"
 """What the page has in place of the JSON."""
+
+_PLAIN = re.compile(r"[\w.:]+(\[\w+([.-]\w+)*\])?")
+"""The part of a test's id behind its file in which only ``::`` and ``[]`` are replaced."""
 
 LARGEST = 20 * 1024 * 1024
 """The number of bytes of a page, at most: one that a mail server still accepts."""
@@ -45,25 +50,33 @@ def archive_of(bundle: Bundle) -> bytes:
     return buffer.getvalue()
 
 
-def write(bundle: Bundle, folder: Path) -> Path:
-    """Write the page and the archive, named after the test; returns the page's path.
+def write(
+    bundle: Bundle, folder: Path, *, name: str = "", option: str = "--dapr-artefacts"
+) -> Path:
+    """Write the archive and the page; returns the page's path.
 
     Both are complete or absent: a full disk leaves no half of one.
 
+    Args:
+        bundle: what to write.
+        folder: where; created if it does not exist.
+        name: of both files; by default, that of the test.
+        option: the one that names the folder, for the message.
+
     Raises:
-        HarnessError: they cannot be written.
+        Unavailable: they cannot be written.
     """
-    name = file_name(bundle.test)
+    name = file_name(name) if name else unique_name(bundle.test)
     page = folder / f"{name}.html"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_private(page, page_of(bundle))
         write_private(folder / f"{name}.zip", archive_of(bundle))
+        write_private(page, page_of(bundle))
     except OSError as error:
-        raise HarnessError(
+        raise Unavailable(
             f"the bundle of {bundle.test} cannot be written",
             last=str(error),
-            hint=f"free some space, or choose another folder than {folder} with --dapr-artefacts",
+            hint=f"free some space, or choose another folder than {folder} with {option}",
         ) from error
     return page
 
@@ -72,6 +85,17 @@ def file_name(text: str) -> str:
     """A name for a file: letters, digits, dots and dashes of a text, at most 120 of them."""
     kept = "".join(each if each.isalnum() or each in "._-" else "-" for each in text)
     return kept.strip("-.")[-120:] or "bundle"
+
+
+def unique_name(test: str) -> str:
+    """A file name that only this test has, whoever writes the bundles of the others.
+
+    Its name is in it. A digest follows where another test could have the same characters.
+    """
+    name = file_name(test)
+    path, colons, rest = test.partition("::")
+    is_plain = colons and "-" not in path and _PLAIN.fullmatch(rest) and len(test) < 100
+    return name if is_plain else f"{name}-{sha256(test.encode()).hexdigest()[:8]}"
 
 
 def _in_script(value: Any) -> str:

@@ -1,14 +1,14 @@
-"""Events of a ledger as a bundle tells them."""
+"""Events and jobs of a ledger as a bundle tells them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness.bundle.model import EventStory
-from harness.ledger.explain import conclusion, name_of, steps_of
-from harness.ledger.model import EventPath
+from harness.bundle.model import EventStory, JobStory
+from harness.ledger.explain import conclusion, name_of, steps_of, steps_of_job
+from harness.ledger.model import EventPath, JobPath
 
 DATA = 4000
 """The number of characters of an event's data that are kept."""
@@ -30,20 +30,35 @@ def story_of(path: EventPath, world: str, clean: Callable[[str], str]) -> EventS
         [(time, clean(text)) for time, text in steps_of(path)],
         data[:DATA],
         bool(world) and any(world in each for each in known),
-        _facts(path, clean),
+        cleaned(_facts(path), clean),
     )
 
 
-def _facts(path: EventPath, clean: Callable[[str], str]) -> dict[str, Any]:
+def job_story_of(path: JobPath, clean: Callable[[str], str]) -> JobStory:
+    """What happened to a job, explained."""
+    steps = [(time, clean(text)) for time, text in steps_of_job(path)]
+    return JobStory(path.app, clean(path.name), steps)
+
+
+def cleaned(value: Any, clean: Callable[[str], str]) -> Any:
+    """A JSON value whose texts are cleaned."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, Mapping):
+        return {name: cleaned(each, clean) for name, each in value.items()}
+    return [cleaned(each, clean) for each in value] if isinstance(value, list) else value
+
+
+def _facts(path: EventPath) -> dict[str, Any]:
     return {
-        "id": clean(path.id),
-        "type": clean(path.type),
-        "topics": [clean(each) for each in path.topics],
-        "expires": clean(path.expires),
+        "id": path.id,
+        "type": path.type,
+        "topics": list(path.topics),
+        "expires": path.expires,
         "is_event": bool(path.id) or not path.records,
-        "dead_letters": [clean(str(each.position)) for each in path.dead_letters],
+        "dead_letters": [str(each.position) for each in path.dead_letters],
         "published": [
-            {"app": each.app, "topic": clean(each.topic), "status": each.status}
+            {"app": each.app, "topic": each.topic, "status": each.status}
             for each in path.publications
         ],
         "stored": [each.time for each in path.originals],

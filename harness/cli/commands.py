@@ -20,6 +20,7 @@ from harness.cli import (
     streams,
     tools,
 )
+from harness.cli.bundle import bundle
 from harness.cli.calling import invoke, publish
 from harness.cli.clock import clock
 from harness.cli.console import err
@@ -58,6 +59,7 @@ for command in (
     inspecting.explain,
     inspecting.redeliver,
     inspecting.topics,
+    bundle,
     nodes.restart,
     nodes.kill,
     nodes.pause,

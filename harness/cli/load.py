@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from harness.cli.bundle import leave
 from harness.cli.console import StartProgress, Steps, err, out
 from harness.core.errors import InstanceDied, Unavailable
 from harness.core.settings import Settings
@@ -46,14 +47,25 @@ def load(
     runtime: Annotated[str | None, typer.Option(help="auto, processes or containers.")] = None,
     broker: Annotated[str | None, typer.Option(help="kafka or redpanda.")] = None,
     processes: Annotated[int, typer.Option(help="Locust processes that send the load.")] = 1,
+    bundle: Annotated[
+        bool,
+        typer.Option(
+            "--bundle",
+            help="Also leave a page and an archive about the stack, as if a request had failed.",
+        ),
+    ] = False,
 ) -> None:
     """Start the stack, send a profile's load, and write a report.
+
+    If the stack dies, a request fails or an event is lost, a page and an archive about the stack
+    are left beside the report.
 
     Exit codes: 0 success, 1 a budget was exceeded, 4 the stack or the generator died, or the run
     is invalid.
     """
     try:
         from harness.load.judge.compare import comparison, require_comparable
+        from harness.load.judge.criteria import has_failed, verdict
         from harness.load.model.budgets import read_budgets
         from harness.load.model.profile import read_profile
         from harness.load.model.result import read_result
@@ -93,6 +105,9 @@ def load(
                 progress=progress,
             ).run(),
         )
+        if bundle or has_failed(result):
+            said = verdict(result)[1]
+            leave(stack, f"load {described.name}", out_folder, error=said, option="--out")
     finally:
         stack.close()
     if earlier is not None:

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.bundle import leave
 from harness.cli.console import StartProgress, Steps, err, out
 from harness.cli.following import Follower
 from harness.cli.stacks import DaprVersion
@@ -61,6 +62,12 @@ def run(
     offline: Annotated[
         bool | None, typer.Option("--offline", help="Never use the network.")
     ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Where a page and an archive about the run are left at its end."
+        ),
+    ] = None,
 ) -> None:
     """Start the apps of a multi-app run file, each with its sidecar, and run until Ctrl-C.
 
@@ -105,10 +112,18 @@ def run(
         cleanup.enter_context(follower.following())
         stack.start()
         cleanup.callback(_keep_logs, stack, described, time.strftime("%Y%m%d%H%M%S"))
+        if bundle is not None:
+            cleanup.callback(_leave_bundle, stack, name, bundle, follower)
         _announce(stack, described)
         follower.wait()
     if follower.failed:
         raise typer.Exit(1)
+
+
+def _leave_bundle(stack: Stack, name: str, folder: Path, follower: Follower) -> None:
+    failed = ", ".join(sorted(follower.failed))
+    error = f"exited with another code than 0, or could not be started: {failed}"
+    leave(stack, f"run {name}", folder, error=error if failed else "", option="--bundle")
 
 
 def _say(line: str) -> None:

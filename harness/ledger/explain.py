@@ -40,13 +40,18 @@ def steps_of(path: EventPath) -> list[tuple[int, str]]:
 
 def explain_job(path: JobPath) -> str:
     """What happened to a job: a line for each step, in the order of time."""
+    lines = (f"  {_clock(time)}  {text}" for time, text in steps_of_job(path))
+    return "\n".join([f"job {path.name} of {path.app}:", *lines])
+
+
+def steps_of_job(path: JobPath) -> list[tuple[int, str]]:
+    """A line of text for each step, with its time in nanoseconds since the epoch, in order."""
     steps = [
         *((each.time, f"{each.node}: {each.what}") for each in path.calls),
         *((each.time, f"{each.node} fires it: {each.what}") for each in path.firings),
         *((each.time, f"delivered to {each.node}: {_answered(each)}") for each in path.attempts),
     ]
-    lines = (f"  {_clock(time)}  {text}" for time, text in sorted(steps, key=lambda row: row[0]))
-    return "\n".join([f"job {path.name} of {path.app}:", *lines])
+    return sorted(steps, key=lambda row: row[0])
 
 
 def _after(stored: int, asked: Sequence[int]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,9 @@ BATCH = 500
 Place = tuple[str, int]
 """A topic and a partition."""
 
+Ends = dict[str, dict[int, int]]
+"""The end of each partition, by topic."""
+
 
 class BrokerReader:
     """Reads all topics but the broker's internal ones. One thread may use it at a time.
@@ -36,7 +39,8 @@ class BrokerReader:
         brokers: the bootstrap address.
         start: the offset to start from in each partition of each topic; a topic that is not named
             is read from its beginning.
-        prefix: only topics whose name begins with it are read; the events' topics are without it.
+        prefix: the events' topics are without it.
+        own: those topics that are to be read; all if None.
         guard: ends a wait by raising.
 
     Attributes:
@@ -52,12 +56,14 @@ class BrokerReader:
         brokers: Brokers,
         start: Mapping[str, Offsets],
         prefix: str = "",
+        own: Callable[[Ends], Ends] | None = None,
         guard: Guard = unguarded,
     ) -> None:
         self.brokers = brokers
         self.size = 0
         self._start = start
         self._prefix = prefix
+        self._own = own or (lambda ends: ends)
         self._guard = guard
         self._position: dict[Place, int] = {}
         self._consumer: Consumer | None = None
@@ -111,11 +117,10 @@ class BrokerReader:
 
     def _ends(self) -> dict[Place, int]:
         self._admin = self._admin or admin_of(self.brokers)
-        known = end_offsets(self._admin, [], others=True)
+        known = self._own(end_offsets(self._admin, [], others=True))
         found = {
             (topic, partition): end
             for topic, ends in known.items()
-            if topic.startswith(self._prefix)
             for partition, end in ends.items()
         }
         for (topic, partition), end in found.items():

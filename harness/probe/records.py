@@ -68,6 +68,20 @@ def size_of_record(recorder: Endpoint) -> int:
     return int(_recorded(recorder, sys.maxsize).headers[SIZE])
 
 
+def recent_start(recorder: Endpoint) -> int:
+    """The byte at which the first whole line of the last `CHUNK` bytes of a record begins.
+
+    Raises:
+        ProbeError: the recorder does not respond.
+    """
+    position = size_of_record(recorder) - CHUNK
+    if position <= 0:
+        return 0
+    content = _recorded(recorder, position).content
+    # Without the end of a line, the chunk is part of a longer one.
+    return position + (content.find(b"\n") + 1 or len(content))
+
+
 def ask_recorder(recorder: Endpoint, method: str, path: str, json: object = None) -> httpx.Response:
     """Send a request to the recorder itself.
 

@@ -25,6 +25,7 @@ from harness.stack.failures import mask
 from harness.stack.in_flight import InFlight
 from harness.stack.noted import TEST, Noted
 from harness.stack.routes import SUBSCRIBE, Routes
+from harness.stack.sharing import own_topics
 from harness.stack.timeline import Observed
 
 MOST = 100_000
@@ -89,6 +90,7 @@ class Account:
                 beginning.brokers,
                 beginning.offsets,
                 stack.book.namespace,
+                lambda ends: own_topics(ends, stack.book.namespace),
                 guard or stack.check_alive,
             )
             if beginning.brokers and broker

@@ -17,6 +17,9 @@ from harness.probe.matching import matches, shown
 from harness.probe.waiting import Guard
 from harness.stack.account import Account
 
+__tracebackhide__ = True
+"""pytest leaves out the frames of this module: a failure is shown at the test's own line."""
+
 SHOWN = 5
 """The number of events that a message explains."""
 
@@ -95,8 +98,12 @@ class AsyncLedgerProbe:
         Raises:
             ProbeTimeout: something is still in flight after ``timeout`` seconds.
         """
-        async with aexplained(self._guard):
-            return await ablocking(self._account.settled, Deadline(timeout))
+        try:
+            async with aexplained(self._guard):
+                return await ablocking(self._account.settled, Deadline(timeout))
+        except ProbeTimeout as missed:
+            # As for the other questions, pytest shows the test's own line.
+            raise missed.with_traceback(None) from missed.__cause__
 
 
 class _AsyncTracked:

@@ -17,6 +17,7 @@ from harness.nodes.receiver import Receiver
 from harness.probe.backlog import Began, backlog
 from harness.probe.records import size_of_record
 from harness.ready.kafka import admin_of, end_offsets
+from harness.runtime.proc import cpu_of
 from harness.stack.failures import mask
 from harness.stack.sharing import own_topics
 from harness.stack.stack import Stack
@@ -45,6 +46,7 @@ class Beginning:
         at: when it began, on ``time.monotonic``.
         brokers: how to connect to the topology's own broker; "" if it has none.
         offsets: the end of each topic's partitions.
+        cpu: the seconds of processor time that each process had used, by process id.
 
     Raises:
         ProbeError: the broker or a recorder does not respond.
@@ -53,6 +55,9 @@ class Beginning:
     def __init__(self, stack: Stack, test: str) -> None:
         self.at = time.monotonic()
         self._stack = stack
+        self.cpu = {
+            each.pid: cpu_of(each.pid) or 0.0 for each in [*stack.instances.values()] if each.pid
+        }
         self._logs = {path: path.stat().st_size for path in self._log_files()}
         self.brokers = own_brokers(stack)
         self.offsets = self._offsets_now()

@@ -17,6 +17,7 @@ from harness.ready.kafka import (
 )
 from harness.stack.beginning import WORLDS, own_brokers
 from harness.stack.routes import ask_sidecar
+from harness.stack.sharing import own_topics
 from harness.stack.stack import Stack
 
 Place = tuple[str, int]
@@ -44,8 +45,7 @@ class InFlight:
         if self._admin is None:
             return []
         found = end_offsets(self._admin, [], others=True)
-        prefix = self._stack.book.namespace
-        own = {topic: ends for topic, ends in found.items() if topic.startswith(prefix)}
+        own = own_topics(found, self._stack.book.namespace)
         away = [f"{topic}[{part}] does not respond" for topic, part in _without_end(own)]
         silent = [
             f"{each.name} does not respond, so what it has to handle is not known"

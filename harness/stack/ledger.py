@@ -18,6 +18,9 @@ from harness.probe.tap import SubscriptionTap, Tap
 from harness.probe.waiting import Guard
 from harness.stack.account import Account
 
+__tracebackhide__ = True
+"""pytest leaves out the frames of this module: a failure is shown at the test's own line."""
+
 SHOWN = 5
 """The number of events that a message explains."""
 
@@ -96,8 +99,12 @@ class LedgerProbe:
         Raises:
             ProbeTimeout: something is still in flight after ``timeout`` seconds.
         """
-        with explained(self._guard):
-            return blocking(self._account.settled, Deadline(timeout))
+        try:
+            with explained(self._guard):
+                return blocking(self._account.settled, Deadline(timeout))
+        except ProbeTimeout as missed:
+            # As for the other questions, pytest shows the test's own line.
+            raise missed.with_traceback(None) from missed.__cause__
 
 
 class _AsyncTracked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.runtime.base import Instance
+from harness.runtime.proc import cpu_of
 
 
 def state_of(instance: Instance | None) -> str:
@@ -24,8 +25,6 @@ def used_by(pid: int) -> tuple[int, float]:
     import psutil
 
     try:
-        process = psutil.Process(pid)
-        times = process.cpu_times()
-        return process.memory_info().rss, times.user + times.system
+        return psutil.Process(pid).memory_info().rss, cpu_of(pid) or 0.0
     except (psutil.Error, ValueError):
         return 0, 0.0

@@ -223,6 +223,24 @@ def test_a_failing_app_is_reported_with_its_exit_code(two: Path) -> None:
     assert [] == leftovers(two)
 
 
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_run_leaves_a_bundle_and_keeps_its_exit_code(tmp_path: Path, *, taken: bool) -> None:
+    """Also where none can be written: a file has the name of the folder."""
+    command = [sys.executable, "-c", "raise SystemExit(7)"]
+    app = {"appID": "broken", "appDirPath": ".", "command": command}
+    project(tmp_path, dapr_yaml=json.dumps({"version": 1, "apps": [app]}), pyproject_toml="")
+    if taken:
+        (tmp_path / "kept").write_text("")
+
+    done = cli(tmp_path, "run", "--bundle", "kept")
+
+    assert 1 == done.returncode, done.stderr
+    assert taken == ("the bundle of run default cannot be written" in done.stderr)
+    assert taken != ("broken exited with code 7\nkept/run-default.html\n" in done.stdout)
+    assert taken != (tmp_path / "kept" / "run-default.zip").exists()
+    assert [] == leftovers(tmp_path)
+
+
 def test_apps_that_have_done_their_work_end_the_run(two: Path) -> None:
     """Each with code 0, one of them before the others are up; the whole run is a success."""
     text = (two / "dapr.yaml").read_text()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from harness import Stack, World
 from harness.core.deadline import Deadline, Observation, poll
 from harness.ready.loopback import ask
 from tests.projects import KAFKA, MINI_FILES
@@ -100,6 +102,49 @@ def test_recent_events_are_fifty_and_the_beginning_is_all(up: Path) -> None:
     assert 50 == len(recent.stdout.splitlines())
     assert 60 <= len(every.stdout.splitlines())
     assert recent.stdout.splitlines()[-1] == every.stdout.splitlines()[-1]
+
+
+def test_a_bundle_of_a_stack_has_its_events_and_no_secret(up: Path) -> None:
+    """As that of a failed test, from the start of the stack on."""
+    token = cli(up, "token").stdout.strip()
+    publish(up, "orders", 77, "--type", f"order.{token}")
+
+    done = cli(up, "bundle", "--output", "kept", "--json")
+
+    found = json.loads(done.stdout)
+    page = (up / found["page"]).read_text()
+    with zipfile.ZipFile(up / found["archive"]) as archive:
+        texts = {name: archive.read(name).decode() for name in archive.namelist()}
+    bundle = json.loads(texts["bundle.json"])
+    assert ("stack default", []) == (bundle["test"], bundle["missing"])
+    assert ["kept/stack-default.html", "kept/stack-default.zip"] == sorted(
+        str(path.relative_to(up)) for path in (up / "kept").iterdir()
+    )
+    assert ['{"id": 77}'] == [each["data"] for each in bundle["events"] if "77" in each["data"]]
+    assert {"kafka", "hello", "hello-daprd"} <= {each["name"] for each in bundle["nodes"]}
+    assert "start.begun" in {each["what"].split()[0] for each in bundle["timeline"]}
+    assert "dapr initialized" in texts["logs/hello-daprd.log"]
+    assert [] == [name for name, text in {**texts, "page": page}.items() if token in text]
+
+
+def test_a_stack_without_subscribers_is_settled(up: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no consumer group that could have something to handle."""
+    monkeypatch.chdir(up)
+    for name, value in environment(up).items():
+        monkeypatch.setenv(name, value)
+    with Stack.attach(force=True, all_running=False) as stack, World(stack) as world:
+        assert () == world.ledger.settled().jobs
+
+
+def test_a_bundle_that_cannot_be_written_is_an_error_with_a_next_step(up: Path) -> None:
+    """A file has the name of the folder; and there is no bundle of a stack that is not up."""
+    (up / "taken").write_text("")
+    taken = cli(up, "bundle", "--output", "taken")
+    unknown = cli(up, "bundle", "defualt")
+
+    assert (3, 2) == (taken.returncode, unknown.returncode)
+    assert "the bundle of stack default cannot be written" in taken.stderr
+    assert "choose another folder than taken with --output" in taken.stderr
 
 
 @pytest.mark.parametrize(

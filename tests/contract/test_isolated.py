@@ -29,8 +29,11 @@ from harness import (
     World,
     running,
 )
+from harness.bundle.collect import Collector
+from harness.bundle.model import Failure
 from harness.core.deadline import Deadline, Observation, poll
 from harness.core.errors import SystemFailure
+from harness.ledger.model import Ledger
 from harness.ready.kafka import admin_of, group_names
 from harness.runtime.containers.ownership import sweep
 from harness.runtime.tree import kill_tree
@@ -183,6 +186,36 @@ def test_events_and_rows_of_each_are_its_own(worlds: list[World]) -> None:
         assert [own] == [each.data["id"] for each in world.inbox("shop").all(path="/orders")]
         taps[number].next(timeout=30)
         assert [own] == [each.data["id"] for each in taps[number].all()]
+
+
+def test_what_a_copy_has_in_flight_is_in_no_other_ledger(worlds: list[World]) -> None:
+    """The stack and the other copy are settled, while the copy has an event to handle."""
+    first, second, base = worlds
+    second.pause("shop-daprd")
+    try:
+        second.sidecar("clerk").publish("pubsub", "orders", {"id": "held"})
+        assert [[], []] == [_held(each.ledger.settled(timeout=30)) for each in (first, base)]
+        with pytest.raises(ProbeTimeout, match="shop-daprd does not respond"):
+            second.ledger.settled(timeout=0)
+    finally:
+        second.resume("shop-daprd")
+
+    assert ["held"] == _held(second.ledger.settled(timeout=30))
+
+
+def test_the_bundle_of_a_stack_has_the_groups_of_no_copy(worlds: list[World]) -> None:
+    """Neither has that of a copy the groups of the stack."""
+    prefixes = [each.stack.book.namespace for each in worlds]
+    for world, prefix in zip(worlds, prefixes, strict=True):
+        failure = Failure("test", "call", "E   it failed", 1, 2)
+        groups = Collector(world.observed, world.account).collect(failure).groups
+
+        assert {f"{prefix}orders"} == {each.topic for each in groups}
+
+
+def _held(ledger: Ledger) -> list[str]:
+    found = [each.data["id"] for each in ledger.events if isinstance(each.data, dict)]
+    return [each for each in found if each == "held"]
 
 
 def test_the_same_key_has_a_value_of_its_own_in_each(worlds: list[World]) -> None:

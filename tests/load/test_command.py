@@ -162,9 +162,11 @@ def test_a_run_is_compared_with_an_earlier_one(own: Path) -> None:
 
 def test_a_class_named_publish_is_a_class_like_any_other(own: Path) -> None:
     """It begins nothing that this project does not have; the run ends with a whole report."""
-    done = in_own(own, "named")
+    done = in_own(own, "named", "--bundle")
 
-    result = read_result(own / "artefacts" / "load" / "named.json")
+    out = own / "artefacts" / "load"
+    result = read_result(out / "named.json")
+    assert {"load-named.html", "load-named.zip"} < {each.name for each in out.iterdir()}
     assert ({"asked"}, verdict(result)[0]) == ({*result.names}, done.returncode), done.stderr
     assert result.names["asked"].ok > 0
     assert "Traceback" not in done.stderr

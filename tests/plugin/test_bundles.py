@@ -182,6 +182,8 @@ async def test_unknown_pubsub(dapr):
 
 
 async def test_unknown_app(dapr):
+    bill = {"token": dapr.token("dapr-api")}
+    await dapr.sidecar("shop").schedule_job("bill", due="1h", data=bill)
     await dapr.sidecar("shop").invoke("shopp", "orders")
 
 
@@ -220,9 +222,9 @@ def write(dapr, topic, value):
 """
 
 FIRST_LINES = {
-    "handler_error": "answers with status 500, 2 times; it is a dead letter now: "
+    "handler_error": "on orders with status 500, 2 times; it is a dead letter now: "
     "ValueError: the amount of an order is negative",
-    "dropped": "shop drops it with status 200",
+    "dropped": "on dropped with status 200",
     "nobody_subscribes": "no app subscribes to 'nobody'",
     "scoped_out": "no app subscribes to 'scoped'",
     "expired": "expired at 2020-01-01T00:00:00Z",
@@ -292,6 +294,19 @@ def test_no_secret_is_in_a_bundle(folder: Path) -> None:
     assert len(files) == 2 * len(FIRST_LINES)
     assert [] == [text[:80] for text in texts if token in text]
     assert "the token is ***" in bundle_of(folder, "handler_error")["logs"]["shop"]
+
+
+def test_a_bundle_has_the_jobs_and_the_processor_time_of_its_test(folder: Path) -> None:
+    """As its ledger tells them; other tests have no job."""
+    jobs = bundle_of(folder, "unknown_app")["jobs"]
+    nodes = bundle_of(folder, "unknown_app")["nodes"]
+
+    assert [("shop", "bill")] == [(each["app"], each["name"]) for each in jobs]
+    assert any("/v1.0/jobs/bill -> 204" in text for _, text in jobs[0]["steps"]), jobs
+    assert [] == bundle_of(folder, "unknown_pubsub")["jobs"]
+    assert all(0 <= each["used"] <= each["cpu"] for each in nodes)
+    kafka = next(each for each in nodes if each["name"] == "kafka")
+    assert kafka["used"] < kafka["cpu"]
 
 
 def test_junit_and_the_end_of_the_session_name_the_page_and_the_cause(folder: Path) -> None:

@@ -9,16 +9,20 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from harness.bundle import page as pages
 from harness.bundle.causes import causes_of
 from harness.bundle.collect import as_text, summary_of
 from harness.bundle.model import Bundle, Declared, EventStory, Group, NodeState, Step
-from harness.bundle.page import archive_of, file_name, page_of, write
+from harness.bundle.page import archive_of, file_name, page_of, unique_name, write
 from harness.bundle.stories import story_of
+from harness.core.endpoint import Endpoint
 from harness.core.errors import HarnessError
 from harness.ledger.joining import ledger_of
+from harness.probe import records
+from harness.probe.inbox_server import SIZE
 from tests.unit.ledgers import Place, cloud_event, handled, publishes, stored
 
 EMPTY = Bundle("test_a.py::test_x[1/2]", "call", "E   it failed", "it failed", 1, 2)
@@ -94,7 +98,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "a sidecar has lost its broker": (
         {"nodes": [KAFKA],
          "logs": {"shop-daprd": "kafka: client has run out of available brokers"}},
-        "broker_unavailable: shop-daprd could not reach its broker during the test",
+        "broker_unavailable: shop-daprd could not reach its broker",
     ),
     "a component is not loaded": (
         {"nodes": [SIDECAR], "sidecars": {"shop-daprd": {"components": []}},
@@ -141,39 +145,37 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "an app answers with an error": (
         {"events": [event(attempts=[attempt(), attempt()])], "logs": {"shop": "KeyError: 'id'"}},
-        ("app_rejects_event: event e1 (t) on orders is not accepted: shop answers with status 500, "
-        "2 times: KeyError: 'id'"),
+        ("app_rejects_event: shop answers event e1 on orders with status 500, 2 times: "
+        "KeyError: 'id'"),
     ),
     "an event became a dead letter": (
         {"events": [event(attempts=[attempt()], dead_letters=["dead[0] offset 0"])]},
-        ("app_rejects_event: event e1 (t) on orders is not accepted: shop answers with status 500; "
-        "it is a dead letter now"),
+        ("app_rejects_event: shop answers event e1 on orders with status 500; it is a dead letter "
+        "now"),
     ),
     "an app drops an event": (
         {"events": [event(attempts=[attempt(status=200, outcome="drop")])]},
-        "app_rejects_event: event e1 (t) on orders is not accepted: shop drops it with status 200",
+        "app_rejects_event: shop drops event e1 on orders with status 200",
     ),
     "a fault fails the delivery": (
         {"events": [event(attempts=[attempt(failed="before")])]},
-        ("app_rejects_event: event e1 (t) on orders is not accepted: a fault of the test's inbox "
-        "fails its delivery to shop"),
+        ("app_rejects_event: a fault of the test's inbox fails the delivery to shop of event e1 on "
+        "orders"),
     ),
     "an event has expired": (
         {"events": [event(expires="2020")], "sidecars": subscribed("orders"),
          "logs": {"shop-daprd": 'msg="dropping expired pub/sub event e1 as of 2020"'}},
-        "event_expired: event e1 (t) on orders expired at 2020, before it could be delivered",
+        "event_expired: orders: event e1 expired at 2020, before it could be delivered",
     ),
     "nobody subscribes": (
         {"events": [event()], "sidecars": subscribed("order")},
-        ("subscription_missing: no app subscribes to 'orders', the topic of event e1 (t) on "
-        "orders: "
+        ("subscription_missing: no app subscribes to 'orders', the topic of event e1: "
         "there are subscriptions to order"),
     ),
     "a subscription is for another app": (
         {"events": [event()], "sidecars": subscribed(),
          "resources": [Declared("Subscription", "s", "", ["bank"], "r.yaml:3", "topic: orders")]},
-        ("subscription_missing: no app subscribes to 'orders', the topic of event e1 (t) on "
-        "orders: "
+        ("subscription_missing: no app subscribes to 'orders', the topic of event e1: "
         "the subscription 's' at r.yaml:3 is for bank, and that app does not have it"),
     ),
     "publishing has failed": (
@@ -245,6 +247,25 @@ HARMLESS: dict[str, dict[str, Any]] = {
 def test_no_cause_is(case: str) -> None:
     """What looks like a problem and is none."""
     assert "" == first(replace(EMPTY, **HARMLESS[case]))
+
+
+@pytest.mark.parametrize(
+    ("ids", "shown"),
+    [
+        (["9f1c52aa-0000-4000-8000-000000000000"], "9f1c52aa..."),
+        (["9f1c52aa-0000-4000", "9f1c52aa-0007-4000"], "9f1c52aa-0000..."),
+        (["order-17", "order-1"], "order-17"),
+        (["order", "order-17"], "order"),
+        (["order-12345", "order-12"], "order-12345"),
+        (["the same id of each", "the same id of each"], "the same..."),
+    ],
+)
+def test_an_id_in_a_cause_is_as_short_as_it_is_unique(ids: list[str], shown: str) -> None:
+    """The whole id is in the path of the event."""
+    events = [event(id=each, attempts=[attempt()]) for each in ids]
+    found = first(replace(EMPTY, events=events))
+
+    assert f"app_rejects_event: shop answers event {shown} on orders with status 500" == found
 
 
 def test_only_events_of_the_test_are_causes_if_it_has_any() -> None:
@@ -322,6 +343,61 @@ def test_a_folder_that_cannot_be_written_is_an_error_with_a_next_step(tmp_path: 
 def test_a_file_is_named_after_the_test_and_stays_in_the_folder(text: str, name: str) -> None:
     """No separators, no hidden files, not too long."""
     assert name == file_name(text)
+
+
+def test_tests_with_similar_names_have_bundles_of_their_own() -> None:
+    """Workers that know nothing of each other write into one folder."""
+    tests = (
+        "a.py::test_x[1/2]", "a.py::test_x[1-2]", "a.py::test_x[1:2]", "a.py::test_x[1 2]",
+        "a/b.py::test_x[1]", "a-b.py::test_x[1]", "a.py::test_x[-1]", "a.py::test_x::1",
+        "a.py::test_x[1]", "a.py::test_x[1.]", f"a.py::test_x[{'1' * 200}]",
+        f"a.py::test_x[2{'1' * 200}]",
+    )  # fmt: skip
+    names = [unique_name(each) for each in tests]
+
+    assert len(tests) == len({*names}), names
+    assert "a.py--test_x-1-2" == unique_name("a.py::test_x[1-2]")
+    assert all(len(each) < 140 and "/" not in each for each in names)
+
+
+def test_the_bundle_of_a_stack_does_not_speak_of_a_test() -> None:
+    """Somebody has stopped the node: another command, or a test that is attached."""
+    away = replace(SHOP, state="exited", exit_code=-9, exit_expected=True)
+    found = first(replace(EMPTY, phase="stack", nodes=[away]))
+
+    assert "stopped_by_the_test: shop is still exited, as somebody has asked for" == found
+
+
+def test_no_fact_of_an_event_has_a_secret() -> None:
+    """Its type and its topic are text of the app, too."""
+    made = stored(Place("s3cret"), cloud_event("s3cret", {"a": 1}, subject="s3cret"))
+    (path,) = ledger_of([made]).events
+    story = story_of(path, "", lambda text: text.replace("s3cret", "***"))
+
+    assert "s3cret" not in str(story)
+    assert ["***"] == story.facts["topics"]
+
+
+@pytest.mark.parametrize(
+    ("record", "start"),
+    [
+        (b"one\ntwo\n", 0),
+        (b"x" * 5 + b"\nthe last\n", 6),
+        (b"first\n" + b"x" * 20, 26),
+    ],
+)
+def test_a_long_record_is_read_from_a_whole_line_on(
+    monkeypatch: pytest.MonkeyPatch, record: bytes, start: int
+) -> None:
+    """Of a recorder that has recorded more than is read for a bundle."""
+    monkeypatch.setattr(records, "CHUNK", 12)
+
+    def recorded(_: Endpoint, position: int) -> httpx.Response:
+        return httpx.Response(200, content=record[position:], headers={SIZE: str(len(record))})
+
+    monkeypatch.setattr(records, "_recorded", recorded)
+
+    assert start == records.recent_start(Endpoint("127.0.0.1", 1))
 
 
 def test_the_summary_is_what_went_wrong() -> None:

@@ -18,6 +18,7 @@ from harness.stack.account import Account
 from harness.stack.in_flight import unstable
 from harness.stack.ledger import LedgerProbe
 from harness.stack.noted import Noted
+from tests.support import ROOT
 from tests.unit.ledgers import Place, called, cloud_event, handled, stored
 
 ORDER = Place("orders")
@@ -45,6 +46,55 @@ class Known:
 
 def probe(account: Known) -> LedgerProbe:
     return LedgerProbe(cast("Account", account), (), unguarded)
+
+
+QUESTIONS = """
+from tests.unit.ledgers import cloud_event, stored
+from tests.unit.test_ledger_probe import ORDER, Busy, Known, probe
+
+known = Known(stored(ORDER, cloud_event("e1")))
+
+
+def test_event():
+    probe(known).event("e1").delivered_to("mail", timeout=0)
+
+
+def test_once():
+    probe(known).event("e2").published_once()
+
+
+def test_job():
+    probe(known).job("shop", "bill").fired(timeout=0)
+
+
+def test_settled():
+    probe(Busy()).settled(timeout=0)
+"""
+
+
+class Busy(Known):
+    """An account of a stack that is never settled."""
+
+    def settled(self, _: Deadline) -> Ledger:
+        raise ProbeTimeout("something is still in flight")
+
+
+def test_pytest_shows_the_question_of_a_test_and_not_how_it_is_asked(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line of the test, and what is known of the event."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    pytester.makepyfile(QUESTIONS)
+
+    done = pytester.runpytest_subprocess("-p", "no:randomly", "--tb=long")
+
+    output = done.stdout.str()
+    done.assert_outcomes(failed=4)
+    shown = [line for line in output.splitlines() if line.startswith(">")]
+    assert 4 == len(shown), output
+    assert all(line.lstrip("> ").startswith("probe(") for line in shown)
+    assert "is not delivered to mail" in output
+    assert "something is still in flight" in output
 
 
 def test_a_number_of_attempts_that_cannot_become_right_ends_the_wait() -> None:

@@ -33,6 +33,7 @@ from harness.load.judge.criteria import (
     compared,
     errors,
     failing,
+    has_failed,
     knee,
     lateness,
     losses,
@@ -600,6 +601,27 @@ def test_the_headline_is_of_the_exit_code(changed: dict[str, Any], code: int, sa
 
     assert code == found[0]
     assert re.search(said, found[1])
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, False),
+        ({**BROKEN, **INVALID}, False),
+        ({"died": "broker exited"}, True),
+        ({"ledgers": {"Publish": Ledger(10, lost=1)}}, True),
+    ],
+)
+def test_a_load_has_failed_if_more_than_figures_is_bad(
+    changed: dict[str, Any], *, expected: bool
+) -> None:
+    """Only then does it leave a bundle by itself."""
+    clean = {name: replace(row, errors={}) for name, row in result().names.items()}
+    found = replace(result(), **{"names": clean, "ledgers": {}, **changed})
+    refused = {name: replace(row, errors={"500": 1}) for name, row in clean.items()}
+
+    assert expected == has_failed(found)
+    assert has_failed(replace(found, names=refused))
 
 
 def test_the_knee_is_where_the_p99_of_a_step_has_doubled() -> None:

@@ -9,8 +9,10 @@ from harness.bundle.causes.evidence import (
     attempts,
     dead_letter_topics,
     lines_with,
+    names_in,
     own_events,
     subscribers,
+    topics_of,
     waiting_topics,
 )
 from harness.bundle.model import Bundle, Cause, EventStory
@@ -21,6 +23,7 @@ _NO_EVENT = re.compile(r"error deserializing cloud event in pubsub")
 
 def app_rejects_event(bundle: Bundle) -> Iterator[Cause]:
     """An app has answered an event with an error, or has dropped it."""
+    called = names_in(bundle)
     for event in own_events(bundle):
         tries = attempts(event)
         by_app = {
@@ -29,19 +32,19 @@ def app_rejects_event(bundle: Bundle) -> Iterator[Cause]:
         for app, found in by_app.items():
             if any(each["outcome"] == "success" for each in found):
                 continue
-            last = found[-1]
+            last, name = found[-1], f"{called(event)} on {topics_of(event)}"
             if last["failed"]:
-                how = f"a fault of the test's inbox fails its delivery to {app}"
+                how = f"a fault of the test's inbox fails the delivery to {app} of {name}"
             elif last["outcome"] == "drop":
-                how = f"{app} drops it with status {last['status']}"
+                how = f"{app} drops {name} with status {last['status']}"
             else:
                 times = f", {len(found)} times" if len(found) > 1 else ""
-                how = f"{app} answers with status {last['status']}{times}"
+                how = f"{app} answers {name} with status {last['status']}{times}"
             after = "; it is a dead letter now" if event.facts["dead_letters"] else ""
             raised = cause_of(bundle.logs.get(app, ""))
             yield Cause(
                 "app_rejects_event",
-                f"{event.title} is not accepted: {how}{after}" + (f": {raised}" if raised else ""),
+                f"{how}{after}" + (f": {raised}" if raised else ""),
                 [text for _, text in event.steps],
                 f"see the log of {app}",
             )
@@ -57,7 +60,8 @@ def event_expired(bundle: Bundle) -> Iterator[Cause]:
         if event.facts["expires"] and not attempts(event) and event.facts["id"] in told:
             yield Cause(
                 "event_expired",
-                f"{event.title} expired at {event.facts['expires']}, before it could be delivered",
+                f"{topics_of(event)}: {names_in(bundle)(event)} expired at "
+                f"{event.facts['expires']}, before it could be delivered",
                 [told[event.facts["id"]]],
                 "give `ttlInSeconds` more time, or find out what has held it up",
             )
@@ -112,7 +116,7 @@ def _missing(bundle: Bundle, event: EventStory, topic: str) -> Cause:
         why = f"there are subscriptions to {', '.join(told)}" if told else "there are none at all"
     return Cause(
         "subscription_missing",
-        f"no app subscribes to {topic!r}, the topic of {event.title}: {why}",
+        f"no app subscribes to {topic!r}, the topic of {names_in(bundle)(event)}: {why}",
         scoped,
         "compare the topic's name and the subscription's scopes with the app-ids",
     )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from harness.bundle.model import Bundle, EventStory
 
 MESSAGE = re.compile(r'level=(?:error|fatal|warning) msg="((?:[^"\\]|\\.)*)"')
 """daprd's format of a line that reports a problem."""
+
+SHORTEST = 8
+"""The number of characters of an event's id that are shown at least."""
 
 
 def messages(bundle: Bundle, node: str) -> list[str]:
@@ -29,6 +33,37 @@ def lines_with(bundle: Bundle, pattern: re.Pattern[str]) -> Iterator[tuple[str, 
 def own_events(bundle: Bundle) -> Sequence[EventStory]:
     """The events that mention the test's world; if there are none, all events."""
     return [each for each in bundle.events if each.own] or bundle.events
+
+
+def names_in(bundle: Bundle) -> Callable[[EventStory], str]:
+    """What sentences call the events: by their ids, each as short as it is unique in the bundle.
+
+    A record that is no CloudEvent is called by its position.
+    """
+    ids = sorted({str(each.facts["id"]) for each in bundle.events})
+
+    def name(event: EventStory) -> str:
+        known = str(event.facts["id"])
+        if not known:
+            return event.title
+        at = bisect_left(ids, known)
+        # Of all ids, one of these two has the most characters in common with it.
+        beside = [*ids[max(0, at - 1) : at], *ids[at + 1 : at + 2]]
+        length = max([SHORTEST, *(1 + _in_common(known, each) for each in beside)])
+        return f"event {known if length + 3 >= len(known) else f'{known[:length]}...'}"
+
+    return name
+
+
+def _in_common(one: str, other: str) -> int:
+    """The number of characters with which both begin."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (here, there) in pairs if here != there), min(len(one), len(other)))
+
+
+def topics_of(event: EventStory) -> str:
+    """Its topics, in words."""
+    return ", ".join(event.facts["topics"]) or "no topic"
 
 
 def attempts(event: EventStory, *, dead_letter: bool = False) -> list[dict[str, Any]]:

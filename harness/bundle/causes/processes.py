@@ -58,7 +58,7 @@ def broker_unavailable(bundle: Bundle) -> Iterator[Cause]:
     away = [each for each in bundle.nodes if each.role == "broker" and _is_away(each)]
     complaints = [f"{node}: {line}" for node, line in lines_with(bundle, _NO_BROKER)]
     for each in away:
-        who = "the test has stopped it" if each.exit_expected else _how(each)
+        who = f"{_by(bundle)} has stopped it" if each.exit_expected else _how(each)
         yield Cause(
             "broker_unavailable",
             f"the broker {each.name!r} is not available: {who}",
@@ -68,7 +68,7 @@ def broker_unavailable(bundle: Bundle) -> Iterator[Cause]:
     if complaints and not away:
         yield Cause(
             "broker_unavailable",
-            f"{complaints[-1].partition(':')[0]} could not reach its broker during the test",
+            f"{complaints[-1].partition(':')[0]} could not reach its broker",
             complaints[-3:],
         )
 
@@ -80,9 +80,14 @@ def stopped_by_the_test(bundle: Bundle) -> Iterator[Cause]:
         if each.exit_expected or each.state == "paused":
             yield Cause(
                 "stopped_by_the_test",
-                f"{each.name} is still {each.state}, as the test has asked for",
+                f"{each.name} is still {each.state}, as {_by(bundle)} has asked for",
                 hint="`restart` or `resume` makes it available again",
             )
+
+
+def _by(bundle: Bundle) -> str:
+    """Who acts on the nodes of the stack."""
+    return "somebody" if bundle.phase == "stack" else "the test"
 
 
 def _is_away(node: NodeState) -> bool:

@@ -227,6 +227,12 @@ def verdict(result: Result) -> tuple[int, str]:
     return 0, "The run is valid and has kept its budgets."
 
 
+def has_failed(result: Result) -> bool:
+    """Whether the stack died, a request failed, or an event was lost: not only figures are bad."""
+    errors = any(row.errors for row in result.names.values())
+    return bool(result.died) or errors or any(each.lost for each in result.ledgers.values())
+
+
 def _some(names: Sequence[str]) -> str:
     more = len(names) - SOME
     return ", ".join(names[:SOME]) + (f" and {more} more" if more > 0 else "")
