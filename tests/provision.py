@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.cli.console import Steps, out
 from harness.core.errors import Unavailable
 from harness.core.settings import Settings
-from harness.provision.gobuild import install
+from harness.provision.golang import install
 from harness.provision.progress import Progress, step
 from harness.provision.store import Store
 from harness.provision.toolbox import Provisioner

@@ -23,7 +23,8 @@ from harness.core.errors import HarnessError, SystemFailure, Unavailable
 from harness.core.files import nearest, try_writing
 from harness.core.node import Target
 from harness.core.settings import Settings, dapr_versions
-from harness.provision.gobuild import NEEDED_DISK, find_go
+from harness.provision.gobuild import NEEDED_DISK
+from harness.provision.golang import find_go
 from harness.provision.images import IMAGES
 from harness.provision.machine import require_processes, require_temporary
 from harness.provision.progress import size_of
