@@ -18,6 +18,7 @@ from harness.cli import (
     state_store,
     streams,
     tools,
+    validate,
 )
 from harness.cli.calling import invoke, publish
 from harness.cli.clock import clock
@@ -71,6 +72,7 @@ app.add_typer(state_store.app)
 app.add_typer(jobs.app)
 app.add_typer(images.app)
 app.add_typer(render.app)
+app.add_typer(validate.app)
 
 
 CAUSES = (
