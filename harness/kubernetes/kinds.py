@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from harness.core.deadline import Observation
 from harness.core.errors import did_you_mean
@@ -30,9 +31,8 @@ class Kind:
 
     def object(self, name: str, namespace: str) -> str:
         """The path of one object."""
-        if not self.namespaced:
-            return f"{self.path}/{self.plural}/{name}"
-        return f"{self.path}/namespaces/{namespace}/{self.plural}/{name}"
+        within = f"/namespaces/{quote(namespace, '')}" if self.namespaced else ""
+        return f"{self.path}{within}/{self.plural}/{quote(name, '')}"
 
 
 class Kinds:
@@ -56,7 +56,7 @@ class Kinds:
         return known[kind]
 
     def _ask(self, version: str) -> dict[str, Kind]:
-        path = f"/apis/{version}" if "/" in version else f"/api/{version}"
+        path = quote(f"/apis/{version}" if "/" in version else f"/api/{version}")
         answer = self._server.get(path)
         if not answer.accepted:
             raise Unserved(
