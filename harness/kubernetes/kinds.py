@@ -7,11 +7,11 @@ from typing import Any
 from urllib.parse import quote
 
 from harness.core.deadline import Observation
-from harness.core.errors import did_you_mean
+from harness.core.errors import HarnessError, did_you_mean
 from harness.kubernetes.api import ApiServer
 
 
-class Unserved(Exception):
+class Unserved(HarnessError):
     """The server does not serve a kind; the text says what it serves instead."""
 
 

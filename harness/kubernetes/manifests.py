@@ -14,7 +14,7 @@ from harness.core.reading import read_text
 from harness.dapr.resources import DaprResource, mapping, read_documents, sequence
 
 SUFFIXES = (".yaml", ".yml", ".json")
-"""The files that `kubectl apply -f FOLDER` reads."""
+"""The files that `kubectl apply -f FOLDER` reads; here, hidden ones are left out."""
 
 _MARKER = re.compile(r"---(\s|$)|\.\.\.(\s|$)")
 """A line that ends a document; nothing inside one can look like it."""
@@ -109,7 +109,8 @@ def _files(path: Path) -> list[Path]:
             f"{path} is a chart, whose templates are not manifests",
             hint=f"let Helm render it: helm template NAME {path} | dapr-harness validate k8s -",
         )
-    found = sorted(each for each in path.iterdir() if each.suffix.lower() in SUFFIXES)
+    shown = (each for each in path.iterdir() if not each.name.startswith("."))
+    found = sorted(each for each in shown if each.suffix.lower() in SUFFIXES)
     if not found:
         raise ConfigError(
             f"no manifest was found in {path}",

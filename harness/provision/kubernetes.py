@@ -24,11 +24,11 @@ PROGRAM = "control-plane"
 NAMES = ("etcd", "kube-apiserver")
 """The names that it is called by."""
 
-NEEDED_DISK = 2e9
-"""In bytes; measured: 0.9 GB of modules and build cache, and 0.1 GB for the program."""
+NEEDED_DISK = 3e9
+"""In bytes; measured: 0.7 GB of modules, 2 GB of build cache and 0.1 GB for the program."""
 
-COST = "about 7 minutes of CPU time, once"
-"""Told before it begins; measured on an x86-64 machine of 2026."""
+COST = "once: 8 minutes of CPU time, 3 GB of disk meanwhile, 110 MB afterwards"
+"""Told before it begins; measured: 1767 packages, 500 seconds on a busy machine of two cores."""
 
 _VERSION = "k8s.io/component-base/version"
 

@@ -90,8 +90,8 @@ def test_empty_documents_are_no_objects() -> None:
 
 
 def test_a_folder_is_read_as_kubectl_does(tmp_path: Path) -> None:
-    """Its YAML and JSON files by name, and no folders below."""
-    for name in ("b.yml", "a.yaml", "c.json", "d.yaml.example", "below/e.yaml"):
+    """Its YAML and JSON files by name, without hidden ones and folders below."""
+    for name in ("b.yml", "a.yaml", "c.json", ".d.json", "d.yaml.example", "below/e.yaml"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(f'{{"kind": "{name}"}}')
 
