@@ -118,7 +118,7 @@ def _shown(verdicts: Iterable[Verdict], *, quiet: bool) -> Iterator[Verdict]:
     for each in verdicts:
         if not quiet:
             mark = "[red]refused[/]" if each.problem else "[green]ok[/]"
-            said = f": {each.problem}" if each.problem else ""
+            said = f": {' '.join(each.problem.split())}" if each.problem else ""
             line = escape(f"{each.kind} {each.name}{said}")
             out.print(f"{each.place}: {mark} {line}", soft_wrap=True, highlight=False)
             for warning in each.warnings:

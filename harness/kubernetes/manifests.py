@@ -30,11 +30,14 @@ class Manifest:
         resource: the document that it is in.
         body: the object.
         text: what is sent: the document as it was written, so that the server sees each key.
+        first: the line of the file on which this text begins, counted from 1; 0 if it is not the
+            file's.
     """
 
     resource: DaprResource
     body: dict[str, Any]
     text: str
+    first: int = 0
 
     @property
     def version(self) -> str:
@@ -55,6 +58,10 @@ class Manifest:
     def namespace(self) -> str:
         """Its ``metadata.namespace``; "" if it has none."""
         return str(mapping(self.body.get("metadata")).get("namespace") or "")
+
+    def at_line(self, line: int) -> str:
+        """``file:line`` of a line of its text, counted from 1."""
+        return f"{self.resource.file}:{self.first + line - 1}" if self.first else self.at()
 
     def at(self, field: str = "") -> str:
         """``file:line`` of a field as the server names it (``spec.ports[0].port``), or of the
@@ -90,15 +97,15 @@ def read(text: str, file: Path) -> Iterator[Manifest]:
             for item in sequence(resource.body["items"]):
                 yield Manifest(resource, mapping(item), json.dumps(item, default=str))
         elif resource.body:
-            yield Manifest(resource, resource.body, _document(lines, resource.line - 1))
+            first, end = _document(lines, resource.line - 1)
+            yield Manifest(resource, resource.body, "".join(lines[first:end]), first + 1)
 
 
-def _document(lines: Sequence[str], at: int) -> str:
-    """The text of the document that has a line."""
+def _document(lines: Sequence[str], at: int) -> tuple[int, int]:
+    """The first line of the document that has a line, and the one after its last."""
     before = (number for number in range(at, -1, -1) if _MARKER.match(lines[number]))
     after = (number for number in range(at + 1, len(lines)) if _MARKER.match(lines[number]))
-    first, end = next(before, 0), next(after, len(lines))
-    return "".join(lines[first:end])
+    return next(before, 0), next(after, len(lines))
 
 
 def _files(path: Path) -> list[Path]:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.core.errors import HarnessError
 from harness.kubernetes.api import Answer, ApiServer
 from harness.kubernetes.kinds import Kinds, Unserved
 from harness.kubernetes.manifests import Manifest
@@ -20,6 +19,9 @@ DEFAULT = "default"
 
 _PATH = re.compile(r'\.?([A-Za-z][\w-]*(?:\.[\w-]+|\[(?:name=)?"?[\w.-]+"?\])*)')
 """A field, as the messages of the server have it."""
+
+_LINE = re.compile(r"YAML to JSON: yaml: .*?line (\d+):", re.DOTALL)
+"""A line of the text, in the message of the server's parser."""
 
 
 @dataclass(frozen=True)
@@ -62,43 +64,45 @@ class Validation:
         """A verdict on each object, in the order in which they can be created.
 
         Raises:
-            HarnessError: the server does not answer.
+            ProbeError: the server does not answer.
         """
         for each in sorted(manifests, key=_rank):
             yield self._judge(each)
 
     def _judge(self, manifest: Manifest) -> Verdict:
         if missing := _missing(manifest):
-            return _verdict(manifest, missing)
+            return _verdict(manifest, manifest.at(), missing)
         try:
             kind = self._kinds.find(manifest.version, manifest.kind)
         except Unserved as error:
-            return _verdict(manifest, str(error), "kind")
+            return _verdict(manifest, manifest.at("kind"), error.subject)
         namespace = (manifest.namespace or self._namespace) if kind.namespaced else ""
-        if kind.namespaced:
-            self._ensure(namespace)
+        if namespace and (refused := self._ensure(namespace)):
+            return _verdict(manifest, manifest.at("metadata.namespace"), refused)
         stored = _type(manifest) in (NAMESPACE, CUSTOM)
         path = kind.object(manifest.name, namespace)
         answer = self._server.apply(path, manifest.text.encode(), dry_run=not stored)
         if stored and answer.accepted and _type(manifest) == NAMESPACE:
             self._created.add(manifest.name)
-        problem = "" if answer.accepted else answer.message
-        return _verdict(manifest, problem, _field(manifest, answer), answer.warnings, namespace)
+        if answer.accepted:
+            return _verdict(manifest, manifest.at(), "", namespace, answer.warnings)
+        return _verdict(manifest, _place(manifest, answer), answer.message, namespace)
 
-    def _ensure(self, namespace: str) -> None:
+    def _ensure(self, namespace: str) -> str:
         """Create the namespace of an object, as `kubectl create namespace` would.
 
-        Raises:
-            HarnessError: the server refuses it.
+        Returns:
+            Why the server refuses it; "" if it does not.
         """
         if namespace in self._created:
-            return
+            return ""
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
         path = self._kinds.find(*NAMESPACE).object(namespace, "")
         answer = self._server.apply(path, json.dumps(body).encode(), dry_run=False)
         if not answer.accepted:
-            raise HarnessError(f"the namespace {namespace} cannot be created", last=answer.message)
+            return f"its namespace cannot be created: {answer.message}"
         self._created.add(namespace)
+        return ""
 
 
 def _rank(manifest: Manifest) -> int:
@@ -120,10 +124,15 @@ def _missing(manifest: Manifest) -> str:
     return ", ".join(f"it has no {name}" for name, value in given.items() if not value)
 
 
+def _place(manifest: Manifest, answer: Answer) -> str:
+    """Where the problem is: at a line of the text or a field, if the server names one."""
+    if line := _LINE.search(answer.message):
+        return manifest.at_line(int(line[1]))
+    return manifest.at(_field(manifest, answer))
+
+
 def _field(manifest: Manifest, answer: Answer) -> str:
     """The field that the server names; "" if it names none."""
-    if answer.accepted:
-        return ""
     words = [cause.get("field") for cause in _causes(answer.body)]
     words += _PATH.findall(answer.message)
     known = {name.partition(".")[0] for name in manifest.resource.lines}
@@ -142,16 +151,10 @@ def _causes(body: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _verdict(
     manifest: Manifest,
+    place: str,
     problem: str,
-    field: str = "",
-    warnings: tuple[str, ...] = (),
     namespace: str = "",
+    warnings: tuple[str, ...] = (),
 ) -> Verdict:
-    name = manifest.name or "?"
-    return Verdict(
-        manifest.at(field),
-        manifest.kind or "?",
-        f"{namespace}/{name}" if namespace else name,
-        problem,
-        warnings,
-    )
+    name = f"{namespace}/{manifest.name}" if namespace else manifest.name
+    return Verdict(place, manifest.kind or "?", name or "?", problem, warnings)

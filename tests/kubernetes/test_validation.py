@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.core.errors import HarnessError
 from harness.kubernetes.api import Answer, ApiServer
 from harness.kubernetes.kinds import ServedCheck
 from harness.kubernetes.manifests import read
@@ -102,13 +101,13 @@ def test_a_namespace_that_no_manifest_has_is_created_once() -> None:
     assert "/api/v1/namespaces/mine/services/b" in [path for path, _ in server.applied]
 
 
-def test_a_namespace_that_cannot_be_created_ends_the_validation() -> None:
+def test_a_namespace_that_cannot_be_created_is_a_problem_of_each_object_in_it() -> None:
     server = Server(Mine=refused('Namespace "Mine" is invalid'))
 
-    with pytest.raises(HarnessError, match="namespace Mine cannot be created") as caught:
-        judged(server, service("a", "Mine"))
+    first, second = judged(server, service("a", "Mine"), service("b", "yours"))
 
-    assert 'Namespace "Mine" is invalid' == caught.value.last
+    assert 'its namespace cannot be created: Namespace "Mine" is invalid' == first.problem
+    assert "" == second.problem
 
 
 def test_a_refusal_is_told_in_the_words_of_the_server_at_the_line_of_its_field() -> None:
@@ -140,6 +139,17 @@ def test_a_field_in_a_message_is_found_if_the_object_has_it(message: str, line: 
     (verdict,) = judged(server, text)
 
     assert f"a.yaml:{line}" == verdict.place
+
+
+def test_a_line_of_the_text_becomes_a_line_of_the_file() -> None:
+    """The server counts from where the document begins."""
+    server = Server(
+        shop=refused("error converting YAML to JSON: yaml: unmarshal errors:\n  line 5: x")
+    )
+
+    _, verdict = judged(server, f"{service('a')}\n---\n{service('shop')}\n")
+
+    assert "a.yaml:6" == verdict.place
 
 
 def test_warnings_are_told_of_what_is_accepted() -> None:
