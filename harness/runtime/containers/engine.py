@@ -67,6 +67,11 @@ class Engine(Closing):
             return f"unix://{adapter.socket_path}"
         return url.replace("https://", "tcp://").replace("http://", "tcp://")
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it runs on this machine."""
+        return str(self.client.api.base_url).startswith("http+docker://localhost")
+
     @cached_property
     def platform(self) -> str:
         """``linux/amd64`` and the like."""
