@@ -19,6 +19,17 @@ pytestmark = pytest.mark.real
 
 MANIFESTS = ROOT / "kubernetes" / "manifests"
 
+CHOSEN = {
+    **GIVEN,
+    "autoscaling.backend-service.minReplicas": "3",
+    "replicas.frontend": "2",
+    "resources.frontend.app.limits.cpu": "2",
+    "resources.frontend.daprd.requests.memory": "128Mi",
+    "sidecar.livenessProbe.delaySeconds": "5",
+    "sidecar.apiLogging": "true",
+}
+"""Values of an installation that has changed what it can."""
+
 MISTAKES = """\
 apiVersion: dapr.io/v1alpha1
 kind: Componen
@@ -81,23 +92,20 @@ def api_server(
 ) -> Iterator[dict[str, list[dict[str, Any]]]]:
     """What one run of the command tells of each file of each source."""
     folder = tmp_path_factory.mktemp("validated")
-    chart = folder / "chart.yaml"
-    chart.write_text(template(helm, **GIVEN).stdout)
-    mistakes = planted(folder / "planted")
-    paths = [MANIFESTS, chart, mistakes]
+    sources = {"manifests": MANIFESTS, "planted": planted(folder / "planted")}
+    for name, values in (("chart", GIVEN), ("chosen", CHOSEN)):
+        sources[name] = folder / f"{name}.yaml"
+        sources[name].write_text(template(helm, **values).stdout)
+    paths = sources.values()
     done = subprocess.run(
         [sys.executable, "-m", "harness.cli.main", "validate", "k8s", "--json", *map(str, paths)],
         cwd=ROOT, env=environment(folder), capture_output=True, text=True,
     )  # fmt: skip
     assert 2 == done.returncode, done.stderr
     rows = json.loads(done.stdout)
-    told = {
-        str(path): [row for row in rows if row["place"].startswith(f"{path}")] for path in paths
-    }
     yield {
-        "manifests": told[str(MANIFESTS)],
-        "chart": told[str(chart)],
-        "planted": told[str(mistakes)],
+        name: [row for row in rows if row["place"].startswith(str(path))]
+        for name, path in sources.items()
     }
     assert [] == [each for each in psutil.process_iter() if str(folder) in " ".join(_words(each))]
 
@@ -109,7 +117,7 @@ def _words(process: psutil.Process) -> list[str]:
         return []
 
 
-@pytest.mark.parametrize("source", ["manifests", "chart"])
+@pytest.mark.parametrize("source", ["manifests", "chart", "chosen"])
 def test_each_object_is_accepted_without_a_warning(
     api_server: dict[str, list[dict[str, Any]]], source: str
 ) -> None:
