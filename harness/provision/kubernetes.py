@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from importlib.resources import files
 from pathlib import Path
@@ -33,13 +34,19 @@ COST = "once: 8 minutes of CPU time, 3 GB of disk meanwhile, 110 MB afterwards"
 _VERSION = "k8s.io/component-base/version"
 
 
+def control_plane_name() -> str:
+    """The name of its folder in the cache, which changes with each of its modules."""
+    digest = hashlib.sha256("".join(_sources().values()).encode()).hexdigest()[:8]
+    return f"kubernetes-{KUBERNETES}-{digest}"
+
+
 def provide_control_plane(settings: Settings, store: Store, progress: Progress) -> Path:
     """The folder with ``etcd`` and ``kube-apiserver``, from the cache or built.
 
     Raises:
         Unavailable: it is not installed and cannot be built; the message gives the reason.
     """
-    name = f"kubernetes-{KUBERNETES}"
+    name = control_plane_name()
     if found := store.find(name):
         return found
     _require_network(settings, store, name, f"Kubernetes {KUBERNETES}")
@@ -95,14 +102,18 @@ def _require_network(settings: Settings, store: Store, name: str, what: str) -> 
         )
 
 
+def _sources() -> dict[str, str]:
+    folder = files(__package__).joinpath(PROGRAM)
+    return {name: folder.joinpath(name).read_text() for name in SOURCES}
+
+
 def _build(settings: Settings, store: Store, target: Path, counted: Counted) -> None:
     caches, what = go_caches(settings, store), f"Kubernetes {KUBERNETES}"
     stamps = {"gitVersion": f"v{KUBERNETES}", "gitTreeState": "clean"}
     stamp = " ".join(f"-X {_VERSION}.{key}={value}" for key, value in stamps.items())
     flags = ["-v", "-mod=readonly", "-trimpath", "-ldflags", f"-s -w {stamp}"]
-    with workplace(settings.environment, target, caches, what, "go", disk=NEEDED_DISK) as place:
-        for name in SOURCES:
-            text = files(__package__).joinpath(PROGRAM, name).read_text()
+    with workplace(settings.environment, target, caches, what, disk=NEEDED_DISK) as place:
+        for name, text in _sources().items():
             (place.folder / name).write_text(text)
         place.run("build", *flags, "-o", str(target / PROGRAM), ".", counted=counted)
     for name in NAMES:

@@ -12,7 +12,8 @@ from harness import Topology
 from harness.core.endpoint import Endpoint
 from harness.core.launch import Launch
 from harness.nodes.api_server import TOKENS, KubeApiServer, access_from
-from harness.provision.versions import DAPR, KUBERNETES
+from harness.provision.kubernetes import control_plane_name
+from harness.provision.versions import DAPR
 from harness.stack.book import AddressBook
 from tests.support import ROOT, environment, project
 
@@ -75,7 +76,7 @@ def test_its_clients_trust_the_certificate_that_it_signs(book: AddressBook) -> N
 def test_a_server_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None:
     """At once, and its manifests are not judged."""
     says = "#!/bin/sh\necho 'mvcc: database space exceeded' >&2\nexit 7\n"
-    programs = tmp_path / "cache" / f"kubernetes-{KUBERNETES}"
+    programs = tmp_path / "cache" / control_plane_name()
     programs.mkdir(parents=True)
     for name in ("etcd", "kube-apiserver"):
         (programs / name).write_text(says)

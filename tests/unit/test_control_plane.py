@@ -124,6 +124,21 @@ def test_a_module_of_dapr_without_kinds_is_refused(tmp_path: Path) -> None:
         provide(settings(tmp_path), provide_crds)
 
 
+@pytest.mark.usefixtures("go")
+def test_other_modules_are_another_installation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose version of Kubernetes may be the same."""
+    first = provide(settings(tmp_path))
+    changed = {**kubernetes._sources(), "go.sum": "changed"}
+    monkeypatch.setattr(kubernetes, "_sources", lambda: changed)
+
+    second = provide(settings(tmp_path))
+
+    assert first != second
+    assert 2 == len((tmp_path / "built").read_text().splitlines())
+
+
 def test_every_module_of_kubernetes_has_the_version_of_the_table() -> None:
     """Those of its own repository are numbered 0.x instead of 1.x."""
     text = MODULE.joinpath("go.mod").read_text()
