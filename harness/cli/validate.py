@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 
 from harness.cli.console import StartProgress, Steps, err, out, print_json
-from harness.core.errors import ConfigError
+from harness.core.errors import ConfigError, ProbeError
 from harness.core.settings import Settings
 from harness.core.topology import Topology
 from harness.kubernetes.api import ApiServer
@@ -110,7 +110,11 @@ def _api_server(settings: Settings) -> Iterator[ApiServer]:
     with shown.shown():
         stack.start()
     with closing(stack), ApiServer(access_from(stack.book.exports(node.name))) as server:
-        yield server
+        try:
+            yield server
+        except ProbeError:
+            stack.check_alive()  # if it has ended, its last words tell more
+            raise
 
 
 def _shown(verdicts: Iterable[Verdict], *, quiet: bool) -> Iterator[Verdict]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from harness.core.deadline import Observation
 from harness.core.errors import HarnessError, did_you_mean
+from harness.dapr.resources import mapping, sequence
 from harness.kubernetes.api import ApiServer
 
 
@@ -36,7 +38,7 @@ class Kind:
 
 
 class Kinds:
-    """The kinds of one server, each group asked for once."""
+    """The kinds of one server; a group is asked for again only if it lacked a kind."""
 
     def __init__(self, server: ApiServer) -> None:
         self._server = server
@@ -49,10 +51,11 @@ class Kinds:
             Unserved: the server does not have it.
             ProbeError: the server does not answer.
         """
-        known = self._known.get(version) or self._ask(version)
+        known = self._known.get(version, {})
+        if kind not in known:
+            known = self._known[version] = self._ask(version)
         if kind not in known:
             raise Unserved(f"{version} has no kind {kind!r}; {did_you_mean(kind, [*known])}")
-        self._known[version] = known
         return known[kind]
 
     def _ask(self, version: str) -> dict[str, Kind]:
@@ -91,6 +94,15 @@ class ServedCheck:
         except Unserved as error:
             return Observation(False, str(error))
         return Observation(True, f"{len(self.kinds)} kinds")
+
+
+def defined_by(crd: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The ``apiVersion`` and kind of each version that a CustomResourceDefinition serves."""
+    spec = mapping(crd.get("spec"))
+    versions = [mapping(each) for each in sequence(spec.get("versions"))]
+    kind = str(mapping(spec.get("names")).get("kind"))
+    served = [each["name"] for each in versions if each.get("served")]
+    return tuple((f"{spec.get('group')}/{name}", kind) for name in served)
 
 
 def _rows(body: dict[str, Any]) -> list[dict[str, Any]]:

@@ -8,14 +8,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.core.deadline import Deadline, poll
 from harness.kubernetes.api import Answer, ApiServer
-from harness.kubernetes.kinds import Kinds, Unserved
+from harness.kubernetes.kinds import Kinds, ServedCheck, Unserved, defined_by
 from harness.kubernetes.manifests import Manifest
 
 NAMESPACE = ("v1", "Namespace")
 CUSTOM = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 DEFAULT = "default"
 """The namespace of an object that names none."""
+
+SOON = 10.0
+"""Seconds within which a kind is served once its definition is stored; mostly, it is a tenth."""
 
 _PATH = re.compile(r'\.?([A-Za-z][\w-]*(?:\.[\w-]+|\[(?:name=)?"?[\w.-]+"?\])*)')
 """A field, as the messages of the server have it."""
@@ -82,11 +86,19 @@ class Validation:
         stored = _type(manifest) in (NAMESPACE, CUSTOM)
         path = kind.object(manifest.name, namespace)
         answer = self._server.apply(path, manifest.text.encode(), dry_run=not stored)
-        if stored and answer.accepted and _type(manifest) == NAMESPACE:
-            self._created.add(manifest.name)
         if answer.accepted:
+            self._note(manifest)
             return _verdict(manifest, manifest.at(), "", namespace, answer.warnings)
         return _verdict(manifest, _place(manifest, answer), answer.message, namespace)
+
+    def _note(self, manifest: Manifest) -> None:
+        """What is stored now, and that others rely on."""
+        if _type(manifest) == NAMESPACE:
+            self._created.add(manifest.name)
+        if _type(manifest) == CUSTOM:
+            served = ServedCheck(self._server, defined_by(manifest.body))
+            # If it is not served then, its objects are refused for this reason.
+            poll(served.observe, Deadline(SOON))
 
     def _ensure(self, namespace: str) -> str:
         """Create the namespace of an object, as `kubectl create namespace` would.

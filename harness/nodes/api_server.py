@@ -13,7 +13,7 @@ from harness.core.launch import Launch
 from harness.core.node import Node, Scope
 from harness.kubernetes.api import Access, ApiServer
 from harness.kubernetes.checks import ReadyCheck
-from harness.kubernetes.kinds import Kinds, ServedCheck
+from harness.kubernetes.kinds import Kinds, ServedCheck, defined_by
 from harness.kubernetes.manifests import Manifest, manifests_in
 from harness.nodes.base import BaseNode
 from harness.ready.http import HttpCheck
@@ -148,7 +148,7 @@ class KubeApiServer(BaseNode):
 
     def post_checks(self, scope: Scope) -> Iterator[Check]:
         """It serves them."""
-        kinds = tuple(kind for each in _crds(scope) for kind in _defined(each))
+        kinds = tuple(kind for each in _crds(scope) for kind in defined_by(each.body))
         with ApiServer(self._access(scope)) as server:
             yield ServedCheck(server, kinds)
 
@@ -176,10 +176,3 @@ def _flags(values: Mapping[str, str]) -> list[str]:
 
 def _crds(scope: Scope) -> list[Manifest]:
     return manifests_in([scope.tool("dapr-crds")])
-
-
-def _defined(crd: Manifest) -> Iterator[tuple[str, str]]:
-    """Each version of the kind that a definition defines, with the kind."""
-    spec = crd.body["spec"]
-    for version in spec["versions"]:
-        yield f"{spec['group']}/{version['name']}", spec["names"]["kind"]

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+import certifi
 import pytest
 from typer.testing import CliRunner, Result
 
 from harness.cli import tools, validate
 from harness.cli.commands import app
-from harness.core.errors import ConfigError
+from harness.core.errors import ConfigError, InstanceDied
 from harness.core.settings import Settings
 from tests.kubernetes.test_validation import Server, refused, service
 
@@ -90,6 +91,35 @@ def test_what_cannot_be_read_is_told_before_anything_starts(
 
     assert isinstance(done.exception, ConfigError)
     assert said in str(done.exception)
+
+
+class Ended:
+    """A stack whose server has ended."""
+
+    book = SimpleNamespace(
+        exports=lambda _: {"url": "https://127.0.0.1:9", "token": "t", "authority": certifi.where()}
+    )
+
+    def provision(self) -> None: ...
+
+    def start(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def check_alive(self) -> None:
+        raise InstanceDied("kube-apiserver exited with code 1", last="no space left on device")
+
+
+def test_a_server_that_ends_meanwhile_is_told_with_its_last_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And not only that it does not answer."""
+    monkeypatch.setattr(validate, "running", lambda *_, **__: Ended())
+
+    done = run("-", stdin=service("right"))
+
+    assert isinstance(done.exception, InstanceDied)
+    assert "no space left on device" == done.exception.last
 
 
 @pytest.mark.parametrize("words", [[], ["--kubernetes"]])

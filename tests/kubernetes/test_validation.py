@@ -30,7 +30,8 @@ CUSTOM = {
         }
     ]
 }
-SERVED = {"/api/v1": CORE, "/apis/apiextensions.k8s.io/v1": CUSTOM}
+SHOPS = {"resources": [{"name": "shops", "kind": "Shop", "namespaced": True}]}
+SERVED = {"/api/v1": CORE, "/apis/apiextensions.k8s.io/v1": CUSTOM, "/apis/mine.io/v1": SHOPS}
 
 
 class Server(ApiServer):
@@ -40,10 +41,14 @@ class Server(ApiServer):
         self.applied: list[tuple[str, str]] = []
         self.asked: list[str] = []
         self._refused = refused
+        self.early: dict[str, int] = {}
 
     def get(self, path: str) -> Answer:
         self.asked.append(path)
         known = SERVED.get(path)
+        if self.early.setdefault(path, 0):
+            self.early[path] -= 1
+            known = None
         return Answer(200, known) if known else Answer(404, {"message": "404 page not found"})
 
     def apply(self, path: str, manifest: bytes, *, dry_run: bool) -> Answer:
@@ -99,6 +104,27 @@ def test_a_namespace_that_no_manifest_has_is_created_once() -> None:
     stored = [path for path, how in server.applied if how == "stored"]
     assert ["/api/v1/namespaces/mine", "/api/v1/namespaces/other"] == stored
     assert "/api/v1/namespaces/mine/services/b" in [path for path, _ in server.applied]
+
+
+def test_objects_of_a_kind_that_a_manifest_defines_wait_until_it_is_served() -> None:
+    """A server learns of a kind a moment after its definition was accepted."""
+    server = Server()
+    server.early["/apis/mine.io/v1"] = 3
+    crd = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "shops.mine.io"},
+        "spec": {
+            "group": "mine.io",
+            "names": {"kind": "Shop"},
+            "versions": [{"name": "v0", "served": False}, {"name": "v1", "served": True}],
+        },
+    }
+
+    shop = {"apiVersion": "mine.io/v1", "kind": "Shop", "metadata": {"name": "a"}}
+    verdicts = judged(server, json.dumps(shop), json.dumps(crd))
+
+    assert ["", ""] == [each.problem for each in verdicts]
 
 
 def test_a_namespace_that_cannot_be_created_is_a_problem_of_each_object_in_it() -> None:
