@@ -83,6 +83,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             Settings.load(),
             Lines(session.config),
             helm=any("helm" in _fixtures(item) for item in chosen),
+            kubernetes=any("api_server" in _fixtures(item) for item in chosen),
             images={name for item in chosen for name in _images(item)},
         )
     except HarnessError as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.cli.console import Steps, out
 from harness.core.errors import Unavailable
 from harness.core.settings import Settings
-from harness.provision.gobuild import install
+from harness.provision.golang import install
 from harness.provision.progress import Progress, step
 from harness.provision.store import Store
 from harness.provision.toolbox import Provisioner
@@ -21,6 +21,9 @@ from harness.stack.images import Images
 
 TOOLS = ("java", "kafka", "postgres", "postgres-data", "daprd")
 """What every stack of the tests is made of; the quick ones first."""
+
+CLUSTER = ("etcd", "kube-apiserver", "dapr-crds")
+"""What tests with an API server of Kubernetes run."""
 
 HELM = "3.19.0"
 
@@ -79,9 +82,19 @@ def pull_images(settings: Settings, progress: Progress, names: Collection[str]) 
 
 
 def provide(
-    settings: Settings, progress: Progress, *, helm: bool = True, images: Collection[str] = ()
+    settings: Settings,
+    progress: Progress,
+    *,
+    helm: bool = True,
+    kubernetes: bool = True,
+    images: Collection[str] = (),
 ) -> dict[str, Path]:
-    """Everything that the tests need, by name; tests of the chart need Helm, some need images.
+    """Everything that the tests need, by name.
+
+    Args:
+        helm: whether tests of the chart are among them.
+        kubernetes: whether tests with an API server of Kubernetes are among them.
+        images: those that tests need.
 
     Raises:
         HarnessError: a tool or a required image cannot be had.
@@ -89,10 +102,12 @@ def provide(
     if images:
         pull_images(settings, progress, images)
     toolbox = Provisioner(settings, progress)
-    found = {tool: toolbox.path(tool) for tool in TOOLS}
+    tools = (*TOOLS, *(CLUSTER if kubernetes else ()))
+    found = {tool: toolbox.path(tool) for tool in tools}
     return {**found, **({"helm": provide_helm(settings, progress)} if helm else {})}
 
 
 if __name__ == "__main__":
-    for tool, path in provide(Settings.load(), Steps()).items():
+    # Minutes for one module of tests; pytest has it installed if that is among those it runs.
+    for tool, path in provide(Settings.load(), Steps(), kubernetes=False).items():
         out.print(f"{tool:<14} {path}", soft_wrap=True)

@@ -19,6 +19,7 @@ from harness.cli import (
     state_store,
     streams,
     tools,
+    validate,
 )
 from harness.cli.bundle import bundle
 from harness.cli.calling import invoke, publish
@@ -81,6 +82,7 @@ app.add_typer(state_store.app)
 app.add_typer(jobs.app)
 app.add_typer(images.app)
 app.add_typer(render.app)
+app.add_typer(validate.app)
 
 
 CAUSES = (

@@ -23,7 +23,8 @@ from harness.core.errors import HarnessError, SystemFailure, Unavailable
 from harness.core.files import nearest, try_writing
 from harness.core.node import Target
 from harness.core.settings import Settings, dapr_versions
-from harness.provision.gobuild import NEEDED_DISK, find_go
+from harness.provision.gobuild import NEEDED_DISK
+from harness.provision.golang import find_go
 from harness.provision.images import IMAGES
 from harness.provision.machine import require_processes, require_temporary
 from harness.provision.progress import size_of
@@ -42,6 +43,9 @@ SMALL = 5
 
 TOOLS = ("daprd", "java", "kafka", "postgres", "postgres-data")
 
+CLUSTER = ("etcd", "kube-apiserver", "dapr-crds")
+"""What the API server of a cluster is made of."""
+
 
 def provision(
     offline: Annotated[
@@ -51,6 +55,10 @@ def provision(
         str | None,
         typer.Option(help="Versions of Dapr, separated by commas; each has a folder of its own."),
     ] = None,
+    kubernetes: Annotated[
+        bool,
+        typer.Option("--kubernetes", help="Also what `validate k8s` needs: etcd, kube-apiserver."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Install in advance what a stack needs: Dapr, Java, Kafka, PostgreSQL.
@@ -59,7 +67,8 @@ def provision(
     """
     first, *others = dapr_versions(dapr_version) if dapr_version else [None]
     toolbox = _toolbox(first, offline)
-    found = {tool: toolbox.path(tool) for tool in TOOLS}
+    tools = (*TOOLS, *(CLUSTER if kubernetes else ()))
+    found = {tool: toolbox.path(tool) for tool in tools}
     if local := toolbox.local_daprd():
         found["daprd, local"] = local.program
     found |= {f"daprd {each}": _toolbox(each, offline).path("daprd") for each in others}

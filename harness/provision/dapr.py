@@ -11,6 +11,7 @@ from pathlib import Path
 from harness.core.errors import LaunchError, Unavailable
 from harness.core.settings import Settings
 from harness.provision import archive, gobuild
+from harness.provision.golang import Counted
 from harness.provision.progress import Progress, size_of, step
 from harness.provision.store import Store
 from harness.provision.versions import (
@@ -130,7 +131,7 @@ def _make(settings: Settings, store: Store, progress: Progress, version: str) ->
         if reason is None:
             return
         try:
-            counted = gobuild.Counted()
+            counted = Counted()
             caches = go_caches(settings, store)
             with step(progress, f"build Dapr {version} from its Go module", lambda: str(counted)):
                 gobuild.build(settings.environment, version, target, caches, counted)

@@ -18,6 +18,7 @@ from harness.core.errors import Unavailable
 from harness.core.settings import Settings
 from harness.provision import gobuild
 from harness.provision.dapr import go_caches
+from harness.provision.golang import Counted
 from harness.provision.metadata import registered_in
 from harness.provision.progress import Progress, step
 from harness.provision.store import Store
@@ -92,7 +93,7 @@ def _make(settings: Settings, store: Store, progress: Progress, version: str, na
         raise Unavailable("it is not installed and network access is disabled")
 
     def build(target: Path) -> None:
-        counted = gobuild.Counted()
+        counted = Counted()
         what = f"build daprd {version} with fewer components from its Go module"
         with step(progress, what, lambda: str(counted)):
             gobuild.build(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 
 from harness.core.errors import ConfigError, Unavailable, did_you_mean
@@ -12,6 +13,7 @@ from harness.core.settings import Settings
 from harness.provision.dapr import provide_dapr
 from harness.provision.java import provide_java
 from harness.provision.kafka import provide_kafka
+from harness.provision.kubernetes import NAMES, provide_control_plane, provide_crds
 from harness.provision.local_daprd import LocalDaprd, provide_local_daprd
 from harness.provision.postgres import postgres_binary, postgres_wheel, provide_postgres
 from harness.provision.progress import Progress, Quiet
@@ -24,7 +26,8 @@ class Provisioner:
     """Finds or builds the programs that the processes runtime needs.
 
     Tools: ``daprd``, ``placement``, ``scheduler``, ``sentry``, ``java``, ``kafka`` (a folder),
-    ``postgres`` (the executable), ``postgres-data`` (a prepared data folder), ``redis``.
+    ``postgres`` (the executable), ``postgres-data`` (a prepared data folder), ``redis``; ``etcd``,
+    ``kube-apiserver`` and ``dapr-crds`` (a folder).
 
     Args:
         settings: where to look, and whether the network may be used.
@@ -44,7 +47,8 @@ class Provisioner:
             thorough=thorough,
         )
         self._locks = {
-            name: threading.Lock() for name in ("dapr", "java", "kafka", "postgres", "redis")
+            name: threading.Lock()
+            for name in ("dapr", "java", "kafka", "kubernetes", "postgres", "redis")
         }
         self._found: dict[str, Path] = {}
         self._local: tuple[LocalDaprd | None] | None = None
@@ -67,6 +71,8 @@ class Provisioner:
             "postgres-wheel": ("postgres", postgres_wheel),
             "redis": ("redis", lambda: provide_redis(self.settings)),
             "postgres-data": ("postgres", self._postgres),
+            "dapr-crds": ("kubernetes", self._crds),
+            **{name: ("kubernetes", partial(self._control_plane, name)) for name in NAMES},
         }
         if tool not in makers:
             raise ConfigError(f"no tool is named {tool!r}", hint=did_you_mean(tool, list(makers)))
@@ -137,6 +143,12 @@ class Provisioner:
         if "dapr" not in self._found:
             self._found["dapr"] = provide_dapr(self.settings, self.store, self._progress)
         return self._found["dapr"]
+
+    def _control_plane(self, program: str) -> Path:
+        return provide_control_plane(self.settings, self.store, self._progress) / program
+
+    def _crds(self) -> Path:
+        return provide_crds(self.settings, self.store, self._progress)
 
     def _kafka(self) -> Path:
         return provide_kafka(self.settings, self.store, self.path("java"), self._progress)

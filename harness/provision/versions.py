@@ -38,6 +38,9 @@ DAPR_RELEASES = "https://github.com/dapr/dapr/releases/download"
 GO_FLOOR = "1.26.5"
 """From the ``go`` line of the dapr module."""
 
+KUBERNETES = "1.34.4"
+"""As in ``control-plane/go.mod``, which the Go module proxy serves whole."""
+
 JAVA_FLOOR = 17
 """Required by Kafka 4."""
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from harness import LaunchError, Settings, Unavailable
-from harness.provision import gobuild, java, kafka, redis
+from harness.provision import gobuild, golang, java, kafka, redis
 from harness.provision.archive import Corrupted
 from harness.provision.dapr import provide_dapr
 from harness.provision.java import provide_java
@@ -130,7 +130,7 @@ def test_without_release_and_go_both_reasons_are_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The archive cannot be reached, and there is nothing to build with."""
-    monkeypatch.setattr(gobuild, "_wheel_go", lambda: None)
+    monkeypatch.setattr(golang, "_wheel_go", lambda: None)
 
     with pytest.raises(Unavailable, match="no Go toolchain was found") as caught:
         provide(settings(tmp_path, release_url="http://127.0.0.1:9"))
@@ -187,7 +187,7 @@ def use_go(file: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make a script the only Go toolchain, as that of the wheel."""
     file.write_text(script)
     file.chmod(0o755)
-    monkeypatch.setattr(gobuild, "_wheel_go", lambda: file)
+    monkeypatch.setattr(golang, "_wheel_go", lambda: file)
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
 
 

@@ -14,7 +14,6 @@ from harness import App, Receiver, Settings, Topology
 from harness.render.kubernetes.project import KubernetesProject
 from scenarios.topology import todo
 from tests.kubernetes.validate import validate
-from tests.provision import find_helm
 from tests.support import ROOT
 
 pytestmark = pytest.mark.real
@@ -28,15 +27,6 @@ GIVEN = {
     "secrets.appApiToken": "true",
 }
 """Texts that YAML would take for a number and a truth, were they not quoted."""
-
-
-@pytest.fixture(scope="module")
-def helm() -> Path:
-    """Helm, which provisioning of the tests has built where the machine has none."""
-    found = find_helm(Settings.load(ROOT))
-    if found is None:
-        pytest.skip("Helm is not provisioned; `python -m tests.provision` builds it")
-    return found
 
 
 def template(helm: Path, **values: str) -> subprocess.CompletedProcess[str]:

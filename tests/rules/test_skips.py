@@ -23,8 +23,9 @@ PROVISION = """
 from pathlib import Path
 from harness.core.errors import Unavailable
 
-def provide(settings, progress, *, helm, images):
-    Path("provided.txt").write_text(f"helm: {helm}, images: {sorted(images)}")
+def provide(settings, progress, *, helm, kubernetes, images):
+    given = f"helm: {helm}, kubernetes: {kubernetes}, images: {sorted(images)}"
+    Path("provided.txt").write_text(given)
     if Path("refuse.txt").exists():
         raise Unavailable("no Go")
 """
@@ -38,16 +39,23 @@ from pathlib import Path
 def helm(): pass
 
 @pytest.fixture
+def api_server(): pass
+
+@pytest.fixture
 def images(): pass
 
 @pytest.fixture
 def redpanda(images): pass
 
-def provided(helm, *images):
-    return f"helm: {helm}, images: {[*images]}" == Path("provided.txt").read_text()
+def provided(helm, *images, kubernetes=False):
+    given = f"helm: {helm}, kubernetes: {kubernetes}, images: {[*images]}"
+    return given == Path("provided.txt").read_text()
 
 @pytest.mark.real
 def test_chart(helm): assert provided(True)
+
+@pytest.mark.real
+def test_cluster(api_server): assert provided(False, kubernetes=True)
 
 @pytest.mark.real
 def test_stack(): assert provided(False)
@@ -81,10 +89,19 @@ def provisioned(folder: Path, *arguments: str) -> subprocess.CompletedProcess[st
 
 
 @pytest.mark.parametrize(
-    "name", ["test_chart", "test_stack", "test_engine", "test_runtime", "test_broker", "test_unit"]
+    "name",
+    [
+        "test_chart",
+        "test_cluster",
+        "test_stack",
+        "test_engine",
+        "test_runtime",
+        "test_broker",
+        "test_unit",
+    ],
 )
 def test_what_the_chosen_tests_need_is_provided_before_the_first(tmp_path: Path, name: str) -> None:
-    """Helm for a test of the chart, images for one of the engine; nothing where none is real."""
+    """Helm for a test of the chart, images for one of the engine; nothing for those not real."""
     done = provisioned(tmp_path, f"test_x.py::{name}")
 
     assert 0 == done.returncode, done.stdout

@@ -13,7 +13,7 @@ from harness import App, ConfigError, Settings, Sidecar, Topology
 from harness.core.endpoint import Endpoint
 from harness.core.errors import Unavailable
 from harness.dapr.known import pinned
-from harness.provision import gobuild, local_daprd
+from harness.provision import gobuild, golang, local_daprd
 from harness.provision.local_daprd import LOCAL, TYPES, provide_local_daprd, write_packages
 from harness.provision.progress import Quiet
 from harness.provision.store import Store
@@ -211,7 +211,7 @@ def test_a_daprd_of_the_users_own_is_used_unchanged(tmp_path: Path) -> None:
 def test_where_it_cannot_be_built_the_reason_is_told_and_the_whole_one_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, bool], reason: str
 ) -> None:
-    monkeypatch.setattr(gobuild, "_wheel_go", lambda: None)
+    monkeypatch.setattr(golang, "_wheel_go", lambda: None)
     told = Told()
     settings, store, whole = cached(tmp_path, told, **given)
 
@@ -240,7 +240,7 @@ def test_it_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     go = tmp_path / "go"
     go.write_text(GO)
     go.chmod(0o755)
-    monkeypatch.setattr(gobuild, "_wheel_go", lambda: go)
+    monkeypatch.setattr(golang, "_wheel_go", lambda: go)
     monkeypatch.setattr(gobuild, "NEEDED_DISK", 0)
     told = Told()
 

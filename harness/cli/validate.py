@@ -1,0 +1,131 @@
+"""``validate``: what a real API server says of manifests."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from harness.cli.console import StartProgress, Steps, err, out, print_json
+from harness.core.errors import ConfigError, ProbeError
+from harness.core.settings import Settings
+from harness.core.topology import Topology
+from harness.kubernetes.api import ApiServer
+from harness.kubernetes.manifests import Manifest, manifests_in, read
+from harness.kubernetes.validation import DEFAULT, Validation, Verdict
+from harness.nodes.api_server import KubeApiServer, access_from
+from harness.provision.versions import KUBERNETES
+from harness.render.kubernetes.project import MANIFESTS, KubernetesProject
+from harness.stack.loading import load_topology
+from harness.stack.run import running
+
+STANDARD_INPUT = Path("-")
+
+app = typer.Typer(
+    name="validate",
+    help="Validate what is written for another system by a part of that system.",
+    no_args_is_help=True,
+)
+
+
+@app.callback()
+def _group() -> None:
+    """Without this, a group of one command would be that command."""
+
+
+@app.command()
+def k8s(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Files and folders with manifests; - reads standard input. By default, what "
+            "`dapr-harness render k8s` would write."
+        ),
+    ] = None,
+    topology: Annotated[str | None, typer.Option(help="module:attribute.")] = None,
+    name: Annotated[
+        str, typer.Option(help="The system's name, if its manifests are rendered.")
+    ] = "todo",
+    namespace: Annotated[
+        str, typer.Option("--namespace", help="The namespace of objects that name none.")
+    ] = DEFAULT,
+    offline: Annotated[
+        bool | None, typer.Option("--offline", help="Never use the network.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Have a real API server of Kubernetes, with Dapr's CRDs, check each object.
+
+    It is started for this on loopback, without root, and nothing of it is left. Exit code 2 if it
+    refuses an object.
+    """
+    settings = Settings.load(topology=topology, offline=offline, runtime="processes")
+    # What cannot be read is told before anything starts.
+    manifests = list(_given(paths) if paths else _rendered(settings, name))
+    if not manifests:
+        raise ConfigError("there is nothing to validate", expected="at least one object")
+    with _api_server(settings) as server:
+        verdicts = list(_shown(Validation(server, namespace).judge(manifests), quiet=as_json))
+    refused = sum(bool(each.problem) for each in verdicts)
+    if as_json:
+        print_json([asdict(each) for each in verdicts])
+    told = f"{len(verdicts)} objects: {refused} refused by Kubernetes {KUBERNETES}"
+    err.print(told, highlight=False)
+    if refused:
+        raise typer.Exit(ConfigError.exit_code)
+
+
+def _given(paths: Iterable[Path]) -> Iterator[Manifest]:
+    for path in paths:
+        if path == STANDARD_INPUT:
+            yield from read(sys.stdin.read(), Path("standard input"))
+        else:
+            yield from manifests_in([path])
+
+
+def _rendered(settings: Settings, name: str) -> Iterator[Manifest]:
+    folder = settings.root / "kubernetes"
+    project = KubernetesProject(load_topology(settings), settings, folder, name)
+    for file, text in project.rendered().items():
+        if file.startswith(f"{MANIFESTS}/"):
+            yield from read(text, _shorter(folder / file))
+
+
+def _shorter(file: Path) -> Path:
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+
+
+@contextmanager
+def _api_server(settings: Settings) -> Iterator[ApiServer]:
+    """A server of its own, which ends with this command, even if that is killed."""
+    node, shown = KubeApiServer(), StartProgress()
+    stack = running(Topology(node), replace(settings, topology=""), progress=Steps(), watch=shown)
+    stack.provision()  # it shows its own progress, and a terminal can have only one live display
+    with shown.shown():
+        stack.start()
+    with closing(stack), ApiServer(access_from(stack.book.exports(node.name))) as server:
+        try:
+            yield server
+        except ProbeError:
+            stack.check_alive()  # if it has ended, its last words tell more
+            raise
+
+
+def _shown(verdicts: Iterable[Verdict], *, quiet: bool) -> Iterator[Verdict]:
+    """Each verdict, printed as soon as it is known."""
+    for each in verdicts:
+        if not quiet:
+            mark = "[red]refused[/]" if each.problem else "[green]ok[/]"
+            said = f": {' '.join(each.problem.split())}" if each.problem else ""
+            line = escape(f"{each.kind} {each.name}{said}")
+            out.print(f"{each.place}: {mark} {line}", soft_wrap=True, highlight=False)
+            for warning in each.warnings:
+                told = f"{each.place}: [yellow]warning[/] {escape(warning)}"
+                out.print(told, soft_wrap=True, highlight=False)
+        yield each

@@ -1,0 +1,143 @@
+"""Requests to the API server of a cluster."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from harness.core.closing import Closing
+from harness.core.errors import ProbeError
+
+MANAGER = "dapr-harness"
+"""The field manager of what is applied."""
+
+SLOW = 30.0
+"""Seconds for a request; the API server's own limit is a minute."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """How an API server is reached.
+
+    Attributes:
+        url: its address, without a path.
+        token: a bearer token; a secret.
+        authority: the file with the certificates that it is trusted by.
+    """
+
+    url: str
+    token: str
+    authority: Path
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the API server has answered.
+
+    Attributes:
+        status: the HTTP status.
+        body: the object, or a ``Status`` if it was refused.
+        warnings: in the server's own words.
+    """
+
+    status: int
+    body: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the status is 2xx."""
+        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+
+    @property
+    def message(self) -> str:
+        """Why it was refused, in the server's own words."""
+        return str(self.body.get("message") or f"HTTP {self.status}")
+
+
+class ApiServer(Closing):
+    """A client of one API server.
+
+    Args:
+        access: where it is.
+        timeout: seconds for each step of a request.
+    """
+
+    def __init__(self, access: Access, *, timeout: float = SLOW) -> None:
+        self._url = access.url
+        context = ssl.create_default_context(cafile=str(access.authority))
+        # Certificates of clusters often lack an extension that Python 3.13 began to require.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        self._client = httpx.Client(
+            base_url=access.url,
+            headers={"Authorization": f"Bearer {access.token}"},
+            verify=context,
+            timeout=timeout,
+            # The API server is this machine's, or one that the user has named.
+            trust_env=False,
+        )
+
+    def close(self) -> None:
+        """Close the connections. Closing twice is allowed."""
+        self._client.close()
+
+    def get(self, path: str) -> Answer:
+        """Read something.
+
+        Raises:
+            ProbeError: the server does not answer.
+        """
+        return self._request("GET", path)
+
+    def apply(self, path: str, manifest: bytes, *, dry_run: bool) -> Answer:
+        """Apply an object by server-side apply; unknown and duplicate fields are refused.
+
+        Args:
+            path: of the object.
+            manifest: as YAML or JSON.
+            dry_run: whether everything is checked and nothing is stored.
+
+        Raises:
+            ProbeError: the server does not answer.
+        """
+        query = {"fieldManager": MANAGER, "fieldValidation": "Strict", "force": "true"}
+        if dry_run:
+            query["dryRun"] = "All"
+        return self._request(
+            "PATCH",
+            path,
+            params=query,
+            content=manifest,
+            headers={"Content-Type": "application/apply-patch+yaml"},
+        )
+
+    def _request(self, method: str, path: str, **given: Any) -> Answer:
+        try:
+            answer = self._client.request(method, path, **given)
+        except (httpx.HTTPError, OSError) as error:
+            raise ProbeError(
+                f"the API server at {self._url} does not answer",
+                last=f"{method} {path}: {type(error).__name__}: {error}",
+                hint="look into its log",
+            ) from None
+        return Answer(answer.status_code, _body_of(answer), _warnings_of(answer))
+
+
+def _body_of(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        found = answer.json()
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {"message": answer.text[:300]}
+
+
+def _warnings_of(answer: httpx.Response) -> tuple[str, ...]:
+    """The texts of its headers ``Warning: 299 - "text"``."""
+    rows = answer.headers.get_list("warning")
+    texts = (row.partition('"')[2].rpartition('"')[0] for row in rows)
+    return tuple(text.replace('\\"', '"') for text in texts if text)
