@@ -31,6 +31,7 @@ from harness.pytest_options import (
     time_of,
     versions,
 )
+from harness.pytest_otlp import add_otlp_option, export_tests
 from harness.pytest_reports import (
     deaths,
     keep,
@@ -87,6 +88,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     add_options(group)
     add_option(group)
+    add_otlp_option(group)
     group.addoption(
         "--dapr-keep",
         action="store_true",
@@ -130,6 +132,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(
         Bundles(lambda line: Lines(config).say(line)), "dapr-harness-bundles"
     )
+    export_tests(config, partial(settings_of, config, None, None))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1,0 +1,136 @@
+"""``--dapr-otlp``: each test is a trace in a collector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from harness.core.settings import Settings
+    from harness.otlp.phases import Phases
+    from harness.otlp.sender import Sender
+
+OPTION = "--dapr-otlp"
+LOSS = "dapr_harness_otlp"
+"""The key under which a worker of xdist tells what it could not send."""
+
+SERVICE = "pytest"
+
+
+def add_otlp_option(group: pytest.OptionGroup) -> None:
+    """Add the option that names the collector."""
+    group.addoption(
+        OPTION,
+        default=None,
+        metavar="URL",
+        help="export traces, metrics and logs of the stack, and a trace for each test, to this "
+        "OTLP/HTTP endpoint, such as http://127.0.0.1:4318 (default: the setting otlp)",
+    )
+
+
+def export_tests(config: pytest.Config, settings: Callable[[], Settings]) -> None:
+    """Have the tests of a session exported, if a collector is named.
+
+    Args:
+        config: of the session.
+        settings: loads the settings.
+
+    Raises:
+        UsageError: the packages that this requires are not installed, or a setting is wrong.
+    """
+    from harness.core.errors import ConfigError, Unavailable
+
+    try:
+        found = settings()
+        if found.otlp:
+            config.pluginmanager.register(_made(found, config), "dapr-harness-otlp")
+    except ConfigError as error:
+        # Tests without a stack do not need the settings, and the others will tell.
+        if config.getoption(OPTION):
+            raise pytest.UsageError(str(error)) from None
+    except Unavailable as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _made(settings: Settings, config: pytest.Config) -> ExportedTests:
+    from harness.nodes.exporter import headers_of
+    from harness.otlp.packages import require_packages
+
+    require_packages()
+    from harness.otlp.phases import Phases
+    from harness.otlp.sender import Sender
+    from harness.pytest_lines import Lines
+
+    known = settings.environment
+    sender = Sender(settings.otlp, headers_of(known.get("OTEL_EXPORTER_OTLP_HEADERS", "")))
+    phases = Phases(sender, "" if known.get("OTEL_SERVICE_NAME") else SERVICE)
+    return ExportedTests(phases, sender, lambda line: Lines(config).say(line))
+
+
+class ExportedTests:
+    """Makes a span of each test and of each of its phases.
+
+    Args:
+        phases: makes the spans.
+        sender: sends them.
+        say: writes a line on the terminal.
+    """
+
+    def __init__(self, phases: Phases, sender: Sender, say: Callable[[str], None]) -> None:
+        self._phases = phases
+        self._sender = sender
+        self._say = say
+        self._lost: list[str] = []
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """The test."""
+        place = {"code.file.path": item.location[0], "code.function.name": item.location[2]}
+        with self._phases.test(item.nodeid, place):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self) -> Generator[None, object, object]:
+        """Its fixtures."""
+        with self._phases.phase("setup", (pytest.skip.Exception,)):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self) -> Generator[None, object, object]:
+        """Its body."""
+        with self._phases.phase("call", (pytest.skip.Exception, pytest.xfail.Exception)):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self) -> Generator[None, object, object]:
+        """The end of its fixtures."""
+        with self._phases.phase("teardown"):
+            return (yield)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """How a phase ended; the phases after the body say nothing new, unless they fail."""
+        if report.when == "call" or not report.passed:
+            self._phases.outcome(report.outcome)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Send the rest, as far as the collector accepts it."""
+        self._phases.end(failed=session.testsfailed > 0)
+        self._sender.close()
+        told = getattr(session.config, "workeroutput", None)
+        if told is not None:
+            told[LOSS] = self._sender.complaint()
+        else:
+            self._lost.append(self._sender.complaint())
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A worker of xdist has ended."""
+        self._lost.append(getattr(node, "workeroutput", {}).get(LOSS, ""))
+
+    def pytest_terminal_summary(self) -> None:
+        """One line if something was lost."""
+        if lost := "; ".join(dict.fromkeys(filter(None, self._lost))):
+            self._say(f"warning: {lost}")
