@@ -112,13 +112,14 @@ def collecting() -> Iterator[Collector]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
+            status = made.status
             made.headers.append({name.lower(): value for name, value in self.headers.items()})
-            if made.status == 200:
+            if status == 200:
                 packed = self.headers["content-encoding"] == "gzip"
                 plain = gzip.decompress(body) if packed else body
                 made.bodies.append((self.path.removeprefix("/v1/"), plain))
             made.held.wait()
-            self.send_response(made.status)
+            self.send_response(status)
             self.send_header("content-length", str(len(made.answer)))
             self.end_headers()
             self.wfile.write(made.answer)
@@ -130,7 +131,7 @@ def collecting() -> Iterator[Collector]:
         daemon_threads = True
 
     server = Server(("127.0.0.1", port), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=[0.02], daemon=True)
     thread.start()
     try:
         yield made

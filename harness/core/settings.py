@@ -183,8 +183,12 @@ def _parse(key: str, value: Any, root: Path) -> Any:
 
 
 def _address(text: str) -> str:
-    found = urlsplit(text)
-    if text and not (found.scheme in ("http", "https") and found.hostname):
+    try:
+        found = urlsplit(text)
+        valid = found.scheme in ("http", "https") and bool(found.hostname) and found.port != 0
+    except ValueError:
+        valid = False
+    if text and not valid:
         raise ConfigError(
             f"otlp is {text!r}",
             expected="the OTLP/HTTP endpoint of a collector, such as http://127.0.0.1:4318",

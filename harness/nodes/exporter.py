@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
-import httpx
-
 from harness.core.deadline import Check
 from harness.core.files import write_private
 from harness.core.launch import InProcess, Launch
@@ -20,10 +18,8 @@ from harness.core.settings import Settings
 from harness.core.topology import Topology
 from harness.nodes.base import BaseNode
 from harness.otlp.attributes import COPY, RUN, STACK, as_variable, described
-from harness.otlp.description import Description
+from harness.otlp.description import AT_THE_END, Description
 from harness.otlp.packages import require_packages
-from harness.otlp.sender import AT_THE_END
-from harness.ready.loopback import ask
 from harness.ready.tcp import TcpCheck
 
 DESCRIPTION = "export.json"
@@ -175,6 +171,7 @@ def concluded(address: str) -> str:
     Args:
         address: its own, ``host:port``.
     """
+    _told(f"http://{address}/collect")
     return _told(f"http://{address}/conclude")
 
 
@@ -188,6 +185,11 @@ def _ask(scope: Scope, path: str) -> str:
 
 
 def _told(url: str) -> str:
+    # Attaching to a stack needs no client.
+    import httpx
+
+    from harness.ready.loopback import ask
+
     try:
         # Besides the collector, what reads logs and metrics takes its time.
         answer = ask("POST", url, timeout=2 * AT_THE_END)

@@ -10,6 +10,10 @@ from typing import Self
 from harness.otlp.attributes import described
 
 
+AT_THE_END = 2.0
+"""Seconds that the end of a run, or of a test session, waits at most for a collector."""
+
+
 @dataclass(frozen=True)
 class Description:
     """What a relay is told.

@@ -21,6 +21,7 @@ class LogFiles:
         self._secrets = [each for each in secrets if each]
         self._read: dict[str, int] = {}
         self._left: dict[str, bytes] = {}
+        self._cut: set[str] = set()
 
     def more(self, *, whole: bool = False) -> dict[str, list[str]]:
         """The lines that were written since the last call, by node; at most `MOST` bytes of each.
@@ -35,12 +36,21 @@ class LogFiles:
         return found
 
     def _lines(self, file: Path, *, whole: bool) -> list[str]:
-        data = self._left.pop(file.stem, b"") + self._data(file)
-        *lines, last = data.split(b"\n")
-        if last and (whole or len(last) >= MOST):
+        node = file.stem
+        *lines, last = (self._left.pop(node, b"") + self._data(file)).split(b"\n")
+        if node in self._cut:
+            if not lines:
+                return []
+            # The rest of a line whose beginning was sent: it may begin inside a secret.
+            self._cut.remove(node)
+            del lines[0]
+        if len(last) >= MOST:
             lines.append(last)
-        elif last:
-            self._left[file.stem] = last
+            self._cut.add(node)
+        elif whole:
+            lines.append(last)
+        else:
+            self._left[node] = last
         texts = (each.decode("utf-8", "replace").rstrip("\r") for each in lines)
         return [self._masked(each) for each in texts if each.strip()]
 

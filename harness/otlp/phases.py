@@ -53,11 +53,18 @@ class ToSender(SpanExporter):
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
+        self._spans: list[ReadableSpan] = []
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Encode them."""
-        self._sender.put("traces", encode_spans(spans).SerializeToString())
+        """Keep them until the test, or the session, has ended."""
+        self._spans += spans
         return SpanExportResult.SUCCESS
+
+    def pass_on(self) -> None:
+        """Send them as one request."""
+        spans, self._spans = self._spans, []
+        if spans:
+            self._sender.put("traces", encode_spans(spans).SerializeToString())
 
 
 class Phases:
@@ -77,7 +84,8 @@ class Phases:
             id_generator=Ids(),
             span_limits=SpanLimits(max_attribute_length=LONGEST),
         )
-        self._provider.add_span_processor(SimpleSpanProcessor(ToSender(sender)))
+        self._exporter = ToSender(sender)
+        self._provider.add_span_processor(SimpleSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("dapr-harness")
         self._began = time.time_ns()
         self._session: Span | None = None
@@ -106,6 +114,7 @@ class Phases:
             enter(before)
             self._test.end()
             self._test, self._failed = None, False
+            self._exporter.pass_on()
 
     @contextmanager
     def phase(self, name: str, harmless: tuple[type[BaseException], ...] = ()) -> Iterator[None]:
@@ -155,6 +164,7 @@ class Phases:
         if session is not None:
             session.set_attribute("test.suite.run.status", "failure" if failed else "success")
             session.end()
+        self._exporter.pass_on()
         self._provider.shutdown()
 
 

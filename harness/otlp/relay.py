@@ -21,11 +21,12 @@ from pathlib import Path
 
 import httpx
 
-from harness.otlp.description import Description
+from harness.otlp.attributes import COPY
+from harness.otlp.description import AT_THE_END, Description
 from harness.otlp.log_files import LogFiles
 from harness.otlp.logs import body_of
 from harness.otlp.metrics import metrics_request
-from harness.otlp.sender import AT_THE_END, Sender
+from harness.otlp.sender import Sender
 from harness.otlp.signals import KINDS, PROTOBUF
 from harness.ready.loopback import ask
 
@@ -37,6 +38,12 @@ LOOK = 0.5
 
 SCRAPE = 10.0
 """Seconds between two looks at the metrics of sidecars."""
+
+OF_A_COPY = 0.3
+"""Seconds that the end of an isolated copy waits for a collector: a test waits for it."""
+
+ROUNDS = 64
+"""How often the same files are read at once, however fast they grow."""
 
 KEPT_HEADERS = ("content-type", "content-encoding")
 
@@ -61,7 +68,9 @@ class Relay:
     def read_logs(self, *, whole: bool = False) -> None:
         """Send what has been added to the logs."""
         with self._lock:
-            while (logs := self._files()) and (found := logs.more(whole=whole)):
+            for _ in range(ROUNDS):
+                if not (logs := self._files()) or not (found := logs.more(whole=whole)):
+                    return
                 resources = {node: self._told.resource(node) for node in found}
                 for body in body_of(found, resources):
                     self.sender.put("logs", body)
@@ -80,9 +89,9 @@ class Relay:
         self.scrape()
 
     def conclude(self) -> None:
-        """Send the rest, as far as the collector accepts it."""
-        self.read_logs(whole=True)
-        self.sender.flush(AT_THE_END)
+        """Send the rest, as far as the collector accepts it in time."""
+        self.read_logs()
+        self.sender.flush(OF_A_COPY if COPY in self._told.shared else AT_THE_END)
 
     def _files(self) -> LogFiles | None:
         if self._logs is None and self._secrets.exists():

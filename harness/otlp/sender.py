@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from harness.otlp.description import AT_THE_END
 from harness.otlp.signals import PROTOBUF, count, rejected, unit_of
 from harness.ready import loopback
 
@@ -25,11 +26,10 @@ PAUSE = 1.0
 PATIENCE = 5.0
 """Seconds in which a collector must respond."""
 
-AT_THE_END = 2.0
-"""Seconds that the end of a run, or of a test session, waits at most for a collector."""
-
 AGAIN = (408, 429, 502, 503, 504)
 """Statuses after which a request is sent again, as OTLP says."""
+
+NO_RESPONSE = "it has not responded in time"
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
@@ -72,7 +72,7 @@ class Sender:
         self._most = most
         self._waiting: deque[Parcel] = deque()
         self._size = 0
-        self._hurried = self._ended = False
+        self._hurried = self._ended = self._stuck = False
         self._changed = threading.Condition()
         self._client = _client(self.url, headers or {})
         self._thread = threading.Thread(target=self._run, name="otlp-sender", daemon=True)
@@ -95,26 +95,34 @@ class Sender:
         with self._changed:
             self._hurried = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._waiting, timeout=seconds)
+            self._stuck = not self._changed.wait_for(lambda: not self._waiting, timeout=seconds)
             self._hurried = False
 
     def close(self, seconds: float = AT_THE_END) -> None:
         """Send what is waiting, and count as lost what cannot be sent in this time."""
-        self.flush(seconds)
+        # A collector that was waited for in vain has had its time.
+        self.flush(0 if self._stuck else seconds)
         with self._changed:
             self._ended = True
-            self._give_up(self.reason or f"no response within {seconds:g} s")
+            self._give_up(self.reason or NO_RESPONSE)
             self._changed.notify_all()
+        if not self._stuck:
+            self._thread.join(seconds)
 
     def complaint(self) -> str:
-        """One sentence about what was not sent; "" if nothing was lost."""
+        """One sentence about what was lost or is still waiting; "" if there is nothing."""
         with self._changed:
-            lost = ", ".join(f"{number} {unit}" for unit, number in sorted(self.lost.items()))
-            return f"{lost} could not be sent to {self.url}: {self.reason}" if lost else ""
+            missing = self.lost.copy()
+            for parcel in self._waiting:
+                missing[unit_of(parcel.signal)] += count(*parcel)
+            what = ", ".join(f"{number} {unit}" for unit, number in sorted(missing.items()))
+            why = self.reason or NO_RESPONSE
+            return f"{what} could not be sent to {self.url}: {why}" if what else ""
 
     def _run(self) -> None:
-        while (parcel := self._next()) is not None:
-            self._attempt(parcel)
+        with self._client:
+            while (parcel := self._next()) is not None:
+                self._attempt(parcel)
 
     def _next(self) -> Parcel | None:
         with self._changed:
@@ -122,15 +130,16 @@ class Sender:
             return self._waiting[0] if self._waiting else None
 
     def _attempt(self, parcel: Parcel) -> None:
+        hurried = self._hurried
         try:
             answer = self._client.post(
                 f"/v1/{parcel.signal}", content=parcel.body, headers=dict(parcel.headers)
             )
         except httpx.HTTPError as error:
-            self._later(f"{type(error).__name__}: {error}".rstrip(": "))
+            self._later(f"{type(error).__name__}: {error}".rstrip(": "), last=hurried)
             return
         if answer.status_code in AGAIN:
-            self._later(f"it responded {answer.status_code}")
+            self._later(f"it responded {answer.status_code}", last=hurried)
             return
         with self._changed:
             if not self._remove(parcel):
@@ -148,11 +157,11 @@ class Sender:
             self.lost[unit] += refused
             self.reason = why or "it has rejected them"
 
-    def _later(self, reason: str) -> None:
-        """Wait before the next attempt; in a hurry, there is none."""
+    def _later(self, reason: str, *, last: bool) -> None:
+        """Wait before the next attempt; if it began in a hurry, there is none."""
         with self._changed:
             self.reason = reason
-            if self._hurried:
+            if last:
                 self._give_up(reason)
                 self._changed.notify_all()
                 return

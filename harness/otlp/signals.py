@@ -73,7 +73,7 @@ def count(signal: str, body: bytes, headers: Mapping[str, str]) -> int:
         request = request_of(signal)
         request.ParseFromString(plain)
         return _below(request, KINDS[signal].levels)
-    except (OSError, ValueError, zlib.error, EOFError, AttributeError, _decode_error()):
+    except (OSError, ValueError, TypeError, zlib.error, EOFError, AttributeError, _decode_error()):
         return 1
 
 
