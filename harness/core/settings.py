@@ -186,13 +186,14 @@ def _address(text: str) -> str:
     try:
         found = urlsplit(text)
         valid = found.scheme in ("http", "https") and bool(found.hostname) and found.port != 0
+        valid = valid and not found.username
     except ValueError:
         valid = False
     if text and not valid:
         raise ConfigError(
             f"otlp is {text!r}",
             expected="the OTLP/HTTP endpoint of a collector, such as http://127.0.0.1:4318",
-            hint="fix the setting otlp, or --otlp",
+            hint="fix it; credentials belong into OTEL_EXPORTER_OTLP_HEADERS",
         )
     return text.rstrip("/")
 

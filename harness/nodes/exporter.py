@@ -70,7 +70,8 @@ class Exporter(BaseNode):
             argv=(sys.executable, "-m", "harness.otlp.relay", *files),
             ports={"main": listen.port},
             files={DESCRIPTION: told.text},
-            grace=AT_THE_END + 1,
+            # It outlives the sidecars, and then sends what they have told it.
+            grace=2 * AT_THE_END + 1,
             on_host=True,
             # Without it, the system under test is what it was.
             required=False,
@@ -138,7 +139,7 @@ def with_export(topology: Topology, settings: Settings, stack: str = "") -> Topo
     Raises:
         Unavailable: the packages that this requires are not installed.
     """
-    if not settings.otlp:
+    if not settings.otlp or any(isinstance(each, Exporter) for each in topology.nodes):
         return topology
     require_packages()
     headers = headers_of(settings.environment.get("OTEL_EXPORTER_OTLP_HEADERS", ""))
@@ -153,7 +154,7 @@ def with_export_of(topology: Topology, launches: Mapping[str, Mapping[str, objec
         launches: what was started, by node.
     """
     files = launches.get(EXPORTER, {}).get("files")
-    if not isinstance(files, dict) or EXPORTER in topology:
+    if not isinstance(files, dict):
         return topology
     told = Description.read(files[DESCRIPTION])
     return _added(topology, told.url, told.headers, told.shared.get(STACK, ""))

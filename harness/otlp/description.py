@@ -9,7 +9,6 @@ from typing import Self
 
 from harness.otlp.attributes import described
 
-
 AT_THE_END = 2.0
 """Seconds that the end of a run, or of a test session, waits at most for a collector."""
 
