@@ -55,7 +55,7 @@ def export_tests(config: pytest.Config, settings: Callable[[], Settings]) -> Non
 
 
 def _made(settings: Settings, config: pytest.Config) -> ExportedTests:
-    from harness.nodes.exporter import headers_of
+    from harness.otlp.destination import destination_of
     from harness.otlp.packages import require_packages
 
     require_packages()
@@ -63,10 +63,10 @@ def _made(settings: Settings, config: pytest.Config) -> ExportedTests:
     from harness.otlp.sender import Sender
     from harness.pytest_lines import Lines
 
-    known = settings.environment
-    sender = Sender(settings.otlp, headers_of(known.get("OTEL_EXPORTER_OTLP_HEADERS", "")))
-    phases = Phases(sender, "" if known.get("OTEL_SERVICE_NAME") else SERVICE)
-    return ExportedTests(phases, sender, lambda line: Lines(config).say(line))
+    to = destination_of(settings)
+    sender = Sender(to.url, to.headers)
+    phases = Phases(sender, "" if settings.environment.get("OTEL_SERVICE_NAME") else SERVICE)
+    return ExportedTests(phases, sender, to.seconds, lambda line: Lines(config).say(line))
 
 
 class ExportedTests:
@@ -75,12 +75,16 @@ class ExportedTests:
     Args:
         phases: makes the spans.
         sender: sends them.
+        seconds: how long the end waits for the collector.
         say: writes a line on the terminal.
     """
 
-    def __init__(self, phases: Phases, sender: Sender, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, phases: Phases, sender: Sender, seconds: float, say: Callable[[str], None]
+    ) -> None:
         self._phases = phases
         self._sender = sender
+        self._seconds = seconds
         self._say = say
         self._lost: list[str] = []
 
@@ -118,7 +122,7 @@ class ExportedTests:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Send the rest, as far as the collector accepts it."""
         self._phases.end(failed=session.testsfailed > 0)
-        self._sender.close()
+        self._sender.close(self._seconds)
         told = getattr(session.config, "workeroutput", None)
         if told is not None:
             told[LOSS] = self._sender.complaint()

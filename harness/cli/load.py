@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.live import Live
@@ -66,7 +66,7 @@ def load(
             hint="pip install 'dapr-harness[load]'",
         ) from None
     # An export of every request would change what is measured.
-    given = {"runtime": runtime, "broker": broker, "otlp": ""}
+    given: dict[str, Any] = {"runtime": runtime, "broker": broker, "otlp": ""}
     settings = Settings.load(topology=topology, **given)
     if topology is None and (own := _topology_of(settings.root, folder)):
         settings = Settings.load(topology=own, **given)

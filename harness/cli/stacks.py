@@ -166,7 +166,7 @@ def down(
 def _concluded(up: UpStack) -> str:
     """Have a stack send what it exports; what it could not send, "" if it does not export."""
     found = [each.endpoints["main"] for each in up.nodes if each.name == EXPORTER]
-    return concluded(found[0]) if found else ""
+    return concluded(Path(up.folder), found[0]) if found else ""
 
 
 def status(

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote
 
 from harness.core.deadline import Check
 from harness.core.files import write_private
@@ -18,12 +17,16 @@ from harness.core.settings import Settings
 from harness.core.topology import Topology
 from harness.nodes.base import BaseNode
 from harness.otlp.attributes import COPY, RUN, STACK, as_variable, described
-from harness.otlp.description import AT_THE_END, Description
+from harness.otlp.description import Description
+from harness.otlp.destination import Destination, destination_of
 from harness.otlp.packages import require_packages
 from harness.ready.tcp import TcpCheck
 
 DESCRIPTION = "export.json"
 SECRETS = "secrets.json"
+SELF = 5.0
+"""Seconds in which it reads logs and metrics, besides waiting for the collector."""
+
 ROOT = Path(__file__).parents[2]
 """Where the program is found as a module."""
 
@@ -35,8 +38,7 @@ class Exporter(BaseNode):
     It runs where the log files are, and where a collector of this machine can be reached.
 
     Attributes:
-        url: the user's collector.
-        headers: sent with each request; secret.
+        to: the user's collector.
         stack: the name of the stack.
         sidecars: the app and the app-id of each sidecar, by its name.
     """
@@ -44,8 +46,7 @@ class Exporter(BaseNode):
     name = EXPORTER
     on_host = True
 
-    url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    to: Destination
     stack: str = ""
     sidecars: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -55,8 +56,9 @@ class Exporter(BaseNode):
         services = dict(self.sidecars.values())
         told = Description(
             listen=str(listen),
-            url=self.url,
-            headers=self.headers,
+            url=self.to.url,
+            headers=self.to.headers,
+            seconds=self.to.seconds,
             logs=str(_run_of(scope) / "logs"),
             services={**services, **{each: app_id for each, (_, app_id) in self.sidecars.items()}},
             metrics={
@@ -70,8 +72,9 @@ class Exporter(BaseNode):
             argv=(sys.executable, "-m", "harness.otlp.relay", *files),
             ports={"main": listen.port},
             files={DESCRIPTION: told.text},
-            # It outlives the sidecars, and then sends what they have told it.
-            grace=2 * AT_THE_END + 1,
+            # The sidecars send their last spans when they end.
+            ends_last=True,
+            grace=self.to.seconds + 1,
             on_host=True,
             # Without it, the system under test is what it was.
             required=False,
@@ -92,11 +95,14 @@ class Exporter(BaseNode):
 
     def before_stop(self, scope: Scope) -> None:
         """Have it read the metrics while the sidecars have them."""
-        _ask(scope, "/collect")
+        self._ask(scope, "/collect")
 
     def conclude(self, scope: Scope) -> str:
         """What it could not send, now that the sidecars have told it everything."""
-        return _ask(scope, "/conclude")
+        return self._ask(scope, "/conclude")
+
+    def _ask(self, scope: Scope, path: str) -> str:
+        return _told(f"{scope.endpoint().http}{path}", self.to.seconds)
 
     def _shared(self, scope: Scope) -> dict[str, str]:
         copied = {COPY: scope.namespace} if scope.namespace else {}
@@ -142,8 +148,7 @@ def with_export(topology: Topology, settings: Settings, stack: str = "") -> Topo
     if not settings.otlp or any(isinstance(each, Exporter) for each in topology.nodes):
         return topology
     require_packages()
-    headers = headers_of(settings.environment.get("OTEL_EXPORTER_OTLP_HEADERS", ""))
-    return _added(topology, settings.otlp, headers, stack or settings.root.name)
+    return _added(topology, destination_of(settings), stack or settings.root.name)
 
 
 def with_export_of(topology: Topology, launches: Mapping[str, Mapping[str, object]]) -> Topology:
@@ -157,35 +162,31 @@ def with_export_of(topology: Topology, launches: Mapping[str, Mapping[str, objec
     if not isinstance(files, dict):
         return topology
     told = Description.read(files[DESCRIPTION])
-    return _added(topology, told.url, told.headers, told.shared.get(STACK, ""))
+    to = Destination(told.url, told.headers, told.seconds)
+    return _added(topology, to, told.shared.get(STACK, ""))
 
 
-def headers_of(text: str) -> dict[str, str]:
-    """Headers as ``OTEL_EXPORTER_OTLP_HEADERS`` has them: ``name=value``, separated by commas."""
-    pairs = (each.partition("=") for each in text.split(",") if "=" in each)
-    return {name.strip().lower(): unquote(value.strip()) for name, _, value in pairs}
-
-
-def concluded(address: str) -> str:
-    """Have an exporter send what it has; what it could not send, in words.
+def concluded(folder: Path, address: str) -> str:
+    """Have the exporter of a stack send what it has; what it could not send, in words.
 
     Args:
-        address: its own, ``host:port``.
+        folder: of the run.
+        address: of the exporter, ``host:port``.
     """
-    _told(f"http://{address}/collect")
-    return _told(f"http://{address}/conclude")
+    try:
+        told = Description.read((folder / "nodes" / EXPORTER / DESCRIPTION).read_text())
+    except (OSError, ValueError, TypeError):
+        return ""
+    _told(f"http://{address}/collect", told.seconds)
+    return _told(f"http://{address}/conclude", told.seconds)
 
 
-def _added(topology: Topology, url: str, headers: Mapping[str, str], stack: str) -> Topology:
+def _added(topology: Topology, to: Destination, stack: str) -> Topology:
     sidecars = {each.name: (each.app, each.app_id) for each in topology.sidecars()}
-    return topology.with_nodes([*topology.nodes, Exporter(url, headers, stack, sidecars)])
+    return topology.with_nodes([*topology.nodes, Exporter(to, stack, sidecars)])
 
 
-def _ask(scope: Scope, path: str) -> str:
-    return _told(f"{scope.endpoint().http}{path}")
-
-
-def _told(url: str) -> str:
+def _told(url: str, seconds: float) -> str:
     # Attaching to a stack needs no client.
     import httpx
 
@@ -193,7 +194,7 @@ def _told(url: str) -> str:
 
     try:
         # Besides the collector, what reads logs and metrics takes its time.
-        answer = ask("POST", url, timeout=2 * AT_THE_END)
+        answer = ask("POST", url, timeout=seconds + SELF)
         return str(answer.raise_for_status().json()["complaint"])
     except (httpx.HTTPError, ValueError, KeyError):
         return ""  # It was stopped or killed.

@@ -9,9 +9,6 @@ from typing import Self
 
 from harness.otlp.attributes import described
 
-AT_THE_END = 2.0
-"""Seconds that the end of a run, or of a test session, waits at most for a collector."""
-
 
 @dataclass(frozen=True)
 class Description:
@@ -21,6 +18,7 @@ class Description:
         listen: the address, ``host:port``.
         url: the collector's.
         headers: sent with each request; secret.
+        seconds: how long the end waits for the collector.
         logs: the folder of the log files.
         services: ``service.name`` of nodes whose name it is not.
         metrics: the metrics of sidecars, an address by the node's name.
@@ -30,6 +28,7 @@ class Description:
     listen: str
     url: str
     headers: Mapping[str, str]
+    seconds: float
     logs: str
     services: Mapping[str, str]
     metrics: Mapping[str, str]

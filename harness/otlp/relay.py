@@ -11,20 +11,18 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
 
-from harness.core.deadline import Deadline, Observation, poll
 from harness.otlp.attributes import COPY
-from harness.otlp.description import AT_THE_END, Description
+from harness.otlp.description import Description
 from harness.otlp.log_files import LogFiles
 from harness.otlp.logs import body_of
 from harness.otlp.metrics import metrics_request
@@ -43,9 +41,6 @@ SCRAPE = 10.0
 
 OF_A_COPY = 0.3
 """Seconds that the end of an isolated copy waits for a collector: a test waits for it."""
-
-OTHERS = 2.0
-"""Seconds that it waits for sidecars which have been asked to end at the same time."""
 
 ROUNDS = 64
 """How often the same files are read at once, however fast they grow."""
@@ -96,30 +91,13 @@ class Relay:
     def conclude(self) -> None:
         """Send the rest, as far as the collector accepts it in time."""
         self.read_logs()
-        self.sender.flush(OF_A_COPY if COPY in self._told.shared else AT_THE_END)
-
-    def outlive(self, seconds: float) -> None:
-        """Wait until the sidecars have ended: they send their last spans when they do."""
-        poll(lambda: Observation(not any(map(_listens, self._addresses()))), Deadline(seconds))
-
-    def _addresses(self) -> Iterator[tuple[str, int]]:
-        for address in self._told.metrics.values():
-            host, _, port = address.rpartition(":")
-            yield host, int(port)
+        self.sender.flush(OF_A_COPY if COPY in self._told.shared else self._told.seconds)
 
     def _files(self) -> LogFiles | None:
         if self._logs is None and self._secrets.exists():
             secrets = json.loads(self._secrets.read_text())
             self._logs = LogFiles(Path(self._told.logs), (*secrets, *self._told.headers.values()))
         return self._logs
-
-
-def _listens(address: tuple[str, int]) -> bool:
-    try:
-        with socket.create_connection(address, timeout=1):
-            return True
-    except OSError:
-        return False
 
 
 def server_of(relay: Relay, address: tuple[str, int]) -> ThreadingHTTPServer:
@@ -184,9 +162,8 @@ def main(description: Path, secrets: Path) -> None:
         if time.monotonic() >= due:
             relay.scrape()
             due = time.monotonic() + SCRAPE
-    relay.outlive(OTHERS)
     relay.read_logs(whole=True)
-    relay.sender.close(AT_THE_END)
+    relay.sender.close(told.seconds)
     if told_of_loss := relay.sender.complaint():
         sys.stderr.write(f"{told_of_loss}\n")
 

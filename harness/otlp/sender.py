@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from harness.otlp.description import AT_THE_END
+from harness.otlp.destination import AT_THE_END
 from harness.otlp.signals import PROTOBUF, count, rejected, unit_of
 from harness.ready import loopback
 

@@ -13,6 +13,9 @@ from tests.support import cli, environment
 
 pytestmark = pytest.mark.real
 
+PATIENT = {"OTEL_EXPORTER_OTLP_TIMEOUT": "60000"}
+"""Milliseconds that the end waits for the collector, however busy the machine is."""
+
 TESTS = """
 def test_asks(dapr_sync):
     assert "hello" == dapr_sync.sidecar("hello").invoke("hello", "y", verb="GET").text
@@ -25,11 +28,11 @@ def test_a_stack_that_is_up_exports_until_its_end_and_tests_that_attach_are_root
     """A sidecar sends its spans in batches, the last one when it ends."""
     (mini / "test_it.py").write_text(TESTS)
     with collecting() as collector:
-        started = cli(mini, "up", "--name", "s", "--otlp", collector.url)
+        started = cli(mini, "up", "--name", "s", "--otlp", collector.url, env=PATIENT)
         assert 0 == started.returncode, started.stderr
         tests = subprocess.run(
             [*PYTEST, "--dapr-attach=s", f"--dapr-otlp={collector.url}"],
-            cwd=mini, env=environment(mini), capture_output=True, text=True, timeout=100,
+            cwd=mini, env=environment(mini, **PATIENT), capture_output=True, text=True, timeout=100,
         )  # fmt: skip
         assert 0 == tests.returncode, tests.stdout
         ended = cli(mini, "down", "--name", "s")
@@ -49,7 +52,7 @@ def test_a_stack_that_is_up_exports_until_its_end_and_tests_that_attach_are_root
 def test_down_tells_what_a_collector_has_refused(mini: Path) -> None:
     with collecting() as collector:
         collector.status = 401
-        started = cli(mini, "up", "--otlp", collector.url)
+        started = cli(mini, "up", "--otlp", collector.url, env=PATIENT)
         assert 0 == started.returncode, started.stderr
         ended = cli(mini, "down")
 

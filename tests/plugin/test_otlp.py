@@ -96,6 +96,7 @@ def test_a_test_is_a_trace_and_each_node_sends_its_logs_and_metrics(
 ) -> None:
     """Zipkin's spans, which `dapr.trace` reads, go to the receiver as well."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "api-key=canary%2D1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "60000")
     project(pytester.path, components__pubsub_yaml=IN_MEMORY, components__tracing_yaml=TRACING)
 
     result = inner(TESTS, f"--dapr-otlp={collector.url}", conftest=CONFTEST, app=APP)

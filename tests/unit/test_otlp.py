@@ -7,17 +7,19 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from harness import App, Settings, Topology, Unavailable
+from harness import App, ConfigError, Settings, Topology, Unavailable
 from harness.core.names import EXPORTER
 from harness.core.ports import free_port
 from harness.core.tracing import enter, trace_headers, traced
-from harness.nodes.exporter import Exporter, headers_of, with_export, with_export_of
+from harness.nodes.exporter import Exporter, with_export, with_export_of
 from harness.otlp import log_files, packages
 from harness.otlp.attributes import as_variable
 from harness.otlp.description import Description
+from harness.otlp.destination import Destination, destination_of, headers_of
 from harness.otlp.log_files import LogFiles
 from harness.otlp.logs import body_of, record_of
 from harness.otlp.metrics import metrics_request
@@ -176,7 +178,7 @@ def test_the_end_does_not_wait_longer_than_it_may_and_counts_what_is_left(
 
 
 def test_requests_of_each_kind_and_encoding_are_counted() -> None:
-    in_json = {
+    in_json: dict[str, Any] = {
         "resourceLogs": [{"scopeLogs": [{"logRecords": [{}, {}]}, {"logRecords": [{}]}]}, {}]
     }
 
@@ -350,7 +352,7 @@ def relay(collector: Collector, tmp_path: Path) -> Iterator[tuple[Relay, str]]:
     (tmp_path / "logs").mkdir()
     port = free_port()
     told = Description(
-        listen=f"127.0.0.1:{port}", url=collector.url, headers={"api-key": "canary-1"},
+        listen=f"127.0.0.1:{port}", url=collector.url, headers={"api-key": "canary-1"}, seconds=60,
         logs=str(tmp_path / "logs"), services={"shop-daprd": "shop"}, metrics={},
         shared={"dapr_harness.run": "r"},
     )  # fmt: skip
@@ -456,6 +458,16 @@ def test_attributes_survive_the_variable_that_they_are_written_to() -> None:
         assert given == dict(OTELResourceDetector().detect().attributes)
 
 
+def test_the_end_waits_as_long_as_opentelemetry_says(tmp_path: Path) -> None:
+    def seconds(environ: dict[str, str]) -> float:
+        return destination_of(Settings.load(tmp_path, environ)).seconds
+
+    assert 2.0 == seconds({})
+    assert 0.25 == seconds({"OTEL_EXPORTER_OTLP_TIMEOUT": "250"})
+    with pytest.raises(ConfigError, match="OTEL_EXPORTER_OTLP_TIMEOUT is 'soon'"):
+        seconds({"OTEL_EXPORTER_OTLP_TIMEOUT": "soon"})
+
+
 def shop() -> Topology:
     return Topology(App("shop", command=["true"]))
 
@@ -467,7 +479,10 @@ def test_a_topology_exports_if_the_settings_name_a_collector(tmp_path: Path) -> 
     assert EXPORTER not in with_export(shop(), none)
     made = with_export(shop(), one)[EXPORTER]
     assert (
-        Exporter("http://c:1", {"k": "v"}, tmp_path.name, {"shop-daprd": ("shop", "shop")}) == made
+        Exporter(
+            Destination("http://c:1", {"k": "v"}), tmp_path.name, {"shop-daprd": ("shop", "shop")}
+        )
+        == made
     )
 
 
@@ -479,14 +494,15 @@ def test_a_collector_of_the_environment_is_not_used_unasked(tmp_path: Path) -> N
 
 def test_who_attaches_has_the_exporter_that_was_started(tmp_path: Path) -> None:
     told = Description(
-        listen="", url="http://c:1", headers={"k": "v"}, logs="", services={}, metrics={},
-        shared={"dapr_harness.stack": "s"},
+        listen="", url="http://c:1", headers={"k": "v"}, seconds=3, logs="", services={},
+        metrics={}, shared={"dapr_harness.stack": "s"},
     )  # fmt: skip
     launches = {EXPORTER: {"files": {"export.json": told.text}}}
 
     assert EXPORTER not in with_export_of(shop(), {})
     made = with_export_of(shop(), launches)[EXPORTER]
-    assert Exporter("http://c:1", {"k": "v"}, "s", {"shop-daprd": ("shop", "shop")}) == made
+    to = Destination("http://c:1", {"k": "v"}, 3)
+    assert Exporter(to, "s", {"shop-daprd": ("shop", "shop")}) == made
 
 
 def test_without_the_packages_one_sentence_says_what_to_install(
