@@ -122,7 +122,11 @@ def exporting(scope: Scope, node: str, app_id: str) -> dict[str, str]:
     given = dict(scope.exports(EXPORTER, waits=False))
     url = given.pop("url")
     # What is inherited for another collector would take precedence.
-    none = {f"OTEL_EXPORTER_OTLP_{kind}_ENDPOINT": "" for kind in ("TRACES", "METRICS", "LOGS")}
+    none = {
+        f"OTEL_EXPORTER_OTLP_{signal}_{what}": ""
+        for signal in ("TRACES", "METRICS", "LOGS")
+        for what in ("ENDPOINT", "PROTOCOL", "HEADERS")
+    }
     return {
         **none,
         "OTEL_EXPORTER_OTLP_HEADERS": "",

@@ -24,10 +24,13 @@ from harness.otlp.log_files import LogFiles
 from harness.otlp.logs import body_of, record_of
 from harness.otlp.metrics import metrics_request
 from harness.otlp.relay import Relay, server_of
-from harness.otlp.sender import Sender
+from harness.otlp.sender import NO_RESPONSE, Sender
 from harness.otlp.signals import PROTOBUF, count, request_of
 from harness.ready.loopback import ask
+from harness.runtime.fake import FakeRuntime
+from harness.stack.book import own_book
 from tests.collector import Collector, Seen, as_dict, collecting, read
+from tests.unit.test_secrets_file import Tools
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
@@ -167,9 +170,9 @@ def test_the_end_does_not_wait_longer_than_it_may_and_counts_what_is_left(
     sender.flush(0.01)
 
     assert "4 spans could not be sent" in sender.complaint()
-    # It has had its time: without that, this test would not end.
+    # It has had its time, and is not waited for until a request fails.
     sender.close(100_000)
-    assert {"spans": 4} == sender.lost
+    assert ({"spans": 4}, NO_RESPONSE) == (sender.lost, sender.reason)
     sender.put("traces", spans(1))
     assert {"spans": 5} == sender.lost
 
@@ -490,6 +493,45 @@ def test_a_collector_of_the_environment_is_not_used_unasked(tmp_path: Path) -> N
     environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:1"}
 
     assert EXPORTER not in with_export(shop(), Settings.load(tmp_path, environ))
+
+
+def test_apps_and_sidecars_send_to_the_exporter_and_say_who_they_are(tmp_path: Path) -> None:
+    """What a shell has for another collector is emptied; the app's own variables win."""
+    app = App("shop", command=["true"], env={"OTEL_SERVICE_NAME": "mine"}, replicas=2)
+    settings = Settings.load(tmp_path, {}, otlp="http://c:1")
+    book = own_book(
+        with_export(Topology(app), settings, "s"), Tools(), tmp_path, FakeRuntime(tmp_path / "run")
+    )
+
+    def variables(node: str) -> dict[str, str]:
+        env = book.launch(book.topology[node], book.scope(node)).env
+        return {key: value for key, value in env.items() if key.startswith("OTEL")}
+
+    daprd = variables("shop-2-daprd")
+    assert book.endpoint(EXPORTER).http == daprd["OTEL_EXPORTER_OTLP_ENDPOINT"]
+    assert ("http/protobuf", "true", "shop") == (
+        daprd["OTEL_EXPORTER_OTLP_PROTOCOL"], daprd["OTEL_EXPORTER_OTLP_INSECURE"],
+        daprd["OTEL_SERVICE_NAME"],
+    )  # fmt: skip
+    assert "" == daprd["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] == daprd["OTEL_EXPORTER_OTLP_HEADERS"]
+    assert {
+        "service.name=shop", "service.instance.id=shop-2-daprd",
+        "dapr_harness.node=shop-2-daprd", "dapr_harness.run=run", "dapr_harness.stack=s",
+    } == {*daprd["OTEL_RESOURCE_ATTRIBUTES"].split(",")}  # fmt: skip
+    assert "mine" == variables("shop")["OTEL_SERVICE_NAME"]
+    (text,) = book.launch(book.topology[EXPORTER], book.scope(EXPORTER)).files.values()
+    told = Description.read(text)
+    assert {"shop", "shop-2", "shop-daprd", "shop-2-daprd"} == {*told.services}
+    assert {"shop"} == {*told.services.values()}
+    assert {"shop-daprd", "shop-2-daprd"} == {*told.metrics}
+
+
+def test_without_an_exporter_there_are_no_variables_of_opentelemetry(tmp_path: Path) -> None:
+    book = own_book(shop(), Tools(), tmp_path, FakeRuntime(tmp_path / "run"))
+
+    for node in ("shop", "shop-daprd"):
+        env = book.launch(book.topology[node], book.scope(node)).env
+        assert [] == [key for key in env if key.startswith("OTEL")]
 
 
 def test_who_attaches_has_the_exporter_that_was_started(tmp_path: Path) -> None:
