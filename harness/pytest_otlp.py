@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from harness.otlp.sender import Sender
 
 OPTION = "--dapr-otlp"
-LOSS = "dapr_harness_otlp"
-"""The key under which a worker of xdist tells what it could not send."""
-
 SERVICE = "pytest"
 
 
@@ -30,12 +27,15 @@ def add_otlp_option(group: pytest.OptionGroup) -> None:
     )
 
 
-def export_tests(config: pytest.Config, settings: Callable[[], Settings]) -> None:
+def export_tests(
+    config: pytest.Config, settings: Callable[[], Settings], say: Callable[[str], None]
+) -> None:
     """Have the tests of a session exported, if a collector is named.
 
     Args:
         config: of the session.
         settings: loads the settings.
+        say: tells a line at the end.
 
     Raises:
         UsageError: the packages that this requires are not installed, or a setting is wrong.
@@ -45,7 +45,7 @@ def export_tests(config: pytest.Config, settings: Callable[[], Settings]) -> Non
     try:
         found = settings()
         if found.otlp:
-            config.pluginmanager.register(_made(found, config), "dapr-harness-otlp")
+            config.pluginmanager.register(_made(found, say), "dapr-harness-otlp")
     except ConfigError as error:
         # Tests without a stack do not need the settings, and the others will tell.
         if config.getoption(OPTION):
@@ -54,19 +54,18 @@ def export_tests(config: pytest.Config, settings: Callable[[], Settings]) -> Non
         raise pytest.UsageError(str(error)) from None
 
 
-def _made(settings: Settings, config: pytest.Config) -> ExportedTests:
+def _made(settings: Settings, say: Callable[[str], None]) -> ExportedTests:
     from harness.otlp.destination import destination_of
     from harness.otlp.packages import require_packages
 
     require_packages()
     from harness.otlp.phases import Phases
     from harness.otlp.sender import Sender
-    from harness.pytest_lines import Lines
 
     to = destination_of(settings)
     sender = Sender(to.url, to.headers)
     phases = Phases(sender, "" if settings.environment.get("OTEL_SERVICE_NAME") else SERVICE)
-    return ExportedTests(phases, sender, to.seconds, lambda line: Lines(config).say(line))
+    return ExportedTests(phases, sender, to.seconds, say)
 
 
 class ExportedTests:
@@ -76,7 +75,7 @@ class ExportedTests:
         phases: makes the spans.
         sender: sends them.
         seconds: how long the end waits for the collector.
-        say: writes a line on the terminal.
+        say: tells a line at the end.
     """
 
     def __init__(
@@ -86,7 +85,6 @@ class ExportedTests:
         self._sender = sender
         self._seconds = seconds
         self._say = say
-        self._lost: list[str] = []
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -123,18 +121,5 @@ class ExportedTests:
         """Send the rest, as far as the collector accepts it."""
         self._phases.end(failed=session.testsfailed > 0)
         self._sender.close(self._seconds)
-        told = getattr(session.config, "workeroutput", None)
-        if told is not None:
-            told[LOSS] = self._sender.complaint()
-        else:
-            self._lost.append(self._sender.complaint())
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """A worker of xdist has ended."""
-        self._lost.append(getattr(node, "workeroutput", {}).get(LOSS, ""))
-
-    def pytest_terminal_summary(self) -> None:
-        """One line if something was lost."""
-        if lost := "; ".join(dict.fromkeys(filter(None, self._lost))):
-            self._say(f"warning: {lost}")
+        if complaint := self._sender.complaint():
+            self._say(f"warning: {complaint}")

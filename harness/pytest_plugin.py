@@ -38,8 +38,10 @@ from harness.pytest_reports import (
     logs_of_own_worlds,
     register,
     section,
+    tell,
     tell_of_worker,
     timeline_of,
+    told_by_worker,
 )
 from harness.pytest_time_limit import follow_time_limit, without_time_limit
 from harness.pytest_workers import (
@@ -132,7 +134,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(
         Bundles(lambda line: Lines(config).say(line)), "dapr-harness-bundles"
     )
-    export_tests(config, partial(settings_of, config, None, None))
+    export_tests(
+        config,
+        partial(settings_of, config, None, None),
+        lambda line: tell(config, [line], Lines(config).say),
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -305,11 +311,13 @@ def _opened(
         return
     from harness.stack.run import running
 
+    hear = told_by_worker(config, lines.hear)
+
     def make() -> Stack:
-        return running(topology, settings, progress=lines, watch=lines.hear)
+        return running(topology, settings, progress=lines, watch=hear)
 
     if shares(config):
-        with shared_by_workers(config, topology, settings, make, watch=lines.hear) as stack:
+        with shared_by_workers(config, topology, settings, make, watch=hear) as stack:
             yield stack
         return
     made = make()

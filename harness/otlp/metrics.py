@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,6 +14,8 @@ from prometheus_client.samples import Sample
 
 from harness.otlp.attributes import fill
 from harness.otlp.signals import request_of
+
+_DECLARED = re.compile(r"^# TYPE (\S+) counter", re.MULTILINE)
 
 CUMULATIVE = 2
 """AGGREGATION_TEMPORALITY_CUMULATIVE."""
@@ -35,9 +38,13 @@ def metrics_request(text: str, resource: Mapping[str, str], began: int) -> bytes
     scope = group.scope_metrics.add()
     scope.scope.name = "dapr-harness"
     moments = {"time_unix_nano": time.time_ns(), "start_time_unix_nano": began}
+    declared = set(_DECLARED.findall(text))
     for family in text_string_to_metric_families(text):
         if family.samples:
-            made = scope.metrics.add(name=family.name, description=family.documentation)
+            # The parser takes `_total` from the name of a counter that has it.
+            name = family.name if family.name in declared else f"{family.name}_total"
+            name = name if family.type == "counter" else family.name
+            made = scope.metrics.add(name=name, description=family.documentation)
             _FILLED.get(family.type, _gauge)(made, family, moments)
     body: bytes = request.SerializeToString()
     return body
@@ -55,7 +62,6 @@ def _counter(made: Any, family: Metric, moments: Mapping[str, int]) -> None:
     for sample in family.samples:
         if sample.name.endswith("_created"):
             continue
-        made.name = sample.name
         point = made.sum.data_points.add(as_double=sample.value, **moments)
         fill(point.attributes, sample.labels)
 

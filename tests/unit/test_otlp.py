@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from harness import App, ConfigError, Settings, Topology, Unavailable
+from harness.core.journal import Entry
 from harness.core.names import EXPORTER
 from harness.core.ports import free_port
 from harness.core.tracing import enter, trace_headers, traced
@@ -303,6 +304,8 @@ PROMETHEUS = """\
 # HELP calls_total Calls.
 # TYPE calls_total counter
 calls_total{app="shop"} 3
+# TYPE dapr_request_count counter
+dapr_request_count 2
 # TYPE memory gauge
 memory 1.5
 # TYPE took histogram
@@ -324,7 +327,8 @@ def test_each_type_of_metric_becomes_its_counterpart() -> None:
         for each in read("metrics", metrics_request(PROMETHEUS, {"service.name": "shop"}, 7))
     }
 
-    assert {"calls_total", "memory", "took", "pause"} == {*found}
+    assert {"calls_total", "dapr_request_count", "memory", "took", "pause"} == {*found}
+    assert 2 == found["dapr_request_count"].item.sum.data_points[0].as_double
     calls = found["calls_total"].item
     (point,) = calls.sum.data_points
     assert (True, 2, "Calls.") == (
@@ -622,10 +626,36 @@ def test_a_session_without_a_stack_is_exported_as_the_options_say(
     def wrong() -> Settings:
         return Settings.load(tmp_path, {}, otlp="nonsense")
 
-    export_tests(configured(None), lambda: Settings.load(tmp_path, {}))
-    export_tests(configured(None), wrong)
+    def none() -> Settings:
+        return Settings.load(tmp_path, {})
+
+    def one() -> Settings:
+        return Settings.load(tmp_path, {}, otlp=collector.url)
+
+    export_tests(configured(None), none, print)
+    export_tests(configured(None), wrong, print)
     assert [] == registered
     with pytest.raises(pytest.UsageError, match="otlp is 'nonsense'"):
-        export_tests(configured("nonsense"), wrong)
-    export_tests(configured(None), lambda: Settings.load(tmp_path, {}, otlp=collector.url))
+        export_tests(configured("nonsense"), wrong, print)
+    export_tests(configured(None), one, print)
     assert ["dapr-harness-otlp"] == registered
+
+
+def test_a_worker_passes_on_what_its_stack_could_not_send() -> None:
+    """It has no terminal. Other warnings are not repeated by each worker."""
+    from harness.pytest_reports import KEPT, told_by_worker
+
+    heard: list[Entry] = []
+    worker: Any = SimpleNamespace(workeroutput={})
+    entries = [
+        Entry(1.0, "node.warned", EXPORTER, {"warning": "3 spans"}),
+        Entry(1.0, "node.warned", "shop", {"warning": "slow"}),
+        Entry(1.0, "node.ready", EXPORTER, {}),
+    ]
+
+    for each in entries:
+        told_by_worker(worker, heard.append)(each)
+        told_by_worker(SimpleNamespace(), heard.append)(each)  # type: ignore[arg-type]
+
+    assert {KEPT: ["warning: 3 spans"]} == worker.workeroutput
+    assert 6 == len(heard)
