@@ -54,7 +54,12 @@ def settings_of(config: pytest.Config, runtime: str | None, version: str | None)
     """Settings from the environment, pyproject.toml and the options; None means not given."""
     from harness.core.settings import Settings
 
-    return Settings.load(start=config.rootpath, runtime=runtime, dapr_version=version)
+    return Settings.load(
+        start=config.rootpath,
+        runtime=runtime,
+        dapr_version=version,
+        otlp=config.getoption("--dapr-otlp"),
+    )
 
 
 def asked_of(item: pytest.Item) -> dict[str, Any]:

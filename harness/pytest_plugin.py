@@ -31,14 +31,17 @@ from harness.pytest_options import (
     time_of,
     versions,
 )
+from harness.pytest_otlp import add_otlp_option, export_tests
 from harness.pytest_reports import (
     deaths,
     keep,
     logs_of_own_worlds,
     register,
     section,
+    tell,
     tell_of_worker,
     timeline_of,
+    told_by_worker,
 )
 from harness.pytest_time_limit import follow_time_limit, without_time_limit
 from harness.pytest_workers import (
@@ -87,6 +90,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     add_options(group)
     add_option(group)
+    add_otlp_option(group)
     group.addoption(
         "--dapr-keep",
         action="store_true",
@@ -129,6 +133,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Worlds(), "dapr-harness-worlds")
     config.pluginmanager.register(
         Bundles(lambda line: Lines(config).say(line)), "dapr-harness-bundles"
+    )
+    export_tests(
+        config,
+        partial(settings_of, config, None, None),
+        lambda line: tell(config, [line], Lines(config).say),
     )
 
 
@@ -305,11 +314,13 @@ def _opened(
         return
     from harness.stack.run import running
 
+    hear = told_by_worker(config, lines.hear)
+
     def make() -> Stack:
-        return running(topology, settings, progress=lines, watch=lines.hear)
+        return running(topology, settings, progress=lines, watch=hear)
 
     if shares(config):
-        with shared_by_workers(config, topology, settings, make, watch=lines.hear) as stack:
+        with shared_by_workers(config, topology, settings, make, watch=hear) as stack:
             yield stack
         return
     made = make()

@@ -11,10 +11,12 @@ import pytest
 from _pytest.junitxml import LogXML, bin_xml_escape, xml_key
 
 from harness.core.errors import HarnessError, SystemFailure
+from harness.core.names import EXPORTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from harness.core.journal import Entry
     from harness.stack.stack import Stack
     from harness.stack.timeline import Observed
 
@@ -132,6 +134,19 @@ def tell_of_worker(config: pytest.Config, stack: Stack, how: str) -> None:
             [f"{how}: {len(stack.instances)} nodes, after {stack.took:.2f} s"],
             lambda _: None,
         )
+
+
+def told_by_worker(config: pytest.Config, hear: Callable[[Entry], None]) -> Callable[[Entry], None]:
+    """Hears what a stack says; an xdist worker passes on what it could not export."""
+    if not hasattr(config, "workeroutput"):
+        return hear
+
+    def heard(entry: Entry) -> None:
+        hear(entry)
+        if entry.kind == "node.warned" and entry.node == EXPORTER:
+            tell(config, [f"warning: {entry.facts['warning']}"], lambda _: None)
+
+    return heard
 
 
 def keep(stack: Stack, config: pytest.Config, say: Callable[[str], None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.live import Live
@@ -77,9 +77,11 @@ def load(
             last=str(error),
             hint="pip install 'dapr-harness[load]'",
         ) from None
-    settings = Settings.load(topology=topology, runtime=runtime, broker=broker)
+    # An export of every request would change what is measured.
+    given: dict[str, Any] = {"runtime": runtime, "broker": broker, "otlp": ""}
+    settings = Settings.load(topology=topology, **given)
     if topology is None and (own := _topology_of(settings.root, folder)):
-        settings = Settings.load(topology=own, runtime=runtime, broker=broker)
+        settings = Settings.load(topology=own, **given)
     described = read_profile(settings.root / folder / "profiles", profile)
     budgets = read_budgets(settings.root / folder / "budgets.toml")
     earlier = read_result(compare_with) if compare_with else None

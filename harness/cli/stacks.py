@@ -24,10 +24,11 @@ from harness.cli.state import opened
 from harness.cli.watching import Changes, Restarting, require_watchfiles, watched_programs
 from harness.core.deadline import Deadline, ticks
 from harness.core.external import with_external
-from harness.core.names import app_of
+from harness.core.names import EXPORTER, app_of
 from harness.core.settings import Settings
 from harness.inspection.parts import SOON, as_row, inspect
 from harness.inspection.sidecars import at_once, sidecars_of
+from harness.nodes.exporter import concluded
 from harness.ready.loopback import ask
 from harness.report.waterfall import draw, node_starts
 from harness.stack.loading import load_topology
@@ -86,6 +87,14 @@ def up(
             "--watch", help="As --attach, and restart each app whose source files change."
         ),
     ] = False,
+    otlp: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Export traces, metrics and logs to this OTLP/HTTP endpoint, such as "
+            "http://127.0.0.1:4318.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Start a topology and leave it running.
@@ -99,6 +108,7 @@ def up(
         broker=broker,
         offline=offline,
         dapr_version=dapr_version,
+        otlp=otlp,
     )
     if watch:
         require_watchfiles()
@@ -110,7 +120,7 @@ def up(
         settings = replace(settings, ready_timeout=max(PATIENCE, settings.ready_timeout))
     announcing = Announcing(shown_start, env_file)
     restarting = Restarting(announcing)
-    stack = running(wanted, settings, progress=Steps(), watch=restarting)
+    stack = running(wanted, settings, progress=Steps(), watch=restarting, name=name)
     attach = attach or watch
     announcing.launch = stack.launch
     with registry.starting(name), ExitStack() as cleanup:
@@ -140,12 +150,22 @@ def down(
         clear_stale(Settings.load(), as_json=as_json)
         return
     began = time.monotonic()
-    found = opened(Settings.load()).take_down(name)
+    registry = opened(Settings.load())
+    lost = _concluded(registry.require(name))
+    found = registry.take_down(name)
     took = time.monotonic() - began
     if as_json:
         print_json({"name": name, "nodes": len(found.nodes), "seconds": took})
     else:
+        if lost:
+            err.print(f"warning: {lost}", markup=False)
         out.print(f"stack {name!r} is down: {len(found.nodes)} nodes in {took:.2f} s")
+
+
+def _concluded(up: UpStack) -> str:
+    """Have a stack send what it exports; what it could not send, "" if it does not export."""
+    found = [each.endpoints["main"] for each in up.nodes if each.name == EXPORTER]
+    return concluded(Path(up.folder), found[0]) if found else ""
 
 
 def status(

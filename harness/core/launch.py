@@ -87,6 +87,7 @@ class Launch:
         stop_signal: asks the process for an orderly shutdown.
         end_signal: ends it when the whole run ends and its data are removed; the stop signal if
             None. SIGKILL for a process whose orderly shutdown would only take time.
+        ends_last: whether it ends after all others when the whole run ends, and then has its grace.
         grace: seconds between that signal and SIGKILL when stopped.
         under_test: whether the process belongs to the system under test, so that its death is a
             failure of the system and not of the harness.
@@ -107,6 +108,7 @@ class Launch:
     container: InContainer = InContainer()
     stop_signal: signal.Signals = signal.SIGTERM
     end_signal: signal.Signals | None = None
+    ends_last: bool = False
     grace: float = 5.0
     under_test: bool = False
     on_host: bool = False

@@ -27,6 +27,9 @@ _NODE = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
+EXPORTER = "otlp"
+"""The node that exports what a stack has to tell."""
+
 SIDECAR, INBOX, CALLS = "-daprd", "-inbox", "-calls"
 TAP = "tap-"
 

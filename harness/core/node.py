@@ -207,6 +207,10 @@ class Scope(Protocol):
         """A random secret of this stack, always the same for one purpose."""
         ...
 
+    def secrets(self) -> Sequence[str]:
+        """Every token given out so far, for masking."""
+        ...
+
     def authority(self) -> Authority:
         """The stack's own certificate authority, created on first use."""
         ...

@@ -228,6 +228,19 @@ class TellsBacklog(Node, Protocol):
         ...
 
 
+@runtime_checkable
+class Concludes(Node, Protocol):
+    """A node that ends after all others, because it is told what they do until then."""
+
+    def before_stop(self, scope: Scope) -> None:
+        """Called while all nodes still run."""
+        ...
+
+    def conclude(self, scope: Scope) -> str:
+        """Called when apps and sidecars have stopped; returns a warning, "" if there is none."""
+        ...
+
+
 def same_role(node: Node, expected: Node) -> bool:
     """Whether a node can take the place of another one, whatever their classes are."""
     if isinstance(expected, SidecarRole):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from harness.core.errors import ConfigError, did_you_mean
 from harness.core.reading import read_text
@@ -51,6 +52,7 @@ class Settings:
         strict: reject resources for warnings too, where daprd would start.
         ready_timeout: seconds within which a node must become ready.
         lock_timeout: seconds to wait for another process that installs the same tool.
+        otlp: the OTLP/HTTP endpoint of a collector to which stacks and tests export; "" for none.
     """
 
     root: Path
@@ -70,6 +72,7 @@ class Settings:
     strict: bool = False
     ready_timeout: float = 60.0
     lock_timeout: float = math.inf
+    otlp: str = ""
 
     @property
     def inherited(self) -> dict[str, str]:
@@ -169,12 +172,30 @@ def _parse(key: str, value: Any, root: Path) -> Any:
     if key in WORDS and value not in WORDS[key]:
         words = ", ".join(WORDS[key])
         raise ConfigError(f"{key} {value!r} is not known", expected=words, hint="fix the setting")
+    if key == "otlp":
+        return _address(str(value))
     if key in ("ready_timeout", "lock_timeout"):
         try:
             return float(value)
         except (TypeError, ValueError):
             raise ConfigError(f"{key} is {value!r}", expected="a number of seconds") from None
     return str(value)
+
+
+def _address(text: str) -> str:
+    try:
+        found = urlsplit(text)
+        valid = found.scheme in ("http", "https") and bool(found.hostname) and found.port != 0
+        valid = valid and not found.username
+    except ValueError:
+        valid = False
+    if text and not valid:
+        raise ConfigError(
+            f"otlp is {text!r}",
+            expected="the OTLP/HTTP endpoint of a collector, such as http://127.0.0.1:4318",
+            hint="fix it; credentials belong into OTEL_EXPORTER_OTLP_HEADERS",
+        )
+    return text.rstrip("/")
 
 
 def _boolean(key: str, value: Any) -> bool:

@@ -11,6 +11,7 @@ import httpx
 
 from harness.core.closing import AsyncClosing
 from harness.core.endpoint import Endpoint
+from harness.core.tracing import traced
 from harness.dapr import calls
 from harness.dapr.model import (
     BindingAnswer,
@@ -58,7 +59,9 @@ class AsyncDaprClient(AsyncClosing):
     ) -> None:
         self.endpoint = endpoint
         self._note = note
-        self._client = loopback.aclient(endpoint.http, timeout=timeout, token=token)
+        self._client = loopback.aclient(
+            endpoint.http, timeout=timeout, token=token, sign=traced(lambda _: {})
+        )
 
     async def aclose(self) -> None:
         """Close the connections. Closing twice is allowed."""

@@ -12,6 +12,7 @@ import httpx
 
 from harness.core.closing import Closing
 from harness.core.endpoint import Endpoint
+from harness.core.tracing import traced
 from harness.dapr import calls
 from harness.dapr.model import (
     BindingAnswer,
@@ -59,7 +60,9 @@ class DaprClient(Closing):
     ) -> None:
         self.endpoint = endpoint
         self._note = note
-        self._client = loopback.client(endpoint.http, timeout=timeout, token=token)
+        self._client = loopback.client(
+            endpoint.http, timeout=timeout, token=token, sign=traced(lambda _: {})
+        )
 
     def close(self) -> None:
         """Close the connections. Closing twice is allowed."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from harness.core.closing import Closing
 from harness.core.endpoint import Endpoint
+from harness.core.tracing import NOT_SAMPLED
 from harness.dapr import calls
 from harness.dapr.model import Metadata
 from harness.ready.local_http import LocalHttp
@@ -43,7 +44,8 @@ class SidecarStatus(Closing):
 
     def __init__(self, endpoint: Endpoint, token: str = "") -> None:
         self.endpoint = endpoint
-        self._http = LocalHttp(endpoint, {"dapr-api-token": token} if token else {})
+        named = {"dapr-api-token": token} if token else {}
+        self._http = LocalHttp(endpoint, {**named, **NOT_SAMPLED})
 
     def close(self) -> None:
         """Close the connection. Closing twice is allowed."""

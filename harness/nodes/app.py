@@ -27,6 +27,7 @@ from harness.nodes.command import (
     port_exports,
     words_of,
 )
+from harness.nodes.exporter import exporting
 from harness.nodes.in_cluster import Kubernetes
 from harness.nodes.inbox import InboxProxy
 from harness.nodes.replicas import require_replicable
@@ -333,6 +334,7 @@ class App(BaseNode):
             "DAPR_METRICS_PORT": sidecar["metrics"],
             "DAPR_API_TOKEN": sidecar["token"],
             "APP_API_TOKEN": scope.token("app-api") if sidecar["token"] else "",
+            **exporting(scope, self.name, self.app_id),
             **own,
         }
 

@@ -25,6 +25,7 @@ from harness.dapr.status import SidecarStatus
 from harness.nodes.base import BaseNode
 from harness.nodes.consumer_groups import DeliveryCheck, Group, consumer_groups
 from harness.nodes.control import Placement, Scheduler, Sentry, sentry_address
+from harness.nodes.exporter import exporting
 from harness.nodes.kafka_refusal import refused_component
 from harness.nodes.other_groups import other_groups
 from harness.ready.tcp import TcpCheck
@@ -202,7 +203,7 @@ class Sidecar(BaseNode):
         return {**filled, "NAMESPACE": scope.namespace} if scope.namespace else filled
 
     def _environment(self, scope: Scope) -> dict[str, str]:
-        env = self._filled_env(scope)
+        env = exporting(scope, self.name, self.app_id) | self._filled_env(scope)
         if not scope.in_container:
             # The sqlite resolver registers this address for the app; in a container, daprd
             # determines the address in its network.

@@ -34,4 +34,6 @@ def samples(endpoint: Endpoint) -> Iterator[Sample]:
 def total(endpoint: Endpoint, name: str, labels: dict[str, str]) -> float:
     """The sum of a metric's samples that have these labels; 0 as long as nothing was counted."""
     wanted = labels.items()
-    return sum(s.value for s in samples(endpoint) if s.name == name and wanted <= s.labels.items())
+    # Prometheus's parser adds `_total` to a counter, and the names of daprd's counters lack it.
+    names = (name, f"{name}_total")
+    return sum(s.value for s in samples(endpoint) if s.name in names and wanted <= s.labels.items())

@@ -182,6 +182,7 @@ class ProcessRuntime(Closing):
             ports=list(launch.ports.values()),
             stop_signal=int(launch.stop_signal),
             end_signal=int(launch.end_signal or launch.stop_signal),
+            ends_last=launch.ends_last,
             grace=launch.grace,
             uid=uid,
             gid=gid,

@@ -16,6 +16,7 @@ from harness.core.blocking import ablocking
 from harness.core.closing import AsyncClosing, ado_all
 from harness.core.endpoint import Endpoint
 from harness.core.names import replica_name
+from harness.core.tracing import traced
 from harness.dapr.aclient import AsyncDaprClient
 from harness.probe.acalls import AsyncCalls
 from harness.probe.aeventually import aeventually
@@ -91,7 +92,7 @@ class AsyncWorld(AsyncObserving, AsyncResources, AsyncClosing):
         are signed if the topology says how, see `Topology`.
         """
         node = replica_name(name, replica)
-        url, sign = self.url(node), self._nodes.signer(node)
+        url, sign = self.url(node), traced(self._nodes.signer(node))
         return loopback.aclient(url, sign=sign, connections=self._connections[node])
 
     def sidecar(self, app: str, *, replica: int = 1) -> AsyncDaprClient:

@@ -12,6 +12,7 @@ from harness.core.launch import Launch
 from harness.core.node import Target, Tools
 from harness.core.settings import Settings
 from harness.core.topology import Topology
+from harness.nodes.exporter import with_export_of
 from harness.provision.authority import Authority
 from harness.provision.toolbox import Provisioner
 from harness.runtime.attached import AttachedProcesses, Run
@@ -56,7 +57,7 @@ def of_run(
             expected=f"version {this_version()}, as here",
             hint=f"`dapr-harness down --name {up.name}`, then `up` again",
         )
-    same = with_external(topology, record.external)
+    same = with_export_of(with_external(topology, record.external), record.launches)
     resolved = same.resolved(Target(record.runtime, record.broker))
 
     def check(launches: Sequence[Launch]) -> None:

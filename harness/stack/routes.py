@@ -10,6 +10,7 @@ import httpx
 
 from harness.core.observation import Occurrence
 from harness.core.roles import HasSidecar
+from harness.core.tracing import NOT_SAMPLED
 from harness.dapr.model import Metadata, Subscription
 from harness.ledger.model import Names
 from harness.probe.deliveries import Delivery
@@ -97,7 +98,7 @@ def ask_sidecar(stack: Stack, sidecar: str, path: str) -> httpx.Response | None:
     """The response of a sidecar; None if it does not respond, or responds with an error."""
     address = stack.book.endpoint(sidecar, "http")
     token = stack.book.exports(sidecar)["token"]
-    headers = {"dapr-api-token": token} if token else {}
+    headers = NOT_SAMPLED | ({"dapr-api-token": token} if token else {})
     try:
         answer = ask("GET", f"{address.http}{path}", headers=headers, timeout=ANSWERING)
     except httpx.HTTPError:

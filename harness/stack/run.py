@@ -10,6 +10,7 @@ from harness.core.journal import Entry
 from harness.core.node import Target
 from harness.core.settings import Settings
 from harness.core.topology import Topology
+from harness.nodes.exporter import with_export
 from harness.provision.machine import require_processes, require_temporary
 from harness.provision.progress import Progress
 from harness.provision.toolbox import Provisioner
@@ -27,6 +28,7 @@ def running(
     *,
     progress: Progress | None = None,
     watch: Callable[[Entry], None] = lambda _: None,
+    name: str = "",
     **given: Any,
 ) -> Stack:
     """A stack on the runtime that the settings choose; use it in a ``with`` statement.
@@ -36,6 +38,7 @@ def running(
         settings: loaded from the environment and pyproject.toml when None.
         progress: informed about provisioning.
         watch: informed about the start, entry by entry.
+        name: the stack's name, for a collector; by default, that of the project's folder.
         given: individual settings that override both.
 
     Raises:
@@ -44,6 +47,7 @@ def running(
             has too few resources.
     """
     settings = settings or Settings.load(**given)
+    topology = with_export(topology, settings, name)
     runtime = choose_runtime(topology, settings)
     resolved = topology.resolved(Target(runtime, settings.broker))
     require_temporary(settings.environment)

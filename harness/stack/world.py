@@ -17,6 +17,7 @@ from harness.core.blocking import blocking
 from harness.core.closing import Closing, do_all
 from harness.core.endpoint import Endpoint
 from harness.core.names import replica_name
+from harness.core.tracing import traced
 from harness.dapr.client import DaprClient
 from harness.probe.calls import Calls
 from harness.probe.eventually import eventually
@@ -92,7 +93,7 @@ class World(Observing, Resources, Closing):
         are signed if the topology says how, see `Topology`.
         """
         node = replica_name(name, replica)
-        url, sign = self.url(node), self._nodes.signer(node)
+        url, sign = self.url(node), traced(self._nodes.signer(node))
         return loopback.client(url, sign=sign, connections=self._connections[node])
 
     def sidecar(self, app: str, *, replica: int = 1) -> DaprClient:

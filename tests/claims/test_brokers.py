@@ -227,8 +227,8 @@ def test_without_a_resiliency_resource_an_invocation_that_fails_is_made_once(wor
     assert [500] * 8 == [each.status for each in inbox.all(path=path)]
 
 
-EGRESS = "dapr_component_pubsub_egress_count_total"
-INGRESS = "dapr_component_pubsub_ingress_count_total"
+EGRESS = "dapr_component_pubsub_egress_count"
+INGRESS = "dapr_component_pubsub_ingress_count"
 
 
 def test_egress_counts_what_an_app_published_and_ingress_what_it_was_given(world: World) -> None:

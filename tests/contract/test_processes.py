@@ -271,6 +271,42 @@ def test_what_ignores_every_signal_is_killed_at_the_end(tmp_path: Path) -> None:
     assert gone
 
 
+LAST = """
+import os, signal, sys, threading
+
+def end(*_):
+    with open(sys.argv[2], "w") as file:
+        try:
+            os.kill(int(sys.argv[1]), 0)
+            file.write("the other lives\\n")
+        except ProcessLookupError:
+            file.write("the other is gone\\n")
+        threading.Event().wait(1.2)
+        file.write("done\\n")
+    os._exit(0)
+
+signal.signal(signal.SIGTERM, end)
+print("ready", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+def test_what_ends_last_is_asked_when_all_others_have_ended_and_has_its_own_grace(
+    tmp_path: Path,
+) -> None:
+    """The others have a second; it needs longer."""
+    said = tmp_path / "said"
+    with ProcessRuntime({"PATH": os.environ["PATH"]}) as runtime:
+        slow = "trap 'sleep 0.3; exit' TERM; echo ready; while :; do sleep 0.05; done"
+        early = runtime.start(Launch("early", ("sh", "-c", slow)))
+        words = (sys.executable, "-c", LAST, str(early.pid), str(said))
+        late = runtime.start(Launch("late", words, ends_last=True, grace=30))
+        assert ("ready\n", "ready\n") == (output_of(early), output_of(late))
+
+    assert ["the other is gone", "done"] == said.read_text().splitlines()
+
+
 def test_what_a_run_writes_is_its_owners_alone(processes: ProcessRuntime) -> None:
     """Logs, what a node writes, and who owns the run; whatever the umask of the harness."""
     passable = 0o711 if os.geteuid() == 0 else 0o700

@@ -47,6 +47,8 @@ def test_the_root_is_the_nearest_project(tmp_path: Path) -> None:
         ({"DAPR_HARNESS_OFFLINE": "maybe"}, "expected: true or false"),
         ({"DAPR_HARNESS_READY_TIMEOUT": "soon"}, "expected: a number of seconds"),
         ({"DAPR_HARNESS_RUNTIME": "cloud"}, "runtime 'cloud' is not known"),
+        ({"DAPR_HARNESS_OTLP": "localhost:4318"}, "otlp is 'localhost:4318'\n.*http://127.0.0.1"),
+        ({"DAPR_HARNESS_OTLP": "http://[::1"}, r"otlp is 'http://\[::1'"),
         ({"DAPR_HARNESS_DAPR_VERSION": "v1.18.2"}, "'v1.18.2' is not a version of Dapr"),
     ],
 )

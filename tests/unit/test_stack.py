@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,39 @@ def test_journal_entries_reach_the_run_while_it_is_up(tmp_path: Path) -> None:
 
     assert ("node.ready", "a") in kinds
     assert stack.took > 0
+
+
+@dataclass(frozen=True)
+class Concluding(Fake):
+    """It is told of the end."""
+
+    told: Callable[[str], None] = print
+
+    def before_stop(self, scope: Scope) -> None:
+        self.told("before")
+
+    def conclude(self, scope: Scope) -> str:
+        self.told("conclude")
+        return "3 spans could not be sent"
+
+
+def test_a_node_can_conclude_when_dependents_have_stopped_and_its_warning_is_noted(
+    tmp_path: Path,
+) -> None:
+    """It still runs then, and everything runs at its first call."""
+    seen: list[tuple[str, list[str]]] = []
+
+    def told(what: str) -> None:
+        seen.append((what, made[0].events[2:]))
+
+    stack, made = stack_of(tmp_path, Concluding("a", told=told), Fake("b", needs=("a",)))
+
+    with stack:
+        assert [] == seen
+
+    assert [("before", []), ("conclude", ["stopped b"])] == seen
+    warned = [(each.node, each.facts) for each in stack.journal if each.kind == "node.warned"]
+    assert [("a", {"warning": "3 spans could not be sent"})] == warned
 
 
 def test_closing_a_stack_stops_dependents_first(tmp_path: Path) -> None:

@@ -136,6 +136,14 @@ class Nodes:
         node = self._by_pid.get(pid)
         return int(node.spawned["end_signal"]) if node else signal.SIGTERM
 
+    def ending_last(self) -> dict[int, float]:
+        """The processes that end when all others have, and the seconds that each then has."""
+        return {
+            each.pid: float(each.spawned["grace"])
+            for each in self._nodes.values()
+            if each.pid and each.spawned.get("ends_last")
+        }
+
     def add_source(self, name: str, source: Source) -> None:
         """A process of which nodes are forked whose request names it."""
         self._sources[name] = source

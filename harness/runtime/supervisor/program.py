@@ -289,8 +289,10 @@ class Supervisor:
         """End every process, remove what the run has made, and return the exit code."""
         with contextlib.suppress(OSError):
             Path(self.door).unlink()
-        if not self._sweep(GRACE, self.nodes.end_signal, once=True):
-            self._sweep(5.0, lambda _pid: signal.SIGKILL, once=False)
+        last = self.nodes.ending_last()
+        self._end(GRACE, spared=frozenset(last))
+        if last:
+            self._end(max(last.values()))
         clear_meetings(Path(self.folder))
         codes = [helper.wait() for helper in [self._help(argv) for argv in self.last_commands]]
         if any(codes):
@@ -302,12 +304,18 @@ class Supervisor:
                 Path(path).unlink()
         return 0
 
-    def _sweep(self, grace: float, choose: Callable[[int], int], *, once: bool) -> bool:
+    def _end(self, grace: float, spared: frozenset[int] = frozenset()) -> None:
+        if not self._sweep(grace, self.nodes.end_signal, once=True, spared=spared):
+            self._sweep(5.0, lambda _pid: signal.SIGKILL, once=False, spared=spared)
+
+    def _sweep(
+        self, grace: float, choose: Callable[[int], int], *, once: bool, spared: frozenset[int]
+    ) -> bool:
         """Send signals to what lives, until nothing does. Returns whether that was in time."""
         ends = time.monotonic() + grace
         told: set[int] = set()
         while time.monotonic() < ends:
-            living = self._living(quick_descendants) or self._living(descendants)
+            living = self._living(quick_descendants, spared) or self._living(descendants, spared)
             if not living:
                 return True
             for pid in living:
@@ -322,8 +330,9 @@ class Supervisor:
                 os.read(self.wakeup, 512)
         return False
 
-    def _living(self, below: Callable[[int], list[int]]) -> list[int]:
-        return [pid for pid in below(os.getpid()) if not self._ended(pid)]
+    def _living(self, below: Callable[[int], list[int]], spared: frozenset[int]) -> list[int]:
+        found = (pid for pid in below(os.getpid()) if pid not in spared)
+        return [pid for pid in found if not self._ended(pid)]
 
     def _ended(self, pid: int) -> bool:
         try:

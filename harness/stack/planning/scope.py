@@ -159,6 +159,10 @@ class NodeScope:
         """A random secret of this stack."""
         return self._known.token(purpose)
 
+    def secrets(self) -> Sequence[str]:
+        """Every token given out so far, for masking."""
+        return self._known.secrets()
+
     def authority(self) -> Authority:
         """The stack's own certificate authority."""
         return self._known.authority()

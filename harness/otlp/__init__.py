@@ -1,0 +1,1 @@
+"""Traces, metrics and logs in OpenTelemetry's protocol, OTLP by HTTP."""

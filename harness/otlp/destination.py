@@ -1,0 +1,54 @@
+"""Where telemetry is sent: a setting, and variables that OpenTelemetry has defined."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import unquote
+
+from harness.core.errors import ConfigError
+from harness.core.settings import Settings
+
+AT_THE_END = 2.0
+"""Seconds that the end of a stack, or of a test session, waits at most for a collector."""
+
+HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
+TIMEOUT = "OTEL_EXPORTER_OTLP_TIMEOUT"
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A collector.
+
+    Attributes:
+        url: its address, without ``/v1/traces``.
+        headers: sent with each request; secret.
+        seconds: how long the end of a stack, or of a test session, waits at most for it.
+    """
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = AT_THE_END
+
+
+def destination_of(settings: Settings) -> Destination:
+    """The collector of the settings.
+
+    Raises:
+        ConfigError: a variable has a value that it cannot have.
+    """
+    known = settings.environment
+    timeout = known.get(TIMEOUT, "")
+    try:
+        seconds = int(timeout) / 1000 if timeout else AT_THE_END
+    except ValueError:
+        raise ConfigError(
+            f"{TIMEOUT} is {timeout!r}", expected="a number of milliseconds"
+        ) from None
+    return Destination(settings.otlp, headers_of(known.get(HEADERS, "")), seconds)
+
+
+def headers_of(text: str) -> dict[str, str]:
+    """Headers as ``OTEL_EXPORTER_OTLP_HEADERS`` has them: ``name=value``, separated by commas."""
+    pairs = (each.partition("=") for each in text.split(",") if "=" in each)
+    return {name.strip().lower(): unquote(value.strip()) for name, _, value in pairs}
