@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from harness.bundle.model import Bundle
+    from harness.bundle.recording import Origin
+    from harness.core.topology import Topology
     from harness.stack.aworld import AsyncWorld
     from harness.stack.world import World
 
@@ -27,6 +31,9 @@ PROPERTY = "dapr-bundle"
 
 CAUSE = "dapr-cause"
 """The property that has the probable cause."""
+
+SEEDS = {"pytest-randomly": "randomly_seed", "hypothesis": "hypothesis_seed"}
+"""The options of plugins that have a seed."""
 
 WRITTEN: pytest.StashKey[int] = pytest.StashKey()
 
@@ -48,6 +55,8 @@ def leave_bundle(
     world: AsyncWorld | World | None,
     logs: dict[str, str],
     began: float,
+    *,
+    isolation: str = "names",
 ) -> str:
     """Write the bundle of a failed test; what to tell about it, "" if there is none.
 
@@ -57,6 +66,7 @@ def leave_bundle(
         world: of the test, if it has begun.
         logs: of the nodes, if there is no world.
         began: when the test began, on ``time.monotonic``.
+        isolation: the level of isolation of the test.
     """
     folder = item.config.getoption(OPTION)
     count = item.config.stash.get(WRITTEN, 0)
@@ -64,7 +74,7 @@ def leave_bundle(
         return ""
     item.config.stash[WRITTEN] = count + 1
     try:
-        bundle = _bundle(report, item, world, logs, began)
+        bundle = _bundle(report, item, world, logs, began, isolation=isolation)
         told = _written(bundle, item.config.rootpath / folder)
     except Exception as error:  # noqa: BLE001 - the report of the failure itself matters more
         return f"no bundle could be written: {type(error).__name__}: {error}"
@@ -81,22 +91,59 @@ def _bundle(
     world: AsyncWorld | World | None,
     logs: dict[str, str],
     began: float,
+    *,
+    isolation: str,
 ) -> Bundle:
-    from dataclasses import replace
-
     from harness.bundle.causes import causes_of
     from harness.bundle.collect import Collector, without_world
     from harness.bundle.model import Failure
+    from harness.bundle.recording import Recording
     from harness.core.observation import epoch_ns
 
     failure = Failure(
         item.nodeid, str(report.when), report.longreprtext, epoch_ns(began), time.time_ns()
     )
+    origin = _origin(item, isolation)
     if world is None:
-        found = without_world(failure, logs)
+        recording = Recording(origin, began=failure.began, ended=failure.ended)
+        found = without_world(failure, logs, recording)
     else:
-        found = Collector(world.observed, world.account).collect(failure)
+        found = Collector(world.observed, world.account, world.inputs, origin).collect(failure)
     return replace(found, causes=causes_of(found))
+
+
+def _origin(item: pytest.Item, isolation: str) -> Origin:
+    """Where the stack came from, as far as pytest knows it."""
+    from harness.bundle.recording import Origin
+
+    found: dict[str, Any] = getattr(item, "funcargs", {})
+    settings, topology = found.get("dapr_settings"), found.get("dapr_topology")
+    known = {name: item.config.getoption(option, None) for name, option in SEEDS.items()}
+    seeds = {name: str(value) for name, value in known.items() if value is not None}
+    named = settings.topology if settings else ""
+    made = Origin(
+        _reference(topology, named, item.config.rootpath), isolation=isolation, seeds=seeds
+    )
+    if settings is None:
+        return made
+    return replace(
+        made, runtime=settings.runtime, broker=settings.broker, dapr_version=settings.dapr_version,
+        time=topology.time if topology else "real",
+    )  # fmt: skip
+
+
+def _reference(topology: Topology | None, named: str, root: Path) -> str:
+    """``module:attribute`` of a topology: what the settings name, or where else it is."""
+    module, _, attribute = named.partition(":")
+    if topology is None or getattr(sys.modules.get(module), attribute or "-", None) is topology:
+        return named
+    for module, found in [*sys.modules.items()]:
+        file = getattr(found, "__file__", None)
+        if file and Path(file).is_relative_to(root):
+            for attribute, value in [*vars(found).items()]:
+                if value is topology:
+                    return f"{module}:{attribute}"
+    return ""
 
 
 def _written(bundle: Bundle, folder: Path) -> dict[str, str]:

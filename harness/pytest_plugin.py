@@ -335,7 +335,8 @@ def _attach(report: pytest.TestReport, item: pytest.Item, error: BaseException |
         cut = short if len(short) <= LOG_LIMIT else f"[...]\n{short[-LOG_LIMIT:]}"
         report.sections.append((section(f"log of {name} during this test"), cut))
     began = item.stash.get(BEGAN, time.monotonic())
-    if told := leave_bundle(report, item, world, logs, began):
+    level = asked_of(item).get("isolation", "names")
+    if told := leave_bundle(report, item, world, logs, began, isolation=level):
         report.sections.append((section("bundle"), told))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import asdict
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +19,9 @@ TEMPLATE = "bundle.html"
 
 DATA = "/*BUNDLE*/null"
 """What the page has in place of the JSON."""
+
+BUNDLE, RECORDING = "bundle.json", "replay.json"
+"""The files of an archive that have the bundle, and what a replay needs."""
 
 LARGEST = 20 * 1024 * 1024
 """The number of bytes of a page, at most: one that a mail server still accepts."""
@@ -34,10 +38,12 @@ def page_of(bundle: Bundle) -> str:
 
 
 def archive_of(bundle: Bundle) -> bytes:
-    """A ZIP archive: the bundle as JSON, the logs and the resource files."""
+    """A ZIP archive: the bundle and its recording as JSON, the logs and the resource files."""
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("bundle.json", json.dumps(bundle.as_json(), indent=1))
+        archive.writestr(BUNDLE, json.dumps(bundle.as_json(), indent=1))
+        if bundle.recording is not None:
+            archive.writestr(RECORDING, json.dumps(asdict(bundle.recording), indent=1))
         for name, text in bundle.logs.items():
             archive.writestr(f"logs/{name}.log", text)
         for number, each in enumerate(bundle.resources, 1):
@@ -45,15 +51,15 @@ def archive_of(bundle: Bundle) -> bytes:
     return buffer.getvalue()
 
 
-def write(bundle: Bundle, folder: Path) -> Path:
-    """Write the page and the archive, named after the test; returns the page's path.
+def write(bundle: Bundle, folder: Path, name: str = "") -> Path:
+    """Write the page and the archive, named after the test by default; returns the page's path.
 
     Both are complete or absent: a full disk leaves no half of one.
 
     Raises:
         HarnessError: they cannot be written.
     """
-    name = file_name(bundle.test)
+    name = name or file_name(bundle.test)
     page = folder / f"{name}.html"
     try:
         folder.mkdir(parents=True, exist_ok=True)

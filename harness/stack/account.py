@@ -15,7 +15,7 @@ from harness.ledger.joining import ledger_of
 from harness.ledger.model import Ledger, Names
 from harness.probe.api_calls import CallRecord
 from harness.probe.atap import AsyncSubscriptionTap
-from harness.probe.broker_reader import BrokerReader
+from harness.probe.broker_reader import BrokerReader, RawRecord
 from harness.probe.deliveries import DeliveryRecord
 from harness.probe.marker import TYPE
 from harness.probe.spans import PATH
@@ -109,6 +109,11 @@ class Account:
     def events(self) -> list[Occurrence]:
         """The records of the broker that have been read so far."""
         return [each for each in self._seen if each.source == "event"]
+
+    def from_outside(self) -> tuple[list[RawRecord], int]:
+        """The records of the broker that no sidecar has published, and how many are not kept."""
+        found = self._broker
+        return ([*found.outside], found.outside_lost) if found else ([], 0)
 
     def settled(self, deadline: Deadline) -> Ledger:
         """The ledger once nothing is in flight.

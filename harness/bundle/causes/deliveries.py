@@ -44,6 +44,7 @@ def app_rejects_event(bundle: Bundle) -> Iterator[Cause]:
                 f"{event.title} is not accepted: {how}{after}" + (f": {raised}" if raised else ""),
                 [text for _, text in event.steps],
                 f"see the log of {app}",
+                event.title,
             )
 
 
@@ -60,6 +61,7 @@ def event_expired(bundle: Bundle) -> Iterator[Cause]:
                 f"{event.title} expired at {event.facts['expires']}, before it could be delivered",
                 [told[event.facts["id"]]],
                 "give `ttlInSeconds` more time, or find out what has held it up",
+                event.title,
             )
 
 
@@ -73,6 +75,7 @@ def not_a_cloud_event(bundle: Bundle) -> Iterator[Cause]:
                 f"{event.title}, so the sidecar cannot deliver it",
                 complaints[-2:],
                 'publish through Dapr, or subscribe with the metadata `rawPayload: "true"`',
+                event.title,
             )
             return
 
@@ -115,6 +118,7 @@ def _missing(bundle: Bundle, event: EventStory, topic: str) -> Cause:
         f"no app subscribes to {topic!r}, the topic of {event.title}: {why}",
         scoped,
         "compare the topic's name and the subscription's scopes with the app-ids",
+        event.title,
     )
 
 
@@ -129,6 +133,7 @@ def publish_failed(bundle: Bundle) -> Iterator[Cause]:
                     f"{each['app']} could not publish to {each['topic']!r}: "
                     + ("no response" if each["status"] is None else f"status {each['status']}"),
                     [text for _, text in event.steps],
+                    event=event.title,
                 )
 
 
