@@ -27,6 +27,7 @@ from harness.cli.lint import lint
 from harness.cli.load import load
 from harness.cli.metadata import metadata
 from harness.cli.multi_app import run as run_file
+from harness.cli.replaying import replay
 from harness.core.errors import HarnessError, SystemFailure, Unavailable
 
 EXIT_CODES = (
@@ -65,6 +66,7 @@ for command in (
     tools.doctor,
     lint,
     load,
+    replay,
 ):
     app.command()(command)
 app.add_typer(state_store.app)
