@@ -11,8 +11,7 @@ from harness.replay.playing import Done
 
 ALWAYS = (
     "which consumer reads which partition, and which of several nodes is first",
-    "the wall clock: times near the recorded test are shifted by whole seconds, if they are "
-    "written as in RFC 3339",
+    "the wall clock: only times as in RFC 3339 are shifted, and only by whole seconds",
     "what apps did by themselves, such as timers, random numbers and calls to other systems",
     "calls that the test made by gRPC, or by clients other than those of `dapr`",
     "the test's own assertions: the causes are compared instead",

@@ -44,6 +44,16 @@ def outcome_of(recorded: Bundle, now: Bundle) -> Outcome:
     return Outcome(again is not None, "cause", cause.sentence, told)
 
 
+def took_the_same_path(recorded: Bundle, now: Bundle) -> bool:
+    """Whether the event of the recorded cause has gone where it went; False if there is none."""
+    title = recorded.causes[0].event if recorded.causes else ""
+    found = pairs(recorded.events, now.events, (recorded.world, now.world))
+    return any(
+        old is not None and new is not None and old.title == title and path_of(old) == path_of(new)
+        for old, new in found
+    )
+
+
 def path_of(event: EventStory) -> list[Any]:
     """What became of an event, without ids and times: published, stored, delivered, dead."""
     facts = event.facts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from harness.core.topology import Topology
 from harness.dapr.resources import DaprResource
 from harness.replay.archive import Archive
 from harness.replay.differences import declared
-from harness.replay.outcome import Outcome, outcome_of
+from harness.replay.outcome import Outcome, outcome_of, took_the_same_path
 from harness.replay.playing import Done, Player
 from harness.replay.substitution import SECOND, Substitution
 from harness.runtime.base import State
@@ -32,7 +32,10 @@ from harness.stack.stack import Stack
 from harness.stack.world import World
 
 SETTLING = 30.0
-"""Seconds for the system to settle, at least; the recorded test's own wait is added."""
+"""Seconds for the system to settle, after the time that the recorded test took."""
+
+SETTLED = 0.5
+"""Seconds between two looks."""
 
 Start = Callable[[Topology, Settings], Stack]
 """Makes a stack, which is not started yet."""
@@ -164,27 +167,34 @@ class Watching:
         self._began = began
 
     def result(self) -> Bundle:
-        """The bundle once the system has settled, or the recorded test would have failed."""
-        recording = self._archive.recording
-        length = (recording.ended - recording.began) / SECOND
-        left = max(0.0, self._began + length - time.monotonic())
-        self._settle(left + SETTLING if self._is_whole() else left)
-        found = self._collect()
-        if outcome_of(self._archive.bundle, found).reproduced:
-            return found
-        # What an app does by itself comes as late as it came in the recorded test.
-        for _ in ticks(Deadline(max(0.0, self._began + length - time.monotonic()))):
-            pass
-        self._settle(SETTLING if self._is_whole() else 0.0)
-        return self._collect()
+        """The bundle once the failure has come again, or enough time has passed to say it has not.
 
-    def _is_whole(self) -> bool:
-        return _is_whole(self._world.stack)
+        A system that has settled is asked at once. One that has not may still change its mind: only
+        an event that has taken the recorded path is taken at its word before the recorded test
+        would have failed. What an app does by itself comes as late as it came in that test.
+        """
+        recorded = self._archive.bundle
+        length = (self._archive.recording.ended - self._archive.recording.began) / SECOND
+        deadline = Deadline(length + SETTLING)
+        while True:
+            is_whole = _is_whole(self._world.stack)
+            settled = is_whole and self._is_settled()
+            is_over = time.monotonic() - self._began >= length
+            found = self._collect()
+            certain = settled or is_over or took_the_same_path(recorded, found)
+            if certain and outcome_of(recorded, found).reproduced:
+                return found
+            if deadline.passed or (is_over and (settled or not is_whole)):
+                return found
+            for _ in ticks(Deadline(0.0 if is_whole else SETTLED)):
+                pass  # without one of its nodes, it cannot settle
 
-    def _settle(self, seconds: float) -> None:
-        # The bundle tells what is in flight, or away.
-        with suppress(HarnessError, SystemFailure):
-            self._world.ledger.settled(timeout=seconds)
+    def _is_settled(self) -> bool:
+        try:
+            self._world.ledger.settled(timeout=SETTLED)
+        except (HarnessError, SystemFailure):
+            return False
+        return True
 
     def _collect(self) -> Bundle:
         recording, bundle = self._archive.recording, self._archive.bundle
