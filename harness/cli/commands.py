@@ -27,7 +27,7 @@ from harness.cli.lint import lint
 from harness.cli.load import load
 from harness.cli.metadata import metadata
 from harness.cli.multi_app import run as run_file
-from harness.cli.replaying import replay
+from harness.cli.replaying import diff, replay
 from harness.core.errors import HarnessError, SystemFailure, Unavailable
 
 EXIT_CODES = (
@@ -67,6 +67,7 @@ for command in (
     lint,
     load,
     replay,
+    diff,
 ):
     app.command()(command)
 app.add_typer(state_store.app)

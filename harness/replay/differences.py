@@ -34,12 +34,16 @@ def surroundings(old: Bundle, new: Bundle) -> Iterator[str]:
 def left_out(old: Recording, made: Sequence[Done] = ()) -> Iterator[str]:
     """What of a recording was not made again, in words."""
     yield from old.gaps
-    if old.origin.isolation == "names":
-        yield "what earlier tests had left on the stack"
     for each in made:
         if not each.made:
             what = each.given.given.get("path", each.given.target)
             yield f"{each.given.what} {what}: {each.error.partition(chr(10))[0]}"
+
+
+def could_differ(old: Recording) -> list[str]:
+    """What may be different in a replay although everything was made again, in words."""
+    shared = ["what earlier tests had left on the stack"] if old.origin.isolation == "names" else []
+    return [*shared, *ALWAYS]
 
 
 def declared(resources: Sequence[Declared]) -> dict[str, str]:
