@@ -136,7 +136,7 @@ def given_by_test(inputs: Iterable[Input], secrets: Secrets, gaps: list[str]) ->
     for each in inputs:
         place = f"{each.what} {each.given.get('path', each.target)}"
         found = dict(each.given)
-        if "path" in found:
+        if each.kind in ("call", "request"):
             found["headers"] = _without_credentials(found["headers"], secrets, place, gaps)
             found |= _body(found.pop("content"), secrets, place, gaps)
         answer = dict(each.answer)

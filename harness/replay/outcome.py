@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from harness.bundle.model import Bundle, Cause, EventStory
-from harness.replay.pairing import pairs
+from harness.replay.pairing import neutral, pairs
 
 Basis = Literal["cause", "paths"]
 
@@ -18,8 +18,9 @@ class Outcome:
     Attributes:
         reproduced: whether the failure came again.
         basis: ``cause`` if the same rule has found the same cause for the same event; ``paths`` if
-            the recorded failure has no cause that is known, and the paths of the events of the
-            test were compared instead.
+            the recorded failure has no cause that is known, and everything that can be compared is
+            the same instead: the paths of the test's events, what apps answered to deliveries that
+            name the test, and to the test itself.
         recorded, now: the causes, in words; "" if there is none.
     """
 
@@ -83,7 +84,25 @@ def _is_same(old: Cause, new: Cause, recorded: Bundle, now: Bundle) -> bool:
 def _same_paths(recorded: Bundle, now: Bundle) -> bool:
     found = pairs(recorded.events, now.events, (recorded.world, now.world))
     own = [(old, new) for old, new in found if old is not None and old.own]
-    return bool(own) and all(new is not None and path_of(old) == path_of(new) for old, new in own)
+    answers = [_answers(each) for each in (recorded, now)]
+    paths = all(new is not None and path_of(old) == path_of(new) for old, new in own)
+    return bool(own or answers[0]) and paths and answers[0] == answers[1]
+
+
+def _answers(bundle: Bundle) -> list[str]:
+    """What apps and sidecars have answered in a test, whatever the order."""
+    delivered = [
+        neutral(f"{each.node}: {each.what}", bundle.world)
+        for each in bundle.timeline
+        if each.source == "delivery" and each.own
+    ]
+    inputs = bundle.recording.inputs if bundle.recording else ()
+    asked = [
+        neutral(f"{each.what} {each.given.get('path')} {each.answer.get('status')}", bundle.world)
+        for each in inputs
+        if each.kind in ("call", "request")
+    ]
+    return sorted([*delivered, *asked])
 
 
 def _sentence(bundle: Bundle) -> str:

@@ -24,6 +24,10 @@ AT_ONCE = 32
 """The number of inputs that are made at the same time, at most."""
 
 
+SHORT = 50_000_000
+"""Nanoseconds in which a test has not waited for anything."""
+
+
 @dataclass(frozen=True)
 class Done:
     """An input that was made again.
@@ -46,12 +50,15 @@ class Player:
         substitution: fits the inputs to it.
         began: when the recorded test began, in nanoseconds since the epoch.
         speed: how much faster than recorded; 0 for as fast as possible.
+        settle: waits until the system has settled, at most for some seconds.
     """
 
     def __init__(
-        self, world: World, substitution: Substitution, began: int, speed: float = 1.0
-    ) -> None:
+        self, world: World, substitution: Substitution, began: int, speed: float,
+        settle: Callable[[float], object],
+    ) -> None:  # fmt: skip
         self._world = world
+        self._settle = settle
         self._fit = substitution
         self._began = began
         self._speed = speed
@@ -60,15 +67,20 @@ class Player:
     def play(self, inputs: Sequence[Given]) -> list[Done]:
         """Make every input. One begins when all have ended that had ended before it was recorded.
 
-        The result has the same order.
+        What the system did between two inputs may matter to the second one. If there is less time
+        than was recorded, the second one therefore waits until the system has settled, at most as
+        long as was recorded. The result has the same order.
         """
         since = time.monotonic()
         running: list[tuple[int | None, Future[Done]]] = []
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="replay") as pool:
             for each in inputs:
-                earlier = [one for end, one in running if end is not None and end <= each.at]
+                ends = [end for end, _ in running if end is not None and end <= each.at]
+                earlier = [one for end, one in running if end in ends]
                 wait(earlier)
                 self._wait_until(each.at, since)
+                if earlier and self._speed != 1:
+                    self._let_settle(each.at - max(ends))
                 running.append((_end(each), pool.submit(self._perform, each)))
         return [one.result() for _, one in running]
 
@@ -78,6 +90,10 @@ class Player:
         due = max(0, at - self._began) / 1e9 / self._speed
         for _ in ticks(Deadline(max(0.0, since + due - time.monotonic()))):
             pass
+
+    def _let_settle(self, gap: int) -> None:
+        if gap >= SHORT:
+            self._settle(gap / 1e9)
 
     def _perform(self, each: Given) -> Done:
         fitted = self._fit.of(each.given)

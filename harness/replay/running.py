@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,9 @@ class Replays:
         with World(stack, archive.bundle.test) as world:
             fit = _substitution(world, recording)
             began = time.monotonic()
-            done = Player(world, fit, recording.began, self._speed).play(recording.inputs)
+            settle = partial(settle_for, world)
+            player = Player(world, fit, recording.began, self._speed, settle)
+            done = player.play(recording.inputs)
             found = Watching(world, archive, done, began).result()
         outcome = outcome_of(archive.bundle, found)
         return Replayed(archive, found, outcome, done, warnings)
@@ -177,24 +180,14 @@ class Watching:
         length = (self._archive.recording.ended - self._archive.recording.began) / SECOND
         deadline = Deadline(length + SETTLING)
         while True:
-            is_whole = _is_whole(self._world.stack)
-            settled = is_whole and self._is_settled()
+            settled = settle_for(self._world, SETTLED)
             is_over = time.monotonic() - self._began >= length
             found = self._collect()
             certain = settled or is_over or took_the_same_path(recorded, found)
             if certain and outcome_of(recorded, found).reproduced:
                 return found
-            if deadline.passed or (is_over and (settled or not is_whole)):
+            if deadline.passed or (is_over and (settled or not _is_whole(self._world.stack))):
                 return found
-            for _ in ticks(Deadline(0.0 if is_whole else SETTLED)):
-                pass  # without one of its nodes, it cannot settle
-
-    def _is_settled(self) -> bool:
-        try:
-            self._world.ledger.settled(timeout=SETTLED)
-        except (HarnessError, SystemFailure):
-            return False
-        return True
 
     def _collect(self) -> Bundle:
         recording, bundle = self._archive.recording, self._archive.bundle
@@ -204,6 +197,19 @@ class Watching:
         world = self._world
         found = Collector(world.observed, world.account, world.inputs, origin).collect(failure)
         return replace(found, causes=causes_of(found))
+
+
+def settle_for(world: World, seconds: float) -> bool:
+    """Wait until nothing is in flight; whether it is so after that time at most."""
+    if not _is_whole(world.stack):
+        for _ in ticks(Deadline(seconds)):
+            pass  # without one of its nodes, it cannot settle
+        return False
+    try:
+        world.ledger.settled(timeout=seconds)
+    except (HarnessError, SystemFailure):
+        return False
+    return True
 
 
 def _substitution(world: World, recording: Recording) -> Substitution:
