@@ -98,6 +98,7 @@ def _as_json(done: Replayed, page: Path) -> dict[str, Any]:
         "recorded": done.outcome.recorded,
         "now": done.outcome.now,
         "inputs": len(done.done),
+        "seeds": dict(done.archive.recording.origin.seeds),
         "differences": [*done.warnings, *surroundings(old, new)],
         "not_repeated": [*left_out(done.archive.recording, done.done)],
         "could_differ": could_differ(done.archive.recording),
@@ -113,6 +114,8 @@ def _show(found: dict[str, Any]) -> None:
     _line(f"  now:      {found['now'] or 'no cause is found'}")
     if found["basis"] == "paths":
         _line("  the paths of the test's events were compared, as no cause is known")
+    for name, seed in found["seeds"].items():
+        _line(f"  the test had the seed {seed} of {name}")
     for each in found["differences"]:
         _line(f"  differs: {each}")
     for each in found["not_repeated"]:

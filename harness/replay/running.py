@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ SETTLING = 30.0
 """Seconds for the system to settle, after the time that the recorded test took."""
 
 SETTLED = 0.5
-"""Seconds between two looks."""
+"""Seconds for the first look at whether it has settled; each further one has twice as many."""
 
 Start = Callable[[Topology, Settings], Stack]
 """Makes a stack, which is not started yet."""
@@ -97,7 +98,7 @@ class Replays:
                 expected="module:attribute: a topology that a fixture makes has none",
                 hint="pass --topology module:attribute",
             )
-        topology = load_topology(settings).with_time(archive.recording.origin.time)
+        topology = _topology_of(archive, settings)
         topology, warnings = self._with_resources(topology, settings, archive)
         began = time.monotonic()
         try:
@@ -179,15 +180,16 @@ class Watching:
         recorded = self._archive.bundle
         length = (self._archive.recording.ended - self._archive.recording.began) / SECOND
         deadline = Deadline(length + SETTLING)
-        while True:
-            settled = settle_for(self._world, SETTLED)
+        for patience in count():
+            settled = settle_for(self._world, SETTLED * 2**patience)
             is_over = time.monotonic() - self._began >= length
             found = self._collect()
             certain = settled or is_over or took_the_same_path(recorded, found)
             if certain and outcome_of(recorded, found).reproduced:
                 return found
             if deadline.passed or (is_over and (settled or not _is_whole(self._world.stack))):
-                return found
+                break
+        return found
 
     def _collect(self) -> Bundle:
         recording, bundle = self._archive.recording, self._archive.bundle
@@ -197,6 +199,18 @@ class Watching:
         world = self._world
         found = Collector(world.observed, world.account, world.inputs, origin).collect(failure)
         return replace(found, causes=causes_of(found))
+
+
+def _topology_of(archive: Archive, settings: Settings) -> Topology:
+    try:
+        return load_topology(settings).with_time(archive.recording.origin.time)
+    except ConfigError as error:
+        error.add_note(
+            f"{archive.file} was recorded with the topology "
+            f"{archive.recording.origin.reference or 'of a fixture'}: replay it in the folder of "
+            "that project, or pass --topology module:attribute"
+        )
+        raise
 
 
 def settle_for(world: World, seconds: float) -> bool:
