@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from harness.bundle.model import Bundle
     from harness.bundle.recording import Origin
+    from harness.core.settings import Settings
     from harness.core.topology import Topology
     from harness.stack.aworld import AsyncWorld
     from harness.stack.world import World
@@ -34,6 +35,9 @@ CAUSE = "dapr-cause"
 
 SEEDS = {"pytest-randomly": "randomly_seed", "hypothesis": "hypothesis_seed"}
 """The options of plugins that have a seed."""
+
+STARTED: pytest.StashKey[tuple[Topology, Settings]] = pytest.StashKey()
+"""What the stack of the session was last started from."""
 
 WRITTEN: pytest.StashKey[int] = pytest.StashKey()
 
@@ -114,22 +118,28 @@ def _bundle(
 
 def _origin(item: pytest.Item, isolation: str) -> Origin:
     """Where the stack came from, as far as pytest knows it."""
+    from harness.bundle.origin import commit_of
     from harness.bundle.recording import Origin
 
-    found: dict[str, Any] = getattr(item, "funcargs", {})
-    settings, topology = found.get("dapr_settings"), found.get("dapr_topology")
+    topology, settings = item.config.stash.get(STARTED, (None, None))
     known = {name: item.config.getoption(option, None) for name, option in SEEDS.items()}
     seeds = {name: str(value) for name, value in known.items() if value is not None}
     named = settings.topology if settings else ""
     made = Origin(
         _reference(topology, named, item.config.rootpath), isolation=isolation, seeds=seeds
     )
-    if settings is None:
+    if topology is None or settings is None:
         return made
+    commit, dirty = commit_of(settings.root)
     return replace(
-        made, runtime=settings.runtime, broker=settings.broker, dapr_version=settings.dapr_version,
-        time=topology.time if topology else "real",
-    )  # fmt: skip
+        made,
+        commit=commit,
+        dirty=dirty,
+        runtime=settings.runtime,
+        broker=settings.broker,
+        dapr_version=settings.dapr_version,
+        time=topology.time,
+    )
 
 
 def _reference(topology: Topology | None, named: str, root: Path) -> str:
@@ -137,13 +147,15 @@ def _reference(topology: Topology | None, named: str, root: Path) -> str:
     module, _, attribute = named.partition(":")
     if topology is None or getattr(sys.modules.get(module), attribute or "-", None) is topology:
         return named
-    for module, found in [*sys.modules.items()]:
-        file = getattr(found, "__file__", None)
-        if file and Path(file).is_relative_to(root):
-            for attribute, value in [*vars(found).items()]:
-                if value is topology:
-                    return f"{module}:{attribute}"
-    return ""
+    places = [
+        f"{module}:{attribute}"
+        for module, found in [*sys.modules.items()]
+        if (file := getattr(found, "__file__", None)) and Path(file).is_relative_to(root)
+        for attribute, value in [*vars(found).items()]
+        if value is topology
+    ]
+    # There may be several modules of these names, and only pytest knows which one is meant.
+    return min(places, key=lambda each: each.startswith(("conftest:", "test_")), default="")
 
 
 def _written(bundle: Bundle, folder: Path) -> dict[str, str]:

@@ -19,7 +19,7 @@ import pytest_asyncio
 
 from harness.core.errors import ConfigError, HarnessError, SystemFailure
 from harness.pytest_attach import add_options, attached, name_the_default
-from harness.pytest_bundles import Bundles, add_option, leave_bundle
+from harness.pytest_bundles import STARTED, Bundles, add_option, leave_bundle
 from harness.pytest_isolation import isolated
 from harness.pytest_lines import Lines
 from harness.pytest_options import (
@@ -207,6 +207,7 @@ def dapr_stack(
 ) -> Iterator[Stack]:
     """The running system of the whole session; one after the other if tests differ in time."""
     lines = Lines(pytestconfig)
+    pytestconfig.stash[STARTED] = (dapr_topology, dapr_settings)
     topology = dapr_topology.with_time(dapr_time) if dapr_time else dapr_topology
     with _opened(topology, dapr_settings, pytestconfig, lines) as stack:
         lines.say(f"{len(stack.instances)} nodes are ready after {stack.took:.2f} s")
@@ -267,15 +268,16 @@ def pytest_runtest_makereport(
     """Attach logs to a failure, and distinguish the harness's failures from the system's."""
     report = yield
     error = call.excinfo.value if call.excinfo else None
+    told = report.when == "setup" and isinstance(error, SystemFailure | HarnessError)
+    if told:
+        # The message is complete; the traceback would only show the harness.
+        report.longrepr = "\n".join([str(error), *getattr(error, "__notes__", [])])
     if report.failed:
         item.config.stash[FAILED] = True
         _attach(report, item, error)
-    if report.when == "setup" and isinstance(error, SystemFailure | HarnessError):
-        # The message is complete; the traceback would only show the harness.
-        report.longrepr = "\n".join([str(error), *getattr(error, "__notes__", [])])
-        if isinstance(error, SystemFailure):
-            # pytest reports every set-up failure as an ERROR. This one is the system's.
-            report.when = "call"
+    if told and isinstance(error, SystemFailure):
+        # pytest reports every set-up failure as an ERROR. This one is the system's.
+        report.when = "call"
     return report
 
 

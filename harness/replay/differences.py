@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.bundle.model import Bundle, Declared
@@ -21,11 +21,13 @@ ALWAYS = (
 
 def surroundings(old: Bundle, new: Bundle) -> Iterator[str]:
     """How the versions, the source, the nodes and the resources of two runs differ, in words."""
-    yield from _changed("", old.versions, new.versions)
+    known = old.versions.keys() & new.versions.keys()
+    yield from _changed("", _only(known, old.versions), _only(known, new.versions))
     before, after = old.recording, new.recording
     if before is not None and after is not None:
         yield from _source(before, after)
-        yield from _changed("the node ", before.origin.nodes, after.origin.nodes)
+        if before.origin.nodes and after.origin.nodes:
+            yield from _changed("the node ", before.origin.nodes, after.origin.nodes)
         yield from _changed("the seed of ", before.origin.seeds, after.origin.seeds)
     if old.nodes and new.nodes:
         yield from _changed("", declared(old.resources), declared(new.resources), shown=False)
@@ -57,7 +59,8 @@ def declared(resources: Sequence[Declared]) -> dict[str, str]:
 
 def _source(before: Recording, after: Recording) -> Iterator[str]:
     old, new = before.origin, after.origin
-    if old.sources != new.sources:
+    # Those of a start that has failed are not known.
+    if old.sources and new.sources and old.sources != new.sources:
         names = sorted(
             name for name in {*old.sources, *new.sources}
             if old.sources.get(name) != new.sources.get(name)
@@ -67,6 +70,10 @@ def _source(before: Recording, after: Recording) -> Iterator[str]:
         yield f"the commit: {old.commit[:12] or 'none'}, now {new.commit[:12] or 'none'}"
     elif old.dirty or new.dirty:
         yield f"files that were changed since the commit {old.commit[:12]} may differ"
+
+
+def _only(names: Collection[str], values: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if name in names}
 
 
 def _changed(

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -14,8 +15,8 @@ from xml.etree import ElementTree
 import pytest
 from playwright.sync_api import sync_playwright
 
-from tests.plugin.conftest import WITHOUT
-from tests.projects import KAFKA
+from tests.plugin.conftest import CACHE, WITHOUT, Run
+from tests.projects import HELLO_APP, KAFKA
 from tests.support import CLI, environment
 
 pytestmark = pytest.mark.real
@@ -402,3 +403,45 @@ def test_a_bug_that_was_fixed_is_not_reproduced_and_the_changed_source_is_named(
     assert ["the source of shop has changed"] == found["differences"]
     assert "delivered to shop: 2 times (500 retry, 500 retry), now 1 times (200 success)" in told
     assert "dead letters: 1, now 0" in told
+
+
+MINI = """
+import sys
+
+from harness import App, Topology
+
+mini = Topology(App("hello", command=[sys.executable, "hello.py", "{port}"]))
+"""
+
+WITH_MINI = """
+import pytest
+from mini_system import mini
+
+@pytest.fixture(scope="session")
+def dapr_topology():
+    return mini
+"""
+
+
+def test_a_start_that_fails_is_its_own_cause_and_is_reproduced(
+    inner: Run, pytester: pytest.Pytester
+) -> None:
+    """The topology is found although a fixture returns it; and without the error, it starts."""
+    broken = "raise ValueError('the hello app has no configuration')"
+    (pytester.path / "mini_system.py").write_text(MINI)
+    inner("def test_hello(dapr_sync): pass", conftest=WITH_MINI, app=broken)
+    (archive,) = pytester.path.glob("artefacts/*.zip")
+    command = [*CLI, "replay", str(archive), "--json"]
+    env = environment(pytester.path, DAPR_HARNESS_CACHE_DIR=CACHE)
+    run = partial(
+        subprocess.run, command, cwd=pytester.path, env=env, capture_output=True, text=True,
+        timeout=80,
+    )  # fmt: skip
+    again = run()
+    (pytester.path / "hello.py").write_text(HELLO_APP)
+    fixed = run()
+
+    (found,) = json.loads(again.stdout)
+    assert (1, True) == (again.returncode, found["reproduced"]), again.stdout + again.stderr
+    assert "the hello app has no configuration" in found["recorded"].splitlines()[0]
+    assert (0, "") == (fixed.returncode, json.loads(fixed.stdout)[0]["now"])
