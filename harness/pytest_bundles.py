@@ -101,6 +101,7 @@ def _bundle(
     from harness.bundle.causes import causes_of
     from harness.bundle.collect import Collector, without_world
     from harness.bundle.model import Failure
+    from harness.bundle.origin import commit_of
     from harness.bundle.recording import Recording
     from harness.core.observation import epoch_ns
 
@@ -109,6 +110,8 @@ def _bundle(
     )
     origin = _origin(item, isolation)
     if world is None:
+        commit, dirty = commit_of(item.config.rootpath)
+        origin = replace(origin, commit=commit, dirty=dirty)
         recording = Recording(origin, began=failure.began, ended=failure.ended)
         found = without_world(failure, logs, recording)
     else:
@@ -118,7 +121,6 @@ def _bundle(
 
 def _origin(item: pytest.Item, isolation: str) -> Origin:
     """Where the stack came from, as far as pytest knows it."""
-    from harness.bundle.origin import commit_of
     from harness.bundle.recording import Origin
 
     topology, settings = item.config.stash.get(STARTED, (None, None))
@@ -130,11 +132,8 @@ def _origin(item: pytest.Item, isolation: str) -> Origin:
     )
     if topology is None or settings is None:
         return made
-    commit, dirty = commit_of(settings.root)
     return replace(
         made,
-        commit=commit,
-        dirty=dirty,
         runtime=settings.runtime,
         broker=settings.broker,
         dapr_version=settings.dapr_version,

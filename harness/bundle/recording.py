@@ -134,7 +134,7 @@ def reference(purpose: str) -> str:
 def given_by_test(inputs: Iterable[Input], secrets: Secrets, gaps: list[str]) -> Iterator[Given]:
     """The inputs of a world, without secrets."""
     for each in inputs:
-        place = f"{each.what} {each.given.get('path', each.target)}"
+        place = secrets.referred(f"{each.what} {each.given.get('path', each.target)}")
         found = dict(each.given)
         if each.kind in ("call", "request"):
             found["headers"] = _without_credentials(found["headers"], secrets, place, gaps)

@@ -63,16 +63,19 @@ def test_a_request_is_recorded_with_its_answer_and_without_what_each_client_sets
 
 
 def test_tokens_of_the_stack_are_references_everywhere() -> None:
-    """In bodies, headers, answers, and in the header that has credentials."""
+    """In bodies, headers, answers, in the header that has credentials, and in what is told."""
     found = Inputs()
     answer = httpx.Response(200, content=b"a t0ken")
     exchange(found, content=b"s3cret", answer=answer, x="t0ken", authorization="Bearer s3cret")
+    request = httpx.Request("GET", "http://127.0.0.1:1/a?b=t0ken", headers={"cookie": "mine"})
+    found.requested("shop", request, None, 2.0, 0.5)
 
-    (made,), gaps = recorded(found)
+    (made, other), gaps = recorded(found)
 
-    assert [] == gaps
-    assert "s3cret" not in str(made)
-    assert "t0ken" not in str(made)
+    told = f"{made} {other} {gaps}"
+    assert [f"GET /a?b={reference('key')}: the header 'cookie' is masked"] == gaps
+    assert "s3cret" not in told
+    assert "t0ken" not in told
     assert f"Bearer {reference('dapr-api')}" == made.given["headers"]["authorization"]
 
 
