@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,9 @@ from harness.core.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.bundle.model import Bundle
+    from harness.bundle.recording import Origin
+    from harness.core.settings import Settings
+    from harness.core.topology import Topology
     from harness.stack.aworld import AsyncWorld
     from harness.stack.world import World
 
@@ -29,6 +34,12 @@ PROPERTY = "dapr-bundle"
 
 CAUSE = "dapr-cause"
 """The property that has the probable cause."""
+
+SEEDS = {"pytest-randomly": "randomly_seed", "hypothesis": "hypothesis_seed"}
+"""The options of plugins that have a seed."""
+
+STARTED: pytest.StashKey[tuple[Topology, Settings]] = pytest.StashKey()
+"""What the stack of the session was last started from."""
 
 WRITTEN: pytest.StashKey[int] = pytest.StashKey()
 
@@ -50,6 +61,8 @@ def leave_bundle(
     world: AsyncWorld | World | None,
     logs: dict[str, str],
     began: float,
+    *,
+    isolation: str = "names",
 ) -> str:
     """Write the bundle of a failed test; what to tell about it, "" if there is none.
 
@@ -59,6 +72,7 @@ def leave_bundle(
         world: of the test, if it has begun.
         logs: of the nodes, if there is no world.
         began: when the test began, on ``time.monotonic``.
+        isolation: the level of isolation of the test.
     """
     folder = item.config.getoption(OPTION)
     count = item.config.stash.get(WRITTEN, 0)
@@ -66,7 +80,7 @@ def leave_bundle(
         return ""
     item.config.stash[WRITTEN] = count + 1
     try:
-        bundle = _bundle(report, item, world, logs, began)
+        bundle = _bundle(report, item, world, logs, began, isolation=isolation)
         told = _written(bundle, item.config.rootpath / folder)
     except HarnessError as error:
         return f"no bundle: {error.subject}: {error.last}"
@@ -85,22 +99,66 @@ def _bundle(
     world: AsyncWorld | World | None,
     logs: dict[str, str],
     began: float,
+    *,
+    isolation: str,
 ) -> Bundle:
-    from dataclasses import replace
-
     from harness.bundle.causes import causes_of
     from harness.bundle.collect import Collector, without_world
     from harness.bundle.model import Failure
+    from harness.bundle.origin import commit_of
+    from harness.bundle.recording import Recording
     from harness.core.observation import epoch_ns
 
     failure = Failure(
         item.nodeid, str(report.when), report.longreprtext, epoch_ns(began), time.time_ns()
     )
+    origin = _origin(item, isolation)
     if world is None:
-        found = without_world(failure, logs)
+        commit, dirty = commit_of(item.config.rootpath)
+        origin = replace(origin, commit=commit, dirty=dirty)
+        recording = Recording(origin, began=failure.began, ended=failure.ended)
+        found = without_world(failure, logs, recording)
     else:
-        found = Collector(world.observed, world.account).collect(failure)
+        found = Collector(world.observed, world.account, world.inputs, origin).collect(failure)
     return replace(found, causes=causes_of(found))
+
+
+def _origin(item: pytest.Item, isolation: str) -> Origin:
+    """Where the stack came from, as far as pytest knows it."""
+    from harness.bundle.recording import Origin
+
+    topology, settings = item.config.stash.get(STARTED, (None, None))
+    known = {name: item.config.getoption(option, None) for name, option in SEEDS.items()}
+    seeds = {name: str(value) for name, value in known.items() if value is not None}
+    named = settings.topology if settings else ""
+    made = Origin(
+        _reference(topology, named, item.config.rootpath), isolation=isolation, seeds=seeds
+    )
+    if topology is None or settings is None:
+        return made
+    return replace(
+        made,
+        runtime=settings.runtime,
+        broker=settings.broker,
+        dapr_version=settings.dapr_version,
+        time=topology.time,
+    )
+
+
+def _reference(topology: Topology | None, named: str, root: Path) -> str:
+    """``module:attribute`` of a topology: what the settings name, or where else it is."""
+    module, _, attribute = named.partition(":")
+    if topology is None or getattr(sys.modules.get(module), attribute or "-", None) is topology:
+        return named
+    places = [
+        f"{module}:{attribute}"
+        for module, found in [*sys.modules.items()]
+        if (file := getattr(found, "__file__", None)) and Path(file).is_relative_to(root)
+        for attribute, value in [*vars(found).items()]
+        if value is topology
+    ]
+    # There may be several modules of these names, and only pytest knows which one is meant.
+    return min(places, key=lambda each: each.startswith(("conftest:", "test_")), default="")
 
 
 def _written(bundle: Bundle, folder: Path) -> dict[str, str]:

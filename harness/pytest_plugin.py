@@ -19,7 +19,7 @@ import pytest_asyncio
 
 from harness.core.errors import ConfigError, HarnessError, SystemFailure
 from harness.pytest_attach import add_options, attached, name_the_default
-from harness.pytest_bundles import Bundles, add_option, leave_bundle
+from harness.pytest_bundles import STARTED, Bundles, add_option, leave_bundle
 from harness.pytest_isolation import isolated
 from harness.pytest_lines import Lines
 from harness.pytest_options import (
@@ -216,6 +216,7 @@ def dapr_stack(
 ) -> Iterator[Stack]:
     """The running system of the whole session; one after the other if tests differ in time."""
     lines = Lines(pytestconfig)
+    pytestconfig.stash[STARTED] = (dapr_topology, dapr_settings)
     topology = dapr_topology.with_time(dapr_time) if dapr_time else dapr_topology
     with _opened(topology, dapr_settings, pytestconfig, lines) as stack:
         lines.say(f"{len(stack.instances)} nodes are ready after {stack.took:.2f} s")
@@ -349,7 +350,8 @@ def _attach(report: pytest.TestReport, item: pytest.Item, error: BaseException |
         cut = short if len(short) <= LOG_LIMIT else f"[...]\n{short[-LOG_LIMIT:]}"
         report.sections.append((section(f"log of {name} during this test"), cut))
     began = item.stash.get(BEGAN, time.monotonic())
-    if told := leave_bundle(report, item, world, logs, began):
+    level = asked_of(item).get("isolation", "names")
+    if told := leave_bundle(report, item, world, logs, began, isolation=level):
         report.sections.append((section("bundle"), told))
 
 

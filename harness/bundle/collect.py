@@ -21,16 +21,27 @@ from harness.bundle.model import (
     NodeState,
     Step,
 )
+from harness.bundle.origin import commit_of, sources_by_app
+from harness.bundle.recording import (
+    Origin,
+    Recording,
+    Secrets,
+    given_by_others,
+    given_by_test,
+)
 from harness.bundle.stories import job_story_of, story_of
 from harness.core.errors import ProbeError
 from harness.core.node import Node
 from harness.core.observation import Occurrence, epoch_ns
 from harness.core.roles import HasSidecar, HasTopics, SidecarRole
 from harness.ledger.model import Ledger
+from harness.nodes.kafka import Kafka
+from harness.provision.versions import KAFKA
 from harness.report.folding import folded
 from harness.stack.account import Account
 from harness.stack.beginning import Beginning, own_brokers
 from harness.stack.failures import mask
+from harness.stack.inputs import Inputs
 from harness.stack.routes import ask_sidecar
 from harness.stack.run_record import this_version
 from harness.stack.sharing import own_topics
@@ -65,9 +76,16 @@ class Collector:
     Args:
         observed: what a world has observed.
         account: makes what reads the ledger of the world, without the broker if it is away.
+        inputs: what the test has done to the stack.
+        origin: what the caller knows of where the stack came from.
     """
 
-    def __init__(self, observed: Observed, account: MakeAccount) -> None:
+    def __init__(
+        self, observed: Observed, account: MakeAccount, inputs: Inputs | None = None,
+        origin: Origin = Origin(),  # noqa: B008 - it is frozen
+    ) -> None:  # fmt: skip
+        self._inputs = inputs or Inputs()
+        self._origin = origin
         self._observed = observed
         self._stack: Stack = observed.stack
         self._beginning: Beginning = observed.beginning
@@ -102,6 +120,9 @@ class Collector:
             sidecars=sidecars,
             resources=self._read("resources", lambda: list(self._resources()), []),
             logs=self._read("logs", self._logs, {}),
+            recording=self._read(
+                "the recording for a replay", lambda: self._recording(failure), None
+            ),
             missing=self._missing,
         )
 
@@ -117,10 +138,12 @@ class Collector:
 
     def _versions(self, sidecars: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         dapr = next((str(each.get("runtimeVersion")) for each in sidecars.values()), "not known")
+        nodes = self._stack.topology.nodes
         return {
             "dapr-harness": this_version(),
             "Dapr": dapr,
             "runtime": self._stack.runtime,
+            **({"Kafka": KAFKA} if any(type(each) is Kafka for each in nodes) else {}),
             "Python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}",
         }
@@ -230,22 +253,58 @@ class Collector:
                 each.kind, each.name, each.type, each.scopes, each.at(), self._clean(each.text)
             )
 
+    def _recording(self, failure: Failure) -> Recording:
+        book, settings = self._stack.book, self._stack.settings
+        secrets, gaps = Secrets(book.known()[1]), list[str]()
+        began = epoch_ns(self._beginning.at)
+        found = list(given_by_test(self._inputs.all(), secrets, gaps))
+        records, lost = self._account.from_outside()
+        found += given_by_others(records, self._account.read(), secrets, gaps)
+        if lost or self._inputs.lost:
+            gaps.append(f"{lost + self._inputs.lost} inputs were too many or too large")
+        commit, dirty = commit_of(settings.root)
+        origin = replace(
+            self._origin,
+            time=self._stack.topology.time,
+            runtime=self._stack.runtime,
+            broker=settings.broker,
+            dapr_version=settings.dapr_version,
+            nodes={each.name: type(each).__name__ for each in self._stack.topology.nodes},
+            commit=commit,
+            dirty=dirty,
+            sources=sources_by_app(self._stack),
+        )
+        return Recording(
+            origin,
+            self._observed.world,
+            began,
+            failure.ended,
+            self._inputs.moment,
+            {f"{node}/{port}": str(at) for (node, port), at in book.endpoints().items()},
+            sorted(found, key=lambda each: each.at),
+            gaps,
+        )
+
     def _logs(self) -> dict[str, str]:
         return {name: folded(text)[-LOG:] for name, text in sorted(self._beginning.logs().items())}
 
 
-def without_world(failure: Failure, logs: Mapping[str, str]) -> Bundle:
+def without_world(
+    failure: Failure, logs: Mapping[str, str], recording: Recording | None = None
+) -> Bundle:
     """The bundle of a test whose world has not begun, such as one whose stack did not start.
 
     Args:
         failure: what failed, with secrets masked.
         logs: of the nodes, with secrets masked.
+        recording: of the start.
     """
     return Bundle(
         **asdict(failure),
         summary=summary_of(failure.error),
         versions={"dapr-harness": this_version(), "Python": platform.python_version()},
         logs={name: folded(text)[-LOG:] for name, text in logs.items()},
+        recording=recording,
     )
 
 

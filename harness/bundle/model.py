@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+
+from harness.bundle.recording import Recording
 
 SCHEMA = 1
 """The version of the format. A bundle of another one is refused."""
@@ -132,12 +134,14 @@ class Cause:
         sentence: the cause, for the first line.
         evidence: what it is concluded from.
         hint: what to do.
+        event: the title of the event that it is about; "" if it is about none.
     """
 
     rule: str
     sentence: str
     evidence: Sequence[str] = ()
     hint: str = ""
+    event: str = ""
 
 
 @dataclass(frozen=True)
@@ -173,6 +177,7 @@ class Bundle:
         logs: what each node has logged during the test.
         missing: what could not be read, and why.
         causes: the probable causes, the best first.
+        recording: what a replay needs; None if it could not be read. It is not in the page.
     """
 
     test: str
@@ -194,7 +199,8 @@ class Bundle:
     logs: Mapping[str, str] = field(default_factory=dict)
     missing: Sequence[str] = ()
     causes: Sequence[Cause] = ()
+    recording: Recording | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The bundle as JSON values."""
-        return asdict(self)
+        """The bundle as JSON values, without the recording."""
+        return asdict(replace(self, recording=None))

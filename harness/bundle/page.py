@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+from dataclasses import asdict
 from hashlib import sha256
 from importlib.resources import files
 from io import BytesIO
@@ -24,6 +25,9 @@ DATA = "/*BUNDLE*/null"
 _PLAIN = re.compile(r"[\w.:]+(\[\w+([.-]\w+)*\])?")
 """The part of a test's id behind its file in which only ``::`` and ``[]`` are replaced."""
 
+BUNDLE, RECORDING = "bundle.json", "replay.json"
+"""The files of an archive that have the bundle, and what a replay needs."""
+
 LARGEST = 20 * 1024 * 1024
 """The number of bytes of a page, at most: one that a mail server still accepts."""
 
@@ -39,10 +43,12 @@ def page_of(bundle: Bundle) -> str:
 
 
 def archive_of(bundle: Bundle) -> bytes:
-    """A ZIP archive: the bundle as JSON, the logs and the resource files."""
+    """A ZIP archive: the bundle and its recording as JSON, the logs and the resource files."""
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("bundle.json", json.dumps(bundle.as_json(), indent=1))
+        archive.writestr(BUNDLE, json.dumps(bundle.as_json(), indent=1))
+        if bundle.recording is not None:
+            archive.writestr(RECORDING, json.dumps(asdict(bundle.recording), indent=1))
         for name, text in bundle.logs.items():
             archive.writestr(f"logs/{name}.log", text)
         for number, each in enumerate(bundle.resources, 1):

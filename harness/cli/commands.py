@@ -31,6 +31,7 @@ from harness.cli.load import load
 from harness.cli.logs import logs
 from harness.cli.metadata import metadata
 from harness.cli.multi_app import run as run_file
+from harness.cli.replaying import diff, replay
 from harness.cli.serving import mcp
 from harness.core.errors import HarnessError, SystemFailure, Unavailable
 
@@ -76,6 +77,8 @@ for command in (
     tools.doctor,
     lint,
     load,
+    replay,
+    diff,
 ):
     app.command()(command)
 app.add_typer(state_store.app)

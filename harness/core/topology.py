@@ -143,6 +143,12 @@ class Topology:
         object.__setattr__(made, "time", _require_time(time))
         return made
 
+    def with_resources(self, *folders: Path) -> Topology:
+        """The same topology with resources of other folders."""
+        made = copy.copy(self)
+        object.__setattr__(made, "resources", folders)
+        return made
+
     def resolved(self, target: Target) -> Topology:
         """The same topology with every target resolved.
 

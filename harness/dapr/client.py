@@ -47,7 +47,7 @@ class DaprClient(Closing):
         endpoint: the sidecar's HTTP address.
         token: sent as ``dapr-api-token`` if not empty.
         timeout: seconds for each call; if no scheduler is available, its API blocks for 30 s.
-        note: called with each call.
+        notes: called with each call.
     """
 
     def __init__(
@@ -56,10 +56,10 @@ class DaprClient(Closing):
         token: str = "",
         *,
         timeout: float = 15.0,
-        note: Note | None = None,
+        notes: Sequence[Note] = (),
     ) -> None:
         self.endpoint = endpoint
-        self._note = note
+        self._notes = notes
         self._client = loopback.client(
             endpoint.http, timeout=timeout, token=token, sign=traced(lambda _: {})
         )
@@ -88,9 +88,9 @@ class DaprClient(Closing):
         try:
             answer = self._client.send(request)
         finally:
-            if self._note is not None:
-                took = time.monotonic() - begun
-                self._note(request, answer, begun, took=took, time=moment)
+            took = time.monotonic() - begun
+            for note in self._notes:
+                note(request, answer, begun, took=took, time=moment)
         return answer
 
     def publish(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from harness.core.blocking import ablocking
+from harness.core.doing import Doing, unnoted
 from harness.core.endpoint import Endpoint
 from harness.probe.arecorded import AsyncRecorded
 from harness.probe.deliveries import Delivery, DeliveryRecord
@@ -21,9 +24,14 @@ class AsyncInbox(AsyncRecorded[Delivery]):
         proxy: the recording proxy's address.
         start: the byte of the record at which to start reading.
         guard: ends a wait by raising.
+        doing: notes the rules that are added and removed.
     """
 
-    def __init__(self, app: str, proxy: Endpoint, start: int = 0, guard: Guard = unguarded) -> None:
+    def __init__(
+        self, app: str, proxy: Endpoint, start: int = 0, guard: Guard = unguarded,
+        doing: Doing = unnoted,
+    ) -> None:  # fmt: skip
+        self._doing = doing
         self._record = DeliveryRecord(proxy, start)
         super().__init__(f"inbox of {app}", self._record, guard)
         self.has_faults = False
@@ -50,7 +58,8 @@ class AsyncInbox(AsyncRecorded[Delivery]):
         """
         rule = Rule(path, contains, times, status, after, answer)
         self.has_faults = True
-        await ablocking(self._record.add, rule)
+        with self._doing("fail_next", **asdict(rule)):
+            await ablocking(self._record.add, rule)
 
     async def clear_faults(self) -> None:
         """Remove every rule.
@@ -58,5 +67,6 @@ class AsyncInbox(AsyncRecorded[Delivery]):
         Raises:
             ProbeError: the proxy does not respond.
         """
-        await ablocking(self._record.clear)
+        with self._doing("clear_faults"):
+            await ablocking(self._record.clear)
         self.has_faults = False

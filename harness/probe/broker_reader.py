@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.core.deadline import Deadline, ticks
 from harness.core.errors import ProbeError, ProbeTimeout
 from harness.core.kafka_access import Brokers
+from harness.core.observation import origin_in
 from harness.probe.events import Event, Offsets, read_event
 from harness.probe.marker import is_marker
 from harness.probe.topic_reader import consumer_of
@@ -25,11 +26,32 @@ READING = 30.0
 BATCH = 500
 """The number of records that are taken at once, at most."""
 
+OUTSIDE, LARGEST = 1000, 4 * 1024 * 1024
+"""The number of records from outside that are kept as they are, and the bytes of their values."""
+
 Place = tuple[str, int]
 """A topic and a partition."""
 
 Ends = dict[str, dict[int, int]]
 """The end of each partition, by topic."""
+
+
+@dataclass(frozen=True)
+class RawRecord:
+    """A record as it is on the broker.
+
+    Attributes:
+        topic: without the prefix.
+        time: of the broker, in nanoseconds since the epoch.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    time: int
+    key: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+    value: bytes
 
 
 class BrokerReader:
@@ -45,6 +67,8 @@ class BrokerReader:
 
     Attributes:
         size: the bytes of the values that were read so far.
+        outside: the records that no sidecar has published, as far as they are kept.
+        outside_lost: the number of those that are not kept.
 
     Raises (in `read`):
         ProbeError: the broker does not respond, or a topic cannot be read any further.
@@ -61,6 +85,9 @@ class BrokerReader:
     ) -> None:
         self.brokers = brokers
         self.size = 0
+        self.outside: list[RawRecord] = []
+        self.outside_lost = 0
+        self._outside_size = 0
         self._start = start
         self._prefix = prefix
         self._own = own or (lambda ends: ends)
@@ -113,7 +140,22 @@ class BrokerReader:
                 self.size += len(message)
                 event = read_event(message)
                 if not is_marker(event.envelope):
-                    yield replace(event, topic=event.topic.removeprefix(self._prefix))
+                    event = replace(event, topic=event.topic.removeprefix(self._prefix))
+                    if _is_from_outside(event):
+                        self._keep(event, message)
+                    yield event
+
+    def _keep(self, event: Event, message: Message) -> None:
+        value, headers = message.value() or b"", message.headers() or []
+        headers = [*headers.items()] if isinstance(headers, dict) else headers
+        self._outside_size += len(value)
+        if len(self.outside) >= OUTSIDE or self._outside_size > LARGEST:
+            self.outside_lost += 1
+            return
+        key, found = message.key(), [(name, _bytes(each)) for name, each in headers]
+        time = event.occurrence("").time
+        place = event.topic, event.partition, event.offset, time
+        self.outside.append(RawRecord(*place, _bytes(key), tuple(found), _bytes(value) or b""))
 
     def _ends(self) -> dict[Place, int]:
         self._admin = self._admin or admin_of(self.brokers)
@@ -188,3 +230,13 @@ class BrokerReader:
             last=cause,
             hint=f"look at the log of the broker at {self.brokers}",
         )
+
+
+def _is_from_outside(event: Event) -> bool:
+    """Whether no sidecar has published it: each names its component in the CloudEvent, and says
+    in headers of which record a dead letter is."""
+    return "pubsubname" not in event.envelope and origin_in(event.headers) is None
+
+
+def _bytes(value: object) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value if isinstance(value, bytes) else None

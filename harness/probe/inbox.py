@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from harness.core.blocking import blocking
+from harness.core.doing import Doing, unnoted
 from harness.core.endpoint import Endpoint
 from harness.probe.deliveries import Delivery, DeliveryRecord
 from harness.probe.inbox_server import Rule
@@ -22,9 +25,14 @@ class Inbox(Recorded[Delivery]):
         proxy: the recording proxy's address.
         start: the byte of the record at which to start reading.
         guard: ends a wait by raising.
+        doing: notes the rules that are added and removed.
     """
 
-    def __init__(self, app: str, proxy: Endpoint, start: int = 0, guard: Guard = unguarded) -> None:
+    def __init__(
+        self, app: str, proxy: Endpoint, start: int = 0, guard: Guard = unguarded,
+        doing: Doing = unnoted,
+    ) -> None:  # fmt: skip
+        self._doing = doing
         self._record = DeliveryRecord(proxy, start)
         super().__init__(f"inbox of {app}", self._record, guard)
         self.has_faults = False
@@ -51,7 +59,8 @@ class Inbox(Recorded[Delivery]):
         """
         rule = Rule(path, contains, times, status, after, answer)
         self.has_faults = True
-        blocking(self._record.add, rule)
+        with self._doing("fail_next", **asdict(rule)):
+            blocking(self._record.add, rule)
 
     def clear_faults(self) -> None:
         """Remove every rule.
@@ -59,5 +68,6 @@ class Inbox(Recorded[Delivery]):
         Raises:
             ProbeError: the proxy does not respond.
         """
-        blocking(self._record.clear)
+        with self._doing("clear_faults"):
+            blocking(self._record.clear)
         self.has_faults = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -19,18 +20,39 @@ _LIMITS = httpx.Limits(keepalive_expiry=2.0)
 Sign = Callable[[str], Mapping[str, str]]
 """Returns the headers of a request for a path, which is still encoded."""
 
+SIGNED = "dapr-harness.signed"
+"""The extension of a request that has the names of the headers by which it was signed."""
+
+Tell = Callable[[httpx.Request, httpx.Response | None, float, float], None]
+"""Told of a request, its response if there was one, when it was sent, on ``time.monotonic``, and
+the seconds that it took. The response's body is not read yet."""
+
+
+def _silent(*_: object) -> None:
+    """Tell nobody."""
+
 
 class Connections(httpx.BaseTransport):
-    """Connections that several clients share; a client that is closed leaves them open."""
+    """Connections that several clients share; a client that is closed leaves them open.
 
-    def __init__(self) -> None:
+    Args:
+        tell: told of each request.
+    """
+
+    def __init__(self, tell: Tell = _silent) -> None:
+        self._tell = tell
         self._pool: httpx.HTTPTransport | None = httpx.HTTPTransport(
             verify=_NO_TLS, trust_env=False, limits=_LIMITS
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request, on a connection that is open if there is one."""
-        return _require(self._pool).handle_request(request)
+        at, answer = time.monotonic(), None
+        try:
+            answer = _require(self._pool).handle_request(request)
+        finally:
+            self._tell(request, answer, at, time.monotonic() - at)
+        return answer
 
     def end(self) -> None:
         """Close the connections; requests of clients are refused from now on."""
@@ -42,14 +64,20 @@ class Connections(httpx.BaseTransport):
 class AsyncConnections(httpx.AsyncBaseTransport):
     """The asynchronous counterpart of `Connections`."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Tell = _silent) -> None:
+        self._tell = tell
         self._pool: httpx.AsyncHTTPTransport | None = httpx.AsyncHTTPTransport(
             verify=_NO_TLS, trust_env=False, limits=_LIMITS
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request, on a connection that is open if there is one."""
-        return await _require(self._pool).handle_async_request(request)
+        at, answer = time.monotonic(), None
+        try:
+            answer = await _require(self._pool).handle_async_request(request)
+        finally:
+            self._tell(request, answer, at, time.monotonic() - at)
+        return answer
 
     async def end(self) -> None:
         """Close the connections; requests of clients are refused from now on."""
@@ -117,8 +145,10 @@ def _require(pool: _Pool | None) -> _Pool:
 
 
 def _sign(request: httpx.Request, sign: Sign | None) -> None:
-    for name, value in (sign(request.url.raw_path.decode()) if sign else {}).items():
-        request.headers.setdefault(name, value)
+    made = sign(request.url.raw_path.decode()) if sign else {}
+    own = {name: value for name, value in made.items() if name not in request.headers}
+    request.headers.update(own)
+    request.extensions[SIGNED] = [name.lower() for name in own]
 
 
 def _headers(token: str) -> dict[str, str]:

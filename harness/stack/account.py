@@ -15,7 +15,7 @@ from harness.ledger.joining import is_step, ledger_of
 from harness.ledger.model import Ledger, Names
 from harness.probe.api_calls import CallRecord
 from harness.probe.atap import AsyncSubscriptionTap
-from harness.probe.broker_reader import BrokerReader
+from harness.probe.broker_reader import BrokerReader, RawRecord
 from harness.probe.deliveries import DeliveryRecord
 from harness.probe.marker import TYPE
 from harness.probe.spans import PATH
@@ -150,6 +150,11 @@ class Account:
         self._observed.beginning.record(node, from_beginning=True)
         found = (each for each in self._seen if each.source == "delivery" and each.node == node)
         return sorted(found, key=lambda each: each.time)
+
+    def from_outside(self) -> tuple[list[RawRecord], int]:
+        """The records of the broker that no sidecar has published, and how many are not kept."""
+        found = self._broker
+        return ([*found.outside], found.outside_lost) if found else ([], 0)
 
     def settled(self, deadline: Deadline) -> Ledger:
         """The ledger once nothing is in flight.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from harness.core.blocking import ablocking
 from harness.dapr.given import Given
+from harness.stack.inputs import Inputs
 from harness.stack.reload.change import ResourceChange
 from harness.stack.stack import Stack
 
@@ -16,10 +18,14 @@ class AsyncResources:
 
     Args:
         stack: a started stack.
+
+    Attributes:
+        inputs: what the test has done to the stack through this view.
     """
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
+        self.inputs = Inputs()
         self._changes: list[ResourceChange] = []
 
     @asynccontextmanager
@@ -48,10 +54,16 @@ class AsyncResources:
             NotReady: a resource was not in effect in time.
         """
         change = ResourceChange(self.stack, given, apps)
+        number = len(self._changes)
         self._changes.append(change)
+        doing = partial(self.inputs.doing, "resources", str(number))
         try:
-            yield await ablocking(change.apply)
+            with doing("change", documents=change.documents, apps=list(apps)):
+                applied = await ablocking(change.apply)
+            yield applied
         except BaseException as error:
-            await ablocking(change.take_back_after, error)
+            with doing("take_back"):
+                await ablocking(change.take_back_after, error)
             raise
-        await ablocking(change.take_back)
+        with doing("take_back"):
+            await ablocking(change.take_back)

@@ -5,7 +5,6 @@ Each test has unique ids, and probes that start when it does. docs/isolation.md 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Self, TypeVar, overload
@@ -54,15 +53,16 @@ class AsyncWorld(AsyncObserving, AsyncResources, AsyncClosing):
     def __init__(self, stack: Stack, test: str = "a test without a name") -> None:
         super().__init__(stack)
         self.test = test
-        self._nodes = Nodes(stack)
+        self._nodes = Nodes(stack, self.inputs)
         self._inboxes: dict[str, AsyncInbox] = {}
         self._calls: dict[str, AsyncCalls] = {}
-        self._connections = defaultdict[str, loopback.AsyncConnections](loopback.AsyncConnections)
+        self._connections: dict[str, loopback.AsyncConnections] = {}
         self._sidecars: dict[str, AsyncDaprClient] = {}
 
     async def __aenter__(self) -> Self:
         if self._begun is None:
             self._begun = await ablocking(begin, self.stack, self.test)
+            self.inputs.moment = self._nodes.moment()
         return self
 
     async def aclose(self) -> None:
@@ -93,14 +93,17 @@ class AsyncWorld(AsyncObserving, AsyncResources, AsyncClosing):
         """
         node = replica_name(name, replica)
         url, sign = self.url(node), traced(self._nodes.signer(node))
+        if node not in self._connections:
+            tell = partial(self.inputs.requested, node)
+            self._connections[node] = loopback.AsyncConnections(tell)
         return loopback.aclient(url, sign=sign, connections=self._connections[node])
 
     def sidecar(self, app: str, *, replica: int = 1) -> AsyncDaprClient:
         """A client of the app's sidecar, like the one the app would use."""
         app = replica_name(app, replica)
         if app not in self._sidecars:
-            note = partial(self._noted.note, app)
-            self._sidecars[app] = AsyncDaprClient(*self.sidecar_address(app), note=note)
+            notes = (partial(self._noted.note, app), partial(self.inputs.called, app))
+            self._sidecars[app] = AsyncDaprClient(*self.sidecar_address(app), notes=notes)
         return self._sidecars[app]
 
     def topic(self, name: str, pubsub: str = "") -> AsyncTap:
@@ -152,7 +155,8 @@ class AsyncWorld(AsyncObserving, AsyncResources, AsyncClosing):
         app = replica_name(app, replica)
         if app not in self._inboxes:
             record = self.beginning.record(app, from_beginning=from_beginning)
-            self._inboxes[app] = AsyncInbox(app, *record, self._guard)
+            doing = partial(self.inputs.doing, "fault", app)
+            self._inboxes[app] = AsyncInbox(app, *record, self._guard, doing)
         return self._inboxes[app]
 
     def calls(self, app: str, *, replica: int = 1, from_beginning: bool = False) -> AsyncCalls:
@@ -175,7 +179,8 @@ class AsyncWorld(AsyncObserving, AsyncResources, AsyncClosing):
     @property
     def clock(self) -> AsyncClock:
         """The time of jobs, reminders and workflow timers; if it is real, `tick` alone works."""
-        return AsyncClock(self._nodes.clock(), self._guard, self._nodes.tick_targets)
+        doing = partial(self.inputs.doing, "clock", "")
+        return AsyncClock(self._nodes.clock(), self._guard, self._nodes.tick_targets, doing)
 
     async def trace(self, trace_id: str) -> list[Span]:
         """The spans of a trace that a receiver has received so far, the earliest first.
@@ -243,7 +248,7 @@ class AsyncWorld(AsyncObserving, AsyncResources, AsyncClosing):
         Raises:
             NotReady: a readiness check did not pass in time.
         """
-        await ablocking(self.stack.await_ready, node)
+        await ablocking(self._nodes.await_ready, node)
 
     async def stop(self, node: str, grace: float | None = None) -> None:
         """Ask a node to exit, then kill it; `restart` starts it again. No wait ends because of it.

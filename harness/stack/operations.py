@@ -12,6 +12,7 @@ from harness.core.errors import ConfigError, did_you_mean
 from harness.core.roles import FollowsClock, SidecarRole
 from harness.runtime.base import Instance, Killable, Pausable, Restartable
 from harness.stack.failures import external
+from harness.stack.inputs import Inputs
 from harness.stack.stack import Stack
 from harness.stack.ticks import TickSidecar, targets_of
 from harness.virtual_time.answers import moment_of
@@ -24,10 +25,12 @@ class Nodes:
 
     Args:
         stack: a started stack.
+        inputs: notes what is done to nodes.
     """
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, inputs: Inputs) -> None:
         self._stack = stack
+        self._inputs = inputs
 
     def require(self, node: str) -> None:
         """Raise if the stack has no node of this name."""
@@ -44,6 +47,11 @@ class Nodes:
         """The URL at which the time of the scheduler is moved; None if it is real."""
         clock = self._stack.topology.clock()
         return self.address(clock.name, clock.clock_port).http if clock else None
+
+    def moment(self) -> int:
+        """Virtual time, in nanoseconds since the epoch; 0 if time is real."""
+        clock = self._stack.topology.clock()
+        return shown(Path(self.exports(clock.name)["now"])) if clock else 0
 
     def tick_targets(self, binding: str) -> list[Target]:
         """The sidecars in which a cron binding calls an app; see `targets_of` for errors."""
@@ -113,31 +121,41 @@ class Nodes:
     def restart(self, node: str, grace: float | None, *, ready: bool) -> None:
         """Stop a node and start it again, with the same ports and data."""
         instance = self.instance(node)
-        if ready:
-            self._stack.restart(node, grace)
-        elif isinstance(instance, Restartable):
-            instance.restart(grace)
-        else:
-            raise external(node)
+        with self._inputs.doing("node", node, "restart", grace=grace, ready=ready):
+            if ready:
+                self._stack.restart(node, grace)
+            elif isinstance(instance, Restartable):
+                instance.restart(grace)
+            else:
+                raise external(node)
+
+    def await_ready(self, node: str) -> None:
+        """Wait until a node is ready again."""
+        with self._inputs.doing("node", node, "await_ready"):
+            self._stack.await_ready(node)
 
     def stop(self, node: str, grace: float | None) -> None:
         """Ask a node to exit, then kill it."""
-        self._own(node).stop(grace)
+        with self._inputs.doing("node", node, "stop", grace=grace):
+            self._own(node).stop(grace)
 
     def kill(self, node: str) -> None:
         """Send SIGKILL to a node, and wait until it is gone."""
         instance = self._own(node)
         if not isinstance(instance, Killable):
             raise external(node)
-        instance.kill()
+        with self._inputs.doing("node", node, "kill"):
+            instance.kill()
 
     def pause(self, node: str) -> None:
         """Freeze a node."""
-        self._pausable(node).pause()
+        with self._inputs.doing("node", node, "pause"):
+            self._pausable(node).pause()
 
     def resume(self, node: str) -> None:
         """Let a node continue after `pause`."""
-        self._pausable(node).resume()
+        with self._inputs.doing("node", node, "resume"):
+            self._pausable(node).resume()
 
     def _own(self, node: str) -> Instance:
         """The instance of a node that the stack has started."""

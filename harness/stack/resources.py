@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from harness.core.blocking import blocking
 from harness.dapr.given import Given
+from harness.stack.inputs import Inputs
 from harness.stack.reload.change import ResourceChange
 from harness.stack.stack import Stack
 
@@ -17,10 +19,14 @@ class Resources:
 
     Args:
         stack: a started stack.
+
+    Attributes:
+        inputs: what the test has done to the stack through this view.
     """
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
+        self.inputs = Inputs()
         self._changes: list[ResourceChange] = []
 
     @contextmanager
@@ -47,10 +53,16 @@ class Resources:
             NotReady: a resource was not in effect in time.
         """
         change = ResourceChange(self.stack, given, apps)
+        number = len(self._changes)
         self._changes.append(change)
+        doing = partial(self.inputs.doing, "resources", str(number))
         try:
-            yield blocking(change.apply)
+            with doing("change", documents=change.documents, apps=list(apps)):
+                applied = blocking(change.apply)
+            yield applied
         except BaseException as error:
-            blocking(change.take_back_after, error)
+            with doing("take_back"):
+                blocking(change.take_back_after, error)
             raise
-        blocking(change.take_back)
+        with doing("take_back"):
+            blocking(change.take_back)

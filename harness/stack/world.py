@@ -6,7 +6,6 @@ Each test has unique ids, and probes that start when it does. docs/isolation.md 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Self, TypeVar
@@ -55,15 +54,16 @@ class World(Observing, Resources, Closing):
     def __init__(self, stack: Stack, test: str = "a test without a name") -> None:
         super().__init__(stack)
         self.test = test
-        self._nodes = Nodes(stack)
+        self._nodes = Nodes(stack, self.inputs)
         self._inboxes: dict[str, Inbox] = {}
         self._calls: dict[str, Calls] = {}
-        self._connections = defaultdict[str, loopback.Connections](loopback.Connections)
+        self._connections: dict[str, loopback.Connections] = {}
         self._sidecars: dict[str, DaprClient] = {}
 
     def __enter__(self) -> Self:
         if self._begun is None:
             self._begun = blocking(begin, self.stack, self.test)
+            self.inputs.moment = self._nodes.moment()
         return self
 
     def close(self) -> None:
@@ -94,14 +94,17 @@ class World(Observing, Resources, Closing):
         """
         node = replica_name(name, replica)
         url, sign = self.url(node), traced(self._nodes.signer(node))
+        if node not in self._connections:
+            tell = partial(self.inputs.requested, node)
+            self._connections[node] = loopback.Connections(tell)
         return loopback.client(url, sign=sign, connections=self._connections[node])
 
     def sidecar(self, app: str, *, replica: int = 1) -> DaprClient:
         """A client of the app's sidecar, like the one the app would use."""
         app = replica_name(app, replica)
         if app not in self._sidecars:
-            note = partial(self._noted.note, app)
-            self._sidecars[app] = DaprClient(*self.sidecar_address(app), note=note)
+            notes = (partial(self._noted.note, app), partial(self.inputs.called, app))
+            self._sidecars[app] = DaprClient(*self.sidecar_address(app), notes=notes)
         return self._sidecars[app]
 
     def topic(self, name: str, pubsub: str = "") -> Tap:
@@ -153,7 +156,8 @@ class World(Observing, Resources, Closing):
         app = replica_name(app, replica)
         if app not in self._inboxes:
             record = self.beginning.record(app, from_beginning=from_beginning)
-            self._inboxes[app] = Inbox(app, *record, self._guard)
+            doing = partial(self.inputs.doing, "fault", app)
+            self._inboxes[app] = Inbox(app, *record, self._guard, doing)
         return self._inboxes[app]
 
     def calls(self, app: str, *, replica: int = 1, from_beginning: bool = False) -> Calls:
@@ -176,7 +180,8 @@ class World(Observing, Resources, Closing):
     @property
     def clock(self) -> Clock:
         """The time of jobs, reminders and workflow timers; if it is real, `tick` alone works."""
-        return Clock(self._nodes.clock(), self._guard, self._nodes.tick_targets)
+        doing = partial(self.inputs.doing, "clock", "")
+        return Clock(self._nodes.clock(), self._guard, self._nodes.tick_targets, doing)
 
     def trace(self, trace_id: str) -> list[Span]:
         """The spans of a trace that a receiver has received so far, the earliest first.
@@ -238,7 +243,7 @@ class World(Observing, Resources, Closing):
         Raises:
             NotReady: a readiness check did not pass in time.
         """
-        blocking(self.stack.await_ready, node)
+        blocking(self._nodes.await_ready, node)
 
     def stop(self, node: str, grace: float | None = None) -> None:
         """Ask a node to exit, then kill it; `restart` starts it again. No wait ends because of it.

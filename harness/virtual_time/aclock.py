@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from harness.core.blocking import ablocking
+from harness.core.doing import Doing, unnoted
 from harness.core.errors import ConfigError, ProbeError
 from harness.ready import loopback
 from harness.virtual_time.answers import Moved, moved_of, text_of
@@ -30,6 +31,7 @@ class AsyncClock:
             and everything else is a `ConfigError`.
         guard: raises if a node has exited.
         bindings: finds the sidecars that have loaded a cron binding.
+        doing: notes what is asked.
     """
 
     def __init__(
@@ -37,10 +39,12 @@ class AsyncClock:
         url: str | None,
         guard: Callable[[], None] = lambda: None,
         bindings: Finder = no_sidecars,
+        doing: Doing = unnoted,
     ) -> None:
         self._moved_at = url
         self._guard = guard
         self._bindings = bindings
+        self._doing = doing
 
     @property
     def _url(self) -> str:
@@ -136,7 +140,8 @@ class AsyncClock:
         """
         self._guard()
         at = datetime.now(UTC) if self._moved_at is None else self.now()
-        return await ablocking(tick, binding, self._bindings, at, timeout)
+        with self._doing("tick", binding=binding, timeout=timeout):
+            return await ablocking(tick, binding, self._bindings, at, timeout)
 
     async def _move(
         self, operation: str, given: dict[str, Any], limit: int | None, timeout: float
@@ -144,11 +149,15 @@ class AsyncClock:
         self._guard()
         asked = {**given, "timeout": timeout, **({} if limit is None else {"limit": limit})}
         try:
-            async with loopback.aclient(self._url, timeout=timeout + MARGIN) as client:
-                response = await client.post(f"/clock/{operation}", json=asked)
+            with self._doing(operation, **asked):
+                response = await self._post(operation, asked, timeout + MARGIN)
         except httpx.HTTPError as error:
             raise self._gone(operation, error) from None
         return moved_of(operation, response)
+
+    async def _post(self, operation: str, asked: dict[str, Any], timeout: float) -> httpx.Response:
+        async with loopback.aclient(self._url, timeout=timeout) as client:
+            return await client.post(f"/clock/{operation}", json=asked)
 
     def look(self) -> Moved:
         """All that there is to know about it, without moving it. It is a plain call everywhere."""

@@ -15,6 +15,9 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from harness.bundle.model import Bundle
+from harness.bundle.page import archive_of
+from harness.bundle.recording import Origin, Recording
 from harness.cli.commands import app
 from harness.core.deadline import Deadline, Observation, poll
 from tests.projects import COMPONENT, GARBAGE_APP, IN_MEMORY, MINI
@@ -277,3 +280,23 @@ def _plain(text: str | None) -> str:
     """The first sentence, without the signs of code."""
     assert text
     return " ".join(text.split("\n\n")[0].split())
+
+
+def test_replay_and_diff_of_what_is_no_archive_end_before_anything_starts(mini: Path) -> None:
+    """Not a ZIP archive; one of another project; a speed that makes no sense."""
+    (mini / "text.zip").write_text("hello")
+    recording = Recording(Origin("no_such_module:shop"))
+    bundle = Bundle("test_a.py::test_x", "call", "E   no", "no", 1, 2, recording=recording)
+    (mini / "other.zip").write_bytes(archive_of(bundle))
+    cases = {
+        ("replay", "text.zip"): "text.zip cannot be read as a ZIP archive",
+        ("diff", "other.zip", "text.zip"): "text.zip cannot be read as a ZIP archive",
+        ("replay", "other.zip"): "was recorded with the topology no_such_module:shop: replay it in",
+        ("replay", "other.zip", "--speed=-1"): "--speed is -1",
+    }
+    for arguments, message in cases.items():
+        done = cli(mini, *arguments)
+
+        assert 2 == done.returncode, done.stdout + done.stderr
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -14,9 +15,9 @@ from xml.etree import ElementTree
 import pytest
 from playwright.sync_api import sync_playwright
 
-from tests.plugin.conftest import WITHOUT
-from tests.projects import KAFKA
-from tests.support import environment
+from tests.plugin.conftest import CACHE, WITHOUT, Run
+from tests.projects import HELLO_APP, KAFKA
+from tests.support import CLI, environment
 
 pytestmark = pytest.mark.real
 
@@ -24,8 +25,10 @@ APP = """
 import json
 import os
 import sys
+import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+ITEMS = []
 SUBSCRIPTIONS = [
     {"pubsubname": "pubsub", "topic": "orders", "route": "/orders", "deadLetterTopic": "dead"},
     {"pubsubname": "pubsub", "topic": "dropped", "route": "/dropped"},
@@ -41,6 +44,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/dapr/subscribe":
             self.answer(200, SUBSCRIPTIONS)
+        elif self.path.startswith("/items/"):
+            self.answer(200 if self.path.split("/")[2] in ITEMS else 404, {})
         else:
             self.answer(404 if self.path.startswith("/dapr/") else 200, {})
 
@@ -51,6 +56,9 @@ class Handler(BaseHTTPRequestHandler):
             print("<script>window.hacked = 1</script>", flush=True)
             print("ValueError: the amount of an order is negative", flush=True)
             self.answer(500, {"error": "negative"})
+        elif self.path == "/items":
+            ITEMS.append(uuid.uuid4().hex)
+            self.answer(200, {"item": ITEMS[-1]})
         elif self.path == "/dropped":
             self.answer(200, {"status": "DROP"})
         elif self.path == "/refused":
@@ -195,6 +203,14 @@ async def test_key_collision(dapr):
     await client.save_state("store", key, 3, etag=item.etag)
 
 
+async def test_fault(dapr):
+    await dapr.inbox("shop").fail_next("/orders", contains=dapr.id, times=9)
+    item = (await dapr.app("shop").post("/items", json={"data": {}})).json()["item"]
+    assert (await dapr.app("shop").get("/items/" + item)).status_code == 200
+    await dapr.sidecar("shop").publish("pubsub", "orders", {"id": dapr.id, "item": item})
+    await dapr.ledger.event(topic="orders", data={"id": dapr.id}).delivered_to("shop", timeout=1.5)
+
+
 async def test_app_killed(dapr):
     await dapr.kill("shop")
     try:
@@ -233,9 +249,14 @@ FIRST_LINES = {
     "unknown_pubsub": "the component that the call named does not exist for this app",
     "unknown_app": "an invocation found no app with the app-id",
     "key_collision": "a state key was changed by somebody else in the meantime",
+    "fault": "a fault of the test's inbox fails its delivery to shop; it is a dead letter now",
     "app_killed": "shop is still exited, as the test has asked for",
     "broker_away": "the broker 'kafka' is not available: the test has stopped it",
 }
+
+
+LENGTHY = "broker_away"
+"""daprd tries for ten seconds to publish without a broker."""
 
 
 @pytest.fixture(scope="module")
@@ -350,3 +371,92 @@ def test_the_page_shows_what_an_app_has_logged_and_runs_none_of_it(folder: Path)
             assert (None, width) == (hacked, wide)
         browser.close()
     assert [] == errors
+
+
+def replayed(folder: Path, *tests: str) -> tuple[int, list[dict[str, Any]]]:
+    """The exit code of a replay of tests, as fast as possible, and what it tells."""
+    archives = [f"artefacts/test_planted.py--test_{each}.zip" for each in tests]
+    command = [*CLI, "replay", *archives, "--speed", "0", "--json", "--folder", "replays"]
+    done = subprocess.run(
+        command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=170
+    )
+    assert done.returncode in (0, 1), done.stderr
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return done.returncode, found
+
+
+def test_every_planted_bug_is_reproduced_from_its_archive_alone(folder: Path) -> None:
+    """On one new stack, on which the bugs come again in another order; nothing else differs."""
+    tests = [*sorted({*FIRST_LINES} - {LENGTHY, "app_killed"}), "app_killed"]
+    code, found = replayed(folder, *tests)
+
+    assert [] == [each for each in found if not each["reproduced"]], json.dumps(found, indent=1)
+    assert (1, len(tests)) == (code, len(found))
+    for test, each in zip(tests, found, strict=True):
+        assert FIRST_LINES[test] in each["now"]
+        assert ([], []) == (each["differences"], each["not_repeated"])
+
+
+def test_a_bug_that_was_fixed_is_not_reproduced_and_the_changed_source_is_named(
+    folder: Path,
+) -> None:
+    """The exit code is 0, and the difference of both runs has the deliveries."""
+    fixed = APP.replace('body["data"].get("amount", 0) < 0', "False")
+    assert fixed != APP
+    (folder / "app.py").write_text(fixed)
+    try:
+        code, (found,) = replayed(folder, "handler_error")
+    finally:
+        (folder / "app.py").write_text(APP)
+    name = "test_planted.py--test_handler_error"
+    command = [*CLI, "diff", f"artefacts/{name}.zip", f"replays/{name}--replay.zip"]
+    told = subprocess.run(
+        command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=60
+    ).stdout
+
+    assert (0, False) == (code, found["reproduced"]), json.dumps(found, indent=1)
+    assert ["the source of shop has changed"] == found["differences"]
+    assert "delivered to shop: 2 times (500 retry, 500 retry), now 1 times (200 success)" in told
+    assert "dead letters: 1, now 0" in told
+
+
+MINI = """
+import sys
+
+from harness import App, Topology
+
+mini = Topology(App("hello", command=[sys.executable, "hello.py", "{port}"]))
+"""
+
+WITH_MINI = """
+import pytest
+from mini_system import mini
+
+@pytest.fixture(scope="session")
+def dapr_topology():
+    return mini
+"""
+
+
+def test_a_start_that_fails_is_its_own_cause_and_is_reproduced(
+    inner: Run, pytester: pytest.Pytester
+) -> None:
+    """The topology is found although a fixture returns it; and without the error, it starts."""
+    broken = "raise ValueError('the hello app has no configuration')"
+    (pytester.path / "mini_system.py").write_text(MINI)
+    inner("def test_hello(dapr_sync): pass", conftest=WITH_MINI, app=broken)
+    (archive,) = pytester.path.glob("artefacts/*.zip")
+    command = [*CLI, "replay", str(archive), "--json"]
+    env = environment(pytester.path, DAPR_HARNESS_CACHE_DIR=CACHE)
+    run = partial(
+        subprocess.run, command, cwd=pytester.path, env=env, capture_output=True, text=True,
+        timeout=80,
+    )  # fmt: skip
+    again = run()
+    (pytester.path / "hello.py").write_text(HELLO_APP)
+    fixed = run()
+
+    (found,) = json.loads(again.stdout)
+    assert (1, True) == (again.returncode, found["reproduced"]), again.stdout + again.stderr
+    assert "the hello app has no configuration" in found["recorded"].splitlines()[0]
+    assert (0, "") == (fixed.returncode, json.loads(fixed.stdout)[0]["now"])

@@ -79,6 +79,7 @@ def token_refused(bundle: Bundle) -> Iterator[Cause]:
                     f"{each['status']}",
                     [event.title],
                     "the app must compare `dapr-api-token` with APP_API_TOKEN",
+                    event.title,
                 )
                 return
     for step in bundle.timeline:

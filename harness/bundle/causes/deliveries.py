@@ -47,6 +47,7 @@ def app_rejects_event(bundle: Bundle) -> Iterator[Cause]:
                 f"{how}{after}" + (f": {raised}" if raised else ""),
                 [text for _, text in event.steps],
                 f"see the log of {app}",
+                event.title,
             )
 
 
@@ -64,6 +65,7 @@ def event_expired(bundle: Bundle) -> Iterator[Cause]:
                 f"{event.facts['expires']}, before it could be delivered",
                 [told[event.facts["id"]]],
                 "give `ttlInSeconds` more time, or find out what has held it up",
+                event.title,
             )
 
 
@@ -77,6 +79,7 @@ def not_a_cloud_event(bundle: Bundle) -> Iterator[Cause]:
                 f"{event.title}, so the sidecar cannot deliver it",
                 complaints[-2:],
                 'publish through Dapr, or subscribe with the metadata `rawPayload: "true"`',
+                event.title,
             )
             return
 
@@ -119,6 +122,7 @@ def _missing(bundle: Bundle, event: EventStory, topic: str) -> Cause:
         f"no app subscribes to {topic!r}, the topic of {names_in(bundle)(event)}: {why}",
         scoped,
         "compare the topic's name and the subscription's scopes with the app-ids",
+        event.title,
     )
 
 
@@ -133,6 +137,7 @@ def publish_failed(bundle: Bundle) -> Iterator[Cause]:
                     f"{each['app']} could not publish to {each['topic']!r}: "
                     + ("no response" if each["status"] is None else f"status {each['status']}"),
                     [text for _, text in event.steps],
+                    event=event.title,
                 )
 
 

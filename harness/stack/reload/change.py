@@ -27,9 +27,13 @@ class ResourceChange:
         stack: a started stack.
         given: the resources.
         apps: names or app-ids of the apps whose sidecars load them; all if empty.
+
+    Attributes:
+        documents: the resources as YAML, filled when they are read.
     """
 
     def __init__(self, stack: Stack, given: Sequence[Given], apps: Sequence[str] = ()) -> None:
+        self.documents: list[str] = []
         self._stack = stack
         self._given = given
         self._apps = [apps] if isinstance(apps, str) else list(apps)
@@ -49,6 +53,7 @@ class ResourceChange:
                 return {}
             book = self._stack.book
             change = Change(read_given(self._given, book.root), self._apps)
+            self.documents += [each.text for each in change.resources]
             sidecars = self._concerned(change)
             before = {each.name: self._planned(each) for each in sidecars}
             self._change = change

@@ -1,0 +1,1 @@
+"""Replays a failed test from its archive, and compares two runs."""
