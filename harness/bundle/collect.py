@@ -26,7 +26,6 @@ from harness.core.node import Node
 from harness.core.observation import Occurrence, epoch_ns
 from harness.core.roles import HasSidecar, HasTopics, SidecarRole
 from harness.report.folding import folded
-from harness.runtime.base import Instance
 from harness.stack.account import Account
 from harness.stack.beginning import Beginning, own_brokers
 from harness.stack.failures import mask
@@ -34,6 +33,7 @@ from harness.stack.routes import ask_sidecar
 from harness.stack.run_record import this_version
 from harness.stack.stack import Stack
 from harness.stack.timeline import Observed
+from harness.stack.vital import state_of, used_by
 
 T = TypeVar("T")
 
@@ -128,17 +128,17 @@ class Collector:
                 type(node).__name__,
                 _role_of(node),
                 node.app_id if isinstance(node, SidecarRole | HasSidecar) else "",
-                _state_of(instance),
+                state_of(instance),
                 instance.pid if instance else 0,
                 instance.exit_code if instance else None,
                 instance.exit_expected if instance else False,
-                *(_used(instance.pid) if instance else (0, 0.0)),
+                *(used_by(instance.pid) if instance else (0, 0.0)),
             )
 
     def _brokers(self) -> Iterator[tuple[str, str]]:
         for node in self._stack.topology.nodes:
             if isinstance(node, HasTopics):
-                yield node.name, _state_of(self._stack.instances.get(node.name))
+                yield node.name, state_of(self._stack.instances.get(node.name))
 
     def _timeline(self) -> list[Step]:
         seen, missing = self._observed.available()
@@ -260,28 +260,3 @@ def _role_of(node: Node) -> str:
     if isinstance(node, HasSidecar):
         return "app"
     return "broker" if isinstance(node, HasTopics) else ""
-
-
-def _state_of(instance: Instance | None) -> str:
-    import psutil
-
-    if instance is None:
-        return "not started"
-    try:
-        if instance.exit_code is None and psutil.Process(instance.pid).status() == "stopped":
-            return "paused"
-    except (psutil.Error, ValueError):
-        pass
-    return instance.state.value
-
-
-def _used(pid: int) -> tuple[int, float]:
-    """Bytes of memory and seconds of processor time of a process; zeros if it is gone."""
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        times = process.cpu_times()
-        return process.memory_info().rss, times.user + times.system
-    except (psutil.Error, ValueError):
-        return 0, 0.0

@@ -13,7 +13,12 @@ import typer
 from harness.cli import streams
 from harness.cli.console import err, out
 from harness.cli.inputs import headers_of, json_text
-from harness.cli.sidecars import (
+from harness.cli.stacks import Name
+from harness.cli.state import opened
+from harness.core.errors import ConfigError, HarnessError, closest, did_you_mean
+from harness.core.settings import Settings
+from harness.dapr import calls
+from harness.inspection.sidecars import (
     Refused,
     UpSidecar,
     at_once,
@@ -21,11 +26,6 @@ from harness.cli.sidecars import (
     require_sidecar,
     sidecars_of,
 )
-from harness.cli.stacks import Name
-from harness.cli.state import opened
-from harness.core.errors import ConfigError, HarnessError, closest, did_you_mean
-from harness.core.settings import Settings
-from harness.dapr import calls
 from harness.stack.registry import UpStack
 
 

@@ -10,13 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli.console import out, print_json
-from harness.cli.sidecars import UpSidecar, endpoint_of, sidecars_of
 from harness.cli.stacks import Json, Name
 from harness.cli.state import opened
 from harness.core.errors import ConfigError, did_you_mean
 from harness.core.names import CLOCK
 from harness.core.settings import Settings
 from harness.dapr.resources import read_resources
+from harness.inspection.sidecars import UpSidecar, endpoint_of, sidecars_of
 from harness.stack.registry import UpStack
 from harness.stack.ticks import TickSidecar, targets_of
 from harness.virtual_time.answers import Moved

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from harness.cli.parts import Inspection, declared_by
 from harness.core.deadline import Deadline, Observation, poll
 from harness.core.errors import SystemFailure
 from harness.core.kafka_access import Brokers, moved
+from harness.inspection.parts import Inspection, declared_by
 from harness.nodes.consumer_groups import ConsumerGroup, consumer_groups
 from harness.probe.backlog import COMMITTED
 from harness.ready.kafka import GroupCheck, admin_of, committed_offsets, end_offsets

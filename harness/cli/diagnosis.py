@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.cli.delivery import examine_groups
-from harness.cli.parts import SOON, Inspection, declared_by, inspect
-from harness.cli.sidecars import at_once, endpoint_of, sidecars_of
 from harness.cli.stacks import state_of
 from harness.cli.stale import container_states
 from harness.core.causes import cause_of
 from harness.core.names import app_of
 from harness.dapr.client import DaprClient
 from harness.dapr.health import HealthCheck, placement_check, scheduler_check
+from harness.inspection.parts import SOON, Inspection, declared_by, inspect
+from harness.inspection.sidecars import at_once, endpoint_of, sidecars_of
 from harness.nodes.sidecar import actor_stores
 from harness.ready.tcp import TcpCheck
 from harness.stack.failures import tail_of

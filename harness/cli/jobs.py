@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli.console import add_row, out, print_json, table
-from harness.cli.sidecars import UpSidecar, candidates, endpoint_of
 from harness.cli.stacks import Json, Name
 from harness.cli.state import opened
 from harness.core.errors import ConfigError, ProbeError, SystemFailure, Unavailable
 from harness.core.settings import Settings
 from harness.dapr import calls
+from harness.inspection.sidecars import UpSidecar, candidates, endpoint_of
 from harness.ready.rpc import is_overdue
 
 if TYPE_CHECKING:

@@ -8,15 +8,16 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from harness.cli.console import add_row, out, print_json, table
-from harness.cli.parts import Part, cell, declared_by, log_messages, parts_of
-from harness.cli.sidecars import require_sidecar
 from harness.cli.stacks import Name
 from harness.cli.state import opened
 from harness.core.settings import Settings
 from harness.dapr import calls
 from harness.dapr.model import Metadata
+from harness.inspection.parts import Part, declared_by, log_messages, parts_of
+from harness.inspection.sidecars import require_sidecar
 
 
 def metadata(
@@ -70,7 +71,7 @@ def _components(seen: Metadata, parts: tuple[Part, ...]) -> Table:
         if part.kind == "component":
             one = known.get(part.name)
             words = (one.version, ", ".join(one.capabilities)) if one else ("", "")
-            add_row(made, part.name, part.detail, *words, cell(part))
+            add_row(made, part.name, part.detail, *words, _cell(part))
     return made
 
 
@@ -85,8 +86,13 @@ def _subscriptions(seen: Metadata, parts: tuple[Part, ...]) -> Table:
             one = known.get((part.detail, part.name), {})
             words = (one.get("deadLetterTopic", ""), one.get("type", ""))
             routes = "\n".join(_route(rule) for rule in one.get("rules") or ())
-            add_row(made, part.detail, part.name, routes, *words, cell(part))
+            add_row(made, part.detail, part.name, routes, *words, _cell(part))
     return made
+
+
+def _cell(part: Part) -> Text:
+    """Up, or why not."""
+    return Text("up", style="green") if part.up else Text(part.error, style="red")
 
 
 def _route(rule: Mapping[str, str]) -> str:

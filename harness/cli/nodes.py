@@ -11,10 +11,9 @@ import typer
 from harness.cli.console import out, print_json
 from harness.cli.stacks import Json, Name
 from harness.cli.watching import show_check
-from harness.core.errors import ConfigError, did_you_mean
 from harness.core.journal import Entry
-from harness.runtime.base import Instance, Killable, Pausable, State
-from harness.stack.failures import external
+from harness.inspection.model import Action
+from harness.inspection.nodes import act, require_instance
 from harness.stack.stack import Stack
 
 Node = Annotated[str, typer.Argument(help="The node, as `status` shows it.")]
@@ -52,7 +51,7 @@ def restart(
             show_check(entry, began)
 
     with _attached(name, force=force, watch=show) as stack:
-        _instance(stack, node)
+        require_instance(stack, node)
         stack.restart(node, grace)
         _report(stack, node, "is ready again", began, as_json=as_json)
 
@@ -73,42 +72,18 @@ def resume(node: Node, name: Name = "default", force: Force = False, as_json: Js
 
 
 def _operate(
-    operation: str, what: str, node: str, name: str, *, force: bool, as_json: bool
+    operation: Action, what: str, node: str, name: str, *, force: bool, as_json: bool
 ) -> None:
     """Act on a running node, and report its new state."""
     began = time.monotonic()
     with _attached(name, force=force) as stack:
-        instance = _instance(stack, node)
-        _require_running(instance)
-        if isinstance(instance, Killable) and operation == "kill":
-            instance.kill()
-        elif isinstance(instance, Pausable) and operation != "kill":
-            instance.pause() if operation == "pause" else instance.resume()
-        else:
-            raise external(node)
+        act(stack, operation, node)
         _report(stack, node, what, began, as_json=as_json)
 
 
 def _attached(name: str, *, force: bool, watch: Callable[[Entry], None] = _ignore) -> Stack:
     """The stack, whatever state its nodes are in."""
     return Stack.attach(name, force=force, all_running=False, watch=watch)
-
-
-def _instance(stack: Stack, node: str) -> Instance:
-    if node not in stack.instances:
-        raise ConfigError(
-            f"the stack has no node {node!r}", hint=did_you_mean(node, list(stack.instances))
-        )
-    return stack.instances[node]
-
-
-def _require_running(instance: Instance) -> None:
-    if instance.state is State.EXITED:
-        raise ConfigError(
-            f"{instance.name} is not running",
-            last=", ".join(filter(None, [f"exit code {instance.exit_code}", instance.exit_reason])),
-            hint=f"`dapr-harness restart {instance.name}`",
-        )
 
 
 def _report(stack: Stack, node: str, what: str, began: float, *, as_json: bool) -> None:

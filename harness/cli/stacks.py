@@ -19,8 +19,6 @@ from harness.cli import console, interrupts
 from harness.cli.console import StartProgress, Steps, err, out, print_json
 from harness.cli.external import PATIENCE, Announcing
 from harness.cli.log_tail import Tail, show
-from harness.cli.parts import SOON, as_row, inspect
-from harness.cli.sidecars import at_once, sidecars_of
 from harness.cli.stale import clear_stale, container_states
 from harness.cli.state import opened
 from harness.cli.watching import Changes, Restarting, require_watchfiles, watched_programs
@@ -29,6 +27,8 @@ from harness.core.errors import ConfigError, did_you_mean
 from harness.core.external import with_external
 from harness.core.names import app_of
 from harness.core.settings import Settings
+from harness.inspection.parts import SOON, as_row, inspect
+from harness.inspection.sidecars import at_once, sidecars_of
 from harness.ready.loopback import ask
 from harness.report.waterfall import draw, node_starts
 from harness.stack.loading import load_topology

@@ -12,12 +12,12 @@ from harness.cli import streams
 from harness.cli.calling import components_of, readable
 from harness.cli.console import err, out
 from harness.cli.inputs import json_text
-from harness.cli.sidecars import Refused, UpSidecar, candidates
 from harness.cli.stacks import Name
 from harness.cli.state import opened
 from harness.core.errors import ConfigError, did_you_mean
 from harness.core.settings import Settings
 from harness.dapr import calls
+from harness.inspection.sidecars import Refused, UpSidecar, candidates
 
 app = typer.Typer(name="state", help="Read and write keys of a state store.", no_args_is_help=True)
 

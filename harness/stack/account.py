@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from harness.core.deadline import Deadline, Observation, poll
@@ -34,6 +34,10 @@ LARGEST = 128 * 1024 * 1024
 """Bytes of what is observed, at most."""
 
 
+def _raise(error: ProbeError) -> None:
+    raise error
+
+
 class Account:
     """What was observed of a stack since a world began, as a ledger.
 
@@ -44,6 +48,11 @@ class Account:
         noted: the world's own calls.
         guard: ends a wait by raising; the stack's own if None.
         broker: whether the broker is asked, too.
+        forgets: whether the oldest half is forgotten when more was observed than a ledger is made
+            of, instead of an error.
+
+    Attributes:
+        forgotten: the number of observations that were forgotten.
 
     Raises (in every method):
         ProbeError: the broker or a recorder does not respond.
@@ -51,7 +60,13 @@ class Account:
     """
 
     def __init__(
-        self, observed: Observed, noted: Noted, guard: Guard | None = None, *, broker: bool = True
+        self,
+        observed: Observed,
+        noted: Noted,
+        guard: Guard | None = None,
+        *,
+        broker: bool = True,
+        forgets: bool = False,
     ) -> None:
         stack, beginning = observed.stack, observed.beginning
         self._stack = stack
@@ -59,6 +74,9 @@ class Account:
         self._noted = noted
         self._lock = threading.Lock()
         self._seen: list[Occurrence] = []
+        self._forgets = forgets
+        self._forgotten_bytes = 0
+        self.forgotten = 0
         self._firings: list[Occurrence] = []
         self._made_of: tuple[int, int, Names] | None = None
         self._ledger = Ledger()
@@ -105,6 +123,16 @@ class Account:
         """The ledger of everything up to now."""
         with self._lock:
             return self._read()
+
+    def available(self, *, broker: bool = True) -> tuple[Ledger, list[ProbeError]]:
+        """The ledger of what can be read now, and an error for each source that cannot.
+
+        Args:
+            broker: whether the broker is asked, too.
+        """
+        missing: list[ProbeError] = []
+        with self._lock:
+            return self._read(missing.append, broker=broker), missing
 
     def events(self) -> list[Occurrence]:
         """The records of the broker that have been read so far."""
@@ -153,24 +181,29 @@ class Account:
             if calls.oldest_open() != float("inf"):
                 yield f"{app} waits for an answer of its sidecar"
 
-    def _read(self) -> Ledger:
-        # In this order, the record of a delivery is always found.
-        for source in (self._new_deliveries(), self._new_calls(), self._new_events()):
-            for each in source:
-                self._seen.append(each)
-                self._require_room()
+    def _read(
+        self, report: Callable[[ProbeError], None] = _raise, *, broker: bool = True
+    ) -> Ledger:
+        for source in self._sources(broker=broker):
+            try:
+                for each in source:
+                    self._seen.append(each)
+                    self._require_room()
+            except ProbeError as error:
+                report(error)
         self._firings = [*self._observed.firings()]
-        made_of = len(self._seen), len(self._firings), self._routes.names()
+        made_of = self.forgotten + len(self._seen), len(self._firings), self._routes.names()
         if made_of != self._made_of:
             self._ledger = _without_markers(ledger_of([*self._seen, *self._firings], made_of[2]))
             self._made_of = made_of
         return self._ledger
 
     def _require_room(self) -> None:
-        read = self._broker.size if self._broker else 0
-        read += sum(each.size for each in self._deliveries.values())
-        read += sum(each.size for each in self._calls.values())
+        read = self._size() - self._forgotten_bytes
         if len(self._seen) <= MOST and read <= LARGEST and self._noted.is_complete:
+            return
+        if self._forgets:
+            self._forget()
             return
         raise HarnessError(
             "more has happened since this world began than a ledger can tell",
@@ -179,10 +212,34 @@ class Account:
             hint="ask in a world of its own, or count with `dapr.topic(...)`",
         )
 
-    def _new_events(self) -> Iterator[Occurrence]:
+    def _size(self) -> int:
+        """Bytes that were read so far."""
+        read = self._broker.size if self._broker else 0
+        read += sum(each.size for each in self._deliveries.values())
+        return read + sum(each.size for each in self._calls.values())
+
+    def _forget(self) -> None:
+        self._seen.sort(key=lambda each: each.time)
+        half = len(self._seen) // 2
+        del self._seen[:half]
+        self.forgotten += half
+        self._forgotten_bytes = self._size()
+
+    def _sources(self, *, broker: bool) -> Iterator[Iterator[Occurrence]]:
+        # In this order, the record of a delivery is always found.
+        yield from map(self._new_deliveries, self._deliveries)
+        yield from map(self._new_calls, self._calls)
+        yield self._new_calls_of_tests()
+        if broker and self._broker is not None:
+            yield self._new_records(self._broker)
+        yield self._new_events()
+
+    def _new_records(self, broker: BrokerReader) -> Iterator[Occurrence]:
         name = self._observed.beginning.broker
-        for each in self._broker.read() if self._broker else ():
+        for each in broker.read():
             yield each.occurrence(name)
+
+    def _new_events(self) -> Iterator[Occurrence]:
         for (topic, pubsub), tap in [*self._observed.taps.items()]:
             if not isinstance(tap, AsyncSubscriptionTap | SubscriptionTap):
                 continue
@@ -193,18 +250,18 @@ class Account:
                 # The number of what has come is no position on a broker.
                 yield replace(found, facts={**found.facts, "counted": True})
 
-    def _new_deliveries(self) -> Iterator[Occurrence]:
-        for node, record in self._deliveries.items():
-            for each in record.read():
-                self._routes.see(node, each)
-                if each.path not in (SUBSCRIBE, PATH):
-                    found = each.occurrence(node)
-                    self._routes.meet(found)
-                    yield found
+    def _new_deliveries(self, node: str) -> Iterator[Occurrence]:
+        for each in self._deliveries[node].read():
+            self._routes.see(node, each)
+            if each.path not in (SUBSCRIBE, PATH):
+                found = each.occurrence(node)
+                self._routes.meet(found)
+                yield found
 
-    def _new_calls(self) -> Iterator[Occurrence]:
-        for app, record in self._calls.items():
-            yield from (each.occurrence(app) for each in record.read())
+    def _new_calls(self, app: str) -> Iterator[Occurrence]:
+        yield from (each.occurrence(app) for each in self._calls[app].read())
+
+    def _new_calls_of_tests(self) -> Iterator[Occurrence]:
         for each in self._noted.since(self._counts[TEST]):
             self._counts[TEST] += 1
             yield each

@@ -154,6 +154,24 @@ class Beginning:
             ) from error
 
 
+class FromStart(Beginning):
+    """The moment at which a stack was started, for whoever looks at it later.
+
+    What a world must not see of others is part of it. Nothing is read to know it.
+
+    Args:
+        stack: a started stack, which somebody else may have started.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self.at = 0.0
+        self._stack = stack
+        self._logs = {}
+        self.brokers = own_brokers(stack)
+        self.offsets = {}
+        self._records = dict.fromkeys(self._recorders(), 0)
+
+
 def begin(stack: Stack, test: str) -> Beginning:
     """The beginning of a test's world: now, or when `begin_earlier` was called."""
     earlier: Beginning | None = stack.shared.pop(EARLIER, None)

@@ -364,7 +364,7 @@ def test_state_refuses_bad_input(run: Run) -> None:
 def test_jobs_are_listed_shown_and_deleted(run: Run, up: Path) -> None:
     """The job is scheduled through the sidecar of the app that it belongs to."""
     from harness import DaprClient
-    from harness.cli.sidecars import endpoint_of, require_sidecar
+    from harness.inspection.sidecars import endpoint_of, require_sidecar
 
     shop = require_sidecar(Registry(up / "state").require("default"), "shop")
     with DaprClient(endpoint_of(shop.node, "http"), shop.stack.token) as client:

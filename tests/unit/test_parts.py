@@ -17,11 +17,11 @@ import pytest
 from harness.cli.delivery import groups_of, lag_of
 from harness.cli.diagnosis import _app, stream_problem
 from harness.cli.inputs import headers_of, json_text
-from harness.cli.parts import Inspection, inspect, log_messages, parts_of, subscription_error
-from harness.cli.sidecars import UpSidecar
 from harness.core.errors import ConfigError
 from harness.dapr.model import Metadata
 from harness.dapr.resources import DaprResource
+from harness.inspection.parts import Inspection, inspect, log_messages, parts_of, subscription_error
+from harness.inspection.sidecars import UpSidecar
 from harness.stack.registry import UpNode, UpStack
 
 FAILED = "Failed to start subscription for pubsub p, topic t: no broker"

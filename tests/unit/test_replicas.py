@@ -10,12 +10,12 @@ import pytest
 import yaml
 
 from harness import App, ConfigError, Sidecar, Topology
-from harness.cli.sidecars import sidecars_of
 from harness.core.endpoint import Endpoint
 from harness.core.external import with_external
 from harness.core.names import replica_name
 from harness.core.node import Target
 from harness.core.settings import Settings
+from harness.inspection.sidecars import sidecars_of
 from harness.nodes.consumer_groups import DeliveryCheck
 from harness.render.compose.render import render
 from harness.render.kubernetes.project import KubernetesProject

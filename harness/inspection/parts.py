@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rich.text import Text
 
-from harness.cli.sidecars import UpSidecar
 from harness.core.errors import HarnessError, SystemFailure
 from harness.dapr import calls
 from harness.dapr.model import Metadata
 from harness.dapr.resources import DaprResource
+from harness.inspection.sidecars import UpSidecar
 
 TAIL = 2_000_000
 """The number of bytes at the end of a sidecar's log in which its errors are searched."""
@@ -44,11 +43,6 @@ class Part:
     detail: str
     up: bool
     error: str = ""
-
-
-def cell(part: Part) -> Text:
-    """A cell of a table: up, or why not."""
-    return Text("up", style="green") if part.up else Text(part.error, style="red")
 
 
 @dataclass(frozen=True)

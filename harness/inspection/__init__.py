@@ -1,0 +1,1 @@
+"""What a person may look at in a stack that is up, and do to it."""

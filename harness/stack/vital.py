@@ -1,0 +1,31 @@
+"""Whether a node lives, and what it uses."""
+
+from __future__ import annotations
+
+from harness.runtime.base import Instance
+
+
+def state_of(instance: Instance | None) -> str:
+    """``running``, ``starting``, ``paused``, ``exited``, or ``not started``."""
+    import psutil
+
+    if instance is None:
+        return "not started"
+    try:
+        if instance.exit_code is None and psutil.Process(instance.pid).status() == "stopped":
+            return "paused"
+    except (psutil.Error, ValueError):
+        pass
+    return instance.state.value
+
+
+def used_by(pid: int) -> tuple[int, float]:
+    """Bytes of memory and seconds of processor time of a process; zeros if it is gone."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        times = process.cpu_times()
+        return process.memory_info().rss, times.user + times.system
+    except (psutil.Error, ValueError):
+        return 0, 0.0
