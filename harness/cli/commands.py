@@ -27,6 +27,7 @@ from harness.cli.lint import lint
 from harness.cli.load import load
 from harness.cli.metadata import metadata
 from harness.cli.multi_app import run as run_file
+from harness.cli.ui import ui
 from harness.core.errors import HarnessError, SystemFailure, Unavailable
 
 EXIT_CODES = (
@@ -59,6 +60,7 @@ for command in (
     metadata,
     publish,
     invoke,
+    ui,
     run_file,
     demo,
     tools.provision,

@@ -76,7 +76,7 @@ export function eventsView(go) {
     const row = told.row, state = new Map([...detail.querySelectorAll("details")].map((each) => [each.id, each.open]));
     const top = detail.dataset.key === row.key ? detail.scrollTop : 0;
     detail.dataset.key = row.key;
-    detail.replaceChildren(
+    detail.replaceChildren(...[
       el("button", { type: "button", class: "back", onclick: close }, "← Events"),
       el("div", { class: "title" }, el("h2", {}, row.type || "(no type)"), chip().show(row.outcome)),
       el("p", { class: "conclusion" }, told.conclusion),
@@ -85,13 +85,11 @@ export function eventsView(go) {
         el("button", { type: "button", onclick: () => run("redeliver", { id: row.key }, "The event was published again.") }, "Redeliver"),
         el("button", { type: "button", onclick: () => go(`logs/${encodeURIComponent(row.id)}`) }, "Find in logs")),
       el("h3", {}, "Path"), pathOf(told),
-      el("details", { id: "why", open: state.get("why") ?? true }, el("summary", {}, "Explanation"),
-        el("pre", {}, told.explanation.join("\n"))),
       el("details", { id: "payload", open: state.get("payload") ?? true },
         el("summary", {}, `Data, ${bytes(row.size)}${told.truncated ? ", cut off" : ""}`), el("pre", {}, pretty(told.data))),
       told.logs.length ? [el("h3", {}, "Log lines that mention it"), el("ol", { class: "loglines" }, told.logs.map((line) =>
-        el("li", { "data-level": line.level }, el("span", { class: "soft" }, `${clock(line.at)} ${line.node} `), line.text)))] : null,
-      (told.missing ?? []).map((each) => el("p", { class: "warn" }, each)));
+        el("li", { "data-level": line.level }, el("span", { class: "soft" }, `${clock(line.at)} ${line.node} `), line.text)))] : [],
+      (told.missing ?? []).map((each) => el("p", { class: "warn" }, each))].flat());
     detail.scrollTop = top;
   }
 
@@ -115,26 +113,21 @@ function facts(row, told) {
   return found;
 }
 
-// The path as steps with the time since the first of them.
+// Each step with the time since the first of them. Of a delivery, the same time is among the attempts.
 function pathOf(told) {
-  const path = told.path, position = (each) => typeof each === "string" ? each : `${each.topic}[${each.partition}] offset ${each.offset}`;
-  const steps = [
-    ...(path.publications ?? []).map((each) => ({ time: each.time, kind: "published", ok: each.status !== null && each.status < 300,
-      text: `${each.app} publishes to ${each.topic}`, more: each.status === null ? "no answer" : `status ${each.status}`, took: each.took })),
-    ...(path.records ?? []).map((each) => ({ time: each.time, kind: each.dead_letter_of ? "dead" : "stored", ok: !each.dead_letter_of,
-      text: each.dead_letter_of ? `dead letter in ${position(each.position)}` : each.outbox ? `outbox row in ${position(each.position)}` : `stored in ${position(each.position)}` })),
-    ...(path.attempts ?? []).map((each) => ({ time: each.time, kind: "delivered", ok: each.outcome === "success",
-      text: `delivered to ${each.node || each.app}${each.dead_letter ? " as a dead letter" : ""}`, more: `${each.path} answered ${each.status}${each.outcome === "success" ? "" : `, ${each.outcome}`}`,
-      took: each.took, answer: each.outcome === "success" ? "" : each.answer })),
-  ].sort((one, other) => one.time - other.time);
-  if (!steps.length) return el("p", { class: "soft" }, "Nothing is recorded of it.");
-  const began = moment(steps[0].time);
-  return el("ol", { class: "path" }, steps.map((step) => el("li", { "data-kind": step.kind, class: step.ok ? null : "bad" },
-    el("span", { class: "when" }, `+${((moment(step.time) - began) / 1000).toFixed(3)} s`),
-    el("span", {}, step.text, step.more ? el("span", { class: "soft" }, ` · ${step.more}`) : null,
-      step.took ? el("span", { class: "soft" }, ` · ${(step.took * 1000).toFixed(1)} ms`) : null,
-      step.answer ? el("code", { class: "answer" }, step.answer) : null))));
+  const { steps, attempts } = told.path;
+  if (!steps?.length) return el("p", { class: "soft" }, "Nothing is recorded of it.");
+  const outcomes = new Map((attempts ?? []).map((each) => [each.time, each.outcome]));
+  return el("ol", { class: "path" }, steps.map(([time, text]) => {
+    const kind = outcomes.has(time) ? "delivered" : text.startsWith("stored at ") ? "stored" : "published";
+    const bad = kind === "delivered" ? outcomes.get(time) !== "success" : / as the dead letter of |: no response|: status [45]/.test(text);
+    return el("li", { "data-kind": kind, class: bad ? "bad" : null },
+      el("span", { class: "when", title: clock(time) }, `+${((moment(time) - moment(steps[0][0])) / 1000).toFixed(3)} s`), el("span", {}, text));
+  }));
 }
+
+// The end of a type says most: the beginning is often the same for all.
+const ending = (text) => text.length > 34 ? `…${text.slice(-33)}` : text;
 
 function rowOf() {
   const time = el("span", { class: "time" }), topic = el("span", { class: "main" }), type = el("span", { class: "soft" });
@@ -144,8 +137,8 @@ function rowOf() {
   made.fill = (row) => {
     time.textContent = clock(row.at);
     topic.textContent = row.topic || "(no topic)";
-    type.textContent = row.type || row.id;
-    way.textContent = `${row.published_by ?? "?"} → ${row.apps.length ? row.apps.join(", ") : "–"}${row.attempts > 1 ? ` · ${row.attempts} deliveries` : ""}`;
+    type.textContent = ending(row.type || row.id);
+    way.textContent = `${row.published_by ?? ""} → ${row.apps.length ? row.apps.join(", ") : "–"}${row.attempts > row.apps.length ? ` (${row.attempts})` : ""}`;
     outcome.show(row.outcome);
   };
   return made;

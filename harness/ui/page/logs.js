@@ -68,13 +68,19 @@ function mentioned(text) {
   return found;
 }
 
+// Of a line of daprd, what it says; the whole line is shown when it is chosen.
+function words(text) {
+  const found = / level=\w+ msg="((?:[^"\\]|\\.)*)"/.exec(text);
+  return found ? found[1] : text.replace(/^\d{4}-\d\d-\d\d[T ][\d:.,]+Z?\s*/, "");
+}
+
 function lineOf() {
   const time = el("span", { class: "time" }), node = el("span", { class: "node" }), text = el("span", { class: "text" });
   const made = el("div", { class: "row line" }, time, node, text);
   made.fill = (line) => {
     time.textContent = clock(line.at);
     node.textContent = line.node;
-    text.textContent = line.text;
+    text.textContent = words(line.text);
     made.dataset.level = line.level ?? "";
   };
   return made;

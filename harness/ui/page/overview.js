@@ -98,7 +98,7 @@ function drawTiles(place, now, traffic) {
   const bad = now.nodes.filter((node) => !["running", "external"].includes(node.state)).map((node) => node.name);
   const last = traffic.bars.slice(-11, -1), rate = last.reduce((sum, each) => sum + each, 0) / 10;
   const lost = ["dead_letter", "dropped", "rejected", "expired", "retrying"].filter((name) => traffic.outcomes[name]);
-  const lag = now.topics.flatMap((topic) => topic.subscribers).reduce((sum, each) => sum + (each.lag ?? 0), 0);
+  const lags = now.topics.flatMap((topic) => topic.subscribers).map((each) => each.lag ?? null).filter((each) => each !== null);
   const failed = now.components.filter((each) => !each.loaded);
   const memory = now.nodes.reduce((sum, node) => sum + node.memory, 0);
   place.replaceChildren(
@@ -107,7 +107,7 @@ function drawTiles(place, now, traffic) {
     tile("Events", data.events.size.toLocaleString("en"), `${rate.toFixed(1)} per second`, false, bars(traffic.bars)),
     tile("Not delivered", String(lost.reduce((sum, name) => sum + traffic.outcomes[name], 0)),
       lost.map((name) => `${traffic.outcomes[name]} ${OUTCOMES[name]}`).join(", ") || "no dead letter, drop or retry", lost.length > 0),
-    tile("Lag", lag.toLocaleString("en"), "records that subscribers have to handle", false),
+    lags.length ? tile("Lag", lags.reduce((sum, each) => sum + each, 0).toLocaleString("en"), "records still to be handled", false) : "",
     tile("Components", failed.length ? `${now.components.length - failed.length} of ${now.components.length}` : String(now.components.length),
       failed.length ? `not loaded: ${failed.map((each) => each.name).join(", ")}` : "all loaded", failed.length > 0));
 }
