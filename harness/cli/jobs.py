@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from harness.cli.console import add_row, out, print_json, table
 from harness.cli.stacks import Json, Name
 from harness.cli.state import opened
-from harness.core.errors import ConfigError, ProbeError, SystemFailure, Unavailable
+from harness.core.errors import ConfigError
 from harness.core.settings import Settings
 from harness.dapr import calls
-from harness.inspection.sidecars import UpSidecar, candidates, endpoint_of
-from harness.ready.rpc import is_overdue
-
-if TYPE_CHECKING:
-    import grpc
+from harness.inspection.scheduled import listed
+from harness.inspection.sidecars import UpSidecar, candidates
 
 app = typer.Typer(name="jobs", help="Show and cancel scheduled jobs.", no_args_is_help=True)
 
@@ -27,9 +24,6 @@ AppId = Annotated[
     typer.Option("--app", help="The app that scheduled it; not needed if there is only one app."),
 ]
 JobName = Annotated[str, typer.Argument(metavar="JOB", help="The job's name.")]
-
-LISTING = 15.0
-"""Seconds that the scheduler may take to list jobs."""
 
 
 @app.command(name="list")
@@ -64,52 +58,11 @@ def delete(job: JobName, name: Name = "default", app_id: AppId = None) -> None:
     out.print(f"deleted job {job!r} of app {sidecar.app_id!r}", soft_wrap=True, markup=False)
 
 
-def listed(sidecar: UpSidecar) -> list[dict[str, Any]]:
-    """The jobs of an app, as in daprd's JSON.
-
-    Raises:
-        Unavailable: Dapr's generated gRPC client is not installed.
-        SystemFailure, ProbeError: there was no list.
-    """
-    try:
-        import grpc
-        from dapr.proto.runtime.v1.dapr_pb2_grpc import DaprStub
-        from dapr.proto.runtime.v1.jobs_pb2 import ListJobsRequestAlpha1
-        from google.protobuf.json_format import MessageToDict
-    except ImportError as error:
-        raise Unavailable(
-            "daprd lists jobs over gRPC only, and Dapr's gRPC client is not installed",
-            last=str(error),
-            hint="pip install 'dapr-harness[sdk]'; `jobs get JOB` needs nothing",
-        ) from None
-    # A proxy would not reach this machine's sidecar.
-    options = (("grpc.enable_http_proxy", 0),)
-    with grpc.insecure_channel(str(endpoint_of(sidecar.node, "grpc")), options) as channel:
-        token = (("dapr-api-token", sidecar.stack.token),) if sidecar.stack.token else ()
-        stub = DaprStub(channel)  # type: ignore[no-untyped-call]  # generated without types
-        try:
-            asked = ListJobsRequestAlpha1()
-            answer = stub.ListJobsAlpha1(asked, timeout=LISTING, metadata=token)
-        except grpc.RpcError as error:
-            raise _explained(error, sidecar) from None
-        return [MessageToDict(each) for each in answer.jobs]
-
-
 def _data_of(job: Mapping[str, Any]) -> str:
     """A job's data as JSON; "" if it has none. daprd wraps what came over HTTP into a Value."""
     data = job.get("data") or {}
     value = data.get("value", data)
     return "" if value in ({}, None) else json.dumps(value)
-
-
-def _explained(error: grpc.RpcError, sidecar: UpSidecar) -> ProbeError | SystemFailure:
-    import grpc
-
-    status, fact = error.code(), f"{error.code().name}: {error.details()}"
-    if status is grpc.StatusCode.UNAVAILABLE or is_overdue(error):
-        problem = f"the sidecar of {sidecar.app_id!r} did not list its jobs"
-        return ProbeError(problem, last=fact, hint=sidecar.look)
-    return SystemFailure(f"the sidecar of {sidecar.app_id!r} refused to list its jobs", last=fact)
 
 
 def _named(job: str) -> str:

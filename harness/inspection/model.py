@@ -260,3 +260,11 @@ class EventDetail(AsJson):
     truncated: bool
     logs: Sequence[LogLine]
     missing: Sequence[str] = field(default=())
+
+
+@dataclass(frozen=True)
+class InvokedRow(AsJson):
+    """The response of an app: its status, and its body, as text if it is not JSON."""
+
+    status: int
+    body: Any

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
-from harness.core.roles import HasSidecar, Recorder
+from harness.core.observation import Occurrence
+from harness.core.roles import Recorder
 from harness.inspection.fates import Subscribed
 from harness.inspection.model import ComponentRow, JobRow, Subscriber, TopicRow
 from harness.inspection.parts import Inspection
@@ -31,7 +33,7 @@ def topic_rows(
     seen: Sequence[Inspection],
     recorded: set[str],
     ledger: Ledger,
-    lags: Mapping[tuple[str, str], int],
+    lags: Mapping[tuple[str, str, str], int],
 ) -> list[TopicRow]:
     """Every topic that has a subscriber or an event.
 
@@ -39,7 +41,7 @@ def topic_rows(
         seen: what the sidecars report.
         recorded: the apps whose deliveries are recorded.
         ledger: everything that is known.
-        lags: what is still to be handled, by app and topic.
+        lags: what is still to be handled, by app, pub/sub component and topic.
     """
     subscribers: dict[str, list[Subscriber]] = {}
     pubsubs: dict[str, str] = {}
@@ -47,7 +49,7 @@ def topic_rows(
         app = each.sidecar.app_id
         for row in each.metadata.subscriptions if each.metadata else ():
             pubsubs.setdefault(row.topic, row.pubsub)
-            lag = lags.get((app, row.topic))
+            lag = lags.get((app, row.pubsub, row.topic))
             made = Subscriber(app, row.routes, row.dead_letter_topic, app in recorded, lag)
             subscribers.setdefault(row.topic, []).append(made)
             if row.dead_letter_topic:
@@ -115,6 +117,25 @@ def job_rows(
     return rows
 
 
-def app_ids(stack: Stack) -> list[str]:
-    """The apps that have a sidecar."""
-    return [each.name for each in stack.topology.nodes if isinstance(each, HasSidecar)]
+def delivery_row(each: Occurrence, clean: Callable[[str], str]) -> dict[str, Any]:
+    """A delivery to an app, as JSON data.
+
+    Args:
+        each: the delivery.
+        clean: masks secrets.
+    """
+    facts = each.facts
+    return {
+        "at": each.time / 1e9,
+        "app": each.node,
+        "path": clean(facts["path"]),
+        "event": each.correlation.get("event", ""),
+        "status": facts["status"],
+        "failed": facts["failed"],
+        "took": each.took,
+        "answer": clean(facts["answer"])[:ANSWER],
+    }
+
+
+ANSWER = 4_000
+"""The number of characters of an app's answer that are shown."""

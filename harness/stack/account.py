@@ -138,6 +138,16 @@ class Account:
         """The records of the broker that have been read so far."""
         return [each for each in self._seen if each.source == "event"]
 
+    def deliveries(self, node: str) -> list[Occurrence]:
+        """What was delivered to a node, as far as it has been read.
+
+        Raises:
+            ConfigError: its deliveries are not recorded.
+        """
+        self._observed.beginning.record(node, from_beginning=True)
+        found = (each for each in self._seen if each.source == "delivery" and each.node == node)
+        return sorted(found, key=lambda each: each.time)
+
     def settled(self, deadline: Deadline) -> Ledger:
         """The ledger once nothing is in flight.
 

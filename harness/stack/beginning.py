@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from harness.core.endpoint import Endpoint
@@ -157,19 +157,45 @@ class Beginning:
 class FromStart(Beginning):
     """The moment at which a stack was started, for whoever looks at it later.
 
-    What a world must not see of others is part of it. Nothing is read to know it.
-
     Args:
         stack: a started stack, which somebody else may have started.
+        most: the number of the newest records of its broker that are read; None for all of them.
+
+    Attributes:
+        skipped: the number of records before those.
     """
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, most: int | None) -> None:
         self.at = 0.0
         self._stack = stack
         self._logs = {}
         self.brokers = own_brokers(stack)
         self.offsets = {}
+        if most is not None:
+            # A broker that is away says so whenever it is asked for events.
+            with contextlib.suppress(ProbeError):
+                self.offsets = newest(self._offsets_now(), most)
+        self.skipped = sum(sum(parts.values()) for parts in self.offsets.values())
         self._records = dict.fromkeys(self._recorders(), 0)
+
+
+def newest(ends: Mapping[str, Mapping[int, int]], most: int) -> dict[str, dict[int, int]]:
+    """Where to start in each partition to read as many of its newest records as the others have.
+
+    Args:
+        ends: the end of each partition, by topic.
+        most: the number of records of all of them.
+    """
+    places = sorted(
+        (end, topic, part) for topic, parts in ends.items() for part, end in parts.items()
+    )
+    found: dict[str, dict[int, int]] = {topic: {} for topic in ends}
+    left = most
+    for number, (end, topic, part) in enumerate(places):
+        share = left // (len(places) - number)
+        found[topic][part] = max(0, end - share)
+        left -= min(max(0, end), share)
+    return found
 
 
 def begin(stack: Stack, test: str) -> Beginning:
