@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import PurePath
-from typing import Any
+from typing import Any, get_args
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -17,11 +18,17 @@ from starlette.routing import Route
 from harness.core.blocking import ablocking
 from harness.core.deadline import Deadline, aticks
 from harness.core.errors import ConfigError
+from harness.inspection.model import Action
 from harness.ui.feed import FAILURES, Feed
 from harness.ui.guard import Asgi, Guard
 from harness.ui.source import Source, plain
 
-TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+TYPES = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
 """The media types of the page's files, which are in the folder `page` next to this module."""
 
 OFTEN = 0.1
@@ -46,7 +53,7 @@ def application(source: Source, feed: Feed, token: str, port: int) -> Asgi:
         *_files(),
         Route("/stream", _streaming(feed)),
         Route("/event", _asked(lambda query: source.event(query["id"]))),
-        Route("/state", _asked(lambda query: source.state(query["store"], query.get("prefix", "")))),
+        Route("/state", _asked(lambda query: _value(source, query))),
     ]
     for name, action in _actions(source).items():
         routes.append(Route(f"/{name}", _told(action), methods=["POST"]))
@@ -59,15 +66,25 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 def _actions(source: Source) -> dict[str, Callable[[Values], Any]]:
     return {
-        "act": lambda given: source.act(given["action"], given["node"]),
+        "act": lambda given: _act(source, given["action"], given["node"]),
         "publish": lambda given: source.publish(
-            given["app"], given["pubsub"], given["topic"], given["data"]
+            given["topic"], given["data"], app=given["app"], pubsub=given["pubsub"]
         ),
         "invoke": lambda given: source.invoke(
-            given["app"], given["method"], given["data"], verb=given["verb"]
+            given["app"], given["path"], verb=given["verb"], data=given["data"]
         ),
         "redeliver": lambda given: source.redeliver(given["id"]),
     }
+
+
+def _act(source: Source, action: str, node: str) -> None:
+    if action not in get_args(Action):
+        raise ConfigError(f"{action!r} is not an action", expected=", ".join(get_args(Action)))
+    source.act(action, node)
+
+
+def _value(source: Source, query: Mapping[str, str]) -> Any:
+    return source.state(query["key"], app=query["app"], store=query["store"])
 
 
 def _files() -> Iterator[Route]:
@@ -117,7 +134,7 @@ async def stream(feed: Feed, cursor: int) -> AsyncIterator[bytes]:
 
 
 def _cursor(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() else -1
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else -1
 
 
 def _asked(look: Callable[[Any], Any]) -> Endpoint:

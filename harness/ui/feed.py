@@ -74,8 +74,9 @@ class Feed:
                 self._overview_due = Deadline(SELDOM)
             self._look_at_events()
             self._look_at_logs()
-        except FAILURES as error:
-            self._tell(" ".join(str(error).split()))
+        except Exception as error:  # noqa: BLE001 - the page says it, instead of standing still
+            name = "" if isinstance(error, FAILURES) else f"{type(error).__name__}: "
+            self._tell(name + " ".join(str(error).split()))
         else:
             self._tell("")
 

@@ -69,7 +69,9 @@ class Guard:
                 event = {**event, "headers": [*event.get("headers", ()), *more]}
             await send(event)
 
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
         refused = refusal(scope["method"], scope["path"], headers, self._token, self._hosts)
         if refused:
             await _answer(guarded, *refused)

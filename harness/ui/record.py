@@ -77,7 +77,7 @@ class Record:
                 self._bytes -= len(self._kept.popleft().text)
 
     def after(self, cursor: int) -> Sequence[Message] | None:
-        """The messages after a cursor; None if some of them are no longer kept, or it is unknown."""
+        """The messages after a cursor; None if it is unknown, or some of them are not kept."""
         with self._lock:
             missing = self._last - cursor
             if missing < 0 or missing > len(self._kept):

@@ -54,10 +54,11 @@ def listening(port: int | None) -> socket.socket:
 
 @contextmanager
 def serving(app: Asgi, listener: socket.socket) -> Iterator[None]:
-    """Serve an application in a thread inside the ``with`` block; the listener is closed after it."""
+    """Serve an application in a thread inside the ``with`` block, then close the listener."""
     config = uvicorn.Config(
-        app, http="h11", loop="asyncio", ws="none", lifespan="off", log_config=None, access_log=False,
-        server_header=False, proxy_headers=False, timeout_graceful_shutdown=ENDING,
+        app, http="h11", loop="asyncio", ws="none", lifespan="off", log_config=None,
+        access_log=False, server_header=False, proxy_headers=False,
+        timeout_graceful_shutdown=ENDING,
     )  # fmt: skip
     server = _Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="page", daemon=True)

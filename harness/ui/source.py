@@ -17,7 +17,7 @@ class Source(Protocol):
         """The events after a cursor, the newest last."""
         ...
 
-    def event(self, event_id: str) -> Any:
+    def event(self, event: str) -> Any:
         """One event with its path."""
         ...
 
@@ -25,24 +25,26 @@ class Source(Protocol):
         """The log lines of all nodes after a cursor, in order."""
         ...
 
-    def state(self, store: str, prefix: str = "") -> Any:
-        """The keys of a state store."""
+    def state(self, key: str, *, app: str | None = None, store: str | None = None) -> Any:
+        """The value of a key of a state store."""
         ...
 
-    def act(self, action: str, node: str) -> None:
+    def act(self, action: Any, node: str) -> None:
         """Restart, kill, pause or resume a node."""
         ...
 
-    def publish(self, app: str, pubsub: str, topic: str, data: Any) -> Any:
+    def publish(
+        self, topic: str, data: Any, *, app: str | None = None, pubsub: str | None = None
+    ) -> Any:
         """Publish an event through the sidecar of an app."""
         ...
 
-    def invoke(self, app: str, method: str, data: Any, *, verb: str = "POST") -> Any:
+    def invoke(self, app: str, path: str, *, verb: str | None = None, data: Any = None) -> Any:
         """Call a method of an app through its sidecar."""
         ...
 
-    def redeliver(self, event_id: str) -> Any:
-        """Publish an event again, to the topic on which it was."""
+    def redeliver(self, event: str) -> Any:
+        """Publish the data of an event again."""
         ...
 
 

@@ -17,7 +17,7 @@ export async function run(path, values, done) {
   say("…");
   try {
     const told = await tell(path, values);
-    say(done);
+    say(typeof done === "function" ? done(told) : done);
     return told;
   } catch (error) {
     say(error.message, true);
@@ -115,6 +115,9 @@ export function invokeDialog() {
   const method = el("input", { required: true, placeholder: "a path of the app, such as healthz", autocomplete: "off" });
   const content = el("textarea", { rows: "5", spellcheck: "false" });
   form("Invoke", [field("App", app), field("Verb", verb), field("Method", method), field("Data, as JSON; empty for none", content)],
-    async () => pretty(await tell("invoke", { app: app.value, verb: verb.value, method: method.value,
-      data: content.value.trim() ? json(content.value) : null })));
+    async () => {
+      const told = await tell("invoke", { app: app.value, verb: verb.value, path: method.value,
+        data: content.value.trim() ? json(content.value) : null });
+      return `status ${told.status}\n${pretty(told.body)}`;
+    });
 }

@@ -82,7 +82,7 @@ export function eventsView(go) {
       el("p", { class: "conclusion" }, told.conclusion),
       el("dl", { class: "facts" }, facts(row, told).map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])),
       el("div", { class: "buttons" },
-        el("button", { type: "button", onclick: () => run("redeliver", { id: row.key }, "The event was published again.") }, "Redeliver"),
+        el("button", { type: "button", onclick: () => run("redeliver", { id: row.key }, (done) => done.note) }, "Redeliver"),
         el("button", { type: "button", onclick: () => go(`logs/${encodeURIComponent(row.id)}`) }, "Find in logs")),
       el("h3", {}, "Path"), pathOf(told),
       el("details", { id: "payload", open: state.get("payload") ?? true },
@@ -126,18 +126,15 @@ function pathOf(told) {
   }));
 }
 
-// The end of a type says most: the beginning is often the same for all.
-const ending = (text) => text.length > 34 ? `…${text.slice(-33)}` : text;
-
 function rowOf() {
-  const time = el("span", { class: "time" }), topic = el("span", { class: "main" }), type = el("span", { class: "soft" });
+  const time = el("span", { class: "time" }), topic = el("span", { class: "main" }), type = el("span", { class: "soft tail" });
   const way = el("span", { class: "way" }), outcome = chip();
   const made = el("div", { class: "row" }, time, el("span", { class: "two" }, topic, type), way,
     el("span", { class: "end" }, outcome));
   made.fill = (row) => {
     time.textContent = clock(row.at);
     topic.textContent = row.topic || "(no topic)";
-    type.textContent = ending(row.type || row.id);
+    type.textContent = `\u200e${row.type || row.id}`;
     way.textContent = `${row.published_by ?? ""} → ${row.apps.length ? row.apps.join(", ") : "–"}${row.attempts > row.apps.length ? ` (${row.attempts})` : ""}`;
     outcome.show(row.outcome);
   };

@@ -1,48 +1,60 @@
-// The keys of the state stores.
+// Values of the state stores. Dapr cannot list keys, so a key has to be known; those that were read are kept.
 
-import { choice, el, offer, plural, pretty, search } from "./dom.js";
+import { choice, el, offer, plural, pretty } from "./dom.js";
 import { ask, data } from "./live.js";
 
+const KEPT = 30;
+
 export function stateView() {
-  let store = "", prefix = "", timer = 0, asked = 0;
-  const stores = choice("Store", [], (value) => { store = value; look(0); });
-  const box = search("Keys that begin with", (value) => { prefix = value; look(250); });
-  const again = el("button", { type: "button", onclick: () => look(0) }, "Read again");
-  const found = el("span", { class: "soft found" }), content = el("div", { class: "card scroll" });
-  const view = el("div", { class: "page" }, el("div", { class: "tools" }, stores, box, again, found), content);
+  const app = choice("App", [], () => stores()), store = choice("Store", [], () => {});
+  const key = el("input", { required: true, placeholder: "Key, as the app uses it", "aria-label": "Key", autocomplete: "off", spellcheck: "false" });
+  const found = el("div", { role: "status" }, el("p", { class: "empty" }, "Each app has keys of its own, unless the store’s keyPrefix says otherwise."));
+  const form = el("form", { class: "tools", onsubmit: (event) => { event.preventDefault(); read(); } }, app, store, key,
+    el("button", { type: "submit", class: "primary" }, "Read"));
+  const view = el("div", { class: "page" }, form, el("div", { class: "card" }, found));
+  const values = [];
+  let wanted = "";
+
+  const all = () => data.overview?.stores ?? [];
 
   function draw() {
-    const names = (data.overview?.stores ?? []).map((each) => [each.name, `${each.name} (${each.type.replace(/^state\./, "")})`]);
-    offer(stores, names);
-    if (!names.length) content.replaceChildren(el("p", { class: "empty" }, "No sidecar has loaded a state store."));
-    else if (!store) { store = stores.value; look(0); }
+    offer(app, [...new Set(all().flatMap((each) => each.apps))].sort().map((name) => [name, name]));
+    stores();
+    form.hidden = !all().length;
+    if (data.overview && !all().length) found.replaceChildren(el("p", { class: "empty" }, "No sidecar has loaded a state store."));
   }
 
-  function look(wait) {
-    if (!store) return;
-    const mine = asked += 1;
-    clearTimeout(timer);
-    timer = setTimeout(async () => {
-      try {
-        const told = await ask("state", { store, prefix });
-        if (mine === asked) show(told);
-      } catch (error) {
-        if (mine === asked) { found.textContent = ""; content.replaceChildren(el("p", { class: "empty" }, error.message)); }
-      }
-    }, wait);
+  function stores() {
+    const mine = all().filter((each) => each.apps.includes(app.value));
+    offer(store, mine.map((each) => [each.name, `${each.name} (${each.type.replace(/^state\./, "")})`]));
+    if (wanted && mine.some((each) => each.name === wanted)) { store.value = wanted; wanted = ""; }
   }
 
-  function show(told) {
-    const keys = told.keys ?? [];
-    found.textContent = plural(keys.length, "key") + (told.truncated ? ", more exist" : "");
-    content.replaceChildren(keys.length ? el("ul", { class: "keys" }, keys.map(keyOf)) : el("p", { class: "empty" }, "No key begins like this."));
+  async function read() {
+    const asked = { app: app.value, store: store.value, key: key.value };
+    try {
+      const told = await ask("state", asked);
+      const same = values.findIndex((each) => each.app === told.app && each.store === told.store && each.key === told.key);
+      if (same >= 0) values.splice(same, 1);
+      values.unshift(told);
+      values.length = Math.min(values.length, KEPT);
+      found.replaceChildren(el("p", { class: "soft" }, plural(values.length, "key")), el("ul", { class: "keys" }, values.map(valueOf)));
+    } catch (error) {
+      found.replaceChildren(el("p", { class: "warn" }, error.message));
+    }
   }
 
-  return { element: view, draw, enter(name) { if (name) { offer(stores, (data.overview?.stores ?? []).map((each) => [each.name, each.name])); store = stores.value = name; } if (store) look(0); } };
+  return { element: view, draw, enter(name) {
+    if (!name) return;
+    wanted = name;
+    const able = all().find((each) => each.name === name);
+    if (able && !able.apps.includes(app.value)) app.value = able.apps[0];
+    stores();
+  } };
 }
 
-function keyOf(each) {
-  const key = typeof each === "string" ? { key: each } : each;
-  if (key.value === undefined) return el("li", {}, el("code", {}, key.key));
-  return el("li", {}, el("details", {}, el("summary", {}, el("code", {}, key.key)), el("pre", {}, pretty(key.value))));
+function valueOf(each, at) {
+  return el("li", {}, el("details", { open: at === 0 }, el("summary", {}, el("code", {}, each.key),
+    el("span", { class: "soft" }, ` ${each.app}, ${each.store}${each.etag ? `, etag ${each.etag}` : ""}`)),
+  each.exists ? el("pre", {}, pretty(each.value)) : el("p", { class: "soft" }, "The key does not exist.")));
 }
