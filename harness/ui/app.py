@@ -165,6 +165,8 @@ async def _result(call: Callable[[Any], Any], given: Any) -> Response:
         return _problem(400, str(error))
     except FAILURES as error:
         return _problem(502, str(error))
+    except Exception as error:  # noqa: BLE001 - the page says it, instead of "internal error"
+        return _problem(500, f"{type(error).__name__}: {error}")
     return Response(json.dumps(found, default=str), media_type="application/json")
 
 

@@ -57,6 +57,7 @@ def serving(app: Asgi, listener: socket.socket) -> Iterator[None]:
     """Serve an application in a thread inside the ``with`` block, then close the listener."""
     config = uvicorn.Config(
         app, http="h11", loop="asyncio", ws="none", lifespan="off", log_config=None,
+        log_level="critical",
         access_log=False, server_header=False, proxy_headers=False,
         timeout_graceful_shutdown=ENDING,
     )  # fmt: skip

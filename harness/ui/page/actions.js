@@ -7,7 +7,7 @@ let timer = 0;
 
 export function say(text, bad = false) {
   const place = byId("said");
-  place.textContent = text;
+  place.textContent = text.charAt(0).toUpperCase() + text.slice(1);
   place.classList.toggle("bad", bad);
   clearTimeout(timer);
   timer = setTimeout(() => { place.textContent = ""; }, bad ? 15000 : 5000);

@@ -69,3 +69,9 @@ export function pretty(value) {
   if (typeof value !== "string") return JSON.stringify(value, null, 2) ?? "";
   try { return JSON.stringify(JSON.parse(value), null, 2); } catch { return value; }
 }
+
+// Of a line of daprd, what it says; the whole line is shown when it is chosen.
+export function words(text) {
+  const found = / level=\w+ msg="((?:[^"\\]|\\.)*)"/.exec(text);
+  return found ? found[1] : text.replace(/^\d{4}-\d\d-\d\d[T ][\d:.,]+Z?\s*/, "");
+}

@@ -1,6 +1,6 @@
 // The list of events, and one event with its path.
 
-import { choice, clock, el, moment, offer, plural, pretty, search, bytes } from "./dom.js";
+import { choice, clock, el, moment, offer, plural, pretty, search, bytes, words } from "./dom.js";
 import { data, ask } from "./live.js";
 import { List } from "./list.js";
 import { run } from "./actions.js";
@@ -88,7 +88,7 @@ export function eventsView(go) {
       el("details", { id: "payload", open: state.get("payload") ?? true },
         el("summary", {}, `Data, ${bytes(row.size)}${told.truncated ? ", cut off" : ""}`), el("pre", {}, pretty(told.data))),
       told.logs.length ? [el("h3", {}, "Log lines that mention it"), el("ol", { class: "loglines" }, told.logs.map((line) =>
-        el("li", { "data-level": line.level }, el("span", { class: "soft" }, `${clock(line.at)} ${line.node} `), line.text)))] : [],
+        el("li", { "data-level": line.level }, el("span", { class: "soft" }, `${clock(line.at)} ${line.node} `), words(line.text))))] : [],
       (told.missing ?? []).map((each) => el("p", { class: "warn" }, each))].flat());
     detail.scrollTop = top;
   }

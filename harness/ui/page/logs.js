@@ -1,6 +1,6 @@
 // The logs of all nodes, merged and filtered.
 
-import { choice, clock, el, offer, plural, search } from "./dom.js";
+import { choice, clock, el, offer, plural, search, words } from "./dom.js";
 import { data } from "./live.js";
 import { List } from "./list.js";
 
@@ -66,12 +66,6 @@ function mentioned(text) {
     if (found.length === 3) break;
   }
   return found;
-}
-
-// Of a line of daprd, what it says; the whole line is shown when it is chosen.
-function words(text) {
-  const found = / level=\w+ msg="((?:[^"\\]|\\.)*)"/.exec(text);
-  return found ? found[1] : text.replace(/^\d{4}-\d\d-\d\d[T ][\d:.,]+Z?\s*/, "");
 }
 
 function lineOf() {

@@ -1,6 +1,6 @@
 // The map: topics on the left, apps with their sidecars in the middle, stores and jobs on the right.
 
-import { svg } from "./dom.js";
+import { plural, svg } from "./dom.js";
 
 const WIDE = { topics: 220, apps: 230, right: 200, gap: 150 }, NARROW = { topics: 142, apps: 168, right: 0, gap: 40 };
 const ROW = 62, SMALL = 46, TOP = 34;
@@ -68,7 +68,7 @@ function pictureOf(model, go, open, narrow) {
       svg("title", {}, delivers ? `${edge.app} subscribes to ${edge.topic}` : `${edge.app} publishes to ${edge.topic}, ${edge.rate} per second`)));
   }
   for (const topic of model.topics) picture.append(box({ x: 0, y: y.topic.get(topic.name), width: size.topics, is: "topic", name: topic.name, title: topic.name,
-    words: `${topic.records.toLocaleString("en")} records${topic.rate ? ` · ${topic.rate}/s` : ""}${topic.lag ? ` · lag ${topic.lag}` : ""}`, press: () => go("events", topic.name) }));
+    words: `${plural(topic.records, "record")}${topic.rate ? ` · ${topic.rate}/s` : ""}${topic.lag ? ` · lag ${topic.lag}` : ""}`, press: () => go("events", topic.name) }));
   for (const app of model.apps) picture.append(appBox(app, middle, y.app.get(app.name), size.apps, open));
 
   let bottom = TOP + tall + 12;

@@ -106,7 +106,7 @@ function drawTiles(place, now, traffic) {
       bad.length ? `not running: ${bad.join(", ")}` : `all running, ${megabytes(memory)}`, bad.length > 0),
     tile("Events", data.events.size.toLocaleString("en"), `${rate.toFixed(1)} per second`, false, bars(traffic.bars)),
     tile("Not delivered", String(lost.reduce((sum, name) => sum + traffic.outcomes[name], 0)),
-      lost.map((name) => `${traffic.outcomes[name]} ${OUTCOMES[name]}`).join(", ") || "no dead letter, drop or retry", lost.length > 0),
+      lost.map((name) => `${OUTCOMES[name]}: ${traffic.outcomes[name]}`).join(", ") || "no dead letter, drop or retry", lost.length > 0),
     lags.length ? tile("Lag", lags.reduce((sum, each) => sum + each, 0).toLocaleString("en"), "records still to be handled", false) : "",
     tile("Components", failed.length ? `${now.components.length - failed.length} of ${now.components.length}` : String(now.components.length),
       failed.length ? `not loaded: ${failed.map((each) => each.name).join(", ")}` : "all loaded", failed.length > 0));
