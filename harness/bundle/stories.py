@@ -30,20 +30,20 @@ def story_of(path: EventPath, world: str, clean: Callable[[str], str]) -> EventS
         [(time, clean(text)) for time, text in steps_of(path)],
         data[:DATA],
         bool(world) and any(world in each for each in known),
-        _facts(path),
+        _facts(path, clean),
     )
 
 
-def _facts(path: EventPath) -> dict[str, Any]:
+def _facts(path: EventPath, clean: Callable[[str], str]) -> dict[str, Any]:
     return {
-        "id": path.id,
-        "type": path.type,
-        "topics": list(path.topics),
-        "expires": path.expires,
+        "id": clean(path.id),
+        "type": clean(path.type),
+        "topics": [clean(each) for each in path.topics],
+        "expires": clean(path.expires),
         "is_event": bool(path.id) or not path.records,
-        "dead_letters": [str(each.position) for each in path.dead_letters],
+        "dead_letters": [clean(str(each.position)) for each in path.dead_letters],
         "published": [
-            {"app": each.app, "topic": each.topic, "status": each.status}
+            {"app": each.app, "topic": clean(each.topic), "status": each.status}
             for each in path.publications
         ],
         "stored": [each.time for each in path.originals],

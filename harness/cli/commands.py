@@ -9,6 +9,7 @@ import typer
 
 from harness.cli import (
     images,
+    inspecting,
     interrupts,
     jobs,
     nodes,
@@ -25,8 +26,10 @@ from harness.cli.console import err
 from harness.cli.demo import demo
 from harness.cli.lint import lint
 from harness.cli.load import load
+from harness.cli.logs import logs
 from harness.cli.metadata import metadata
 from harness.cli.multi_app import run as run_file
+from harness.cli.serving import mcp
 from harness.cli.ui import ui
 from harness.core.errors import HarnessError, SystemFailure, Unavailable
 
@@ -47,11 +50,15 @@ for command in (
     stacks.up,
     stacks.down,
     stacks.status,
-    stacks.logs,
+    logs,
     stacks.token,
     observing.events,
     observing.deliveries,
     observing.calls,
+    inspecting.ledger,
+    inspecting.explain,
+    inspecting.redeliver,
+    inspecting.topics,
     nodes.restart,
     nodes.kill,
     nodes.pause,
@@ -62,6 +69,7 @@ for command in (
     invoke,
     ui,
     run_file,
+    mcp,
     demo,
     tools.provision,
     tools.doctor,

@@ -38,6 +38,12 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
 
 
+def print_row(row: dict[str, Any]) -> None:
+    """One line of JSON, at once."""
+    out.file.write(json.dumps(row, default=str) + "\n")
+    out.file.flush()
+
+
 def table(title: str, *columns: str) -> Table:
     """An empty table whose cells are never truncated."""
     made = Table(title=title, title_justify="left")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,9 +12,10 @@ from harness.cli.console import out, print_json
 from harness.cli.stacks import Json, Name
 from harness.cli.watching import show_check
 from harness.core.journal import Entry
-from harness.inspection.model import Action
-from harness.inspection.nodes import act, require_instance
 from harness.stack.stack import Stack
+
+if TYPE_CHECKING:
+    from harness.inspection.model import Action
 
 Node = Annotated[str, typer.Argument(help="The node, as `status` shows it.")]
 Force = Annotated[
@@ -51,6 +52,8 @@ def restart(
             show_check(entry, began)
 
     with _attached(name, force=force, watch=show) as stack:
+        from harness.inspection.nodes import require_instance
+
         require_instance(stack, node)
         stack.restart(node, grace)
         _report(stack, node, "is ready again", began, as_json=as_json)
@@ -77,6 +80,8 @@ def _operate(
     """Act on a running node, and report its new state."""
     began = time.monotonic()
     with _attached(name, force=force) as stack:
+        from harness.inspection.nodes import act
+
         act(stack, operation, node)
         _report(stack, node, what, began, as_json=as_json)
 

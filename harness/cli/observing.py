@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.console import err, out
+from harness.cli.console import err, out, print_row
 from harness.cli.stacks import Name
 from harness.cli.state import opened
 from harness.core.deadline import Deadline, Observation, poll, ticks
@@ -194,8 +194,7 @@ def _event_row(event: Event) -> dict[str, Any]:
 
 def _print(row: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        out.file.write(json.dumps(row, default=str) + "\n")
-        out.file.flush()
+        print_row(row)
         return
     data = json.dumps(row["data"], ensure_ascii=False, default=str)
     if "offset" in row:

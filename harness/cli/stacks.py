@@ -1,4 +1,4 @@
-"""``up``, ``down``, ``status`` and ``logs``."""
+"""``up``, ``down`` and ``status``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from harness.cli.stale import clear_stale, container_states
 from harness.cli.state import opened
 from harness.cli.watching import Changes, Restarting, require_watchfiles, watched_programs
 from harness.core.deadline import Deadline, ticks
-from harness.core.errors import ConfigError, did_you_mean
 from harness.core.external import with_external
 from harness.core.names import app_of
 from harness.core.settings import Settings
@@ -209,26 +208,6 @@ def token(name: Name = "default") -> None:
     out.print(opened(Settings.load()).require(name).token)
 
 
-def logs(
-    nodes: Annotated[list[str] | None, typer.Argument(help="The nodes; by default, all.")] = None,
-    name: Name = "default",
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue until Ctrl-C.")] = False,
-    lines: Annotated[
-        int, typer.Option(help="The number of lines to show from the end of each log.")
-    ] = 50,
-) -> None:
-    """Show the logs of the nodes of a stack."""
-    found = opened(Settings.load()).require(name)
-    tails = [_tail(node, lines) for node in _chosen(found, nodes or [])]
-    show(tails)
-    if follow:
-        for _ in ticks(Deadline(math.inf), 0.1):
-            show(tails)
-            if not found.alive:
-                err.print(f"stack {name!r} has ended")
-                return
-
-
 def _announce(found: UpStack, stack: Stack, *, timings: bool, as_json: bool) -> None:
     rows = node_starts(stack.journal)
     took = stack.took
@@ -263,7 +242,7 @@ def _edits(stack: Stack, restarting: Restarting, *, watch: bool) -> Iterator[Cal
 
 def _attach(found: UpStack, between: Callable[[], None]) -> None:
     err.print("attached; Ctrl-C stops everything")
-    tails = [_tail(node, 0) for node in found.nodes]
+    tails = [Tail(node.name, Path(node.log), 0) for node in found.nodes]
     for _ in ticks(Deadline(math.inf), 0.1):
         show(tails)
         between()
@@ -309,17 +288,3 @@ def state_of(node: UpNode, known: dict[str, str]) -> str:
             healthy = False
         return "healthy" if healthy else "unhealthy"
     return "running"
-
-
-def _chosen(found: UpStack, nodes: list[str]) -> list[UpNode]:
-    by_name = {node.name: node for node in found.nodes}
-    for node in nodes:
-        if node not in by_name:
-            raise ConfigError(
-                f"stack {found.name!r} has no node {node!r}", hint=did_you_mean(node, list(by_name))
-            )
-    return [by_name[node] for node in nodes] or found.nodes
-
-
-def _tail(node: UpNode, lines: int) -> Tail:
-    return Tail(node.name, Path(node.log), lines)

@@ -10,7 +10,7 @@ import httpx
 
 from harness.core.errors import ConfigError, HarnessError, closest, did_you_mean
 from harness.dapr import calls
-from harness.inspection.model import AsJson
+from harness.inspection.as_json import AsJson
 from harness.inspection.sidecars import (
     Refused,
     UpSidecar,

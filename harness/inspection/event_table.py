@@ -5,17 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.core.errors import ConfigError, did_you_mean
+from harness.core.errors import ConfigError, closest
 from harness.inspection.fates import Subscribed, fate_of
-from harness.inspection.model import EventRow
+from harness.inspection.model import EventPage, EventRow
 from harness.ledger.model import EventPath, Ledger
 
 SHOWN = 5
 """The number of events that an error names."""
+
+
+SIMILAR = 1000
+"""The number of events whose ids are compared with an unknown one."""
+
+SECOND = 1_000_000_000
+"""Nanoseconds; how often it is looked whether an event has expired."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,8 @@ class EventTable:
     def __init__(self, clean: Callable[[str], str]) -> None:
         self._clean = clean
         self._entries: dict[str, Entry] = {}
+        self._ledger = Ledger()
+        self._made_of: tuple[Any, ...] = ()
         self.revision = 0
 
     def update(self, ledger: Ledger, subscribed: Subscribed) -> None:
@@ -49,7 +58,9 @@ class EventTable:
             subscribed: the apps that subscribe to each topic.
         """
         known, now = self._entries, time.time_ns()
-        self._entries = {}
+        if self._made_of == (made_of := (id(ledger), subscribed, now // SECOND)):
+            return
+        self._ledger, self._made_of, self._entries = ledger, made_of, {}
         for path in ledger.events:
             key = self._unused(key_of(path))
             row = self._row(key, path, known.get(key), subscribed, now)
@@ -75,7 +86,8 @@ class EventTable:
             raise ConfigError(
                 f"no event has the id {self._clean(event)!r}",
                 last=f"{len(self._entries)} events are known",
-                hint=did_you_mean(event, ids[-1000:]) or "list them: dapr-harness ledger",
+                hint=self._clean(closest(event, ids[-SIMILAR:]))
+                or "list them: dapr-harness ledger",
             )
         told = ", ".join(f"{each.row.key} on {each.row.topic}" for each in found[-SHOWN:])
         raise ConfigError(
@@ -115,6 +127,36 @@ class EventTable:
             apps=tuple(dict.fromkeys(each.app for each in path.attempts)),
             size=len(text_of(path.data)),
         )
+
+
+def page_of(
+    found: Sequence[EventRow],
+    revision: int,
+    after: int,
+    limit: int,
+    missing: Sequence[str],
+    *,
+    forgotten: bool,
+) -> EventPage:
+    """The last rows; after a cursor, the first ones in the order in which they have changed.
+
+    Args:
+        found: every row that fits.
+        revision: of the table.
+        after: the cursor.
+        limit: the number of rows.
+        missing: what could not be read.
+        forgotten: whether there were older events.
+    """
+    if not after:
+        shown = found[-limit:] if limit else []
+        cut = forgotten or len(found) > len(shown)
+        return EventPage(shown, revision, len(found), cut, missing)
+    changed = sorted(found, key=lambda row: row.revision)
+    shown = changed[:limit]
+    more = len(changed) > len(shown)
+    upto = shown[-1].revision if more and shown else revision
+    return EventPage(shown, upto, len(found), truncated=False, missing=missing)
 
 
 def key_of(path: EventPath) -> str:

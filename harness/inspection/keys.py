@@ -9,8 +9,8 @@ import httpx
 
 from harness.core.errors import ConfigError, did_you_mean
 from harness.dapr import calls
+from harness.inspection.as_json import AsJson
 from harness.inspection.calling import components_of
-from harness.inspection.model import AsJson
 from harness.inspection.sidecars import Refused, UpSidecar, candidates
 from harness.probe.records import decoded
 from harness.stack.registry import UpStack

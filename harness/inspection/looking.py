@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from harness.bundle.stories import story_of
 from harness.core.closing import Closing
-from harness.inspection.event_table import Entry, EventTable, text_of
+from harness.inspection.event_table import Entry, EventTable, page_of, text_of
 from harness.inspection.keys import StateRow, state_row
 from harness.inspection.logs import Logs
 from harness.inspection.model import (
@@ -102,6 +102,10 @@ class Looking(Closing):
         """A text without the secrets of the stack."""
         return mask(text, self._secrets)
 
+    def nodes(self) -> list[NodeRow]:
+        """The nodes now."""
+        return self._nodes()
+
     def overview(self) -> Overview:
         """Nodes, topics, components and jobs now."""
         with self._lock:
@@ -157,7 +161,7 @@ class Looking(Closing):
 
             found = self._table.rows(fits)
             revision, forgotten = self._table.revision, self._account.forgotten + self._skipped
-        return _page(found, revision, after, limit, missing, forgotten=bool(forgotten))
+        return page_of(found, revision, after, limit, missing, forgotten=bool(forgotten))
 
     def event(self, event: str) -> EventDetail:
         """Everything that is known of one event.
@@ -279,24 +283,3 @@ class Looking(Closing):
     def _words(self, each: Entry) -> str:
         known = (each.path.id, each.path.type, each.row.topic, text_of(each.path.data))
         return self.clean(" ".join(known)).casefold()
-
-
-def _page(
-    found: Sequence[Any],
-    revision: int,
-    after: int,
-    limit: int,
-    missing: Sequence[str],
-    *,
-    forgotten: bool,
-) -> EventPage:
-    """The last rows; after a cursor, the first ones in the order in which they have changed."""
-    if not after:
-        shown = found[-limit:] if limit else []
-        cut = forgotten or len(found) > len(shown)
-        return EventPage(shown, revision, len(found), cut, missing)
-    changed = sorted(found, key=lambda row: row.revision)
-    shown = changed[:limit]
-    more = len(changed) > len(shown)
-    upto = shown[-1].revision if more and shown else revision
-    return EventPage(shown, upto, len(found), truncated=False, missing=missing)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from harness.inspection.as_json import AsJson
 
 Kind = Literal["app", "sidecar", "broker", "database", "control", "recorder", "other"]
 
@@ -22,14 +24,6 @@ Fate = Literal[
 """What became of an event so far, see `harness.inspection.fates`."""
 
 Action = Literal["restart", "kill", "pause", "resume"]
-
-
-class AsJson:
-    """A value that can be written as JSON."""
-
-    def as_json(self) -> dict[str, Any]:
-        """The same as dictionaries, lists and plain values."""
-        return asdict(self)  # type: ignore[call-overload, no-any-return]  # each is a dataclass
 
 
 @dataclass(frozen=True)

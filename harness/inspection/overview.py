@@ -129,7 +129,7 @@ def delivery_row(each: Occurrence, clean: Callable[[str], str]) -> dict[str, Any
         "at": each.time / 1e9,
         "app": each.node,
         "path": clean(facts["path"]),
-        "event": each.correlation.get("event", ""),
+        "event": clean(each.correlation.get("event", "")),
         "status": facts["status"],
         "failed": facts["failed"],
         "took": each.took,

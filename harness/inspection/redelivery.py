@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.core.errors import ConfigError
+from harness.inspection.as_json import AsJson
 from harness.inspection.calling import publish
-from harness.inspection.model import AsJson
 from harness.ledger.model import EventPath
 from harness.stack.registry import UpStack
 

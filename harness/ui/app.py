@@ -55,7 +55,7 @@ def application(source: Source, feed: Feed, token: str, port: int) -> Asgi:
         Route("/event", _asked(lambda query: source.event(query["id"]))),
         Route("/state", _asked(lambda query: _value(source, query))),
     ]
-    for name, action in _actions(source).items():
+    for name, action in _actions(source, feed).items():
         routes.append(Route(f"/{name}", _told(action), methods=["POST"]))
     return Guard(Starlette(routes=routes), token, port)
 
@@ -64,9 +64,9 @@ Values = dict[str, Any]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def _actions(source: Source) -> dict[str, Callable[[Values], Any]]:
+def _actions(source: Source, feed: Feed) -> dict[str, Callable[[Values], Any]]:
     return {
-        "act": lambda given: _act(source, given["action"], given["node"]),
+        "act": lambda given: _act(source, feed, given["action"], given["node"]),
         "publish": lambda given: source.publish(
             given["topic"], given["data"], app=given["app"], pubsub=given["pubsub"]
         ),
@@ -77,10 +77,13 @@ def _actions(source: Source) -> dict[str, Callable[[Values], Any]]:
     }
 
 
-def _act(source: Source, action: str, node: str) -> None:
+def _act(source: Source, feed: Feed, action: str, node: str) -> None:
     if action not in get_args(Action):
         raise ConfigError(f"{action!r} is not an action", expected=", ".join(get_args(Action)))
-    source.act(action, node)
+    try:
+        source.act(action, node)
+    finally:
+        feed.hurry()
 
 
 def _value(source: Source, query: Mapping[str, str]) -> Any:

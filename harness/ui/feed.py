@@ -18,8 +18,11 @@ EVERY = 0.5
 """Seconds between two looks, at least."""
 
 SHARE = 3
-"""A look is followed by a pause of this many times its own length: the page uses a quarter of one
-core at most, whatever there is to read."""
+"""A look is followed by a pause of this many times its own length, so that little of a core is used
+however much there is to read."""
+
+LONGEST = 2.0
+"""Seconds between two looks, at most."""
 
 SELDOM = 2.0
 """Seconds between two looks at the nodes, at least."""
@@ -64,21 +67,26 @@ class Feed:
         while not stop.wait(pause):
             began = time.monotonic()
             self.look()
-            pause = max(EVERY, SHARE * (time.monotonic() - began))
+            pause = min(LONGEST, max(EVERY, SHARE * (time.monotonic() - began)))
 
     def look(self) -> None:
         """Look once. A failure is shown on the page, and the next look may succeed."""
         try:
             if self._overview_due.passed:
-                self._look_at_overview()
                 self._overview_due = Deadline(SELDOM)
+                self._look_at_overview()
             self._look_at_events()
             self._look_at_logs()
         except Exception as error:  # noqa: BLE001 - the page says it, instead of standing still
             name = "" if isinstance(error, FAILURES) else f"{type(error).__name__}: "
+            self._overview_due = Deadline(0)
             self._tell(name + " ".join(str(error).split()))
         else:
             self._tell("")
+
+    def hurry(self) -> None:
+        """Look at the nodes the next time: one of them was acted on."""
+        self._overview_due = Deadline(0)
 
     def end(self, why: str) -> None:
         """Tell every page that nothing more will come."""

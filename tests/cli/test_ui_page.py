@@ -22,11 +22,12 @@ pytestmark = pytest.mark.real
 HOSTILE = "\"'><img src=x onerror='window.hacked = 1'><script>window.hacked = 1</script>${1}{{1}}"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no Chromium is installed; tools/browser installs Debian's")
+    expect.set_options(timeout=30_000)  # seconds of a machine on which everything else runs, too
     with sync_playwright() as playwright:
         made = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"]
@@ -37,18 +38,24 @@ def browser() -> Iterator[Browser]:
 
 @contextmanager
 def served(source: ShownStack) -> Iterator[tuple[str, Feed]]:
-    """The address of the page of a stack, and its feed."""
-    token, stop, feed = "a-token", threading.Event(), Feed(source, Record())
+    """The address of the page of a stack, and its feed, which has looked once."""
+    token, feed = "a-token", Feed(source, Record())
+    feed.look()
     with listening(None) as listener:
         port = listener.getsockname()[1]
-        with (
-            serving(application(source, feed, token, port), listener),
-            in_background(lambda: feed.follow(stop), stop, "feed"),
-        ):
+        with serving(application(source, feed, token, port), listener):
             try:
                 yield f"http://127.0.0.1:{port}/{token}/", feed
             finally:
                 feed.end("the test has ended")
+
+
+@contextmanager
+def followed(feed: Feed) -> Iterator[None]:
+    """Let the feed look again and again."""
+    stop = threading.Event()
+    with in_background(lambda: feed.follow(stop), stop, "feed"):
+        yield
 
 
 @contextmanager
@@ -102,7 +109,11 @@ def test_the_page_is_used_with_the_keyboard_alone(browser: Browser) -> None:
     """Arrows in the list, Enter to the event and Escape back; Escape does not kill."""
     source = ShownStack()
     source.add(200)
-    with served(source) as (address, _), opened(browser, f"{address}#events", 390) as page:
+    with (
+        served(source) as (address, feed),
+        followed(feed),
+        opened(browser, f"{address}#events", 390) as page,
+    ):
         chosen = page.locator("[role=option][aria-selected=true]")
         page.locator("[role=listbox]").focus()
         for key in ("ArrowDown", "ArrowDown", "PageDown", "End", "Home", "ArrowDown"):
@@ -142,6 +153,7 @@ def test_a_list_of_ten_thousand_events_has_the_rows_that_are_seen(browser: Brows
 
         source.add(1)
         source.change(7, outcome="dropped")
+        feed.look()
         outcomes = page.get_by_label("Outcome", exact=True)
         expect(outcomes.locator("option[value=dropped]")).to_have_text("dropped (1)")
         outcomes.select_option("dropped")

@@ -16,7 +16,10 @@ from harness.bundle.causes import causes_of
 from harness.bundle.collect import as_text, summary_of
 from harness.bundle.model import Bundle, Declared, EventStory, Group, NodeState, Step
 from harness.bundle.page import archive_of, file_name, page_of, write
+from harness.bundle.stories import story_of
 from harness.core.errors import HarnessError
+from harness.ledger.joining import ledger_of
+from tests.unit.ledgers import Place, cloud_event, handled, publishes, stored
 
 EMPTY = Bundle("test_a.py::test_x[1/2]", "call", "E   it failed", "it failed", 1, 2)
 SHOP = NodeState("shop", "App", "app", "shop", "running", 7)
@@ -336,3 +339,20 @@ def test_a_payload_is_shown_as_text() -> None:
         as_text(None),
         as_text(""),
     ]
+
+
+def test_secrets_are_masked_in_every_field_of_an_events_story() -> None:
+    """The rules for causes, and whoever reads the archive, see its facts."""
+    secret = cloud_event("s3cret", {"x": "s3cret"}, type="s3cret", expiration="s3cret")
+    place = Place("topic-s3cret")
+    (path,) = ledger_of([
+        stored(place, secret),
+        handled("shop", secret, place=place, status=500, answer="s3cret"),
+        stored(Place("dead-s3cret"), secret, 3, of=place),
+        publishes("shop", "topic-s3cret", {"x": "s3cret"}),
+    ]).events  # fmt: skip
+
+    story = story_of(path, "", lambda text: text.replace("s3cret", "***"))
+
+    assert "s3cret" not in str(story)
+    assert ("***", ["topic-***"]) == (story.facts["id"], story.facts["topics"])

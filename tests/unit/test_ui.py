@@ -318,6 +318,21 @@ def test_a_failed_look_is_told_once_and_again_when_it_is_over(shown: ShownStack)
     assert ["the broker is away", ""] == told
 
 
+async def test_the_nodes_are_looked_at_again_after_an_action(shown: ShownStack) -> None:
+    """Not only when it is their turn."""
+    feed = Feed(shown, Record())
+    feed.look()
+    feed.look()
+    before = [each.kind for each in feed.record.after(0) or ()]
+    async with client_of(shown, feed) as client:
+        await client.post("act", json={"action": "pause", "node": "shop"}, headers=WITH)
+    feed.look()
+    *_, last = feed.record.after(0) or ()
+
+    assert ["overview"] == before
+    assert "paused" == json.loads(last.text)["nodes"][0]["state"]
+
+
 def test_an_unforeseen_error_of_a_look_does_not_end_the_feed(shown: ShownStack) -> None:
     feed = Feed(shown, Record())
     shown.failure = KeyError("node")

@@ -1,0 +1,347 @@
+"""What people and agents see of a stack that another process has started, and do to it."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp.client import Client
+from mcp.client.stdio import StdioServerParameters
+
+from harness.core.deadline import Deadline, Observation, poll
+from harness.core.settings import Settings
+from harness.dapr.client import DaprClient
+from harness.inspection.inspection import Inspection
+from harness.inspection.model import EventRow
+from harness.inspection.sidecars import endpoint_of, sidecars_of
+from harness.stack.registry import Registry
+from harness.stack.stack import Stack
+from tests.contract.test_ledger import APP, RESOURCES, TOPICS
+from tests.projects import PYPROJECT
+from tests.support import CLI, cli, environment, leftovers, project
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+
+TOPOLOGY = f"""
+import sys
+from harness import App, Kafka, Topology
+
+mini = Topology(
+    Kafka(topics={TOPICS!r}),
+    App("shop", command=[sys.executable, "app.py"], record=True),
+    resources="r",
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A project whose stack is up: an app that answers what an event says, on Kafka."""
+    app = APP.read_text()
+    files = {"app_py": app, "topology_py": TOPOLOGY, "r__all_yaml": RESOURCES}
+    folder = project(tmp_path_factory.mktemp("seen"), pyproject_toml=PYPROJECT, **files)
+    started = cli(folder, "up", "--runtime", "processes", timeout=120)
+    assert started.returncode == 0, started.stderr
+    yield folder
+    assert 0 == cli(folder, "down").returncode
+    assert [] == leftovers(folder)
+
+
+@pytest.fixture
+def seen(up: Path) -> Iterator[Inspection]:
+    with opened(up) as inspection:
+        yield inspection
+
+
+def opened(folder: Path) -> Inspection:
+    """An inspection in this process."""
+    settings = Settings.load(folder, environment(folder))
+    record = Registry(settings.state_dir).require("default")
+    topology = runpy.run_path(str(folder / "topology.py"))["mini"]
+    stack = Stack.join(record, topology, settings, force=True, all_running=False)
+    return Inspection(stack, record)
+
+
+def publish(
+    inspection: Inspection, topic: str, event_id: str, data: Any = None, **more: str
+) -> None:
+    """One event with an id of its own, by a client that nobody records."""
+    stack = Registry(inspection.stack.settings.state_dir).require("default")
+    endpoint = endpoint_of(sidecars_of(stack)["shop"].node, "http")
+    with DaprClient(endpoint, stack.token) as client:
+        metadata = {"cloudevent.id": event_id, **more}
+        client.publish("bus", topic, {} if data is None else data, metadata=metadata)
+
+
+def awaited(look: Callable[[], EventRow | None], outcome: str) -> EventRow:
+    """The row of an event as soon as it has this outcome."""
+    found: EventRow | None = None
+
+    def judge() -> Observation:
+        nonlocal found
+        found = look()
+        return Observation(found is not None and found.outcome == outcome, str(found))
+
+    assert poll(judge, Deadline(30)).ok, found
+    assert found is not None
+    return found
+
+
+def row_of(inspection: Inspection, event_id: str) -> EventRow | None:
+    """The event that has this id."""
+    found = [each for each in inspection.events(text=event_id).rows if each.id == event_id]
+    return found[-1] if found else None
+
+
+def test_an_event_that_nobody_recorded_is_in_the_ledger_and_is_explained(
+    up: Path, seen: Inspection
+) -> None:
+    """By commands that know of the stack only that it is up."""
+    publish(seen, "judged", "e-dropped", {"status": 200, "answer": '{"status": "DROP"}'})
+    awaited(lambda: row_of(seen, "e-dropped"), "dead_letter")
+
+    listed = cli(up, "ledger", "--topic", "judged", "--json")
+    told = cli(up, "explain", "e-dropped")
+    known = json.loads(cli(up, "explain", "e-dropped", "--json").stdout)
+
+    (row,) = [each for each in map(json.loads, listed.stdout.splitlines())
+              if each["id"] == "e-dropped"]  # fmt: skip
+    assert ("dead_letter", "judged", ["shop"]) == (row["outcome"], row["topic"], row["apps"])
+    first, *lines = told.stdout.splitlines()
+    assert first.startswith("event e-dropped (com.dapr.event.sent) on judged: dropped by shop")
+    assert any("stored at judged[0] offset" in line for line in lines)
+    assert any("delivered to shop, attempt 1: status 200" in line for line in lines)
+    assert row["key"] == known["row"]["key"]
+    assert any("e-dropped" in line["text"] for line in known["logs"]), known["logs"]
+    assert any(line["node"] == "shop-daprd" for line in known["logs"])
+
+
+def test_an_event_is_published_again_as_a_new_one(up: Path, seen: Inspection) -> None:
+    """With its data and type; the command says what it does."""
+    publish(seen, "orders", "e-once", {"n": "once"}, **{"cloudevent.type": "order.made"})
+    awaited(lambda: row_of(seen, "e-once"), "delivered")
+    before = seen.events().next
+
+    done = cli(up, "redeliver", "e-once")
+
+    def fresh() -> EventRow | None:
+        rows = seen.events(topic="orders", text="once", after=before).rows
+        return rows[-1] if rows else None
+
+    new = awaited(fresh, "delivered")
+    assert "a new publication to 'orders'" in done.stdout
+    assert ("order.made", '{"n": "once"}') == (new.type, seen.event(new.key).data)
+    assert "e-once" != new.id
+
+
+def test_whoever_polls_sees_how_an_event_goes_on(seen: Inspection) -> None:
+    """In flight while its sidecar is frozen, then delivered."""
+    seen.act("pause", "shop-daprd")
+    before = seen.events().next
+    try:
+        assert ["paused"] == [each.state for each in seen.nodes() if each.name == "shop-daprd"]
+    finally:
+        seen.act("resume", "shop-daprd")
+    publish(seen, "orders", "e-poll", {"wait": 0.5})
+
+    found, after = list[str](), before
+    while "delivered" not in found:
+        page = seen.events(text="e-poll", after=after)
+        found += [each.outcome for each in page.rows]
+        after = page.next
+
+    assert ["in_flight", "delivered"] == found
+    assert [] == seen.events(text="e-poll", after=after).rows
+
+
+def test_odd_events_are_events_like_others(seen: Inspection) -> None:
+    """An id that repeats, a megabyte, a record that is binary."""
+    publish(seen, "orders", "e-twice", {"n": 1})
+    publish(seen, "orders", "e-twice", {"n": 2})
+    publish(seen, "orders", "e-large", {"x": "y" * 1_000_000})
+    publish(seen, "raw", "", b"\xff\xfe\x00", rawPayload="true")
+
+    awaited(lambda: row_of(seen, "e-twice"), "delivered")
+    large = awaited(lambda: row_of(seen, "e-large"), "delivered")
+    twice = seen.event("e-twice")
+    raw = seen.events(topic="raw").rows[-1]
+    detail = seen.event("e-large")
+
+    assert 2 == len(twice.path["stored"])
+    assert large.size > 1_000_000
+    assert detail.truncated
+    assert len(json.dumps(detail.as_json())) < 2**18
+    assert ("", "raw") == (raw.id, raw.topic)
+    assert "which is not a CloudEvent" in seen.event(raw.key).path["title"]
+
+
+def test_the_overview_has_every_part_of_the_stack(up: Path, seen: Inspection) -> None:
+    publish(seen, "orders", "e-count")
+    awaited(lambda: row_of(seen, "e-count"), "delivered")
+    found = seen.overview()
+    topics = {each["name"]: each for each in json.loads(cli(up, "topics", "--json").stdout)}
+    nodes = {each.name: each for each in found.nodes}
+
+    assert {
+        "kafka": "broker", "shop": "app", "shop-daprd": "sidecar", "shop-inbox": "recorder",
+        "shop-calls": "recorder", "placement": "control", "scheduler": "control",
+    } == {name: each.kind for name, each in nodes.items()}  # fmt: skip
+    assert {"running"} == {each.state for each in found.nodes}
+    assert all(each.memory > 0 for each in found.nodes)
+    assert ("bus", "dead") == (
+        topics["judged"]["pubsub"],
+        topics["judged"]["subscribers"][0]["dead_letter"],
+    )
+    assert topics["orders"]["records"] > 0
+    assert ["store"] == [each.name for each in found.stores]
+    assert {("bus", True), ("store", True)} == {(x.name, x.loaded) for x in found.components}
+    assert [] == found.missing
+
+
+def test_what_is_away_is_named_and_the_rest_is_shown(seen: Inspection) -> None:
+    """A broker that is frozen, and a recorder that was killed."""
+    publish(seen, "orders", "e-before")
+    awaited(lambda: row_of(seen, "e-before"), "delivered")
+    seen.act("pause", "kafka")
+    seen.act("kill", "shop-calls")
+    try:
+        page = seen.events(text="e-before")
+        overview = seen.overview()
+    finally:
+        seen.act("resume", "kafka")
+        seen.act("restart", "shop-calls")
+
+    assert ["e-before"] == [each.id for each in page.rows]
+    assert "what is new on the broker kafka: it is paused" in page.missing
+    assert any("the recorder at" in each for each in page.missing), page.missing
+    assert ("paused", "exited") == tuple(
+        each.state for each in overview.nodes if each.name in ("kafka", "shop-calls")
+    )
+    assert [] == seen.events().missing
+
+
+def test_old_events_are_forgotten_where_there_are_too_many(
+    up: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks is told; a ledger of a test would be an error."""
+    with opened(up) as first:
+        for number in range(5):
+            publish(first, "orders", f"e-many-{number}")
+        awaited(lambda: row_of(first, "e-many-4"), "delivered")
+        assert not first.events(limit=1000).truncated
+        monkeypatch.setattr("harness.stack.account.MOST", 3)
+        publish(first, "orders", "e-many-5")
+        awaited(lambda: row_of(first, "e-many-5"), "delivered")
+        forgot = first.events(limit=1000)
+    monkeypatch.setattr("harness.inspection.looking.MOST", 5)
+    with opened(up) as later:
+        skipped = later.events(limit=1000)
+
+    assert (forgot.truncated, skipped.truncated) == (True, True)
+    assert "e-many-5" in [each.id for each in forgot.rows]
+    assert sum(bool(each.id) for each in skipped.rows) <= 5 + len(TOPICS)
+
+
+def test_no_secret_of_the_stack_is_shown(up: Path, seen: Inspection) -> None:
+    """Although it is in the id of an event, in its data, and in an app's answer."""
+    secret = Registry(up / "state").require("default").token
+    data = {"status": 500, "answer": secret, "times": 1, "token": secret}
+    publish(seen, "orders", f"e-{secret}", data)
+
+    def masked() -> EventRow | None:
+        rows = seen.events(text="e-***").rows
+        return rows[-1] if rows else None
+
+    key = awaited(masked, "delivered").key
+    shown = [
+        json.dumps(seen.event(key).as_json()),
+        json.dumps(seen.overview().as_json()),
+        json.dumps(seen.logs(limit=100_000).as_json()),
+        json.dumps(seen.deliveries("shop")),
+        cli(up, "ledger").stdout,
+        cli(up, "explain", key).stdout,
+        cli(up, "logs", "--json", "--lines", "10000").stdout,
+    ]
+
+    assert all("***" in each for each in (shown[0], shown[3], shown[4], shown[5]))
+    assert not any(secret in each for each in shown)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["explain", "nosuch"], "no event has the id 'nosuch'"),
+        (["ledger", "--since", "yesterday"], "--since 'yesterday' is not a time"),
+        (["logs", "nosuch", "--json"], "has no node 'nosuch'"),
+    ],
+)
+def test_what_cannot_be_shown_is_an_error_with_the_next_step(
+    up: Path, words: list[str], said: str
+) -> None:
+    """Exit code 2."""
+    done = cli(up, *words)
+
+    assert 2 == done.returncode
+    assert said in " ".join(done.stderr.split())
+    assert "next step" in done.stderr or "expected" in done.stderr
+
+
+@asynccontextmanager
+async def agent(folder: Path) -> AsyncIterator[Client]:
+    """A client of the server, which is a process of its own."""
+    server = StdioServerParameters(
+        command=sys.executable,
+        args=[*CLI[1:], "mcp"],
+        env=environment(folder),
+        cwd=folder,
+    )
+    async with Client(server) as client:
+        yield client
+
+
+async def told(client: Client, tool: str, **arguments: Any) -> Any:
+    """The result of a tool, or the text of its error."""
+    result = await client.call_tool(tool, arguments)
+    if result.is_error:
+        return " ".join(str(getattr(each, "text", "")) for each in result.content)
+    return result.structured_content
+
+
+async def test_an_agent_publishes_explains_kills_and_restarts(up: Path) -> None:
+    """By the real protocol on standard input and output; errors are the harness's own sentences."""
+    async with agent(up) as client:
+        tools = {each.name for each in (await client.list_tools()).tools}
+        done = await told(client, "publish", topic="orders", data={"of": "the agent"})
+        rows: list[dict[str, Any]] = []
+        while not rows or rows[-1]["outcome"] == "in_flight":
+            rows = (await told(client, "list_events", text="the agent"))["rows"]
+        path = await told(client, "explain_event", event=rows[-1]["id"])
+        unknown = await told(client, "explain_event", event="nosuch")
+        overview = await told(client, "overview")
+        answer = await told(client, "invoke", app="shop", path="dapr/subscribe")
+        killed = await told(client, "kill_node", node="shop")
+        again = await told(client, "kill_node", node="shop")
+        started = await told(client, "restart_node", node="shop")
+        misspelt = await told(client, "restart_node", node="shopp")
+
+    assert {
+        "overview", "list_events", "explain_event", "deliveries", "logs", "state", "jobs",
+        "publish", "invoke", "redeliver", "restart_node", "kill_node", "pause_node", "resume_node",
+    } == tools  # fmt: skip
+    assert {"topic": "orders", "pubsub": "bus", "app": "shop"} == done
+    assert "delivered" == rows[-1]["outcome"]
+    assert "delivered to shop" == path["conclusion"]
+    assert '{"of": "the agent"}' == path["data"]
+    assert "no event has the id 'nosuch'" in unknown
+    assert "default" == overview["stack"]
+    assert (200, "orders") == (answer["status"], answer["body"][0]["topic"])
+    assert ("exited", -9) == (killed["state"], killed["exit_code"])
+    assert "shop is not running" in again
+    assert ("running", None) == (started["state"], started["exit_code"])
+    assert "did you mean 'shop'" in misspelt
