@@ -65,7 +65,7 @@ def opened(browser: Browser, address: str, width: int = 1280) -> Iterator[Page]:
     page = browser.new_page(viewport={"width": width, "height": 800})
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
-    page.on("dialog", lambda dialog: errors.append("a dialog") or dialog.dismiss())
+    page.on("dialog", lambda dialog: errors.append(f"a dialog: {dialog.message}"))
     page.goto(address)
     expect(page.locator("#connection-text")).to_have_text("live")
     yield page

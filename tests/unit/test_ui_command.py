@@ -34,23 +34,23 @@ def test_the_browser_gets_a_private_file_instead_of_the_token(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Every user can read the arguments of a process."""
-    given: list[tuple[str, str, int, int]] = []
+    given: list[tuple[str, str, list[int]]] = []
 
     def open_(url: str) -> bool:
         file = Path(urlsplit(url).path)
         modes = [stat.S_IMODE(each.stat().st_mode) for each in (file, file.parent)]
-        given.append((url, file.read_text(), *modes))
+        given.append((url, file.read_text(), modes))
         return True
 
     monkeypatch.setattr(webbrowser, "get", Windows)
     monkeypatch.setattr(webbrowser, "open", open_)
     with ui._opened(ADDRESS):
         pass
-    ((url, text, file_mode, folder_mode),) = given
+    ((url, text, modes),) = given
 
     assert "the-token" not in url
     assert f"0;url={ADDRESS}" in text
-    assert (0o600, 0o700) == (file_mode, folder_mode)
+    assert [0o600, 0o700] == modes
     assert not Path(urlsplit(url).path).parent.exists()
 
 
