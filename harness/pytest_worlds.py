@@ -114,16 +114,13 @@ def prepared(
 def pool_of(stack: Stack, config: pytest.Config) -> Pool:
     """The pool of a stack, which closes it."""
     from harness.stack.pool import Pool
-    from harness.stack.room import Room, two_for_each_core
+    from harness.stack.room import Room, most_copies, two_for_each_core
 
     for each in stack.users:
         if isinstance(each, Pool):
             return each
     wanted = wanted_of(config)
-    size = two_for_each_core() if wanted == AUTO else int(wanted)
-    if stack.runtime != "processes":
-        # Each needs a network of the engine, whose address pools have room for about 30.
-        size = 0
+    size = most_copies(stack, two_for_each_core() if wanted == AUTO else int(wanted))
     return Pool(stack, size, Room(stack, patient=wanted == AUTO))
 
 

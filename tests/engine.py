@@ -49,13 +49,6 @@ def left_of(run: str, *, within: float) -> list[str]:
     return [] if seen.ok else seen.fact.splitlines()
 
 
-def remove_containers(run: str) -> None:
-    """Remove the containers of a run, as its supervisor does when its last client is gone."""
-    found = [each.split()[-1] for each in left_of(run, within=0) if each.startswith("ps")]
-    if found:
-        subprocess.run(["docker", "rm", "-f", *found], capture_output=True, check=True)
-
-
 def everything(filters: Mapping[str, str]) -> list[str]:
     """Containers, networks and volumes, asked past the harness by the docker command."""
     words = [word for key, value in filters.items() for word in ("--filter", f"{key}={value}")]

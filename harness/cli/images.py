@@ -1,4 +1,4 @@
-"""``images``: the images for containers, and building them without a registry."""
+"""``images``: the images for containers, building them without a registry, removing old ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="images",
-    help="List the images of the containers runtime, pull them, or build them without a registry.",
+    help="List the images of the containers runtime, pull, build or remove them.",
     no_args_is_help=True,
 )
 
@@ -81,6 +81,21 @@ def build(
             out.print(f"{name:<10} {image(name, settings).local}  {what}", soft_wrap=True)
     if failed is not None:
         raise failed
+
+
+@app.command()
+def prune(
+    everywhere: Annotated[
+        bool, typer.Option("--all", help="Remove those of every project.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Remove the images of this project's apps that no container uses."""
+    number, size = _images(Settings.load()).prune(everywhere=everywhere)
+    if as_json:
+        print_json({"images": number, "bytes": size})
+    else:
+        out.print(f"removed: {number} images, {size / 1e6:.1f} MB")
 
 
 def _images(settings: Settings) -> Images:

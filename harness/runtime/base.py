@@ -157,6 +157,15 @@ class Pausable(Protocol):
 
 
 @runtime_checkable
+class Measurable(Protocol):
+    """Knows what its processes use, where that cannot be seen from here."""
+
+    def memory(self) -> int:
+        """Bytes of memory, without cached files; 0 if it does not run."""
+        ...
+
+
+@runtime_checkable
 class Restartable(Protocol):
     """Can be started again with the same ports and the same data."""
 

@@ -29,6 +29,9 @@ from harness.runtime.containers.ignored import app_files
 RECIPE = "dapr-harness.recipe"
 """The label that contains the fingerprint of a local image's inputs."""
 
+PROJECT = "dapr-harness.project"
+"""The label of an app's image that contains the root folder of its project."""
+
 PULLS = 4
 """The number of images that are pulled at the same time."""
 
@@ -176,6 +179,17 @@ class Images:
         self.build("app")
         return self._built(entry.local, context_of(name, self.toolbox.path))
 
+    def prune(self, *, everywhere: bool = False) -> tuple[int, int]:
+        """Remove the images of apps that no container uses; a later start builds what it needs.
+
+        Args:
+            everywhere: those of every project, not only of this one.
+
+        Returns:
+            their number, and the bytes of disk space that became free.
+        """
+        return self.engine.prune(PROJECT if everywhere else f"{PROJECT}={self._settings.root}")
+
     def _have(self, names: Iterable[str]) -> None:
         missing = []
         for name in names:
@@ -217,7 +231,7 @@ class Images:
         site = site_of(what, python, self._settings, self.toolbox.store, self._progress)
         context = app_context(what, base, site, app_files(what.folder))
         tag = f"{NAMESPACE}/app-{what.folder.name.lower() or 'root'}:{fingerprint(context)}"
-        self._built(tag, context)
+        self._built(tag, context, {PROJECT: str(self._settings.root)})
         return tag
 
     def _build_base(self, tag: str) -> bool:
@@ -231,14 +245,14 @@ class Images:
             self.engine.import_root(tag, root, {RECIPE: recipe})
         return True
 
-    def _built(self, tag: str, context: Context) -> bool:
+    def _built(self, tag: str, context: Context, labels: Mapping[str, str] | None = None) -> bool:
         recipe = fingerprint(context)
         if self.engine.labels(tag).get(RECIPE) == recipe:
             return False
         what = f"build {tag}"
         with step(self._progress, what, lambda: ""), packed(context) as archive:
             self.engine.build(
-                tag, archive, {RECIPE: recipe}, {},
+                tag, archive, {RECIPE: recipe, **(labels or {})}, {},
                 lambda line: self._progress.advance(what, line),
             )  # fmt: skip
         return True

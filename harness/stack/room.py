@@ -4,18 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
+from harness.runtime.base import Measurable
 from harness.runtime.usage import IdleCores, free_memory, memory_of, usable_cores
 from harness.stack.sharing import shared_nodes
 from harness.stack.stack import Stack
+
+if TYPE_CHECKING:
+    from harness.stack.images import Images
 
 IDLE, LATELY = 0.5, 0.5
 """Cores that must have been idle, and the seconds to look back: a start takes what tests leave."""
 
 
+NETWORKS = 8
+"""How many networks spare copies may use: an engine's own address pools have room for about 30."""
+
+
 def two_for_each_core() -> int:
     """How many spare copies make sense: they are started one at a time, each by one core or two."""
     return 2 * usable_cores()
+
+
+def most_copies(stack: Stack, wanted: int) -> int:
+    """How many spare copies of a stack there may be, of those that are wanted.
+
+    On containers, each needs a network; and what is free on the machine of another engine is not
+    known here.
+    """
+    if stack.runtime != "containers":
+        return wanted if stack.runtime == "processes" else 0
+    return min(wanted, NETWORKS) if cast("Images", stack.tools).engine.is_local else 0
 
 
 @dataclass
@@ -56,4 +76,10 @@ class Room:
 
 def _memory(stack: Stack, without: Collection[str] = ()) -> int:
     own = (each for name, each in stack.instances.items() if name not in without)
-    return memory_of(each.pid for each in own if each.pid)
+    told, seen = [], []
+    for each in own:
+        if isinstance(each, Measurable):
+            told.append(each.memory())
+        elif each.pid:
+            seen.append(each.pid)
+    return sum(told) + memory_of(seen)

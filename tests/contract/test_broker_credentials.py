@@ -149,10 +149,12 @@ def test_an_event_passes_a_broker_that_asks_for_a_password(
             stranger.list_topics(timeout=2)
 
 
-def test_a_copy_of_the_stack_has_events_of_its_own_on_such_a_broker(tmp_path: Path) -> None:
+@pytest.mark.parametrize("variant", RIGHT.values(), ids=RIGHT.keys())
+def test_a_copy_of_the_stack_has_events_of_its_own_on_such_a_broker(
+    tmp_path: Path, variant: Variant
+) -> None:
     """With the credentials of the stack; afterwards, its topics are gone."""
     settings = Settings.load(tmp_path, runtime="processes")
-    variant = RIGHT["scram"]
     with running(topology(tmp_path, variant), settings) as stack, World(stack) as base:
         with IsolatedStack(stack) as copy, World(copy) as world:
             assert copy.instances["kafka"].pid == 0

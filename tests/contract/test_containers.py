@@ -22,6 +22,7 @@ from harness.ready.loopback import ask
 from harness.runtime.base import State
 from harness.runtime.containers import agent, ownership
 from harness.runtime.containers.attached import PROJECT, SERVICE, WORKING_DIR, AttachedRuntime
+from harness.runtime.containers.instance import ContainerInstance
 from harness.runtime.containers.runtime import ContainerRuntime
 from harness.stack.images import Images
 from tests.engine import container_runtime, everything, left_of
@@ -34,6 +35,7 @@ import os
 from harness import Settings
 from harness.stack.images import Images
 from harness.core.launch import InContainer, Launch
+from harness.runtime.containers.instance import ContainerInstance
 from harness.runtime.containers.runtime import ContainerRuntime
 
 images = Images(Settings.load())
@@ -103,6 +105,19 @@ def test_an_exit_is_reported_after_the_log_is_complete(containers: ContainerRunt
     lines.remove("last")
     assert ["first", *map(str, range(1, 20001))] == lines
     assert "-rw-------" == stat.filemode(instance.log.stat().st_mode)
+
+
+def test_the_memory_of_a_container_is_what_its_processes_hold(containers: ContainerRuntime) -> None:
+    """Without files that are only cached, as the engine counts them; none when it has ended."""
+    holding = "import time; held = b'x' * 30_000_000; print('held', flush=True); time.sleep(300)"
+    script = f'head -c 60000000 /dev/zero > /tmp/file; python3 -c "{holding}"'
+    instance = containers.start(Launch("held", ("sh", "-c", script), container=InContainer("app")))
+    assert poll(lambda: Observation("held" in instance.log.read_text()), Deadline(20)).ok
+
+    assert isinstance(instance, ContainerInstance)
+    assert 30_000_000 < instance.memory() < 60_000_000
+    instance.kill()
+    assert 0 == instance.memory()
 
 
 def test_a_restart_keeps_ports_and_data_and_repeats_no_log(containers: ContainerRuntime) -> None:

@@ -15,6 +15,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from harness.runtime.containers.engine import Engine
 from harness.runtime.folder import dead_run_folders
 from harness.stack.images import Images, packed
 from tests.engine import container_runtime, left_of
-from tests.support import open_to_others
+from tests.support import CLI, open_to_others
 
 pytestmark = pytest.mark.real
 
@@ -407,6 +408,34 @@ def test_an_app_is_built_once_and_again_when_it_changes(images: Images, tmp_path
     subprocess.run(["docker", "rmi", first, second], capture_output=True)
     assert first == again != second
     assert ["main.py", "two"] == said.split()
+
+
+def test_images_of_apps_that_no_container_uses_are_removed(images: Images, tmp_path: Path) -> None:
+    """Those of this project only, and not one that a container uses, if it has ended, too."""
+    apps = {}
+    for name in ("mine", "used", "theirs"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "main.py").write_text(f"print({name!r})\n")
+        root = tmp_path / ("their-project" if name == "theirs" else "project")
+        own = Images(replace(Settings.load(), root=root), engine=images.engine)
+        apps[name] = own.reference(Build(tmp_path / name))
+    containers = images.engine.client.containers
+    user = containers.create(apps["used"], ["true"])
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "pyproject.toml").touch()
+    try:
+        done = subprocess.run(
+            [*CLI, "images", "prune", "--json"],
+            cwd=tmp_path / "project", env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        left = [name for name, tag in apps.items() if images.engine.image_id(tag)]
+    finally:
+        user.remove()
+        subprocess.run(["docker", "rmi", *apps.values()], capture_output=True)
+
+    assert 1 == json.loads(done.stdout)["images"]
+    assert ["used", "theirs"] == left
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import httpx
@@ -32,13 +32,15 @@ from harness import (
 from harness.core.deadline import Deadline, Observation, poll
 from harness.core.errors import SystemFailure
 from harness.ready.kafka import admin_of, group_names
+from harness.runtime.containers.ownership import sweep
 from harness.runtime.tree import kill_tree
 from harness.stack import cleaning
 from harness.stack.cleaning import clean
+from harness.stack.images import Images
 from harness.stack.isolated import IsolatedStack
 from harness.stack.remains import remove_remains
 from harness.virtual_time.messages import SERVICE, message
-from tests.engine import remove_containers
+from tests.engine import left_of
 from tests.projects import HELLO_APP, KAFKA, POSTGRESQL
 from tests.support import environment, leftovers, project
 
@@ -289,8 +291,9 @@ def test_what_a_killed_copy_has_left_is_removed_when_the_next_one_ends(stack: St
     namespace = killed.book.namespace
     remind(stack, namespace)
     kill_tree(killed._running.owner)
-    if stack.runtime == "containers":
-        remove_containers(killed.folder.name)
+    if stack.runtime == "containers":  # as its supervisor does when its last client is gone
+        assert [] == sweep(cast("Images", stack.tools).engine, killed.folder.name)
+        assert [] == left_of(killed.folder.name, within=0)
     assert killed._mark
     killed._mark.close()  # as the end of its process does
     assert any(namespace in each for each in kept(stack))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.plugin.conftest import Run
+from tests.projects import HELLO_ANYWHERE
 from tests.support import leftovers
 
 pytestmark = pytest.mark.real
@@ -39,6 +40,9 @@ def test_first(dapr_sync, dapr_stack):
     seen["waited"] = [each.instances["hello"].pid for each in (first, second)]
     for name in ("hello", "hello-daprd"):
         os.kill(first.instances[name].pid, 9)
+    if dapr_stack.runtime == "containers":  # an engine cannot be asked, it tells
+        ended = lambda: Observation(first.instances["hello"].exit_code is not None)
+        assert poll(ended, Deadline(30)).ok
     earlier = second.shared[EARLIER]
     World(second).sidecar("hello").invoke("hello", "started", verb="GET")
     assert second.shared[EARLIER] is earlier
@@ -56,9 +60,15 @@ async def test_third(dapr):
 """
 
 
-def test_a_world_waits_for_the_test_that_needs_one(inner: Run, pytester: pytest.Pytester) -> None:
+@pytest.mark.parametrize("runtime", ["processes", "containers"])
+def test_a_world_waits_for_the_test_that_needs_one(
+    inner: Run, pytester: pytest.Pytester, request: pytest.FixtureRequest, runtime: str
+) -> None:
     """One that has died meanwhile is replaced; a test sees what happened since it was ready."""
-    result = inner(HELPERS + WAITING, "--dapr-worlds=2", conftest=CONFTEST)
+    if runtime == "containers":
+        request.getfixturevalue("images")
+    options = ("--dapr-worlds=2", f"--dapr-runtime={runtime}")
+    result = inner(HELPERS + WAITING, *options, conftest=CONFTEST, app=HELLO_ANYWHERE)
 
     result.assert_outcomes(passed=3)
     assert [] == leftovers(pytester.path)

@@ -394,6 +394,34 @@ def test_a_larger_copy_is_the_measure_of_the_next(
         assert not found.is_there()
 
 
+def test_the_memory_of_a_container_is_that_which_its_engine_tells(
+    base: Base, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first process may belong to somebody else, whose memory cannot be read."""
+    monkeypatch.setattr(FakeInstance, "memory", lambda _: 100, raising=False)
+    monkeypatch.setattr(room, "memory_of", lambda pids: len(list(pids)))
+    free = iter([399, 400])  # two nodes; one of them, twice, is in a copy
+    monkeypatch.setattr(room, "free_memory", lambda: next(free))
+    found = Room(base.stack, patient=False)
+
+    assert not found.is_there()
+    assert found.is_there()
+
+
+@pytest.mark.parametrize(
+    ("runtime", "local", "most"),
+    [("processes", True, 50), ("containers", True, 8), ("containers", False, 0), ("x", True, 0)],
+)
+def test_on_containers_networks_and_another_machine_bound_the_number_of_copies(
+    runtime: str, most: int, *, local: bool
+) -> None:
+    """An engine has addresses for about 30 networks; nobody knows the memory elsewhere."""
+    tools = SimpleNamespace(engine=SimpleNamespace(is_local=local))
+    stack: Any = SimpleNamespace(runtime=runtime, tools=tools)
+
+    assert most == room.most_copies(stack, 50)
+
+
 @pytest.mark.parametrize(("idle", "there"), [(0.4, False), (0.6, True)])
 def test_a_busy_processor_is_left_to_the_tests(
     base: Base, monkeypatch: pytest.MonkeyPatch, idle: float, *, there: bool

@@ -67,6 +67,11 @@ class Engine(Closing):
             return f"unix://{adapter.socket_path}"
         return url.replace("https://", "tcp://").replace("http://", "tcp://")
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it runs on this machine."""
+        return str(self.client.api.base_url).startswith("http+docker://localhost")
+
     @cached_property
     def platform(self) -> str:
         """``linux/amd64`` and the like."""
@@ -185,6 +190,17 @@ class Engine(Closing):
             self.client.api.import_image_from_file(
                 data.name, repository=repository, tag=version, changes=[*changes, 'CMD ["/bin/sh"]']
             )
+
+    def prune(self, label: str) -> tuple[int, int]:
+        """Remove the images with a label (``key`` or ``key=value``) that no container uses.
+
+        Returns:
+            the number of references removed, and the bytes of disk space that became free.
+        """
+        with refusals("removing images"):
+            done = self.client.images.prune({"dangling": False, "label": [label]})
+        removed = [each for each in done["ImagesDeleted"] or () if "Untagged" in each]
+        return len(removed), int(done["SpaceReclaimed"])
 
     def python_of(self, reference: str) -> Python:
         """The Python of an image.

@@ -14,7 +14,7 @@ from docker.errors import NotFound
 from docker.models.containers import Container
 
 from harness.core.deadline import Deadline, Observation, poll
-from harness.core.errors import InstanceDied, LaunchError, TeardownError
+from harness.core.errors import HarnessError, InstanceDied, LaunchError, TeardownError
 from harness.core.launch import Launch
 from harness.runtime.base import BaseInstance
 from harness.runtime.containers.engine import refusals
@@ -65,6 +65,17 @@ class ContainerInstance(BaseInstance):
     def container_id(self) -> str:
         """The engine's id."""
         return str(self._container.id)
+
+    def memory(self) -> int:
+        """Bytes of memory as its engine counts them, without cached files; 0 if it does not run."""
+        told: Any = {}
+        with suppress(NotFound, HarnessError), refusals(f"measuring {self.name}"):
+            told = self._container.stats(stream=False, one_shot=True)
+        told = told.get("memory_stats", {})
+        cached = told.get("stats", {})
+        # The names of version 1 and 2 of control groups.
+        files = cached.get("total_inactive_file", cached.get("inactive_file", 0))
+        return max(0, int(told.get("usage", 0)) - int(files))
 
     @property
     def log(self) -> Path:
