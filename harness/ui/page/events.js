@@ -45,7 +45,7 @@ export function eventsView(go) {
       counts[row.outcome] = (counts[row.outcome] ?? 0) + 1;
       if (!wanted.outcome || row.outcome === wanted.outcome) rows.push(row);
     }
-    rows.reverse();
+    rows.sort((one, other) => other.at - one.at);
     offer(topics, [["", "all topics"], ...[...names].sort().map((name) => [name, name || "(none)"])]);
     offer(outcomes, [["", "all outcomes"], ...Object.entries(OUTCOMES).filter(([name]) => counts[name] || name === wanted.outcome)
       .map(([name, text]) => [name, `${text} (${counts[name] ?? 0})`])]);

@@ -77,7 +77,7 @@ function pictureOf(model, go, open, narrow) {
     heading(0, bottom + 14, title);
     const columns = narrow ? 2 : 6, width = (right + size.right - (narrow ? size.gap : 0)) / columns;
     boxes.forEach((each, index) => picture.append(box({ ...each, x: index % columns * width, y: bottom + 44 + Math.floor(index / columns) * SMALL, width: width - 8 })));
-    bottom += 30 + Math.ceil(boxes.length / columns) * SMALL;
+    bottom += 24 + Math.ceil(boxes.length / columns) * SMALL;
   };
   if (narrow) rows("stores and jobs", rights);
   else if (rights.length) {
@@ -90,7 +90,7 @@ function pictureOf(model, go, open, narrow) {
     });
   }
   rows("brokers, databases and control plane", others);
-  picture.setAttribute("viewBox", `0 0 ${narrow ? middle + size.apps : right + size.right} ${bottom + 6}`);
+  picture.setAttribute("viewBox", `0 0 ${narrow ? middle + size.apps : right + size.right} ${bottom}`);
 
   const mark = (event) => {
     const name = event.target.closest?.("[data-name]")?.getAttribute("data-name");
