@@ -21,9 +21,6 @@ SHOWN = 5
 SIMILAR = 1000
 """The number of events whose ids are compared with an unknown one."""
 
-SECOND = 1_000_000_000
-"""Nanoseconds; how often it is looked whether an event has expired."""
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -47,7 +44,7 @@ class EventTable:
         self._clean = clean
         self._entries: dict[str, Entry] = {}
         self._ledger = Ledger()
-        self._made_of: tuple[Any, ...] = ()
+        self._subscribed: Subscribed = {}
         self.revision = 0
 
     def update(self, ledger: Ledger, subscribed: Subscribed) -> None:
@@ -57,14 +54,23 @@ class EventTable:
             ledger: everything that is known now.
             subscribed: the apps that subscribe to each topic.
         """
-        known, now = self._entries, time.time_ns()
-        if self._made_of == (made_of := (id(ledger), subscribed, now // SECOND)):
+        now = time.time_ns()
+        if ledger is self._ledger and subscribed == self._subscribed:
+            self._expire(now)
             return
-        self._ledger, self._made_of, self._entries = ledger, made_of, {}
+        self._ledger, self._subscribed = ledger, subscribed
+        known, self._entries = self._entries, {}
         for path in ledger.events:
             key = self._unused(key_of(path))
             row = self._row(key, path, known.get(key), subscribed, now)
             self._entries[key] = Entry(path, row)
+
+    def _expire(self, now: int) -> None:
+        """Of the same ledger, only what time itself changes."""
+        for key, each in self._entries.items():
+            if each.path.expires:
+                row = self._row(key, each.path, each, self._subscribed, now)
+                self._entries[key] = Entry(each.path, row)
 
     def rows(self, fits: Callable[[Entry], bool]) -> list[EventRow]:
         """The rows that fit, in the order in which they were first seen."""

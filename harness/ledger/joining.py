@@ -19,7 +19,7 @@ from harness.ledger.model import (
     Record,
 )
 from harness.ledger.published import Candidate, Published, data_in, matched, published
-from harness.ledger.scheduled import jobs_of
+from harness.ledger.scheduled import JOB, jobs_of
 
 OUTBOX = "outbox"
 """How the names of the topics end that daprd itself uses for its outbox, and the ids of its rows
@@ -50,6 +50,13 @@ def ledger_of(occurrences: Iterable[Occurrence], names: Names | None = None) -> 
     joined.publish([each for each in calls if each.facts.get("api") == "publish"])
     firings = _in_order(sources.get("firing", ()))
     return Ledger(joined.events(), jobs_of([*calls, *deliveries, *firings], known))
+
+
+def is_step(each: Occurrence) -> bool:
+    """Whether an occurrence changes a ledger: not the delivery of something else than these."""
+    if each.source != "delivery" or each.facts.get("path", "").startswith(JOB):
+        return True
+    return any(True for _ in delivered(each, ""))
 
 
 def _in_order(found: Iterable[Occurrence]) -> list[Occurrence]:

@@ -11,7 +11,7 @@ from harness.core.deadline import Deadline, Observation, poll
 from harness.core.errors import HarnessError, ProbeError, ProbeTimeout
 from harness.core.observation import Occurrence
 from harness.core.roles import CallRecorder, Recorder
-from harness.ledger.joining import ledger_of
+from harness.ledger.joining import is_step, ledger_of
 from harness.ledger.model import Ledger, Names
 from harness.probe.api_calls import CallRecord
 from harness.probe.atap import AsyncSubscriptionTap
@@ -77,6 +77,7 @@ class Account:
         self._forgets = forgets
         self._forgotten_bytes = 0
         self.forgotten = 0
+        self._steps = 0
         self._firings: list[Occurrence] = []
         self._made_of: tuple[int, int, Names] | None = None
         self._ledger = Ledger()
@@ -198,11 +199,12 @@ class Account:
             try:
                 for each in source:
                     self._seen.append(each)
+                    self._steps += is_step(each)
                     self._require_room()
             except ProbeError as error:
                 report(error)
         self._firings = [*self._observed.firings()]
-        made_of = self.forgotten + len(self._seen), len(self._firings), self._routes.names()
+        made_of = self._steps + self.forgotten, len(self._firings), self._routes.names()
         if made_of != self._made_of:
             self._ledger = _without_markers(ledger_of([*self._seen, *self._firings], made_of[2]))
             self._made_of = made_of

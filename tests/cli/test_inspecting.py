@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import runpy
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -305,6 +306,38 @@ def test_what_cannot_be_shown_is_an_error_with_the_next_step(
     assert 2 == done.returncode
     assert said in " ".join(done.stderr.split())
     assert "next step" in done.stderr or "expected" in done.stderr
+
+
+def test_the_ledger_and_the_logs_are_followed(up: Path, seen: Inspection) -> None:
+    """A line of JSON for each change, until the reader goes."""
+    publish(seen, "orders", "e-followed-1")
+    awaited(lambda: row_of(seen, "e-followed-1"), "delivered")
+
+    with following(up, "ledger", "--text", "e-followed") as lines:
+        first = json.loads(next(lines))
+        publish(seen, "orders", "e-followed-2")
+        second = next(row for row in map(json.loads, lines) if row["outcome"] == "delivered")
+    with following(up, "logs", "shop-daprd", "--lines", "1") as lines:
+        before = json.loads(next(lines))
+        answer = {"status": 200, "answer": '{"status": "DROP"}'}
+        publish(seen, "judged", "e-followed-3", answer)
+        after = next(row for row in map(json.loads, lines) if "e-followed-3" in row["text"])
+
+    assert ["e-followed-1", "e-followed-2"] == [first["id"], second["id"]]
+    assert {"shop-daprd"} == {before["node"], after["node"]}
+    assert before["seq"] < after["seq"]
+
+
+@contextmanager
+def following(folder: Path, *words: str) -> Iterator[Iterator[str]]:
+    """The lines of a command that goes on."""
+    command = [*CLI, *words, "-f", "--json"]
+    with subprocess.Popen(
+        command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        yield iter(process.stdout)
+        process.kill()
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from harness.inspection.event_table import EventTable, page_of
 from harness.inspection.fates import fate_of
 from harness.inspection.logs import Logs, level_in, time_in
 from harness.inspection.redelivery import redeliver
-from harness.ledger.joining import ledger_of
+from harness.ledger.joining import is_step, ledger_of
 from harness.ledger.model import EventPath, Ledger, Names
 from harness.stack.beginning import newest
 from harness.stack.registry import UpStack
@@ -135,6 +135,36 @@ def test_an_unchanged_ledger_changes_no_row() -> None:
     table.update(ledger_of([STORED], NAMES), RECORDED)
 
     assert before == table.revision == 1
+
+
+def test_an_event_expires_although_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger is the same; the time is not."""
+    ledger, table = ledger_of([EXPIRED], NAMES), EventTable(unchanged)
+    outcomes = []
+    for now in (0, 2 * 365 * 86400):
+        monkeypatch.setattr("harness.inspection.event_table.time.time_ns", lambda: at(now))  # noqa: B023 - used at once
+        table.update(ledger, RECORDED)
+        outcomes += [each.outcome for each in table.rows(lambda _: True)]
+
+    assert ["in_flight", "expired"] == outcomes
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        (STORED, True),
+        (handled("shop", EVENT, place=ORDERS), True),
+        (handled("shop", {}, path="/job/invoice", kind="application/json"), True),
+        (publishes("shop", "orders", {}), True),
+        (handled("shop", {}, path="/daily-cleanup", kind="application/json"), False),
+    ],
+)
+def test_a_cron_binding_does_not_put_the_ledger_together_again(
+    seen: Occurrence, expected: bool
+) -> None:
+    """Whatever is a step of an event or a job does, and nothing else changes a ledger."""
+    assert expected == is_step(seen)
+    assert expected == (ledger_of([seen], NAMES) != Ledger())
 
 
 def test_a_new_subscriber_changes_the_fate_of_what_nobody_handled() -> None:

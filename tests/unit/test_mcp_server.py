@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -12,6 +15,8 @@ from harness.core.errors import ConfigError, SystemFailure
 from harness.inspection.inspection import Inspection
 from harness.mcp_server.attached import Attached, Failed
 from harness.mcp_server.server import server_of
+from tests.projects import PYPROJECT
+from tests.support import environment, project
 
 
 class Seen:
@@ -123,3 +128,16 @@ def test_nothing_is_attached_to_before_it_is_needed() -> None:
         raise AssertionError("it is opened")
 
     attached(opened).close()
+
+
+def test_without_its_package_the_command_says_what_to_install(tmp_path: Path) -> None:
+    """A prerequisite is missing: exit code 3."""
+    code = "import sys; sys.modules['mcp'] = None; from harness.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "mcp"],
+        cwd=project(tmp_path, pyproject_toml=PYPROJECT), env=environment(tmp_path),
+        capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert 3 == done.returncode
+    assert "pip install 'dapr-harness[mcp]'" in done.stderr
