@@ -33,6 +33,7 @@ from harness.cli.metadata import metadata
 from harness.cli.multi_app import run as run_file
 from harness.cli.replaying import diff, replay
 from harness.cli.serving import mcp
+from harness.cli.ui import ui
 from harness.core.errors import HarnessError, SystemFailure, Unavailable
 
 EXIT_CODES = (
@@ -70,6 +71,7 @@ for command in (
     metadata,
     publish,
     invoke,
+    ui,
     run_file,
     mcp,
     demo,

@@ -59,7 +59,7 @@ def replay(
         for each in read:
             done = replays.replay(each)
             name = f"{each.file.stem}--replay"
-            page = write(done.bundle, folder or each.file.parent, name=name, option="--output")
+            page = write(done.bundle, folder or each.file.parent, name=name, option="--folder")
             found.append(_as_json(done, page))
             if not as_json:
                 _show(found[-1])

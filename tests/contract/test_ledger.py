@@ -33,6 +33,7 @@ spec:
   - {name: brokers, value: "${kafka.brokers}"}
   - {name: authType, value: none}
   - {name: backOffDuration, value: 50ms}
+  - {name: initialOffset, value: oldest}
 ---
 apiVersion: dapr.io/v1alpha1
 kind: Component

@@ -1,0 +1,62 @@
+// The views, and which of them is shown. The address says it, so the browser's Back works.
+
+import { byId } from "./dom.js";
+import { connect, connectionNow, data, listen } from "./live.js";
+import { invokeDialog, publishDialog } from "./actions.js";
+import { eventsView } from "./events.js";
+import { jobsView } from "./jobs.js";
+import { logsView } from "./logs.js";
+import { overviewView } from "./overview.js";
+import { stateView } from "./state.js";
+
+const views = { overview: overviewView(go), events: eventsView(go), logs: logsView(go), state: stateView(go), jobs: jobsView(go) };
+let shown = "";
+
+function go(place, filter) {
+  if (place === "events" && filter !== undefined) views.events.filter(filter);
+  if (place === "logs" && filter !== undefined) views.logs.of(filter);
+  location.hash = place;
+}
+
+function show() {
+  const [name, ...rest] = location.hash.slice(1).split("/");
+  const place = Object.hasOwn(views, name) ? name : "overview";
+  if (place !== shown) {
+    shown = place;
+    byId("main").replaceChildren(views[place].element);
+    for (const link of byId("nav").children) {
+      if (link.getAttribute("href") === `#${place}`) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+  }
+  draw();
+  views[place].enter(decodeURIComponent(rest.join("/")));
+}
+
+function draw() {
+  const { state, text } = connectionNow(), now = data.overview;
+  byId("connection").dataset.state = state;
+  if (byId("connection-text").textContent !== text) byId("connection-text").textContent = text;
+  for (const id of ["open-publish", "open-invoke"]) byId(id).disabled = state !== "live" || !now;
+  document.body.classList.toggle("ended", state === "ended");
+  byId("problem").hidden = !data.problem;
+  if (byId("problem").textContent !== data.problem) byId("problem").textContent = data.problem;
+  if (now) {
+    document.title = `${now.stack} · dapr-harness`;
+    byId("stack").textContent = now.stack;
+    byId("runtime").textContent = `on ${now.runtime}`;
+  }
+  const count = (id, number) => { byId(`count-${id}`).textContent = number ? number.toLocaleString("en") : ""; };
+  count("events", data.events.size);
+  count("logs", data.lines.length);
+  count("stores", now?.stores.length);
+  count("jobs", now?.jobs.length);
+  views[shown]?.draw();
+}
+
+byId("open-publish").addEventListener("click", publishDialog);
+byId("open-invoke").addEventListener("click", invokeDialog);
+addEventListener("hashchange", show);
+listen(draw);
+show();
+connect();

@@ -1,0 +1,59 @@
+"""What the page asks of a stack: the part of `harness.inspection` that it uses."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Protocol
+
+
+class Source(Protocol):
+    """A stack that can be looked at. Each call blocks, and returns a value that becomes JSON."""
+
+    def overview(self) -> Any:
+        """Nodes, topics, stores, components and jobs."""
+        ...
+
+    def events(self, *, after: int = 0, limit: int = 200) -> Any:
+        """The events after a cursor, the newest last."""
+        ...
+
+    def event(self, event: str) -> Any:
+        """One event with its path."""
+        ...
+
+    def logs(self, *, after: int = 0, limit: int = 500) -> Any:
+        """The log lines of all nodes after a cursor, in order."""
+        ...
+
+    def state(self, key: str, *, app: str | None = None, store: str | None = None) -> Any:
+        """The value of a key of a state store."""
+        ...
+
+    def act(self, action: Any, node: str) -> None:
+        """Restart, kill, pause or resume a node."""
+        ...
+
+    def publish(
+        self, topic: str, data: Any, *, app: str | None = None, pubsub: str | None = None
+    ) -> Any:
+        """Publish an event through the sidecar of an app."""
+        ...
+
+    def invoke(self, app: str, path: str, *, verb: str | None = None, data: Any = None) -> Any:
+        """Call a method of an app through its sidecar."""
+        ...
+
+    def redeliver(self, event: str) -> Any:
+        """Publish the data of an event again."""
+        ...
+
+
+def plain(value: Any) -> Any:
+    """A result as JSON values, whether it is a model, a dataclass or a dictionary already."""
+    if hasattr(value, "as_json"):
+        return value.as_json()
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    return value

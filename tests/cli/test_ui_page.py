@@ -1,0 +1,164 @@
+"""The page in Chromium, with a stack in memory: what it shows, the keyboard, hostile texts."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from harness.cli.background import in_background
+from harness.ui.app import application
+from harness.ui.feed import Feed
+from harness.ui.record import Record
+from harness.ui.serve import listening, serving
+from tests.ui_source import ShownStack
+
+pytestmark = pytest.mark.real
+
+HOSTILE = "\"'><img src=x onerror='window.hacked = 1'><script>window.hacked = 1</script>${1}{{1}}"
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium is installed; tools/browser installs Debian's")
+    expect.set_options(timeout=30_000)  # seconds of a machine on which everything else runs, too
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield made
+        made.close()
+
+
+@contextmanager
+def served(source: ShownStack) -> Iterator[tuple[str, Feed]]:
+    """The address of the page of a stack, and its feed, which has looked once."""
+    token, feed = "a-token", Feed(source, Record())
+    feed.look()
+    with listening(None) as listener:
+        port = listener.getsockname()[1]
+        with serving(application(source, feed, token, port), listener):
+            try:
+                yield f"http://127.0.0.1:{port}/{token}/", feed
+            finally:
+                feed.end("the test has ended")
+
+
+@contextmanager
+def followed(feed: Feed) -> Iterator[None]:
+    """Let the feed look again and again."""
+    stop = threading.Event()
+    with in_background(lambda: feed.follow(stop), stop, "feed"):
+        yield
+
+
+@contextmanager
+def opened(browser: Browser, address: str, width: int = 1280) -> Iterator[Page]:
+    """The page, which must not report an error: neither its own nor of its policy."""
+    errors: list[str] = []
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.on("dialog", lambda dialog: errors.append(f"a dialog: {dialog.message}"))
+    page.goto(address)
+    expect(page.locator("#connection-text")).to_have_text("live")
+    yield page
+    page.close()
+    assert [] == errors
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_text_of_a_stack_becomes_html(browser: Browser, width: int) -> None:
+    """Hostile names of everything, in every view; nothing is wider than the window."""
+    source = ShownStack(HOSTILE)
+    source.add(3)
+    with served(source) as (address, _), opened(browser, address, width) as page:
+        expect(page.locator("#stack")).to_have_text(HOSTILE)
+        expect(page.locator(".nodes tbody tr")).to_have_count(2)
+        page.locator(".nodes button.link").first.click()
+        expect(page.locator("dialog h2")).to_have_text(HOSTILE)
+        page.keyboard.press("Escape")
+        for view, shown in (
+            ("events/key-1", ".detail pre"),
+            ("logs", ".line:not([hidden])"),
+            ("jobs", "tbody tr"),
+            ("state", "form"),
+        ):
+            page.evaluate("view => { location.hash = view }", view)
+            expect(page.locator(f"main {shown}").first).to_be_visible()
+            assert width == page.evaluate("document.documentElement.scrollWidth"), view
+        page.get_by_label("Key", exact=True).fill(HOSTILE)
+        page.get_by_role("button", name="Read").click()
+        expect(page.locator(".keys code")).to_have_text(HOSTILE)
+        page.get_by_role("button", name="Invoke…").click()
+        page.get_by_label("Method", exact=True).fill("orders")
+        page.locator("dialog button[type=submit]").click()
+        expect(page.locator("dialog pre")).to_contain_text("<img src=x")
+
+        assert page.evaluate("window.hacked") is None
+        assert 0 == page.locator("img[src=x], main script, dialog script").count()
+
+
+def test_the_page_is_used_with_the_keyboard_alone(browser: Browser) -> None:
+    """Arrows in the list, Enter to the event and Escape back; Escape does not kill."""
+    source = ShownStack()
+    source.add(200)
+    with (
+        served(source) as (address, feed),
+        followed(feed),
+        opened(browser, f"{address}#events", 390) as page,
+    ):
+        chosen = page.locator("[role=option][aria-selected=true]")
+        page.locator("[role=listbox]").focus()
+        for key in ("ArrowDown", "ArrowDown", "PageDown", "End", "Home", "ArrowDown"):
+            page.keyboard.press(key)
+        expect(chosen).to_have_attribute("aria-posinset", "2")
+        expect(chosen).to_have_attribute("aria-setsize", "200")
+        page.keyboard.press("Enter")
+        expect(page.locator(".detail")).to_be_focused()
+        expect(page.locator(".detail .facts")).to_contain_text("shop-event-198")
+        page.keyboard.press("Escape")
+        expect(page.locator("[role=listbox]")).to_be_focused()
+
+        page.evaluate("() => { location.hash = 'overview' }")
+        kill = page.get_by_role("button", name="kill shop", exact=True)
+        kill.press("Enter")
+        expect(page.locator("dialog")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(kill).to_be_focused()
+        assert [] == source.done
+        kill.press("Enter")
+        page.get_by_role("button", name="Kill", exact=True).press("Enter")
+        expect(page.locator(".state[data-state=exited]")).to_be_visible()
+        assert [("kill", "shop")] == source.done
+
+
+def test_a_list_of_ten_thousand_events_has_the_rows_that_are_seen(browser: Browser) -> None:
+    """It grows and is filtered while it is looked at; the end of the feed is said."""
+    source = ShownStack()
+    source.add(10_000)
+    with served(source) as (address, feed), opened(browser, f"{address}#events") as page:
+        expect(page.locator(".found")).to_have_text("10,000 events")
+        page.locator("[role=listbox]").focus()
+        page.keyboard.press("End")
+        first = page.locator("[role=option][aria-selected=true]")
+        expect(first).to_have_attribute("aria-posinset", "10000")
+        assert 60 > page.locator("[role=option]").count()
+
+        source.add(1)
+        source.change(7, outcome="dropped")
+        feed.look()
+        outcomes = page.get_by_label("Outcome", exact=True)
+        expect(outcomes.locator("option[value=dropped]")).to_have_text("dropped (1)")
+        outcomes.select_option("dropped")
+        expect(page.locator("[role=option]:not([hidden])")).to_have_count(1)
+
+        feed.end("the stack has ended")
+        expect(page.locator("#connection-text")).to_have_text("the stack has ended")
+        expect(page.get_by_role("button", name="Publish…")).to_be_disabled()
