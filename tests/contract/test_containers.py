@@ -109,7 +109,7 @@ def test_an_exit_is_reported_after_the_log_is_complete(containers: ContainerRunt
 
 def test_the_memory_of_a_container_is_what_its_processes_hold(containers: ContainerRuntime) -> None:
     """Without files that are only cached, as the engine counts them; none when it has ended."""
-    holding = "import time; held = b'x' * 30_000_000; print('held', flush=True); time.sleep(300)"
+    holding = "import signal; held = b'x' * 30_000_000; print('held', flush=True); signal.pause()"
     script = f'head -c 60000000 /dev/zero > /tmp/file; python3 -c "{holding}"'
     instance = containers.start(Launch("held", ("sh", "-c", script), container=InContainer("app")))
     assert poll(lambda: Observation("held" in instance.log.read_text()), Deadline(20)).ok
