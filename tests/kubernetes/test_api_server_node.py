@@ -60,6 +60,7 @@ def test_its_token_is_in_a_file_and_in_no_argument(book: AddressBook) -> None:
 
     assert access.token in launch.files[TOKENS]
     assert access.token not in " ".join(launch.argv)
+    assert access.token not in repr(access)
     assert launch.files[TOKENS].endswith(',admin,admin,"system:masters"\n')
     assert "false" == flags(launch)["anonymous-auth"]
 
