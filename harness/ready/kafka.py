@@ -136,19 +136,17 @@ def recent_starts(admin: AdminClient, most: int) -> dict[str, dict[int, int]]:
     from confluent_kafka import TopicPartition
     from confluent_kafka.admin import OffsetSpec
 
-    ends = end_offsets(admin, [], others=True)
-    used = {
-        TopicPartition(topic, part): end
-        for topic, parts in ends.items() for part, end in parts.items() if end > 0
-    }  # fmt: skip
+    found = end_offsets(admin, [], others=True)
+    used = [(name, part) for name, ends in found.items() for part, end in ends.items() if end > 0]
+    parts = [TopicPartition(*each) for each in used]
     earliest = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # the wheel's own gap
-    wanted = dict.fromkeys(used, earliest)
-    asked = admin.list_offsets(wanted, request_timeout=UNANSWERED) if used else {}
-    share = max(1, most // max(1, len(used)))
+    wanted = dict.fromkeys(parts, earliest)
+    asked = admin.list_offsets(wanted, request_timeout=UNANSWERED) if parts else {}
     for part, future in asked.items():
+        recent = found[part.topic][part.partition] - max(1, most // len(parts))
         # What was deleted cannot be read.
-        ends[part.topic][part.partition] = max(future.result(10).offset, used[part] - share)
-    return ends
+        found[part.topic][part.partition] = max(future.result(10).offset, recent)
+    return found
 
 
 def committed_offsets(admin: AdminClient) -> dict[str, dict[tuple[str, int], int]]:
@@ -160,11 +158,10 @@ def committed_offsets(admin: AdminClient) -> dict[str, dict[tuple[str, int], int
     from confluent_kafka import ConsumerGroupTopicPartitions
 
     # The client asks about one group at a time, but does not wait for an answer before the next.
+    wanted = {group: [ConsumerGroupTopicPartitions(group)] for group in group_names(admin, 10)}
     asked = {
-        group: admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group)], request_timeout=UNANSWERED
-        )[group]
-        for group in group_names(admin, 10)
+        group: admin.list_consumer_group_offsets(each, request_timeout=UNANSWERED)[group]
+        for group, each in wanted.items()
     }
     found = {group: future.result(10).topic_partitions for group, future in asked.items()}
     return {

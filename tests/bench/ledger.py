@@ -73,7 +73,8 @@ def _by_ledger(world: World) -> int:
 
 
 def _by_probes(world: World) -> int:
-    return len(_delivered(world) & {each.id for each in world.topic(topic_of(SHOP)).all()})
+    stored = world.topic(topic_of(SHOP)).collect(EVENTS, timeout=60)
+    return len(_delivered(world) & {each.id for each in stored})
 
 
 def _bundle(world: World, folder: Path) -> float:

@@ -56,7 +56,7 @@ def test_hangs(dapr_sync):
 
 async def test_waits(dapr):
     soon()
-    await asyncio.sleep(60)
+    await asyncio.Event().wait()
 
 
 @pytest.fixture
