@@ -37,7 +37,7 @@ def test_metrics_that_cannot_be_read_are_named_with_the_reason() -> None:
 
 class Metrics(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        body = b"# TYPE dapr_calls counter\ndapr_calls{a=\"b\"} 3\ndapr_calls{a=\"c\"} 4\n"
+        body = b'# TYPE dapr_calls counter\ndapr_calls{a="b"} 3\ndapr_calls{a="c"} 4\n'
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
