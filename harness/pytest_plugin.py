@@ -33,6 +33,7 @@ from harness.pytest_options import (
 )
 from harness.pytest_otlp import add_otlp_option, export_tests
 from harness.pytest_reports import (
+    backlog_of,
     deaths,
     keep,
     logs_of_own_worlds,
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
     from harness.core.settings import Settings
     from harness.core.topology import Topology
     from harness.stack.aworld import AsyncWorld
-    from harness.stack.beginning import Beginning
     from harness.stack.stack import Stack
     from harness.stack.world import World
 
@@ -341,7 +341,7 @@ def _attach(report: pytest.TestReport, item: pytest.Item, error: BaseException |
         logs = logs or logs_of_own_worlds(item.stash.get(BEGAN, math.inf))
     elif report.when == "call":
         logs = world.beginning.logs()
-        if left := _backlog(world.beginning):
+        if left := backlog_of(world.beginning):
             report.sections.append((section("events of other tests"), left))
         if happened := timeline_of(world.observed):
             report.sections.append((section("timeline"), happened))
@@ -353,11 +353,3 @@ def _attach(report: pytest.TestReport, item: pytest.Item, error: BaseException |
     level = asked_of(item).get("isolation", "names")
     if told := leave_bundle(report, item, world, logs, began, isolation=level):
         report.sections.append((section("bundle"), told))
-
-
-def _backlog(beginning: Beginning) -> str:
-    """What other tests left behind; nothing if the test has stopped the broker."""
-    try:
-        return beginning.backlog()
-    except Exception as error:  # noqa: BLE001 - the report of the failure itself matters more
-        return f"not known: {type(error).__name__}: {error}"

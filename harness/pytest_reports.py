@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.core.journal import Entry
+    from harness.stack.beginning import Beginning
     from harness.stack.stack import Stack
     from harness.stack.timeline import Observed
 
@@ -45,6 +46,14 @@ def timeline_of(observed: Observed) -> str:
         secrets = observed.stack.book.secrets()
         drawn = draw_timeline(found, clean=lambda text: mask(text, secrets))
         return "\n".join([drawn, *gaps])
+    except Exception as error:  # noqa: BLE001 - the report of the failure itself matters more
+        return f"not known: {type(error).__name__}: {error}"
+
+
+def backlog_of(beginning: Beginning) -> str:
+    """What other tests left behind; nothing if the test has stopped the broker."""
+    try:
+        return beginning.backlog()
     except Exception as error:  # noqa: BLE001 - the report of the failure itself matters more
         return f"not known: {type(error).__name__}: {error}"
 

@@ -167,8 +167,7 @@ class ProcessRuntime(Closing):
         return ExternalInstance(launch, log)
 
     def _spawn(self, instance: ProcessInstance, account: tuple[int, int] | None) -> None:
-        launch = instance.launch
-        uid, gid = account or (None, None)
+        launch, (uid, gid) = instance.launch, account or (None, None)
         program = self._program(launch)
         with self._lock:
             self._instances[launch.name] = instance

@@ -11,16 +11,15 @@ from harness.core.errors import ConfigError, HarnessError, PortTaken
 from harness.core.journal import Entry, Journal
 from harness.core.launch import Launch
 from harness.core.node import Node, Tools
-from harness.core.roles import Concludes
 from harness.core.settings import Settings
 from harness.core.topology import Topology
 from harness.runtime.base import Instance, Restartable, Runtime
 from harness.stack import open_stacks
 from harness.stack.book import AddressBook, own_book
+from harness.stack.ending import concluding
 from harness.stack.failures import external, mask, tail_of
 from harness.stack.loading import load_topology
 from harness.stack.origins import of_run
-from harness.stack.planning.addresses import HOST
 from harness.stack.registry import Registry, UpStack
 from harness.stack.run_record import record_of
 from harness.stack.startup import MakeBook, Startup
@@ -295,7 +294,7 @@ class Stack(Closing):
         self.shared.clear()
         try:
             if not others:
-                self._stop_dependents()
+                concluding(self.book, self.note, self._start.stop_dependents)
             elif self._start.extras:
                 self._start.extras.stop()
         finally:
@@ -303,15 +302,6 @@ class Stack(Closing):
             self._runtime.close()
             self._runtime = None
             self.note("stop.ended")
-
-    def _stop_dependents(self) -> None:
-        found = [each for each in self.topology.nodes if isinstance(each, Concludes)]
-        for node in found:
-            node.before_stop(self.book.scope(node.name, HOST))
-        self._start.stop_dependents()
-        for node in found:
-            if warning := node.conclude(self.book.scope(node.name, HOST)):
-                self.note("node.warned", node.name, warning=warning)
 
     def _close_after(self, error: BaseException) -> None:
         """Close, and add any errors as notes to the error that caused it."""

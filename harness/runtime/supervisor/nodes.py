@@ -131,18 +131,10 @@ class Nodes:
             if each.pid
         }
 
-    def end_signal(self, pid: int) -> int:
-        """The signal that ends a process together with the run."""
+    def spawned(self, pid: int) -> Message:
+        """The request with which a process was started; empty if it is not a node's."""
         node = self._by_pid.get(pid)
-        return int(node.spawned["end_signal"]) if node else signal.SIGTERM
-
-    def ending_last(self) -> dict[int, float]:
-        """The processes that end when all others have, and the seconds that each then has."""
-        return {
-            each.pid: float(each.spawned["grace"])
-            for each in self._nodes.values()
-            if each.pid and each.spawned.get("ends_last")
-        }
+        return node.spawned if node else {}
 
     def add_source(self, name: str, source: Source) -> None:
         """A process of which nodes are forked whose request names it."""

@@ -17,7 +17,6 @@ import contextlib
 import errno
 import json
 import os
-import select
 import selectors
 import shutil
 import signal
@@ -35,10 +34,10 @@ from harness.core.ports import Ports
 from harness.core.private import open_private
 from harness.runtime.segments import release_segments
 from harness.runtime.supervisor.clients import PROTOCOL, Client, Clients
+from harness.runtime.supervisor.ending import Ending
 from harness.runtime.supervisor.meetings import clear_meetings
 from harness.runtime.supervisor.nodes import OPERATIONS, Nodes, die_with_parent, prctl
 from harness.runtime.supervisor.sources import Source
-from harness.runtime.tree import descendants, quick_descendants
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +46,6 @@ if TYPE_CHECKING:
     Message = dict[str, Any]
 
 PR_SET_CHILD_SUBREAPER = 36
-GRACE = 1.0
 LEFT_BEHIND = 3
 """The exit code if something could not be removed; the run's folder is then kept."""
 
@@ -289,10 +287,7 @@ class Supervisor:
         """End every process, remove what the run has made, and return the exit code."""
         with contextlib.suppress(OSError):
             Path(self.door).unlink()
-        last = self.nodes.ending_last()
-        self._end(GRACE, spared=frozenset(last))
-        if last:
-            self._end(max(last.values()))
+        Ending(self.nodes, self.wakeup).end_all()
         clear_meetings(Path(self.folder))
         codes = [helper.wait() for helper in [self._help(argv) for argv in self.last_commands]]
         if any(codes):
@@ -303,45 +298,6 @@ class Supervisor:
             with contextlib.suppress(OSError):
                 Path(path).unlink()
         return 0
-
-    def _end(self, grace: float, spared: frozenset[int] = frozenset()) -> None:
-        if not self._sweep(grace, self.nodes.end_signal, once=True, spared=spared):
-            self._sweep(5.0, lambda _pid: signal.SIGKILL, once=False, spared=spared)
-
-    def _sweep(
-        self, grace: float, choose: Callable[[int], int], *, once: bool, spared: frozenset[int]
-    ) -> bool:
-        """Send signals to what lives, until nothing does. Returns whether that was in time."""
-        ends = time.monotonic() + grace
-        told: set[int] = set()
-        while time.monotonic() < ends:
-            living = self._living(quick_descendants, spared) or self._living(descendants, spared)
-            if not living:
-                return True
-            for pid in living:
-                if not once or pid not in told:
-                    told.add(pid)
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, choose(pid))
-                        # A stopped process handles a signal only after it is continued.
-                        os.kill(pid, signal.SIGCONT)
-            # Woken by SIGCHLD; the limit is for grandchildren, whose exit sends no signal here.
-            if select.select([self.wakeup], [], [], 0.02)[0]:
-                os.read(self.wakeup, 512)
-        return False
-
-    def _living(self, below: Callable[[int], list[int]], spared: frozenset[int]) -> list[int]:
-        found = (pid for pid in below(os.getpid()) if pid not in spared)
-        return [pid for pid in found if not self._ended(pid)]
-
-    def _ended(self, pid: int) -> bool:
-        try:
-            child = self.nodes.children.get(pid)
-            if child is not None:
-                return child.poll() is not None
-            return os.waitpid(pid, os.WNOHANG)[0] == pid
-        except ChildProcessError:
-            return False
 
 
 def main() -> None:
