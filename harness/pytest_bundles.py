@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -147,14 +148,17 @@ def _origin(item: pytest.Item, isolation: str) -> Origin:
 
 def _reference(topology: Topology | None, named: str, root: Path) -> str:
     """``module:attribute`` of a topology: what the settings name, or where else it is."""
+    modules = {
+        name: vars(each) for name, each in [*sys.modules.items()] if isinstance(each, ModuleType)
+    }
     module, _, attribute = named.partition(":")
-    if topology is None or getattr(sys.modules.get(module), attribute or "-", None) is topology:
+    if topology is None or modules.get(module, {}).get(attribute) is topology:
         return named
     places = [
         f"{module}:{attribute}"
-        for module, found in [*sys.modules.items()]
-        if (file := getattr(found, "__file__", None)) and Path(file).is_relative_to(root)
-        for attribute, value in [*vars(found).items()]
+        for module, found in modules.items()
+        if (file := found.get("__file__")) and Path(file).is_relative_to(root)
+        for attribute, value in [*found.items()]
         if value is topology
     ]
     # There may be several modules of these names, and only pytest knows which one is meant.

@@ -63,6 +63,15 @@ class Player:
         self._began = began
         self._speed = speed
         self._changes: dict[str, AbstractContextManager[Any]] = {}
+        self._makers: Mapping[str, Callable[[Given, Mapping[str, Any]], None]] = {
+            "call": self._call,
+            "request": self._request,
+            "node": self._node,
+            "fault": self._fault,
+            "clock": self._clock,
+            "resources": self._resources,
+            "record": self._record,
+        }
 
     def play(self, inputs: Sequence[Given]) -> list[Done]:
         """Make every input. One begins when all have ended that had ended before it was recorded.
@@ -98,10 +107,10 @@ class Player:
     def _perform(self, each: Given) -> Done:
         fitted = self._fit.of(each.given)
         try:
-            made = MAKERS.get(each.kind)
+            made = self._makers.get(each.kind)
             if made is None:
                 raise ConfigError(f"{each.kind!r} is no kind of input")
-            made(self, each, fitted)
+            made(each, fitted)
         except ConfigError as error:
             return Done(each, str(error), made=False)
         except (DaprError, HarnessError, SystemFailure, httpx.HTTPError) as error:
@@ -164,16 +173,6 @@ class Player:
 
 NODE = ("restart", "await_ready", "stop", "kill", "pause", "resume")
 CLOCK = ("advance", "advance_to", "run_until_idle", "freeze", "flow", "tick")
-
-MAKERS: Mapping[str, Callable[[Player, Given, Mapping[str, Any]], None]] = {
-    "call": Player._call,  # noqa: SLF001 - its own
-    "request": Player._request,  # noqa: SLF001
-    "node": Player._node,  # noqa: SLF001
-    "fault": Player._fault,  # noqa: SLF001
-    "clock": Player._clock,  # noqa: SLF001
-    "resources": Player._resources,  # noqa: SLF001
-    "record": Player._record,  # noqa: SLF001
-}
 
 
 def content_of(given: Mapping[str, Any]) -> bytes | None:

@@ -76,8 +76,7 @@ class Substitution:
         for old, new in sorted(self._texts.items(), key=lambda each: -len(each[0])):
             text = text.replace(old, new)
         for old, new in self._etags.items():
-            known = rf'("etag"\s*:\s*)"{re.escape(old)}"'
-            text = re.sub(known, lambda match, new=new: f'{match[1]}"{new}"', text)  # type: ignore[misc]
+            text = _with_etag(text, old, new)
         return text
 
     def _shifted(self, match: re.Match[str]) -> str:
@@ -90,6 +89,13 @@ class Substitution:
             return text
         # The shift has no fraction of a second, so what follows the seconds stays.
         return later.isoformat()[:19] + text[19:]
+
+
+def _with_etag(text: str, old: str, new: str) -> str:
+    def put(match: re.Match[str]) -> str:
+        return f'{match[1]}"{new}"'
+
+    return re.sub(rf'("etag"\s*:\s*)"{re.escape(old)}"', put, text)
 
 
 def _parsed(body: Any) -> Any:

@@ -378,13 +378,14 @@ def replayed(folder: Path, *tests: str) -> tuple[int, list[dict[str, Any]]]:
     archives = [f"artefacts/test_planted.py--test_{each}.zip" for each in tests]
     command = [*CLI, "replay", *archives, "--speed", "0", "--json", "--folder", "replays"]
     done = subprocess.run(
-        command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=170
+        command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=350
     )
     assert done.returncode in (0, 1), done.stderr
     found: list[dict[str, Any]] = json.loads(done.stdout)
     return done.returncode, found
 
 
+@pytest.mark.timeout(400)
 def test_every_planted_bug_is_reproduced_from_its_archive_alone(folder: Path) -> None:
     """On one new stack, on which the bugs come again in another order; nothing else differs."""
     tests = [*sorted({*FIRST_LINES} - {LENGTHY, "app_killed"}), "app_killed"]
