@@ -127,7 +127,7 @@ async def stream(feed: Feed, cursor: int) -> AsyncIterator[bytes]:
             found = await ablocking(lambda: list(feed.snapshot()))
         for each in found:
             yield each.sent()
-            cursor = each.number
+            cursor = cursor if each.number is None else each.number
             if each.kind == "ended":
                 return
         quiet = 0 if found else quiet + 1

@@ -94,17 +94,21 @@ class Feed:
         self.record.append("ended", {"why": why})
 
     def snapshot(self) -> Iterator[Message]:
-        """What a page needs that begins now; its last message has the cursor to continue from."""
+        """What a page needs that begins now.
+
+        Only its last message has a cursor, so that a page that has not received all of it begins
+        again.
+        """
         with self._lock:
             cursor, overview = self.record.last, self._overview
             rows, lines = list(self._rows.values()), list(self._lines)
-        yield message(cursor, "reset", {"problem": self._problem})
+        yield message(None, "reset", {"problem": self._problem})
         if overview is not None:
-            yield message(cursor, "overview", overview)
+            yield message(None, "overview", overview)
         for part in _parts(rows):
-            yield message(cursor, "events", {"rows": part})
+            yield message(None, "events", {"rows": part})
         for part in _parts(lines):
-            yield message(cursor, "logs", {"lines": part})
+            yield message(None, "logs", {"lines": part})
         yield message(cursor, "ended" if self.ended else "ready", {"why": self.ended})
 
     def _tell(self, problem: str) -> None:

@@ -21,21 +21,22 @@ class Message:
     """A message to the page.
 
     Attributes:
-        number: its cursor; numbers rise by one.
+        number: its cursor; numbers rise by one. None if it is not to be continued from.
         kind: what it is about, the name of the server-sent event.
         text: its data, as one line of JSON.
     """
 
-    number: int
+    number: int | None
     kind: str
     text: str
 
     def sent(self) -> bytes:
         """The message in the format of server-sent events."""
-        return f"id: {self.number}\nevent: {self.kind}\ndata: {self.text}\n\n".encode()
+        cursor = "" if self.number is None else f"id: {self.number}\n"
+        return f"{cursor}event: {self.kind}\ndata: {self.text}\n\n".encode()
 
 
-def message(number: int, kind: str, data: Any) -> Message:
+def message(number: int | None, kind: str, data: Any) -> Message:
     """A message with JSON data."""
     # Without non-ASCII characters there is no surrogate that UTF-8 could not encode.
     return Message(number, kind, json.dumps(data, separators=(",", ":"), default=str))
@@ -68,7 +69,7 @@ class Record:
         """Add a message."""
         with self._lock:
             made = message(self._last + 1, kind, data)
-            self._last = made.number
+            self._last += 1
             self._kept.append(made)
             self._bytes += len(made.text)
             while len(self._kept) > self._most or (

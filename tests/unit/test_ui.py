@@ -193,14 +193,15 @@ async def test_an_unknown_event_is_said_in_a_sentence(client: httpx.AsyncClient)
     assert (400, {"error": "no event has the id 'nothing'"}) == (found.status_code, found.json())
 
 
-async def read(feed: Feed, cursor: int) -> list[tuple[int, str, Any]]:
+async def read(feed: Feed, cursor: int) -> list[tuple[int | None, str, Any]]:
     """The messages that an ended feed sends to a reader: number, kind and data."""
     text = b"".join([each async for each in stream(feed, cursor)]).decode()
     found = []
     for part in text.split("\n\n"):
         fields = dict(line.split(": ", 1) for line in part.split("\n") if ": " in line)
         if "event" in fields:
-            found.append((int(fields["id"]), fields["event"], json.loads(fields["data"])))
+            number = int(fields["id"]) if "id" in fields else None
+            found.append((number, fields["event"], json.loads(fields["data"])))
     return found
 
 
@@ -235,6 +236,21 @@ async def test_a_page_that_comes_back_with_its_cursor_gets_only_what_it_has_miss
     assert ["events", "logs", "ended"] == [kind for _, kind, _ in found]
     assert ["key-2"] == [row["key"] for row in found[0][2]["rows"]]
     assert [cursor + 1, cursor + 2, cursor + 3] == [number for number, _, _ in found]
+
+
+async def test_a_page_that_has_not_received_all_of_the_beginning_begins_again(
+    shown: ShownStack,
+) -> None:
+    """It has no cursor before the end of the beginning, and browsers send the last one they had."""
+    shown.add(3)
+    feed = Feed(shown, Record())
+    feed.look()
+    feed.end("stopped")
+
+    *beginning, last = await read(feed, -1)
+
+    assert {None} == {number for number, _, _ in beginning}
+    assert feed.record.last == last[0]
 
 
 async def test_the_cursor_is_the_header_that_browsers_send(shown: ShownStack) -> None:

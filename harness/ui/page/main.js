@@ -30,7 +30,11 @@ function show() {
     }
   }
   draw();
-  views[place].enter(decodeURIComponent(rest.join("/")));
+  views[place].enter(decoded(rest.join("/")));
+}
+
+function decoded(text) {
+  try { return decodeURIComponent(text); } catch { return ""; }
 }
 
 function draw() {
