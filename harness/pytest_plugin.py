@@ -33,15 +33,15 @@ from harness.pytest_options import (
 )
 from harness.pytest_otlp import add_otlp_option, export_tests
 from harness.pytest_reports import (
-    backlog_of,
     deaths,
     keep,
     logs_of_own_worlds,
     register,
     section,
+    sections_of_logs,
+    seen_of,
     tell,
     tell_of_worker,
-    timeline_of,
     told_by_worker,
 )
 from harness.pytest_time_limit import follow_time_limit, without_time_limit
@@ -53,7 +53,6 @@ from harness.pytest_workers import (
     turn,
 )
 from harness.pytest_worlds import Worlds, add_worlds_option, prepared, wanted_of
-from harness.report.folding import folded
 
 if TYPE_CHECKING:
     from harness.core.settings import Settings
@@ -65,8 +64,6 @@ if TYPE_CHECKING:
 WORLD: pytest.StashKey[AsyncWorld | World] = pytest.StashKey()
 BEGAN: pytest.StashKey[float] = pytest.StashKey()
 FAILED: pytest.StashKey[bool] = pytest.StashKey()
-LOG_LIMIT = 20_000
-"""The number of characters of each log that a report shows."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -341,14 +338,8 @@ def _attach(report: pytest.TestReport, item: pytest.Item, error: BaseException |
         logs = logs or logs_of_own_worlds(item.stash.get(BEGAN, math.inf))
     elif report.when == "call":
         logs = world.beginning.logs()
-        if left := backlog_of(world.beginning):
-            report.sections.append((section("events of other tests"), left))
-        if happened := timeline_of(world.observed):
-            report.sections.append((section("timeline"), happened))
-    for name, text in logs.items():
-        short = folded(text)
-        cut = short if len(short) <= LOG_LIMIT else f"[...]\n{short[-LOG_LIMIT:]}"
-        report.sections.append((section(f"log of {name} during this test"), cut))
+        report.sections += seen_of(world)
+    report.sections += sections_of_logs(logs)
     began = item.stash.get(BEGAN, time.monotonic())
     level = asked_of(item).get("isolation", "names")
     if told := leave_bundle(report, item, world, logs, began, isolation=level):

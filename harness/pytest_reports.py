@@ -12,14 +12,20 @@ from _pytest.junitxml import LogXML, bin_xml_escape, xml_key
 
 from harness.core.errors import HarnessError, SystemFailure
 from harness.core.names import EXPORTER
+from harness.report.folding import folded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from harness.core.journal import Entry
+    from harness.stack.aworld import AsyncWorld
     from harness.stack.beginning import Beginning
     from harness.stack.stack import Stack
     from harness.stack.timeline import Observed
+    from harness.stack.world import World
+
+LOG_LIMIT = 20_000
+"""The number of characters of a node's log that a report shows: the last ones."""
 
 SECTION = "dapr-harness: "
 """The prefix of report sections that this plugin adds."""
@@ -31,6 +37,22 @@ KEPT = "dapr_harness_kept"
 def section(title: str) -> str:
     """The name of one of this plugin's sections."""
     return SECTION + title
+
+
+def seen_of(world: World | AsyncWorld) -> Iterator[tuple[str, str]]:
+    """The sections about what a test's world has observed."""
+    if left := backlog_of(world.beginning):
+        yield section("events of other tests"), left
+    if happened := timeline_of(world.observed):
+        yield section("timeline"), happened
+
+
+def sections_of_logs(logs: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """What nodes have logged, repeated lines folded; the last characters of it."""
+    for name, text in logs.items():
+        short = folded(text)
+        cut = short if len(short) <= LOG_LIMIT else f"[...]\n{short[-LOG_LIMIT:]}"
+        yield section(f"log of {name} during this test"), cut
 
 
 def timeline_of(observed: Observed) -> str:
