@@ -249,7 +249,7 @@ FIRST_LINES = {
     "unknown_pubsub": "the component that the call named does not exist for this app",
     "unknown_app": "an invocation found no app with the app-id",
     "key_collision": "a state key was changed by somebody else in the meantime",
-    "fault": "a fault of the test's inbox fails its delivery to shop; it is a dead letter now",
+    "fault": "a fault of the test's inbox fails the delivery to shop of event ",
     "app_killed": "shop is still exited, as the test has asked for",
     "broker_away": "the broker 'kafka' is not available: the test has stopped it",
 }
