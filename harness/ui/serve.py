@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from harness.ui.guard import Asgi
 
 ENDING = 2
 """Seconds that open pages have to read the last message."""
+
+
+LOGGERS = ("uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 
 
 class _Server(uvicorn.Server):
@@ -55,18 +59,34 @@ def listening(port: int | None) -> socket.socket:
 @contextmanager
 def serving(app: Asgi, listener: socket.socket) -> Iterator[None]:
     """Serve an application in a thread inside the ``with`` block, then close the listener."""
-    config = uvicorn.Config(
-        app, http="h11", loop="asyncio", ws="none", lifespan="off", log_config=None,
-        log_level="critical",
-        access_log=False, server_header=False, proxy_headers=False,
-        timeout_graceful_shutdown=ENDING,
-    )  # fmt: skip
-    server = _Server(config)
-    thread = threading.Thread(target=server.run, args=([listener],), name="page", daemon=True)
-    with listener:
+    with listener, _loggers_kept():
+        server = _Server(_config(app))
+        thread = threading.Thread(target=server.run, args=([listener],), name="page", daemon=True)
         thread.start()
         try:
             yield
         finally:
             server.should_exit = True
             thread.join()
+
+
+def _config(app: Asgi) -> uvicorn.Config:
+    return uvicorn.Config(
+        app, http="h11", loop="asyncio", ws="none", lifespan="off", log_config=None,
+        log_level="critical",
+        access_log=False, server_header=False, proxy_headers=False,
+        timeout_graceful_shutdown=ENDING,
+    )  # fmt: skip
+
+
+@contextmanager
+def _loggers_kept() -> Iterator[None]:
+    """Undo what uvicorn does to loggers of the whole process: apps in it may use them, too."""
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    known = [(each, each.level, [*each.handlers], each.propagate) for each in loggers]
+    try:
+        yield
+    finally:
+        for logger, level, handlers, propagate in known:
+            logger.setLevel(level)
+            logger.handlers, logger.propagate = handlers, propagate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from harness.ui.app import LARGEST, application, stream
 from harness.ui.feed import EVENTS, LINES, Feed
 from harness.ui.guard import HEADER, refusal
 from harness.ui.record import Record
-from harness.ui.serve import listening
+from harness.ui.serve import listening, serving
 from tests.ui_source import ShownStack
 
 TOKEN = "the-token"
@@ -363,3 +364,17 @@ def test_an_unforeseen_error_of_a_look_does_not_end_the_feed(shown: ShownStack) 
 def test_a_taken_port_is_named() -> None:
     with listening(free_port()) as first, pytest.raises(PortTaken, match="choose another --port"):
         listening(first.getsockname()[1])
+
+
+def test_the_loggers_of_the_process_are_as_before_when_the_page_has_ended() -> None:
+    """uvicorn changes them, and the apps of a test process may use the same ones."""
+    loggers = [logging.getLogger(f"uvicorn.{name}") for name in ("error", "access", "asgi")]
+    before = [(each.level, [*each.handlers], each.propagate) for each in loggers]
+
+    async def nobody(*_: object) -> None:
+        """Answers nothing."""
+
+    with serving(nobody, listening(None)):
+        assert logging.CRITICAL == loggers[0].level
+
+    assert before == [(each.level, [*each.handlers], each.propagate) for each in loggers]
