@@ -371,7 +371,7 @@ def test_the_loggers_of_the_process_are_as_before_when_the_page_has_ended() -> N
     loggers = [logging.getLogger(f"uvicorn.{name}") for name in ("error", "access", "asgi")]
     before = [(each.level, [*each.handlers], each.propagate) for each in loggers]
 
-    async def nobody(*_: object) -> None:
+    async def nobody(scope: object, receive: object, send: object) -> None:
         """Answers nothing."""
 
     with serving(nobody, listening(None)):
