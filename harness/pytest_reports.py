@@ -57,8 +57,8 @@ def sections_of_logs(logs: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 def timeline_of(observed: Observed) -> str:
     """What happened during a test as a table, secrets masked; "" if nothing is recorded."""
+    from harness.core.masking import mask
     from harness.report.timeline import draw_timeline
-    from harness.stack.failures import mask
 
     if not observed.is_recorded:
         return ""

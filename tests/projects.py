@@ -69,6 +69,9 @@ spec:
 """
 """Further fields can be appended."""
 
+BUS = KAFKA.replace("{name: pubsub}", "{name: bus}")
+"""The same under another name."""
+
 POSTGRESQL = """\
 apiVersion: dapr.io/v1alpha1
 kind: Component

@@ -31,6 +31,7 @@ from harness.bundle.recording import (
 )
 from harness.bundle.stories import job_story_of, story_of
 from harness.core.errors import ProbeError
+from harness.core.masking import mask
 from harness.core.node import Node
 from harness.core.observation import Occurrence, epoch_ns
 from harness.core.roles import HasSidecar, HasTopics, SidecarRole
@@ -40,7 +41,6 @@ from harness.provision.versions import KAFKA
 from harness.report.folding import folded
 from harness.stack.account import Account
 from harness.stack.beginning import Beginning, own_brokers
-from harness.stack.failures import mask
 from harness.stack.inputs import Inputs
 from harness.stack.routes import ask_sidecar
 from harness.stack.run_record import this_version
@@ -91,7 +91,7 @@ class Collector:
         self._beginning: Beginning = observed.beginning
         self._secrets: Sequence[str] = ()
         self._missing: list[str] = []
-        self._ledger = Ledger()
+        self._ledger: Ledger | None = None
         away = [name for name, state in self._brokers() if state not in ("running", "starting")]
         self._has_broker = not away
         self._missing += [f"what is on the broker {name}: it does not run" for name in away]
@@ -203,7 +203,8 @@ class Collector:
         return [story_of(each, self._observed.world, self._clean) for each in events]
 
     def _jobs(self) -> list[JobStory]:
-        return [job_story_of(each, self._clean) for each in self._ledger.jobs[-JOBS:]]
+        found = self._ledger.jobs if self._ledger else ()
+        return [job_story_of(each, self._clean) for each in found[-JOBS:]]
 
     def _groups(self) -> Iterator[Group]:
         from harness.ready.kafka import (
@@ -258,8 +259,9 @@ class Collector:
         secrets, gaps = Secrets(book.known()[1]), list[str]()
         began = epoch_ns(self._beginning.at)
         found = list(given_by_test(self._inputs.all(), secrets, gaps))
+        ledger = self._ledger or self._account.read()
         records, lost = self._account.from_outside()
-        found += given_by_others(records, self._account.read(), secrets, gaps)
+        found += given_by_others(records, ledger, secrets, gaps)
         if lost or self._inputs.lost:
             gaps.append(f"{lost + self._inputs.lost} inputs were too many or too large")
         commit, dirty = commit_of(settings.root)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.core.masking import MASK
 from harness.core.observation import epoch_ns
 from harness.ledger.model import Ledger
 from harness.probe.broker_reader import RawRecord
@@ -14,9 +15,6 @@ from harness.stack.inputs import Input, Kind
 
 FORMAT = 1
 """The version of the format. A recording of another one is refused."""
-
-MASKED = "***"
-"""A value that is not recorded."""
 
 CREDENTIALS = ("authorization", "cookie", "proxy-authorization")
 """Headers whose values are kept only if they are tokens of the stack, of which a replay has its
@@ -122,7 +120,7 @@ class Secrets:
         return value
 
     def are_in(self, content: bytes) -> bool:
-        """Whether a token is in bytes that are no text."""
+        """Whether a token is in bytes that are not text."""
         return any(token.encode() in content for token in self._tokens.values())
 
 
@@ -151,16 +149,16 @@ def given_by_test(inputs: Iterable[Input], secrets: Secrets, gaps: list[str]) ->
 def given_by_others(
     records: Iterable[RawRecord], ledger: Ledger, secrets: Secrets, gaps: list[str]
 ) -> Iterator[Given]:
-    """The records that nobody has published through a sidecar, as far as that is known."""
+    """The records that no sidecar has published, as far as is known."""
     known = {
-        record.position
+        (at.topic, at.partition, at.offset)
         for event in ledger.events
         for record in event.records
         if event.publications or record.outbox or record.dead_letter_of
+        for at in [record.position]
     }
-    places = {(each.topic, each.partition, each.offset) for each in known}
     for each in records:
-        if (each.topic, each.partition, each.offset) in places:
+        if (each.topic, each.partition, each.offset) in known:
             continue
         place = f"the record {each.topic}[{each.partition}] offset {each.offset}"
         headers = [[name, _body(value, secrets, place, gaps)] for name, value in each.headers]
@@ -182,7 +180,7 @@ def _without_credentials(
     for name, value in headers.items():
         kept = secrets.referred(value)
         if name in CREDENTIALS and kept == value:
-            kept = MASKED
+            kept = MASK
             gaps.append(f"{place}: the header {name!r} is masked")
         found[name] = kept
     return found
@@ -191,7 +189,7 @@ def _without_credentials(
 def _body(
     content: bytes | None, secrets: Secrets, place: str, gaps: list[str]
 ) -> dict[str, str | None]:
-    """Bytes as ``body``, or as ``base64`` if they are no text."""
+    """Bytes as ``body``, or as ``base64`` if they are not text."""
     if content is None:
         return {"body": None}
     try:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from harness.bundle.model import EventStory, JobStory
+from harness.core.masking import cleaned
 from harness.ledger.explain import conclusion, name_of, steps_of, steps_of_job
 from harness.ledger.model import EventPath, JobPath
 
@@ -38,15 +39,6 @@ def job_story_of(path: JobPath, clean: Callable[[str], str]) -> JobStory:
     """What happened to a job, explained."""
     steps = [(time, clean(text)) for time, text in steps_of_job(path)]
     return JobStory(path.app, clean(path.name), steps)
-
-
-def cleaned(value: Any, clean: Callable[[str], str]) -> Any:
-    """A JSON value whose texts are cleaned."""
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, Mapping):
-        return {name: cleaned(each, clean) for name, each in value.items()}
-    return [cleaned(each, clean) for each in value] if isinstance(value, list) else value
 
 
 def _facts(path: EventPath) -> dict[str, Any]:

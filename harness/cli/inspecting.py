@@ -156,7 +156,7 @@ def _time(text: str | None) -> float:
     """Seconds since the epoch; a time without a zone is UTC's, as all times that are shown.
 
     Raises:
-        ConfigError: it is no time.
+        ConfigError: it is not a time.
     """
     if text is None:
         return 0.0

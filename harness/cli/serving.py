@@ -16,7 +16,7 @@ def mcp(
 ) -> None:
     """Serve the tools of a stack to an agent: Model Context Protocol on standard input and output.
 
-    The stack need not be up yet: each tool says so until it is.
+    The stack does not have to be up yet; until it is, each tool reports that.
     """
     try:
         from harness.mcp_server.attached import Attached

@@ -66,7 +66,7 @@ def k8s(
     refuses an object.
     """
     settings = Settings.load(topology=topology, offline=offline, runtime="processes")
-    # What cannot be read is told before anything starts.
+    # Files that cannot be read are reported before anything starts.
     manifests = list(_given(paths) if paths else _rendered(settings, name))
     if not manifests:
         raise ConfigError("there is nothing to validate", expected="at least one object")

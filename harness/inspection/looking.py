@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from harness.bundle.stories import story_of
 from harness.core.closing import Closing
+from harness.core.masking import cleaned, mask
 from harness.inspection.event_table import Entry, EventTable, page_of, text_of
 from harness.inspection.keys import StateRow, state_row
 from harness.inspection.logs import Logs
@@ -36,7 +37,6 @@ from harness.ledger.model import Ledger
 from harness.probe.waiting import unguarded
 from harness.stack.account import MOST, Account
 from harness.stack.beginning import FromStart
-from harness.stack.failures import mask
 from harness.stack.noted import Noted
 from harness.stack.registry import UpStack
 from harness.stack.stack import Stack
@@ -75,7 +75,7 @@ class Looking(Closing):
     def _begin(self) -> None:
         self._secrets = self._stack.book.secrets()
         self._reports = Reports(self._stack, self._up, self.clean)
-        away = self._reports.brokers_away(self._nodes())
+        away = self._reports.brokers_away(self.nodes())
         beginning = FromStart(self._stack, None if away else MOST)
         self._skipped = beginning.skipped
         observed = Observed(self._stack, beginning, "", {})
@@ -104,12 +104,13 @@ class Looking(Closing):
 
     def nodes(self) -> list[NodeRow]:
         """The nodes now."""
-        return self._nodes()
+        self._stack.catch_up()
+        return node_rows(self._stack)
 
     def overview(self) -> Overview:
         """Nodes, topics, components and jobs now."""
         with self._lock:
-            nodes = self._nodes()
+            nodes = self.nodes()
             seen = self._reports.sidecars.now(nodes)
             ledger, missing = self._read(nodes)
             lags = self._reports.lags.now(nodes)
@@ -228,7 +229,7 @@ class Looking(Closing):
     def jobs(self) -> list[JobRow]:
         """Every job that the schedulers have, or that was observed."""
         with self._lock:
-            nodes = self._nodes()
+            nodes = self.nodes()
             self._reports.jobs.forget()
             ledger, _ = self._read(nodes)
             return job_rows(ledger, self._reports.jobs.now(nodes)[0])
@@ -250,27 +251,19 @@ class Looking(Closing):
 
     def cleaned(self, value: Any) -> Any:
         """A JSON value without the secrets of the stack."""
-        if isinstance(value, dict):
-            return {self.clean(str(key)): self.cleaned(each) for key, each in value.items()}
-        if isinstance(value, list):
-            return [self.cleaned(each) for each in value]
-        return self.clean(value) if isinstance(value, str) else value
+        return cleaned(value, self.clean)
 
     def _pubsubs(self) -> dict[str, str]:
         """The pub/sub component of each topic that has subscribers."""
         with self._lock:
-            seen = self._reports.sidecars.now(self._nodes())
+            seen = self._reports.sidecars.now(self.nodes())
         rows = topic_rows(seen, set(), Ledger(), {})
         return {each.name: each.pubsub for each in rows}
 
     def _refresh(self) -> list[str]:
         """Bring the table up to date; what could not be read."""
-        _, missing = self._read(self._nodes())
+        _, missing = self._read(self.nodes())
         return missing
-
-    def _nodes(self) -> list[NodeRow]:
-        self._stack.catch_up()
-        return node_rows(self._stack)
 
     def _read(self, nodes: Sequence[NodeRow]) -> tuple[Ledger, list[str]]:
         away = self._reports.brokers_away(nodes)

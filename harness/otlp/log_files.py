@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.core.masking import mask
+
 MOST = 256 * 1024
 """Bytes that are read of one file at once."""
 
@@ -52,7 +54,7 @@ class LogFiles:
         else:
             self._left[node] = last
         texts = (each.decode("utf-8", "replace").rstrip("\r") for each in lines)
-        return [self._masked(each) for each in texts if each.strip()]
+        return [mask(each, self._secrets) for each in texts if each.strip()]
 
     def _data(self, file: Path) -> bytes:
         try:
@@ -65,8 +67,3 @@ class LogFiles:
                 return data
         except OSError:
             return b""
-
-    def _masked(self, line: str) -> str:
-        for secret in self._secrets:
-            line = line.replace(secret, "***")
-        return line

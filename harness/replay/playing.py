@@ -12,9 +12,10 @@ from typing import Any
 
 import httpx
 
-from harness.bundle.recording import MASKED, Given
+from harness.bundle.recording import Given
 from harness.core.deadline import Deadline, ticks
 from harness.core.errors import ConfigError, DaprError, HarnessError, SystemFailure, did_you_mean
+from harness.core.masking import MASK
 from harness.dapr.calls import Call
 from harness.replay.producing import produce
 from harness.replay.substitution import Substitution
@@ -184,7 +185,7 @@ def content_of(given: Mapping[str, Any]) -> bytes | None:
 
 
 def _headers(given: Mapping[str, Any]) -> dict[str, str]:
-    return {name: value for name, value in given["headers"].items() if value != MASKED}
+    return {name: value for name, value in given["headers"].items() if value != MASK}
 
 
 def _end(each: Given) -> int | None:

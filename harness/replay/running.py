@@ -18,6 +18,7 @@ from harness.bundle.model import Bundle, Failure
 from harness.bundle.recording import Origin, Recording, reference
 from harness.core.deadline import Deadline, ticks
 from harness.core.errors import ConfigError, HarnessError, SystemFailure
+from harness.core.masking import MASK
 from harness.core.observation import epoch_ns
 from harness.core.settings import Settings
 from harness.core.topology import Topology
@@ -129,7 +130,7 @@ class Replays:
             return topology, []
         if any(each.resources is not None for each in topology.sidecars()):
             return topology, ["the resources of the project have changed; those of today are used"]
-        texts = {name: text for name, text in declared(recorded).items() if "***" not in text}
+        texts = {name: text for name, text in declared(recorded).items() if MASK not in text}
         kept = {name: text for name, text in ours.items() if name not in texts}
         kept = {name: text for name, text in kept.items() if name in declared(recorded)}
         folder = Path(self._stacks.enter_context(tempfile.TemporaryDirectory(prefix="replay-")))

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from harness.core.deadline import Deadline, Observation, poll
 from harness.core.errors import HarnessError, ProbeError, ProbeTimeout
+from harness.core.masking import mask
 from harness.core.observation import Occurrence
 from harness.core.roles import CallRecorder, Recorder
 from harness.ledger.joining import is_step, ledger_of
@@ -21,7 +22,6 @@ from harness.probe.marker import TYPE
 from harness.probe.spans import PATH
 from harness.probe.tap import SubscriptionTap
 from harness.probe.waiting import Guard
-from harness.stack.failures import mask
 from harness.stack.in_flight import InFlight
 from harness.stack.noted import TEST, Noted
 from harness.stack.routes import SUBSCRIBE, Routes

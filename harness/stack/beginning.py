@@ -11,6 +11,7 @@ from pathlib import Path
 from harness.core.endpoint import Endpoint
 from harness.core.errors import ConfigError, HarnessError, ProbeError
 from harness.core.kafka_access import Brokers, access_of
+from harness.core.masking import mask
 from harness.core.names import calls_name, inbox_name
 from harness.core.roles import RECORD_PORT, CallRecorder, HasTopics, Recorder
 from harness.nodes.receiver import Receiver
@@ -18,7 +19,6 @@ from harness.probe.backlog import Began, backlog
 from harness.probe.records import size_of_record
 from harness.ready.kafka import admin_of, end_offsets
 from harness.runtime.proc import cpu_of
-from harness.stack.failures import mask
 from harness.stack.sharing import own_topics
 from harness.stack.stack import Stack
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness.core.causes import cause_of, refused_hint
@@ -18,16 +18,10 @@ from harness.core.errors import (
     SystemFailure,
 )
 from harness.core.launch import Launch
+from harness.core.masking import mask
 from harness.runtime.base import Instance
 
 _IN_USE = re.compile(r"address already in use|EADDRINUSE|Address in use", re.IGNORECASE)
-
-
-def mask(text: str, secrets: Sequence[str]) -> str:
-    """The text with every known secret replaced."""
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return text
 
 
 def death(
@@ -94,6 +88,11 @@ def tail_of(log: Path, lines: int = 25) -> str:
         return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
     except OSError:
         return ""
+
+
+def tails_of(instances: Mapping[str, Instance], secrets: Sequence[str]) -> dict[str, str]:
+    """The last lines of the logs of nodes, by their names, with secrets masked."""
+    return {name: mask(tail_of(each.log, 60), secrets) for name, each in instances.items()}
 
 
 def rank(error: BaseException) -> int:

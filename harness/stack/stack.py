@@ -17,7 +17,7 @@ from harness.runtime.base import Instance, Restartable, Runtime
 from harness.stack import open_stacks
 from harness.stack.book import AddressBook, own_book
 from harness.stack.ending import concluding
-from harness.stack.failures import external, mask, tail_of
+from harness.stack.failures import external, tails_of
 from harness.stack.loading import load_topology
 from harness.stack.origins import of_run
 from harness.stack.registry import Registry, UpStack
@@ -190,7 +190,7 @@ class Stack(Closing):
                 self.note("start.repeated", reason=error.subject)
             except BaseException as error:
                 # Collect evidence first: closing removes the run's folder, and the logs with it.
-                error.logs = self._tails()  # type: ignore[attr-defined]  # read by the plugin
+                error.logs = tails_of(self._start.instances, self.book.secrets())  # type: ignore[attr-defined]  # read by the plugin
                 self._close_after(error)
                 raise
 
@@ -312,10 +312,6 @@ class Stack(Closing):
 
     def _new_startup(self) -> Startup:
         return Startup(self.topology, self.settings, self.note, self._make_book)
-
-    def _tails(self) -> dict[str, str]:
-        started = self._start.instances.items()
-        return {name: mask(tail_of(each.log, 60), self.book.secrets()) for name, each in started}
 
     def launch(self, name: str) -> Launch:
         """What was planned for a node."""

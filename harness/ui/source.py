@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, Protocol
 
 
@@ -49,11 +48,5 @@ class Source(Protocol):
 
 
 def plain(value: Any) -> Any:
-    """A result as JSON values, whether it is a model, a dataclass or a dictionary already."""
-    if hasattr(value, "as_json"):
-        return value.as_json()
-    if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    return value
+    """A result as JSON values, which it may be already."""
+    return value.as_json() if hasattr(value, "as_json") else value

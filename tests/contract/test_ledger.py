@@ -16,34 +16,26 @@ from harness.core.errors import HarnessError
 from harness.dapr.model import BulkEntry, StateOperation
 from harness.ledger.outcomes import outcome_of
 from harness.probe.broker_reader import BrokerReader
+from tests.projects import BUS
 from tests.support import ROOT, project
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 APP = Path(__file__).parent / "ledger_app.py"
 
-RESOURCES = """\
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata: {name: bus}
-spec:
-  type: pubsub.kafka
-  version: v1
-  metadata:
-  - {name: brokers, value: "${kafka.brokers}"}
-  - {name: authType, value: none}
-  - {name: backOffDuration, value: 50ms}
-  - {name: initialOffset, value: oldest}
+RESOURCES = f"""\
+{BUS}  - {{name: backOffDuration, value: 50ms}}
+  - {{name: initialOffset, value: oldest}}
 ---
 apiVersion: dapr.io/v1alpha1
 kind: Component
-metadata: {name: store}
+metadata: {{name: store}}
 spec:
   type: state.in-memory
   version: v1
   metadata:
-  - {name: outboxPublishPubsub, value: bus}
-  - {name: outboxPublishTopic, value: orders}
+  - {{name: outboxPublishPubsub, value: bus}}
+  - {{name: outboxPublishTopic, value: orders}}
 """
 
 TOPICS = ("orders:2", "raw", "judged", "dead", "graveyard", "bulks", "defaultshopordersoutbox")

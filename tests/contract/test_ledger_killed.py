@@ -14,6 +14,7 @@ import pytest
 from harness import App, DaprError, Kafka, Settings, Topology, World, running
 from harness.core.deadline import Deadline, ticks
 from harness.dapr.model import BulkEntry
+from tests.projects import BUS
 from tests.support import project
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
@@ -22,18 +23,9 @@ APP = Path(__file__).parent / "ledger_app.py"
 
 # With daprd's default, `newest`, a group that has committed nothing yet begins at the end when its
 # member comes back, and the events that came meanwhile are never delivered.
-RESOURCES = """\
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata: {name: bus}
-spec:
-  type: pubsub.kafka
-  version: v1
-  metadata:
-  - {name: brokers, value: "${kafka.brokers}"}
-  - {name: authType, value: none}
-  - {name: initialOffset, value: oldest}
-  - {name: backOffDuration, value: 50ms}
+RESOURCES = f"""\
+{BUS}  - {{name: initialOffset, value: oldest}}
+  - {{name: backOffDuration, value: 50ms}}
 """
 
 EVENTS, BATCH = 5_000, 100

@@ -38,7 +38,7 @@ def own_events(bundle: Bundle) -> Sequence[EventStory]:
 def names_in(bundle: Bundle) -> Callable[[EventStory], str]:
     """What sentences call the events: by their ids, each as short as it is unique in the bundle.
 
-    A record that is no CloudEvent is called by its position.
+    A record that is not a CloudEvent is called by its position.
     """
     ids = sorted({str(each.facts["id"]) for each in bundle.events})
 
