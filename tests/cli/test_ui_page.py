@@ -66,8 +66,15 @@ def opened(browser: Browser, address: str, width: int = 1280) -> Iterator[Page]:
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
     page.on("dialog", lambda dialog: errors.append(f"a dialog: {dialog.message}"))
+    failed: list[str] = []
+    page.on("requestfailed", lambda asked: failed.append(f"{asked.url}: {asked.failure}"))
     page.goto(address)
-    expect(page.locator("#connection-text")).to_have_text("live")
+    try:
+        expect(page.locator("#connection-text")).to_have_text("live")
+    except AssertionError as error:
+        # It has been seen once, under load, and what the page had to say was not.
+        error.add_note(f"the page has reported {errors}; requests that failed: {failed}")
+        raise
     yield page
     page.close()
     assert [] == errors
