@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import secrets
@@ -11,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.core.deadline import Deadline, Observation, poll
-from harness.core.errors import Unavailable
 from harness.core.files import write_private, writing
 from harness.core.private import CLOSED, MEETING, PASSABLE, private_folder, temporary_folder
 from harness.runtime.proc import born
@@ -26,6 +26,9 @@ MAKING = 60.0
 RELEASING = 10.0
 """Seconds within which the processes of a killed PostgreSQL notice this and release its memory."""
 
+
+_unowned: dict[Path, int] = {}
+"""The folders of runs that have no supervisor yet, and the process that made each."""
 
 DOORS = Path(f"/tmp/dapr-harness-sockets-{os.getuid()}")  # noqa: S108 - checked by private_folder
 """The sockets of supervisors. A socket's path must fit into 104 bytes, so TMPDIR is not used."""
@@ -52,11 +55,15 @@ def door_of(folder: Path) -> Path:
 def make_run_folder() -> Path:
     """A new folder, which others can traverse only as far as an unprivileged node must.
 
+    It is removed when this process exits, unless it was given to a supervisor before: an interrupt
+    can come between any two steps of a start.
+
     Raises:
         Unavailable: its parent folder does not belong to this user, or it cannot be written.
     """
     mode = PASSABLE if os.geteuid() == 0 else CLOSED
     folder = private_folder(_base(), mode) / secrets.token_hex(4)
+    _unowned[folder] = os.getpid()
     with _new(folder):
         folder.mkdir(mode=CLOSED)
         # Before anything else is in it: a folder without an owner is still being created.
@@ -76,7 +83,7 @@ def _new(folder: Path) -> Iterator[None]:
     try:
         with writing(folder):
             yield
-    except Unavailable:
+    except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
 
@@ -84,6 +91,16 @@ def _new(folder: Path) -> Iterator[None]:
 def give_run_folder(folder: Path, owner: int) -> None:
     """Set the process whose exit ends the run."""
     write_private(folder / OWNER, f"{owner} {born(owner)}")
+    if owner != os.getpid():
+        _unowned.pop(folder, None)
+
+
+@atexit.register
+def _clear_unowned() -> None:
+    """Remove the folders that this process made and gave to nobody."""
+    for folder, maker in _unowned.items():
+        if maker == os.getpid():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def meeting_folder() -> Path:

@@ -79,8 +79,8 @@ class ProcessRuntime(Closing):
 
     def _open(self, environment: Mapping[str, str], whole: Mapping[str, str]) -> None:
         self.folder = make_run_folder()
-        self._inherit(environment, whole, self.folder / "path")
         try:
+            self._inherit(environment, whole, self.folder / "path")
             self._supervisor = SupervisorClient.start(self.folder, self)
             self.owner = self._supervisor.pid
             give_run_folder(self.folder, self.owner)

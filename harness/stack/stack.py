@@ -190,7 +190,7 @@ class Stack(Closing):
                 self.note("start.repeated", reason=error.subject)
             except BaseException as error:
                 # Collect evidence first: closing removes the run's folder, and the logs with it.
-                error.logs = tails_of(self._start.instances, self.book.secrets())  # type: ignore[attr-defined]  # read by the plugin
+                error.logs = self._tails()  # type: ignore[attr-defined]  # read by the plugin
                 self._close_after(error)
                 raise
 
@@ -293,7 +293,7 @@ class Stack(Closing):
         self.note("stop.begun" if not others else "client.closed")
         self.shared.clear()
         try:
-            if not others:
+            if not others and self.instances:  # otherwise there may be no book yet
                 concluding(self.book, self.note, self._start.stop_dependents)
             elif self._start.extras:
                 self._start.extras.stop()
@@ -302,6 +302,9 @@ class Stack(Closing):
             self._runtime.close()
             self._runtime = None
             self.note("stop.ended")
+
+    def _tails(self) -> dict[str, str]:
+        return tails_of(self.instances, self.book.secrets()) if self.instances else {}
 
     def _close_after(self, error: BaseException) -> None:
         """Close, and add any errors as notes to the error that caused it."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.core.blame import blamed
 from harness.core.closing import do_all
 from harness.core.deadline import Check, Deadline, Observation, poll, waits_for, wake_of
-from harness.core.errors import HarnessError, NotReady
+from harness.core.errors import ConfigError, HarnessError, NotReady
 from harness.core.launch import Launch
 from harness.core.node import Node, Scope, Tools
 from harness.core.roles import ExplainsExit
@@ -47,7 +47,6 @@ class Startup:
 
     Attributes:
         instances: the started instances, by node name.
-        book: available once the start is prepared.
         extras: nodes that are started beside those of the topology; None until it is prepared.
     """
 
@@ -56,6 +55,7 @@ class Startup:
     ) -> None:
         self._topology = topology
         self._make_book = make_book
+        self._book: AddressBook | None = None
         self._settings = settings
         self._note = note
         self.extras: Extras | None = None
@@ -75,7 +75,7 @@ class Startup:
     def prepare(self, runtime: Runtime, tools: Tools) -> None:
         """Plan every node before anything runs, so that an invalid description starts nothing."""
         self._runtime = runtime
-        self.book = self._make_book(self._topology, tools, self._settings.root, runtime)
+        self._book = self._make_book(self._topology, tools, self._settings.root, runtime)
         self.book.strict = self._settings.strict
         for node in self._topology.nodes:
             scope = self.book.scope(node.name)
@@ -86,6 +86,13 @@ class Startup:
         self._order.require_possible()
         runtime.prepare(list(self._launches.values()))
         self.extras = Extras(self.book, runtime, self._settings, self._launches)
+
+    @property
+    def book(self) -> AddressBook:
+        """What the nodes are planned with; raises `ConfigError` until the start is prepared."""
+        if self._book is None:
+            raise ConfigError("the stack is not running", hint="use it inside `with`")
+        return self._book
 
     @property
     def launches(self) -> list[Launch]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,10 @@ import pytest
 from harness import Unavailable
 from harness.core.private import open_private, private_folder
 from harness.provision import postgres
+from harness.runtime import folder as run_folder
+from harness.runtime import processes
 from harness.runtime.folder import clear_run_folder, dead_run_folders, make_run_folder
+from harness.runtime.processes import ProcessRuntime
 
 
 def mode(path: Path) -> int:
@@ -145,3 +150,42 @@ def test_a_folder_that_never_got_an_owner_is_dead_after_a_while(
     assert [old] == dead_run_folders()
     assert "" == clear_run_folder(old)
     assert [living, new] == sorted(old.parent.iterdir(), key=[living, new].index)
+
+
+def test_a_run_folder_without_a_supervisor_is_removed_when_its_maker_exits(tmp_path: Path) -> None:
+    """An interrupt may come between any two steps of a start; a folder that was given stays."""
+    code = """
+import os
+from harness.runtime.folder import give_run_folder, make_run_folder
+kept, _ = make_run_folder(), make_run_folder()
+give_run_folder(kept, os.getppid())
+if os.fork() == 0:
+    raise SystemExit  # not the one that made them
+os.wait()
+print(kept, len(list(kept.parent.iterdir())))
+raise KeyboardInterrupt
+"""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    found = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+
+    kept, number = found.stdout.split()
+    assert ("2", [Path(kept)]) == (number, list(Path(kept).parent.iterdir())), found.stderr
+
+
+def test_a_run_folder_that_is_interrupted_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is being made, and while its links are."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    for module, name in ((run_folder, "give_run_folder"), (processes, "path_without_our_tools")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                ProcessRuntime({})
+        assert [] == list((tmp_path / f"dapr-harness-{os.getuid()}").iterdir())

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -27,6 +30,7 @@ from harness.core.endpoint import Endpoint
 from harness.core.launch import Launch
 from harness.core.node import Node, Scope
 from harness.runtime.fake import FakeRuntime, Script
+from harness.stack.book import AddressBook
 from harness.stack.world import World
 from tests.projects import IN_MEMORY
 from tests.support import Fake, ScriptedCheck, project
@@ -522,3 +526,54 @@ def test_the_death_of_a_sidecar_is_a_failure_also_without_its_app(tmp_path: Path
 
     with pytest.raises(InstanceDied, match=r"app-daprd exited with code 1(.|\n)*component refused"):
         stack.start()
+
+
+def test_an_interrupt_at_any_call_of_a_start_is_raised_and_stops_what_was_started(
+    tmp_path: Path,
+) -> None:
+    """Every call of a function of ours in the starting thread is interrupted once."""
+    reached, number = "", 0
+    while number == 0 or reached:
+        stack, made = stack_of(tmp_path / str(number), Fake("a"), Fake("b", needs=("a",)))
+        reached = interrupted_at(number, stack.start)
+        started = [each for each in made if "started b" in each.events]
+        assert not reached or all("closed" in each.events for each in started), reached
+        number += 1
+    stack.close()
+    assert number > 50
+
+
+def interrupted_at(number: int, step: Callable[[], None]) -> str:
+    """Which function of ours was called as that number and interrupted; "" if there were fewer."""
+    found: list[str] = []
+    calls = count()
+
+    def look(frame: FrameType, event: str, _: Any) -> None:
+        code = frame.f_code
+        if event == "call" and "/harness/" in code.co_filename and next(calls) == number:
+            found.append(f"call {number}: {code.co_filename}:{code.co_qualname}")
+            raise KeyboardInterrupt
+
+    sys.setprofile(look)
+    try:
+        step()
+    except KeyboardInterrupt:
+        assert found
+    finally:
+        sys.setprofile(None)
+    return "".join(found)
+
+
+def test_a_stack_whose_book_cannot_be_made_says_why_and_closes_its_runtime(tmp_path: Path) -> None:
+    """Nothing was planned then, so there is no log to show and no node to tell of the end."""
+    made = FakeRuntime(tmp_path / "run")
+
+    def book(*_: Any) -> AddressBook:
+        raise ConfigError("no book")
+
+    settings = Settings.load(tmp_path, {})
+    stack = Stack(Topology(Fake("a")), settings, NoTools(), lambda: made, book=book)
+
+    with pytest.raises(ConfigError, match="no book"):
+        stack.start()
+    assert ["closed"] == made.events
