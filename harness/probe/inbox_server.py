@@ -41,6 +41,9 @@ CHUNK = 8 * 1024 * 1024
 IDLE = 1.0
 """Seconds to keep an idle connection to the app; servers close theirs after two or more."""
 
+SPANS = "/api/v2/spans"
+"""The path of a Zipkin collector for spans."""
+
 BODY_LIMIT = 256 * 1024
 """The maximum number of recorded bytes of a body; forwarded bodies are never truncated."""
 

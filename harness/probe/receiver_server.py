@@ -8,6 +8,9 @@ address of its first recipient, and its body is JSON.
 
 Variables make it require credentials: RECEIVER_USERNAME and RECEIVER_PASSWORD of mail,
 RECEIVER_TOKEN of requests; RECEIVER_CERTIFICATE is a PEM file with which it requires STARTTLS.
+
+The body of a line is limited, so a large batch of spans becomes several lines, and what a reporter
+has compressed is recorded as text.
 """
 
 from __future__ import annotations
@@ -21,13 +24,16 @@ import json
 import os
 import ssl
 import sys
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import h11
 from inbox_server import (  # type: ignore[import-not-found]  # in the same folder at run time
+    BODY_LIMIT,
+    SPANS,
     Answer,
     Proxy,
     address_of,
@@ -35,6 +41,13 @@ from inbox_server import (  # type: ignore[import-not-found]  # in the same fold
 )
 
 VARIABLE = "RECEIVER_"
+
+UNPACKED = 16 * 1024 * 1024
+"""Bytes of a batch of spans after it is decompressed, at most."""
+
+TAGS, LONGEST = 100, 4000
+"""What is recorded of a span that does not fit into a line: the number of tags, and characters of
+each text."""
 
 
 class Api(Proxy):  # type: ignore[misc]  # what it extends has no types at run time
@@ -51,11 +64,77 @@ class Api(Proxy):  # type: ignore[misc]  # what it extends has no types at run t
             return Answer(401, [], f"unauthorized: {wrong}".encode())
         return await super()._forward(request, body)
 
+    async def _delivered(self, request: h11.Request, body: bytes, row: dict[str, Any]) -> Answer:
+        if row["path"] != SPANS:
+            return await super()._delivered(request, body, row)
+        encoding = dict(request.headers).get(b"content-encoding", b"")
+        first, *more = lines_of(unpacked(body) if encoding == b"gzip" else body)
+        row["body"] = first
+        answer = await super()._delivered(request, body, row)
+        for part in more:
+            self.note({**row, "body": part})
+        return answer
+
     def note(self, row: dict[str, Any]) -> None:
         """Add a line to the record, without the token."""
         if self._token:
             row["headers"].pop("authorization", None)
         super().note(row)
+
+
+def unpacked(body: bytes) -> bytes:
+    """A gzip body, decompressed; as it is, if it is none or would become too large."""
+    unpack = zlib.decompressobj(wbits=31)
+    try:
+        found = unpack.decompress(body, UNPACKED)
+    except zlib.error:
+        return body
+    return found if unpack.eof else body
+
+
+def lines_of(body: bytes) -> list[str]:
+    """A batch of spans as JSON texts that are short enough for a line each.
+
+    What is no batch is cut, as other bodies are.
+    """
+    if len(body) > BODY_LIMIT:
+        try:
+            spans = json.loads(body)
+        except (ValueError, RecursionError):
+            spans = None
+        if isinstance(spans, list):
+            return [f"[{each}]" for each in _parts(map(_text, spans))]
+    return [body[:BODY_LIMIT].decode("utf-8", "replace")]
+
+
+def _parts(texts: Iterator[str]) -> Iterator[str]:
+    """Texts joined by commas, as many as fit into a line."""
+    kept: list[str] = []
+    size = 0
+    for text in texts:
+        if kept and size + len(text) > BODY_LIMIT:
+            yield ",".join(kept)
+            kept, size = [], 0
+        kept.append(text)
+        size += len(text)
+    yield ",".join(kept)
+
+
+def _text(span: Any) -> str:
+    """A span as JSON, which is cut if it does not fit into a line."""
+    text = json.dumps(span)
+    return text if len(text) <= BODY_LIMIT else json.dumps(_cut(span, levels=3))
+
+
+def _cut(value: Any, levels: int) -> Any:
+    """A value with texts and objects of limited size; what is nested deeper than a span is left
+    out."""
+    if isinstance(value, str):
+        return value if len(value) <= LONGEST else f"{value[:LONGEST]}..."
+    if isinstance(value, dict) and levels:
+        fields = list(value.items())[:TAGS]
+        return {name[:LONGEST]: _cut(each, levels - 1) for name, each in fields}
+    return None if isinstance(value, dict | list) else value
 
 
 class Mails:

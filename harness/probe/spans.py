@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.core.observation import Occurrence, correlation_of
 from harness.probe.deliveries import Delivery
+from harness.probe.inbox_server import SPANS
 
-PATH = "/api/v2/spans"
+PATH = SPANS
 """A Zipkin collector's path for them; https://zipkin.io/zipkin-api/ documents the format."""
+
+LATEST = 2**53
+"""The largest number of microseconds that is taken for a time: in the year 2255."""
 
 
 @dataclass(frozen=True)
@@ -51,19 +54,44 @@ def spans_of(deliveries: Iterable[Delivery], trace: str) -> list[Span]:
 
 
 def read_spans(delivery: Delivery) -> Iterator[Span]:
-    """The spans of one delivery to their path."""
-    rows: list[dict[str, Any]] = (
-        json.loads(delivery.data) if isinstance(delivery.data, str) else delivery.data
+    """The spans of one delivery to their path; what is no span is left out."""
+    for row in rows_of(delivery):
+        if (span := _span(row, delivery.time / 1e9)) is not None:
+            yield span
+
+
+def rows_of(delivery: Delivery) -> Sequence[Any]:
+    """What a delivery to the path of spans has as its batch; empty if it is none."""
+    data = delivery.data
+    return data if isinstance(data, list) else ()
+
+
+def _span(row: Any, came: float) -> Span | None:
+    """A span, if it has the ids that each must have.
+
+    Args:
+        row: anything: whoever reaches the receiver can send it.
+        came: when it was received; it began then if it does not say when it did.
+    """
+    if not isinstance(row, dict) or not (row.get("traceId") and row.get("id")):
+        return None
+    where, tags = row.get("localEndpoint"), row.get("tags")
+    return Span(
+        trace=str(row["traceId"]),
+        id=str(row["id"]),
+        parent=str(row.get("parentId") or ""),
+        name=str(row.get("name") or ""),
+        service=str(where.get("serviceName") or "") if isinstance(where, dict) else "",
+        kind=str(row.get("kind") or ""),
+        began=_seconds(row.get("timestamp")) or came,
+        took=_seconds(row.get("duration")),
+        tags={str(name): str(value) for name, value in tags.items()}
+        if isinstance(tags, dict)
+        else {},
     )
-    for row in rows:
-        yield Span(
-            trace=row["traceId"],
-            id=row["id"],
-            parent=row.get("parentId", ""),
-            name=row.get("name", ""),
-            service=(row.get("localEndpoint") or {}).get("serviceName", ""),
-            kind=row.get("kind", ""),
-            began=row.get("timestamp", 0) / 1e6,
-            took=row.get("duration", 0) / 1e6,
-            tags=row.get("tags") or {},
-        )
+
+
+def _seconds(microseconds: Any) -> float:
+    """A time or a duration; 0 if it is none."""
+    is_number = isinstance(microseconds, int | float) and not isinstance(microseconds, bool)
+    return microseconds / 1e6 if is_number and 0 <= microseconds <= LATEST else 0.0
