@@ -22,8 +22,14 @@ from harness.inspection.model import (
     Subscriber,
     TopicRow,
 )
+from harness.inspection.traces.model import SpanRow, Status, TraceDetail, TracePage, TraceRow
 
 ADDRESS = {"main": "127.0.0.1:1"}
+
+
+def trace_id(number: int) -> str:
+    """The id of the trace of an event."""
+    return f"{number:032x}"
 
 
 class ShownStack:
@@ -43,6 +49,8 @@ class ShownStack:
         self.failure: Exception | None = None
         self.rows: list[EventRow] = []
         self.lines: list[LogLine] = []
+        self.spans: list[TraceRow] = []
+        self.untold: list[str] = []
         self.states = {f"{text}": "running", f"{text}-daprd": "running"}
 
     def add(self, count: int, at: float = 1_800_000_000.0) -> None:
@@ -118,9 +126,42 @@ class ShownStack:
             [stored, f"stored at {self.text}[0] offset 1"],
             [came, f"delivered to {self.text}"],
         ]
-        path = {"steps": steps, "attempts": [{"time": came, "outcome": "success"}], "trace": ""}
+        trace = trace_id(self.rows.index(row))
+        path = {"steps": steps, "attempts": [{"time": came, "outcome": "success"}], "trace": trace}
         data = f'{{"text": "{self.text}"}}'
         return EventDetail(row, f"delivered to {self.text}", path, (), data, False, self.lines[:1])
+
+    def trace_events(self, count: int) -> None:
+        """Add a trace of two spans for each of the next events, every third of which failed."""
+        begin = len(self.spans)
+        for number, row in enumerate(self.rows[begin : begin + count], begin):
+            name, failed = f"{self.text} publishes {number}", int(number % 3 == 2)
+            made = TraceRow(
+                trace_id(number), name, row.at, 0.02, 2, [self.text], failed, number + 1
+            )
+            self.spans.append(made)
+
+    def traces(self, *, after: int = 0, limit: int = 200) -> TracePage:
+        """What has changed after a cursor."""
+        found = [each for each in self.spans if each.revision > after]
+        shown = found[:limit] if after else found[-limit:]
+        last = shown[-1].revision if shown else after
+        return TracePage(shown, last, len(found), missing=[*self.untold])
+
+    def trace(self, trace: str) -> TraceDetail:
+        """One trace: a publication, and a delivery whose attributes are hostile, too."""
+        row = next((each for each in self.spans if each.id == trace), None)
+        if row is None:
+            raise ConfigError(f"no trace has the id {trace!r}")
+        text, known = self.text, {self.text: self.text}
+        status: Status = "error" if row.errors else "unset"
+        error = text if row.errors else ""
+        spans = [
+            SpanRow("1", "", 0, row.name, text, text, text, 0.0, 0.01, "ok", "", known),
+            SpanRow(text, "1", 1, text, text, "", "", 0.005, 0.015, status, error, known),
+        ]  # fmt: skip
+        events = [self.rows[self.spans.index(row)]]
+        return TraceDetail(row, spans, False, events, self.lines[:1], [*self.untold])
 
     def logs(self, *, after: int = 0, limit: int = 500) -> LogPage:
         """The lines after a cursor."""

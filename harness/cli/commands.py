@@ -19,6 +19,7 @@ from harness.cli import (
     state_store,
     streams,
     tools,
+    tracing,
     validate,
 )
 from harness.cli.bundle import bundle
@@ -62,6 +63,8 @@ for command in (
     inspecting.explain,
     inspecting.redeliver,
     inspecting.topics,
+    tracing.traces,
+    tracing.trace,
     bundle,
     nodes.restart,
     nodes.kill,

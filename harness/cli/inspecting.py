@@ -42,7 +42,7 @@ def ledger(
     wanted: dict[str, Any] = {"topic": topic, "text": text, "since": _time(since)}
     with inspected(name) as seen:
         page = seen.events(**wanted, limit=limit)
-        _warn(page.missing)
+        warn(page.missing)
         if page.truncated and not as_json:
             err.print(f"the last {len(page.rows)} of {page.total} events", markup=False)
         _show(page.rows, as_json=as_json)
@@ -61,7 +61,7 @@ def explain(event: Event, name: Name = "default", as_json: Json = False) -> None
     """
     with inspected(name) as seen:
         found = seen.event(event)
-    _warn(found.missing)
+    warn(found.missing)
     if as_json:
         print_json(found.as_json())
         return
@@ -94,7 +94,7 @@ def topics(name: Name = "default", as_json: Json = False) -> None:
     """Show the topics: their records, subscribers, dead-letter topics, and what is unhandled."""
     with inspected(name) as seen:
         found = seen.overview()
-    _warn(found.missing)
+    warn(found.missing)
     if as_json:
         print_json([each.as_json() for each in found.topics])
         return
@@ -121,7 +121,7 @@ def _show(rows: Iterable[EventRow], *, as_json: bool) -> None:
             print_row(row.as_json())
             continue
         apps = ", ".join(row.apps)
-        words = (_clock(row.at), row.outcome, row.topic, row.type, row.id or row.key, apps)
+        words = (clock(row.at), row.outcome, row.topic, row.type, row.id or row.key, apps)
         out.print("  ".join(filter(None, words)), markup=False, soft_wrap=True)
 
 
@@ -129,9 +129,11 @@ def _told(found: EventDetail) -> Iterable[str]:
     yield f"{found.path['title']}: {found.conclusion}"
     yield from (f"  {line}" for line in found.explanation)
     yield f"data: {found.data}{'...' if found.truncated else ''}"
+    if found.path["trace"]:
+        yield f"trace: {found.path['trace']}"
     if found.logs:
         yield "in the logs:"
-    yield from (f"  {_clock(each.at)}  {each.node}: {each.text}" for each in found.logs)
+    yield from (f"  {clock(each.at)}  {each.node}: {each.text}" for each in found.logs)
 
 
 def _subscribers(topic: TopicRow) -> str:
@@ -143,12 +145,14 @@ def _subscribers(topic: TopicRow) -> str:
     )
 
 
-def _warn(missing: Iterable[str]) -> None:
+def warn(missing: Iterable[str]) -> None:
+    """Say what could not be read, on standard error."""
     for each in missing:
         err.print(f"warning: {each}", markup=False, soft_wrap=True)
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """A time of day, UTC's, with milliseconds."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%H:%M:%S.%f")[:-3]
 
 

@@ -18,6 +18,7 @@ from harness.inspection.sidecars import (
     candidates,
     require_sidecar,
     sidecars_of,
+    untraced,
 )
 from harness.stack.registry import UpStack
 
@@ -109,7 +110,7 @@ def components_of(sidecars: list[UpSidecar], prefix: str) -> list[tuple[UpSideca
 
     def look(sidecar: UpSidecar) -> list[str] | HarnessError:
         try:
-            seen = sidecar.run(calls.metadata(), "report its metadata")
+            seen = sidecar.run(untraced(calls.metadata()), "report its metadata")
         except HarnessError as error:
             return error
         return [each.name for each in seen.components if each.type.startswith(prefix)]

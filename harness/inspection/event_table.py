@@ -12,6 +12,7 @@ from typing import Any
 from harness.core.errors import ConfigError, closest
 from harness.inspection.fates import Subscribed, fate_of
 from harness.inspection.model import EventPage, EventRow
+from harness.inspection.paging import cut
 from harness.ledger.model import EventPath, Ledger
 
 SHOWN = 5
@@ -154,15 +155,9 @@ def page_of(
         missing: what could not be read.
         forgotten: whether there were older events.
     """
-    if not after:
-        shown = found[-limit:] if limit else []
-        cut = forgotten or len(found) > len(shown)
-        return EventPage(shown, revision, len(found), cut, missing)
-    changed = sorted(found, key=lambda row: row.revision)
-    shown = changed[:limit]
-    more = len(changed) > len(shown)
-    upto = shown[-1].revision if more and shown else revision
-    return EventPage(shown, upto, len(found), truncated=False, missing=missing)
+    shown, upto, more = cut(found, revision, after, limit)
+    truncated = not after and (more or forgotten)
+    return EventPage(shown, upto, len(found), truncated, missing)
 
 
 def key_of(path: EventPath) -> str:

@@ -15,7 +15,7 @@ from harness.core.errors import HarnessError, SystemFailure
 from harness.dapr import calls
 from harness.dapr.model import Metadata
 from harness.dapr.resources import DaprResource
-from harness.inspection.sidecars import UpSidecar
+from harness.inspection.sidecars import UpSidecar, untraced
 
 TAIL = 2_000_000
 """The number of bytes at the end of a sidecar's log in which its errors are searched."""
@@ -67,7 +67,7 @@ def inspect(sidecar: UpSidecar) -> Inspection:
     """Ask a sidecar, and read its resources and its log."""
     log = tuple(log_messages(Path(sidecar.node.log)))
     try:
-        seen = sidecar.run(calls.metadata(), "report its metadata", timeout=SOON)
+        seen = sidecar.run(untraced(calls.metadata()), "report its metadata", timeout=SOON)
     except (HarnessError, SystemFailure) as error:
         fact = f"{error.subject}: {error.last}" if error.last else error.subject
         return Inspection(sidecar, None, error=" ".join(fact.split()), log=log)

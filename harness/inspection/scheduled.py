@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import ProbeError, SystemFailure, Unavailable
+from harness.core.tracing import NOT_SAMPLED
 from harness.inspection.sidecars import UpSidecar, endpoint_of
 from harness.ready.rpc import is_overdue
 
@@ -41,10 +42,11 @@ def listed(sidecar: UpSidecar, timeout: float = LISTING) -> list[dict[str, Any]]
     options = (("grpc.enable_http_proxy", 0),)
     with grpc.insecure_channel(str(endpoint_of(sidecar.node, "grpc")), options) as channel:
         token = (("dapr-api-token", sidecar.stack.token),) if sidecar.stack.token else ()
+        headers = (*token, *NOT_SAMPLED.items())
         stub = DaprStub(channel)  # type: ignore[no-untyped-call]  # generated without types
         try:
             asked = ListJobsRequestAlpha1()
-            answer = stub.ListJobsAlpha1(asked, timeout=timeout, metadata=token)
+            answer = stub.ListJobsAlpha1(asked, timeout=timeout, metadata=headers)
         except grpc.RpcError as error:
             raise _explained(error, sidecar) from None
         return [MessageToDict(each) for each in answer.jobs]

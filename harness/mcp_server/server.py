@@ -22,7 +22,8 @@ INSTRUCTIONS = """\
 A Dapr system that runs on this machine, started by `dapr-harness up`: apps, their sidecars, a \
 broker, databases. Begin with `overview`. `list_events` has every event since the start, whoever \
 published it, and its outcome; `explain_event` tells where one went and shows the log lines that \
-mention it. Times are seconds since the epoch. Secrets are replaced by ***."""
+mention it. `list_traces` and `explain_trace` have the spans that sidecars have sent. Times are \
+seconds since the epoch. Secrets are replaced by ***."""
 
 LOOKS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 ACTS = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=False)
@@ -44,6 +45,8 @@ def server_of(attached: Attached, version: str) -> MCPServer:
         tools.overview,
         tools.list_events,
         tools.explain_event,
+        tools.list_traces,
+        tools.explain_trace,
         tools.deliveries,
         tools.logs,
         tools.state,
@@ -97,6 +100,25 @@ class Tools:
         `event` is its id, or its key in the list.
         """
         return await self._ask(lambda seen: seen.event(event).as_json())
+
+    async def list_traces(
+        self, text: str | None = None, *, errors: bool = False, after: int = 0, limit: int = 50
+    ) -> Row:
+        """The newest traces, the newest last: first span, services, spans, failed spans.
+
+        With `after` (the field `next` of the page before): what was added or has changed since.
+        `text` is looked for in ids, and in names and services of spans; with `errors`, only traces
+        with a span that failed. If the stack records no spans, `missing` says why.
+        """
+        wanted: dict[str, Any] = {"text": text, "errors": errors, "after": after, "limit": limit}
+        return await self._ask(lambda seen: seen.traces(**wanted).as_json())
+
+    async def explain_trace(self, trace: str) -> Row:
+        """The spans of a trace as a tree, its events, and the log lines that mention them.
+
+        `trace` is its id: the second part of a traceparent, or `path.trace` of an event.
+        """
+        return await self._ask(lambda seen: seen.trace(trace).as_json())
 
     async def deliveries(self, app: str, limit: int = 50) -> list[Row]:
         """The last requests that the sidecar of an app has made to it, with the answers."""

@@ -53,6 +53,7 @@ def application(source: Source, feed: Feed, token: str, port: int) -> Asgi:
         *_files(),
         Route("/stream", _streaming(feed)),
         Route("/event", _asked(lambda query: source.event(query["id"]))),
+        Route("/trace", _asked(lambda query: source.trace(query["id"]))),
         Route("/state", _asked(lambda query: _value(source, query))),
     ]
     for name, action in _actions(source, feed).items():

@@ -30,6 +30,9 @@ SELDOM = 2.0
 EVENTS = 10_000
 """The number of events that are kept, at most; the page keeps the same number."""
 
+TRACES = 5_000
+"""The number of traces that are kept, at most; the page keeps the same number."""
+
 LINES = 10_000
 """The number of log lines that are kept, at most; the page keeps the same number."""
 
@@ -54,8 +57,11 @@ class Feed:
         self._lock = threading.Lock()
         self._overview: dict[str, Any] | None = None
         self._rows: dict[str, dict[str, Any]] = {}
+        self._traces: dict[str, dict[str, Any]] = {}
+        self._untold: list[str] = []
         self._lines: deque[dict[str, Any]] = deque(maxlen=LINES)
         self._seen = 0
+        self._traced = 0
         self._read = 0
         self._overview_due = Deadline(0)
         self._problem = ""
@@ -76,6 +82,7 @@ class Feed:
                 self._overview_due = Deadline(SELDOM)
                 self._look_at_overview()
             self._look_at_events()
+            self._look_at_traces()
             self._look_at_logs()
         except Exception as error:  # noqa: BLE001 - the page says it, instead of standing still
             name = "" if isinstance(error, FAILURES) else f"{type(error).__name__}: "
@@ -102,11 +109,15 @@ class Feed:
         with self._lock:
             cursor, overview = self.record.last, self._overview
             rows, lines = list(self._rows.values()), list(self._lines)
+            traces, untold = list(self._traces.values()), self._untold
         yield message(None, "reset", {"problem": self._problem})
         if overview is not None:
             yield message(None, "overview", overview)
         for part in _parts(rows):
             yield message(None, "events", {"rows": part})
+        yield message(None, "traces", {"rows": [], "missing": untold})
+        for part in _parts(traces):
+            yield message(None, "traces", {"rows": part})
         for part in _parts(lines):
             yield message(None, "logs", {"lines": part})
         yield message(cursor, "ended" if self.ended else "ready", {"why": self.ended})
@@ -127,15 +138,22 @@ class Feed:
         page = plain(self._source.events(after=self._seen, limit=EVENTS))
         for part in _parts(page["rows"]):
             with self._lock:
-                self._keep(part)
+                _keep(self._rows, "key", part, EVENTS)
                 self.record.append("events", {"rows": part})
         self._seen = page["next"]
 
-    def _keep(self, rows: Sequence[dict[str, Any]]) -> None:
-        for row in rows:
-            self._rows[row["key"]] = row
-        for key in list(islice(self._rows, max(0, len(self._rows) - EVENTS))):
-            del self._rows[key]
+    def _look_at_traces(self) -> None:
+        page = plain(self._source.traces(after=self._traced, limit=TRACES))
+        missing = list(page["missing"])
+        if missing != self._untold:
+            with self._lock:
+                self._untold = missing
+                self.record.append("traces", {"rows": [], "missing": missing})
+        for part in _parts(page["rows"]):
+            with self._lock:
+                _keep(self._traces, "id", part, TRACES)
+                self.record.append("traces", {"rows": part})
+        self._traced = page["next"]
 
     def _look_at_logs(self) -> None:
         page = plain(self._source.logs(after=self._read, limit=LINES))
@@ -144,6 +162,16 @@ class Feed:
                 self._lines.extend(part)
                 self.record.append("logs", {"lines": part})
         self._read = page["next"]
+
+
+def _keep(
+    kept: dict[str, dict[str, Any]], key: str, rows: Sequence[dict[str, Any]], most: int
+) -> None:
+    """Put rows into those that are kept, and forget the oldest of more than there may be."""
+    for row in rows:
+        kept[row[key]] = row
+    for name in list(islice(kept, max(0, len(kept) - most))):
+        del kept[name]
 
 
 def _parts(rows: Sequence[dict[str, Any]]) -> Iterator[Sequence[dict[str, Any]]]:

@@ -20,6 +20,14 @@ class Source(Protocol):
         """One event with its path."""
         ...
 
+    def traces(self, *, after: int = 0, limit: int = 200) -> Any:
+        """The traces after a cursor, the newest last."""
+        ...
+
+    def trace(self, trace: str) -> Any:
+        """One trace with its spans."""
+        ...
+
     def logs(self, *, after: int = 0, limit: int = 500) -> Any:
         """The log lines of all nodes after a cursor, in order."""
         ...

@@ -57,7 +57,8 @@ async def test_the_server_says_what_each_tool_may_do() -> None:
     looks = {name for name, known in tools.items() if known and known.read_only_hint}
     breaks = {name for name, known in tools.items() if known and known.destructive_hint}
     assert {
-        "overview", "list_events", "explain_event", "deliveries", "logs", "state", "jobs",
+        "overview", "list_events", "explain_event", "list_traces", "explain_trace", "deliveries",
+        "logs", "state", "jobs",
     } == looks  # fmt: skip
     assert {"restart_node", "kill_node", "pause_node"} == breaks
     assert {"publish", "invoke", "redeliver", "resume_node"} == {*tools} - looks - breaks

@@ -13,7 +13,7 @@ import pytest
 from harness.core.errors import PortTaken
 from harness.core.ports import free_port
 from harness.ui.app import LARGEST, application, stream
-from harness.ui.feed import EVENTS, LINES, Feed
+from harness.ui.feed import EVENTS, LINES, TRACES, Feed
 from harness.ui.guard import HEADER, refusal
 from harness.ui.record import Record
 from harness.ui.serve import listening, serving
@@ -208,6 +208,7 @@ async def read(feed: Feed, cursor: int) -> list[tuple[int | None, str, Any]]:
 
 async def test_a_new_page_gets_everything_and_then_what_changes(shown: ShownStack) -> None:
     shown.add(3)
+    shown.trace_events(2)
     feed = Feed(shown, Record())
     feed.look()
     shown.change(1, outcome="dropped")
@@ -216,9 +217,43 @@ async def test_a_new_page_gets_everything_and_then_what_changes(shown: ShownStac
 
     found = await read(feed, -1)
 
-    assert ["reset", "overview", "events", "logs", "ended"] == [kind for _, kind, _ in found]
+    kinds = ["reset", "overview", "events", "traces", "traces", "logs", "ended"]
+    assert kinds == [kind for _, kind, _ in found]
     assert ["delivered", "dropped", "delivered"] == [row["outcome"] for row in found[2][2]["rows"]]
+    assert 2 == len(found[4][2]["rows"])
     assert {"why": "stopped"} == found[-1][2]
+
+
+async def test_new_traces_and_why_there_are_none_are_told(shown: ShownStack) -> None:
+    """What is missing once, until it changes."""
+    shown.add(3)
+    shown.untold = ["spans: no receiver"]
+    feed = Feed(shown, Record())
+    feed.look()
+    feed.look()
+    shown.untold = []
+    shown.trace_events(1)
+    feed.look()
+    cursor = feed.record.last
+    feed.look()
+    feed.end("stopped")
+
+    told = [json.loads(each.text) for each in feed.record.after(0) or () if each.kind == "traces"]
+    assert [["spans: no receiver"], []] == [each["missing"] for each in told if "missing" in each]
+    assert [1] == [len(each["rows"]) for each in told if each["rows"]]
+    assert ["ended"] == [kind for _, kind, _ in await read(feed, cursor)]
+
+
+async def test_a_trace_is_asked_for_by_its_id(client: httpx.AsyncClient, shown: ShownStack) -> None:
+    shown.add(1)
+    shown.trace_events(1)
+    found = await client.get("trace", params={"id": f"{0:032x}"})
+    unknown = await client.get("trace", params={"id": "nothing"})
+
+    assert ["1", "shop"] == [each["id"] for each in found.json()["spans"]]
+    assert (400, {"error": "no trace has the id 'nothing'"}) == (
+        unknown.status_code, unknown.json(),
+    )  # fmt: skip
 
 
 async def test_a_page_that_comes_back_with_its_cursor_gets_only_what_it_has_missed(
@@ -304,18 +339,23 @@ def test_the_record_keeps_a_number_of_messages_and_of_bytes() -> None:
     assert () == few.after(10)
 
 
-def test_the_feed_keeps_the_newest_events_and_lines(shown: ShownStack) -> None:
+def test_the_feed_keeps_the_newest_events_traces_and_lines(shown: ShownStack) -> None:
     feed = Feed(shown, Record())
     shown.add(700)
     feed.look()
     shown.add(max(EVENTS, LINES))
+    shown.trace_events(700)
+    feed.look()
+    shown.trace_events(TRACES)
     feed.look()
 
-    told = [json.loads(each.text) for each in feed.snapshot() if each.kind in ("events", "logs")]
-    rows = [row["key"] for each in told for row in each.get("rows", ())]
+    kinds = ("events", "logs", "traces")
+    told = [json.loads(each.text) for each in feed.snapshot() if each.kind in kinds]
+    rows = [row["key"] for each in told for row in each.get("rows", ()) if "key" in row]
+    traces = [row["id"] for each in told for row in each.get("rows", ()) if "key" not in row]
     lines = [line["seq"] for each in told for line in each.get("lines", ())]
 
-    assert (EVENTS, LINES) == (len(rows), len(lines))
+    assert (EVENTS, LINES, TRACES) == (len(rows), len(lines), len(traces))
     assert ("key-10699", 10700) == (rows[-1], lines[-1])
 
 

@@ -108,7 +108,7 @@ function facts(row, told) {
     ["published by", row.published_by ?? "unknown"], ["first seen", `${new Date(moment(row.at)).toISOString().slice(0, 10)} ${clock(row.at)}`]];
   if (path.source) found.push(["source", path.source]);
   if (path.subject) found.push(["subject", path.subject]);
-  if (path.trace) found.push(["trace", path.trace]);
+  if (path.trace) found.push(["trace", el("a", { href: `#traces/${encodeURIComponent(path.trace)}` }, path.trace)]);
   if (path.expires) found.push(["expires", path.expires]);
   return found;
 }

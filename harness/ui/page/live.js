@@ -1,8 +1,8 @@
-// What the server has told. Bounded: the page keeps the last 10,000 events and log lines.
+// What the server has told. Bounded: the page keeps the last 10,000 events and log lines, and 5,000 traces.
 
-const MOST = 10000, SPARE = 1000;
+const MOST = 10000, SPARE = 1000, TRACES = 5000;
 
-export const data = { overview: null, events: new Map(), lines: [], problem: "", revision: 0 };
+export const data = { overview: null, events: new Map(), traces: new Map(), untold: [], lines: [], problem: "", revision: 0 };
 const listeners = new Set();
 let drawing = false, connection = { state: "connecting", text: "connecting" };
 
@@ -25,12 +25,26 @@ function keepEvents(rows) {
     row.text = `${row.id}\n${row.topic}\n${row.type}\n${row.published_by ?? ""}\n${(row.apps ?? []).join(" ")}`.toLowerCase();
     data.events.set(row.key, row);
   }
-  if (data.events.size <= MOST + SPARE) return;
-  let surplus = data.events.size - MOST;
-  for (const key of data.events.keys()) {
+  forget(data.events, MOST);
+}
+
+// The oldest of more than there may be.
+function forget(rows, most) {
+  if (rows.size <= most + SPARE) return;
+  let surplus = rows.size - most;
+  for (const key of rows.keys()) {
     if (surplus-- <= 0) break;
-    data.events.delete(key);
+    rows.delete(key);
   }
+}
+
+function keepTraces({ rows, missing }) {
+  data.untold = missing ?? data.untold;
+  for (const row of rows) {
+    row.text = `${row.id}\n${row.name}\n${row.services.join(" ")}`.toLowerCase();
+    data.traces.set(row.id, row);
+  }
+  forget(data.traces, TRACES);
 }
 
 function keepLines(lines) {
@@ -53,11 +67,13 @@ export function connect() {
   };
   on("reset", (told) => {
     data.events.clear();
+    data.traces.clear();
     data.lines.length = 0;
     data.problem = told.problem;
   });
   on("overview", (told) => { data.overview = told; });
   on("events", (told) => keepEvents(told.rows));
+  on("traces", keepTraces);
   on("logs", (told) => keepLines(told.lines));
   on("problem", (told) => { data.problem = told.text; });
   on("ended", (told) => { source.close(); say("ended", told.why); });

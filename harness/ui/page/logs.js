@@ -41,11 +41,12 @@ export function logsView(go) {
   function show(line) {
     if (seen === line.seq && !whole.hidden) return;
     seen = line.seq;
-    const events = mentioned(line.text);
+    const events = mentioned(line.text), traces = tracesIn(line.text);
     whole.hidden = false;
     whole.replaceChildren(
       el("div", { class: "title" }, el("strong", {}, line.node), el("span", { class: "soft" }, `${clock(line.at)} ${line.level ?? ""}`),
         events.map((row) => el("a", { href: `#events/${encodeURIComponent(row.key)}` }, `event ${row.type || row.id}`)),
+        traces.map((row) => el("a", { href: `#traces/${encodeURIComponent(row.id)}` }, `trace ${row.name || row.id}`)),
         el("button", { type: "button", class: "quiet", "aria-label": "Close the line",
           onclick: () => { whole.hidden = true; list.element.focus(); } }, "✕")),
       el("pre", {}, line.text));
@@ -66,6 +67,12 @@ function mentioned(text) {
     if (found.length === 3) break;
   }
   return found;
+}
+
+// The traces whose id a line contains.
+function tracesIn(text) {
+  const found = new Set(text.toLowerCase().match(/\b[0-9a-f]{32}\b/g));
+  return [...found].map((id) => data.traces.get(id)).filter(Boolean).slice(0, 3);
 }
 
 function lineOf() {

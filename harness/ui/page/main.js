@@ -8,8 +8,9 @@ import { jobsView } from "./jobs.js";
 import { logsView } from "./logs.js";
 import { overviewView } from "./overview.js";
 import { stateView } from "./state.js";
+import { tracesView } from "./traces.js";
 
-const views = { overview: overviewView(go), events: eventsView(go), logs: logsView(go), state: stateView(go), jobs: jobsView(go) };
+const views = { overview: overviewView(go), events: eventsView(go), traces: tracesView(go), logs: logsView(go), state: stateView(go), jobs: jobsView(go) };
 let shown = "";
 
 function go(place, filter) {
@@ -52,6 +53,7 @@ function draw() {
   }
   const count = (id, number) => { byId(`count-${id}`).textContent = number ? number.toLocaleString("en") : ""; };
   count("events", data.events.size);
+  count("traces", data.traces.size);
   count("logs", data.lines.length);
   count("stores", now?.stores.length);
   count("jobs", now?.jobs.length);
