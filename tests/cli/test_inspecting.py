@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
@@ -21,9 +22,12 @@ from harness.dapr.client import DaprClient
 from harness.inspection.inspection import Inspection
 from harness.inspection.model import EventRow
 from harness.inspection.sidecars import endpoint_of, sidecars_of
+from harness.inspection.traces.model import TraceRow
 from harness.stack.registry import Registry
 from harness.stack.stack import Stack
+from tests.cli.test_ui import messages
 from tests.contract.test_ledger import APP, RESOURCES, TOPICS
+from tests.contract.test_timeline import TRACING
 from tests.projects import PYPROJECT
 from tests.support import CLI, cli, environment, leftovers, project
 
@@ -31,10 +35,11 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 TOPOLOGY = f"""
 import sys
-from harness import App, Kafka, Topology
+from harness import App, Kafka, Receiver, Topology
 
 mini = Topology(
     Kafka(topics={TOPICS!r}),
+    Receiver(mail=False),
     App("shop", command=[sys.executable, "app.py"], record=True),
     resources="r",
 )
@@ -45,7 +50,12 @@ mini = Topology(
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A project whose stack is up: an app that answers what an event says, on Kafka."""
     app = APP.read_text()
-    files = {"app_py": app, "topology_py": TOPOLOGY, "r__all_yaml": RESOURCES}
+    files = {
+        "app_py": app,
+        "topology_py": TOPOLOGY,
+        "r__all_yaml": RESOURCES,
+        "r__tracing_yaml": TRACING,
+    }
     folder = project(tmp_path_factory.mktemp("seen"), pyproject_toml=PYPROJECT, **files)
     started = cli(folder, "up", "--runtime", "processes", timeout=120)
     assert started.returncode == 0, started.stderr
@@ -329,6 +339,105 @@ def test_the_ledger_and_the_logs_are_followed(up: Path, seen: Inspection) -> Non
     assert before["seq"] < after["seq"]
 
 
+def traced(inspection: Inspection, event_id: str, spans: int) -> TraceRow:
+    """The trace of an event as soon as this number of its spans has been received."""
+    found: list[TraceRow] = []
+
+    def judge() -> Observation:
+        row = row_of(inspection, event_id)
+        trace = row and inspection.event(row.key).path["trace"]
+        found[:] = inspection.traces(text=trace).rows if trace else []
+        return Observation(bool(found) and found[0].spans >= spans, str(found))
+
+    assert poll(judge, Deadline(60)).ok, found
+    return found[0]
+
+
+def test_a_trace_is_listed_and_shown_with_its_spans_events_and_lines(
+    up: Path, seen: Inspection
+) -> None:
+    """An event that is refused twice: one publication, three deliveries."""
+    publish(seen, "orders", "e-traced", {"status": 500, "times": 2})
+    row = traced(seen, "e-traced", spans=4)
+
+    listed = [json.loads(each) for each in cli(up, "traces", "--json").stdout.splitlines()]
+    failed = cli(up, "traces", "--errors").stdout
+    shown = cli(up, "trace", row.id).stdout.splitlines()
+    known = json.loads(cli(up, "trace", row.id.upper(), "--json").stdout)
+    explained = cli(up, "explain", "e-traced").stdout
+
+    assert ("/v1.0/publish/bus/orders", 4, ["shop"], 2) == next(
+        (each["name"], each["spans"], each["services"], each["errors"])
+        for each in listed
+        if each["id"] == row.id
+    )
+    assert f"{row.id}" in failed
+    assert "4 spans, 2 failed" in failed
+    assert shown[0].startswith(f"trace {row.id}: 4 spans, 2 failed")
+    assert 3 == sum("shop: CLIENT pubsub/orders" in line for line in shown)
+    assert 2 == sum("failed: Code(500)" in line for line in shown)
+    spans = known["spans"]
+    assert [0, 1, 1, 1] == [each["depth"] for each in spans]
+    assert {"shop-daprd"} == {each["node"] for each in spans}
+    assert sorted(each["start"] for each in spans) == [each["start"] for each in spans]
+    assert "orders" == spans[1]["attributes"]["messaging.destination.name"]
+    assert ["e-traced"] == [each["id"] for each in known["events"]]
+    assert any("e-traced" in each["text"] for each in known["logs"])
+    assert [] == known["missing"]
+    assert f"trace: {row.id}" in explained.splitlines()
+
+
+def test_who_only_looks_leaves_no_trace(up: Path, seen: Inspection) -> None:
+    """Sidecars trace every request, and are asked for metadata and jobs again and again."""
+    seen.overview()
+    seen.jobs()
+    assert 0 == cli(up, "status").returncode
+    # Its spans are sent with those that came before, or after them.
+    publish(seen, "orders", "e-after-a-look")
+    traced(seen, "e-after-a-look", spans=2)
+
+    names = [each.name for each in seen.traces(limit=10_000).rows]
+    assert not [each for each in names if "metadata" in each or "Jobs" in each]
+
+
+def test_a_trace_of_which_only_an_event_is_known_is_shown(seen: Inspection) -> None:
+    """Its publisher has decided that it is not sampled."""
+    trace = "1234567890abcdef1234567890abcdef"
+    publish(
+        seen, "orders", "e-unsampled", **{"cloudevent.traceparent": f"00-{trace}-{'1' * 16}-00"}
+    )
+    row = awaited(lambda: row_of(seen, "e-unsampled"), "delivered")
+    found = seen.trace(seen.event(row.key).path["trace"])
+
+    assert ([], 0, ["e-unsampled"]) == (
+        list(found.spans), found.row.spans, [each.id for each in found.events],
+    )  # fmt: skip
+    assert any("none has been received" in each for each in found.missing)
+
+
+def test_the_page_is_told_of_traces(up: Path, seen: Inspection) -> None:
+    publish(seen, "orders", "e-on-the-page")
+    row = traced(seen, "e-on-the-page", spans=2)
+    with subprocess.Popen(
+        [*CLI, "ui", "--no-browser"], cwd=up, env=environment(up), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().split()[-1]
+        with httpx.stream("GET", f"{address}stream", trust_env=False, timeout=60) as stream:
+            rows = (
+                each
+                for kind, data in messages(stream.iter_lines())
+                if kind == "traces"
+                for each in data["rows"]
+            )
+            told = next(each for each in rows if each["id"] == row.id)
+        answer = httpx.get(f"{address}trace", params={"id": row.id}, trust_env=False)
+        process.kill()
+
+    assert 2 == told["spans"]
+    assert ["e-on-the-page"] == [each["id"] for each in answer.json()["events"]]
+
+
 @contextmanager
 def following(folder: Path, *words: str) -> Iterator[Iterator[str]]:
     """The lines of a command that goes on."""
@@ -373,6 +482,12 @@ async def test_an_agent_publishes_explains_kills_and_restarts(up: Path) -> None:
         path = await told(client, "explain_event", event=rows[-1]["id"])
         unknown = await told(client, "explain_event", event="nosuch")
         overview = await told(client, "overview")
+        traces: list[dict[str, Any]] = []
+        while not traces or traces[-1]["spans"] < 2:
+            listed = await told(client, "list_traces", text=path["path"]["trace"])
+            traces = listed["rows"]
+        trace = await told(client, "explain_trace", trace=traces[-1]["id"])
+        no_trace = await told(client, "explain_trace", trace="nosuch")
         answer = await told(client, "invoke", app="shop", path="dapr/subscribe")
         killed = await told(client, "kill_node", node="shop")
         again = await told(client, "kill_node", node="shop")
@@ -380,7 +495,8 @@ async def test_an_agent_publishes_explains_kills_and_restarts(up: Path) -> None:
         misspelt = await told(client, "restart_node", node="shopp")
 
     assert {
-        "overview", "list_events", "explain_event", "deliveries", "logs", "state", "jobs",
+        "overview", "list_events", "explain_event", "list_traces", "explain_trace", "deliveries",
+        "logs", "state", "jobs",
         "publish", "invoke", "redeliver", "restart_node", "kill_node", "pause_node", "resume_node",
     } == tools  # fmt: skip
     assert {"topic": "orders", "pubsub": "bus", "app": "shop"} == done
@@ -388,6 +504,12 @@ async def test_an_agent_publishes_explains_kills_and_restarts(up: Path) -> None:
     assert "delivered to shop" == path["conclusion"]
     assert '{"of": "the agent"}' == path["data"]
     assert "no event has the id 'nosuch'" in unknown
+    assert ([], ["shop"]) == (listed["missing"], traces[-1]["services"])
+    assert ["/v1.0/publish/bus/orders", "pubsub/orders"] == [
+        each["name"] for each in trace["spans"]
+    ]
+    assert [rows[-1]["key"]] == [each["key"] for each in trace["events"]]
+    assert "no trace has the id 'nosuch'" in no_trace
     assert "default" == overview["stack"]
     assert (200, "orders") == (answer["status"], answer["body"][0]["topic"])
     assert ("exited", -9) == (killed["state"], killed["exit_code"])

@@ -53,6 +53,7 @@ def test_the_page_shows_the_stack_until_ctrl_c_and_the_stack_stays_up(mini: Path
         with httpx.stream("GET", f"{address}stream", trust_env=False, timeout=60) as stream:
             told = messages(stream.iter_lines())
             nodes = next(data["nodes"] for kind, data in told if kind == "overview")
+            untold = next(data["missing"] for kind, data in told if kind == "traces")
             lines = next(data["lines"] for kind, data in told if kind == "logs")
             interrupt(process, signal.SIGINT)
             *_, last = told
@@ -64,6 +65,7 @@ def test_the_page_shows_the_stack_until_ctrl_c_and_the_stack_stays_up(mini: Path
     assert {("hello", "running"), ("hello-daprd", "running")} <= {
         (each["name"], each["state"]) for each in nodes
     }
+    assert "the topology has no Receiver()" in untold[0]
     assert lines
     assert "ended" == last[0]
     assert "was stopped" in last[1]["why"]

@@ -6,6 +6,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -15,7 +16,7 @@ from harness.ui.app import application
 from harness.ui.feed import Feed
 from harness.ui.record import Record
 from harness.ui.serve import listening, serving
-from tests.ui_source import ShownStack
+from tests.ui_source import ShownStack, trace_id
 
 pytestmark = pytest.mark.real
 
@@ -85,6 +86,8 @@ def test_no_text_of_a_stack_becomes_html(browser: Browser, width: int) -> None:
     """Hostile names of everything, in every view; nothing is wider than the window."""
     source = ShownStack(HOSTILE)
     source.add(3)
+    source.trace_events(3)
+    source.untold = [HOSTILE]
     with served(source) as (address, _), opened(browser, address, width) as page:
         expect(page.locator("#stack")).to_have_text(HOSTILE)
         expect(page.locator(".nodes tbody tr")).to_have_count(2)
@@ -93,12 +96,15 @@ def test_no_text_of_a_stack_becomes_html(browser: Browser, width: int) -> None:
         page.keyboard.press("Escape")
         for view, shown in (
             ("events/key-1", ".detail pre"),
+            (f"traces/{trace_id(2)}", ".span"),
             ("logs", ".line:not([hidden])"),
             ("jobs", "tbody tr"),
             ("state", "form"),
         ):
             page.evaluate("view => { location.hash = view }", view)
             expect(page.locator(f"main {shown}").first).to_be_visible()
+            for span in page.locator(".span").all():
+                span.click()
             assert width == page.evaluate("document.documentElement.scrollWidth"), view
         page.get_by_label("Key", exact=True).fill(HOSTILE)
         page.get_by_role("button", name="Read").click()
@@ -144,6 +150,90 @@ def test_the_page_is_used_with_the_keyboard_alone(browser: Browser) -> None:
         page.get_by_role("button", name="Kill", exact=True).press("Enter")
         expect(page.locator(".state[data-state=exited]")).to_be_visible()
         assert [("kill", "shop")] == source.done
+
+
+def test_a_trace_leads_to_its_event_and_the_event_to_its_trace(browser: Browser) -> None:
+    """And a line of a log with its id to the trace. Its failed spans are marked."""
+    source = ShownStack()
+    source.add(5)
+    source.trace_events(5)
+    source.log(f"seen in {trace_id(2)}")
+    with served(source) as (address, _), opened(browser, f"{address}#traces") as page:
+        expect(page.locator(".found")).to_have_text("5 traces")
+        page.get_by_label("failed only").check()
+        expect(page.locator(".found")).to_have_text("1 trace of 5")
+        page.locator("[role=option]:not([hidden])").click()
+        expect(page.locator(".span[data-status=error]")).to_have_count(1)
+        expect(page.locator(".detail h2")).to_have_text("shop publishes 2")
+
+        page.locator(".detail").get_by_role("link", name="shop.made").click()
+        expect(page.locator(".detail .facts")).to_contain_text("shop-event-2")
+        page.get_by_role("link", name=trace_id(2)).click()
+        expect(page.locator(".detail h2")).to_have_text("shop publishes 2")
+
+        page.get_by_role("button", name="Find in logs").click()
+        expect(page.locator(".line:not([hidden])")).to_have_count(1)
+        page.locator(".line:not([hidden])").click()
+        page.get_by_role("link", name="trace shop publishes 2").click()
+        expect(page.locator(".detail h2")).to_have_text("shop publishes 2")
+
+
+def test_the_spans_of_a_trace_are_read_with_the_keyboard_alone(browser: Browser) -> None:
+    """Arrows go from span to span, Enter shows the attributes of one, Escape goes back."""
+    source = ShownStack()
+    source.add(200)
+    source.trace_events(200)
+    with served(source) as (address, feed), opened(browser, f"{address}#traces", 390) as page:
+        traces = page.get_by_role("listbox")
+        traces.focus()
+        for key in ("End", "Home", "ArrowDown", "Enter"):
+            page.keyboard.press(key)
+        expect(page.locator(".detail")).to_be_focused()
+        first, second = page.locator(".span").first, page.locator(".span").last
+        expect(page.locator(".detail .facts").first).to_contain_text(trace_id(198))
+        first.focus()
+        page.keyboard.press("ArrowDown")
+        expect(second).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(second).to_have_attribute("aria-expanded", "true")
+        expect(page.locator(".more:visible code")).to_have_text(["shop"])
+
+        source.spans[198] = replace(source.spans[198], revision=900, took=9.0)
+        feed.look()
+        expect(page.locator(".detail .facts").first).to_contain_text("9.00 s")
+        expect(second).to_be_focused()
+        expect(second).to_have_attribute("aria-expanded", "true")
+        page.keyboard.press("Escape")
+        expect(traces).to_be_focused()
+
+
+def test_a_bar_is_where_its_span_was_in_the_trace(browser: Browser) -> None:
+    """The first half of the first one, and from the second quarter to the end."""
+    source = ShownStack()
+    source.add(1)
+    source.trace_events(1)
+    address_of_it = f"#traces/{trace_id(0)}"
+    with served(source) as (address, _), opened(browser, f"{address}{address_of_it}") as page:
+        expect(page.locator(".bar")).to_have_count(2)
+        found = page.evaluate(
+            "[...document.querySelectorAll('.bar')].map((e) => {"
+            "  const bar = e.getBoundingClientRect(), all = e.parentElement.getBoundingClientRect();"
+            "  return [(bar.left - all.left) / all.width, bar.width / all.width]; })"
+        )
+
+    assert [[0.0, 0.5], [0.25, 0.75]] == [[round(each, 2) for each in bar] for bar in found]
+
+
+def test_a_stack_that_records_no_spans_says_what_to_do(browser: Browser) -> None:
+    """Where its traces would be."""
+    source = ShownStack()
+    source.untold = ["spans: the topology has no Receiver(): add one"]
+    with served(source) as (address, feed), opened(browser, f"{address}#traces") as page:
+        expect(page.locator(".untold")).to_have_text(f"Missing: {source.untold[0]}")
+        source.untold = []
+        feed.look()
+        expect(page.locator(".untold")).to_be_empty()
+        expect(page.locator(".side .empty")).to_have_text("No trace so far.")
 
 
 def test_a_list_of_ten_thousand_events_has_the_rows_that_are_seen(browser: Browser) -> None:
