@@ -203,6 +203,7 @@ def test_the_overview_has_every_part_of_the_stack(up: Path, seen: Inspection) ->
     assert {
         "kafka": "broker", "shop": "app", "shop-daprd": "sidecar", "shop-inbox": "recorder",
         "shop-calls": "recorder", "placement": "control", "scheduler": "control",
+        "receiver": "recorder",
     } == {name: each.kind for name, each in nodes.items()}  # fmt: skip
     assert {"running"} == {each.state for each in found.nodes}
     assert all(each.memory > 0 for each in found.nodes)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect, sync_playwright
 
 from harness.cli.background import in_background
 from harness.ui.app import application
@@ -59,13 +59,18 @@ def followed(feed: Feed) -> Iterator[None]:
         yield
 
 
+def is_error(said: ConsoleMessage) -> bool:
+    """Whether the page has reported one, and not the browser that the machine's network changed."""
+    return said.type == "error" and "net::ERR_NETWORK_CHANGED" not in said.text
+
+
 @contextmanager
 def opened(browser: Browser, address: str, width: int = 1280) -> Iterator[Page]:
     """The page, which must not report an error: neither its own nor of its policy."""
     errors: list[str] = []
     page = browser.new_page(viewport={"width": width, "height": 800})
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.on("console", lambda said: errors.append(said.text) if is_error(said) else None)
     page.on("dialog", lambda dialog: errors.append(f"a dialog: {dialog.message}"))
     failed: list[str] = []
     page.on("requestfailed", lambda asked: failed.append(f"{asked.url}: {asked.failure}"))
@@ -116,6 +121,56 @@ def test_no_text_of_a_stack_becomes_html(browser: Browser, width: int) -> None:
 
         assert page.evaluate("window.hacked") is None
         assert 0 == page.locator("img[src=x], main script, dialog script").count()
+
+
+@pytest.mark.parametrize("file", ["main.js", "list.js", "page.css"])
+def test_a_file_that_does_not_come_does_not_leave_the_page_at_connecting(
+    browser: Browser, file: str
+) -> None:
+    """Browsers drop requests when an address of the machine comes or goes: a container's, say."""
+    dropped: list[str] = []
+
+    def drop_once(route: Route) -> None:
+        if dropped:
+            route.continue_()
+        else:
+            dropped.append(route.request.url)
+            route.abort("connectionaborted")
+
+    with served(ShownStack()) as (address, _):
+        page = browser.new_page()
+        page.route(f"**/{file}", drop_once)
+        page.goto(address)
+        expect(page.locator("#connection-text")).to_have_text("live")
+        expect(page.locator("body")).to_have_css("display", "grid")
+        assert [f"{address}{file}"] == dropped
+        page.close()
+
+
+def test_an_answer_that_does_not_come_is_asked_for_again(browser: Browser) -> None:
+    """For the same reason; what changes something is sent once."""
+    source = ShownStack()
+    source.add(1)
+    sent: list[str] = []
+
+    def drop_first(route: Route) -> None:
+        sent.append(route.request.method)
+        if sent.count(route.request.method) == 1:
+            route.abort("connectionaborted")
+        else:
+            route.continue_()
+
+    with served(source) as (address, _):
+        page = browser.new_page()
+        page.route("**/event?*", drop_first)
+        page.route("**/redeliver", drop_first)
+        page.goto(f"{address}#events")
+        page.locator("[role=option]:not([hidden])").click()
+        expect(page.locator(".detail .facts")).to_contain_text("shop-event-0")
+        page.get_by_role("button", name="Redeliver").click()
+        expect(page.locator("#said")).to_have_text("The server does not respond")
+        assert (["GET", "GET", "POST"], []) == (sent, source.done)
+        page.close()
 
 
 def test_the_page_is_used_with_the_keyboard_alone(browser: Browser) -> None:
@@ -217,7 +272,8 @@ def test_a_bar_is_where_its_span_was_in_the_trace(browser: Browser) -> None:
         expect(page.locator(".bar")).to_have_count(2)
         found = page.evaluate(
             "[...document.querySelectorAll('.bar')].map((e) => {"
-            "  const bar = e.getBoundingClientRect(), all = e.parentElement.getBoundingClientRect();"
+            "  const bar = e.getBoundingClientRect();"
+            "  const all = e.parentElement.getBoundingClientRect();"
             "  return [(bar.left - all.left) / all.width, bar.width / all.width]; })"
         )
 

@@ -119,16 +119,17 @@ async def test_nothing_is_changed_by_get(
     assert (405, []) == (found.status_code, shown.done)
 
 
-async def test_the_page_may_load_only_its_own_files_and_has_nothing_inline(
+async def test_the_page_may_load_only_its_own_files_and_run_one_script_inline(
     client: httpx.AsyncClient,
 ) -> None:
-    """The policy is on every answer, refusals included."""
+    """The policy is on every answer, refusals included, and names that script by its hash."""
     page, missing = await client.get(""), await client.get(f"http://{HOST}/")
     policy = page.headers["content-security-policy"]
 
     assert policy == missing.headers["content-security-policy"]
     assert "default-src 'none'" in policy
-    assert "script-src 'self'" in policy
+    assert "script-src 'self' 'sha256-" in policy
+    assert 1 == page.text.count("<script>") == policy.count("sha256-")
     assert "unsafe" not in policy
     assert "frame-ancestors 'none'" in policy
     assert "require-trusted-types-for 'script'" in policy

@@ -81,8 +81,10 @@ export function connect() {
 
 const token = location.pathname.split("/")[1];
 
+// A question changes nothing: if the browser has dropped it, it is asked once more.
 export async function ask(path, values) {
-  return answered(await sent(`${path}?${new URLSearchParams(values)}`, {}));
+  const address = `${path}?${new URLSearchParams(values)}`;
+  return answered(await sent(address, {}).catch(() => sent(address, {})));
 }
 
 export async function tell(path, values) {
