@@ -1,7 +1,8 @@
 // The list of traces, and one trace as a waterfall.
 
-import { clock, el, moment, plural, search, words } from "./dom.js";
+import { clock, el, moment, plural, pretty, search, words } from "./dom.js";
 import { data, ask } from "./live.js";
+import { named, save } from "./files.js";
 import { List } from "./list.js";
 import { chip } from "./events.js";
 
@@ -74,7 +75,8 @@ export function tracesView(go) {
       el("dl", { class: "facts" }, [["id", row.id], ["began", `${new Date(moment(row.at)).toISOString().slice(0, 10)} ${clock(row.at)}`],
         ["duration", short(row.took)], ["spans", row.spans.toLocaleString("en")], ["services", row.services.join(", ") || "(none)"]]
         .map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])),
-      el("div", { class: "buttons" }, el("button", { type: "button", onclick: () => go(`logs/${encodeURIComponent(row.id)}`) }, "Find in logs")),
+      el("div", { class: "buttons" }, el("button", { type: "button", onclick: () => go(`logs/${encodeURIComponent(row.id)}`) }, "Find in logs"),
+        el("button", { type: "button", onclick: () => save(`trace-${named(row.id)}.json`, `${pretty(told)}\n`) }, "Download")),
       told.events.length ? [el("h3", {}, "Events"), el("ul", { class: "parts" }, told.events.map((event) => el("li", {},
         el("a", { href: `#events/${encodeURIComponent(event.key)}` }, event.type || event.id || event.key),
         el("span", { class: "soft" }, ` on ${event.topic || "(no topic)"} `), chip().show(event.outcome))))] : [],
