@@ -186,6 +186,7 @@ def test_the_page_is_used_with_the_keyboard_alone(browser: Browser) -> None:
         followed(feed),
         opened(browser, f"{address}#events", 390) as page,
     ):
+        expect(page.locator(".found")).to_have_text("200 events")
         chosen = page.locator("[role=option][aria-selected=true]")
         page.locator("[role=listbox]").focus()
         for key in ("ArrowDown", "ArrowDown", "PageDown", "End", "Home", "ArrowDown"):
@@ -243,6 +244,7 @@ def test_the_spans_of_a_trace_are_read_with_the_keyboard_alone(browser: Browser)
     source.add(200)
     source.trace_events(200)
     with served(source) as (address, feed), opened(browser, f"{address}#traces", 390) as page:
+        expect(page.locator(".found")).to_have_text("200 traces")
         traces = page.get_by_role("listbox")
         traces.focus()
         for key in ("End", "Home", "ArrowDown", "Enter"):
