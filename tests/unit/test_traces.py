@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from harness import App, Receiver
 from harness.cli.tracing import WIDTH, bar_of
 from harness.core.errors import ConfigError
+from harness.core.node import Node
 from harness.dapr.resources import DaprResource
 from harness.inspection.traces import table as table_module
 from harness.inspection.traces.model import SpanRow
-from harness.inspection.traces.sources import sends_spans
+from harness.inspection.traces.sources import SpanSources, sends_spans
 from harness.inspection.traces.table import TraceTable
 from harness.inspection.traces.tree import ATTRIBUTES, NAME, TEXT, status_of, tree_of
 from harness.probe.spans import Span
-from tests.support import ROOT
+from harness.stack.stack import Stack
+from tests.contract.test_timeline import TRACING
+from tests.support import ROOT, project
+from tests.unit.test_environment import book_of
 
 
 def span(number: int, parent: str = "", trace: str = "t", **more: Any) -> Span:
@@ -254,6 +261,32 @@ ADDRESS = {"endpointAddress": "http://127.0.0.1:1/api/v2/spans"}
 )
 def test_a_sidecar_sends_spans_if_its_configuration_says_where(tracing: Any, sends: bool) -> None:
     assert sends == sends_spans([configuration(tracing)])
+
+
+def untold(folder: Path, *nodes: Node, resources: str = "") -> list[str]:
+    """What is missing of the spans of a topology."""
+    found = project(folder, r__all_yaml=resources) / "r" if resources else ""
+    book = book_of(folder, *nodes, resources=str(found))
+    stack = SimpleNamespace(topology=book.topology, book=book)
+    return SpanSources(cast("Stack", stack)).untold()
+
+
+def test_a_topology_without_a_receiver_is_told_what_to_add(tmp_path: Path) -> None:
+    (told,) = untold(tmp_path, App("shop", command="serve"))
+
+    assert "spans: the topology has no Receiver(): add one" in told
+    assert "${receiver.url}/api/v2/spans" in told
+
+
+def test_the_sidecars_that_send_no_spans_are_named(tmp_path: Path) -> None:
+    """Those of which the Configuration sends them to a receiver are not."""
+    apps = [App("shop", command="serve"), App("web", command="serve")]
+    (told,) = untold(tmp_path, Receiver("zipkin", mail=False), *apps)
+    both = untold(tmp_path, Receiver(mail=False), *apps, resources=TRACING)
+
+    assert told.startswith("spans of the sidecars of shop and web, which send none to a receiver")
+    assert "${zipkin.url}/api/v2/spans" in told
+    assert [] == both
 
 
 @pytest.mark.parametrize(

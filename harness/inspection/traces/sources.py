@@ -61,8 +61,9 @@ class SpanSources:
         apps = [each.app for each in self._stack.topology.sidecars() if not self._sends(each.name)]
         if not apps:
             return []
-        who = f"the sidecar of {apps[0]}" if len(apps) == 1 else f"the sidecars of {_list(apps)}"
-        return [f"spans of {who}, which sends none to a receiver: {HOW % receivers[0]}"]
+        one = len(apps) == 1
+        who = f"the sidecar of {apps[0]}, which sends" if one else f"{_those(apps)}, which send"
+        return [f"spans of {who} none to a receiver: {HOW % receivers[0]}"]
 
     def _new(self, receiver: str) -> Iterator[Span]:
         if receiver not in self._records:
@@ -104,5 +105,5 @@ def nodes_of(stack: Stack) -> dict[str, str]:
     return {each.app_id: each.name for each in sidecars if counts[each.app_id] == 1}
 
 
-def _list(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+def _those(apps: Sequence[str]) -> str:
+    return f"the sidecars of {', '.join(apps[:-1])} and {apps[-1]}"
