@@ -22,11 +22,12 @@ from harness.inspection.model import (
     Subscriber,
     TopicRow,
 )
+from tests.ui_stored import ShownDatabases
 
 ADDRESS = {"main": "127.0.0.1:1"}
 
 
-class ShownStack:
+class ShownStack(ShownDatabases):
     """A stack with one app, one topic, one store and one job.
 
     Args:
@@ -38,6 +39,7 @@ class ShownStack:
     """
 
     def __init__(self, text: str = "shop") -> None:
+        super().__init__()
         self.text = text
         self.done: list[tuple[Any, ...]] = []
         self.failure: Exception | None = None

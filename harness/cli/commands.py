@@ -8,6 +8,7 @@ import errno
 import typer
 
 from harness.cli import (
+    browsing,
     images,
     inspecting,
     interrupts,
@@ -62,6 +63,7 @@ for command in (
     inspecting.explain,
     inspecting.redeliver,
     inspecting.topics,
+    browsing.rows,
     bundle,
     nodes.restart,
     nodes.kill,

@@ -85,14 +85,15 @@ def named(raw: str, prefix: KeyPrefix) -> NamedKey:
         raw: as the store has it.
         prefix: of the store's keys.
     """
-    app, *middle, name = raw.split(SEPARATOR)
-    if 1 + len(middle) + 1 >= ACTOR_PARTS:
-        kind: Kind = "workflow" if middle[0].startswith(INTERNAL) else "actor"
-        return NamedKey(app, name, kind, middle[0], SEPARATOR.join(middle[1:]))
+    parts = raw.split(SEPARATOR)
+    if len(parts) >= ACTOR_PARTS:
+        app, type_, *id_, name = parts
+        kind: Kind = "workflow" if type_.startswith(INTERNAL) else "actor"
+        return NamedKey(app, name, kind, type_, SEPARATOR.join(id_))
     head, separator, key = raw.partition(SEPARATOR)
     if prefix.by_app and separator and head.startswith(prefix.start):
         return NamedKey(head.removeprefix(prefix.start), key)
-    return NamedKey("", raw.removeprefix(prefix.before("")) if not prefix.by_app else raw)
+    return NamedKey("", raw if prefix.by_app else raw.removeprefix(prefix.before("")))
 
 
 @dataclass(frozen=True)

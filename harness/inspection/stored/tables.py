@@ -65,13 +65,17 @@ class Database:
     parameters: Mapping[str, str] = field(repr=False)
 
     @contextmanager
-    def opened(self) -> Iterator[Connection]:
+    def opened(self, what: str = "") -> Iterator[Connection]:
         """A connection that can only read.
+
+        Args:
+            what: is read in it; "" for the database.
 
         Raises:
             ProbeError: see `reading`.
         """
-        with reading(self.parameters, f"database {self.name} of {self.node}") as connection:
+        place = " in ".join(filter(None, (what, f"database {self.name} of {self.node}")))
+        with reading(self.parameters, place) as connection:
             yield connection
 
 
@@ -160,7 +164,7 @@ def row_page(
         ProbeError: it cannot be read.
     """
     relation = find(stack, table, node=node, database=database)
-    with relation.database.opened() as connection:
+    with relation.database.opened(f"{relation.row(None).kind} {relation.shown!r}") as connection:
         counted = _counted(connection, relation, Deadline(COUNTING))
         order = relation.key or (("ctid",) if relation.kind in "rm" else ())
         rows, more = rows_of(
