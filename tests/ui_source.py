@@ -43,14 +43,14 @@ class ShownStack(ShownDatabases):
         self.text = text
         self.done: list[tuple[Any, ...]] = []
         self.failure: Exception | None = None
-        self.rows: list[EventRow] = []
+        self.event_rows: list[EventRow] = []
         self.lines: list[LogLine] = []
         self.states = {f"{text}": "running", f"{text}-daprd": "running"}
 
     def add(self, count: int, at: float = 1_800_000_000.0) -> None:
         """Add events, each with a log line."""
-        for number in range(len(self.rows), len(self.rows) + count):
-            self.rows.append(
+        for number in range(len(self.event_rows), len(self.event_rows) + count):
+            self.event_rows.append(
                 EventRow(
                     key=f"key-{number}",
                     id=f"{self.text}-event-{number}",
@@ -62,7 +62,7 @@ class ShownStack(ShownDatabases):
                     attempts=1,
                     apps=(self.text,),
                     size=100,
-                    revision=len(self.rows) + 1,
+                    revision=len(self.event_rows) + 1,
                 )
             )
             self.log(f"{self.text} handled {self.text}-event-{number}", at + number / 1000)
@@ -73,8 +73,8 @@ class ShownStack(ShownDatabases):
 
     def change(self, number: int, **fields: Any) -> None:
         """Change an event."""
-        revision = max(each.revision for each in self.rows) + 1
-        self.rows[number] = replace(self.rows[number], revision=revision, **fields)
+        revision = max(each.revision for each in self.event_rows) + 1
+        self.event_rows[number] = replace(self.event_rows[number], revision=revision, **fields)
 
     def overview(self) -> Overview:
         """The stack now."""
@@ -95,7 +95,7 @@ class ShownStack(ShownDatabases):
             ),
         ]
         subscriber = Subscriber(text, ("/orders",), "", recorded=True, lag=3)
-        topics = [TopicRow(text, "pubsub", len(self.rows), [subscriber])]
+        topics = [TopicRow(text, "pubsub", len(self.event_rows), [subscriber])]
         jobs = [JobRow(text, text, "@every 1h", "2030-01-01T00:00:00Z", scheduled=True)]
         return Overview(
             text, "processes", 1.0, 1.0, nodes, topics, [store], [store], jobs, missing=(text,)
@@ -104,7 +104,8 @@ class ShownStack(ShownDatabases):
     def events(self, *, after: int = 0, limit: int = 200) -> EventPage:
         """What has changed after a cursor."""
         found = sorted(
-            (each for each in self.rows if each.revision > after), key=lambda row: row.revision
+            (each for each in self.event_rows if each.revision > after),
+            key=lambda row: row.revision,
         )
         shown = found[:limit] if after else found[-limit:]
         last = shown[-1].revision if shown else after
@@ -112,7 +113,7 @@ class ShownStack(ShownDatabases):
 
     def event(self, event: str) -> EventDetail:
         """One event."""
-        row = next((each for each in self.rows if each.key == event), None)
+        row = next((each for each in self.event_rows if each.key == event), None)
         if row is None:
             raise ConfigError(f"no event has the id {event!r}")
         stored, came = int(row.at * 1e9), int(row.at * 1e9) + 5_000_000

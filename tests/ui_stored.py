@@ -99,7 +99,7 @@ class ShownDatabases:
         newest_first: bool = True,
     ) -> RowPage:
         """The rows that fit."""
-        if table != self.text:
+        if table != f"public.{self.text}":
             raise ConfigError(f"there is no table {table!r}")
         numbers: Sequence[int] = range(self.count)
         ordered = [*reversed(numbers)] if newest_first else [*numbers]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -195,8 +195,12 @@ def find(stack: Stack, table: str, *, node: str | None, database: str | None) ->
     for base in bases:
         with base.opened() as connection:
             known += relations_of(connection, base)
-    found = [each for each in known if table in (each.shown, f"{each.schema}.{each.name}")]
-    found = found or [each for each in known if table == each.name]
+    # The whole name comes first: a table may have a dot in its name.
+    names: list[Callable[[Relation], str]] = [
+        lambda each: f"{each.schema}.{each.name}", lambda each: each.shown, lambda each: each.name,
+    ]  # fmt: skip
+    ways = ([each for each in known if name(each) == table] for name in names)
+    found = next((each for each in ways if each), [])
     if len(found) != 1:
         raise _unclear(table, found, known)
     return found[0]

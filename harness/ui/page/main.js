@@ -8,8 +8,9 @@ import { jobsView } from "./jobs.js";
 import { logsView } from "./logs.js";
 import { overviewView } from "./overview.js";
 import { stateView } from "./state.js";
+import { tablesView } from "./tables.js";
 
-const views = { overview: overviewView(go), events: eventsView(go), logs: logsView(go), state: stateView(go), jobs: jobsView(go) };
+const views = { overview: overviewView(go), events: eventsView(go), logs: logsView(go), state: stateView(go), tables: tablesView(go), jobs: jobsView(go) };
 let shown = "";
 
 function go(place, filter) {
