@@ -118,19 +118,18 @@ def stored_value(
         ConfigError: there is no such store or app, or its keys cannot be read here.
         ProbeError: the database does not respond.
     """
-    reasons = []
-    for place in _chosen(stack, store, app):
-        if reason := _reason(place, states):
-            reasons.append(f"{place.name}: {reason}")
-        elif _reach(place, app).has(raw) and (found := _read(place, raw)):
+    chosen = _chosen(stack, store, app)
+    reasons = [_reason(each, states) for each in chosen]
+    for place, reason in zip(chosen, reasons, strict=True):
+        if not reason and _reach(place, app).has(raw) and (found := _read(place, raw)):
             known, data = found
             cut = known.size > VALUE
             row = _masked(row_of(place, known), secrets)
             return StoredValue(row, True, shown(data, secrets, cut=cut), cut)
-    if reasons:
+    if chosen and all(reasons):
         raise ConfigError(
             f"the key {raw!r} cannot be read from the store itself",
-            last=mask("; ".join(reasons), secrets),
+            last=mask("; ".join(dict.fromkeys(reasons)), secrets),
             hint="`dapr-harness state get KEY` asks the app's sidecar",
         )
     return StoredValue(None, False, None)
