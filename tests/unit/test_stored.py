@@ -115,6 +115,12 @@ def test_bytes_are_text_or_base64(data: bytes, cut: bool) -> None:
         assert cut or data == text.encode()
 
 
+def test_bytes_with_control_characters_are_no_text() -> None:
+    """Protobuf's are UTF-8 by accident; lines, tabs and colours of a terminal are text."""
+    assert {"base64": "CAE="} == shown(b"\x08\x01", [])
+    assert "a\tb\r\n\x1b[1m" == shown(b"a\tb\r\n\x1b[1m", [])
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
@@ -16,6 +17,9 @@ EXACT = 2**53
 
 NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double precision", "oid")
 DOCUMENTS = ("json", "jsonb")
+CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+"""Characters that no text has: serialised data, such as Protobuf's, can be UTF-8 by accident."""
+
 SHORTEST = 4
 """The number of characters of a secret that are one by accident."""
 
@@ -36,13 +40,13 @@ def shown(data: bytes | str, secrets: Collection[str], *, cut: bool = False) -> 
 
 
 def text_in(data: bytes, *, cut: bool = False) -> str | None:
-    """Bytes as text; None if they are not.
+    """Bytes as text; None if they are none.
 
     Args:
         data: UTF-8, or anything.
         cut: whether the last character may be incomplete.
     """
-    if b"\0" in data:
+    if CONTROL.search(data):
         return None
     try:
         return data.decode()
