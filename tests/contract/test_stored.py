@@ -15,7 +15,14 @@ from harness import App, IsolatedStack, Postgres, Redis, Settings, Stack, Topolo
 from harness.core.errors import ConfigError, ProbeError
 from harness.inspection.stored.keys import VALUE, key_page, stored_value
 from harness.inspection.stored.model import KeyRow
-from harness.inspection.stored.tables import row_page, table_page
+from harness.inspection.stored.rows import rows_of
+from harness.inspection.stored.tables import (
+    Database,
+    databases_of,
+    relations_of,
+    row_page,
+    table_page,
+)
 from tests.contract.test_taps_on_brokers import SECRETS
 from tests.projects import HELLO_APP
 from tests.support import project
@@ -57,6 +64,22 @@ REDIS = store("hashes", "redis", "v1", redisHost="${redis.address}", redisDB="3"
     "  - {name: redisPassword, secretKeyRef: {name: REDIS_PASSWORD, key: REDIS_PASSWORD}}\n"
     "auth: {secretStore: env}\n"
 )
+FILED = store("filed", "postgresql", "v2", tablePrefix="filed_") + (
+    "  - {name: connectionString, secretKeyRef: {name: postgres, key: dsn}}\n"
+    "auth: {secretStore: file}\n"
+)
+FILE = """\
+---
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: file}
+spec:
+  type: secretstores.local.file
+  version: v1
+  metadata:
+  - {name: secretsFile, value: secrets.json}
+  - {name: multiValued, value: "true"}
+"""
 STORES = "".join(
     (
         store("own", "postgresql", "v2", **SHARED, actorStateStore="true"),
@@ -66,7 +89,7 @@ STORES = "".join(
               keyPrefix="namespace"),
         store("bare", "postgresql", "v2", **SHARED, tablePrefix="Bare_", keyPrefix="none"),
         store("fixed", "postgresql", "v2", **SHARED, tablePrefix="bare_", keyPrefix="Fixed"),
-        REDIS,
+        REDIS, FILED, FILE,
         "---\n" + SECRETS,
         store("memory", "in-memory", "v1", keyPrefix="name"),
         store("elsewhere", "sqlite", "v1", connectionString="${postgres.database}.db"),
@@ -88,6 +111,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = project(
         tmp_path_factory.mktemp("stored"),
         actors_py=ACTORS, components__all_yaml=STORES, pyproject_toml="",
+        secrets_json='{"postgres": {"dsn": "${postgres.dsn}"}}',
     )  # fmt: skip
     with running(topology(), Settings.load(folder, dict(os.environ), runtime="processes")) as made:
         yield made
@@ -120,6 +144,7 @@ NAMED = [
     ("bare", ("", "k", "k"), None),
     ("fixed", ("", "k", "fixed||k"), None),
     ("hashes", ("shop", "k", "shop||k"), ("clerk", "k", "clerk||k")),
+    ("filed", ("shop", "k", "shop||k"), ("clerk", "k", "clerk||k")),
 ]
 
 
@@ -399,6 +424,27 @@ def test_a_table_that_is_not_there_is_refused(stack: Stack, odd: str) -> None:
     for wanted in ({"text": "\0"}, {"offset": -1}, {"limit": 0}):
         with pytest.raises(ConfigError, match="no such rows"):
             row_page(stack, "state", **wanted)
+
+
+def test_a_text_that_is_not_utf_8_has_escapes(
+    stack: Stack, database: psycopg.Connection[Any]
+) -> None:
+    """In a database with the encoding SQL_ASCII; it can be searched, too."""
+    database.execute("CREATE DATABASE loose ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    (known,) = databases_of(stack)
+    loose = Database(known.node, "loose", {**known.parameters, "dbname": "loose"})
+    with psycopg.connect(**loose.parameters, autocommit=True) as connection:  # type: ignore[arg-type]  # texts
+        connection.execute("CREATE TABLE texts (id int PRIMARY KEY, text text)")
+        connection.execute("INSERT INTO texts VALUES (1, E'caf\\xe9'), (2, 'tea')")
+    with loose.opened() as connection:
+        (found,) = relations_of(connection, loose)
+        wanted: dict[str, Any] = {"offset": 0, "limit": 9, "descending": False, "secrets": ()}
+        whole, _ = rows_of(connection, "public", "texts", found.columns, ["id"], text="", **wanted)
+        some, _ = rows_of(connection, "public", "texts", found.columns, ["id"], text="TE", **wanted)
+        none, _ = rows_of(connection, "public", "texts", found.columns, ["id"], text="é", **wanted)
+
+    assert ["caf\\xe9", "tea"] == [each.values["text"] for each in whole]
+    assert ([2], []) == ([each.values["id"] for each in some], none)
 
 
 def test_nothing_can_be_written_and_a_statement_ends_in_time(

@@ -23,6 +23,10 @@ OPTIONS = (
 )
 
 
+UNCHECKED = "SQL_ASCII"
+"""The encoding of a database whose texts can consist of any bytes."""
+
+
 @contextmanager
 def reading(parameters: Mapping[str, str], what: str) -> Iterator[Connection]:
     """A connection each of whose statements is a read-only transaction of its own.
@@ -44,8 +48,11 @@ def reading(parameters: Mapping[str, str], what: str) -> Iterator[Connection]:
     try:
         with psycopg.connect(**given, autocommit=True) as connection:
             _accept_any_text(connection)
+            if connection.info.parameter_status("server_encoding") == UNCHECKED:
+                # As UTF-8, the server would refuse to send what is none.
+                connection.execute(f"SET client_encoding TO {UNCHECKED}")
             yield connection
-    except psycopg.Error as error:
+    except (psycopg.Error, UnicodeError) as error:
         raise ProbeError(f"{what} cannot be read", last=reason(error)) from None
 
 
@@ -55,7 +62,6 @@ def reason(error: Exception) -> str:
 
 
 def _accept_any_text(connection: Connection) -> None:
-    """A database with the encoding SQL_ASCII may have any bytes in a text."""
     from psycopg.adapt import Loader
 
     class Lenient(Loader):
