@@ -23,6 +23,7 @@ from harness.inspection.model import (
     TopicRow,
 )
 from harness.inspection.traces.model import SpanRow, Status, TraceDetail, TracePage, TraceRow
+from tests.ui_stored import ShownDatabases
 
 ADDRESS = {"main": "127.0.0.1:1"}
 
@@ -32,7 +33,7 @@ def trace_id(number: int) -> str:
     return f"{number:032x}"
 
 
-class ShownStack:
+class ShownStack(ShownDatabases):
     """A stack with one app, one topic, one store and one job.
 
     Args:
@@ -44,10 +45,11 @@ class ShownStack:
     """
 
     def __init__(self, text: str = "shop") -> None:
+        super().__init__()
         self.text = text
         self.done: list[tuple[Any, ...]] = []
         self.failure: Exception | None = None
-        self.rows: list[EventRow] = []
+        self.event_rows: list[EventRow] = []
         self.lines: list[LogLine] = []
         self.spans: list[TraceRow] = []
         self.untold: list[str] = []
@@ -55,8 +57,8 @@ class ShownStack:
 
     def add(self, count: int, at: float = 1_800_000_000.0) -> None:
         """Add events, each with a log line."""
-        for number in range(len(self.rows), len(self.rows) + count):
-            self.rows.append(
+        for number in range(len(self.event_rows), len(self.event_rows) + count):
+            self.event_rows.append(
                 EventRow(
                     key=f"key-{number}",
                     id=f"{self.text}-event-{number}",
@@ -68,7 +70,7 @@ class ShownStack:
                     attempts=1,
                     apps=(self.text,),
                     size=100,
-                    revision=len(self.rows) + 1,
+                    revision=len(self.event_rows) + 1,
                 )
             )
             self.log(f"{self.text} handled {self.text}-event-{number}", at + number / 1000)
@@ -79,8 +81,8 @@ class ShownStack:
 
     def change(self, number: int, **fields: Any) -> None:
         """Change an event."""
-        revision = max(each.revision for each in self.rows) + 1
-        self.rows[number] = replace(self.rows[number], revision=revision, **fields)
+        revision = max(each.revision for each in self.event_rows) + 1
+        self.event_rows[number] = replace(self.event_rows[number], revision=revision, **fields)
 
     def overview(self) -> Overview:
         """The stack now."""
@@ -101,7 +103,7 @@ class ShownStack:
             ),
         ]
         subscriber = Subscriber(text, ("/orders",), "", recorded=True, lag=3)
-        topics = [TopicRow(text, "pubsub", len(self.rows), [subscriber])]
+        topics = [TopicRow(text, "pubsub", len(self.event_rows), [subscriber])]
         jobs = [JobRow(text, text, "@every 1h", "2030-01-01T00:00:00Z", scheduled=True)]
         return Overview(
             text, "processes", 1.0, 1.0, nodes, topics, [store], [store], jobs, missing=(text,)
@@ -110,7 +112,8 @@ class ShownStack:
     def events(self, *, after: int = 0, limit: int = 200) -> EventPage:
         """What has changed after a cursor."""
         found = sorted(
-            (each for each in self.rows if each.revision > after), key=lambda row: row.revision
+            (each for each in self.event_rows if each.revision > after),
+            key=lambda row: row.revision,
         )
         shown = found[:limit] if after else found[-limit:]
         last = shown[-1].revision if shown else after
@@ -118,7 +121,7 @@ class ShownStack:
 
     def event(self, event: str) -> EventDetail:
         """One event."""
-        row = next((each for each in self.rows if each.key == event), None)
+        row = next((each for each in self.event_rows if each.key == event), None)
         if row is None:
             raise ConfigError(f"no event has the id {event!r}")
         stored, came = int(row.at * 1e9), int(row.at * 1e9) + 5_000_000
@@ -126,7 +129,7 @@ class ShownStack:
             [stored, f"stored at {self.text}[0] offset 1"],
             [came, f"delivered to {self.text}"],
         ]
-        trace = trace_id(self.rows.index(row))
+        trace = trace_id(self.event_rows.index(row))
         path = {"steps": steps, "attempts": [{"time": came, "outcome": "success"}], "trace": trace}
         data = f'{{"text": "{self.text}"}}'
         return EventDetail(row, f"delivered to {self.text}", path, (), data, False, self.lines[:1])
@@ -134,7 +137,7 @@ class ShownStack:
     def trace_events(self, count: int) -> None:
         """Add a trace of two spans for each of the next events, every third of which failed."""
         begin = len(self.spans)
-        for number, row in enumerate(self.rows[begin : begin + count], begin):
+        for number, row in enumerate(self.event_rows[begin : begin + count], begin):
             name, failed = f"{self.text} publishes {number}", int(number % 3 == 2)
             made = TraceRow(
                 trace_id(number), name, row.at, 0.02, 2, [self.text], failed, number + 1
@@ -160,7 +163,7 @@ class ShownStack:
             SpanRow("1", "", 0, row.name, text, text, text, 0.0, 0.01, "ok", "", known),
             SpanRow(text, "1", 1, text, text, "", "", 0.005, 0.015, status, error, known),
         ]  # fmt: skip
-        events = [self.rows[self.spans.index(row)]]
+        events = [self.event_rows[self.spans.index(row)]]
         return TraceDetail(row, spans, False, events, self.lines[:1], [*self.untold])
 
     def logs(self, *, after: int = 0, limit: int = 500) -> LogPage:

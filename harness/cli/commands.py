@@ -8,6 +8,7 @@ import errno
 import typer
 
 from harness.cli import (
+    browsing,
     images,
     inspecting,
     interrupts,
@@ -65,6 +66,7 @@ for command in (
     inspecting.topics,
     tracing.traces,
     tracing.trace,
+    browsing.rows,
     bundle,
     nodes.restart,
     nodes.kill,

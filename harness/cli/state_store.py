@@ -1,4 +1,4 @@
-"""``state get``, ``set`` and ``delete``: keys of an app in a state store."""
+"""``state list``, ``get``, ``set`` and ``delete``: keys of the state stores."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from harness.cli import streams
+from harness.cli.browsing import list_keys, print_stored
 from harness.cli.calling import readable
 from harness.cli.console import err, out
 from harness.cli.inputs import json_text
-from harness.cli.stacks import Name
+from harness.cli.stacks import Json, Name
 from harness.cli.state import opened
 from harness.core.settings import Settings
 from harness.dapr import calls
@@ -29,9 +30,30 @@ AppId = Annotated[
 ]
 
 
+app.command(name="list")(list_keys)
+
+
 @app.command()
-def get(key: Key, name: Name = "default", store: Store = None, app_id: AppId = None) -> None:
-    """Print the value of a key; exit code 1 if it does not exist."""
+def get(
+    key: Key,
+    name: Name = "default",
+    store: Store = None,
+    app_id: AppId = None,
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw", help="KEY is as `state list` shows it for the store; read it from there."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Print the value of a key; exit code 1 if it does not exist.
+
+    --raw and --json mask the stack's secrets; without them, the value is printed as it is stored.
+    """
+    if raw or as_json:
+        print_stored(key, name, store=store, app=app_id, raw=raw, as_json=as_json)
+        return
     place = _place(name, app_id, store, key)
     answer = read_key(place, key)
     if not answer.headers.get("etag"):

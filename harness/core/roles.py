@@ -77,6 +77,16 @@ class HasTopics(Node, Protocol):
 
 
 @runtime_checkable
+class HasDatabases(Node, Protocol):
+    """A PostgreSQL server, which exports ``dsn`` of its first database."""
+
+    @property
+    def databases(self) -> tuple[str, ...]:
+        """Their names."""
+        ...
+
+
+@runtime_checkable
 class Recorder(Node, Protocol):
     """A node that records what it receives, for `World.inbox`."""
 

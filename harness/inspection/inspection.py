@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from harness.core.settings import Settings
+from harness.inspection.browsing import Browsing
 from harness.inspection.calling import PublishedRow, invoke, publish
 from harness.inspection.model import (
     Action,
@@ -19,7 +20,7 @@ from harness.stack.registry import Registry
 from harness.stack.stack import Stack
 
 
-class Inspection(Tracing):
+class Inspection(Browsing, Tracing):
     """What may be seen of a stack that is up, since it was started, and be done to it.
 
     Use it in a ``with`` statement; several threads may use it. Secrets of the stack are masked

@@ -14,6 +14,7 @@ from harness.core.blocking import ablocking
 from harness.inspection.inspection import Inspection
 from harness.inspection.model import Action
 from harness.mcp_server.attached import Attached, Failed
+from harness.mcp_server.browsing import BrowsingTools
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -41,7 +42,7 @@ def server_of(attached: Attached, version: str) -> MCPServer:
         "dapr-harness", instructions=INSTRUCTIONS, version=version, log_level="WARNING"
     )
     tools = Tools(attached)
-    looks = (
+    looks: Sequence[Callable[..., Any]] = (
         tools.overview,
         tools.list_events,
         tools.explain_event,
@@ -51,6 +52,7 @@ def server_of(attached: Attached, version: str) -> MCPServer:
         tools.logs,
         tools.state,
         tools.jobs,
+        *BrowsingTools(tools.ask).offered(),
     )
     acts = (tools.publish, tools.invoke, tools.redeliver, tools.resume_node)
     breaks = (tools.restart_node, tools.kill_node, tools.pause_node)
@@ -75,7 +77,7 @@ class Tools:
 
     async def overview(self) -> Row:
         """The nodes with their states, topics with subscribers, components and jobs."""
-        return await self._ask(lambda seen: seen.overview().as_json())
+        return await self.ask(lambda seen: seen.overview().as_json())
 
     async def list_events(
         self,
@@ -92,14 +94,14 @@ class Tools:
         """
         at = _seconds(since)
         wanted: dict[str, Any] = {"topic": topic, "text": text, "after": after, "limit": limit}
-        return await self._ask(lambda seen: seen.events(**wanted, since=at).as_json())
+        return await self.ask(lambda seen: seen.events(**wanted, since=at).as_json())
 
     async def explain_event(self, event: str) -> Row:
         """Where an event went: publications, records, every delivery with its answer, log lines.
 
         `event` is its id, or its key in the list.
         """
-        return await self._ask(lambda seen: seen.event(event).as_json())
+        return await self.ask(lambda seen: seen.event(event).as_json())
 
     async def list_traces(
         self, text: str | None = None, *, errors: bool = False, after: int = 0, limit: int = 50
@@ -111,18 +113,18 @@ class Tools:
         with a span that failed. If the stack records no spans, `missing` says why.
         """
         wanted: dict[str, Any] = {"text": text, "errors": errors, "after": after, "limit": limit}
-        return await self._ask(lambda seen: seen.traces(**wanted).as_json())
+        return await self.ask(lambda seen: seen.traces(**wanted).as_json())
 
     async def explain_trace(self, trace: str) -> Row:
         """The spans of a trace as a tree, its events, and the log lines that mention them.
 
         `trace` is its id: the second part of a traceparent, or `path.trace` of an event.
         """
-        return await self._ask(lambda seen: seen.trace(trace).as_json())
+        return await self.ask(lambda seen: seen.trace(trace).as_json())
 
     async def deliveries(self, app: str, limit: int = 50) -> list[Row]:
         """The last requests that the sidecar of an app has made to it, with the answers."""
-        return await self._ask(lambda seen: seen.deliveries(app, limit=limit))
+        return await self.ask(lambda seen: seen.deliveries(app, limit=limit))
 
     async def logs(
         self,
@@ -136,15 +138,15 @@ class Tools:
         With `after` (the field `next` of the page before): what was written since.
         """
         wanted: dict[str, Any] = {"text": text, "after": after, "limit": limit}
-        return await self._ask(lambda seen: seen.logs(nodes=nodes or [], **wanted).as_json())
+        return await self.ask(lambda seen: seen.logs(nodes=nodes or [], **wanted).as_json())
 
     async def state(self, key: str, app: str | None = None, store: str | None = None) -> Row:
-        """The value of a key of a state store, as an app sees it."""
-        return await self._ask(lambda seen: seen.state(key, app=app, store=store).as_json())
+        """The value of a key of a state store, as an app sees it; see `list_keys`."""
+        return await self.ask(lambda seen: seen.state(key, app=app, store=store).as_json())
 
     async def jobs(self) -> list[Row]:
         """The jobs of all apps: schedule, due time, deliveries."""
-        return await self._ask(lambda seen: [each.as_json() for each in seen.jobs()])
+        return await self.ask(lambda seen: [each.as_json() for each in seen.jobs()])
 
     async def publish(
         self,
@@ -158,17 +160,15 @@ class Tools:
     ) -> Row:
         """Publish an event. `app` is the one whose sidecar publishes; `key` partitions on Kafka."""
         wanted = {"pubsub": pubsub, "app": app, "event_type": event_type, "key": key}
-        return await self._ask(lambda seen: seen.publish(topic, data, **wanted).as_json())
+        return await self.ask(lambda seen: seen.publish(topic, data, **wanted).as_json())
 
     async def invoke(self, app: str, path: str, method: str | None = None, data: Any = None) -> Row:
         """Call a method of an app through its sidecar: status and body of the response."""
-        return await self._ask(
-            lambda seen: seen.invoke(app, path, verb=method, data=data).as_json()
-        )
+        return await self.ask(lambda seen: seen.invoke(app, path, verb=method, data=data).as_json())
 
     async def redeliver(self, event: str, app: str | None = None) -> Row:
         """Publish the data of an event again: a new event for every subscriber of its topic."""
-        return await self._ask(lambda seen: seen.redeliver(event, app=app).as_json())
+        return await self.ask(lambda seen: seen.redeliver(event, app=app).as_json())
 
     async def restart_node(self, node: str) -> Row:
         """Restart a node with the same ports and data, and wait until it is ready."""
@@ -191,9 +191,14 @@ class Tools:
             seen.act(action, node)
             return next(each.as_json() for each in seen.nodes() if each.name == node)
 
-        return await self._ask(act)
+        return await self.ask(act)
 
-    async def _ask(self, ask: Callable[[Inspection], T]) -> T:
+    async def ask(self, ask: Callable[[Inspection], T]) -> T:
+        """What a function returns for the stack; each tool consists of this.
+
+        Raises:
+            ToolError: no stack is up, or the function has failed.
+        """
         try:
             return await ablocking(self._attached.run, ask)
         except Failed as failed:

@@ -32,12 +32,15 @@ class RedisAccess:
         password: "" without one.
         username: "" for the default user.
         database: its number.
+        errors: what becomes of bytes that are not UTF-8, as `bytes.decode` has it;
+            ``surrogateescape`` keeps them.
     """
 
     endpoint: Endpoint
     password: str = field(default="", repr=False)
     username: str = ""
     database: str = "0"
+    errors: str = "replace"
 
     def ask(self, *commands: Sequence[str]) -> list[Reply]:
         """Send commands over one connection, return their replies.
@@ -55,20 +58,22 @@ class RedisAccess:
             socket.create_connection(address, ANSWERING) as opened,
             opened.makefile("rb") as replies,
         ):
-            opened.sendall(b"".join(map(_encoded, (*first, *commands))))
-            found = [_read(replies) for _ in (*first, *commands)]
+            sent = (_encoded(words, self.errors) for words in (*first, *commands))
+            opened.sendall(b"".join(sent))
+            found = [_read(replies, self.errors) for _ in (*first, *commands)]
         for each in found[: len(first)]:
             if isinstance(each, Exception):
                 raise each
         return found[len(first) :]
 
 
-def _encoded(words: Iterable[str]) -> bytes:
-    parts = [word.encode() for word in words]
+def _encoded(words: Iterable[str], errors: str) -> bytes:
+    kept = errors if errors == "surrogateescape" else "strict"
+    parts = [word.encode("utf-8", kept) for word in words]
     return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts)
 
 
-def _read(replies: BinaryIO) -> Reply:
+def _read(replies: BinaryIO, errors: str) -> Reply:
     line = replies.readline().rstrip(b"\r\n").decode()
     if not line:
         raise ConnectionError("the server hung up")
@@ -82,5 +87,5 @@ def _read(replies: BinaryIO) -> Reply:
     if int(text) < 0:
         return None
     if kind == "$":
-        return replies.read(int(text) + 2)[:-2].decode("utf-8", "replace")
-    return [_read(replies) for _ in range(int(text))]
+        return replies.read(int(text) + 2)[:-2].decode("utf-8", errors)
+    return [_read(replies, errors) for _ in range(int(text))]

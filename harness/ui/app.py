@@ -19,6 +19,7 @@ from harness.core.blocking import ablocking
 from harness.core.deadline import Deadline, aticks
 from harness.core.errors import ConfigError
 from harness.inspection.model import Action
+from harness.ui.browsing import looks
 from harness.ui.feed import FAILURES, Feed
 from harness.ui.guard import Asgi, Guard
 from harness.ui.source import Source, plain
@@ -55,6 +56,7 @@ def application(source: Source, feed: Feed, token: str, port: int) -> Asgi:
         Route("/event", _asked(lambda query: source.event(query["id"]))),
         Route("/trace", _asked(lambda query: source.trace(query["id"]))),
         Route("/state", _asked(lambda query: _value(source, query))),
+        *(Route(f"/{name}", _asked(look)) for name, look in looks(source).items()),
     ]
     for name, action in _actions(source, feed).items():
         routes.append(Route(f"/{name}", _told(action), methods=["POST"]))

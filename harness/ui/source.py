@@ -5,7 +5,45 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 
-class Source(Protocol):
+class Browsed(Protocol):
+    """What the page asks of the databases of a stack."""
+
+    def keys(
+        self,
+        *,
+        store: str | None = None,
+        app: str | None = None,
+        text: str | None = None,
+        after: str = "",
+        limit: int = 200,
+    ) -> Any:
+        """Keys of the state stores."""
+        ...
+
+    def stored_value(self, raw: str, *, store: str | None = None, app: str | None = None) -> Any:
+        """The value of a key as the store has it."""
+        ...
+
+    def tables(self) -> Any:
+        """The tables of all databases."""
+        ...
+
+    def rows(
+        self,
+        table: str,
+        *,
+        node: str | None = None,
+        database: str | None = None,
+        text: str | None = None,
+        offset: int = 0,
+        limit: int = 50,
+        newest_first: bool = True,
+    ) -> Any:
+        """Rows of a table."""
+        ...
+
+
+class Source(Browsed, Protocol):
     """A stack that can be looked at. Each call blocks, and returns a value that becomes JSON."""
 
     def overview(self) -> Any:

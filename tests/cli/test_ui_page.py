@@ -97,6 +97,7 @@ def test_no_text_of_a_stack_becomes_html(browser: Browser, width: int) -> None:
     source.add(3)
     source.trace_events(3)
     source.untold = [HOSTILE]
+    source.add_keys(3)
     with served(source) as (address, _), opened(browser, address, width) as page:
         expect(page.locator("#stack")).to_have_text(HOSTILE)
         expect(page.locator(".nodes tbody tr")).to_have_count(2)
@@ -108,16 +109,28 @@ def test_no_text_of_a_stack_becomes_html(browser: Browser, width: int) -> None:
             (f"traces/{trace_id(2)}", ".span"),
             ("logs", ".line:not([hidden])"),
             ("jobs", "tbody tr"),
-            ("state", "form"),
+            ("tables", "[role=option]"),
+            ("state", "[role=option]"),
         ):
             page.evaluate("view => { location.hash = view }", view)
             expect(page.locator(f"main {shown}").first).to_be_visible()
             for span in page.locator(".span").all():
                 span.click()
             assert width == page.evaluate("document.documentElement.scrollWidth"), view
+        page.locator(".by-name > summary").click()
         page.get_by_label("Key", exact=True).fill(HOSTILE)
         page.get_by_role("button", name="Read").click()
         expect(page.locator(".keys code")).to_have_text(HOSTILE)
+        for at in (0, 3, 4):
+            page.locator("main [role=option]:not([hidden])").nth(at).click()
+            expect(page.locator(".detail pre")).to_contain_text("<img src=x")
+            assert width == page.evaluate("document.documentElement.scrollWidth")
+            page.locator(".detail").press("Escape")
+        page.evaluate("() => { location.hash = 'tables' }")
+        page.locator("main [role=option]:not([hidden])").first.click()
+        page.locator(".rows tbody tr").first.click()
+        expect(page.locator(".whole pre").last).to_contain_text("<img src=x")
+        assert width == page.evaluate("document.documentElement.scrollWidth")
         page.get_by_role("button", name="Invoke…").click()
         page.get_by_label("Method", exact=True).fill("orders")
         page.locator("dialog button[type=submit]").click()
@@ -296,6 +309,54 @@ def test_a_stack_that_records_no_spans_says_what_to_do(browser: Browser) -> None
         feed.look()
         expect(page.locator(".untold")).to_be_empty()
         expect(page.locator(".side .empty")).to_have_text("No trace so far.")
+
+
+def test_keys_are_listed_filtered_and_read_with_the_keyboard(browser: Browser) -> None:
+    """An actor's key says so; a store that cannot be listed says why; more keys on demand."""
+    source = ShownStack()
+    source.add_keys(450)
+    with served(source) as (address, _), opened(browser, f"{address}#state", 390) as page:
+        expect(page.locator(".found")).to_have_text("200 of 452 keys")
+        expect(page.locator(".missing")).to_have_text("the keys of shop: no reason")
+        page.get_by_role("button", name="Show more keys").press("Enter")
+        expect(page.locator(".found")).to_have_text("400 of 452 keys")
+        page.get_by_label("Filter the keys").fill("shop||shop||")
+        expect(page.locator(".found")).to_have_text("1 key")
+        page.locator("[role=listbox]").focus()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        expect(page.locator(".detail")).to_be_focused()
+        expect(page.locator(".detail .facts")).to_contain_text("actor")
+        expect(page.locator(".detail pre")).to_contain_text('"value": "shop"')
+        page.keyboard.press("Escape")
+        expect(page.locator("[role=listbox]")).to_be_focused()
+        page.get_by_label("Filter the keys").fill("nothing")
+        expect(page.locator(".side .empty")).to_have_text("No key matches the filter.")
+
+
+def test_rows_are_paged_filtered_and_read_with_the_keyboard(browser: Browser) -> None:
+    """Enter shows a whole row, Escape leads back to it; a value that is cut says so."""
+    source = ShownStack()
+    with served(source) as (address, _), opened(browser, f"{address}#tables") as page:
+        expect(page.locator(".missing")).to_have_text("database shop: no reason")
+        page.locator("[role=listbox]").focus()
+        page.keyboard.press("ArrowDown")
+        rows = page.locator(".rows tbody tr")
+        expect(rows.first).to_contain_text("shop 119")
+        page.get_by_role("button", name="Next rows").press("Enter")
+        expect(rows.first).to_contain_text("shop 69")
+        page.get_by_label("Order of the key").select_option("ascending")
+        expect(rows.first).to_contain_text("shop 0")
+        page.get_by_label("Filter the rows").fill("shop 11")
+        expect(rows).to_have_count(11)
+        rows.first.focus()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        expect(page.locator(".whole")).to_be_focused()
+        expect(page.locator(".whole pre").last).to_have_text("shop 110")
+        expect(page.locator(".whole")).to_contain_text("the whole value has 1,000,000")
+        page.keyboard.press("Escape")
+        expect(rows.nth(1)).to_be_focused()
 
 
 def test_a_list_of_ten_thousand_events_has_the_rows_that_are_seen(browser: Browser) -> None:

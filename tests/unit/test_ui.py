@@ -44,8 +44,12 @@ async def client(shown: ShownStack) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.mark.parametrize(
-    "path", ["", "page.css", "main.js", "icon.svg", "state?app=a&store=s&key=k"]
-)
+    "path",
+    [
+        "", "page.css", "main.js", "icon.svg", "state?app=a&store=s&key=k", "keys", "tables",
+        "value?store=s&raw=r", "rows?table=public.shop&node=n&database=d",
+    ],
+)  # fmt: skip
 async def test_everything_needs_the_token_in_the_path(client: httpx.AsyncClient, path: str) -> None:
     """A wrong one, a part of it and none are all the same: nothing is there."""
     right = await client.get(path)

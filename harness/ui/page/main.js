@@ -8,9 +8,11 @@ import { jobsView } from "./jobs.js";
 import { logsView } from "./logs.js";
 import { overviewView } from "./overview.js";
 import { stateView } from "./state.js";
+import { tablesView } from "./tables.js";
 import { tracesView } from "./traces.js";
 
-const views = { overview: overviewView(go), events: eventsView(go), traces: tracesView(go), logs: logsView(go), state: stateView(go), jobs: jobsView(go) };
+const views = { overview: overviewView(go), events: eventsView(go), traces: tracesView(go), logs: logsView(go), state: stateView(go),
+  tables: tablesView(go), jobs: jobsView(go) };
 let shown = "";
 
 function go(place, filter) {

@@ -1,39 +1,38 @@
-// Values of the state stores. Dapr cannot list keys, so a key has to be known; those that were read are kept.
+// The state stores: their keys, and a key that is read by its name through the sidecar of an app.
 
 import { choice, el, offer, plural, pretty } from "./dom.js";
 import { ask, data } from "./live.js";
+import { keysView } from "./keys.js";
 
 const KEPT = 30;
 
 export function stateView() {
   const app = choice("App", [], () => stores()), store = choice("Store", [], () => {});
   const key = el("input", { required: true, placeholder: "Key, as the app uses it", "aria-label": "Key", autocomplete: "off", spellcheck: "false" });
-  const found = el("div", { role: "status" }, el("p", { class: "empty" }, "Each app has keys of its own, unless the store’s keyPrefix says otherwise."));
+  const found = el("div", { role: "status" });
   const form = el("form", { class: "tools", onsubmit: (event) => { event.preventDefault(); read(); } }, app, store, key,
     el("button", { type: "submit", class: "primary" }, "Read"));
-  const view = el("div", { class: "page" }, form, el("div", { class: "card" }, found));
+  const byName = el("details", { class: "by-name" }, el("summary", {}, "Read a key by its name, as an app does"), form, found);
+  const keys = keysView(byName);
   const values = [];
-  let wanted = "";
 
   const all = () => data.overview?.stores ?? [];
 
   function draw() {
     offer(app, [...new Set(all().flatMap((each) => each.apps))].sort().map((name) => [name, name]));
     stores();
-    form.hidden = !all().length;
-    if (data.overview && !all().length) found.replaceChildren(el("p", { class: "empty" }, "No sidecar has loaded a state store."));
+    byName.hidden = !all().length;
+    keys.draw();
   }
 
   function stores() {
     const mine = all().filter((each) => each.apps.includes(app.value));
     offer(store, mine.map((each) => [each.name, `${each.name} (${each.type.replace(/^state\./, "")})`]));
-    if (wanted && mine.some((each) => each.name === wanted)) { store.value = wanted; wanted = ""; }
   }
 
   async function read() {
-    const asked = { app: app.value, store: store.value, key: key.value };
     try {
-      const told = await ask("state", asked);
+      const told = await ask("state", { app: app.value, store: store.value, key: key.value });
       const same = values.findIndex((each) => each.app === told.app && each.store === told.store && each.key === told.key);
       if (same >= 0) values.splice(same, 1);
       values.unshift(told);
@@ -44,13 +43,7 @@ export function stateView() {
     }
   }
 
-  return { element: view, draw, enter(name) {
-    if (!name) return;
-    wanted = name;
-    const able = all().find((each) => each.name === name);
-    if (able && !able.apps.includes(app.value)) app.value = able.apps[0];
-    stores();
-  } };
+  return { element: keys.element, draw, enter: keys.enter };
 }
 
 function valueOf(each, at) {

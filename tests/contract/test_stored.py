@@ -1,0 +1,468 @@
+"""Keys of state stores and rows of tables, read from the databases of a real stack."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from harness import App, IsolatedStack, Postgres, Redis, Settings, Stack, Topology, World, running
+from harness.core.errors import ConfigError, ProbeError
+from harness.inspection.stored.keys import VALUE, key_page, stored_value
+from harness.inspection.stored.model import KeyRow
+from harness.inspection.stored.rows import rows_of
+from harness.inspection.stored.tables import (
+    Database,
+    databases_of,
+    relations_of,
+    row_page,
+    table_page,
+)
+from tests.contract.test_taps_on_brokers import SECRETS
+from tests.projects import HELLO_APP
+from tests.support import project
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+
+ACTORS = (
+    HELLO_APP.replace('b"hello"', """b'{"entities": ["cart"]}'""")
+    .replace(
+        'code = 404 if self.path.startswith("/dapr/")',
+        'code = 404 if self.path == "/dapr/subscribe"',
+    )
+    .replace("    def do_OPTIONS", "    do_PUT = do_DELETE = do_GET\n\n    def do_OPTIONS")
+)
+"""An app that hosts the actor type `cart`."""
+
+STORE = """\
+---
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: NAME}
+spec:
+  type: state.TYPE
+  version: VERSION
+  metadata:
+"""
+
+
+def store(name: str, kind: str, version: str, **fields: str) -> str:
+    """A state store's YAML."""
+    rows = [f'  - {{name: {field}, value: "{value}"}}\n' for field, value in fields.items()]
+    head = STORE.replace("NAME", name).replace("TYPE", kind).replace("VERSION", version)
+    return head + "".join(rows)
+
+
+DSN = "${postgres.dsn}"
+SHARED = {"connectionString": DSN}
+REDIS = store("hashes", "redis", "v1", redisHost="${redis.address}", redisDB="3") + (
+    "  - {name: redisPassword, secretKeyRef: {name: REDIS_PASSWORD, key: REDIS_PASSWORD}}\n"
+    "auth: {secretStore: env}\n"
+)
+FILED = store("filed", "postgresql", "v2", tablePrefix="filed_") + (
+    "  - {name: connectionString, secretKeyRef: {name: postgres, key: dsn}}\n"
+    "auth: {secretStore: file}\n"
+)
+FILE = """\
+---
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: file}
+spec:
+  type: secretstores.local.file
+  version: v1
+  metadata:
+  - {name: secretsFile, value: secrets.json}
+  - {name: multiValued, value: "true"}
+"""
+STORES = "".join(
+    (
+        store("own", "postgresql", "v2", **SHARED, actorStateStore="true"),
+        store("older", "postgresql", "v1", **SHARED, tableName="older", keyPrefix="name",
+              metadataTableName="older_metadata"),
+        store("spaced", "postgresql", "v2", **SHARED, tablePrefix="spaced_",
+              keyPrefix="namespace"),
+        store("bare", "postgresql", "v2", **SHARED, tablePrefix="Bare_", keyPrefix="none"),
+        store("fixed", "postgresql", "v2", **SHARED, tablePrefix="bare_", keyPrefix="Fixed"),
+        REDIS, FILED, FILE,
+        "---\n" + SECRETS,
+        store("memory", "in-memory", "v1", keyPrefix="name"),
+        store("elsewhere", "sqlite", "v1", connectionString="${postgres.database}.db"),
+    )
+)  # fmt: skip
+
+
+def topology() -> Topology:
+    """Two apps with every kind of store; one app hosts actors."""
+    command = [sys.executable, "actors.py", "{port}"]
+    password = {"REDIS_PASSWORD": "${redis.password}"}
+    shop = App("shop", command=command, sidecar_env=password)
+    clerk = App("clerk", command=["sleep", "600"], listens=False, sidecar_env=password)
+    return Topology(Postgres(("app",)), Redis(), shop, clerk, resources="components")
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = project(
+        tmp_path_factory.mktemp("stored"),
+        actors_py=ACTORS, components__all_yaml=STORES, pyproject_toml="",
+        secrets_json='{"postgres": {"dsn": "${postgres.dsn}"}}',
+    )  # fmt: skip
+    with running(topology(), Settings.load(folder, dict(os.environ), runtime="processes")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def world(stack: Stack) -> Iterator[World]:
+    with World(stack) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def database(stack: Stack) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(stack.book.exports("postgres")["dsn"], autocommit=True) as connection:
+        yield connection
+
+
+def keys(stack: Stack, **wanted: Any) -> list[KeyRow]:
+    """The keys that fit, of a stack whose nodes all run."""
+    return list(key_page(stack, {}, **wanted).rows)
+
+
+Named = tuple[str, str, str]
+"""App, key, and the key as the store has it."""
+
+NAMED = [
+    ("own", ("shop", "k", "shop||k"), ("clerk", "k", "clerk||k")),
+    ("older", ("", "k", "older||k"), None),
+    ("spaced", ("shop", "k", "shop||k"), ("clerk", "k", "clerk||k")),
+    ("bare", ("", "k", "k"), None),
+    ("fixed", ("", "k", "fixed||k"), None),
+    ("hashes", ("shop", "k", "shop||k"), ("clerk", "k", "clerk||k")),
+    ("filed", ("shop", "k", "shop||k"), ("clerk", "k", "clerk||k")),
+]
+
+
+@pytest.mark.parametrize(("name", "own", "other"), NAMED, ids=[each[0] for each in NAMED])
+def test_a_key_is_listed_as_its_app_calls_it(
+    stack: Stack, world: World, name: str, own: Named, other: Named | None
+) -> None:
+    """As daprd itself has stored it, with each `keyPrefix`; both apps have saved the same key."""
+    for number, app in enumerate(("shop", "clerk")):
+        world.sidecar(app).save_state(name, "k", {"n": number})
+    etag = world.sidecar("shop").get_state(name, "k").etag
+
+    found = {(x.app, x.key, x.raw): x for x in keys(stack, store=name) if x.kind == "state"}
+    asked = keys(stack, store=name, app="clerk")
+
+    assert {own, other or own} == {*found}
+    assert etag == found[own].etag
+    assert len('{"n":0}') <= found[own].size <= len('{"n": 0}')
+    assert [other or own] == [(x.app, x.key, x.raw) for x in asked if x.kind == "state"]
+    assert {"n": 0 if other else 1} == stored_value(stack, {}, own[2], store=name).value
+
+
+def test_a_store_that_cannot_be_listed_says_why(stack: Stack) -> None:
+    page = key_page(stack, {"redis": "paused"})
+
+    assert [
+        ("elsewhere", "keys of stores of the type state.sqlite are not listed"),
+        ("hashes", "redis is paused"),
+        ("memory", "a store of the type state.in-memory keeps them within each sidecar"),
+    ] == [
+        tuple(each.removeprefix("the keys of state store '").split("': ")) for each in page.missing
+    ]
+
+
+def test_the_state_of_an_actor_is_recognised(stack: Stack, world: World) -> None:
+    """In the words of the actor; its value can be read, which the state API does not offer."""
+    world.sidecar("shop").save_state("own", "plain", 1)
+    sidecar = stack.addresses()["shop-daprd"]["http"]
+    with httpx.Client(
+        base_url=f"http://{sidecar}/v1.0/actors/cart/c||1/", trust_env=False, timeout=30,
+        headers={"dapr-api-token": stack.token()},
+    ) as client:  # fmt: skip
+        assert 200 == client.post("method/hold").status_code
+        saved = [{"operation": "upsert", "request": {"key": "items", "value": ["tea"]}}]
+        assert 204 == client.post("state", json=saved).status_code
+
+    (row,) = keys(stack, store="own", text="items")
+
+    assert ("shop", "items", "actor", "cart", "c||1", "shop||cart||c||1||items") == (
+        row.app, row.key, row.kind, row.actor_type, row.actor_id, row.raw,
+    )  # fmt: skip
+    assert ["tea"] == stored_value(stack, {}, row.raw, store="own").value
+
+
+@pytest.mark.parametrize("name", ["own", "older", "hashes"])
+def test_a_key_says_when_it_was_written_and_when_it_expires(
+    stack: Stack, world: World, name: str
+) -> None:
+    """Redis knows only the second."""
+    world.sidecar("shop").save_state(name, "short", 1, ttl=1000)
+    world.sidecar("shop").save_state(name, "long", 1)
+
+    short, long = (keys(stack, store=name, text=each)[0] for each in ("short", "long"))
+
+    assert short.expires is not None
+    assert long.expires is None
+    if name == "hashes":
+        assert short.updated is None
+    else:
+        assert short.updated is not None
+        assert 990 < short.expires - short.updated < 1010
+
+
+def test_pages_of_all_stores_have_each_key_once(stack: Stack, world: World) -> None:
+    """Whatever their size; the total is the same on each."""
+    for name in ("own", "spaced", "hashes"):
+        for number in range(7):
+            world.sidecar("shop").save_state(name, f"page-{number}", number)
+    whole = key_page(stack, {}, text="PAGE-")
+    read, after, totals = [], "", set()
+    while True:
+        page = key_page(stack, {}, text="PAGE-", limit=3, after=after)
+        totals.add(page.total)
+        read += [(x.store, x.key) for x in page.rows]
+        if not (after := page.next):
+            break
+
+    assert (21, "", {21}) == (len(whole.rows), whole.next, totals)
+    assert [(x.store, x.key) for x in whole.rows] == read
+    assert 21 == len({*read})
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"store": "nothing"}, {"app": "nobody"}, {"after": "x"}, {"after": "[1]"}]
+)
+def test_an_unknown_store_app_or_cursor_is_refused(stack: Stack, wanted: dict[str, str]) -> None:
+    with pytest.raises(ConfigError):
+        key_page(stack, {}, **wanted)  # type: ignore[arg-type]  # all are texts
+
+
+@pytest.mark.parametrize("name", ["own", "hashes"])
+def test_values_of_any_size_and_any_bytes_are_shown(stack: Stack, world: World, name: str) -> None:
+    """A megabyte is cut; bytes that are not text are base64; a secret is masked."""
+    secret = stack.book.exports("redis")["password"]
+    for key, value in (("large", "y" * 1_000_000), ("secret", f"a {secret} b")):
+        world.sidecar("shop").save_state(name, key, value)
+    _spoil(stack, name)
+    rows = {each.key: each for each in keys(stack, store=name)}
+
+    large = stored_value(stack, {}, "shop||large", store=name)
+    odd = stored_value(stack, {}, "shop||odd", store=name)
+    masked = stored_value(stack, {}, "shop||secret", store=name, secrets=[secret])
+
+    assert 1_000_002 == rows["large"].size
+    assert (True, VALUE) == (large.truncated, len(large.value))
+    assert {"base64": "//4A"} == odd.value
+    assert "a *** b" == masked.value
+    assert not stored_value(stack, {}, "shop||nothing\0", store=name).exists
+
+
+def _spoil(stack: Stack, name: str) -> None:
+    """Write bytes that are no text, as another program could."""
+    if name == "own":
+        with psycopg.connect(stack.book.exports("postgres")["dsn"], autocommit=True) as connection:
+            connection.execute(
+                "INSERT INTO state (key, value) VALUES ('shop||odd', '\\xfffe00') "
+                "ON CONFLICT DO NOTHING"
+            )
+        return
+    from harness.inspection.stored.places import Hashes, places_of
+
+    (place,) = [each for each in places_of(stack) if each.name == name]
+    assert isinstance(place.keeper, Hashes)
+    odd = b"\xff\xfe\x00".decode("utf-8", "surrogateescape")
+    place.keeper.access.ask(("HSET", "shop||odd", "data", odd, "version", "1"))
+
+
+def test_what_is_in_redis_beside_the_keys_is_not_listed(stack: Stack, world: World) -> None:
+    """Streams, strings and other apps' keys; a hash that is no state has no value."""
+    from harness.inspection.stored.places import Hashes, places_of
+
+    world.sidecar("shop").save_state("hashes", "real", 1)
+    (place,) = [each for each in places_of(stack) if each.name == "hashes"]
+    assert isinstance(place.keeper, Hashes)
+    place.keeper.access.ask(
+        ("XADD", "shop||stream", "*", "a", "b"), ("SET", "shop||text", "x"),
+        ("HSET", "shop||hash", "a", "b"), ("HSET", "stranger||real", "data", "1", "version", "1"),
+    )  # fmt: skip
+
+    found = {each.raw for each in keys(stack, store="hashes")}
+
+    assert "shop||real" in found
+    assert not found & {"shop||stream", "shop||text", "shop||hash", "stranger||real"}
+
+
+def test_a_copy_of_the_stack_lists_its_own_keys_and_rows_alone(
+    stack: Stack, world: World, database: psycopg.Connection[Any]
+) -> None:
+    """With its namespace in the prefix; and the stack lists none of the copy's."""
+    database.execute("CREATE TABLE IF NOT EXISTS of_the_stack (id int)")
+    world.sidecar("shop").save_state("spaced", "of-the-stack", 1)
+    with IsolatedStack(stack) as copy, World(copy) as own:
+        for name in ("own", "spaced", "hashes"):
+            own.sidecar("shop").save_state(name, "of-the-copy", 2)
+        found = keys(copy)
+        tables = {each.name for each in table_page(copy, {}).tables}
+        (spaced,) = keys(copy, store="spaced")
+        value = stored_value(copy, {}, spaced.raw, store="spaced").value
+
+        assert {"of-the-copy"} == {each.key for each in found}
+        assert ["hashes", "own", "spaced"] == sorted(each.store for each in found)
+        assert f"{copy.book.namespace}.shop||of-the-copy" == spaced.raw
+        assert ("shop", 2) == (spaced.app, value)
+        assert "state" in tables
+        assert "of_the_stack" not in tables
+        assert not [each for each in keys(stack) if each.key == "of-the-copy"]
+
+
+ODD = 'odd "table"; DROP TABLE state; --'
+
+
+@pytest.fixture(scope="module")
+def odd(database: psycopg.Connection[Any], stack: Stack) -> str:
+    """A table whose name and values are hostile."""
+    from psycopg import sql
+
+    secret = stack.book.exports("postgres")["password"]
+    table = sql.Identifier(ODD)
+    database.execute(
+        sql.SQL(
+            'CREATE TABLE {} (id bigint PRIMARY KEY, "a""b" text, doc jsonb, bytes bytea, '
+            "price numeric, part float8, at timestamptz, list int[], yes bool)"
+        ).format(table)
+    )
+    insert = sql.SQL("INSERT INTO {} VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)").format(table)
+    for row in (
+        (1, "y" * 1_000_000, '{"deep": [1, null]}', b"\xff\xfe\x00", "1.25", "NaN", "infinity",
+         [1, 2], True),
+        (2, secret, None, b"text", "0.1234567890123456789", 1.5, None, None, False),
+        (2**62, "</script>", None, None, None, None, None, None, None),
+    ):  # fmt: skip
+        database.execute(insert, row)
+    return ODD
+
+
+def test_rows_have_their_values_as_json(stack: Stack, odd: str) -> None:
+    """The newest first; exact or as text; a megabyte is cut and a secret is masked."""
+    secret = stack.book.exports("postgres")["password"]
+
+    page = row_page(stack, odd, secrets=[secret])
+    newest, second, first = page.rows
+
+    assert (["id"], 3, False) == (list(page.order), page.table.rows, page.more)
+    assert (str(2**62), "</script>", None) == (
+        newest.values["id"], newest.values['a"b'], newest.values["yes"],
+    )  # fmt: skip
+    assert {
+        "id": 2, 'a"b': "***", "doc": None, "bytes": "text", "price": "0.1234567890123456789",
+        "part": 1.5, "at": None, "list": None, "yes": False,
+    } == second.values  # fmt: skip
+    assert {'a"b': 1_000_000} == first.cut
+    assert len(first.values['a"b']) < 20_000
+    assert {
+        "id": 1, "doc": {"deep": [1, None]}, "bytes": {"base64": "//4A"}, "price": 1.25,
+        "part": "NaN", "at": "infinity", "list": "{1,2}", "yes": True,
+    } == {name: each for name, each in first.values.items() if name != 'a"b'}  # fmt: skip
+
+
+def test_rows_are_found_by_a_text_and_page_by_page(
+    stack: Stack, database: psycopg.Connection[Any]
+) -> None:
+    """A pattern's characters stand for themselves."""
+    database.execute("CREATE TABLE many AS SELECT g AS id, 'a%b_' || g AS text "
+                     "FROM generate_series(1, 12000) AS g")  # fmt: skip
+    database.execute("ALTER TABLE many ADD PRIMARY KEY (id)")
+    database.execute("ANALYZE many")
+
+    page = row_page(stack, "many", limit=2, offset=1)
+    oldest = row_page(stack, "many", limit=2, newest_first=False)
+    found = row_page(stack, "many", text="A%B_1200")
+    none = row_page(stack, "many", text="a_b%1200")
+
+    assert ([11999, 11998], True) == ([each.values["id"] for each in page.rows], page.more)
+    assert (12000, True) == (page.table.rows, page.table.estimated)
+    assert [1, 2] == [each.values["id"] for each in oldest.rows]
+    assert [12000, 1200] == [each.values["id"] for each in found.rows]
+    assert [] == list(none.rows)
+
+
+def test_tables_of_all_schemas_are_listed_with_their_columns(
+    stack: Stack, odd: str, database: psycopg.Connection[Any]
+) -> None:
+    """A view that fails has no number of rows."""
+    database.execute("CREATE SCHEMA other; CREATE TABLE other.state (b int, a int, "
+                     "PRIMARY KEY (a, b)); CREATE VIEW broken AS SELECT 1 FROM other.state "
+                     "WHERE 1 / (b - 1) > 0; INSERT INTO other.state VALUES (1, 2)")  # fmt: skip
+
+    page = table_page(stack, {})
+    tables = {each.name: each for each in page.tables}
+
+    assert (3, "table") == (tables[odd].rows, tables[odd].kind)
+    assert [("b", "integer", True), ("a", "integer", True)] == [
+        (each.name, each.type, each.key) for each in tables["other.state"].columns
+    ]
+    assert ["a", "b"] == list(row_page(stack, "other.state").order)
+    assert ("view", None) == (tables["broken"].kind, tables["broken"].rows)
+    assert ([], False) == (list(page.missing), page.truncated)
+
+
+def test_a_table_that_is_not_there_is_refused(stack: Stack, odd: str) -> None:
+    """Nothing of a name becomes SQL; a database that is not there, and bad numbers, too."""
+    for name in ("nothing", "", 'state"', "state; DROP TABLE state", "public.public.state", "\0"):
+        with pytest.raises(ConfigError, match="there is no table"):
+            row_page(stack, name)
+    with pytest.raises(ConfigError, match="no such PostgreSQL database"):
+        row_page(stack, "state", database="template1")
+    for wanted in ({"text": "\0"}, {"offset": -1}, {"limit": 0}):
+        with pytest.raises(ConfigError, match="no such rows"):
+            row_page(stack, "state", **wanted)
+
+
+def test_a_text_that_is_not_utf_8_has_escapes(
+    stack: Stack, database: psycopg.Connection[Any]
+) -> None:
+    """In a database with the encoding SQL_ASCII; it can be searched, too."""
+    database.execute("CREATE DATABASE loose ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    (known,) = databases_of(stack)
+    loose = Database(known.node, "loose", {**known.parameters, "dbname": "loose"})
+    with psycopg.connect(**loose.parameters, autocommit=True) as connection:  # type: ignore[arg-type]  # texts
+        connection.execute("CREATE TABLE texts (id int PRIMARY KEY, text text)")
+        connection.execute("INSERT INTO texts VALUES (1, E'caf\\xe9'), (2, 'tea')")
+    with loose.opened() as connection:
+        (found,) = relations_of(connection, loose)
+        wanted: dict[str, Any] = {"offset": 0, "limit": 9, "descending": False, "secrets": ()}
+        whole, _ = rows_of(connection, "public", "texts", found.columns, ["id"], text="", **wanted)
+        some, _ = rows_of(connection, "public", "texts", found.columns, ["id"], text="TE", **wanted)
+        none, _ = rows_of(connection, "public", "texts", found.columns, ["id"], text="é", **wanted)
+
+    assert ["caf\\xe9", "tea"] == [each.values["text"] for each in whole]
+    assert ([2], []) == ([each.values["id"] for each in some], none)
+
+
+def test_nothing_can_be_written_and_a_statement_ends_in_time(
+    stack: Stack, database: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even by a view with a function that writes."""
+    database.execute("CREATE TABLE written (id int); CREATE FUNCTION write() RETURNS int "
+                     "LANGUAGE sql AS 'INSERT INTO written VALUES (1) RETURNING id'; "
+                     "CREATE VIEW writing AS SELECT write(); "
+                     "CREATE VIEW endless AS SELECT pg_sleep(600)::text")  # fmt: skip
+    monkeypatch.setattr(
+        "harness.inspection.stored.connection.OPTIONS",
+        "-c default_transaction_read_only=on -c statement_timeout=200ms",
+    )
+
+    with pytest.raises(ProbeError, match="read-only transaction"):
+        row_page(stack, "writing")
+    with pytest.raises(ProbeError, match="statement timeout"):
+        row_page(stack, "endless")
+
+    assert [] == database.execute("SELECT * FROM written").fetchall()
