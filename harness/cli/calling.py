@@ -13,8 +13,7 @@ from harness.cli import streams
 from harness.cli.console import err, out, print_json
 from harness.cli.inputs import headers_of, json_text
 from harness.cli.stacks import Json, Name
-from harness.cli.state import opened
-from harness.core.settings import Settings
+from harness.cli.state import stack_up
 from harness.inspection import calling as through
 
 
@@ -37,9 +36,9 @@ def publish(
 ) -> None:
     """Publish an event; daprd wraps the data in a CloudEvent."""
     content = json_text(data, "the data")
-    stack = opened(Settings.load()).require(name)
     metadata = {"cloudevent.type": event_type, "partitionKey": key}
-    done = through.publish(stack, topic, content, app=app, pubsub=pubsub, metadata=metadata)
+    with stack_up(name) as stack:
+        done = through.publish(stack, topic, content, app=app, pubsub=pubsub, metadata=metadata)
     if as_json:
         print_json(done.as_json())
         return
@@ -74,10 +73,10 @@ def invoke(
     """
     content = None if data is None else json_text(data, "--data")
     headers = headers_of(header or [])
-    stack = opened(Settings.load()).require(name)
-    answer = through.invoke(
-        stack, app, path, verb=verb, content=content, headers=headers, caller=caller
-    )
+    with stack_up(name) as stack:
+        answer = through.invoke(
+            stack, app, path, verb=verb, content=content, headers=headers, caller=caller
+        )
     show_response(answer)
 
 

@@ -88,7 +88,9 @@ def _operate(
 
 def _attached(name: str, *, force: bool, watch: Callable[[Entry], None] = _ignore) -> Stack:
     """The stack, whatever state its nodes are in."""
-    return Stack.attach(name, force=force, all_running=False, watch=watch)
+    from harness.inspection.opening import opening
+
+    return opening(name, force=force, watch=watch).stack
 
 
 def _report(stack: Stack, node: str, what: str, began: float, *, as_json: bool) -> None:

@@ -20,7 +20,7 @@ from harness.cli.console import StartProgress, Steps, err, out, print_json
 from harness.cli.external import PATIENCE, Announcing
 from harness.cli.log_tail import Tail, show
 from harness.cli.stale import clear_stale, container_states
-from harness.cli.state import opened
+from harness.cli.state import opened, stack_up, started
 from harness.cli.watching import Changes, Restarting, require_watchfiles, watched_programs
 from harness.core.deadline import Deadline, ticks
 from harness.core.external import with_external
@@ -151,7 +151,8 @@ def down(
         return
     began = time.monotonic()
     registry = opened(Settings.load())
-    lost = _concluded(registry.require(name))
+    stop = f"docker compose -f {name} down"
+    lost = _concluded(started(registry, name, "down", stop))
     found = registry.take_down(name)
     took = time.monotonic() - began
     if as_json:
@@ -176,7 +177,11 @@ def status(
 ) -> None:
     """Show the running stacks: nodes, states, addresses, and what the sidecars have loaded."""
     registry = opened(Settings.load())
-    found = [registry.require(name)] if name else [each for each in registry if each.alive]
+    if name:
+        listed = f"docker compose -f {name} ps, or `dapr-harness ui {name}`"
+        found = [started(registry, name, "status", listed)]
+    else:
+        found = [each for each in registry if each.alive]
     rows = [_status_of(each.now()) for each in found]
     if as_json:
         print_json(rows)
@@ -225,7 +230,8 @@ def _problems(row: dict[str, Any]) -> Text:
 
 def token(name: Name = "default") -> None:
     """Print the token that the sidecars of a stack require (header `dapr-api-token`)."""
-    out.print(opened(Settings.load()).require(name).token)
+    with stack_up(name) as found:
+        out.print(found.token)
 
 
 def _announce(found: UpStack, stack: Stack, *, timings: bool, as_json: bool) -> None:
