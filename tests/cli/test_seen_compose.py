@@ -43,6 +43,20 @@ mini = Topology(
 """
 
 
+ABSENT = """
+---
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: absent}
+spec:
+  type: state.postgresql
+  version: v2
+  ignoreErrors: true
+  metadata:
+  - {name: connectionString, value: "host=127.0.0.1 port=1 user=nobody connect_timeout=1"}
+"""
+
+
 def compose(folder: Path, *arguments: str) -> None:
     """Compose itself, on the project in a folder."""
     env = {key: each for key, each in os.environ.items() if not key.startswith("DAPR_HARNESS_")}
@@ -56,7 +70,7 @@ def composed(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A project whose compose project is up."""
     if not any((Path(each) / composer()[0]).is_file() for each in os.environ["PATH"].split(":")):
         pytest.skip("neither `docker compose` nor docker-compose is installed")
-    files = {"app_py": APP.read_text(), "topology_py": TOPOLOGY, "r__all_yaml": RESOURCES}
+    files = {"app_py": APP.read_text(), "topology_py": TOPOLOGY, "r__all_yaml": RESOURCES + ABSENT}
     folder = project(tmp_path_factory.mktemp("composed"), pyproject_toml=PYPROJECT, **files)
     assert 0 == cli(folder, "render", "compose").returncode
     assert 0 == cli(folder, "render", "compose", "--secrets").returncode
@@ -134,6 +148,13 @@ def test_the_commands_take_the_compose_file_as_a_stack(composed: Path, seen: Ins
     assert event in cli(composed, "logs", "shop-daprd", "-n", FILE).stdout
     token = cli(composed, "token", "-n", FILE).stdout.strip()
     assert read_env(composed / "compose" / SECRETS)["DAPR_API_TOKEN"] == token
+
+
+def test_a_component_that_a_sidecar_could_not_load_is_named(seen: Inspection) -> None:
+    """From the resources that compose gives it, and with daprd's own words from the engine's log."""
+    (absent,) = [each for each in seen.overview().components if each.name == "absent"]
+
+    assert "absent" in absent.failed["shop"]
 
 
 def test_a_bundle_says_that_compose_keeps_no_journal(composed: Path, seen: Inspection) -> None:
