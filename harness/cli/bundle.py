@@ -17,7 +17,9 @@ FOLDER = Path("artefacts")
 
 
 def bundle(
-    stack: Annotated[str, typer.Argument(help="The stack, as `status` shows it.")] = "default",
+    stack: Annotated[
+        str, typer.Argument(help="The stack, or a compose file whose project is up.")
+    ] = "default",
     output: Annotated[Path, typer.Option(help="The folder in which both files are written.")] = (
         FOLDER
     ),

@@ -12,7 +12,7 @@ import typer
 from harness.cli import streams
 from harness.cli.console import err, out, print_json
 from harness.cli.inputs import headers_of, json_text
-from harness.cli.stacks import Json, Name
+from harness.cli.stacks import Json, NameOrFile
 from harness.cli.state import stack_up
 from harness.inspection import calling as through
 
@@ -22,7 +22,7 @@ def publish(
     data: Annotated[
         str, typer.Argument(metavar="JSON", help="The data as JSON; - reads standard input.")
     ],
-    name: Name = "default",
+    name: NameOrFile = "default",
     pubsub: Annotated[
         str | None, typer.Option(help="The pub/sub component; not needed if there is only one.")
     ] = None,
@@ -49,7 +49,7 @@ def publish(
 def invoke(
     app: Annotated[str, typer.Argument(help="The id of the app to call.")],
     path: Annotated[str, typer.Argument(help="The path of its method, with a query if needed.")],
-    name: Name = "default",
+    name: NameOrFile = "default",
     verb: Annotated[
         str | None,
         typer.Option("-X", metavar="METHOD", help="GET by default, and POST with --data."),

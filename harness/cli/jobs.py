@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli.console import add_row, out, print_json, table
-from harness.cli.stacks import Json, Name
+from harness.cli.stacks import Json, NameOrFile
 from harness.cli.state import stack_up
 from harness.core.errors import ConfigError
 from harness.dapr import calls
@@ -27,7 +27,7 @@ JobName = Annotated[str, typer.Argument(metavar="JOB", help="The job's name.")]
 
 
 @app.command(name="list")
-def list_(name: Name = "default", app_id: AppId = None, as_json: Json = False) -> None:
+def list_(name: NameOrFile = "default", app_id: AppId = None, as_json: Json = False) -> None:
     """List the jobs of an app. daprd offers this over gRPC only, which needs the extra `sdk`."""
     with _sidecar(name, app_id) as sidecar:
         found = listed(sidecar)
@@ -46,14 +46,14 @@ def list_(name: Name = "default", app_id: AppId = None, as_json: Json = False) -
 
 
 @app.command()
-def get(job: JobName, name: Name = "default", app_id: AppId = None) -> None:
+def get(job: JobName, name: NameOrFile = "default", app_id: AppId = None) -> None:
     """Print a job as the scheduler stores it."""
     with _sidecar(name, app_id) as sidecar:
         print_json(sidecar.run(calls.get_job(_named(job)), f"find job {job!r}"))
 
 
 @app.command()
-def delete(job: JobName, name: Name = "default", app_id: AppId = None) -> None:
+def delete(job: JobName, name: NameOrFile = "default", app_id: AppId = None) -> None:
     """Cancel a job; one that does not exist is not an error."""
     with _sidecar(name, app_id) as sidecar:
         sidecar.run(calls.delete_job(_named(job)), f"delete job {job!r}")

@@ -12,7 +12,7 @@ import typer
 from harness.cli.console import err, print_row
 from harness.cli.inspecting import inspected
 from harness.cli.log_tail import Tail, show
-from harness.cli.stacks import Name
+from harness.cli.stacks import NameOrFile
 from harness.cli.state import stack_up
 from harness.core.deadline import Deadline, ticks
 from harness.core.errors import ConfigError, did_you_mean
@@ -24,7 +24,7 @@ INTERVAL = 0.1
 
 def logs(
     nodes: Annotated[list[str] | None, typer.Argument(help="The nodes; by default, all.")] = None,
-    name: Name = "default",
+    name: NameOrFile = "default",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue until Ctrl-C.")] = False,
     lines: Annotated[
         int, typer.Option(help="The number of lines to show from the end of each log.")

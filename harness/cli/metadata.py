@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.console import add_row, out, print_json, table
-from harness.cli.stacks import Name
+from harness.cli.stacks import NameOrFile
 from harness.cli.state import stack_up
 from harness.dapr import calls
 from harness.dapr.model import Metadata
@@ -21,7 +21,7 @@ from harness.inspection.sidecars import require_sidecar
 
 def metadata(
     app: Annotated[str, typer.Argument(help="The id of an app with a sidecar.")],
-    name: Name = "default",
+    name: NameOrFile = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Print daprd's own document.")] = False,
 ) -> None:
     """Show what the sidecar of an app has loaded: components, subscriptions, actors, features."""

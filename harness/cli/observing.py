@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli.console import err, out, print_row
-from harness.cli.stacks import Name
+from harness.cli.stacks import NameOrFile
 from harness.cli.state import opened
 from harness.core.deadline import Deadline, Observation, poll, ticks
 from harness.core.errors import ConfigError, HarnessError
@@ -44,7 +44,7 @@ Lines = Annotated[bool, typer.Option("--json", help="Print each as a line of JSO
 
 def events(
     topic: Annotated[str, typer.Argument(help="The topic.")],
-    name: Name = "default",
+    name: NameOrFile = "default",
     follow: Follow = False,
     start: Annotated[
         str, typer.Option("--from", help="recent (the last 50) or beginning; on Kafka.")
@@ -80,7 +80,7 @@ def events(
 
 def deliveries(
     app: Annotated[str, typer.Argument(help="An app with an inbox, or a receiver.")],
-    name: Name = "default",
+    name: NameOrFile = "default",
     follow: Follow = False,
     as_json: Lines = False,
 ) -> None:
@@ -95,7 +95,7 @@ def deliveries(
 
 def calls(
     app: Annotated[str, typer.Argument(help="An app whose calls are recorded.")],
-    name: Name = "default",
+    name: NameOrFile = "default",
     follow: Follow = False,
     as_json: Lines = False,
 ) -> None:

@@ -37,6 +37,15 @@ from harness.stack.run import running
 from harness.stack.stack import Stack
 
 Name = Annotated[str, typer.Option("--name", "-n", help="The stack; several can be up at once.")]
+NameOrFile = Annotated[
+    str,
+    typer.Option(
+        "--name",
+        "-n",
+        metavar="NAME|FILE",
+        help="The stack, or a compose file whose project is up.",
+    ),
+]
 DaprVersion = Annotated[
     str | None, typer.Option(help="The version of Dapr, such as 1.18.2; the pinned one by default.")
 ]
@@ -228,7 +237,7 @@ def _problems(row: dict[str, Any]) -> Text:
     return Text("\n".join(found), style="red") if found else Text("none", style="green")
 
 
-def token(name: Name = "default") -> None:
+def token(name: NameOrFile = "default") -> None:
     """Print the token that the sidecars of a stack require (header `dapr-api-token`)."""
     with stack_up(name) as found:
         out.print(found.token)

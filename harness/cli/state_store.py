@@ -13,7 +13,7 @@ from harness.cli import streams
 from harness.cli.calling import readable
 from harness.cli.console import err, out
 from harness.cli.inputs import json_text
-from harness.cli.stacks import Name
+from harness.cli.stacks import NameOrFile
 from harness.cli.state import stack_up
 from harness.dapr import calls
 from harness.inspection.keys import Place, place_of, read_key
@@ -31,7 +31,7 @@ AppId = Annotated[
 
 
 @app.command()
-def get(key: Key, name: Name = "default", store: Store = None, app_id: AppId = None) -> None:
+def get(key: Key, name: NameOrFile = "default", store: Store = None, app_id: AppId = None) -> None:
     """Print the value of a key; exit code 1 if it does not exist."""
     with _place(name, app_id, store, key) as place:
         answer = read_key(place, key)
@@ -47,7 +47,7 @@ def set_(
     value: Annotated[
         str, typer.Argument(metavar="JSON", help="The value as JSON; - reads standard input.")
     ],
-    name: Name = "default",
+    name: NameOrFile = "default",
     store: Store = None,
     app_id: AppId = None,
 ) -> None:
@@ -60,7 +60,9 @@ def set_(
 
 
 @app.command()
-def delete(key: Key, name: Name = "default", store: Store = None, app_id: AppId = None) -> None:
+def delete(
+    key: Key, name: NameOrFile = "default", store: Store = None, app_id: AppId = None
+) -> None:
     """Delete a key; one that does not exist is not an error."""
     with _place(name, app_id, store, key) as place:
         place.run(calls.delete_state(place.store, key, etag=None), f"delete key {key!r}")

@@ -151,7 +151,7 @@ def test_the_commands_take_the_compose_file_as_a_stack(composed: Path, seen: Ins
 
 
 def test_a_component_that_a_sidecar_could_not_load_is_named(seen: Inspection) -> None:
-    """From the resources that compose gives it, and with daprd's own words from the engine's log."""
+    """As compose has given it to the sidecar, with daprd's own words from the log."""
     (absent,) = [each for each in seen.overview().components if each.name == "absent"]
 
     assert "absent" in absent.failed["shop"]
