@@ -78,7 +78,7 @@ def composed(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         compose(folder, "up", "-d")
         yield folder
     finally:
-        compose(folder, "down", "-v")
+        compose(folder, "down", "-v", "-t", "1")
     assert [] == leftovers(folder)
 
 
@@ -176,7 +176,7 @@ def test_a_bundle_says_that_compose_keeps_no_journal(composed: Path, seen: Inspe
 def test_what_compose_does_itself_is_refused_with_the_way_to_do_it(
     composed: Path, command: str, instead: str
 ) -> None:
-    more = ["show"] if command == "clock" else []
+    more = ["freeze"] if command == "clock" else []
     done = cli(composed, command, *more, "--name", FILE)
 
     assert 2 == done.returncode
@@ -233,7 +233,7 @@ def test_the_page_ends_when_the_project_is_taken_down_and_commands_say_how_to_st
             with httpx.stream("GET", f"{address}stream", trust_env=False, timeout=60) as stream:
                 told = messages(stream.iter_lines())
                 overview = next(data for kind, data in told if kind == "overview")
-                compose(composed, "down")
+                compose(composed, "down", "-t", "1")
                 *_, last = told
             _, errors = process.communicate(timeout=60)
             after = cli(composed, "ledger", "-n", FILE)
