@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.core.errors import ConfigError, Unavailable
-
 if TYPE_CHECKING:
     import pytest
 
@@ -75,29 +73,12 @@ def attached(
         ConfigError: there is neither, or it is not this topology.
         Unavailable: packages for a compose project are missing.
     """
-    file = folder / given
-    if file.is_file():
-        return _of_compose(file, topology, settings, watch)
-    if file.suffix in (".yaml", ".yml"):
-        raise ConfigError(
-            f"{OPTION} {given}: {given} does not exist",
-            expected="a compose file whose project is up, or the name of a stack",
-            hint="`dapr-harness render compose` writes one",
-        )
+    from harness.render.compose.given import compose_file, with_packages
+
+    if file := compose_file(given, folder, subject=OPTION):
+        with with_packages(OPTION):
+            from harness.render.compose.attach import attached as of_compose
+        return of_compose(topology, settings, file, watch=watch)
     from harness.stack.stack import Stack
 
     return Stack.attach(given, topology, settings, force=force, watch=watch)
-
-
-def _of_compose(
-    file: Path, topology: Topology, settings: Settings, watch: Callable[[Entry], None]
-) -> Stack:
-    try:
-        from harness.render.compose.attach import attached as of_compose
-    except ImportError as error:
-        raise Unavailable(
-            f"{OPTION} needs two additional packages for a compose file",
-            last=str(error),
-            hint="pip install 'dapr-harness[containers]'",
-        ) from None
-    return of_compose(topology, settings, file, watch=watch)

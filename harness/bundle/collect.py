@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Protocol, TypeVar
 
+from harness.bundle.leftovers import rows_of_others
 from harness.bundle.model import (
     Bundle,
     Declared,
@@ -264,6 +265,9 @@ class Collector:
         found += given_by_others(records, ledger, secrets, gaps)
         if lost or self._inputs.lost:
             gaps.append(f"{lost + self._inputs.lost} inputs were too many or too large")
+        isolation = self._origin.isolation
+        left = self._read("rows", lambda: rows_of_others(self._stack, isolation), "")
+        gaps += [left] if left else []
         commit, dirty = commit_of(settings.root)
         origin = replace(
             self._origin,

@@ -27,6 +27,9 @@ STACK = "stack"
 LOG = 2 * 1024 * 1024
 """Bytes of each node's log that are read: the last ones."""
 
+NO_JOURNAL = "when nodes were started, stopped and killed: a compose project keeps no journal"
+"""What is missing in the bundle of a compose project."""
+
 RECORDS = 5000
 """The number of records of a broker that are read, in all partitions: the last ones of each."""
 
@@ -36,11 +39,12 @@ class Recent(Beginning):
 
     Args:
         stack: a running stack, or one whose nodes have exited.
+        began: when it was started, in seconds since the epoch; None if its journal says so.
     """
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, began: float | None = None) -> None:
         self._stack = stack
-        self.at = _started(stack)
+        self.at = _started(stack) if began is None else time.monotonic() - (time.time() - began)
         self.cpu = {}
         sizes = {path: path.stat().st_size for path in self._log_files()}
         self._logs = {path: max(0, size - LOG) for path, size in sizes.items()}
@@ -67,15 +71,16 @@ class Recent(Beginning):
             return 0  # the bundle says that it does not respond
 
 
-def bundle_of(stack: Stack, name: str, *, error: str = "") -> Bundle:
+def bundle_of(stack: Stack, name: str, *, error: str = "", began: float | None = None) -> Bundle:
     """What is known of a stack since it was started, with its probable causes.
 
     Args:
         stack: a running stack, or one whose nodes have exited.
         name: what the bundle is named after.
         error: what went wrong, if anything did.
+        began: when it was started, in seconds since the epoch, if it has no journal that says so.
     """
-    beginning = Recent(stack)
+    beginning = Recent(stack, began)
     observed = Observed(stack, beginning, "", {})
     accounts: list[Account] = []
 
@@ -93,7 +98,8 @@ def bundle_of(stack: Stack, name: str, *, error: str = "") -> Bundle:
     nodes = [
         replace(each, state="running") if each.state == "starting" else each for each in found.nodes
     ]
-    found = replace(found, nodes=nodes)
+    missing = found.missing if began is None else [*found.missing, NO_JOURNAL]
+    found = replace(found, nodes=nodes, missing=missing)
     return replace(found, causes=causes_of(found))
 
 

@@ -11,7 +11,7 @@ import typer
 
 from harness.cli.console import add_row, err, out, print_json, table
 from harness.cli.inspecting import inspected
-from harness.cli.stacks import Json, Name
+from harness.cli.stacks import Json, NameOrFile
 
 if TYPE_CHECKING:
     from harness.inspection.stored.model import KeyRow, RowPage, TableRow
@@ -23,7 +23,7 @@ Text = Annotated[str | None, typer.Option(help="Only those with this text, in an
 
 
 def list_keys(
-    name: Name = "default",
+    name: NameOrFile = "default",
     store: Annotated[str | None, typer.Option(help="Only keys of this state store.")] = None,
     app: Annotated[str | None, typer.Option(help="Only keys that this app can read.")] = None,
     text: Text = None,
@@ -97,7 +97,7 @@ def rows(
             metavar="[TABLE]", help="The table, perhaps with its schema; none lists them."
         ),
     ] = None,
-    name: Name = "default",
+    name: NameOrFile = "default",
     text: Text = None,
     limit: Annotated[int, typer.Option(min=1, max=500, help="The number of rows.")] = 50,
     offset: Annotated[int, typer.Option(min=0, help="The number of rows to skip.")] = 0,

@@ -9,6 +9,7 @@ import typer
 
 from harness.cli.console import err, out, print_json
 from harness.cli.stacks import Json
+from harness.stack.registry import UpStack
 from harness.stack.stack import Stack
 
 FOLDER = Path("artefacts")
@@ -16,7 +17,9 @@ FOLDER = Path("artefacts")
 
 
 def bundle(
-    stack: Annotated[str, typer.Argument(help="The stack, as `status` shows it.")] = "default",
+    stack: Annotated[
+        str, typer.Argument(help="The stack, or a compose file whose project is up.")
+    ] = "default",
     output: Annotated[Path, typer.Option(help="The folder in which both files are written.")] = (
         FOLDER
     ),
@@ -27,8 +30,11 @@ def bundle(
     They have what a failed test leaves: the last events with their paths, the timeline, logs,
     nodes, sidecars, consumer groups and resources, with the stack's secrets masked.
     """
-    with Stack.attach(stack, force=True, all_running=False) as opened:
-        found = written(opened, f"stack {stack}", output)
+    from harness.inspection.opening import opening
+
+    opened, record = opening(stack)
+    with opened:
+        found = written(opened, f"stack {stack}", output, up=record())
     if as_json:
         print_json(found)
         return
@@ -36,7 +42,13 @@ def bundle(
 
 
 def written(
-    stack: Stack, name: str, folder: Path, *, error: str = "", option: str = "--output"
+    stack: Stack,
+    name: str,
+    folder: Path,
+    *,
+    error: str = "",
+    option: str = "--output",
+    up: UpStack | None = None,
 ) -> dict[str, str]:
     """Write the bundle of a stack; its files and its probable cause, if there is one.
 
@@ -46,6 +58,7 @@ def written(
         folder: where it is written.
         error: what went wrong, if anything did.
         option: the one that names the folder, for the message.
+        up: what is known of the stack, if somebody else has started it.
 
     Raises:
         Unavailable: it cannot be written.
@@ -53,7 +66,8 @@ def written(
     from harness.bundle.page import write
     from harness.bundle.whole import bundle_of
 
-    made = bundle_of(stack, name, error=error)
+    began = up.since if up is not None and up.runtime == "compose" else None
+    made = bundle_of(stack, name, error=error, began=began)
     page = write(made, folder, name=name, option=option)
     files = {"page": str(page), "archive": str(page.with_suffix(".zip"))}
     return {**files, "cause": made.causes[0].sentence} if made.causes else files

@@ -12,9 +12,8 @@ import typer
 from harness.cli import streams
 from harness.cli.console import err, out, print_json
 from harness.cli.inputs import headers_of, json_text
-from harness.cli.stacks import Json, Name
-from harness.cli.state import opened
-from harness.core.settings import Settings
+from harness.cli.stacks import Json, NameOrFile
+from harness.cli.state import stack_up
 from harness.inspection import calling as through
 
 
@@ -23,7 +22,7 @@ def publish(
     data: Annotated[
         str, typer.Argument(metavar="JSON", help="The data as JSON; - reads standard input.")
     ],
-    name: Name = "default",
+    name: NameOrFile = "default",
     pubsub: Annotated[
         str | None, typer.Option(help="The pub/sub component; not needed if there is only one.")
     ] = None,
@@ -37,9 +36,9 @@ def publish(
 ) -> None:
     """Publish an event; daprd wraps the data in a CloudEvent."""
     content = json_text(data, "the data")
-    stack = opened(Settings.load()).require(name)
     metadata = {"cloudevent.type": event_type, "partitionKey": key}
-    done = through.publish(stack, topic, content, app=app, pubsub=pubsub, metadata=metadata)
+    with stack_up(name) as stack:
+        done = through.publish(stack, topic, content, app=app, pubsub=pubsub, metadata=metadata)
     if as_json:
         print_json(done.as_json())
         return
@@ -50,7 +49,7 @@ def publish(
 def invoke(
     app: Annotated[str, typer.Argument(help="The id of the app to call.")],
     path: Annotated[str, typer.Argument(help="The path of its method, with a query if needed.")],
-    name: Name = "default",
+    name: NameOrFile = "default",
     verb: Annotated[
         str | None,
         typer.Option("-X", metavar="METHOD", help="GET by default, and POST with --data."),
@@ -74,10 +73,10 @@ def invoke(
     """
     content = None if data is None else json_text(data, "--data")
     headers = headers_of(header or [])
-    stack = opened(Settings.load()).require(name)
-    answer = through.invoke(
-        stack, app, path, verb=verb, content=content, headers=headers, caller=caller
-    )
+    with stack_up(name) as stack:
+        answer = through.invoke(
+            stack, app, path, verb=verb, content=content, headers=headers, caller=caller
+        )
     show_response(answer)
 
 

@@ -11,7 +11,7 @@ import typer
 
 from harness.cli.console import out, print_json
 from harness.cli.stacks import Json, Name
-from harness.cli.state import opened
+from harness.cli.state import opened, started
 from harness.core.errors import ConfigError, did_you_mean
 from harness.core.names import CLOCK
 from harness.core.settings import Settings
@@ -97,7 +97,8 @@ def _speed(text: str) -> float:
 
 
 def _clock(name: str) -> Clock:
-    stack = opened(Settings.load()).require(name)
+    instead = "a compose project has no virtual time; `dapr-harness up` can start one that has"
+    stack = started(opened(Settings.load()), name, "clock", instead)
     moved = [endpoint_of(node, CLOCK).http for node in stack.nodes if CLOCK in node.endpoints]
     return Clock(moved[0] if moved else None, bindings=partial(_targets, stack))
 

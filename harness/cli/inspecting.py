@@ -11,7 +11,7 @@ import typer
 
 from harness.cli.console import add_row, err, out, print_json, print_row, table
 from harness.cli.observing import Follow, Lines
-from harness.cli.stacks import Json, Name
+from harness.cli.stacks import Json, NameOrFile
 from harness.core.deadline import Deadline, ticks
 from harness.core.errors import ConfigError
 
@@ -26,7 +26,7 @@ INTERVAL = 0.5
 
 
 def ledger(
-    name: Name = "default",
+    name: NameOrFile = "default",
     topic: Annotated[str | None, typer.Option(help="Only events of this topic.")] = None,
     text: Annotated[
         str | None, typer.Option(help="Only events whose id, type, topic or data has this text.")
@@ -54,7 +54,7 @@ def ledger(
             _show(page.rows, as_json=as_json)
 
 
-def explain(event: Event, name: Name = "default", as_json: Json = False) -> None:
+def explain(event: Event, name: NameOrFile = "default", as_json: Json = False) -> None:
     """Explain where one event went: who published it, who received it when, and what they answered.
 
     The lines of all logs that mention it follow.
@@ -71,7 +71,7 @@ def explain(event: Event, name: Name = "default", as_json: Json = False) -> None
 
 def redeliver(
     event: Event,
-    name: Name = "default",
+    name: NameOrFile = "default",
     app: Annotated[
         str | None,
         typer.Option(help="The app whose sidecar publishes; by default, one that can."),
@@ -90,7 +90,7 @@ def redeliver(
     out.print(f"event {event}: {done.note}", markup=False, soft_wrap=True)
 
 
-def topics(name: Name = "default", as_json: Json = False) -> None:
+def topics(name: NameOrFile = "default", as_json: Json = False) -> None:
     """Show the topics: their records, subscribers, dead-letter topics, and what is unhandled."""
     with inspected(name) as seen:
         found = seen.overview()

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 
 from harness.cli.console import add_row, out, print_json, table
-from harness.cli.stacks import Json, Name
-from harness.cli.state import opened
+from harness.cli.stacks import Json, NameOrFile
+from harness.cli.state import stack_up
 from harness.core.errors import ConfigError
-from harness.core.settings import Settings
 from harness.dapr import calls
 from harness.inspection.scheduled import listed
 from harness.inspection.sidecars import UpSidecar, candidates
@@ -27,9 +27,10 @@ JobName = Annotated[str, typer.Argument(metavar="JOB", help="The job's name.")]
 
 
 @app.command(name="list")
-def list_(name: Name = "default", app_id: AppId = None, as_json: Json = False) -> None:
+def list_(name: NameOrFile = "default", app_id: AppId = None, as_json: Json = False) -> None:
     """List the jobs of an app. daprd offers this over gRPC only, which needs the extra `sdk`."""
-    found = listed(_sidecar(name, app_id))
+    with _sidecar(name, app_id) as sidecar:
+        found = listed(sidecar)
     if as_json:
         print_json(found)
         return
@@ -45,16 +46,17 @@ def list_(name: Name = "default", app_id: AppId = None, as_json: Json = False) -
 
 
 @app.command()
-def get(job: JobName, name: Name = "default", app_id: AppId = None) -> None:
+def get(job: JobName, name: NameOrFile = "default", app_id: AppId = None) -> None:
     """Print a job as the scheduler stores it."""
-    print_json(_sidecar(name, app_id).run(calls.get_job(_named(job)), f"find job {job!r}"))
+    with _sidecar(name, app_id) as sidecar:
+        print_json(sidecar.run(calls.get_job(_named(job)), f"find job {job!r}"))
 
 
 @app.command()
-def delete(job: JobName, name: Name = "default", app_id: AppId = None) -> None:
+def delete(job: JobName, name: NameOrFile = "default", app_id: AppId = None) -> None:
     """Cancel a job; one that does not exist is not an error."""
-    sidecar = _sidecar(name, app_id)
-    sidecar.run(calls.delete_job(_named(job)), f"delete job {job!r}")
+    with _sidecar(name, app_id) as sidecar:
+        sidecar.run(calls.delete_job(_named(job)), f"delete job {job!r}")
     out.print(f"deleted job {job!r} of app {sidecar.app_id!r}", soft_wrap=True, markup=False)
 
 
@@ -71,18 +73,19 @@ def _named(job: str) -> str:
     return job
 
 
-def _sidecar(name: str, app_id: str | None) -> UpSidecar:
+@contextmanager
+def _sidecar(name: str, app_id: str | None) -> Iterator[UpSidecar]:
     """The sidecar of the selected app.
 
     Raises:
         ConfigError: there is none, or it is not clear which one is meant.
     """
-    stack = opened(Settings.load()).require(name)
-    found = candidates(stack, app_id)
-    if len(found) > 1:
-        raise ConfigError(
-            f"several apps of stack {stack.name!r} can have jobs",
-            last=", ".join(each.app_id for each in found),
-            hint="choose one with --app: each app has jobs of its own",
-        )
-    return found[0]
+    with stack_up(name) as stack:
+        found = candidates(stack, app_id)
+        if len(found) > 1:
+            raise ConfigError(
+                f"several apps of stack {stack.name!r} can have jobs",
+                last=", ".join(each.app_id for each in found),
+                hint="choose one with --app: each app has jobs of its own",
+            )
+        yield found[0]

@@ -12,11 +12,10 @@ import typer
 from harness.cli.console import err, print_row
 from harness.cli.inspecting import inspected
 from harness.cli.log_tail import Tail, show
-from harness.cli.stacks import Name
-from harness.cli.state import opened
+from harness.cli.stacks import NameOrFile
+from harness.cli.state import stack_up
 from harness.core.deadline import Deadline, ticks
 from harness.core.errors import ConfigError, did_you_mean
-from harness.core.settings import Settings
 from harness.stack.registry import UpNode, UpStack
 
 INTERVAL = 0.1
@@ -25,7 +24,7 @@ INTERVAL = 0.1
 
 def logs(
     nodes: Annotated[list[str] | None, typer.Argument(help="The nodes; by default, all.")] = None,
-    name: Name = "default",
+    name: NameOrFile = "default",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue until Ctrl-C.")] = False,
     lines: Annotated[
         int, typer.Option(help="The number of lines to show from the end of each log.")
@@ -39,19 +38,21 @@ def logs(
     ] = False,
 ) -> None:
     """Show the logs of the nodes of a stack."""
-    found = opened(Settings.load()).require(name)
-    chosen = _chosen(found, nodes or [])
-    if as_json:
-        _show_json(name, [each.name for each in chosen], lines, follow=follow)
-        return
-    tails = [Tail(node.name, Path(node.log), lines) for node in chosen]
+    with stack_up(name) as found:
+        chosen = _chosen(found, nodes or [])
+        if not as_json:
+            _show_text(found, [Tail(node.name, Path(node.log), lines) for node in chosen], follow)
+            return
+    _show_json(name, [each.name for each in chosen], lines, follow=follow)
+
+
+def _show_text(found: UpStack, tails: Sequence[Tail], follow: bool) -> None:
     show(tails)
-    if follow:
-        for _ in ticks(Deadline(math.inf), INTERVAL):
-            show(tails)
-            if not found.alive:
-                err.print(f"stack {name!r} has ended")
-                return
+    for _ in ticks(Deadline(math.inf), INTERVAL) if follow else ():
+        show(tails)
+        if not found.alive:
+            err.print(f"stack {found.name!r} has ended")
+            return
 
 
 def _show_json(name: str, nodes: Sequence[str], lines: int, *, follow: bool) -> None:

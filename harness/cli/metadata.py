@@ -11,9 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.console import add_row, out, print_json, table
-from harness.cli.stacks import Name
-from harness.cli.state import opened
-from harness.core.settings import Settings
+from harness.cli.stacks import NameOrFile
+from harness.cli.state import stack_up
 from harness.dapr import calls
 from harness.dapr.model import Metadata
 from harness.inspection.parts import Part, declared_by, log_messages, parts_of
@@ -22,19 +21,21 @@ from harness.inspection.sidecars import require_sidecar
 
 def metadata(
     app: Annotated[str, typer.Argument(help="The id of an app with a sidecar.")],
-    name: Name = "default",
+    name: NameOrFile = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Print daprd's own document.")] = False,
 ) -> None:
     """Show what the sidecar of an app has loaded: components, subscriptions, actors, features."""
-    sidecar = require_sidecar(opened(Settings.load()).require(name), app)
-    seen = sidecar.run(calls.metadata(), "report its metadata")
+    with stack_up(name) as stack:
+        sidecar = require_sidecar(stack, app)
+        seen = sidecar.run(calls.metadata(), "report its metadata")
+        log = tuple(log_messages(Path(sidecar.node.log)))
+        parts = parts_of(seen, declared_by(sidecar), log)
     if as_json:
         print_json(seen.raw)
         return
     for label, fact in facts_of(seen):
         out.print(f"{label:<12} {fact}", soft_wrap=True, markup=False)
-    log = tuple(log_messages(Path(sidecar.node.log)))
-    for made in _tables(seen, parts_of(seen, declared_by(sidecar), log)):
+    for made in _tables(seen, parts):
         out.print(made)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.console import out, print_json
-from harness.cli.stacks import Json, Name
+from harness.cli.stacks import Json, NameOrFile
 from harness.cli.watching import show_check
 from harness.core.journal import Entry
 from harness.stack.stack import Stack
@@ -30,7 +30,7 @@ def _ignore(_entry: Entry) -> None:
 
 def restart(
     node: Node,
-    name: Name = "default",
+    name: NameOrFile = "default",
     grace: Annotated[
         float | None,
         typer.Option(
@@ -59,17 +59,23 @@ def restart(
         _report(stack, node, "is ready again", began, as_json=as_json)
 
 
-def kill(node: Node, name: Name = "default", force: Force = False, as_json: Json = False) -> None:
+def kill(
+    node: Node, name: NameOrFile = "default", force: Force = False, as_json: Json = False
+) -> None:
     """Kill one node with SIGKILL. Tests that are attached to the stack fail and name the cause."""
     _operate("kill", "was killed", node, name, force=force, as_json=as_json)
 
 
-def pause(node: Node, name: Name = "default", force: Force = False, as_json: Json = False) -> None:
+def pause(
+    node: Node, name: NameOrFile = "default", force: Force = False, as_json: Json = False
+) -> None:
     """Freeze one node: it keeps its connections but does not respond until `resume`."""
     _operate("pause", "is paused", node, name, force=force, as_json=as_json)
 
 
-def resume(node: Node, name: Name = "default", force: Force = False, as_json: Json = False) -> None:
+def resume(
+    node: Node, name: NameOrFile = "default", force: Force = False, as_json: Json = False
+) -> None:
     """Let one node continue after `pause`."""
     _operate("resume", "continues", node, name, force=force, as_json=as_json)
 
@@ -88,7 +94,9 @@ def _operate(
 
 def _attached(name: str, *, force: bool, watch: Callable[[Entry], None] = _ignore) -> Stack:
     """The stack, whatever state its nodes are in."""
-    return Stack.attach(name, force=force, all_running=False, watch=watch)
+    from harness.inspection.opening import opening
+
+    return opening(name, force=force, watch=watch).stack
 
 
 def _report(stack: Stack, node: str, what: str, began: float, *, as_json: bool) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli.console import err, out, print_row
-from harness.cli.stacks import Name
+from harness.cli.stacks import NameOrFile
 from harness.cli.state import opened
 from harness.core.deadline import Deadline, Observation, poll, ticks
 from harness.core.errors import ConfigError, HarnessError
@@ -25,7 +26,7 @@ from harness.probe.recorded import Recorded
 from harness.probe.tap import EventTap
 from harness.probe.topic_reader import recent_offsets
 from harness.probe.waiting import unguarded
-from harness.stack.stack import Stack
+from harness.stack.registry import UpStack
 from harness.stack.world import World
 
 RECENT = 50
@@ -43,7 +44,7 @@ Lines = Annotated[bool, typer.Option("--json", help="Print each as a line of JSO
 
 def events(
     topic: Annotated[str, typer.Argument(help="The topic.")],
-    name: Name = "default",
+    name: NameOrFile = "default",
     follow: Follow = False,
     start: Annotated[
         str, typer.Option("--from", help="recent (the last 50) or beginning; on Kafka.")
@@ -65,21 +66,21 @@ def events(
             if event_type is None or each.type == event_type:
                 _print(_event_row(each), as_json=as_json)
 
-    with Stack.attach(name, force=True, all_running=False) as stack, World(stack) as world:
+    with _entered(name) as (up, world):
         brokers = "" if pubsub else world.beginning.brokers
         if brokers:
-            _events_of_kafka(brokers, topic, start, show, _while_up(name, follow))
+            _events_of_kafka(brokers, topic, start, show, _while_up(up, follow))
         else:
             _require_follow(follow, topic)
             tap = world.topic(topic, pubsub)
             tap.guard = unguarded
             err.print(f"listening to {topic}; events from now on", markup=False)
-            _go_on(lambda: tap.seen, show, 0, _while_up(name, follow))
+            _go_on(lambda: tap.seen, show, 0, _while_up(up, follow))
 
 
 def deliveries(
     app: Annotated[str, typer.Argument(help="An app with an inbox, or a receiver.")],
-    name: Name = "default",
+    name: NameOrFile = "default",
     follow: Follow = False,
     as_json: Lines = False,
 ) -> None:
@@ -87,14 +88,14 @@ def deliveries(
 
     The app needs `inbox=True` in the topology.
     """
-    with Stack.attach(name, force=True, all_running=False) as stack, World(stack) as world:
+    with _entered(name) as (up, world):
         inbox = world.inbox(app, from_beginning=True)
-        _show_recorded(inbox, _while_up(name, follow), as_json=as_json)
+        _show_recorded(inbox, _while_up(up, follow), as_json=as_json)
 
 
 def calls(
     app: Annotated[str, typer.Argument(help="An app whose calls are recorded.")],
-    name: Name = "default",
+    name: NameOrFile = "default",
     follow: Follow = False,
     as_json: Lines = False,
 ) -> None:
@@ -102,9 +103,9 @@ def calls(
 
     The app needs `calls=True` in the topology.
     """
-    with Stack.attach(name, force=True, all_running=False) as stack, World(stack) as world:
+    with _entered(name) as (up, world):
         recorded = world.calls(app, from_beginning=True)
-        _show_recorded(recorded, _while_up(name, follow), as_json=as_json)
+        _show_recorded(recorded, _while_up(up, follow), as_json=as_json)
 
 
 def _show_recorded(
@@ -163,13 +164,24 @@ def _go_on(
         already = len(found)
 
 
-def _while_up(name: str, follow: bool) -> Callable[[], bool]:
-    up = opened(Settings.load()).require(name)
+@contextmanager
+def _entered(name: str) -> Iterator[tuple[UpStack, World]]:
+    """A stack that is up, and a world on it."""
+    from harness.inspection.opening import opening
 
+    settings = Settings.load()
+    opened(settings)
+    stack, record = opening(name, settings)
+    with stack, World(stack) as world:
+        yield record(), world
+
+
+def _while_up(up: UpStack, follow: bool) -> Callable[[], bool]:
     def more() -> bool:
-        if follow and not up.alive:
-            err.print(f"stack {name!r} has ended")
-        return follow and up.alive
+        alive = follow and up.alive
+        if follow and not alive:
+            err.print(f"stack {up.name!r} has ended")
+        return alive
 
     return more
 

@@ -17,6 +17,7 @@ from harness.replay.archive import read_archive, read_bundle
 from harness.replay.diff import difference
 from harness.replay.differences import could_differ, left_out, surroundings
 from harness.replay.running import Replayed, Replays
+from harness.replay.seeds import RANDOMLY
 from harness.stack.run import running
 from harness.stack.stack import Stack
 
@@ -114,7 +115,8 @@ def _show(found: dict[str, Any]) -> None:
     if found["basis"] == "paths":
         _line("  the paths of the test's events were compared, as no cause is known")
     for name, seed in found["seeds"].items():
-        _line(f"  the test had the seed {seed} of {name}")
+        here = ": `random` began with it here, too" if name == RANDOMLY else ""
+        _line(f"  the test had the seed {seed} of {name}{here}")
     for each in found["differences"]:
         _line(f"  differs: {each}")
     for each in found["not_repeated"]:

@@ -12,7 +12,9 @@ from harness.stack.run_record import this_version
 
 
 def mcp(
-    stack: Annotated[str, typer.Argument(help="The stack's name.")] = "default",
+    stack: Annotated[
+        str, typer.Argument(help="The stack, or a compose file whose project is up.")
+    ] = "default",
 ) -> None:
     """Serve the tools of a stack to an agent: Model Context Protocol on standard input and output.
 

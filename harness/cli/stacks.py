@@ -20,7 +20,7 @@ from harness.cli.console import StartProgress, Steps, err, out, print_json
 from harness.cli.external import PATIENCE, Announcing
 from harness.cli.log_tail import Tail, show
 from harness.cli.stale import clear_stale, container_states
-from harness.cli.state import opened
+from harness.cli.state import opened, stack_up, started
 from harness.cli.watching import Changes, Restarting, require_watchfiles, watched_programs
 from harness.core.deadline import Deadline, ticks
 from harness.core.external import with_external
@@ -37,6 +37,15 @@ from harness.stack.run import running
 from harness.stack.stack import Stack
 
 Name = Annotated[str, typer.Option("--name", "-n", help="The stack; several can be up at once.")]
+NameOrFile = Annotated[
+    str,
+    typer.Option(
+        "--name",
+        "-n",
+        metavar="NAME|FILE",
+        help="The stack, or a compose file whose project is up.",
+    ),
+]
 DaprVersion = Annotated[
     str | None, typer.Option(help="The version of Dapr, such as 1.18.2; the pinned one by default.")
 ]
@@ -151,7 +160,8 @@ def down(
         return
     began = time.monotonic()
     registry = opened(Settings.load())
-    lost = _concluded(registry.require(name))
+    stop = f"docker compose -f {name} down"
+    lost = _concluded(started(registry, name, "down", stop))
     found = registry.take_down(name)
     took = time.monotonic() - began
     if as_json:
@@ -176,7 +186,11 @@ def status(
 ) -> None:
     """Show the running stacks: nodes, states, addresses, and what the sidecars have loaded."""
     registry = opened(Settings.load())
-    found = [registry.require(name)] if name else [each for each in registry if each.alive]
+    if name:
+        listed = f"docker compose -f {name} ps, or `dapr-harness ui {name}`"
+        found = [started(registry, name, "status", listed)]
+    else:
+        found = [each for each in registry if each.alive]
     rows = [_status_of(each.now()) for each in found]
     if as_json:
         print_json(rows)
@@ -223,9 +237,10 @@ def _problems(row: dict[str, Any]) -> Text:
     return Text("\n".join(found), style="red") if found else Text("none", style="green")
 
 
-def token(name: Name = "default") -> None:
+def token(name: NameOrFile = "default") -> None:
     """Print the token that the sidecars of a stack require (header `dapr-api-token`)."""
-    out.print(opened(Settings.load()).require(name).token)
+    with stack_up(name) as found:
+        out.print(found.token)
 
 
 def _announce(found: UpStack, stack: Stack, *, timings: bool, as_json: bool) -> None:

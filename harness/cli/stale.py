@@ -72,6 +72,10 @@ def clear_stale(settings: Settings, *, as_json: bool) -> None:
 
 def container_states(found: UpStack) -> dict[str, str]:
     """The engine's state for each node of a stack in containers; empty for processes."""
+    if found.runtime == "compose":
+        from harness.render.compose.attach import UpProject
+
+        return found.states() if isinstance(found, UpProject) else {}
     if found.runtime != "containers":
         return {}
     from harness.runtime.containers.engine import Engine

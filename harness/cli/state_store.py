@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -12,9 +14,8 @@ from harness.cli.browsing import list_keys, print_stored
 from harness.cli.calling import readable
 from harness.cli.console import err, out
 from harness.cli.inputs import json_text
-from harness.cli.stacks import Json, Name
-from harness.cli.state import opened
-from harness.core.settings import Settings
+from harness.cli.stacks import Json, NameOrFile
+from harness.cli.state import stack_up
 from harness.dapr import calls
 from harness.inspection.keys import Place, place_of, read_key
 
@@ -36,7 +37,7 @@ app.command(name="list")(list_keys)
 @app.command()
 def get(
     key: Key,
-    name: Name = "default",
+    name: NameOrFile = "default",
     store: Store = None,
     app_id: AppId = None,
     raw: Annotated[
@@ -54,8 +55,8 @@ def get(
     if raw or as_json:
         print_stored(key, name, store=store, app=app_id, raw=raw, as_json=as_json)
         return
-    place = _place(name, app_id, store, key)
-    answer = read_key(place, key)
+    with _place(name, app_id, store, key) as place:
+        answer = read_key(place, key)
     if not answer.headers.get("etag"):
         err.print(f"{place} has no key {key!r}", soft_wrap=True, markup=False)
         raise typer.Exit(1)
@@ -68,25 +69,29 @@ def set_(
     value: Annotated[
         str, typer.Argument(metavar="JSON", help="The value as JSON; - reads standard input.")
     ],
-    name: Name = "default",
+    name: NameOrFile = "default",
     store: Store = None,
     app_id: AppId = None,
 ) -> None:
     """Write the value of a key."""
     content = json.loads(json_text(value, "the value"))
-    place = _place(name, app_id, store, key)
-    call = calls.save_state(place.store, key, content, etag=None, concurrency=None, ttl=None)
-    place.run(call, f"write key {key!r}")
+    with _place(name, app_id, store, key) as place:
+        call = calls.save_state(place.store, key, content, etag=None, concurrency=None, ttl=None)
+        place.run(call, f"write key {key!r}")
     out.print(f"wrote {key!r} to {place}", soft_wrap=True, markup=False)
 
 
 @app.command()
-def delete(key: Key, name: Name = "default", store: Store = None, app_id: AppId = None) -> None:
+def delete(
+    key: Key, name: NameOrFile = "default", store: Store = None, app_id: AppId = None
+) -> None:
     """Delete a key; one that does not exist is not an error."""
-    place = _place(name, app_id, store, key)
-    place.run(calls.delete_state(place.store, key, etag=None), f"delete key {key!r}")
+    with _place(name, app_id, store, key) as place:
+        place.run(calls.delete_state(place.store, key, etag=None), f"delete key {key!r}")
     out.print(f"deleted {key!r} from {place}", soft_wrap=True, markup=False)
 
 
-def _place(name: str, app_id: str | None, store: str | None, key: str) -> Place:
-    return place_of(opened(Settings.load()).require(name), app_id, store, key)
+@contextmanager
+def _place(name: str, app_id: str | None, store: str | None, key: str) -> Iterator[Place]:
+    with stack_up(name) as stack:
+        yield place_of(stack, app_id, store, key)

@@ -18,7 +18,7 @@ from rich.markup import escape
 from harness.cli.console import Steps, out, print_json
 from harness.cli.diagnosis import Diagnosis, examine
 from harness.cli.stale import find_stale
-from harness.cli.state import opened
+from harness.cli.state import stack_up
 from harness.core.errors import HarnessError, SystemFailure, Unavailable
 from harness.core.files import nearest, try_writing
 from harness.core.node import Target
@@ -96,7 +96,7 @@ def doctor(
     Each problem comes with its cause and how to fix it. With --name, exit code 1 if there is one.
     """
     settings = Settings.load()
-    found = list(examine(opened(settings).require(name).now()) if name else _examine(settings))
+    found = list(_examined(name) if name else _examine(settings))
     if as_json:
         print_json([asdict(each) for each in found])
     else:
@@ -105,6 +105,11 @@ def doctor(
         raise typer.Exit(Unavailable.exit_code)
     if any(each.verdict == "failed" for each in found):
         raise typer.Exit(SystemFailure.exit_code)
+
+
+def _examined(name: str) -> Iterator[Diagnosis]:
+    with stack_up(name) as stack:
+        yield from examine(stack.now())
 
 
 def _show(found: Sequence[Diagnosis]) -> None:

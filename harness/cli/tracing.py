@@ -11,7 +11,7 @@ import typer
 from harness.cli.console import err, out, print_json, print_row
 from harness.cli.inspecting import INTERVAL, clock, inspected, warn
 from harness.cli.observing import Follow, Lines
-from harness.cli.stacks import Json, Name
+from harness.cli.stacks import Json, NameOrFile
 from harness.core.deadline import Deadline, ticks
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ WIDTH = 40
 
 
 def traces(
-    name: Name = "default",
+    name: NameOrFile = "default",
     text: Annotated[
         str | None,
         typer.Option(help="Only traces with this text in the id, or a span's name or service."),
@@ -55,7 +55,7 @@ def traces(
 
 def trace(
     trace: Annotated[str, typer.Argument(metavar="TRACE", help="Its id, as `traces` shows it.")],
-    name: Name = "default",
+    name: NameOrFile = "default",
     as_json: Json = False,
 ) -> None:
     """Show one trace: its spans as a tree, its events, and the log lines that mention them."""

@@ -30,7 +30,9 @@ STOPPED = "the page's server was stopped; start `dapr-harness ui` again"
 
 
 def ui(
-    stack: Annotated[str, typer.Argument(help="The stack, as `status` shows it.")] = "default",
+    stack: Annotated[
+        str, typer.Argument(help="The stack, or a compose file whose project is up.")
+    ] = "default",
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="The page's port; any free one by default.")
     ] = None,

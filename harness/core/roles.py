@@ -226,6 +226,19 @@ class Cleanable(Node, Protocol):
 
 
 @runtime_checkable
+class TellsRows(Node, Protocol):
+    """A database that knows which of its tables have rows that apps have written."""
+
+    def rows(self, scope: Scope) -> Mapping[str, int]:
+        """The number of rows of each table that has any; `ROWS` if there are as many or more."""
+        ...
+
+
+ROWS = 1000
+"""The number of rows of a table that are counted at most."""
+
+
+@runtime_checkable
 class TellsBacklog(Node, Protocol):
     """A broker that knows which events are still on their way to consumer groups."""
 

@@ -13,11 +13,10 @@ from harness.inspection.model import (
     InvokedRow,
 )
 from harness.inspection.nodes import act
+from harness.inspection.opening import opening
 from harness.inspection.redelivery import RedeliveredRow, redeliver
 from harness.inspection.tracing import Tracing
 from harness.probe.records import decoded
-from harness.stack.registry import Registry
-from harness.stack.stack import Stack
 
 
 class Inspection(Browsing, Tracing):
@@ -32,14 +31,13 @@ class Inspection(Browsing, Tracing):
 
     @classmethod
     def of(cls, name: str = "default", settings: Settings | None = None) -> Inspection:
-        """The inspection of a stack by its name.
+        """The inspection of a stack by its name, or by the compose file whose project is up.
 
         Raises:
-            ConfigError: no stack of this name is up.
+            ConfigError: no stack of this name is up, or the file is not that of the topology.
+            Unavailable: packages for a compose project are missing.
         """
-        settings = settings or Settings.load()
-        up = Registry(settings.state_dir).require(name)
-        return cls(Stack.attach(name, settings=settings, force=True, all_running=False), up)
+        return cls(*opening(name, settings))
 
     def act(self, action: Action, node: str) -> None:
         """Restart a node and wait until it is ready, kill it, freeze it, or let it continue.

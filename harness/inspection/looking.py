@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
@@ -54,12 +54,12 @@ class Looking(Closing):
 
     Args:
         stack: an attached stack, which is entered and left with this.
-        up: its record.
+        record: what is known of it once it was entered.
     """
 
-    def __init__(self, stack: Stack, up: UpStack) -> None:
+    def __init__(self, stack: Stack, record: Callable[[], UpStack]) -> None:
         self._stack = stack
-        self._up = up
+        self._record = record
         self._lock = threading.Lock()
         self._log_lock = threading.Lock()
 
@@ -73,6 +73,7 @@ class Looking(Closing):
         return self
 
     def _begin(self) -> None:
+        self._up = self._record()
         self._secrets = self._stack.book.secrets()
         self._reports = Reports(self._stack, self._up, self.clean)
         away = self._reports.brokers_away(self.nodes())

@@ -164,7 +164,7 @@ def subscription_error(pubsub: str, topic: str, log: Sequence[tuple[str, str]]) 
 
 def declared_by(sidecar: UpSidecar) -> list[DaprResource]:
     """The resources in the folder of a sidecar; none where they cannot be read."""
-    folder = Path(sidecar.stack.folder) / "nodes" / sidecar.node.name / "resources"
+    folder = sidecar.stack.resources_of(sidecar.node.name)
     return [each for file in sorted(folder.glob("*.y*ml")) for each in _documents(file)]
 
 

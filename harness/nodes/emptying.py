@@ -1,10 +1,15 @@
-"""Empties the tables of a PostgreSQL database that apps go on using."""
+"""Empties the tables of a PostgreSQL database that apps go on using, or counts their rows."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import TeardownError
+from harness.core.roles import ROWS
+
+if TYPE_CHECKING:
+    from psycopg import Connection
 
 MIGRATIONS = (
     "alembic_version",
@@ -36,12 +41,7 @@ def empty_tables(dsn: str, kept: Collection[str]) -> None:
     from psycopg import sql
 
     with psycopg.connect(dsn, autocommit=True, options=f"-c lock_timeout={LOCKED}s") as connection:
-        rows = connection.execute(
-            "SELECT schemaname, tablename FROM pg_tables "
-            "WHERE schemaname NOT LIKE 'pg\\_%%' AND schemaname <> 'information_schema' "
-            "AND NOT tablename = ANY(%s)",
-            [list(kept)],
-        ).fetchall()
+        rows = _tables(connection, kept)
         if not rows:
             return
         names = sql.SQL(", ").join(sql.Identifier(*row) for row in rows)
@@ -55,3 +55,34 @@ def empty_tables(dsn: str, kept: Collection[str]) -> None:
                 budget=LOCKED,
                 hint="an app keeps a transaction open; wait in the test until its work is done",
             ) from None
+
+
+def count_rows(dsn: str, kept: Collection[str]) -> dict[str, int]:
+    """The number of rows of each table that has any, at most `ROWS`.
+
+    Args:
+        dsn: of the database, as a user that may do it.
+        kept: names of tables that are left out, in any schema.
+    """
+    import psycopg
+    from psycopg import sql
+
+    limits = f"-c lock_timeout={LOCKED}s -c statement_timeout={LOCKED}s"
+    found: dict[str, int] = {}
+    with psycopg.connect(dsn, autocommit=True, options=limits) as connection:
+        for schema, table in _tables(connection, kept):
+            some = sql.SQL("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT {}) AS some_rows")
+            asked = some.format(sql.Identifier(schema, table), sql.Literal(ROWS))
+            if (row := connection.execute(asked).fetchone()) and row[0]:
+                found[table if schema == "public" else f"{schema}.{table}"] = row[0]
+    return found
+
+
+def _tables(connection: Connection[Any], kept: Collection[str]) -> list[tuple[str, str]]:
+    found = connection.execute(
+        "SELECT schemaname, tablename FROM pg_tables "
+        "WHERE schemaname NOT LIKE 'pg\\_%%' AND schemaname <> 'information_schema' "
+        "AND NOT tablename = ANY(%s) ORDER BY schemaname, tablename",
+        [list(kept)],
+    )
+    return [(str(schema), str(table)) for schema, table in found]

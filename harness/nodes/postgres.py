@@ -16,7 +16,7 @@ from harness.core.placeholders import placeholders
 from harness.core.roles import Part
 from harness.nodes.base import BaseNode, main_port
 from harness.nodes.clock import REAL, Followed, preloaded, show_to
-from harness.nodes.emptying import MIGRATIONS, empty_tables
+from harness.nodes.emptying import MIGRATIONS, count_rows, empty_tables
 from harness.provision.postgres import PASSWORD_FILE, SUPERUSER
 from harness.ready.postgres import PostgresCheck
 
@@ -246,9 +246,19 @@ class Postgres(BaseNode):
         Raises:
             TeardownError: a transaction that is still open holds one of them.
         """
-        kept = {*MIGRATIONS, *(name.rpartition(".")[2] for name in self._metadata_names(scope))}
         for database in self.databases:
-            empty_tables(self._admin(scope, database), kept)
+            empty_tables(self._admin(scope, database), self._kept(scope))
+
+    def rows(self, scope: Scope) -> Mapping[str, int]:
+        """The number of rows of each table that has any, apart from those that `clean` leaves."""
+        found: dict[str, int] = {}
+        for database in self.databases:
+            for table, count in count_rows(self._admin(scope, database), self._kept(scope)).items():
+                found[table if len(self.databases) == 1 else f"{database}.{table}"] = count
+        return found
+
+    def _kept(self, scope: Scope) -> set[str]:
+        return {*MIGRATIONS, *(name.rpartition(".")[2] for name in self._metadata_names(scope))}
 
     def exports(self, scope: Scope) -> Mapping[str, str]:
         """Connection values for apps and components."""

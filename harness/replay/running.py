@@ -27,11 +27,12 @@ from harness.replay.archive import Archive
 from harness.replay.differences import declared
 from harness.replay.outcome import Outcome, outcome_of, took_the_same_path
 from harness.replay.playing import Done, Player
+from harness.replay.seeds import seeded
 from harness.replay.substitution import SECOND, Substitution
-from harness.runtime.base import State
 from harness.stack.loading import load_topology
 from harness.stack.planning.declared import Declared as Files
 from harness.stack.stack import Stack
+from harness.stack.vital import state_of
 from harness.stack.world import World
 
 SETTLING = 30.0
@@ -99,7 +100,8 @@ class Replays:
                 expected="module:attribute: a topology that a fixture makes has none",
                 hint="pass --topology module:attribute",
             )
-        topology = _topology_of(archive, settings)
+        with seeded(archive.recording.origin):
+            topology = _topology_of(archive, settings)
         topology, warnings = self._with_resources(topology, settings, archive)
         began = time.monotonic()
         try:
@@ -259,17 +261,7 @@ def _not_started(
 
 def _is_whole(stack: Stack) -> bool:
     """Whether every node runs, and none is paused."""
-    import psutil
-
-    for each in stack.instances.values():
-        if each.exit_code is not None or each.state is State.EXITED:
-            return False
-        try:
-            if psutil.Process(each.pid).status() == "stopped":
-                return False
-        except (psutil.Error, ValueError):
-            continue
-    return True
+    return all(state_of(each) not in ("exited", "paused") for each in stack.instances.values())
 
 
 def _files_of(topology: Topology, settings: Settings) -> Iterator[DaprResource]:

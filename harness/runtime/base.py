@@ -158,7 +158,13 @@ class Pausable(Protocol):
 
 @runtime_checkable
 class Measurable(Protocol):
-    """Knows what its processes use, where that cannot be seen from here."""
+    """Knows of its processes what cannot be seen from here.
+
+    Attributes:
+        frozen: whether it is paused.
+    """
+
+    frozen: bool
 
     def memory(self) -> int:
         """Bytes of memory, without cached files; 0 if it does not run."""

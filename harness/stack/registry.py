@@ -114,8 +114,7 @@ class UpStack:
     @property
     def up_for(self) -> float:
         """Seconds since it was ready, unaffected by clock changes; never negative."""
-        since = since_boot() - self.booted if self.booted else time.time() - self.since
-        return max(0.0, since)
+        return max(0.0, since_boot() - self.booted if self.booted else time.time() - self.since)
 
     def now(self) -> UpStack:
         """The same with the process ids of now: any client may have restarted a node."""
@@ -128,6 +127,10 @@ class UpStack:
             for node in self.nodes
         ]
         return replace(self, nodes=nodes)
+
+    def resources_of(self, node: str) -> Path:
+        """The folder with the Dapr resources of a sidecar."""
+        return Path(self.folder) / "nodes" / node / "resources"
 
     @property
     def alive(self) -> bool:
@@ -275,11 +278,9 @@ class Registry:
             for node, each in list(stack.instances.items())
         ]
         folder, token = str(stack.folder), stack.token()
-        owner = stack.owner
-        born_at, now = born(owner), time.time()
-        found = UpStack(
-            name, owner, born_at, now, folder, token, nodes, stack.runtime, since_boot()
-        )
+        owner, now = stack.owner, time.time()
+        made = name, owner, born(owner), now, folder, token, nodes, stack.runtime, since_boot()
+        found = UpStack(*made)
         self._write(found)
         return found
 

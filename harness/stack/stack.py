@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from harness.core.closing import Closing, do_all
 from harness.core.errors import ConfigError, HarnessError, PortTaken
@@ -25,6 +25,7 @@ from harness.stack.run_record import record_of
 from harness.stack.startup import MakeBook, Startup
 
 ATTEMPTS = 3
+Enter = Literal["start", "rejoin", "adopt"]
 
 
 class Stack(Closing):
@@ -40,6 +41,7 @@ class Stack(Closing):
         runtime: creates the runtime; called again if a start is repeated with other ports.
         watch: called with each journal entry as it is recorded, from several threads.
         book: creates the book; replaced if the ports are given from outside.
+        enter: whether entering starts the nodes, checks those that run, or takes them as they are.
 
     Attributes:
         journal: the record of what happened.
@@ -57,6 +59,7 @@ class Stack(Closing):
         *,
         watch: Callable[[Entry], None] = lambda _: None,
         book: MakeBook = own_book,
+        enter: Enter = "start",
     ) -> None:
         self.topology = topology
         self.settings = settings
@@ -65,8 +68,7 @@ class Stack(Closing):
         self._watch = watch
         self._make_book = book
         self._runtime: Runtime | None = None
-        self._detached = self._attaches = False
-        self._climbs = True
+        self._detached, self._enter = False, enter
         self._start = self._new_startup()
         self.journal = Journal()
         self.shared: dict[str, Any] = {}
@@ -127,11 +129,9 @@ class Stack(Closing):
             ConfigError: the run is not of this version.
         """
         origin = of_run(up, topology, settings, force=force, all_running=all_running)
-        made = cls(
-            origin.topology, settings, origin.tools, origin.runtime, watch=watch, book=origin.book
-        )
-        made._attaches, made._climbs = True, all_running
-        return made
+        how: Enter = "rejoin" if all_running else "adopt"
+        made = origin.topology, settings, origin.tools, origin.runtime
+        return cls(*made, watch=watch, book=origin.book, enter=how)
 
     @property
     def book(self) -> AddressBook:
@@ -258,7 +258,7 @@ class Stack(Closing):
 
     def share(self) -> None:
         """Let other clients use the stack: `attach`, in this process or in another one."""
-        if self._attaches:
+        if self._enter != "start":
             return  # its starter has done so
         self._running.share()
         # Without extras: a client that attaches does not have them.
@@ -334,16 +334,16 @@ class Stack(Closing):
         self.note("start.begun")
         self._runtime = self._make_runtime()
         # What a client that attaches waits for is no part of the run's journal.
-        self.journal.pass_on(None if self._attaches else self._runtime.note)
+        self.journal.pass_on(self._runtime.note if self._enter == "start" else None)
         self._start = self._new_startup()
         self._start.prepare(self._runtime, self._tools)
-        if not self._attaches:
+        if self._enter == "start":
             self._start.run()
-        elif self._climbs:
+        elif self._enter == "rejoin":
             self._start.rejoin()
         else:
             self._start.adopt()
         self.note("start.ended")
         open_stacks.add(self)
-        if self._attaches:
+        if self._enter != "start":
             self.journal.pass_on(self._runtime.note)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.runtime.base import Instance
+from harness.runtime.base import Instance, Measurable
 from harness.runtime.proc import cpu_of
 
 
@@ -12,6 +12,9 @@ def state_of(instance: Instance | None) -> str:
 
     if instance is None:
         return "not started"
+    if isinstance(instance, Measurable):
+        alive = instance.exit_code is None
+        return "paused" if instance.frozen and alive else instance.state.value
     try:
         if instance.exit_code is None and psutil.Process(instance.pid).status() == "stopped":
             return "paused"

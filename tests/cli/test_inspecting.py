@@ -76,7 +76,7 @@ def opened(folder: Path) -> Inspection:
     record = Registry(settings.state_dir).require("default")
     topology = runpy.run_path(str(folder / "topology.py"))["mini"]
     stack = Stack.join(record, topology, settings, force=True, all_running=False)
-    return Inspection(stack, record)
+    return Inspection(stack, lambda: record)
 
 
 def publish(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import subprocess
 import sys
@@ -461,3 +462,34 @@ def test_a_start_that_fails_is_its_own_cause_and_is_reproduced(
     assert (1, True) == (again.returncode, found["reproduced"]), again.stdout + again.stderr
     assert "the hello app has no configuration" in found["recorded"].splitlines()[0]
     assert (0, "") == (fixed.returncode, json.loads(fixed.stdout)[0]["now"])
+
+
+DRAWING = """
+import random
+import sys
+
+from harness import App, Topology
+
+command = [sys.executable, "hello.py", "{port}"]
+mini = Topology(App("hello", command=command, env={"DRAWN": str(random.random())}))
+"""
+
+
+def test_a_replay_draws_for_the_topology_what_the_seed_of_the_session_has_drawn(
+    inner: Run, pytester: pytest.Pytester
+) -> None:
+    """Of a module that a test module imports, after pytest-randomly has seeded the session."""
+    (pytester.path / "drawing.py").write_text(DRAWING)
+    text = WITH_MINI.replace("mini_system", "drawing") + "def test_hello(dapr_sync): pass\n"
+    broken = "import os\nraise ValueError(f\"drawn: {os.environ['DRAWN']}\")"
+    inner(text, "-p", "randomly", "--randomly-seed=7", app=broken)
+    (archive,) = pytester.path.glob("artefacts/*.zip")
+
+    again = subprocess.run(
+        [*CLI, "replay", str(archive)], cwd=pytester.path, capture_output=True, text=True,
+        env=environment(pytester.path, DAPR_HARNESS_CACHE_DIR=CACHE), timeout=80,
+    )  # fmt: skip
+
+    drawn = f"drawn: {random.Random(7).random()}"
+    assert 2 == again.stdout.count(drawn), again.stdout + again.stderr
+    assert "the test had the seed 7 of pytest-randomly: `random` began with it here" in again.stdout

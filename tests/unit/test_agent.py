@@ -6,7 +6,9 @@ import io
 from pathlib import Path
 from typing import Any
 
-from harness.runtime.containers.agent import Engine, Follower, Time, Written
+import pytest
+
+from harness.runtime.containers.agent import LINES, Engine, Follower, Time, Written
 
 
 def at(fraction: int) -> Time:
@@ -32,9 +34,11 @@ class Played(Engine):
     def __init__(self, log: bytes) -> None:
         super().__init__("http://127.0.0.1:1")
         self.log = log
+        self.asked: list[dict[str, object]] = []
 
     def stream(self, path: str, **query: object) -> Any:
         """The log, whatever is asked for."""
+        self.asked.append(query)
         return io.BytesIO(self.log)
 
 
@@ -82,3 +86,15 @@ def test_what_is_older_than_all_that_is_remembered_has_been_written() -> None:
     assert len(written.parts) <= 2 * Written.REMEMBERED
     assert not any(written.add(at(n), 1) for n in range(1, 10_000))
     assert written.add(at(10_000), 1)
+
+
+@pytest.mark.parametrize("state", ["exited", "created", "dead"])
+def test_of_a_container_that_has_ended_before_the_last_lines_are_copied_and_it_is_not_followed(
+    state: str, tmp_path: Path
+) -> None:
+    engine = Played(frame(1, 1, "one"))
+
+    Follower(engine, "container", str(tmp_path / "node.log")).begin(state)
+
+    assert "one\n" == (tmp_path / "node.log").read_text()
+    assert [(0, LINES)] == [(each["follow"], each["tail"]) for each in engine.asked]

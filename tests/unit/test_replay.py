@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import zipfile
 from dataclasses import asdict, replace
 from io import BytesIO
@@ -22,6 +23,7 @@ from harness.replay.differences import left_out, surroundings
 from harness.replay.outcome import outcome_of, took_the_same_path
 from harness.replay.pairing import pairs
 from harness.replay.playing import Done
+from harness.replay.seeds import seeded
 from harness.replay.substitution import Substitution
 
 SECOND = 10**9
@@ -432,3 +434,24 @@ def test_what_was_not_made_again_is_named() -> None:
     assert ["a header is masked", "POST /v1.0/publish/p/t: no 'shop'"] == list(
         left_out(recording, made)
     )
+
+
+def test_random_begins_with_the_seed_of_the_recorded_session_and_goes_on_as_before() -> None:
+    """What a topology draws is drawn again; nobody else notices."""
+    drawn = random.Random(7).random()
+    before = random.getstate()
+
+    with seeded(Origin(seeds={"pytest-randomly": "7"})):
+        again = random.random()
+
+    assert drawn == again
+    assert before == random.getstate()
+
+
+@pytest.mark.parametrize("seeds", [{}, {"hypothesis": "7"}, {"pytest-randomly": "last"}])
+def test_without_a_seed_of_pytest_randomly_nothing_is_seeded(seeds: dict[str, str]) -> None:
+    """Hypothesis has a generator of its own; "last" is no seed."""
+    before = random.getstate()
+
+    with seeded(Origin(seeds=seeds)):
+        assert before == random.getstate()

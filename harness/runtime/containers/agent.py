@@ -37,6 +37,8 @@ RUN_LABEL = "dapr-harness.run"
 NODE_LABEL = "dapr-harness.node"
 PASSES = 100
 PAUSE = 0.1
+ENDED = ("created", "exited", "dead")
+LINES = 20_000  # of a container that was there before, the last ones are copied
 
 
 class Connection(http.client.HTTPConnection):
@@ -109,9 +111,6 @@ def encoded(query: Mapping[str, object]) -> str:
     )
 
 
-# ---- watching ---------------------------------------------------------------------------------
-
-
 class Written:
     """Which messages of one stream have been written, by the times that the engine gave them.
 
@@ -148,6 +147,8 @@ class Follower:
         self.engine = engine
         self.container = container
         self.path = path
+        self.lines: int | str = "all"
+        self.writing = threading.Lock()
         self.written: dict[int, Written] = defaultdict(Written)
         self.ends: queue.Queue[tuple[int, int, str]] = queue.Queue()
 
@@ -168,12 +169,22 @@ class Follower:
 
     def copy(self, follow: int = 1) -> None:
         """Append what was not written yet: a restarted container's log begins with earlier runs."""
-        query = {"follow": follow, "stdout": 1, "stderr": 1, "timestamps": 1}
+        query = {"follow": follow, "stdout": 1, "stderr": 1, "timestamps": 1, "tail": self.lines}
         answer = self.engine.stream(f"/containers/{self.container}/logs", **query)
         with open(self.path, "ab", buffering=0) as log:
             for each in messages(answer):
-                if self.written[each.stream].add(each.at, each.part):
-                    log.write(each.text)
+                with self.writing:
+                    if self.written[each.stream].add(each.at, each.part):
+                        log.write(each.text)
+
+    def begin(self, there: str = "") -> None:
+        """Follow it in a thread. If it was there before, in this state, copy its last lines now."""
+        if there:
+            self.lines = LINES
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                self.copy(follow=0)
+        if there not in ENDED:
+            threading.Thread(target=self.run, daemon=True).start()
 
 
 class Time(NamedTuple):
@@ -221,14 +232,13 @@ def watch(engine: Engine, label: str, folder: str, node_label: str) -> None:
     followers: dict[str, Follower] = {}
     reasons: dict[str, str] = {}
 
-    def follow(container: str, labels: Mapping[str, str]) -> None:
+    def follow(container: str, labels: Mapping[str, str], there: str = "") -> None:
         path = os.path.join(folder, labels[node_label] + ".log")
-        follower = followers.setdefault(container, Follower(engine, container, path))
-        threading.Thread(target=follower.run, daemon=True).start()
+        followers.setdefault(container, Follower(engine, container, path)).begin(there)
 
-    for each in engine.get("/containers/json", filters={"label": [label]}):
+    for each in engine.get("/containers/json", all=1, filters={"label": [label]}):
         if node_label in each["Labels"]:
-            follow(each["Id"], each["Labels"])
+            follow(each["Id"], each["Labels"], each["State"])
     tell(watching=True)
     while line := events.readline():
         event = json.loads(line)
@@ -251,9 +261,6 @@ def tell(**facts: object) -> None:
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.write(json.dumps(facts) + "\n")
         sys.stdout.flush()
-
-
-# ---- sweeping ---------------------------------------------------------------------------------
 
 
 def sweep(engine: Engine, label: str) -> list[str]:

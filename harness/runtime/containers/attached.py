@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,12 @@ from docker.models.containers import Container
 
 from harness.core.closing import Closing
 from harness.core.endpoint import LOOPBACK, Endpoint
-from harness.core.errors import ConfigError, LaunchError
+from harness.core.errors import ConfigError, HarnessError, LaunchError
 from harness.core.journal import Entry
 from harness.core.launch import Launch
 from harness.runtime.containers.engine import refusals
 from harness.runtime.containers.engine_events import EngineEvents
-from harness.runtime.containers.instance import ContainerInstance
+from harness.runtime.containers.project_container import ProjectContainer
 from harness.runtime.external import ExternalInstance
 
 PROJECT = "com.docker.compose.project"
@@ -31,6 +33,7 @@ class AttachedRuntime(Closing):
     Args:
         environment: the variables that a process on the host inherits.
         folder: the compose project's folder.
+        all_running: whether a service that is not running is an error.
 
     Raises:
         ConfigError: no project of that folder is running.
@@ -41,13 +44,18 @@ class AttachedRuntime(Closing):
     gateway = "host-gateway"
     inherited: Mapping[str, str] = {}
 
-    def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], folder: Path, *, all_running: bool = True
+    ) -> None:
         self._engine_events = EngineEvents.of_own(environment)
-        self._instances: list[ContainerInstance] = []
+        self._instances: list[ProjectContainer] = []
+        self._all_running = all_running
+        self._looking = threading.Lock()
         try:
             project = self._project(folder)
-            self._containers = self._of(project)
-            self._engine_events.begin(f"{PROJECT}={project}", SERVICE)
+            self._mark = f"{PROJECT}={project}"
+            self._containers = self._services()
+            self._engine_events.begin(self._mark, SERVICE)
             self._engine_events.require()
         except BaseException:
             self.close()
@@ -74,21 +82,21 @@ class AttachedRuntime(Closing):
     def prepare(self, launches: Sequence[Launch]) -> None:
         """Everything already exists."""
 
-    def start(self, launch: Launch) -> ContainerInstance:
+    def start(self, launch: Launch) -> ProjectContainer:
         """The container of a service.
 
         Raises:
-            LaunchError: the project has none, or it is not running.
+            LaunchError: all services must run, and the project has none, or it is not running.
         """
         found = self._containers.get(launch.name)
-        if found is None or found.status != "running":
+        if self._all_running and (found is None or found.status != "running"):
             raise LaunchError(
                 f"the compose project has no running service {launch.name!r}",
                 last="no container of it" if found is None else f"its container is {found.status}",
                 hint="docker compose up -d; `dapr-harness render compose --check` reports drift",
             )
         self.log(launch.name).touch(mode=0o600)
-        instance = ContainerInstance(self, launch, found)
+        instance = ProjectContainer(self, launch, found, self._engine_events.engine)
         self._engine_events.adopt(instance)
         self._instances.append(instance)
         return instance
@@ -109,9 +117,42 @@ class AttachedRuntime(Closing):
         self._engine_events.processes.note(entry)
 
     def catch_up(self) -> None:
-        """Look at each container: other clients restart them without a word to this one."""
-        for each in self._instances:
-            each.look_again()
+        """Look at each container: others restart and replace them without a word to this one."""
+        with self._looking:
+            found = self._services()
+            for each in self._instances:
+                known = each.container_id
+                each.follow(found.get(each.name))
+                if each.container_id != known:
+                    self._engine_events.adopt(each)
+
+    @property
+    def alive(self) -> bool:
+        """Whether anything of the project runs, be it a container that is not known yet."""
+        if any(each.exit_code is None for each in self._instances):
+            return True
+        try:
+            return bool(self._list(self._mark, running=True))
+        except HarnessError:
+            return False  # the engine is gone, and all containers with it
+
+    def states(self) -> dict[str, str]:
+        """The state of each container: running, paused or exited."""
+        return {
+            each.name: "exited"
+            if each.exit_code is not None
+            else "paused"
+            if each.frozen
+            else "running"
+            for each in self._instances
+        }
+
+    @property
+    def since(self) -> float:
+        """When the first of its containers was started, in seconds since the epoch."""
+        began = (str(each.attrs["State"]["StartedAt"]) for each in self._containers.values())
+        found = [datetime.fromisoformat(each).timestamp() for each in began if each]
+        return min((each for each in found if each > 0), default=0.0)
 
     def share(self) -> None:
         """Nothing to do: it is compose's."""
@@ -137,14 +178,14 @@ class AttachedRuntime(Closing):
             )
         return found[0].labels[PROJECT]
 
-    def _of(self, project: str) -> dict[str, Container]:
+    def _services(self) -> dict[str, Container]:
         """Containers by service. Compose takes over containers of a project of this name in another
         folder if they do not differ, and they keep that folder's label."""
-        return {each.labels[SERVICE]: each for each in self._list(f"{PROJECT}={project}")}
+        return {each.labels[SERVICE]: each for each in self._list(self._mark)}
 
-    def _list(self, label: str) -> list[Container]:
+    def _list(self, label: str, *, running: bool = False) -> list[Container]:
         with refusals("looking for the compose project"):
             found = self._engine_events.engine.client.containers.list(
-                all=True, filters={"label": label}
+                all=not running, filters={"label": label}, ignore_removed=True, sparse=running
             )
         return list(found)

@@ -56,7 +56,7 @@ class ContainerInstance(BaseInstance):
         self._ended = threading.Event()
         self.frozen = False
         self.pid = pid_of(container)
-        self._since = _beginning_of(container)
+        self._since = beginning_of(container)
 
     def __repr__(self) -> str:
         return f"<{self.name} {self.state.value} container={self._container.short_id}>"
@@ -110,17 +110,6 @@ class ContainerInstance(BaseInstance):
             if act == "restart":
                 self._begun(int(entry["pid"]))
             self.frozen = act == "pause"
-
-    def look_again(self) -> None:
-        """Follow a restart by a client that uses another supervisor, and has waited for it."""
-        with suppress(NotFound), refusals(f"looking at the container of {self.name}"):
-            self._container.reload()
-            state = self._container.attrs["State"]
-            if state["Running"] and _beginning_of(self._container) > self._since:
-                self._since = _beginning_of(self._container)
-                self._begun(pid_of(self._container))
-                self.mark_running()
-            self.frozen = bool(state["Paused"])
 
     def stop(self, grace: float | None = None) -> None:
         """Send the stop signal, then SIGKILL after the grace period; wait until it is gone."""
@@ -200,7 +189,7 @@ class ContainerInstance(BaseInstance):
         with refusals(f"starting the container of {self.name}"):
             self._container.start()
             self._container.reload()
-        self._since = _beginning_of(self._container)
+        self._since = beginning_of(self._container)
         self._begun(pid_of(self._container))
 
     def _begun(self, pid: int) -> None:
@@ -241,7 +230,7 @@ def _without_asking(other: Container, identity: str) -> Container:
     return Container({"Id": identity}, client=other.client, collection=other.collection)
 
 
-def _beginning_of(container: Container) -> int:
+def beginning_of(container: Container) -> int:
     """When the container was started, in epoch nanoseconds; 0 if it is not known."""
     began = str(container.attrs.get("State", {}).get("StartedAt") or "")
     if not began:
