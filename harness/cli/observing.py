@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli.console import err, out, print_row
-from harness.cli.stacks import Name
+from harness.cli.stacks import Follow, Lines, Name
 from harness.cli.state import opened
 from harness.core.deadline import Deadline, Observation, poll, ticks
 from harness.core.errors import ConfigError, HarnessError
@@ -36,9 +36,6 @@ READING = 30.0
 
 ENDING = 5.0
 """Seconds within which a stack must have ended after its parts are gone."""
-
-Follow = Annotated[bool, typer.Option("--follow", "-f", help="Continue until Ctrl-C.")]
-Lines = Annotated[bool, typer.Option("--json", help="Print each as a line of JSON.")]
 
 
 def events(
