@@ -18,6 +18,16 @@ from harness.nodes.base import BaseNode
 CLI = [sys.executable, "-m", "harness.cli.main"]
 ROOT = Path(__file__).parent.parent
 
+WITHOUT = [
+    word
+    for name in ("cacheprovider", "schemathesis", "locust", "randomly")
+    for word in ("-p", f"no:{name}")
+]
+"""Plugins of the development environment that take long to import, in each worker too; and the
+one that shuffles: pytester removes the variable with which the suite turns it off."""
+PYTEST = [sys.executable, "-m", "pytest", *WITHOUT]
+"""A pytest of a test's own, on files that need none of these plugins."""
+
 
 @dataclass(frozen=True)
 class ScriptedCheck:

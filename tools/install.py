@@ -103,6 +103,20 @@ def show(total: int, lines: Iterator[str]) -> None:
             say(f"{chr(13) if terminal else ''}  {count} of {total} packages are here; unpacking")
 
 
+def compile_all(folder: Path) -> None:
+    """Compile every module, where Python is told to write no bytecode (PYTHONDONTWRITEBYTECODE).
+
+    Otherwise, each of the processes that are started later would compile all that it imports.
+    """
+    if not sys.dont_write_bytecode:
+        return
+    own = [str(each.parent) for each in Path().glob("*/__init__.py")]
+    installed = [str(each) for each in folder.glob("lib/python*/site-packages")]
+    # Some packages contain files that are no modules of this Python: they remain as they are.
+    command = [str(folder / "bin" / "python"), "-m", "compileall", "-qq", "-j", "0"]
+    subprocess.run([*command, *own, *installed], stdout=subprocess.DEVNULL)
+
+
 def can_pip() -> bool:
     """Whether this Python can create an environment with pip."""
     if find_spec("ensurepip"):
@@ -143,6 +157,7 @@ def main(folder: Path, lock: Path, expected: str) -> int:
             failed = f"error: {name} failed\n{error.output}"
             say(failed)
             continue
+        compile_all(folder)
         say(f"{folder}: ready after {time.monotonic() - began:.0f} s")
         return 0
     if failed == NO_INSTALLER:

@@ -4,38 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import sys
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
 
 import typer
 
-from harness.cli import (
-    browsing,
-    images,
-    inspecting,
-    interrupts,
-    jobs,
-    nodes,
-    observing,
-    render,
-    stacks,
-    state_store,
-    streams,
-    tools,
-    tracing,
-    validate,
-)
-from harness.cli.bundle import bundle
-from harness.cli.calling import invoke, publish
-from harness.cli.clock import clock
+from harness.cli import interrupts, streams
 from harness.cli.console import err
-from harness.cli.demo import demo
-from harness.cli.lint import lint
-from harness.cli.load import load
-from harness.cli.logs import logs
-from harness.cli.metadata import metadata
-from harness.cli.multi_app import run as run_file
-from harness.cli.replaying import diff, replay
-from harness.cli.serving import mcp
-from harness.cli.ui import ui
 from harness.core.errors import HarnessError, SystemFailure, Unavailable
 
 EXIT_CODES = (
@@ -43,56 +20,85 @@ EXIT_CODES = (
     "3 a prerequisite is missing, 4 the stack failed, 130 interrupted."
 )
 
-app = typer.Typer(
-    name="dapr-harness",
-    help="Start, inspect, test and break a real Dapr system on one machine.",
-    epilog=EXIT_CODES,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-for command in (
-    stacks.up,
-    stacks.down,
-    stacks.status,
-    logs,
-    stacks.token,
-    observing.events,
-    observing.deliveries,
-    observing.calls,
-    inspecting.ledger,
-    inspecting.explain,
-    inspecting.redeliver,
-    inspecting.topics,
-    tracing.traces,
-    tracing.trace,
-    browsing.rows,
-    bundle,
-    nodes.restart,
-    nodes.kill,
-    nodes.pause,
-    nodes.resume,
-    clock,
-    metadata,
-    publish,
-    invoke,
-    ui,
-    run_file,
-    mcp,
-    demo,
-    tools.provision,
-    tools.doctor,
-    lint,
-    load,
-    replay,
-    diff,
-):
-    app.command()(command)
-app.add_typer(state_store.app)
-app.add_typer(jobs.app)
-app.add_typer(images.app)
-app.add_typer(render.app)
-app.add_typer(validate.app)
+COMMANDS = {
+    "up": "stacks",
+    "down": "stacks",
+    "status": "stacks",
+    "logs": "logs",
+    "token": "stacks",
+    "events": "observing",
+    "deliveries": "observing",
+    "calls": "observing",
+    "ledger": "inspecting",
+    "explain": "inspecting",
+    "redeliver": "inspecting",
+    "topics": "inspecting",
+    "traces": "tracing",
+    "trace": "tracing",
+    "rows": "browsing",
+    "bundle": "bundle",
+    "restart": "nodes",
+    "kill": "nodes",
+    "pause": "nodes",
+    "resume": "nodes",
+    "clock": "clock",
+    "metadata": "metadata",
+    "publish": "calling",
+    "invoke": "calling",
+    "ui": "ui",
+    "run": "multi_app",
+    "mcp": "serving",
+    "demo": "demo",
+    "provision": "tools",
+    "doctor": "tools",
+    "lint": "lint",
+    "load": "load",
+    "replay": "replaying",
+    "diff": "replaying",
+}
+"""The module of each command: only that of the given command is imported."""
+
+GROUPS = ("state", "jobs", "images", "render", "validate")
+"""Commands that have commands of their own, each an ``app`` in its module."""
+
+MODULE_OF_GROUP = {"state": "state_store"}
+"""Of those whose module has another name."""
+
+
+def program(names: Iterable[str]) -> typer.Typer:
+    """The program with some of its commands.
+
+    Args:
+        names: of the commands.
+    """
+    made = typer.Typer(
+        name="dapr-harness",
+        help="Start, inspect, test and break a real Dapr system on one machine.",
+        epilog=EXIT_CODES,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    # Without it, a program with one command would be that command.
+    made.callback()(lambda: None)
+    for name in names:
+        if name in COMMANDS:
+            made.command()(getattr(_module(COMMANDS[name]), name))
+        else:
+            made.add_typer(_module(MODULE_OF_GROUP.get(name, name)).app)
+    return made
+
+
+def _module(name: str) -> Any:
+    return import_module(f"harness.cli.{name}")
+
+
+def __getattr__(name: str) -> Any:
+    """The program with all commands, ``app``, is made when somebody asks for it."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = made = program([*COMMANDS, *GROUPS])
+    return made
 
 
 CAUSES = (
@@ -106,8 +112,11 @@ TOO_FEW = "too few processes are allowed (see `ulimit -u`, and `dapr-harness doc
 
 def run() -> int:
     """Run the command of the command line; return its exit code."""
+    first = sys.argv[1:2]
+    # For help, and to suggest what an unknown one may mean, all are needed.
+    names = first if {*first} & {*COMMANDS, *GROUPS} else [*COMMANDS, *GROUPS]
     try:
-        code = app(standalone_mode=False)
+        code = program(names)(standalone_mode=False)
     except Exception as error:
         if interrupts.caused(error):
             raise

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli.console import add_row, err, out, print_json, print_row, table
-from harness.cli.observing import Follow, Lines
-from harness.cli.stacks import Json, NameOrFile
+from harness.cli.stacks import Follow, Json, Lines, NameOrFile
 from harness.core.deadline import Deadline, ticks
 from harness.core.errors import ConfigError
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli.console import err, out, print_row
-from harness.cli.stacks import NameOrFile
+from harness.cli.stacks import Follow, Lines, NameOrFile
 from harness.cli.state import opened
 from harness.core.deadline import Deadline, Observation, poll, ticks
 from harness.core.errors import ConfigError, HarnessError
@@ -37,9 +37,6 @@ READING = 30.0
 
 ENDING = 5.0
 """Seconds within which a stack must have ended after its parts are gone."""
-
-Follow = Annotated[bool, typer.Option("--follow", "-f", help="Continue until Ctrl-C.")]
-Lines = Annotated[bool, typer.Option("--json", help="Print each as a line of JSON.")]
 
 
 def events(

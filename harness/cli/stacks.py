@@ -8,33 +8,26 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import httpx
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from harness.cli import console, interrupts
 from harness.cli.console import StartProgress, Steps, err, out, print_json
-from harness.cli.external import PATIENCE, Announcing
 from harness.cli.log_tail import Tail, show
 from harness.cli.stale import clear_stale, container_states
 from harness.cli.state import opened, stack_up, started
-from harness.cli.watching import Changes, Restarting, require_watchfiles, watched_programs
 from harness.core.deadline import Deadline, ticks
-from harness.core.external import with_external
 from harness.core.names import EXPORTER, app_of
 from harness.core.settings import Settings
-from harness.inspection.parts import SOON, as_row, inspect
-from harness.inspection.sidecars import at_once, sidecars_of
-from harness.nodes.exporter import concluded
-from harness.ready.loopback import ask
 from harness.report.waterfall import draw, node_starts
-from harness.stack.loading import load_topology
 from harness.stack.registry import UpNode, UpStack, alive
-from harness.stack.run import running
-from harness.stack.stack import Stack
+
+if TYPE_CHECKING:
+    from harness.cli.watching import Restarting
+    from harness.stack.stack import Stack
 
 Name = Annotated[str, typer.Option("--name", "-n", help="The stack; several can be up at once.")]
 NameOrFile = Annotated[
@@ -52,6 +45,8 @@ DaprVersion = Annotated[
 SIDECAR_COLUMNS = ("sidecar of", "components", "subscriptions", "problems")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Lines = Annotated[bool, typer.Option("--json", help="Print each as a line of JSON.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Continue until Ctrl-C.")]
 
 
 def up(
@@ -111,6 +106,13 @@ def up(
     Inspect it with curl, `dapr-harness status` and `dapr-harness logs -f`; stop it with
     `dapr-harness down`.
     """
+    # Starting imports much that the other commands do not need.
+    from harness.cli.external import PATIENCE, Announcing
+    from harness.cli.watching import Restarting, require_watchfiles
+    from harness.core.external import with_external
+    from harness.stack.loading import load_topology
+    from harness.stack.run import running
+
     settings = Settings.load(
         topology=topology,
         runtime=runtime,
@@ -175,7 +177,11 @@ def down(
 def _concluded(up: UpStack) -> str:
     """Have a stack send what it exports; what it could not send, "" if it does not export."""
     found = [each.endpoints["main"] for each in up.nodes if each.name == EXPORTER]
-    return concluded(Path(up.folder), found[0]) if found else ""
+    if not found:
+        return ""
+    from harness.nodes.exporter import concluded
+
+    return concluded(Path(up.folder), found[0])
 
 
 def status(
@@ -268,6 +274,8 @@ def _edits(stack: Stack, restarting: Restarting, *, watch: bool) -> Iterator[Cal
     if not watch:
         yield lambda: None
         return
+    from harness.cli.watching import Changes, watched_programs
+
     programs = watched_programs(stack)
     changes = Changes({each.cwd for each in programs.values()})
     with changes.watched():
@@ -287,6 +295,9 @@ def _attach(found: UpStack, between: Callable[[], None]) -> None:
 
 
 def _status_of(found: UpStack) -> dict[str, Any]:
+    from harness.inspection.parts import as_row, inspect
+    from harness.inspection.sidecars import at_once, sidecars_of
+
     known = container_states(found)
     states = at_once(lambda node: state_of(node, known), found.nodes)
     nodes = [
@@ -316,6 +327,11 @@ def state_of(node: UpNode, known: dict[str, str]) -> str:
     if state != "running":
         return state
     if app_of(node.name):
+        import httpx
+
+        from harness.inspection.parts import SOON
+        from harness.ready.loopback import ask
+
         try:
             address = f"http://{node.endpoints['http']}/v1.0/healthz"
             healthy = ask("GET", address, timeout=SOON).is_success

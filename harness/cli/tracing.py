@@ -10,8 +10,7 @@ import typer
 
 from harness.cli.console import err, out, print_json, print_row
 from harness.cli.inspecting import INTERVAL, clock, inspected, warn
-from harness.cli.observing import Follow, Lines
-from harness.cli.stacks import Json, NameOrFile
+from harness.cli.stacks import Follow, Json, Lines, NameOrFile
 from harness.core.deadline import Deadline, ticks
 
 if TYPE_CHECKING:

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from harness.core.errors import LaunchError, Unavailable
 from harness.core.settings import Settings
-from harness.provision import archive, gobuild
-from harness.provision.golang import Counted
 from harness.provision.progress import Progress, size_of, step
 from harness.provision.store import Store
 from harness.provision.versions import (
@@ -127,6 +125,10 @@ def _make(settings: Settings, store: Store, progress: Progress, version: str) ->
         )
 
     def build(target: Path) -> None:
+        # What only a build or a download needs would be imported by every session.
+        from harness.provision import gobuild
+        from harness.provision.golang import Counted
+
         reason = _from_release(settings, progress, version, target)
         if reason is None:
             return
@@ -153,6 +155,8 @@ def _from_release(settings: Settings, progress: Progress, version: str, target: 
     Raises:
         archive.Corrupted: an archive differs from the published one; no other source is tried.
     """
+    from harness.provision import archive
+
     base = DAPR_RELEASES if settings.release_url is None else settings.release_url
     if not base:
         return "no release URL is set"

@@ -6,15 +6,17 @@ import hashlib
 import shutil
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.core.errors import Unavailable
 from harness.core.settings import Settings
-from harness.provision import gobuild
 from harness.provision.dapr import go_caches
-from harness.provision.golang import Counted, workplace
 from harness.provision.progress import Progress, step
 from harness.provision.store import Store
 from harness.provision.versions import DAPR, KUBERNETES
+
+if TYPE_CHECKING:
+    from harness.provision.golang import Counted
 
 SOURCES = ("go.mod", "go.sum", "main.go")
 """The module that is built: every module that it requires has its checksum in go.sum."""
@@ -52,6 +54,8 @@ def provide_control_plane(settings: Settings, store: Store, progress: Progress) 
     _require_network(settings, store, name, f"Kubernetes {KUBERNETES}")
 
     def build(target: Path) -> None:
+        from harness.provision.golang import Counted
+
         counted = Counted()
         what = f"build the control plane of Kubernetes {KUBERNETES} from its Go modules ({COST})"
         with step(progress, what, lambda: str(counted)):
@@ -73,6 +77,8 @@ def provide_crds(settings: Settings, store: Store, progress: Progress) -> Path:
     _require_network(settings, store, name, f"the CRDs of Dapr {version}")
 
     def fetch(target: Path) -> None:
+        from harness.provision import gobuild
+
         with step(progress, f"fetch the CRDs of Dapr {version} from its Go module", lambda: ""):
             caches = go_caches(settings, store)
             with gobuild.sources(settings.environment, version, target, caches) as dapr:
@@ -108,6 +114,8 @@ def _sources() -> dict[str, str]:
 
 
 def _build(settings: Settings, store: Store, target: Path, counted: Counted) -> None:
+    from harness.provision.golang import workplace
+
     caches, what = go_caches(settings, store), f"Kubernetes {KUBERNETES}"
     stamps = {"gitVersion": f"v{KUBERNETES}", "gitTreeState": "clean"}
     stamp = " ".join(f"-X {_VERSION}.{key}={value}" for key, value in stamps.items())

@@ -16,9 +16,7 @@ from pathlib import Path
 
 from harness.core.errors import Unavailable
 from harness.core.settings import Settings
-from harness.provision import gobuild
 from harness.provision.dapr import go_caches
-from harness.provision.golang import Counted
 from harness.provision.metadata import registered_in
 from harness.provision.progress import Progress, step
 from harness.provision.store import Store
@@ -93,6 +91,9 @@ def _make(settings: Settings, store: Store, progress: Progress, version: str, na
         raise Unavailable("it is not installed and network access is disabled")
 
     def build(target: Path) -> None:
+        from harness.provision import gobuild
+        from harness.provision.golang import Counted
+
         counted = Counted()
         what = f"build daprd {version} with fewer components from its Go module"
         with step(progress, what, lambda: str(counted)):
@@ -122,6 +123,8 @@ def write_packages(dapr: Path, work: Path, types: Path) -> Sequence[str]:
     Raises:
         Unavailable: daprd's packages are not where they are expected.
     """
+    from harness.provision import gobuild
+
     source, target = dapr / "cmd" / "daprd", work / "daprd"
     for folder in _FOLDERS:
         (target / folder).mkdir(parents=True)
@@ -137,6 +140,8 @@ def write_packages(dapr: Path, work: Path, types: Path) -> Sequence[str]:
 
 def _with_own_packages(file: Path) -> str:
     """A file of daprd's command which imports the packages next to it instead of Dapr's."""
+    from harness.provision import gobuild
+
     text = file.read_text() if file.is_file() else ""
     changed = text
     for folder in _FOLDERS:

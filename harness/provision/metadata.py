@@ -12,8 +12,6 @@ import yaml
 
 from harness.core.errors import Unavailable
 from harness.core.settings import Settings
-from harness.provision.dapr import go_caches
-from harness.provision.gobuild import modules
 from harness.provision.progress import Progress, step
 from harness.provision.store import Store
 
@@ -207,6 +205,10 @@ def provide_metadata(settings: Settings, store: Store, progress: Progress) -> Pa
         )
 
     def make(target: Path) -> None:
+        # Every session reads the tables; few of them make any.
+        from harness.provision.dapr import go_caches
+        from harness.provision.gobuild import modules
+
         with (
             step(progress, f"read the metadata of Dapr {version} from its modules", lambda: ""),
             modules(settings.environment, version, target, go_caches(settings, store)) as found,

@@ -64,13 +64,13 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def install(
-    folder: Path, *python: str, path: str = "/usr/bin:/bin"
+    folder: Path, *python: str, path: str = "/usr/bin:/bin", **more: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the installer there, without a network; without uv on PATH, as long as none is given."""
     return subprocess.run(
         [*python, str(INSTALL), "venv", "lock.txt", "2 kB, no time at all"],
         cwd=folder, capture_output=True, text=True,
-        env={"PATH": path, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder)},
+        env={"PATH": path, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder), **more},
     )  # fmt: skip
 
 
@@ -93,6 +93,24 @@ RECORDING = """#!/bin/sh
 echo "$@" >> {log}
 [ "$1 $2" != "pip install" ] || exit {code}
 """
+
+
+@pytest.mark.parametrize("told", ["", "1"])
+def test_modules_are_compiled_where_python_would_write_no_bytecode(
+    checkout: Path, told: str
+) -> None:
+    """Those that are installed and the checkout's own; elsewhere, their first import does it."""
+    (checkout / "own").mkdir()
+    (checkout / "own" / "__init__.py").write_text("")
+
+    done = install(checkout, sys.executable, PYTHONDONTWRITEBYTECODE=told)
+
+    installed = {
+        each.name.partition(".")[0] for each in checkout.glob("venv/lib/*/*/__pycache__/*.pyc")
+    }
+    own = [*checkout.glob("own/__pycache__/*.pyc")]
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert (bool(told), bool(told)) == ("colour" in installed, bool(own))
 
 
 @pytest.mark.parametrize("works", [True, False])

@@ -11,7 +11,7 @@ import pytest
 from harness import Settings
 from harness.provision.store import Store
 from tests.projects import HELLO_APP
-from tests.support import environment
+from tests.support import WITHOUT, environment
 
 CACHE = str(Store(Settings.load().cache_dir).root)
 """Looked up at import: pytester gives every test a home of its own, where no cache is."""
@@ -25,14 +25,6 @@ from harness import App, Topology
 def dapr_topology():
     return Topology(App("hello", command=[sys.executable, "hello.py", "{port}"]))
 """
-
-WITHOUT = [
-    word
-    for name in ("cacheprovider", "schemathesis", "locust", "randomly")
-    for word in ("-p", f"no:{name}")
-]
-"""Plugins of the development environment that take seconds to import, in each worker too; and the
-one that shuffles: pytester removes the variable with which the suite turns it off."""
 
 Run = Callable[..., pytest.RunResult]
 

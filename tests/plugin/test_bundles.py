@@ -6,7 +6,6 @@ import json
 import random
 import shutil
 import subprocess
-import sys
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -16,9 +15,9 @@ from xml.etree import ElementTree
 import pytest
 from playwright.sync_api import sync_playwright
 
-from tests.plugin.conftest import CACHE, WITHOUT, Run
+from tests.plugin.conftest import CACHE, Run
 from tests.projects import HELLO_APP, KAFKA
-from tests.support import CLI, environment
+from tests.support import CLI, PYTEST, environment
 
 pytestmark = pytest.mark.real
 
@@ -275,7 +274,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         '[tool.pytest.ini_options]\nasyncio_mode = "auto"\n'
         'asyncio_default_fixture_loop_scope = "function"\n'
     )
-    command = [sys.executable, "-m", "pytest", *WITHOUT, "--junitxml=junit.xml"]
+    command = [*PYTEST, "--junitxml=junit.xml"]
     done = subprocess.run(
         command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=170
     )

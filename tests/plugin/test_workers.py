@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +15,9 @@ import pytest
 from harness.core.deadline import Deadline, Observation, poll
 from harness.stack.images import Images
 from tests.engine import left_of
-from tests.plugin.conftest import CACHE, CONFTEST, WITHOUT, Run
+from tests.plugin.conftest import CACHE, CONFTEST, Run
 from tests.projects import HELLO_ANYWHERE, HELLO_APP
-from tests.support import environment, leftovers, project, survivors
+from tests.support import PYTEST, environment, leftovers, project, survivors
 
 pytestmark = pytest.mark.real
 
@@ -194,7 +193,7 @@ def hanging(folder: Path, *options: str, level: str = "names") -> Iterator[Contr
     test, conftest = HANGING.replace("names", level), CONFTEST + MEETING + PATIENT
     project(folder, conftest_py=conftest, hello_py=HELLO_ANYWHERE, test_hanging_py=test)
     with subprocess.Popen(
-        [sys.executable, "-m", "pytest", *WITHOUT, "-n2", *options],
+        [*PYTEST, "-n2", *options],
         cwd=folder, env=environment(folder, DAPR_HARNESS_CACHE_DIR=CACHE), start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     ) as running:  # fmt: skip

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
-from tests.support import ROOT, environment, project
+from tests.support import PYTEST, ROOT, environment, project
 
 JUDGED = """
 import pytest
@@ -33,7 +32,7 @@ def test_not_fixed(): pytest.fail("boom\\nand bang")
 def collected(folder: Path, *arguments: str) -> str:
     """What a pytest with this project's settings collects, or the outcomes of what it runs."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-rA", "-c", str(ROOT / "pyproject.toml"),
+        [*PYTEST, "-q", "-rA", "-c", str(ROOT / "pyproject.toml"),
          f"--rootdir={folder}", *arguments],
         cwd=folder, env=environment(folder), capture_output=True, text=True,
     )  # fmt: skip

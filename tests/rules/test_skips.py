@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine import engine_obstacle
-from tests.support import ROOT
+from tests.support import PYTEST, ROOT
 
 HAND_ON = """
 import os
@@ -83,7 +83,7 @@ def provisioned(folder: Path, *arguments: str) -> subprocess.CompletedProcess[st
     (folder / "tests" / "engine.py").write_text('NEEDED = ("app", "kafka")')
     (folder / "test_x.py").write_text(SUITE)
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-vrA", *arguments],
+        [*PYTEST, "-vrA", *arguments],
         cwd=folder, env={"PATH": "/usr/bin"}, capture_output=True, text=True,
     )  # fmt: skip
 
@@ -138,7 +138,7 @@ def test_a_skip_that_is_not_named_fails_on_ci(
     (tmp_path / "test_x.py").write_text(test)
 
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(tmp_path)],
+        [*PYTEST, str(tmp_path)],
         cwd=tmp_path, env={"CI": ci, "PATH": "/usr/bin"}, capture_output=True, text=True,
     )  # fmt: skip
 
@@ -162,7 +162,7 @@ def test_a_skip_that_is_named_passes_on_ci_for_its_reason_only(
     (tmp_path / "test_x.py").write_text(test)
 
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(tmp_path)],
+        [*PYTEST, str(tmp_path)],
         cwd=tmp_path, env={"CI": "true", "PATH": "/usr/bin"}, capture_output=True, text=True,
     )  # fmt: skip
 
@@ -206,9 +206,9 @@ def test_what_is_absent_is_summed_up_in_a_line_with_the_number_of_its_tests(tmp_
     for name in ("test_a.py", "test_b.py"):
         (tmp_path / "tests" / name).write_text(NEEDY)
 
-    options = ["-p", "no:cacheprovider", "--import-mode=importlib", "-rs"]
+    options = ["--import-mode=importlib", "-rs"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options],
+        [*PYTEST, *options],
         cwd=tmp_path, env={"PATH": "/usr/bin", "COLUMNS": "200"}, capture_output=True, text=True,
     )  # fmt: skip
 
@@ -234,7 +234,7 @@ def test_options_of_this_pytest_do_not_reach_those_that_tests_start(tmp_path: Pa
     )
 
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(tmp_path)],
+        [*PYTEST, str(tmp_path)],
         cwd=tmp_path, env={"PATH": "/usr/bin", **variables}, capture_output=True, text=True,
     )  # fmt: skip
 
@@ -267,7 +267,7 @@ def test_without_its_packages_one_line_says_what_to_run_first(tmp_path: Path) ->
     (tmp_path / "test_x.py").write_text("def test_x(): pass\n")
 
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(tmp_path)],
+        [*PYTEST, str(tmp_path)],
         cwd=tmp_path, env={"PATH": "/usr/bin"}, capture_output=True, text=True,
     )  # fmt: skip
 
@@ -315,7 +315,7 @@ def test_what_does_not_depend_on_the_runtime_runs_once(
     (tmp_path / "test_x.py").write_text(RUNTIMES)
 
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-v", f"--dapr-runtime={runtimes}"],
+        [*PYTEST, "-v", f"--dapr-runtime={runtimes}"],
         cwd=tmp_path, env={"PATH": "/usr/bin"}, capture_output=True, text=True,
     )  # fmt: skip
 

@@ -6,7 +6,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import pytest
 from tests.rules import resolving
 from tests.rules.test_workflow import JOBS
 from tests.support import ROOT, environment
+
+Found = tuple[str, list[Any]]
 
 
 def jobs() -> Iterator[tuple[str, str, str]]:
@@ -27,7 +30,7 @@ def jobs() -> Iterator[tuple[str, str, str]]:
                 yield name, broker, runtimes[1] if runtimes else "processes"
 
 
-def not_started(folder: Path, broker: str, runtimes: str) -> tuple[str, list[Any]]:
+def not_started(folder: Path, broker: str, runtimes: str) -> Found:
     """Set up every scenario without starting anything.
 
     Returns:
@@ -45,13 +48,24 @@ def not_started(folder: Path, broker: str, runtimes: str) -> tuple[str, list[Any
     return done.stdout, [json.loads(line) for line in notes.read_text().splitlines()]
 
 
+@pytest.fixture(scope="module")
+def resolved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Found]:
+    """What `not_started` returns: jobs with the same settings start the same systems."""
+
+    @cache
+    def look(broker: str, runtimes: str) -> Found:
+        return not_started(tmp_path_factory.mktemp("job"), broker, runtimes)
+
+    return look
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("job", "broker", "runtimes"), [*jobs()])
 def test_every_system_that_the_scenarios_start_fits_the_settings_of_a_job(
-    tmp_path: Path, job: str, broker: str, runtimes: str
+    resolved: Callable[[str, str], Found], job: str, broker: str, runtimes: str
 ) -> None:
     """None is refused; those with credentials are Kafka, whatever `Broker` is."""
-    printed, seen = not_started(tmp_path, broker, runtimes)
+    printed, seen = resolved(broker, runtimes)
 
     assert [] == re.findall("^ERROR .*", printed, re.MULTILINE), f"{job}: {printed[-3000:]}"
     expected = "Redpanda" if broker == "redpanda" else "Kafka"

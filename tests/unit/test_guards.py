@@ -14,7 +14,7 @@ from harness import AsyncWorld, ConfigError, InstanceDied, Stack, World
 from harness.core.deadline import Deadline
 from harness.core.endpoint import Endpoint
 from harness.core.errors import HarnessError
-from harness.probe import records, subscription
+from harness.probe import records, subscription, topic_reader
 from harness.probe.acalls import AsyncCalls
 from harness.probe.ainbox import AsyncInbox
 from harness.probe.astream import AsyncStream
@@ -90,7 +90,8 @@ def dying(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Dying:
     monkeypatch.setattr(records, "ask", ask)
     monkeypatch.setattr(Table, "rows", partial(read, []))
     monkeypatch.setattr(AsyncTable, "rows", arows)
-    # Markers never come back.
+    # Markers never come back, and the next one is sent at the next look.
+    monkeypatch.setattr(subscription, "AGAIN", 0.0)
     monkeypatch.setattr(subscription, "MARKED", LONG)
     monkeypatch.setattr(subscription, "SUBSCRIBING", LONG)
     return made
@@ -291,6 +292,8 @@ def test_every_probe_of_a_world_has_the_guard_of_its_stack(
     """Topic, inbox, calls, table, trace, metric, timeline: none of them is made without it."""
     monkeypatch.setattr(beginnings, "end_offsets", lambda *_, **__: {})
     monkeypatch.setattr(beginnings, "size_of_record", lambda _: 0)
+    # There is no broker whose answer the timeline could wait for.
+    monkeypatch.setattr(topic_reader, "ANSWERING", 0.1)
     stack, _ = stack_of(
         tmp_path,
         Fake("app"),
