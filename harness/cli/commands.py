@@ -8,6 +8,7 @@ import errno
 import typer
 
 from harness.cli import (
+    cluster,
     images,
     inspecting,
     interrupts,
@@ -88,6 +89,14 @@ app.add_typer(jobs.app)
 app.add_typer(images.app)
 app.add_typer(render.app)
 app.add_typer(validate.app)
+app.add_typer(cluster.app)
+app.command(
+    context_settings={
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,
+        "help_option_names": [],
+    }
+)(cluster.kubectl)
 
 
 CAUSES = (
