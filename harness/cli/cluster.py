@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import tarfile
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -45,6 +46,13 @@ app = typer.Typer(
 @app.command()
 def up(
     name: Name = DEFAULT,
+    image: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="An archive of images for pods, as `docker save` writes it; can be repeated.",
+        ),
+    ] = None,
     offline: Annotated[
         bool | None, typer.Option("--offline", help="Never use the network.")
     ] = None,
@@ -59,12 +67,13 @@ def up(
     settings = Settings.load(offline=offline, runtime="processes")
     registry, shown = opened(settings), StartProgress()
     registry.require_free(name)
+    archives = tuple(_archive(each) for each in image or ())
     steps = Steps()
     toolbox = Provisioner(settings, steps)
     require_node(this_machine(settings.environment, toolbox.store.root))
     group = f"dapr-harness-{secrets.token_hex(6)}"
     try_node(toolbox.path(PROGRAM), settings.environment, group)
-    wanted = Topology(NODE)
+    wanted = Topology(replace(NODE, images=archives))
     stack = running(wanted, replace(settings, topology=""), progress=steps, watch=shown, name=name)
     with registry.starting(name), ExitStack() as cleanup:
         cleanup.callback(stack.close)
@@ -166,6 +175,16 @@ def require_node_of(up: UpStack) -> UpStack:
             hint=f"`dapr-harness cluster down {up.name}` removes the rest",
         )
     return up
+
+
+def _archive(file: Path) -> Path:
+    if not (file.is_file() and tarfile.is_tarfile(file)):
+        raise ConfigError(
+            f"{file} is not an archive of images",
+            expected="a file that `docker save` has written",
+            last="a file of another kind" if file.exists() else "there is no such file",
+        )
+    return file.absolute()
 
 
 def _only(registry: Registry) -> UpStack:

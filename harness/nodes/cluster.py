@@ -45,25 +45,26 @@ class ClusterNode(BaseNode):
     Args:
         name: the node's name in its stack; it exports ``<name>.url``, ``.token``, ``.authority``,
             the file with its certificate, and ``.kubeconfig``.
+        images: archives of images that its pods can use, as ``docker save`` writes them.
     """
 
     tools = ("etcd", "kube-apiserver", PROGRAM, "container-runtime")
     on_host = True
 
     name: str = "cluster"
+    images: tuple[Path, ...] = ()
 
     def plan(self, scope: Scope) -> Launch:
         """One program, which makes the namespaces and starts the others in them."""
         home, root = scope.home, scope.tool("container-runtime")
         program, group = scope.tool(PROGRAM), group_of(home)
-        libraries = ":".join(str(each) for each in sorted(root.glob("usr/lib/*-linux-gnu")))
+        libraries = ":".join(str(each) for each in sorted(root.glob("**/lib/*-linux-gnu")))
         return Launch(
             name=self.name,
             argv=(str(program), "run", str(home / PLAN)),
             env={"LD_LIBRARY_PATH": libraries, "HOME": str(home)},
             prepended={"PATH": f"{program.parent}:{root}/usr/sbin:{root}/usr/bin"},
             files={**self._files(scope, root), PLAN: self._plan(scope, root, group)},
-            folders={},
             ports={"main": scope.listen().port},
             at_end=(str(program), "clean", group),
             on_host=True,
@@ -94,7 +95,7 @@ class ClusterNode(BaseNode):
             listen=str(scope.listen()),
             group=group,
             token=self._token(scope, "admin"),
-            images=[program.parent / PAUSE, root / SHELL],
+            images=[program.parent / PAUSE, root / SHELL, *self.images],
         )
 
     def _files(self, scope: Scope, root: Path) -> dict[str, str]:

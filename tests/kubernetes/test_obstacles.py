@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from harness.cli import cluster
 from harness.cli.commands import app
-from harness.core.errors import Unavailable
+from harness.core.errors import ConfigError, Unavailable
 from harness.kubernetes.obstacles import Machine, require_node, try_node
 from harness.provision.toolbox import Provisioner
 
@@ -102,3 +102,18 @@ def test_it_is_said_before_anything_is_built(
 
     assert isinstance(done.exception, Unavailable)
     assert "needs root" in done.exception.subject
+
+
+@pytest.mark.parametrize(("text", "said"), [("no tar", "of another kind"), (None, "no such file")])
+def test_a_file_that_is_not_an_archive_is_said_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str | None, said: str
+) -> None:
+    monkeypatch.setattr(Provisioner, "path", pytest.fail)
+    file = tmp_path / "image.tar"
+    if text:
+        file.write_text(text)
+
+    done = CliRunner().invoke(app, ["cluster", "up", "--image", str(file)])
+
+    assert isinstance(done.exception, ConfigError)
+    assert said in done.exception.last
