@@ -25,11 +25,14 @@ from harness.provision.cluster_node import PROGRAM
 from harness.provision.toolbox import Provisioner
 from harness.provision.versions import KUBERNETES
 from harness.stack.failures import tail_of
-from harness.stack.registry import Registry, UpStack, alive
+from harness.stack.registry import Registry, UpNode, UpStack, alive
 from harness.stack.run import running
 
 NODE = ClusterNode()
 DEFAULT = "cluster"
+READY = 180.0
+"""Seconds within which a node must become ready: all of Kubernetes starts meanwhile."""
+
 LAST = 15
 """Lines of the log of a node that has ended."""
 
@@ -74,7 +77,8 @@ def up(
     group = f"dapr-harness-{secrets.token_hex(6)}"
     try_node(toolbox.path(PROGRAM), settings.environment, group)
     wanted = Topology(replace(NODE, images=archives))
-    stack = running(wanted, replace(settings, topology=""), progress=steps, watch=shown, name=name)
+    settings = replace(settings, topology="", ready_timeout=max(READY, settings.ready_timeout))
+    stack = running(wanted, settings, progress=steps, watch=shown, name=name)
     with registry.starting(name), ExitStack() as cleanup:
         cleanup.callback(stack.close)
         stack.provision()
@@ -166,7 +170,7 @@ def require_node_of(up: UpStack) -> UpStack:
     Raises:
         InstanceDied: its node has ended; the message has the last lines of its log.
     """
-    (node,) = up.now().nodes
+    node = _node(up)
     if not alive(node.pid):
         last = tail_of(Path(node.log), LAST)
         raise InstanceDied(
@@ -198,15 +202,19 @@ def _only(registry: Registry) -> UpStack:
 
 def _clusters(registry: Registry) -> list[UpStack]:
     alive = (each for each in registry if each.alive)
-    return [each for each in alive if [node.name for node in each.nodes] == [NODE.name]]
+    return [each for each in alive if kubeconfig_of(each).is_file()]
+
+
+def _node(up: UpStack) -> UpNode:
+    return next(each for each in up.now().nodes if each.name == NODE.name)
 
 
 def _row(up: UpStack) -> dict[str, Any]:
     return {
         "name": up.name,
-        "state": "running" if alive(up.now().nodes[0].pid) else "exited",
+        "state": "running" if alive(_node(up).pid) else "exited",
         "up_for": up.up_for,
-        "server": f"https://{up.nodes[0].endpoints['main']}",
+        "server": f"https://{_node(up).endpoints['main']}",
         "kubeconfig": str(kubeconfig_of(up)),
         "folder": up.folder,
     }
