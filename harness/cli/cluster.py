@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from harness.cli import interrupts
 from harness.cli.console import StartProgress, Steps, add_row, out, print_json, table
@@ -44,6 +45,19 @@ app = typer.Typer(
     help="Run a Kubernetes cluster of one node on this machine; needs Linux and root.",
     no_args_is_help=True,
 )
+
+
+class PassingOn(TyperCommand):
+    """A command whose own option comes first; everything after it is another program's."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Keep the rest as it is: the usual parser takes ``--`` out of it."""
+        own = 0
+        if args:
+            own = 2 if args[0] == "--cluster" else int(args[0].startswith("--cluster="))
+        left = super().parse_args(ctx, args[:own])
+        ctx.args = args[own:]
+        return left
 
 
 @app.command()
@@ -134,7 +148,7 @@ def kubectl(
         typer.Option("--cluster", help="The cluster; not needed if only one is up."),
     ] = None,
 ) -> None:
-    """Run kubectl on a cluster of `dapr-harness cluster up`; all other arguments are kubectl's.
+    """Run kubectl on a cluster of `dapr-harness cluster up`; what follows --cluster is kubectl's.
 
     The exit code is kubectl's.
     """

@@ -90,13 +90,7 @@ app.add_typer(images.app)
 app.add_typer(render.app)
 app.add_typer(validate.app)
 app.add_typer(cluster.app)
-app.command(
-    context_settings={
-        "allow_extra_args": True,
-        "ignore_unknown_options": True,
-        "help_option_names": [],
-    }
-)(cluster.kubectl)
+app.command(cls=cluster.PassingOn)(cluster.kubectl)
 
 
 CAUSES = (
