@@ -17,8 +17,9 @@ def keys(authority: Authority, servers: Mapping[str, tuple[str, ...]]) -> dict[s
     import trustme
 
     issuer = trustme.CA.from_pem(authority.certificate.encode(), authority.key.encode())
-    # Whom a kubelet lets read logs and execute commands.
-    client = issuer.issue_cert(common_name="kube-apiserver", organization_name="system:masters")
+    # Whom a kubelet lets read logs and execute commands. Go refuses a certificate without names.
+    name, group = "kube-apiserver", "system:masters"
+    client = issuer.issue_cert(name, common_name=name, organization_name=group)
     issued = {name: issuer.issue_cert(*hosts) for name, hosts in servers.items()}
     found = {"ca.crt": authority.anchors, "issuer.crt": authority.certificate}
     found["issuer.key"] = authority.key

@@ -19,6 +19,7 @@ from harness.core.errors import HarnessError
 from harness.kubernetes.obstacles import require_node, this_machine
 from harness.nodes.cluster import ClusterNode, group_of
 from harness.provision.toolbox import Provisioner
+from harness.stack.registry import Registry, alive
 from tests.support import CLI, ROOT, environment
 
 pytestmark = pytest.mark.real
@@ -95,7 +96,10 @@ def remains(folder: str) -> list[str]:
     mounts = [row for row in Path("/proc/self/mounts").read_text().splitlines() if folder in row]
     group = group_of(Path(folder) / "nodes" / "cluster")
     groups = [f"cgroup {each}" for each in Path("/sys/fs/cgroup").glob(f"**/{group}")]
-    links = [f"interface {each}" for each in psutil.net_if_addrs() if each.startswith("veth")]
+    links = [
+        f"interface {name}" for name, addresses in psutil.net_if_addrs().items()
+        if any(each.address.startswith(("10.200.", "10.244.")) for each in addresses)
+    ]  # fmt: skip
     folders = [f"folder {each}" for each in [Path(folder)] if each.exists()]
     return [*processes, *mounts, *groups, *links, *folders]
 
@@ -211,12 +215,12 @@ def test_a_killed_kubelet_ends_its_cluster_and_is_named(place: dict[str, str]) -
         if each.name() == "kubelet" and _mentions(each, folder)
     ]  # fmt: skip
     os.kill(kubelet.pid, signal.SIGKILL)
-    kubelet.wait(LIMIT)
+
+    registry = Registry(Path(place["DAPR_HARNESS_STATE_DIR"]))
 
     def look() -> Observation:
-        rows = json.loads(run(place, "cluster", "status", "--json").stdout)
-        (state,) = [row["state"] for row in rows if row["name"] == "broken"]
-        return Observation(state == "exited", state)
+        (node,) = registry.require("broken").nodes
+        return Observation(not alive(node.pid))
 
     assert poll(look, Deadline(LIMIT)).ok
     said = run(place, "kubectl", "--cluster", "broken", "get", "pods", code=4).stderr

@@ -174,6 +174,18 @@ def test_a_client_of_this_machine_can_verify_the_api_server(launch: Launch) -> N
     assert found[0].issuer == found[1].subject
 
 
+def test_a_kubelet_obeys_the_api_server(launch: Launch) -> None:
+    """As a member of the group that may do everything; Go refuses a certificate without names."""
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
+    found = x509.load_pem_x509_certificates(launch.files["client.crt"].encode())[0]
+
+    (group,) = found.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert ("system:masters", 1) == (group.value, len(names))
+
+
 def test_pods_and_services_have_different_addresses() -> None:
     from ipaddress import ip_address, ip_network
 

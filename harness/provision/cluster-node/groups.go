@@ -29,11 +29,10 @@ func hierarchies() ([]string, error) {
 	}
 	var found []string
 	for _, entry := range entries {
-		// cpu and cpuacct may be links to one hierarchy; the unified one of a hybrid setup has no
-		// controllers.
+		// cpu and cpuacct may be links to one hierarchy.
 		folder, err := filepath.EvalSymlinks(filepath.Join(groupsRoot, entry.Name()))
 		known := slices.Contains(found, folder)
-		if err != nil || known || entry.Name() == "unified" || !exists(filepath.Join(folder, "cgroup.procs")) {
+		if err != nil || known || !exists(filepath.Join(folder, "cgroup.procs")) {
 			continue
 		}
 		found = append(found, folder)
