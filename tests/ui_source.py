@@ -140,10 +140,17 @@ class ShownStack:
         self.states[node] = {"pause": "paused", "kill": "exited"}.get(action, "running")
 
     def publish(
-        self, topic: str, data: Any, *, app: str | None = None, pubsub: str | None = None
+        self,
+        topic: str,
+        data: Any,
+        *,
+        app: str | None = None,
+        pubsub: str | None = None,
+        event_type: str | None = None,
+        key: str | None = None,
     ) -> PublishedRow:
         """Publish an event."""
-        self.done.append(("publish", topic, data, app, pubsub))
+        self.done.append(("publish", topic, data, app, pubsub, event_type, key))
         return PublishedRow(topic, str(pubsub), str(app))
 
     def invoke(

@@ -68,7 +68,12 @@ def _actions(source: Source, feed: Feed) -> dict[str, Callable[[Values], Any]]:
     return {
         "act": lambda given: _act(source, feed, given["action"], given["node"]),
         "publish": lambda given: source.publish(
-            given["topic"], given["data"], app=given["app"], pubsub=given["pubsub"]
+            given["topic"],
+            given["data"],
+            app=given["app"],
+            pubsub=given["pubsub"],
+            event_type=given["event_type"],
+            key=given["key"],
         ),
         "invoke": lambda given: source.invoke(
             given["app"], given["path"], verb=given["verb"], data=given["data"]

@@ -33,7 +33,14 @@ class Source(Protocol):
         ...
 
     def publish(
-        self, topic: str, data: Any, *, app: str | None = None, pubsub: str | None = None
+        self,
+        topic: str,
+        data: Any,
+        *,
+        app: str | None = None,
+        pubsub: str | None = None,
+        event_type: str | None = None,
+        key: str | None = None,
     ) -> Any:
         """Publish an event through the sidecar of an app."""
         ...

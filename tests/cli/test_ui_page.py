@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from harness.cli.background import in_background
+from harness.core.deadline import Deadline, Observation, poll
+from harness.inspection.model import LogLine
 from harness.ui.app import application
 from harness.ui.feed import Feed
 from harness.ui.record import Record
@@ -22,7 +26,7 @@ pytestmark = pytest.mark.real
 HOSTILE = "\"'><img src=x onerror='window.hacked = 1'><script>window.hacked = 1</script>${1}{{1}}"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
@@ -169,3 +173,106 @@ def test_a_list_of_ten_thousand_events_has_the_rows_that_are_seen(browser: Brows
         feed.end("the stack has ended")
         expect(page.locator("#connection-text")).to_have_text("the stack has ended")
         expect(page.get_by_role("button", name="Publish…")).to_be_disabled()
+
+
+def test_the_page_stands_still_while_it_is_paused(browser: Browser) -> None:
+    """What comes meanwhile is shown afterwards; the counts beside the views go on."""
+    source = ShownStack()
+    source.add(5)
+    with served(source) as (address, feed), opened(browser, f"{address}#events") as page:
+        expect(page.locator(".found")).to_have_text("5 events")
+        page.get_by_role("button", name="Pause").click()
+        source.add(3)
+        feed.look()
+        expect(page.locator("#count-events")).to_have_text("8")
+        expect(page.locator(".found")).to_have_text("5 events")
+
+        page.get_by_role("button", name="Continue").click()
+        expect(page.locator(".found")).to_have_text("8 events")
+
+
+def test_the_errors_of_a_node_are_counted_and_lead_to_its_log(browser: Browser) -> None:
+    """Other nodes, and lines that report none, are not in the list that opens."""
+    source = ShownStack()
+    source.add(5)
+    source.lines += [
+        LogLine(6, 1_800_000_001.0, "shop-daprd", "error", "no route"),
+        LogLine(7, 1_800_000_001.0, "shop", "fatal", "no memory"),
+        LogLine(8, 1_800_000_001.0, "shop", "error", "no disk"),
+    ]
+    with served(source) as (address, _), opened(browser, address) as page:
+        page.get_by_role("button", name="2 errors in the log of shop", exact=True).click()
+
+        expect(page.locator(".line:not([hidden]) .text")).to_have_text(["no memory", "no disk"])
+        expect(page.get_by_label("Level", exact=True)).to_have_value("error")
+
+
+def test_an_event_and_the_filtered_log_are_saved_as_files(browser: Browser) -> None:
+    """The browser downloads them; the page's policy allows it."""
+    source = ShownStack()
+    source.add(5)
+    source.log("something else")
+    with served(source) as (address, _), opened(browser, f"{address}#events/key-1") as page:
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Download").click()
+        assert "event-shop-event-1.json" == saved.value.suggested_filename
+        assert "shop-event-1" == json.loads(saved.value.path().read_text())["row"]["id"]
+
+        page.evaluate("() => { location.hash = 'logs/handled' }")
+        expect(page.locator(".found")).to_have_text("5 lines of 6")
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Download").click()
+        lines = saved.value.path().read_text().splitlines()
+        assert "shop.log" == saved.value.suggested_filename
+        assert [f"shop handled shop-event-{n}" for n in range(5)] == [
+            each.split(" ", 2)[2] for each in lines
+        ]
+
+
+def test_the_data_of_an_event_is_copied(browser: Browser) -> None:
+    """To the clipboard, once the browser allows it; otherwise, the page says that it does not."""
+    source = ShownStack()
+    source.add(1)
+    with served(source) as (address, _), opened(browser, f"{address}#events/key-0") as page:
+        page.evaluate(
+            "() => { navigator.clipboard.writeText = async (text) => { window.copied = text } }"
+        )
+        page.get_by_role("button", name="Copy data").click()
+        expect(page.locator("#said")).to_have_text("Copied.")
+        assert {"text": "shop"} == json.loads(page.evaluate("window.copied"))
+
+        page.evaluate(
+            "() => { navigator.clipboard.writeText = async () => { throw new Error('no leave') } }"
+        )
+        page.get_by_role("button", name="Copy data").click()
+        expect(page.locator("#said")).to_have_text("The browser does not allow copying: no leave")
+
+
+def test_the_topics_show_their_subscribers_and_how_far_they_are_behind(browser: Browser) -> None:
+    """The name of a topic leads to its events."""
+    source = ShownStack()
+    source.add(5)
+    with served(source) as (address, _), opened(browser, address) as page:
+        row = page.locator(".topics tbody tr")
+        expect(row.locator("td")).to_have_text(["shop", "pubsub", "5", "shop", "/orders", "", "3"])
+        row.get_by_role("button", name="shop").click()
+        expect(page.get_by_label("Topic", exact=True)).to_have_value("shop")
+        expect(page.locator(".found")).to_have_text("5 events")
+
+
+def test_an_event_is_published_with_a_type_and_a_key(browser: Browser) -> None:
+    """Both may be left empty."""
+    source = ShownStack()
+    with served(source) as (address, _), opened(browser, address) as page:
+        page.get_by_role("button", name="Publish…").click()
+        page.get_by_label("Topic", exact=True).fill("orders")
+        page.locator("dialog button[type=submit]").click()
+        expect(page.locator("dialog pre")).to_contain_text("Published to orders")
+        page.get_by_label("Event type").fill("order.made")
+        page.get_by_label("Key, on Kafka").fill("42")
+        page.locator("dialog button[type=submit]").click()
+        expect(page.locator("dialog pre")).to_contain_text("Published to orders")
+
+        published: tuple[Any, ...] = ("publish", "orders", {}, "shop", "pubsub")
+        poll(lambda: Observation(len(source.done) == 2, f"{source.done}"), Deadline(10))
+        assert [(*published, None, None), (*published, "order.made", "42")] == source.done

@@ -142,10 +142,19 @@ async def test_the_page_may_load_only_its_own_files_and_has_nothing_inline(
     )
 
 
+PUBLISHED = {
+    "app": "shop",
+    "pubsub": "pubsub",
+    "topic": "orders",
+    "event_type": "order.made",
+    "key": "42",
+}
+
+
 async def test_actions_reach_the_stack(client: httpx.AsyncClient, shown: ShownStack) -> None:
     asked: list[tuple[str, dict[str, Any]]] = [
         ("act", {"action": "pause", "node": "shop"}),
-        ("publish", {"app": "shop", "pubsub": "pubsub", "topic": "orders", "data": {"id": 1}}),
+        ("publish", {**PUBLISHED, "data": {"id": 1}}),
         ("invoke", {"app": "shop", "path": "orders", "verb": "POST", "data": None}),
         ("redeliver", {"id": "key-0"}),
     ]
@@ -154,7 +163,7 @@ async def test_actions_reach_the_stack(client: httpx.AsyncClient, shown: ShownSt
     assert [200] * 4 == [each.status_code for each in answers]
     assert [
         ("pause", "shop"),
-        ("publish", "orders", {"id": 1}, "shop", "pubsub"),
+        ("publish", "orders", {"id": 1}, "shop", "pubsub", "order.made", "42"),
         ("invoke", "shop", "orders", "POST", None),
         ("redeliver", "key-0"),
     ] == shown.done

@@ -100,11 +100,15 @@ export function publishDialog() {
     const known = topics.find((each) => each.name === topic.value);
     if (known?.pubsub) pubsub.value = known.pubsub;
   } });
+  const type = el("input", { autocomplete: "off", placeholder: "com.dapr.event.sent" });
+  const key = el("input", { autocomplete: "off", placeholder: "none: any partition" });
   const content = el("textarea", { rows: "7", spellcheck: "false" });
   content.value = "{}";
-  form("Publish", [field("Through the sidecar of", app), field("Topic", topic), names, field("Pub/sub component", pubsub), field("Data, as JSON", content)],
+  form("Publish", [field("Through the sidecar of", app), field("Topic", topic), names, field("Pub/sub component", pubsub),
+    el("div", { class: "pair" }, field("Event type", type), field("Key, on Kafka", key)), field("Data, as JSON", content)],
     async () => {
-      await tell("publish", { app: app.value, pubsub: pubsub.value, topic: topic.value, data: json(content.value) });
+      await tell("publish", { app: app.value, pubsub: pubsub.value, topic: topic.value, data: json(content.value),
+        event_type: type.value || null, key: key.value || null });
       return `Published to ${topic.value}; the event appears in the list.`;
     });
 }

@@ -4,6 +4,7 @@ import { choice, clock, el, moment, offer, plural, pretty, search, bytes, words 
 import { data, ask } from "./live.js";
 import { List } from "./list.js";
 import { run } from "./actions.js";
+import { copy, named, save } from "./files.js";
 
 export const OUTCOMES = { delivered: "delivered", retrying: "retrying", dropped: "dropped", dead_letter: "dead letter",
   expired: "expired", rejected: "rejected", in_flight: "in flight", not_recorded: "not recorded", unhandled: "no subscriber" };
@@ -83,7 +84,9 @@ export function eventsView(go) {
       el("dl", { class: "facts" }, facts(row, told).map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])),
       el("div", { class: "buttons" },
         el("button", { type: "button", onclick: () => run("redeliver", { id: row.key }, (done) => done.note) }, "Redeliver"),
-        el("button", { type: "button", onclick: () => go(`logs/${encodeURIComponent(row.id)}`) }, "Find in logs")),
+        el("button", { type: "button", onclick: () => go(`logs/${encodeURIComponent(row.id)}`) }, "Find in logs"),
+        el("button", { type: "button", onclick: () => copy(pretty(told.data)) }, "Copy data"),
+        el("button", { type: "button", onclick: () => save(`event-${named(row.id)}.json`, `${pretty(told)}\n`) }, "Download")),
       el("h3", {}, "Path"), pathOf(told),
       el("details", { id: "payload", open: state.get("payload") ?? true },
         el("summary", {}, `Data, ${bytes(row.size)}${told.truncated ? ", cut off" : ""}`), el("pre", {}, pretty(told.data))),

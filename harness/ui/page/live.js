@@ -4,10 +4,17 @@ const MOST = 10000, SPARE = 1000;
 
 export const data = { overview: null, events: new Map(), lines: [], problem: "", revision: 0 };
 const listeners = new Set();
-let drawing = false, connection = { state: "connecting", text: "connecting" };
+let drawing = false, paused = false, connection = { state: "connecting", text: "connecting" };
 
 export const listen = (listener) => listeners.add(listener);
 export const connectionNow = () => connection;
+export const pausedNow = () => paused;
+
+// What comes is kept while the page stands still, and is shown afterwards.
+export function pause(value) {
+  paused = value;
+  changed();
+}
 
 // At most one drawing per frame, however many messages come.
 export function changed() {

@@ -2,6 +2,7 @@
 
 import { choice, clock, el, offer, plural, search, words } from "./dom.js";
 import { data } from "./live.js";
+import { copy, named, save } from "./files.js";
 import { List } from "./list.js";
 
 const LEVELS = [["", "all levels"], ["warning", "warnings and errors"], ["error", "errors"]];
@@ -18,9 +19,11 @@ export function logsView(go) {
   const found = el("span", { class: "soft found" });
   const nothing = el("p", { class: "empty" });
   const newest = el("button", { type: "button", onclick: () => { list.element.scrollTop = list.items.length * list.height; } }, "Newest");
+  const keep = el("button", { type: "button", onclick: () => save(`${named(data.overview?.stack ?? "logs")}.log`,
+    list.items.map((line) => `${clock(line.at)} ${line.node} ${line.text}\n`).join("")) }, "Download");
   const whole = el("section", { class: "whole", tabindex: "-1", "aria-label": "The chosen line", hidden: true,
     onkeydown: (event) => { if (event.key === "Escape") { whole.hidden = true; list.element.focus(); } } });
-  const view = el("div", { class: "logs" }, el("div", { class: "tools" }, box, nodes, levels, newest, found),
+  const view = el("div", { class: "logs" }, el("div", { class: "tools" }, box, nodes, levels, newest, keep, found),
     list.element, nothing, whole);
 
   function draw() {
@@ -46,6 +49,7 @@ export function logsView(go) {
     whole.replaceChildren(
       el("div", { class: "title" }, el("strong", {}, line.node), el("span", { class: "soft" }, `${clock(line.at)} ${line.level ?? ""}`),
         events.map((row) => el("a", { href: `#events/${encodeURIComponent(row.key)}` }, `event ${row.type || row.id}`)),
+        el("button", { type: "button", class: "small", onclick: () => copy(line.text) }, "Copy"),
         el("button", { type: "button", class: "quiet", "aria-label": "Close the line",
           onclick: () => { whole.hidden = true; list.element.focus(); } }, "✕")),
       el("pre", {}, line.text));
@@ -55,7 +59,12 @@ export function logsView(go) {
     enter(text) {
       if (text) { wanted.text = text.toLowerCase(); box.value = text; draw(); }
     },
-    of(node) { wanted.node = node; draw(); nodes.value = node; } };
+    of({ node, level = "" }) {
+      Object.assign(wanted, { node, level });
+      draw();
+      nodes.value = node;
+      levels.value = level;
+    } };
 }
 
 // The events whose id a line contains.

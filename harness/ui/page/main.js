@@ -1,7 +1,7 @@
 // The views, and which of them is shown. The address says it, so the browser's Back works.
 
 import { byId } from "./dom.js";
-import { connect, connectionNow, data, listen } from "./live.js";
+import { connect, connectionNow, data, listen, pause, pausedNow } from "./live.js";
 import { invokeDialog, publishDialog } from "./actions.js";
 import { eventsView } from "./events.js";
 import { jobsView } from "./jobs.js";
@@ -30,6 +30,7 @@ function show() {
     }
   }
   draw();
+  views[place].draw();
   views[place].enter(decoded(rest.join("/")));
 }
 
@@ -55,9 +56,18 @@ function draw() {
   count("logs", data.lines.length);
   count("stores", now?.stores.length);
   count("jobs", now?.jobs.length);
-  views[shown]?.draw();
+  drawPause(state);
+  if (!pausedNow()) views[shown]?.draw();
 }
 
+function drawPause(state) {
+  const button = byId("pause");
+  button.hidden = state === "ended" && !pausedNow();
+  button.textContent = pausedNow() ? "Continue" : "Pause";
+  button.setAttribute("aria-pressed", pausedNow());
+}
+
+byId("pause").addEventListener("click", () => pause(!pausedNow()));
 byId("open-publish").addEventListener("click", publishDialog);
 byId("open-invoke").addEventListener("click", invokeDialog);
 addEventListener("hashchange", show);

@@ -5,49 +5,54 @@ import { data } from "./live.js";
 import { nodeButtons, nodeDialog } from "./actions.js";
 import { drawMap } from "./map.js";
 import { OUTCOMES } from "./events.js";
+import { drawTopics } from "./topics.js";
 
 const SECONDS = 60;
 
 export function overviewView(go) {
   const tiles = el("div", { class: "tiles" }), map = el("div", { class: "map" });
-  const nodes = el("div", { class: "scroll" }), parts = el("div", {}), missing = el("div", {});
+  const nodes = el("div", { class: "scroll" }), topics = el("div", { class: "scroll" }), parts = el("div", {}), missing = el("div", {});
   const view = el("div", { class: "page" }, tiles, missing,
     el("section", { class: "card", "aria-labelledby": "map-title" }, el("h2", { id: "map-title" }, "Map"), map),
     el("section", { class: "card", "aria-labelledby": "nodes-title" }, el("h2", { id: "nodes-title" }, "Nodes"), nodes),
+    el("section", { class: "card", "aria-labelledby": "topics-title" }, el("h2", { id: "topics-title" }, "Topics"), topics),
     el("section", { class: "card", "aria-labelledby": "parts-title" }, el("h2", { id: "parts-title" }, "Components"), parts));
   const rows = new Map();
   const body = el("tbody", {});
   nodes.append(el("table", { class: "nodes" }, el("thead", {}, el("tr", {},
-    [["node"], ["state"], ["kind"], ["memory", "num"], ["CPU", "num"], ["address"], ["actions"]].map(([text, kind]) =>
+    [["node"], ["state"], ["kind"], ["errors", "num"], ["memory", "num"], ["CPU", "num"], ["address"], ["actions"]].map(([text, kind]) =>
       el("th", { scope: "col", class: kind }, text)))), body));
-  let before = null, drawnParts = "";
+  let before = null, drawnParts = "", drawnTopics = "";
 
   function draw() {
     const now = data.overview;
     if (!now) return;
     const traffic = trafficOf();
     drawTiles(tiles, now, traffic);
-    drawMap(map, now, traffic, go, (name) => nodeDialog(now.nodes.find((node) => node.name === name), (node) => go("logs", node)));
+    drawMap(map, now, traffic, go, (name) => nodeDialog(now.nodes.find((node) => node.name === name), (node) => go("logs", { node })));
     drawNodes(now);
     missing.replaceChildren(...(now.missing ?? []).map((each) => el("p", { class: "warn" }, each)));
+    const asked = JSON.stringify(now.topics);
+    if (asked !== drawnTopics) { drawnTopics = asked; drawTopics(topics, now.topics, go); }
     const told = JSON.stringify(now.components);
     if (told !== drawnParts) { drawnParts = told; drawParts(now.components); }
   }
 
   // Rows stay the same elements, so that the focus stays where it is.
   function drawNodes(now) {
-    const cpu = cpuOf(before?.now, now);
+    const cpu = cpuOf(before?.now, now), errors = errorsOf();
     for (const node of now.nodes) {
       let row = rows.get(node.name);
       if (!row) {
-        row = el("tr", {}, Array.from({ length: 7 }, (_, at) => el("td", { class: at === 3 || at === 4 ? "num" : null })));
+        row = el("tr", {}, Array.from({ length: 8 }, (_, at) => el("td", { class: at >= 3 && at <= 5 ? "num" : null })));
         rows.set(node.name, row);
         body.append(row);
         const name = el("button", { type: "button", class: "link", onclick: () =>
-          nodeDialog(data.overview.nodes.find((each) => each.name === node.name), (each) => go("logs", each)) }, node.name);
+          nodeDialog(data.overview.nodes.find((each) => each.name === node.name), (each) => go("logs", { node: each })) }, node.name);
         row.cells[0].append(name);
       }
-      const [, state, kind, memory, time, address, buttons] = row.cells;
+      const [, state, kind, wrong, memory, time, address, buttons] = row.cells;
+      drawErrors(wrong, node.name, errors.get(node.name) ?? 0);
       state.replaceChildren(el("span", { class: "state", "data-state": node.state },
         node.exit_code === null ? node.state : `${node.state} (${node.exit_code})`));
       kind.textContent = node.kind;
@@ -58,6 +63,13 @@ export function overviewView(go) {
     }
     for (const [name, row] of rows) if (!now.nodes.some((node) => node.name === name)) { row.remove(); rows.delete(name); }
     if (before?.now !== now) before = { now, cpu };
+  }
+
+  function drawErrors(cell, name, count) {
+    if (cell.drawn === count) return;
+    cell.drawn = count;
+    cell.replaceChildren(count ? el("button", { type: "button", class: "link bad", title: `Errors in the log of ${name}`,
+      "aria-label": `${count} errors in the log of ${name}`, onclick: () => go("logs", { node: name, level: "error" }) }, count.toLocaleString("en")) : "");
   }
 
   function cpuOf(earlier, now) {
@@ -78,6 +90,14 @@ export function overviewView(go) {
   }
 
   return { element: view, draw, enter() {} };
+}
+
+// The lines of each node that report an error, of those that the page keeps.
+function errorsOf() {
+  const found = new Map();
+  for (const line of data.lines)
+    if (line.level === "error" || line.level === "fatal") found.set(line.node, (found.get(line.node) ?? 0) + 1);
+  return found;
 }
 
 // Events of the last minute: by second, and the rate by topic and by publisher over ten seconds.
