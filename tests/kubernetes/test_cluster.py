@@ -163,34 +163,12 @@ def test_clients_of_this_machine_need_the_kubeconfig_only(
     assert one["server"].startswith("https://127.0.0.1:")
 
 
-def test_two_clusters_know_nothing_of_each_other(
+def test_a_killed_cluster_leaves_nothing_and_another_one_as_it_is(
     one: dict[str, Any], place: dict[str, str]
 ) -> None:
-    """And the end of one leaves the other as it is."""
-    up(place, "other")
-    try:
-        pods = run(place, "kubectl", "--cluster", "other", "get", "pods", "-o", "name").stdout
-        ambiguous = run(place, "kubectl", "get", "pods", code=2).stderr
-    finally:
-        run(place, "cluster", "down", "other")
-
-    assert "" == pods
-    assert "several clusters are up" in ambiguous
-    left = run(place, "kubectl", "get", "pods", "-o", "name").stdout
-    assert 2 == left.count("pod/web-")
-
-
-def test_nothing_of_the_machine_is_changed_by_a_cluster(
-    one: dict[str, Any], before: dict[str, str]
-) -> None:
-    assert before == of_the_machine()
-
-
-def test_a_cluster_whose_supervisor_is_killed_leaves_no_process_and_no_cgroup(
-    place: dict[str, str],
-) -> None:
-    """Only its folder, until somebody removes what dead runs have left."""
-    folder = up(place, "killed")["folder"]
+    """No process and no cgroup; its folder until somebody removes what dead runs have left."""
+    folder = up(place, "other")["folder"]
+    pods = run(place, "kubectl", "--cluster", "other", "get", "pods", "-o", "name").stdout
     (supervisor,) = [
         each for each in psutil.process_iter()
         if _mentions(each, folder) and "supervisor/program.py" in " ".join(each.cmdline())
@@ -205,6 +183,14 @@ def test_a_cluster_whose_supervisor_is_killed_leaves_no_process_and_no_cgroup(
     assert poll(look, Deadline(LIMIT)).ok, look().fact
     run(place, "down", "--stale")
     assert [] == remains(folder)
+    left = run(place, "kubectl", "get", "pods", "-o", "name").stdout
+    assert ("", 2) == (pods, left.count("pod/web-"))
+
+
+def test_nothing_of_the_machine_is_changed_by_a_cluster(
+    one: dict[str, Any], before: dict[str, str]
+) -> None:
+    assert before == of_the_machine()
 
 
 def test_a_killed_kubelet_ends_its_cluster_and_is_named(place: dict[str, str]) -> None:
