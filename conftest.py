@@ -9,12 +9,20 @@ from typing import Any
 
 import pytest
 
+NO_NODE = "no node of Kubernetes runs here"
+"""Where its programs are not provisioned, or the machine does not allow it."""
+
 NAMED_SKIPS = {
     "test_the_scenarios_pass_on_redpanda": "can be had from its registry only",
     "test_the_messages_are_those_of_the_pinned_dapr": "are not in the Go module cache",
     "test_the_local_components_are_those_of_the_pinned_dapr": "not in the Go module cache",
     "test_both_builds_of_daprd_report_the_same_metadata": "is not built here",
     "test_root_starts_an_unprivileged_launch_as_nobody": "only root can start as somebody else",
+    "test_pods_run_on_a_node_and_answer_by_their_service": NO_NODE,
+    "test_clients_of_this_machine_need_the_kubeconfig_only": NO_NODE,
+    "test_a_killed_cluster_leaves_nothing_and_another_one_as_it_is": NO_NODE,
+    "test_nothing_of_the_machine_is_changed_by_a_cluster": NO_NODE,
+    "test_a_killed_kubelet_ends_its_cluster_and_is_named": NO_NODE,
 }
 """Tests that may be skipped on CI, each for this reason and for no other."""
 

@@ -55,10 +55,14 @@ COMMANDS = {
     "load": "load",
     "replay": "replaying",
     "diff": "replaying",
+    "kubectl": "cluster",
 }
 """The module of each command: only that of the given command is imported."""
 
-GROUPS = ("state", "jobs", "images", "render", "validate")
+CLASSES = {"kubectl": "PassingOn"}
+"""The class in its module of a command that reads its arguments in a way of its own."""
+
+GROUPS = ("state", "jobs", "images", "render", "validate", "cluster")
 """Commands that have commands of their own, each an ``app`` in its module."""
 
 MODULE_OF_GROUP = {"state": "state_store"}
@@ -83,7 +87,8 @@ def program(names: Iterable[str]) -> typer.Typer:
     made.callback()(lambda: None)
     for name in names:
         if name in COMMANDS:
-            made.command()(getattr(_module(COMMANDS[name]), name))
+            module = _module(COMMANDS[name])
+            made.command(cls=getattr(module, CLASSES.get(name, ""), None))(getattr(module, name))
         else:
             made.add_typer(_module(MODULE_OF_GROUP.get(name, name)).app)
     return made

@@ -23,6 +23,8 @@ from harness.core.errors import HarnessError, SystemFailure, Unavailable
 from harness.core.files import nearest, try_writing
 from harness.core.node import Target
 from harness.core.settings import Settings, dapr_versions
+from harness.nodes.cluster import ClusterNode
+from harness.provision.cluster_node import OPTION
 from harness.provision.gobuild import NEEDED_DISK
 from harness.provision.golang import find_go
 from harness.provision.images import IMAGES
@@ -59,6 +61,13 @@ def provision(
         bool,
         typer.Option("--kubernetes", help="Also what `validate k8s` needs: etcd, kube-apiserver."),
     ] = False,
+    kubernetes_node: Annotated[
+        bool,
+        typer.Option(
+            OPTION,
+            help="Also what `cluster up` needs: the programs of a node, and packages of Debian.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Install in advance what a stack needs: Dapr, Java, Kafka, PostgreSQL.
@@ -67,7 +76,8 @@ def provision(
     """
     first, *others = dapr_versions(dapr_version) if dapr_version else [None]
     toolbox = _toolbox(first, offline)
-    tools = (*TOOLS, *(CLUSTER if kubernetes else ()))
+    more = (*(CLUSTER if kubernetes else ()), *(ClusterNode.tools if kubernetes_node else ()))
+    tools = dict.fromkeys((*TOOLS, *more))
     found = {tool: toolbox.path(tool) for tool in tools}
     if local := toolbox.local_daprd():
         found["daprd, local"] = local.program

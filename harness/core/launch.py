@@ -94,6 +94,8 @@ class Launch:
         on_host: whether it runs on the machine itself even if others run in containers.
         external: whether somebody else starts and stops it, and the stack only waits for it.
         exit_ok: whether an exit with code 0 is success: the process has finished its work.
+        at_end: a command that is executed when everything of the run has ended, however it has: it
+            removes what does not end with a process.
         required: whether its failure fails the start of the stack, and its death ends all waits.
     """
 
@@ -114,6 +116,7 @@ class Launch:
     on_host: bool = False
     external: bool = False
     exit_ok: bool = False
+    at_end: tuple[str, ...] = ()
     required: bool = True
 
     def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,7 +53,7 @@ def provide_control_plane(settings: Settings, store: Store, progress: Progress) 
     name = control_plane_name()
     if found := store.find(name):
         return found
-    _require_network(settings, store, name, f"Kubernetes {KUBERNETES}")
+    require_network(settings, store, name, f"Kubernetes {KUBERNETES}")
 
     def build(target: Path) -> None:
         from harness.provision.golang import Counted
@@ -74,7 +76,7 @@ def provide_crds(settings: Settings, store: Store, progress: Progress) -> Path:
     name = f"dapr-{version}-crds"
     if found := store.find(name):
         return found
-    _require_network(settings, store, name, f"the CRDs of Dapr {version}")
+    require_network(settings, store, name, f"the CRDs of Dapr {version}")
 
     def fetch(target: Path) -> None:
         from harness.provision import gobuild
@@ -99,30 +101,77 @@ def _copy_crds(folder: Path, target: Path) -> None:
         shutil.copyfile(path, target / path.name)
 
 
-def _require_network(settings: Settings, store: Store, name: str, what: str) -> None:
+def require_network(
+    settings: Settings, store: Store, name: str, what: str, option: str = "--kubernetes"
+) -> None:
+    """Check that something may be installed.
+
+    Args:
+        name: of its folder in the cache.
+        what: it is, for the message.
+        option: of ``provision``, which installs it.
+
+    Raises:
+        Unavailable: it may not.
+    """
     if settings.offline:
         raise Unavailable(
             f"{what} is not installed and network access is disabled",
             last=store.lack(name),
-            hint="run `dapr-harness provision --kubernetes` once without --offline",
+            hint=f"run `dapr-harness provision {option}` once without --offline",
         )
 
 
 def _sources() -> dict[str, str]:
-    folder = files(__package__).joinpath(PROGRAM)
-    return {name: folder.joinpath(name).read_text() for name in SOURCES}
+    return sources_of(PROGRAM, SOURCES)
 
 
 def _build(settings: Settings, store: Store, target: Path, counted: Counted) -> None:
+    build_module(
+        settings, store, target, GoModule(_sources(), {".": PROGRAM}, NEEDED_DISK), counted
+    )
+    for name in NAMES:
+        (target / name).symlink_to(PROGRAM)
+
+
+def sources_of(module: str, names: Iterable[str]) -> dict[str, str]:
+    """The texts of the files of a Go module that is part of this package."""
+    folder = files(__package__).joinpath(module)
+    return {name: folder.joinpath(name).read_text() for name in names}
+
+
+@dataclass(frozen=True)
+class GoModule:
+    """A Go module that is part of this package.
+
+    Attributes:
+        sources: its files, by their paths in it.
+        programs: the names of its programs, by the packages that they are built from.
+        disk: the bytes that must be free for the build.
+    """
+
+    sources: Mapping[str, str]
+    programs: Mapping[str, str]
+    disk: float
+
+
+def build_module(
+    settings: Settings, store: Store, target: Path, module: GoModule, counted: Counted
+) -> None:
+    """Build programs of Kubernetes into a folder.
+
+    Raises:
+        Unavailable: no Go, too little disk, the network is missing, or the build failed.
+    """
     from harness.provision.golang import workplace
 
     caches, what = go_caches(settings, store), f"Kubernetes {KUBERNETES}"
     stamps = {"gitVersion": f"v{KUBERNETES}", "gitTreeState": "clean"}
     stamp = " ".join(f"-X {_VERSION}.{key}={value}" for key, value in stamps.items())
     flags = ["-v", "-mod=readonly", "-trimpath", "-ldflags", f"-s -w {stamp}"]
-    with workplace(settings.environment, target, caches, what, disk=NEEDED_DISK) as place:
-        for name, text in _sources().items():
+    with workplace(settings.environment, target, caches, what, disk=module.disk) as place:
+        for name, text in module.sources.items():
+            (place.folder / name).parent.mkdir(exist_ok=True)
             (place.folder / name).write_text(text)
-        place.run("build", *flags, "-o", str(target / PROGRAM), ".", counted=counted)
-    for name in NAMES:
-        (target / name).symlink_to(PROGRAM)
+        for package, program in module.programs.items():
+            place.run("build", *flags, "-o", str(target / program), package, counted=counted)

@@ -10,6 +10,14 @@ from pathlib import Path
 from harness.core.errors import ConfigError, Unavailable, did_you_mean
 from harness.core.node import Node
 from harness.core.settings import Settings
+from harness.provision.cluster_node import (
+    NAMES as NODE_NAMES,
+)
+from harness.provision.cluster_node import (
+    PROGRAM,
+    provide_container_runtime,
+    provide_node_programs,
+)
 from harness.provision.dapr import provide_dapr
 from harness.provision.java import provide_java
 from harness.provision.kafka import provide_kafka
@@ -27,7 +35,8 @@ class Provisioner:
 
     Tools: ``daprd``, ``placement``, ``scheduler``, ``sentry``, ``java``, ``kafka`` (a folder),
     ``postgres`` (the executable), ``postgres-data`` (a prepared data folder), ``redis``; ``etcd``,
-    ``kube-apiserver`` and ``dapr-crds`` (a folder).
+    ``kube-apiserver`` and ``dapr-crds`` (a folder); ``cluster-node``, ``kubectl`` and the other
+    programs of a node, and ``container-runtime`` (a folder).
 
     Args:
         settings: where to look, and whether the network may be used.
@@ -48,7 +57,7 @@ class Provisioner:
         )
         self._locks = {
             name: threading.Lock()
-            for name in ("dapr", "java", "kafka", "kubernetes", "postgres", "redis")
+            for name in ("dapr", "java", "kafka", "kubernetes", "node", "postgres", "redis")
         }
         self._found: dict[str, Path] = {}
         self._local: tuple[LocalDaprd | None] | None = None
@@ -73,6 +82,8 @@ class Provisioner:
             "postgres-data": ("postgres", self._postgres),
             "dapr-crds": ("kubernetes", self._crds),
             **{name: ("kubernetes", partial(self._control_plane, name)) for name in NAMES},
+            **{name: ("node", partial(self._node, name)) for name in (PROGRAM, *NODE_NAMES)},
+            "container-runtime": ("node", self._container_runtime),
         }
         if tool not in makers:
             raise ConfigError(f"no tool is named {tool!r}", hint=did_you_mean(tool, list(makers)))
@@ -146,6 +157,12 @@ class Provisioner:
 
     def _control_plane(self, program: str) -> Path:
         return provide_control_plane(self.settings, self.store, self._progress) / program
+
+    def _node(self, program: str) -> Path:
+        return provide_node_programs(self.settings, self.store, self._progress) / program
+
+    def _container_runtime(self) -> Path:
+        return provide_container_runtime(self.settings, self.store, self._progress)
 
     def _crds(self) -> Path:
         return provide_crds(self.settings, self.store, self._progress)

@@ -142,8 +142,7 @@ class ProcessRuntime(Closing):
         for name in launch.files:
             # Some of them contain credentials.
             (folder / name).chmod(0o600)
-        account = self._account(launch)
-        if account is not None:
+        if (account := self._account(launch)) is not None:
             self._require_passable(launch.name)
             # Prepared folders keep their owner; the rest is the node's folder itself.
             for path in (folder, *(folder / name for name in launch.files)):
@@ -151,6 +150,8 @@ class ProcessRuntime(Closing):
         instance = ProcessInstance(self, launch)
         if launch.under_test and not launch.process.inherits:
             self._tell_what_is_left_out(launch)
+        if launch.at_end:
+            self.request("at_end", argv=[*launch.at_end])
         self._spawn(instance, account)
         return instance
 
@@ -302,8 +303,7 @@ class ProcessRuntime(Closing):
 
     def _program(self, launch: Launch) -> str:
         path = self._environment.get("PATH", os.defpath)
-        found = shutil.which(launch.argv[0], path=launch.env.get("PATH", path))
-        if found is not None:
+        if found := shutil.which(launch.argv[0], path=launch.env.get("PATH", path)):
             # Absolute, otherwise a relative one would be searched in the node's folder. Not
             # resolved, otherwise a virtual environment's python would become its base interpreter.
             return str(Path(found).absolute())

@@ -307,6 +307,21 @@ def test_what_ends_last_is_asked_when_all_others_have_ended_and_has_its_own_grac
     assert ["the other is gone", "done"] == said.read_text().splitlines()
 
 
+def test_the_last_command_of_a_launch_is_executed_when_its_process_has_been_killed(
+    tmp_path: Path,
+) -> None:
+    """It removes what does not end with a process; its node could not."""
+    said = tmp_path / "said"
+    with ProcessRuntime({"PATH": os.environ["PATH"]}) as runtime:
+        words = ("sh", "-c", "echo ready; exec sleep 300")
+        node = runtime.start(Launch("node", words, at_end=("sh", "-c", f"echo gone > {said}")))
+        assert "ready\n" == output_of(node)
+        node.kill()
+        assert not said.exists()
+
+    assert "gone\n" == said.read_text()
+
+
 def test_what_a_run_writes_is_its_owners_alone(processes: ProcessRuntime) -> None:
     """Logs, what a node writes, and who owns the run; whatever the umask of the harness."""
     passable = 0o711 if os.geteuid() == 0 else 0o700
