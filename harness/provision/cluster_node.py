@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import platform
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.core.settings import Settings
 from harness.provision import packages
-from harness.provision.golang import Counted
-from harness.provision.image_archive import Image, pack
 from harness.provision.kubernetes import GoModule, build_module, require_network, sources_of
 from harness.provision.progress import Progress, size_of, step
 from harness.provision.store import Store, require_disk
 from harness.provision.versions import KUBERNETES
+
+if TYPE_CHECKING:
+    from harness.provision.golang import Counted
 
 MODULE = "cluster-node"
 SOURCES = (
@@ -78,6 +80,8 @@ def provide_node_programs(settings: Settings, store: Store, progress: Progress) 
     require_disk(store.root, NEEDED_DISK, what)
 
     def build(target: Path) -> None:
+        from harness.provision.golang import Counted
+
         counted = Counted()
         said = f"build the programs of {what} from its Go modules ({COST})"
         with step(progress, said, lambda: str(counted)):
@@ -104,6 +108,8 @@ def provide_container_runtime(settings: Settings, store: Store, progress: Progre
     require_network(settings, store, name, "the container runtime of a node", OPTION)
 
     def fetch(target: Path) -> None:
+        from harness.provision.image_archive import Image, pack
+
         said = f"fetch {', '.join(PACKAGES)} from Debian packages ({PACKAGES_COST})"
         with step(progress, said, lambda: size_of(target)):
             packages.fetch(settings.environment, PACKAGES, target, LEFT_OUT)
@@ -116,6 +122,8 @@ def provide_container_runtime(settings: Settings, store: Store, progress: Progre
 
 
 def _build(settings: Settings, store: Store, target: Path, counted: Counted) -> None:
+    from harness.provision.image_archive import Image, pack
+
     programs = {".": PROGRAM, "./pause": "pause"}
     module = GoModule(sources_of(MODULE, SOURCES), programs, NEEDED_DISK)
     build_module(settings, store, target, module, counted)
