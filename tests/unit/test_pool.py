@@ -399,6 +399,7 @@ def test_the_memory_of_a_container_is_that_which_its_engine_tells(
 ) -> None:
     """Its first process may belong to somebody else, whose memory cannot be read."""
     monkeypatch.setattr(FakeInstance, "memory", lambda _: 100, raising=False)
+    monkeypatch.setattr(FakeInstance, "frozen", False, raising=False)
     monkeypatch.setattr(room, "memory_of", lambda pids: len(list(pids)))
     free = iter([399, 400])  # two nodes; one of them, twice, is in a copy
     monkeypatch.setattr(room, "free_memory", lambda: next(free))
