@@ -54,7 +54,8 @@ class PassingOn(TyperCommand):
         """Keep the rest as it is: the usual parser takes ``--`` out of it."""
         own = 0
         if args:
-            own = 2 if args[0] == "--cluster" else int(args[0].startswith("--cluster="))
+            alone = args[0] == "--help" or args[0].startswith("--cluster=")
+            own = 2 if args[0] == "--cluster" else int(alone)
         left = super().parse_args(ctx, args[:own])
         ctx.args = args[own:]
         return left
@@ -150,7 +151,7 @@ def kubectl(
 ) -> None:
     """Run kubectl on a cluster of `dapr-harness cluster up`; what follows --cluster is kubectl's.
 
-    The exit code is kubectl's.
+    The exit code is kubectl's. `dapr-harness kubectl help` shows the help of kubectl itself.
     """
     settings = Settings.load(offline=True)
     registry = opened(settings)
