@@ -13,10 +13,10 @@ import pytest
 
 from harness import App, IsolatedStack, Postgres, Redis, Settings, Stack, Topology, World, running
 from harness.core.errors import ConfigError, ProbeError
-from harness.inspection.stored.keys import VALUE, key_page, stored_value
-from harness.inspection.stored.model import KeyRow
-from harness.inspection.stored.rows import rows_of
-from harness.inspection.stored.tables import (
+from harness.stored.keys import VALUE, key_page, stored_value
+from harness.stored.model import KeyRow
+from harness.stored.rows import rows_of
+from harness.stored.tables import (
     Database,
     databases_of,
     relations_of,
@@ -274,7 +274,7 @@ def _spoil(stack: Stack, name: str) -> None:
                 "ON CONFLICT DO NOTHING"
             )
         return
-    from harness.inspection.stored.places import Hashes, places_of
+    from harness.stored.places import Hashes, places_of
 
     (place,) = [each for each in places_of(stack) if each.name == name]
     assert isinstance(place.keeper, Hashes)
@@ -284,7 +284,7 @@ def _spoil(stack: Stack, name: str) -> None:
 
 def test_what_is_in_redis_beside_the_keys_is_not_listed(stack: Stack, world: World) -> None:
     """Streams, strings and other apps' keys; a hash that is no state has no value."""
-    from harness.inspection.stored.places import Hashes, places_of
+    from harness.stored.places import Hashes, places_of
 
     world.sidecar("shop").save_state("hashes", "real", 1)
     (place,) = [each for each in places_of(stack) if each.name == "hashes"]
@@ -456,7 +456,7 @@ def test_nothing_can_be_written_and_a_statement_ends_in_time(
                      "CREATE VIEW writing AS SELECT write(); "
                      "CREATE VIEW endless AS SELECT pg_sleep(600)::text")  # fmt: skip
     monkeypatch.setattr(
-        "harness.inspection.stored.connection.OPTIONS",
+        "harness.stored.connection.OPTIONS",
         "-c default_transaction_read_only=on -c statement_timeout=200ms",
     )
 

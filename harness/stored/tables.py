@@ -12,12 +12,12 @@ from harness.core.deadline import Deadline
 from harness.core.errors import ConfigError, HarnessError, did_you_mean
 from harness.core.masking import mask
 from harness.core.roles import HasDatabases
-from harness.inspection.stored.connection import reading
-from harness.inspection.stored.keys import UP
-from harness.inspection.stored.model import Column, RowPage, TablePage, TableRow
-from harness.inspection.stored.places import connection_of
-from harness.inspection.stored.rows import rows_of
 from harness.stack.stack import Stack
+from harness.stored.connection import reading
+from harness.stored.keys import UP
+from harness.stored.model import Column, RowPage, TablePage, TableRow
+from harness.stored.places import connection_of
+from harness.stored.rows import rows_of
 
 if TYPE_CHECKING:
     from psycopg import Connection

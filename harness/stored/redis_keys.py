@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from harness.core.errors import ProbeError
 from harness.dapr.state_keys import Reach
-from harness.inspection.stored.found import COUNTED, Found, Stored, Wanted
-from harness.inspection.stored.places import Hashes
 from harness.ready.resp import RedisAccess, Rejected, Reply
+from harness.stored.found import COUNTED, Found, Stored, Wanted
+from harness.stored.places import Hashes
 
 AT_ONCE = 1000
 """The number of keys that the server looks at in one step."""

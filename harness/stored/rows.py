@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import ConfigError
-from harness.inspection.stored.model import Column, Row
-from harness.inspection.stored.values import cell
+from harness.stored.model import Column, Row
+from harness.stored.values import cell
 
 if TYPE_CHECKING:
     from psycopg import Connection

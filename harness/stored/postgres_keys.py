@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import ProbeError
 from harness.dapr.state_keys import ACTOR_PARTS, SEPARATOR, Reach
-from harness.inspection.stored.connection import reading
-from harness.inspection.stored.found import COUNTED, Found, Stored, Wanted
-from harness.inspection.stored.places import Tables
+from harness.stored.connection import reading
+from harness.stored.found import COUNTED, Found, Stored, Wanted
+from harness.stored.places import Tables
 
 if TYPE_CHECKING:
     from psycopg import Connection

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from harness.core.errors import ConfigError, HarnessError, did_you_mean
 from harness.core.masking import mask
 from harness.dapr.state_keys import Reach, named, reach_of
-from harness.inspection.stored import postgres_keys, redis_keys
-from harness.inspection.stored.found import COUNTED, Found, Stored, Wanted
-from harness.inspection.stored.model import KeyPage, KeyRow, StoredValue
-from harness.inspection.stored.places import Hashes, Place, Tables, places_of
-from harness.inspection.stored.values import shown
 from harness.stack.stack import Stack
+from harness.stored import postgres_keys, redis_keys
+from harness.stored.found import COUNTED, Found, Stored, Wanted
+from harness.stored.model import KeyPage, KeyRow, StoredValue
+from harness.stored.places import Hashes, Place, Tables, places_of
+from harness.stored.values import shown
 
 MOST = 1000
 """The number of keys in a page, at most."""
