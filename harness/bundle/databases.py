@@ -54,8 +54,8 @@ class Databases:
         nodes = [each.name for each in stack.topology.nodes]
         states = {name: state_of(stack.instances.get(name)) for name in nodes}
         self._open = {
-            **dict(self._of_tables(databases_of(stack), states)),
-            **dict(self._of_stores(places_of(stack), states)),
+            **self._planned("databases", lambda: self._of_tables(databases_of(stack), states)),
+            **self._planned("state stores", lambda: self._of_stores(places_of(stack), states)),
         }
         self._next = deque(self._open)
         count = min(AT_ONCE, len(self._open))
@@ -80,6 +80,16 @@ class Databases:
             [replace(each, keys=some) for each, some in zip(stores, keys, strict=True)],
             [self._converter.clean(each) for each in (*self._missing, *late, *left_out)],
         )
+
+    def _planned(
+        self, what: str, plan: Callable[[], Iterator[tuple[str, Callable[[], None]]]]
+    ) -> dict[str, Callable[[], None]]:
+        """What is to be read, by its name; nothing if it cannot be found out, which is noted."""
+        try:
+            return dict(plan())
+        except Exception as error:  # noqa: BLE001 - the report of the failure itself matters more
+            self._missing.append(line_of(what, f"{type(error).__name__}: {error}"))
+            return {}
 
     def _of_tables(
         self, bases: Sequence[Database], states: Mapping[str, str]

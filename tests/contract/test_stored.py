@@ -672,3 +672,19 @@ def test_tables_for_which_there_was_no_time_are_missing_by_name(
     with pytest.raises(ProbeError) as caught:
         next(read)
     assert "of a database, 1 tables are read" == caught.value.last
+
+
+def test_tables_are_kept_if_the_state_stores_are_not_known(
+    stack: Stack, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what is missing has no secret in it either."""
+    secret = stack.book.exports("postgres")["password"]
+
+    def broken(_: Stack) -> None:
+        raise ConfigError(f"no component has {secret}")
+
+    monkeypatch.setattr("harness.bundle.databases.places_of", broken)
+    bundle = bundled(world)
+
+    assert ["state stores: ConfigError: no component has ***"] == list(bundle.missing)
+    assert "state" in tables_in(bundle)

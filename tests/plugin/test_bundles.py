@@ -157,8 +157,7 @@ async def basket(dapr):
 
 
 async def test_handler_error(dapr, basket):
-    evil = EVIL
-    order = {"id": dapr.id, "amount": -1, "note": evil, "token": dapr.token("dapr-api")}
+    order = {"id": dapr.id, "amount": -1, "note": EVIL, "token": dapr.token("dapr-api")}
     print("CANARY", dapr.token("dapr-api"))
     await dapr.sidecar("shop").publish("pubsub", "orders", order)
     await dapr.ledger.event(topic="orders", data={"id": dapr.id}).delivered_to("shop", timeout=1.5)
