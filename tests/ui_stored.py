@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.core.errors import ConfigError
-from harness.inspection.stored.model import (
+from harness.stored.model import (
     Column,
     KeyPage,
     KeyRow,

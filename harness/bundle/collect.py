@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Protocol, TypeVar
 
+from harness.bundle.databases import Databases, Found
+from harness.bundle.groups import groups_of
 from harness.bundle.leftovers import rows_of_others
 from harness.bundle.model import (
     Bundle,
@@ -41,11 +43,10 @@ from harness.nodes.kafka import Kafka
 from harness.provision.versions import KAFKA
 from harness.report.folding import folded
 from harness.stack.account import Account
-from harness.stack.beginning import Beginning, own_brokers
+from harness.stack.beginning import Beginning
 from harness.stack.inputs import Inputs
 from harness.stack.routes import ask_sidecar
 from harness.stack.run_record import this_version
-from harness.stack.sharing import own_topics
 from harness.stack.stack import Stack
 from harness.stack.timeline import Observed
 from harness.stack.vital import state_of, used_by
@@ -101,10 +102,11 @@ class Collector:
     def collect(self, failure: Failure) -> Bundle:
         """The bundle, without its causes."""
         self._secrets = self._read("secrets", self._stack.book.secrets, [])
+        databases = self._read("databases", self._databases, None)
         clean = self._clean(failure.error)
         nothing: dict[str, Mapping[str, Any]] = {}
         sidecars = self._read("sidecars", self._sidecars, nothing)
-        return Bundle(
+        found = Bundle(
             test=failure.test,
             phase=failure.phase,
             error=clean,
@@ -117,15 +119,21 @@ class Collector:
             events=self._read("events", self._events, []),
             jobs=self._read("jobs", self._jobs, []),
             timeline=self._read("timeline", self._timeline, []),
-            groups=self._read("consumer groups", lambda: list(self._groups()), []),
+            groups=self._read("consumer groups", self._groups, []),
             sidecars=sidecars,
             resources=self._read("resources", lambda: list(self._resources()), []),
             logs=self._read("logs", self._logs, {}),
             recording=self._read(
                 "the recording for a replay", lambda: self._recording(failure), None
             ),
-            missing=self._missing,
         )
+        nothing_stored: Found = ([], [], [])
+        tables, stores, unread = self._read(
+            "rows and keys",
+            databases.found if databases else lambda: nothing_stored,
+            nothing_stored,
+        )
+        return replace(found, tables=tables, stores=stores, missing=[*self._missing, *unread])
 
     def _read(self, what: str, read: Callable[[], T], otherwise: T) -> T:
         try:
@@ -133,6 +141,9 @@ class Collector:
         except Exception as error:  # noqa: BLE001 - the report of the failure itself matters more
             self._missing.append(f"{what}: {type(error).__name__}: {self._clean(str(error))}")
             return otherwise
+
+    def _databases(self) -> Databases:
+        return Databases(self._stack, self._observed.world, self._secrets)
 
     def _clean(self, text: str) -> str:
         return mask(text, self._secrets)
@@ -207,32 +218,8 @@ class Collector:
         found = self._ledger.jobs if self._ledger else ()
         return [job_story_of(each, self._clean) for each in found[-JOBS:]]
 
-    def _groups(self) -> Iterator[Group]:
-        from harness.ready.kafka import (
-            admin_of,
-            assigned_partitions,
-            committed_offsets,
-            end_offsets,
-        )
-
-        brokers = own_brokers(self._stack)
-        if not (brokers and self._has_broker):
-            return
-        admin = admin_of(brokers)
-        ends = own_topics(end_offsets(admin, [], others=True), self._stack.book.namespace)
-        committed = committed_offsets(admin)
-        assigned = assigned_partitions(admin, list(committed))
-        for name, parts in sorted(committed.items()):
-            read = list(assigned.get(name, ()))
-            for topic, partition in sorted(each for each in {*parts, *read} if each[0] in ends):
-                yield Group(
-                    name,
-                    topic,
-                    partition,
-                    parts.get((topic, partition), -1),
-                    ends.get(topic, {}).get(partition, -1),
-                    read.count((topic, partition)),
-                )
+    def _groups(self) -> list[Group]:
+        return list(groups_of(self._stack)) if self._has_broker else []
 
     def _sidecars(self) -> dict[str, Mapping[str, Any]]:
         found: dict[str, Mapping[str, Any]] = {}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from harness.core.errors import ProbeError
 from harness.core.roles import ROWS, TellsRows
 from harness.stack.beginning import WORLDS
 from harness.stack.planning.addresses import HOST
 from harness.stack.stack import Stack
+from harness.stack.vital import AWAY, state_of
 
 
 def rows_of_others(stack: Stack, isolation: str) -> str:
@@ -21,7 +23,7 @@ def rows_of_others(stack: Stack, isolation: str) -> str:
         isolation: the level that the test asked for.
 
     Raises:
-        HarnessError: a database does not respond.
+        HarnessError: a database does not run, or does not respond.
     """
     earlier = len(stack.shared.get(WORLDS, ())) - 1
     if isolation != "names" or earlier < 1:
@@ -29,6 +31,8 @@ def rows_of_others(stack: Stack, isolation: str) -> str:
     found: dict[str, int] = {}
     for node in stack.topology.nodes:
         if isinstance(node, TellsRows):
+            if (state := state_of(stack.instances.get(node.name))) in AWAY:
+                raise ProbeError(f"{node.name} is {state}")
             found |= node.rows(stack.book.scope(node.name, HOST))
     if not found:
         return ""

@@ -126,6 +126,90 @@ class Group:
 
 
 @dataclass(frozen=True)
+class StoredRow:
+    """A row of a table.
+
+    Attributes:
+        values: as text, in the order of the table's columns; None for NULL.
+        cut: the columns whose values are longer than what is kept, with their whole length.
+        own: whether what is kept mentions the test's world.
+    """
+
+    values: Sequence[str | None]
+    cut: Mapping[str, int] = field(default_factory=dict)
+    own: bool = False
+
+
+@dataclass(frozen=True)
+class StoredTable:
+    """A table of a PostgreSQL database with its newest rows.
+
+    Attributes:
+        count: the number of its rows; None if it could not be read.
+        estimated: whether that is PostgreSQL's estimate.
+        order: in which the rows are, in words.
+    """
+
+    node: str
+    database: str
+    name: str
+    columns: Sequence[str]
+    count: int | None
+    estimated: bool = False
+    order: str = ""
+    rows: Sequence[StoredRow] = ()
+
+
+@dataclass(frozen=True)
+class StoredKey:
+    """A key of a state store with its value.
+
+    Attributes:
+        app: the app whose key it is; "" if all apps that use the store share it.
+        key: as the app uses it; of an actor, the name within its state.
+        kind: ``state``, ``actor`` or ``workflow``.
+        value: as text; None if it was too large to be read.
+        size: bytes of the whole value.
+        cut: whether the value is longer than what is kept.
+        updated, expires: in nanoseconds since the epoch, if they are known.
+        own: whether it mentions the test's world.
+    """
+
+    app: str
+    key: str
+    kind: str
+    actor_type: str
+    actor_id: str
+    value: str | None
+    size: int
+    cut: bool = False
+    updated: int | None = None
+    expires: int | None = None
+    own: bool = False
+
+
+@dataclass(frozen=True)
+class StateStore:
+    """A state store with its newest keys.
+
+    Attributes:
+        apps: the app-ids whose sidecars load it.
+        total: the number of its keys.
+        at_least: whether there are more, which were not counted.
+        order: in which the keys are, in words.
+        unread: why keys of such a store are not listed; "" if they are.
+    """
+
+    name: str
+    apps: Sequence[str]
+    total: int = 0
+    at_least: bool = False
+    order: str = ""
+    keys: Sequence[StoredKey] = ()
+    unread: str = ""
+
+
+@dataclass(frozen=True)
 class Cause:
     """The probable cause of a failure.
 
@@ -175,6 +259,7 @@ class Bundle:
         versions: of the harness, Dapr, Python and what else runs.
         sidecars: the metadata of each sidecar that responded.
         logs: what each node has logged during the test.
+        tables, stores: what was in the databases, the newest first where that is known.
         missing: what could not be read, and why.
         causes: the probable causes, the best first.
         recording: what a replay needs; None if it could not be read. It is not in the page.
@@ -197,6 +282,8 @@ class Bundle:
     sidecars: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     resources: Sequence[Declared] = ()
     logs: Mapping[str, str] = field(default_factory=dict)
+    tables: Sequence[StoredTable] = ()
+    stores: Sequence[StateStore] = ()
     missing: Sequence[str] = ()
     causes: Sequence[Cause] = ()
     recording: Recording | None = None

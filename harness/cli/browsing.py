@@ -14,7 +14,7 @@ from harness.cli.inspecting import inspected
 from harness.cli.stacks import Json, NameOrFile
 
 if TYPE_CHECKING:
-    from harness.inspection.stored.model import KeyRow, RowPage, TableRow
+    from harness.stored.model import KeyRow, RowPage, TableRow
 
 CELL = 200
 """The number of characters of a value in a table on a terminal; --json has more."""

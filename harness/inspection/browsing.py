@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from harness.inspection.looking import Looking
-from harness.inspection.stored.keys import key_page, stored_value
-from harness.inspection.stored.model import KeyPage, RowPage, StoredValue, TablePage
-from harness.inspection.stored.tables import row_page, table_page
+from harness.stored.keys import key_page, stored_value
+from harness.stored.model import KeyPage, RowPage, StoredValue, TablePage
+from harness.stored.tables import row_page, table_page
 
 
 class Browsing(Looking):
@@ -20,7 +20,7 @@ class Browsing(Looking):
         after: str = "",
         limit: int = 200,
     ) -> KeyPage:
-        """The keys that the apps can read; see `harness.inspection.stored.keys.key_page`.
+        """The keys that the apps can read; see `harness.stored.keys.key_page`.
 
         Raises:
             ConfigError: there is no such store or app, or the cursor is not one.
@@ -63,7 +63,7 @@ class Browsing(Looking):
         limit: int = 50,
         newest_first: bool = True,
     ) -> RowPage:
-        """Rows of a table; see `harness.inspection.stored.tables.row_page`.
+        """Rows of a table; see `harness.stored.tables.row_page`.
 
         Raises:
             ConfigError: there is no such table, or there are several.

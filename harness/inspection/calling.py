@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import httpx
 
+from harness.core.as_json import AsJson
 from harness.core.errors import ConfigError, HarnessError, closest, did_you_mean
 from harness.dapr import calls
-from harness.inspection.as_json import AsJson
 from harness.inspection.sidecars import (
     Refused,
     UpSidecar,

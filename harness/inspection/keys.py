@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 
+from harness.core.as_json import AsJson
 from harness.core.errors import ConfigError, did_you_mean
 from harness.dapr import calls
-from harness.inspection.as_json import AsJson
 from harness.inspection.calling import components_of
 from harness.inspection.sidecars import Refused, UpSidecar, candidates
 from harness.probe.records import decoded

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from harness.inspection.as_json import AsJson
+from harness.core.as_json import AsJson
 
 Kind = Literal["app", "sidecar", "broker", "database", "control", "recorder", "other"]
 

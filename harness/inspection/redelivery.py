@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.core.as_json import AsJson
 from harness.core.errors import ConfigError
-from harness.inspection.as_json import AsJson
 from harness.inspection.calling import publish
 from harness.ledger.model import EventPath
 from harness.stack.registry import UpStack

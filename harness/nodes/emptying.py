@@ -26,6 +26,12 @@ MIGRATIONS = (
 LOCKED = 5
 """Seconds to wait for an app's transaction."""
 
+COUNTING = "-c lock_timeout=100ms -c statement_timeout=500ms"
+"""Limits for whoever counts rows for a report, which cannot wait."""
+
+CONNECTING = 2
+"""Seconds within which the server must accept the connection of whoever counts rows."""
+
 
 def empty_tables(dsn: str, kept: Collection[str]) -> None:
     """Truncate all tables, and restart the sequences of their columns.
@@ -67,9 +73,10 @@ def count_rows(dsn: str, kept: Collection[str]) -> dict[str, int]:
     import psycopg
     from psycopg import sql
 
-    limits = f"-c lock_timeout={LOCKED}s -c statement_timeout={LOCKED}s"
     found: dict[str, int] = {}
-    with psycopg.connect(dsn, autocommit=True, options=limits) as connection:
+    with psycopg.connect(
+        dsn, autocommit=True, options=COUNTING, connect_timeout=CONNECTING
+    ) as connection:
         for schema, table in _tables(connection, kept):
             some = sql.SQL("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT {}) AS some_rows")
             asked = some.format(sql.Identifier(schema, table), sql.Literal(ROWS))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from harness.runtime.base import Instance, Measurable
 from harness.runtime.proc import cpu_of
 
+AWAY = ("paused", "exited", "not started")
+"""The states in which a node does not answer."""
+
 
 def state_of(instance: Instance | None) -> str:
     """``running``, ``starting``, ``paused``, ``exited``, or ``not started``."""

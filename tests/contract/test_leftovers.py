@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from harness.bundle.leftovers import rows_of_others
+from harness.core.errors import ProbeError
 from harness.core.settings import Settings
 from harness.core.topology import Topology
 from harness.nodes.postgres import Postgres
@@ -60,3 +61,13 @@ def test_the_first_test_on_a_stack_has_no_rows_of_others(
     monkeypatch.setattr(stack, "shared", {})
     with World(stack, "test_a"):
         assert "" == rows_of_others(stack, "names")
+
+
+def test_nothing_waits_for_a_database_that_is_paused(stack: Stack) -> None:
+    with World(stack, "test_a"), World(stack, "test_b") as world:
+        world.pause("postgres")
+        try:
+            with pytest.raises(ProbeError, match="postgres is paused"):
+                rows_of_others(stack, "names")
+        finally:
+            world.resume("postgres")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -12,11 +14,15 @@ import psycopg
 import pytest
 
 from harness import App, IsolatedStack, Postgres, Redis, Settings, Stack, Topology, World, running
+from harness.bundle.collect import Collector
+from harness.bundle.model import Bundle, Failure, StateStore, StoredTable
+from harness.core.deadline import Deadline
 from harness.core.errors import ConfigError, ProbeError
-from harness.inspection.stored.keys import VALUE, key_page, stored_value
-from harness.inspection.stored.model import KeyRow
-from harness.inspection.stored.rows import rows_of
-from harness.inspection.stored.tables import (
+from harness.stored.keys import VALUE, key_page, stored_value
+from harness.stored.model import KeyRow
+from harness.stored.recent import recent_tables
+from harness.stored.rows import rows_of
+from harness.stored.tables import (
     Database,
     databases_of,
     relations_of,
@@ -127,6 +133,18 @@ def world(stack: Stack) -> Iterator[World]:
 def database(stack: Stack) -> Iterator[psycopg.Connection[Any]]:
     with psycopg.connect(stack.book.exports("postgres")["dsn"], autocommit=True) as connection:
         yield connection
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a bundle may take is measured elsewhere, not beside everything that runs here."""
+    monkeypatch.setattr("harness.bundle.databases.BUDGET", 30.0)
+
+
+def bundled(world: World) -> Bundle:
+    """The bundle of a test that has failed."""
+    failure = Failure("test", "call", "E   it failed", 1, 2)
+    return Collector(world.observed, world.account).collect(failure)
 
 
 def keys(stack: Stack, **wanted: Any) -> list[KeyRow]:
@@ -274,7 +292,7 @@ def _spoil(stack: Stack, name: str) -> None:
                 "ON CONFLICT DO NOTHING"
             )
         return
-    from harness.inspection.stored.places import Hashes, places_of
+    from harness.stored.places import Hashes, places_of
 
     (place,) = [each for each in places_of(stack) if each.name == name]
     assert isinstance(place.keeper, Hashes)
@@ -284,7 +302,7 @@ def _spoil(stack: Stack, name: str) -> None:
 
 def test_what_is_in_redis_beside_the_keys_is_not_listed(stack: Stack, world: World) -> None:
     """Streams, strings and other apps' keys; a hash that is no state has no value."""
-    from harness.inspection.stored.places import Hashes, places_of
+    from harness.stored.places import Hashes, places_of
 
     world.sidecar("shop").save_state("hashes", "real", 1)
     (place,) = [each for each in places_of(stack) if each.name == "hashes"]
@@ -320,6 +338,11 @@ def test_a_copy_of_the_stack_lists_its_own_keys_and_rows_alone(
         assert ("shop", 2) == (spaced.app, value)
         assert "state" in tables
         assert "of_the_stack" not in tables
+        bundle = bundled(own)
+        assert {f"{copy.book.namespace}_app"} == {each.database for each in bundle.tables}
+        assert "of_the_stack" not in {each.name for each in bundle.tables}
+        assert {"of-the-copy"} == {key.key for each in bundle.stores for key in each.keys}
+        assert "of-the-copy" not in str(bundled(world).stores)
         assert not [each for each in keys(stack) if each.key == "of-the-copy"]
 
 
@@ -456,7 +479,7 @@ def test_nothing_can_be_written_and_a_statement_ends_in_time(
                      "CREATE VIEW writing AS SELECT write(); "
                      "CREATE VIEW endless AS SELECT pg_sleep(600)::text")  # fmt: skip
     monkeypatch.setattr(
-        "harness.inspection.stored.connection.OPTIONS",
+        "harness.stored.connection.OPTIONS",
         "-c default_transaction_read_only=on -c statement_timeout=200ms",
     )
 
@@ -466,3 +489,202 @@ def test_nothing_can_be_written_and_a_statement_ends_in_time(
         row_page(stack, "endless")
 
     assert [] == database.execute("SELECT * FROM written").fetchall()
+
+
+def tables_in(bundle: Bundle) -> dict[str, StoredTable]:
+    """The tables of a bundle by name."""
+    return {each.name: each for each in bundle.tables}
+
+
+def stores_in(bundle: Bundle) -> dict[str, StateStore]:
+    """The state stores of a bundle by name."""
+    return {each.name: each for each in bundle.stores}
+
+
+def test_a_bundle_has_the_rows_that_were_last_written_first(
+    stack: Stack, world: World, database: psycopg.Connection[Any]
+) -> None:
+    """Also if the primary key is random, a row was changed, or they are in partitions."""
+    database.execute("CREATE TABLE random (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), n int)")
+    for number in range(12):
+        database.execute("INSERT INTO random (n) VALUES (%s)", [number])
+    database.execute("UPDATE random SET n = 100 WHERE n = 4")
+    database.execute("CREATE TABLE parts (id int, part text) PARTITION BY LIST (part); "
+                     "CREATE TABLE part_a (part text, id int); "
+                     "ALTER TABLE parts ATTACH PARTITION part_a FOR VALUES IN ('a'); "
+                     "INSERT INTO parts VALUES (7, 'a'), (5, 'a'), (6, 'a')")  # fmt: skip
+
+    found = tables_in(bundled(world))
+
+    random, parts = found["random"], found["parts"]
+    assert ("last written first", 12) == (random.order, random.count)
+    assert ["100", "11", "10", "9", "8", "7", "6", "5", "3", "2"] == [
+        each.values[1] for each in random.rows
+    ]
+    assert ["6", "5", "7"] == [each.values[0] for each in parts.rows]
+    assert "part_a" not in found
+
+
+def test_a_bundle_says_that_a_large_table_is_ordered_by_its_key(
+    stack: Stack, world: World, database: psycopg.Connection[Any]
+) -> None:
+    database.execute("CREATE TABLE large AS SELECT g AS id FROM generate_series(1, 12000) AS g; "
+                     "CREATE TABLE unordered AS SELECT * FROM large; "
+                     "ALTER TABLE large ADD PRIMARY KEY (id); ANALYZE large")  # fmt: skip
+
+    found = tables_in(bundled(world))
+
+    large, unordered = found["large"], found["unordered"]
+    assert ("greatest id first", 12000, True) == (large.order, large.count, large.estimated)
+    assert [str(12000 - n) for n in range(10)] == [each.values[0] for each in large.rows]
+    assert "in no order" == unordered.order
+
+
+def test_a_bundle_has_hostile_rows_within_its_bounds(
+    stack: Stack, world: World, odd: str, database: psycopg.Connection[Any]
+) -> None:
+    """A megabyte is cut, a secret is masked, and bytes are base64; a wide table has fewer rows."""
+    columns = ", ".join(f"c{number} text DEFAULT repeat('z', 1000)" for number in range(150))
+    database.execute(f"CREATE TABLE wide (id int, {columns}); "
+                     "INSERT INTO wide (id) VALUES (1), (2)")  # fmt: skip
+    secret = stack.book.exports("postgres")["password"]
+
+    bundle = bundled(world)
+    found = tables_in(bundle)
+
+    first, second = [found[odd].rows[-1], found[odd].rows[-2]]
+    assert (300, {'a"b': 1_000_000}) == (len(first.values[1] or ""), first.cut)
+    assert ("***", None) == (second.values[1], second.values[2])
+    assert '{"base64": "//4A"}' == first.values[3]
+    assert (2, 1) == (found["wide"].count, len(found["wide"].rows))
+    assert secret not in str(bundle)
+    assert "writing" not in found
+
+
+@pytest.mark.parametrize("name", ["own", "older", "bare", "hashes"])
+def test_a_bundle_has_the_keys_of_a_store_with_their_values(world: World, name: str) -> None:
+    """Those of the test first: as the last written, or by their names."""
+    client, own = world.sidecar("shop"), world.name("basket")
+    for key, value in (("a-large", "y" * 1_000_000), ("a-cart", {"n": [1]}), (own, "mine")):
+        client.save_state(name, key, value)
+
+    store = stores_in(bundled(world))[name]
+    found = {each.key: each for each in store.keys}
+
+    assert (own, "mine", True) == (store.keys[0].key, store.keys[0].value, store.keys[0].own)
+    assert {"n": [1]} == json.loads(found["a-cart"].value or "")
+    large = found["a-large"]
+    assert (True, 1_000_002) == (large.cut, large.size)
+    if name == "hashes":
+        assert large.value is None
+        assert f"those with {world.id} first, then by name" == store.order
+    else:
+        assert 1000 == len(large.value or "")
+        assert "last written first" == store.order
+
+
+def test_a_bundle_says_whose_keys_cannot_be_listed_and_does_not_miss_them(world: World) -> None:
+    """It would be the same in every bundle."""
+    bundle = bundled(world)
+
+    assert "a store of the type state.in-memory keeps them within each sidecar" == (
+        stores_in(bundle)["memory"].unread
+    )
+    assert [] == list(bundle.missing)
+
+
+def test_tables_that_are_locked_are_missing_alone(
+    stack: Stack, world: World, database: psycopg.Connection[Any]
+) -> None:
+    """While an app is in the middle of its migrations; the lock of a row hides nothing.
+
+    If each was waited for as long as a person would, there would be no time for the last ones.
+    """
+    names = [f"migrated_{number}" for number in range(8)]
+    for each in names:
+        database.execute(f"CREATE TABLE {each} AS SELECT 1 AS id")
+    database.execute("CREATE TABLE beside (id int); INSERT INTO beside VALUES (1)")
+    with psycopg.connect(stack.book.exports("postgres")["dsn"]) as busy:
+        busy.execute(f"LOCK TABLE {', '.join(names)}; UPDATE beside SET id = 2")
+        bundle = bundled(world)
+        busy.rollback()
+    found = tables_in(bundle)
+
+    assert [f"table {each} in database app of postgres: canceling" for each in names] == [
+        each.partition(" statement due to lock timeout")[0] for each in bundle.missing
+    ]
+    assert {None} == {found[each].count for each in names}
+    assert [["1"]] == [list(each.values) for each in found["beside"].rows]
+
+
+def test_a_database_that_is_paused_is_missing_and_other_stores_are_not(world: World) -> None:
+    """Nothing waits for it."""
+    world.sidecar("shop").save_state("hashes", "beside", 1)
+    world.pause("postgres")
+    try:
+        bundle = bundled(world)
+    finally:
+        world.resume("postgres")
+
+    assert "database app of postgres: postgres is paused" in bundle.missing
+    assert "state store 'own' of clerk, shop: postgres is paused" in bundle.missing
+    assert "beside" in {each.key for each in stores_in(bundle)["hashes"].keys}
+    assert () == tuple(bundle.tables)
+
+
+def test_a_database_that_never_answers_is_given_up_and_hides_no_other(
+    stack: Stack, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that accepts connections and stands still."""
+    monkeypatch.setattr("harness.bundle.databases.BUDGET", 5.0)
+    monkeypatch.setattr("harness.stored.connection.CONNECTING", 60)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host, port = silent.getsockname()
+        place = {"host": host, "port": str(port), "dbname": "app", "user": "postgres"}
+        stuck = [Database("silent", f"d{number}", place) for number in range(3)]
+        monkeypatch.setattr(
+            "harness.bundle.databases.databases_of", lambda stack: [*stuck, *databases_of(stack)]
+        )
+        bundle = bundled(world)
+
+    assert [f"database d{number} of silent: it was not read within 5 s" for number in range(3)] == (
+        list(bundle.missing)
+    )
+    assert "state" in tables_in(bundle)
+    assert stores_in(bundle)["own"].order
+
+
+def test_tables_for_which_there_was_no_time_are_missing_by_name(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, database: psycopg.Connection[Any]
+) -> None:
+    """And those beyond the number that is read."""
+    database.execute(
+        "CREATE TABLE IF NOT EXISTS z1 (id int); CREATE TABLE IF NOT EXISTS z2 (id int)"
+    )
+    (base,) = databases_of(stack)
+    with pytest.raises(ProbeError, match=r"table .* in database app of postgres") as caught:
+        list(recent_tables(base, Deadline(0), []))
+    assert "there was no time for more in 0 s" == caught.value.last
+
+    monkeypatch.setattr("harness.stored.recent.TABLES", 1)
+    read = recent_tables(base, Deadline(30), [])
+    assert next(read).table.name
+    with pytest.raises(ProbeError) as caught:
+        next(read)
+    assert "of a database, 1 tables are read" == caught.value.last
+
+
+def test_tables_are_kept_if_the_state_stores_are_not_known(
+    stack: Stack, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what is missing has no secret in it either."""
+    secret = stack.book.exports("postgres")["password"]
+
+    def broken(_: Stack) -> None:
+        raise ConfigError(f"no component has {secret}")
+
+    monkeypatch.setattr("harness.bundle.databases.places_of", broken)
+    bundle = bundled(world)
+
+    assert ["state stores: ConfigError: no component has ***"] == list(bundle.missing)
+    assert "state" in tables_in(bundle)

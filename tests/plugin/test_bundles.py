@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from tests.plugin.conftest import CACHE, Run
-from tests.projects import HELLO_APP, KAFKA
+from tests.projects import HELLO_APP, KAFKA, POSTGRESQL
 from tests.support import CLI, PYTEST, environment
 
 pytestmark = pytest.mark.real
@@ -86,10 +86,11 @@ ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 TOPOLOGY = """
 import sys
 
-from harness import App, Kafka, Topology
+from harness import App, Kafka, Postgres, Topology
 
 command = [sys.executable, "app.py", "{port}"]
 planted = Topology(
+    Postgres(),
     Kafka(topics=("orders", "dead", "dropped", "slow", "refused", "raw", "nobody", "scoped")),
     App("shop", command=command, inbox=True, calls=True),
     resources="components",
@@ -123,6 +124,9 @@ spec:
   - {name: connectionString, value: "host=127.0.0.1 port=1 user=nobody connect_timeout=1"}
 """
 
+KEPT = POSTGRESQL.replace("{name: store}", "{name: kept}")
+"""A store in a database, beside the one in memory."""
+
 RESILIENCY = """
 apiVersion: dapr.io/v1alpha1
 kind: Resiliency
@@ -137,10 +141,23 @@ import asyncio
 
 import pytest
 
+EVIL = "</script><img src=x onerror='window.hacked = 1'><!--"
 
-async def test_handler_error(dapr):
-    evil = "</script><img src=x onerror='window.hacked = 1'><!--"
-    order = {"id": dapr.id, "amount": -1, "note": evil, "token": dapr.token("dapr-api")}
+
+@pytest.fixture
+async def basket(dapr):
+    "In a database until the test and its bundle are complete."
+    client, key = dapr.sidecar("shop"), dapr.name("basket")
+    content = {"note": EVIL, "token": dapr.token("dapr-api")}
+    await client.save_state("kept", "large", "y" * 1_000_000)
+    await client.save_state("kept", key, content)
+    yield key
+    for each in ("large", key):
+        await client.delete_state("kept", each)
+
+
+async def test_handler_error(dapr, basket):
+    order = {"id": dapr.id, "amount": -1, "note": EVIL, "token": dapr.token("dapr-api")}
     print("CANARY", dapr.token("dapr-api"))
     await dapr.sidecar("shop").publish("pubsub", "orders", order)
     await dapr.ledger.event(topic="orders", data={"id": dapr.id}).delivered_to("shop", timeout=1.5)
@@ -264,7 +281,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with planted bugs, whose tests have run and failed."""
     folder = tmp_path_factory.mktemp("planted")
     (folder / "components").mkdir()
-    documents = (KAFKA, SCOPED, MEMORY, RESILIENCY)
+    documents = (KAFKA, SCOPED, MEMORY, RESILIENCY, KEPT)
     (folder / "components" / "all.yaml").write_text("---\n".join(documents))
     (folder / "app.py").write_text(APP)
     (folder / "topology.py").write_text(TOPOLOGY)
@@ -330,6 +347,34 @@ def test_a_bundle_has_the_jobs_and_the_processor_time_of_its_test(folder: Path) 
     assert kafka["used"] < kafka["cpu"]
 
 
+def test_a_bundle_has_the_rows_and_the_keys_of_its_test(folder: Path) -> None:
+    """The last written first, with what is hostile and large, and without the token."""
+    bundle = bundle_of(folder, "handler_error")
+    (kept,) = (each for each in bundle["stores"] if each["name"] == "kept")
+    (state,) = (each for each in bundle["tables"] if each["name"] == "state")
+    own, large = kept["keys"]
+
+    assert ("shop", True, False) == (own["app"], own["own"], own["cut"])
+    assert own["key"].startswith("basket-")
+    assert "</script><img src=x" in own["value"]
+    assert '"token": "***"' in own["value"]
+    assert ("large", 1_000_002, True) == (large["key"], large["size"], large["cut"])
+    assert (2, "last written first") == (state["count"], state["order"])
+    assert [True, False] == [each["own"] for each in state["rows"]]
+    assert [] == bundle["missing"]
+    assert any("state.in-memory" in each["unread"] for each in bundle["stores"])
+
+
+def test_a_bundle_has_rows_although_the_broker_is_away(folder: Path) -> None:
+    """What could not be read hides nothing else; earlier tests have removed their keys."""
+    bundle = bundle_of(folder, "broker_away")
+
+    assert any("broker" in each for each in bundle["missing"])
+    assert {"state": 0} == {
+        each["name"]: each["count"] for each in bundle["tables"] if each["name"] == "state"
+    }
+
+
 def test_junit_and_the_end_of_the_session_name_the_page_and_the_cause(folder: Path) -> None:
     """As properties of the test case, and as two lines."""
     page = folder / "artefacts" / "test_planted.py--test_dropped.html"
@@ -342,6 +387,10 @@ def test_junit_and_the_end_of_the_session_name_the_page_and_the_cause(folder: Pa
     assert FIRST_LINES["dropped"] in str(found["dapr-cause"])
     assert f"dapr-harness:   {page}" in output
     assert f"probable cause: {found['dapr-cause']}" in output
+
+
+OPEN = "all => all.forEach(each => each.parentElement.open = true)"
+"""Opens what is folded."""
 
 
 def test_the_page_shows_what_an_app_has_logged_and_runs_none_of_it(folder: Path) -> None:
@@ -360,14 +409,22 @@ def test_the_page_shows_what_an_app_has_logged_and_runs_none_of_it(folder: Path)
             page.on("pageerror", lambda error: errors.append(str(error)))
             page.goto(page_file.as_uri())
             text = page.inner_text("main")
-            hacked = page.evaluate("window.hacked")
-            wide = page.evaluate("document.documentElement.scrollWidth")
             page.get_by_label("Node", exact=True).select_option("shop")
             log = page.inner_text("#logs pre")
+            closed = page.inner_text("#state")
+            page.locator("#tables, #state").locator("summary").evaluate_all(OPEN)
+            keys, rows = page.inner_text("#state"), page.inner_text("#tables")
+            hacked = page.evaluate("window.hacked")
+            wide = page.evaluate("document.documentElement.scrollWidth")
 
             assert FIRST_LINES["handler_error"] in text
             assert "delivered to shop, attempt 2: status 500" in text
             assert "<script>window.hacked = 1</script>" in log
+            assert "</script><img src=x" not in closed
+            assert "</script><img src=x" in keys
+            assert "</script><img src=x" in rows
+            assert "1,000,002 in all" in rows
+            assert "2 rows, last written first" in rows
             assert (None, width) == (hacked, wide)
         browser.close()
     assert [] == errors

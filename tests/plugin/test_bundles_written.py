@@ -133,14 +133,24 @@ def test_the_failure_of_a_start_leaves_a_bundle(inner: Run, folder: Path) -> Non
     assert "the shop has no name" in bundle["logs"]["hello"]
 
 
+WITH_ROWS = CONFTEST.replace("Topology(", "Topology(Postgres(), ", 1).replace(
+    "import App, Topology", "import App, Postgres, Topology"
+)
+"""With a database, and rows in it."""
+
 UNWRITABLE = """
 import resource
 from pathlib import Path
+
+import psycopg
 
 NONE = resource.RLIM_INFINITY
 
 
 def test_where_a_file_has_the_name_of_the_folder(dapr_sync):
+    dsn = dapr_sync.stack.book.exports("postgres")["dsn"]
+    with psycopg.connect(dsn, autocommit=True) as database:
+        database.execute("CREATE TABLE notes AS SELECT repeat('x', 1000000) AS text")
     Path("artefacts").write_text("")
     assert 1 == 2
 
@@ -165,7 +175,7 @@ def test_the_results_of_tests_survive_bundles_that_cannot_be_written(
     inner: Run, folder: Path
 ) -> None:
     """One sentence says so, and no half of a bundle is left."""
-    done = inner(UNWRITABLE)
+    done = inner(UNWRITABLE, conftest=WITH_ROWS)
 
     output = done.stdout.str()
     done.assert_outcomes(failed=3, passed=1)
@@ -178,3 +188,6 @@ def test_the_results_of_tests_survive_bundles_that_cannot_be_written(
         each.stem.partition("--test_")[2] for each in (folder / "artefacts").glob("*.html")
     ]
     assert 2 == len([*(folder / "artefacts").iterdir()])
+    (archive,) = (folder / "artefacts").glob("*.zip")
+    (notes,) = (each for each in bundle_in(archive)["tables"] if each["name"] == "notes")
+    assert [{"text": 1_000_000}] == [each["cut"] for each in notes["rows"]]

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from harness.core.errors import ConfigError
 from harness.dapr.state_keys import KeyPrefix, NamedKey, named, prefix_of, reach_of
-from harness.inspection.stored.places import connection_of, hashes_of, secret_in, tables_of
-from harness.inspection.stored.values import EXACT, cell, masked, number, shown, text_in
+from harness.stored.places import connection_of, hashes_of, secret_in, tables_of
+from harness.stored.values import EXACT, cell, masked, number, shown, text_in
 
 APPS = st.sampled_from(["shop", "clerk", "shop-2"])
 KEYS = st.text("ab|.:-", min_size=1, max_size=8).filter(lambda key: "||" not in key)

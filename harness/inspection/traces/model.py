@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.inspection.as_json import AsJson
+from harness.core.as_json import AsJson
 from harness.inspection.model import EventRow, LogLine
 
 Status = Literal["unset", "ok", "error"]

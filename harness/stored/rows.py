@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import ConfigError
-from harness.inspection.stored.model import Column, Row
-from harness.inspection.stored.values import cell
+from harness.stored.model import Column, Row
+from harness.stored.values import cell
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -25,6 +25,10 @@ PAGE = 4_000_000
 SHORTEST = 200
 """The number of characters of a value that are shown in any case."""
 
+WRITTEN = "xmin"
+"""PostgreSQL's column that has the transaction by which a row was last written. Transactions are
+numbered in the order in which they began to write; among the rows of one, ``ctid`` decides."""
+
 
 def rows_of(
     connection: Connection,
@@ -38,6 +42,7 @@ def rows_of(
     limit: int,
     descending: bool,
     secrets: Sequence[str],
+    longest: int = CELL,
 ) -> tuple[list[Row], bool]:
     """Rows of a table, and whether others follow.
 
@@ -45,11 +50,12 @@ def rows_of(
         connection: to the database.
         schema, table: the table.
         columns: all of its columns.
-        order: the columns by which the rows are ordered.
+        order: the columns by which the rows are ordered; `WRITTEN` may be one.
         text: only rows with this text in a column, in any case.
         offset, limit: the number of rows that are skipped, and that are returned.
         descending: whether the greatest comes first.
         secrets: what is masked.
+        longest: the number of characters of a value that are shown, at most.
 
     Raises:
         ConfigError: a text contains a NUL character, or a number is negative.
@@ -60,7 +66,7 @@ def rows_of(
             expected="a text without a NUL character, an offset of 0 or more, a limit of 1 or more",
         )
     limit = min(limit, MOST)
-    length = max(SHORTEST, min(CELL, PAGE // (limit * max(1, len(columns)))))
+    length = max(SHORTEST, min(longest, PAGE // (limit * max(1, len(columns)))))
     query = _query(schema, table, columns, order, text, descending=descending, length=length)
     found = connection.execute(query + _page(offset, limit)).fetchall()
     rows = [_row(each, columns, length, secrets) for each in found[:limit]]
@@ -92,11 +98,20 @@ def _query(
             sql.SQL("lower({})").format(sql.Literal(text)),
         )
     if order:
-        way = sql.SQL("{} DESC" if descending else "{}")
         query += sql.SQL(" ORDER BY ") + sql.SQL(", ").join(
-            way.format(_column(each)) for each in order
+            _ordered(each, descending=descending) for each in order
         )
     return query
+
+
+def _ordered(name: str, *, descending: bool) -> Composable:
+    from psycopg import sql
+
+    way = sql.SQL("{} DESC" if descending else "{}")
+    if name == WRITTEN:
+        # Numbers of transactions begin anew one day; how long ago they were still has an order.
+        return way.format(sql.SQL("-age({})").format(_column(name)))
+    return way.format(_column(name))
 
 
 def _page(offset: int, limit: int) -> Composable:

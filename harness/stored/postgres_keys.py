@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import ProbeError
 from harness.dapr.state_keys import ACTOR_PARTS, SEPARATOR, Reach
-from harness.inspection.stored.connection import reading
-from harness.inspection.stored.found import COUNTED, Found, Stored, Wanted
-from harness.inspection.stored.places import Tables
+from harness.stored.connection import QUICK, reading
+from harness.stored.found import BY_NAME, COUNTED, LAST_WRITTEN, Found, Newest, Stored, Wanted
+from harness.stored.places import Tables
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -22,7 +22,8 @@ COLUMNS = {
 }
 """Etag, size, time of the last change and of the end, by the component's version."""
 
-VALUES = {"v1": "left(value::text, %s), isbinary", "v2": "substring(value FROM 1 FOR %s), false"}
+VALUES = {"v1": "left(value::text, {}), isbinary", "v2": "substring(value FROM 1 FOR {}), false"}
+"""The beginning of a value, and whether it is base64."""
 
 
 def list_keys(place: Tables, wanted: Wanted) -> Found:
@@ -36,9 +37,7 @@ def list_keys(place: Tables, wanted: Wanted) -> Found:
     with reading(place.connection, f"table {place.table}") as connection:
         table = _table(connection, place.table)
         fits = _fits(wanted.reach, wanted.text)
-        many = sql.SQL("SELECT count(*) FROM (SELECT FROM {} WHERE {} LIMIT {}) AS found")
-        counting = many.format(table, fits, sql.Literal(COUNTED + 1))
-        total = int(connection.execute(counting).fetchone()[0])  # type: ignore[index]  # one row
+        total = _count(connection, table, fits)
         listing = sql.SQL("SELECT key, {} FROM {} WHERE {} AND key > {} ORDER BY key LIMIT {}")
         columns = sql.SQL(COLUMNS[place.version])
         rows = connection.execute(
@@ -65,14 +64,54 @@ def read_value(place: Tables, raw: str, most: int) -> tuple[Stored, bytes] | Non
     with reading(place.connection, f"table {place.table}") as connection:
         query = sql.SQL("SELECT key, {}, {} FROM {} WHERE key = %s").format(
             sql.SQL(COLUMNS[place.version]),
-            sql.SQL(VALUES[place.version]),
+            sql.SQL(VALUES[place.version]).format(sql.Literal(most)),
             _table(connection, place.table),
         )
-        row = connection.execute(query, [most, raw]).fetchone()
+        row = connection.execute(query, [raw]).fetchone()
     if row is None:
         return None
     *known, value, binary = row
     return _stored(*known), _content(value, binary=binary)
+
+
+def newest_keys(place: Tables, wanted: Wanted, most: int) -> Newest:
+    """The keys that fit with their values, the last written first unless there are too many.
+
+    Args:
+        place: the table.
+        wanted: the keys; its cursor is not used.
+        most: the number of bytes of a value.
+
+    Raises:
+        ProbeError: it cannot be read, or not quickly.
+    """
+    from psycopg import sql
+
+    with reading(place.connection, f"table {place.table}", QUICK) as connection:
+        table, fits = _table(connection, place.table), _fits(wanted.reach, wanted.text)
+        total = _count(connection, table, fits)
+        few = total <= COUNTED
+        query = sql.SQL("SELECT key, {}, {} FROM {} WHERE {} ORDER BY {} LIMIT {}").format(
+            sql.SQL(COLUMNS[place.version]),
+            sql.SQL(VALUES[place.version]).format(sql.Literal(most)),
+            table,
+            fits,
+            sql.SQL("age(xmin), ctid DESC" if few else "key"),
+            sql.Literal(wanted.limit),
+        )
+        rows = connection.execute(query).fetchall()
+    found: list[tuple[Stored, bytes | None]] = [
+        (_stored(*known), _content(value, binary=binary)) for *known, value, binary in rows
+    ]
+    return Newest(found, total, LAST_WRITTEN if few else BY_NAME)
+
+
+def _count(connection: Connection, table: Composable, fits: Composable) -> int:
+    from psycopg import sql
+
+    many = sql.SQL("SELECT count(*) FROM (SELECT FROM {} WHERE {} LIMIT {}) AS found")
+    counting = many.format(table, fits, sql.Literal(COUNTED + 1))
+    return int(connection.execute(counting).fetchone()[0])  # type: ignore[index]  # one row
 
 
 def _content(value: str | bytes, *, binary: bool) -> bytes:

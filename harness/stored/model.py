@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.core.as_json import AsJson
 from harness.dapr.state_keys import Kind
-from harness.inspection.as_json import AsJson
 
 
 @dataclass(frozen=True)

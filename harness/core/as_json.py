@@ -1,4 +1,4 @@
-"""What every value of an inspection can do."""
+"""Values that can be written as JSON."""
 
 from __future__ import annotations
 

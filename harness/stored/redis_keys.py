@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from harness.core.errors import ProbeError
 from harness.dapr.state_keys import Reach
-from harness.inspection.stored.found import COUNTED, Found, Stored, Wanted
-from harness.inspection.stored.places import Hashes
 from harness.ready.resp import RedisAccess, Rejected, Reply
+from harness.stored.found import BY_NAME, COUNTED, Found, Newest, Stored, Wanted
+from harness.stored.places import Hashes
 
 AT_ONCE = 1000
 """The number of keys that the server looks at in one step."""
@@ -19,6 +19,10 @@ STEPS = 200
 
 LARGEST = 16 * 1024 * 1024
 """The number of bytes of a value that is read; Redis cannot return a part of it."""
+
+
+SMALL = 20_000
+"""The number of bytes of a value that is read together with many others."""
 
 
 def list_keys(place: Hashes, wanted: Wanted) -> Found:
@@ -32,9 +36,7 @@ def list_keys(place: Hashes, wanted: Wanted) -> Found:
         later = [each for each in known if each > wanted.after][: wanted.limit]
         return Found(list(_described(place.access, later)), len(known))
     except (OSError, Rejected) as error:
-        raise ProbeError(
-            f"Redis at {place.access.endpoint} cannot be read", last=str(error)
-        ) from None
+        raise _unread(place, error) from None
 
 
 def read_value(place: Hashes, raw: str, most: int) -> tuple[Stored, bytes] | None:
@@ -55,12 +57,44 @@ def read_value(place: Hashes, raw: str, most: int) -> tuple[Stored, bytes] | Non
             )
         (data,) = place.access.ask(("HGET", raw, "data"))
     except (OSError, Rejected) as error:
-        raise ProbeError(
-            f"Redis at {place.access.endpoint} cannot be read", last=str(error)
-        ) from None
+        raise _unread(place, error) from None
     except UnicodeEncodeError:
         return None
     return found, str(data or "").encode("utf-8", "surrogateescape")[:most]
+
+
+def first_keys(place: Hashes, wanted: Wanted, most: int, preferred: str) -> Newest:
+    """The keys that fit with their values, by name: Redis knows no time at which they were written.
+
+    Args:
+        place: the database.
+        wanted: the keys; its cursor is not used.
+        most: the number of bytes of a value; of one that is much larger, nothing is read.
+        preferred: keys with this text come first; "" for no such order.
+
+    Raises:
+        ProbeError: the server does not respond.
+    """
+    try:
+        known = _kept(place.access, wanted.reach, wanted.text.casefold(), COUNTED + 1)
+        chosen = sorted(known, key=lambda each: preferred not in each)[: wanted.limit]
+        found = list(_described(place.access, chosen))
+        small = [each.raw for each in found if each.size <= SMALL]
+        read = place.access.ask(*(("HGET", each, "data") for each in small)) if small else []
+    except (OSError, Rejected) as error:
+        raise _unread(place, error) from None
+    values = dict(zip(small, read, strict=True))
+    keys = [(each, _bytes(values.get(each.raw), most)) for each in found]
+    order = f"those with {preferred} first, then {BY_NAME}" if preferred else BY_NAME
+    return Newest(keys, len(known), order)
+
+
+def _bytes(reply: Reply, most: int) -> bytes | None:
+    return reply.encode("utf-8", "surrogateescape")[:most] if isinstance(reply, str) else None
+
+
+def _unread(place: Hashes, error: Exception) -> ProbeError:
+    return ProbeError(f"Redis at {place.access.endpoint} cannot be read", last=str(error))
 
 
 def _kept(access: RedisAccess, reach: Reach, text: str, most: int) -> list[str]:

@@ -12,12 +12,12 @@ from harness.core.deadline import Deadline
 from harness.core.errors import ConfigError, HarnessError, did_you_mean
 from harness.core.masking import mask
 from harness.core.roles import HasDatabases
-from harness.inspection.stored.connection import reading
-from harness.inspection.stored.keys import UP
-from harness.inspection.stored.model import Column, RowPage, TablePage, TableRow
-from harness.inspection.stored.places import connection_of
-from harness.inspection.stored.rows import rows_of
 from harness.stack.stack import Stack
+from harness.stored.connection import reading
+from harness.stored.keys import UP
+from harness.stored.model import Column, RowPage, TablePage, TableRow
+from harness.stored.places import connection_of
+from harness.stored.rows import rows_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -65,17 +65,18 @@ class Database:
     parameters: Mapping[str, str] = field(repr=False)
 
     @contextmanager
-    def opened(self, what: str = "") -> Iterator[Connection]:
+    def opened(self, what: str = "", limits: str = "") -> Iterator[Connection]:
         """A connection that can only read.
 
         Args:
             what: is read in it; "" for the database.
+            limits: see `reading`.
 
         Raises:
             ProbeError: see `reading`.
         """
         place = " in ".join(filter(None, (what, f"database {self.name} of {self.node}")))
-        with reading(self.parameters, place) as connection:
+        with reading(self.parameters, place, limits) as connection:
             yield connection
 
 
@@ -249,18 +250,29 @@ def relations_of(connection: Connection, base: Database) -> list[Relation]:
 
 def _counted(connection: Connection, relation: Relation, deadline: Deadline) -> TableRow:
     """A table with the number of its rows: exact, estimated if there are many, or unknown."""
-    from psycopg import errors, sql
+    from psycopg import errors
 
     if deadline.passed:
         return relation.row(None)
-    counting = sql.SQL("SELECT count(*) FROM (SELECT FROM {} LIMIT {}) AS found").format(
-        sql.Identifier(relation.schema, relation.name), sql.Literal(COUNTED + 1)
-    )
     try:
-        (rows,) = connection.execute(counting).fetchone() or (0,)
+        return counted(connection, relation)
     except errors.Error:
         # A lock, a view that fails, or a table that was dropped meanwhile.
         return relation.row(None)
+
+
+def counted(connection: Connection, relation: Relation) -> TableRow:
+    """A table with the number of its rows: exact, or estimated if there are many.
+
+    Raises:
+        psycopg.Error: it cannot be read.
+    """
+    from psycopg import sql
+
+    counting = sql.SQL("SELECT count(*) FROM (SELECT FROM {} LIMIT {}) AS found").format(
+        sql.Identifier(relation.schema, relation.name), sql.Literal(COUNTED + 1)
+    )
+    (rows,) = connection.execute(counting).fetchone() or (0,)
     if rows <= COUNTED:
         return relation.row(rows)
     return relation.row(max(relation.estimate, COUNTED + 1), estimated=True)

@@ -17,6 +17,9 @@ CONNECTING = 3
 STATEMENT = 5
 """Seconds that a statement may take."""
 
+QUICK = "-c statement_timeout=250ms -c lock_timeout=50ms"
+"""Limits for whoever reads many tables and would rather do without one than wait for it."""
+
 OPTIONS = (
     f"-c default_transaction_read_only=on -c statement_timeout={STATEMENT}s "
     f"-c lock_timeout={STATEMENT}s"
@@ -28,7 +31,7 @@ UNCHECKED = "SQL_ASCII"
 
 
 @contextmanager
-def reading(parameters: Mapping[str, str], what: str) -> Iterator[Connection]:
+def reading(parameters: Mapping[str, str], what: str, limits: str = "") -> Iterator[Connection]:
     """A connection each of whose statements is a read-only transaction of its own.
 
     Bytes of a text that are not UTF-8 become escapes such as ``\\xff``.
@@ -36,13 +39,14 @@ def reading(parameters: Mapping[str, str], what: str) -> Iterator[Connection]:
     Args:
         parameters: libpq's.
         what: is read; the subject of errors, without the verb.
+        limits: options of the server that are stricter than the usual ones, such as `QUICK`.
 
     Raises:
         ProbeError: it cannot be read; with PostgreSQL's reason.
     """
     import psycopg
 
-    options = f"{parameters.get('options', '')} {OPTIONS}".strip()
+    options = f"{parameters.get('options', '')} {OPTIONS} {limits}".strip()
     given: dict[str, Any] = {"application_name": "dapr-harness", **parameters, "options": options,
                              "client_encoding": "UTF8", "connect_timeout": CONNECTING}  # fmt: skip
     try:

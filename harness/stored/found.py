@@ -9,6 +9,10 @@ from harness.dapr.state_keys import Reach
 COUNTED = 10_000
 """No more keys of a store than this are counted; on Redis, no more are listed."""
 
+LAST_WRITTEN = "last written first"
+BY_NAME = "by name"
+"""Orders of rows and keys, in words."""
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -54,3 +58,18 @@ class Found:
 
     keys: list[Stored]
     total: int
+
+
+@dataclass(frozen=True)
+class Newest:
+    """The first keys of a store with the beginnings of their values.
+
+    Attributes:
+        keys: each with the first bytes of its value; None if the value was not read.
+        total: the number of keys that fit, at most one more than `COUNTED`.
+        order: in which the keys are, in words.
+    """
+
+    keys: list[tuple[Stored, bytes | None]]
+    total: int
+    order: str

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from harness.core.errors import ConfigError, HarnessError, did_you_mean
 from harness.core.masking import mask
 from harness.dapr.state_keys import Reach, named, reach_of
-from harness.inspection.stored import postgres_keys, redis_keys
-from harness.inspection.stored.found import COUNTED, Found, Stored, Wanted
-from harness.inspection.stored.model import KeyPage, KeyRow, StoredValue
-from harness.inspection.stored.places import Hashes, Place, Tables, places_of
-from harness.inspection.stored.values import shown
 from harness.stack.stack import Stack
+from harness.stored import postgres_keys, redis_keys
+from harness.stored.found import COUNTED, Found, Stored, Wanted
+from harness.stored.model import KeyPage, KeyRow, StoredValue
+from harness.stored.places import Hashes, Place, Tables, places_of
+from harness.stored.values import shown
 
 MOST = 1000
 """The number of keys in a page, at most."""
@@ -82,14 +82,14 @@ def key_page(
     start = _cursor(after)
     listing, missing = Listing(max(1, min(limit, MOST))), []
     for place in _chosen(stack, store, app):
-        if reason := _reason(place, states):
+        if reason := reason_of(place, states):
             missing.append(f"the keys of state store {place.name!r}: {reason}")
             continue
         try:
             listing.add(place, _ask(place, app, text, start, listing))
         except HarnessError as error:
             missing.append(f"the keys of state store {place.name!r}: {_line(error)}")
-    rows = [_masked(each, secrets) for each in listing.rows]
+    rows = [masked_row(each, secrets) for each in listing.rows]
     end = json.dumps(listing.last) if listing.more else ""
     told = [mask(each, secrets) for each in missing]
     return KeyPage(rows, end, listing.total, listing.at_least, told)
@@ -119,12 +119,12 @@ def stored_value(
         ProbeError: the database does not respond.
     """
     chosen = _chosen(stack, store, app)
-    reasons = [_reason(each, states) for each in chosen]
+    reasons = [reason_of(each, states) for each in chosen]
     for place, reason in zip(chosen, reasons, strict=True):
-        if not reason and _reach(place, app).has(raw) and (found := _read(place, raw)):
+        if not reason and reach_to(place, app).has(raw) and (found := _read(place, raw)):
             known, data = found
             cut = known.size > VALUE
-            row = _masked(row_of(place, known), secrets)
+            row = masked_row(row_of(place, known), secrets)
             return StoredValue(row, True, shown(data, secrets, cut=cut), cut)
     if chosen and all(reasons):
         raise ConfigError(
@@ -161,13 +161,14 @@ def _chosen(stack: Stack, store: str | None, app: str | None) -> list[Place]:
     ]
 
 
-def _reason(place: Place, states: Mapping[str, str]) -> str:
+def reason_of(place: Place, states: Mapping[str, str]) -> str:
     """Why the keys of a store cannot be listed; "" if they can."""
     state = states.get(place.node, "running")
     return place.reason or ("" if state in UP else f"{place.node} is {state}")
 
 
-def _reach(place: Place, app: str | None) -> Reach:
+def reach_to(place: Place, app: str | None = None) -> Reach:
+    """The keys of a store that an app can read, or any of its apps."""
     found = reach_of(place.prefix, [app] if app else place.apps)
     return found if place.actors else replace(found, actors=())
 
@@ -180,7 +181,7 @@ def _ask(
     if _position(place) < before:
         room = -1  # They were in an earlier page, and are only counted.
     after = raw if _position(place) == before else ""
-    keeper, wanted = place.keeper, Wanted(_reach(place, app), text, after, room + 1)
+    keeper, wanted = place.keeper, Wanted(reach_to(place, app), text, after, room + 1)
     if isinstance(keeper, Tables):
         return postgres_keys.list_keys(keeper, wanted)
     if isinstance(keeper, Hashes):
@@ -211,7 +212,8 @@ def _cursor(text: str) -> tuple[str, str, str]:
     return store, app, raw
 
 
-def _masked(row: KeyRow, secrets: Sequence[str]) -> KeyRow:
+def masked_row(row: KeyRow, secrets: Sequence[str]) -> KeyRow:
+    """A key without secrets in its names."""
     names = {"key": row.key, "actor_id": row.actor_id, "raw": row.raw}
     return replace(row, **{name: mask(each, secrets) for name, each in names.items()})  # type: ignore[arg-type]  # all of them are texts
 

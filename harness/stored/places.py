@@ -110,7 +110,10 @@ def _places(
     env = stack.book.variables()
     for each in resources:
         if each.type.startswith("state."):
-            fields = {**readable_fields(each, resources, env), **_of_files(stack, sidecar, each)}
+            fields = {
+                **readable_fields(each, resources, env),
+                **_of_files(stack, sidecar, each, resources),
+            }
             namespace = stack.book.namespace or sidecar.env.get("NAMESPACE", "")
             prefix = prefix_of(each.name, fields.get("keyprefix", ""), namespace)
             keeper, reason = _keeper(each, fields)
@@ -214,13 +217,14 @@ def hashes_of(fields: Mapping[str, str]) -> Hashes:
     return Hashes(RedisAccess(endpoint, password, user, database, errors="surrogateescape"))
 
 
-def _of_files(stack: Stack, sidecar: SidecarRole, component: DaprResource) -> dict[str, str]:
+def _of_files(
+    stack: Stack, sidecar: SidecarRole, component: DaprResource, resources: Sequence[DaprResource]
+) -> dict[str, str]:
     """The values of a component that are in a secrets file."""
-    scope = stack.book.scope(sidecar.name, HOST)
-    resources = stack.book.resources(sidecar.name, HOST)
     store = next((each for each in resources if each.name == component.secret_store), None)
     if store is None or store.type != "secretstores.local.file":
         return {}
+    scope = stack.book.scope(sidecar.name, HOST)
     file = secrets_file(store, stack.book.root / sidecar.cwd)
     try:
         secrets = json.loads(scope.fill(read_text(file), str(file)))
