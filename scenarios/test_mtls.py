@@ -37,7 +37,7 @@ def test_the_page_may_call_the_backend(dapr_sync: World) -> None:
     answer = dapr_sync.app("frontend").post(f"/api/{user}/tasks", json={"title": "Secured"})
 
     assert 201 == answer.status_code
-    dapr_sync.eventually(lambda: dapr_sync.table("notifications").count(user_id=user) == 1)
+    dapr_sync.ledger.event(topic="task-updates", data={"user_id": user}).delivered_to("frontend")
 
 
 def test_a_completed_task_of_a_series_is_followed_by_the_next(dapr_sync: World) -> None:
@@ -54,7 +54,7 @@ def test_a_completed_task_of_a_series_is_followed_by_the_next(dapr_sync: World) 
     done = page.post(f"/api/{user}/tasks/{made['id']}/complete", headers=AS_PAGE)
     done.raise_for_status()
 
-    dapr_sync.eventually(lambda: len(page.get(f"/api/{user}/tasks").json()) == 2)
+    dapr_sync.ledger.event(data={"task": {"follows": made["id"]}}).published_once()
 
 
 @pytest.mark.parametrize(

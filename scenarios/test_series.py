@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from harness import AsyncWorld, DaprError
-from harness.stack.aledger import AsyncTrackedEvent
+from harness.stack.aquestions import AsyncTrackedEvent
 from scenarios.test_task_events import new_task
 
 TOMORROW = (datetime.now(UTC) + timedelta(days=1)).replace(microsecond=0)

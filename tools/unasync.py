@@ -27,6 +27,7 @@ TWINS = {
     "harness/probe/atable.py": "harness/probe/table.py",
     "harness/probe/atap.py": "harness/probe/tap.py",
     "harness/stack/aledger.py": "harness/stack/ledger.py",
+    "harness/stack/aquestions.py": "harness/stack/questions.py",
     "harness/stack/aobserving.py": "harness/stack/observing.py",
     "harness/stack/aresources.py": "harness/stack/resources.py",
     "harness/stack/aworld.py": "harness/stack/world.py",
@@ -36,8 +37,8 @@ TWINS = {
 
 NAMES = (
     "ablocking", "acalls", "aclient", "aclock", "aclose", "ado_all", "aeventually", "aexplained",
-    "ainbox", "aledger", "aobserving", "aopened", "apoll", "arecorded", "aresources", "astream",
-    "atable", "atap", "aticks", "aworld",
+    "ainbox", "aledger", "aobserving", "aopened", "apoll", "aquestions", "arecorded", "aresources",
+    "astream", "atable", "atap", "aticks", "aworld",
 )  # fmt: skip
 """Names that the twin has without their first letter."""
 

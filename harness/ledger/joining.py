@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.core.observation import Occurrence
+from harness.core.observation import Occurrence, trace_in
 from harness.ledger.delivered import Delivered, delivered, position_of
 from harness.ledger.effects import Effects, moment
 from harness.ledger.model import (
@@ -78,6 +78,7 @@ class _Path:
     publications: list[Publication] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
+    traces: set[str] = field(default_factory=set)
 
     def learn(self, each: Occurrence) -> None:
         """What a record tells about it; that of a dead letter tells nothing new."""
@@ -96,11 +97,12 @@ class _Path:
             self.type, self.subject = str(event.get("type", "")), str(event.get("subject", ""))
             self.expires, self.data = str(event.get("expiration", "")), data_in(event)
 
-    def first_seen(self) -> tuple[int, str]:
+    def first_seen(self) -> tuple[int, Position]:
         """When, and what distinguishes it from others of the same moment."""
         kinds = (self.publications, self.records, self.attempts)
-        places = [str(each.position) for each in self.records]
-        return min(each.time for kind in kinds for each in kind), min(places, default=self.id)
+        places = [each.position for each in self.records]
+        nowhere = Position(self.id, 0, 0)
+        return min(each.time for kind in kinds for each in kind), min(places, default=nowhere)
 
     def finished(self) -> EventPath:
         """The event, with each list in the order of time."""
@@ -115,6 +117,7 @@ class _Path:
             tuple(self.publications),
             tuple(sorted(self.records, key=lambda each: (each.time, each.position))),
             tuple(self.attempts),
+            tuple(sorted(self.traces)),
         )
 
 
@@ -162,6 +165,7 @@ class _Joined:
         if not each.facts.get("counted"):
             self._by_position[record.position] = path
         path.records.append(record)
+        path.traces.add(each.correlation.get("trace", ""))
         if not path.known:
             path.learn(each)
 
@@ -170,6 +174,7 @@ class _Joined:
         for each in delivered(delivery, self._names.prefix):
             path = self._delivered(each)
             path.hear(each.event)
+            path.traces |= {delivery.facts.get("trace", ""), trace_in(each.event)}
             path.attempts.append(self._attempt(path, delivery, each))
 
     def _delivered(self, found: Delivered) -> _Path:

@@ -109,6 +109,8 @@ class EventPath:
         id, type, source, subject: of the CloudEvent; "" if the event is not one.
         data: its data, as stored or else as delivered.
         trace: its trace id; "" if it is in no trace.
+        traces: those of its records, of the requests that delivered it, and of the CloudEvent in
+            them, each once; "" stands for no trace. If there are several, a trace was interrupted.
         expires: when it expires, as the event says; "" if it does not.
         publications: requests to publish it.
         records: where the broker stores it, dead letters included.
@@ -125,6 +127,7 @@ class EventPath:
     publications: tuple[Publication, ...] = ()
     records: tuple[Record, ...] = ()
     attempts: tuple[Attempt, ...] = ()
+    traces: tuple[str, ...] = ()
 
     @property
     def originals(self) -> tuple[Record, ...]:

@@ -79,6 +79,7 @@ class Delivery:
     def _facts(self) -> dict[str, Any]:
         return {
             "at": self.at,
+            "trace": trace_in(self.headers),
             "method": self.method,
             "path": self.path,
             "status": self.status,

@@ -76,10 +76,14 @@ def handled(
     took: float = 0.1,
     kind: str = "application/cloudevents+json",
     clock: float | None = None,
+    trace: str = "",
 ) -> Occurrence:
-    """A delivery; ``clock`` is what the machine's clock shows instead of ``seconds``."""
+    """A delivery; ``clock`` is what the machine's clock shows instead of ``seconds``.
+
+    ``trace`` is the ``traceparent`` in its headers.
+    """
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    headers = {"content-type": kind, **(place.headers if place else {})}
+    headers = {"content-type": kind, "traceparent": trace, **(place.headers if place else {})}
     row = {
         **row_of("POST", path, raw),
         "at": seconds,

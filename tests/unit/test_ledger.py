@@ -44,6 +44,42 @@ def test_request_record_and_delivery_are_one_event() -> None:
     ]
 
 
+def test_events_of_one_moment_are_in_the_order_of_their_offsets() -> None:
+    """Brokers have milliseconds; offset 10 comes after 9."""
+    places = [Place("orders", 0, 10), Place("orders", 0, 9)]
+
+    ledger = ledger_of([stored(each, cloud_event(f"e{each.offset}")) for each in places], NAMES)
+
+    assert ["e9", "e10"] == [each.id for each in ledger.events]
+
+
+@pytest.mark.parametrize(
+    ("record", "header", "body", "traces"),
+    [
+        ("a", "a", "a", ("a" * 32,)),
+        ("a", "a", "b", ("a" * 32, "b" * 32)),
+        ("a", "b", "a", ("a" * 32, "b" * 32)),
+        ("b", "a", "a", ("a" * 32, "b" * 32)),
+        ("a", "a", "", ("", "a" * 32)),
+    ],
+)
+def test_a_path_has_the_traces_of_its_record_its_delivery_and_the_event_in_it(
+    record: str, header: str, body: str, traces: tuple[str, ...]
+) -> None:
+    """All of them, so that a trace that was interrupted is seen."""
+    place = stored(ORDER, cloud_event("e1", traceparent=parent(record)))
+    event = cloud_event("e1", traceparent=parent(body))
+
+    path = only(place, handled("mail", event, place=ORDER, trace=parent(header)))
+
+    assert traces == path.traces
+
+
+def parent(letter: str) -> str:
+    """A ``traceparent`` in the trace of this letter; "" for none."""
+    return f"00-{letter * 32}-{'1' * 16}-01" if letter else ""
+
+
 def test_an_event_from_outside_has_a_path_without_a_request() -> None:
     """Of a raw client, whose record may be anything."""
     ledger = ledger_of([stored(ORDER, b"\xff\xfe\x00"), stored(SECOND, b"[" * 100_000)], NAMES)

@@ -60,7 +60,11 @@ def test_event():
 
 
 def test_once():
-    probe(known).event("e2").published_once()
+    probe(known).event("e2").published_once(timeout=0)
+
+
+def test_others():
+    probe(known).published("made", "made", timeout=0)
 
 
 def test_job():
@@ -89,9 +93,9 @@ def test_pytest_shows_the_question_of_a_test_and_not_how_it_is_asked(
     done = pytester.runpytest_subprocess("-p", "no:randomly", "--tb=long")
 
     output = done.stdout.str()
-    done.assert_outcomes(failed=4)
+    done.assert_outcomes(failed=5)
     shown = [line for line in output.splitlines() if line.startswith(">")]
-    assert 4 == len(shown), output
+    assert 5 == len(shown), output
     assert all(line.lstrip("> ").startswith("probe(") for line in shown)
     assert "is not delivered to mail" in output
     assert "something is still in flight" in output
@@ -162,6 +166,104 @@ def test_an_event_that_is_stored_twice_was_not_published_once() -> None:
     probe(once).event("e1").published_once()
     with pytest.raises(ProbeTimeout, match="is not published once"):
         probe(twice).event("e1").published_once()
+
+
+def test_an_event_that_comes_late_is_waited_for_before_it_is_counted() -> None:
+    """An app publishes from its outbox after its answer, and perhaps more than once."""
+    late = Late(stored(ORDER, EVENT), stored(Place("orders", 0, 1), EVENT))
+
+    with pytest.raises(ProbeTimeout, match="is not published once"):
+        probe(late).event("e1").published_once()
+
+    assert late.reads > 1
+
+
+class Late(Known):
+    """An account that has nothing at first, and the second record only when all is handled."""
+
+    def __init__(self, first: Occurrence, second: Occurrence) -> None:
+        super().__init__(first)
+        self._all = ledger_of([first, second])
+
+    def read(self) -> Ledger:
+        return super().read() if self.reads else self._nothing()
+
+    def _nothing(self) -> Ledger:
+        self.reads += 1
+        return Ledger()
+
+    def settled(self, _: Deadline) -> Ledger:
+        return self._all
+
+
+TASK = [cloud_event(f"e{number}", type=kind) for number, kind in enumerate(["made", "done"])]
+
+
+def test_events_were_published_in_the_order_of_their_partition() -> None:
+    """Whatever the clock of their publishers; offset 10 comes after 9."""
+    known = Known(
+        stored(Place("orders", 0, 9), TASK[0], 2.0), stored(Place("orders", 0, 10), TASK[1], 1.0)
+    )
+
+    paths = probe(known).published("made", "done", topic="orders")
+
+    assert ["e0", "e1"] == [each.id for each in paths]
+    with pytest.raises(ProbeTimeout, match="other events were published with topic='orders'"):
+        probe(known).published("done", "made", topic="orders")
+
+
+def test_events_of_several_partitions_were_published_in_the_order_of_time() -> None:
+    """There is no other."""
+    known = Known(
+        stored(Place("orders", 1), TASK[0], 1.0), stored(Place("orders", 0), TASK[1], 2.0)
+    )
+
+    assert ["made", "done"] == [each.type for each in probe(known).published("made", "done")]
+
+
+def test_an_event_that_is_stored_twice_was_published_twice() -> None:
+    """Dead letters and rows of an outbox were not published, nor was what nobody has stored."""
+    row = cloud_event("outbox-e1", type="row")
+    rest = [
+        stored(Place("dead"), EVENT, of=ORDER),
+        stored(Place("storeordersoutbox"), row),
+        handled("mail", cloud_event("e2")),
+    ]
+    twice = Known(stored(ORDER, EVENT), stored(Place("orders", 0, 1), EVENT), *rest)
+
+    probe(Known(stored(ORDER, EVENT), *rest)).published("made")
+    probe(twice).published("made", "made")
+    with pytest.raises(ProbeTimeout) as missed:
+        probe(twice).published("made")
+    assert "expected: made" in str(missed.value)
+    assert "last seen: made, made" in str(missed.value)
+
+
+def test_nothing_was_published_if_no_event_has_the_fields() -> None:
+    """A missing event is named, and so is one that is too many."""
+    known = Known(stored(ORDER, EVENT))
+
+    assert [] == probe(known).published(topic="invoices")
+    with pytest.raises(ProbeTimeout, match="expected: no event"):
+        probe(known).published(topic="orders")
+    with pytest.raises(ProbeTimeout, match="last seen: no event"):
+        probe(known).published("made", topic="invoices", timeout=0)
+
+
+def test_what_was_published_is_waited_for_and_then_counted_when_nothing_is_in_flight() -> None:
+    """The second event is on the broker only then."""
+    late = Late(stored(ORDER, EVENT), stored(Place("orders", 0, 1), EVENT))
+
+    with pytest.raises(ProbeTimeout, match="last seen: made, made"):
+        probe(late).published("made")
+
+    assert late.reads > 1
+
+
+def test_without_a_broker_nobody_says_what_was_published() -> None:
+    """Nor that nothing was."""
+    with pytest.raises(ConfigError, match="how often an event was published is not known"):
+        probe(Known(has_broker=False)).published(topic="orders")
 
 
 def test_an_event_that_was_delivered_has_not_expired() -> None:
