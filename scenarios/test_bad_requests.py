@@ -70,7 +70,9 @@ async def test_another_users_task_is_not_there(dapr: AsyncWorld, verb: str) -> N
 
     assert (404, "no such task") == (answer.status_code, answer.json()["detail"])
     assert [] == (await backend.get(f"/api/{stranger}/tasks")).json()
-    await backend.delete(f"/api/{task['user_id']}/tasks/{task['id']}")
+    own = f"/api/{task['user_id']}/tasks/{task['id']}"
+    assert task["title"] == (await backend.get(own)).json()["title"]
+    await backend.delete(own)
     story = changes("created", "deleted")
     await dapr.ledger.published(*story, topic="task-events", subject=task["id"])
 
