@@ -497,7 +497,7 @@ async def test_an_agent_publishes_explains_kills_and_restarts(up: Path) -> None:
 
     assert {
         "overview", "list_events", "explain_event", "list_traces", "explain_trace", "deliveries",
-        "logs", "state", "jobs",
+        "logs", "state", "jobs", "list_keys", "stored_value", "list_tables", "rows",
         "publish", "invoke", "redeliver", "restart_node", "kill_node", "pause_node", "resume_node",
     } == tools  # fmt: skip
     assert {"topic": "orders", "pubsub": "bus", "app": "shop"} == done
