@@ -81,10 +81,11 @@ def recent_tables(
     """
     with base.opened(limits=QUICK) as connection:
         found = [each for each in relations_of(connection, base) if each.kind in "rp"]
+        counts = _counts(connection, found[:TABLES])
         for number, relation in enumerate(found[:TABLES]):
             if deadline.passed:
                 raise _left(found[number:], f"there was no time for more in {deadline.budget:g} s")
-            yield _recent(connection, relation, secrets)
+            yield _recent(connection, relation, counts[number], secrets)
         if found[TABLES:]:
             raise _left(found[TABLES:], f"of a database, {TABLES} tables are read")
 
@@ -97,11 +98,25 @@ def _left(relations: Sequence[Relation], why: str) -> ProbeError:
     )
 
 
-def _recent(connection: Connection, relation: Relation, secrets: Sequence[str]) -> RecentRows:
+def _counts(connection: Connection, relations: Sequence[Relation]) -> Sequence[TableRow | None]:
+    """The tables with the numbers of their rows; all are None if one cannot be counted quickly."""
     import psycopg
 
     try:
-        table = counted(connection, relation)
+        return counted(connection, *relations)
+    except psycopg.Error:
+        if connection.closed:
+            raise
+        return [None] * len(relations)
+
+
+def _recent(
+    connection: Connection, relation: Relation, table: TableRow | None, secrets: Sequence[str]
+) -> RecentRows:
+    import psycopg
+
+    try:
+        table = table or counted(connection, relation)[0]
         if not table.rows:
             return RecentRows(table)
         columns, told = order_of(relation, table)

@@ -21,6 +21,7 @@ from harness.stored.rows import rows_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
+    from psycopg.sql import Composable
 
 TABLES = 500
 """The number of tables of a database that are listed."""
@@ -255,24 +256,36 @@ def _counted(connection: Connection, relation: Relation, deadline: Deadline) -> 
     if deadline.passed:
         return relation.row(None)
     try:
-        return counted(connection, relation)
+        return counted(connection, relation)[0]
     except errors.Error:
         # A lock, a view that fails, or a table that was dropped meanwhile.
         return relation.row(None)
 
 
-def counted(connection: Connection, relation: Relation) -> TableRow:
-    """A table with the number of its rows: exact, or estimated if there are many.
+def counted(connection: Connection, *relations: Relation) -> list[TableRow]:
+    """Tables with the numbers of their rows, in one query: exact, or estimated if there are many.
 
     Raises:
-        psycopg.Error: it cannot be read.
+        psycopg.Error: one of them cannot be read.
     """
     from psycopg import sql
 
-    counting = sql.SQL("SELECT count(*) FROM (SELECT FROM {} LIMIT {}) AS found").format(
+    if not relations:
+        return []
+    counts = sql.SQL(", ").join(sql.SQL("({})").format(_counting(each)) for each in relations)
+    found = connection.execute(sql.SQL("SELECT {}").format(counts)).fetchone() or ()
+    return [_with_rows(*each) for each in zip(relations, found, strict=True)]
+
+
+def _counting(relation: Relation) -> Composable:
+    from psycopg import sql
+
+    return sql.SQL("SELECT count(*) FROM (SELECT FROM {} LIMIT {}) AS found").format(
         sql.Identifier(relation.schema, relation.name), sql.Literal(COUNTED + 1)
     )
-    (rows,) = connection.execute(counting).fetchone() or (0,)
+
+
+def _with_rows(relation: Relation, rows: int) -> TableRow:
     if rows <= COUNTED:
         return relation.row(rows)
     return relation.row(max(relation.estimate, COUNTED + 1), estimated=True)
