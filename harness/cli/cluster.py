@@ -22,6 +22,7 @@ from harness.core.settings import Settings
 from harness.core.topology import Topology
 from harness.kubernetes.obstacles import require_node, this_machine, try_node
 from harness.nodes.cluster import KUBECONFIG, ClusterNode
+from harness.nodes.dapr_cluster import DaprClusterNode
 from harness.provision.cluster_node import PROGRAM
 from harness.provision.toolbox import Provisioner
 from harness.provision.versions import KUBERNETES
@@ -70,6 +71,9 @@ def up(
             help="An archive of images for pods, as `docker save` writes it; can be repeated.",
         ),
     ] = None,
+    dapr: Annotated[
+        bool, typer.Option("--dapr", help="Install Dapr in it, and wait until it is ready.")
+    ] = False,
     offline: Annotated[
         bool | None, typer.Option("--offline", help="Never use the network.")
     ] = None,
@@ -90,7 +94,7 @@ def up(
     require_node(this_machine(settings.environment, toolbox.store.root))
     group = f"dapr-harness-{secrets.token_hex(6)}"
     try_node(toolbox.path(PROGRAM), settings.environment, group)
-    wanted = Topology(replace(NODE, images=archives))
+    wanted = Topology((DaprClusterNode if dapr else ClusterNode)(images=archives))
     settings = replace(settings, topology="", ready_timeout=max(READY, settings.ready_timeout))
     stack = running(wanted, settings, progress=steps, watch=shown, name=name)
     with registry.starting(name), ExitStack() as cleanup:

@@ -24,6 +24,7 @@ KUBECONFIG = "admin.kubeconfig"
 """The file in the node's folder with which clients of this machine reach the API server."""
 
 PLAN = "plan.json"
+TOOLS: tuple[str, ...] = ("etcd", "kube-apiserver", PROGRAM, "container-runtime")
 GRACE = 20.0
 """Seconds in which everything in its namespaces has ended and its cgroups are removed."""
 
@@ -48,7 +49,7 @@ class ClusterNode(BaseNode):
         images: archives of images that its pods can use, as ``docker save`` writes them.
     """
 
-    tools = ("etcd", "kube-apiserver", PROGRAM, "container-runtime")
+    tools = TOOLS
     on_host = True
 
     name: str = "cluster"
@@ -86,6 +87,11 @@ class ClusterNode(BaseNode):
             "kubeconfig": str(scope.home / KUBECONFIG),
         }
 
+    def archives(self, scope: Scope) -> list[Path]:
+        """The archives of images that its pods can use."""
+        own = scope.tool(PROGRAM).parent / PAUSE, scope.tool("container-runtime") / SHELL
+        return [*own, *self.images]
+
     def _plan(self, scope: Scope, root: Path, group: str) -> str:
         program, control_plane = scope.tool(PROGRAM), scope.tool("kube-apiserver")
         installed = Installed(control_plane.parent, program.parent, root)
@@ -95,7 +101,7 @@ class ClusterNode(BaseNode):
             listen=str(scope.listen()),
             group=group,
             token=self._token(scope, "admin"),
-            images=[program.parent / PAUSE, root / SHELL, *self.images],
+            images=self.archives(scope),
         )
 
     def _files(self, scope: Scope, root: Path) -> dict[str, str]:
