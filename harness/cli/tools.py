@@ -65,7 +65,7 @@ def provision(
         bool,
         typer.Option(
             OPTION,
-            help="Also what `cluster up` needs: the programs of a node, and packages of Debian.",
+            help="Also what `cluster up` needs: its programs, packages of Debian, images of Dapr.",
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

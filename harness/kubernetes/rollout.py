@@ -11,65 +11,97 @@ from harness.core.deadline import Observation
 from harness.core.errors import HarnessError, InstanceDied, LaunchError, ProbeError
 from harness.dapr.resources import mapping, sequence
 from harness.kubernetes.api import ApiServer
-from harness.kubernetes.pods import Object, Problem, is_ready, name_of, problem_of, progress_of
+from harness.kubernetes.pods import (
+    Object,
+    Problem,
+    is_over,
+    is_ready,
+    lack_of,
+    problem_of,
+    progress_of,
+)
 
 LINES = 8
 """The last lines of a log that are told."""
 
+POD, EVENT = "/api/v1/{}/pods", "/api/v1/{}/events"
 PAUSE = 1
 """Seconds after which pods are looked at even if nothing was announced."""
 
 
+WORKLOADS = ("deployments", "statefulsets")
+"""What is waited for, beside the pods that it has created."""
+
+
 @dataclass(frozen=True)
-class PodsCheck:
-    """A pod of each of these workloads is ready, with all its containers.
+class Listed:
+    """The objects of one kind.
 
     Attributes:
-        namespace: where they are.
-        apps: the label ``app`` of each.
+        path: of the list.
+        items: the objects.
+        version: of the list.
+    """
+
+    path: str
+    items: Sequence[Object]
+    version: str
+
+
+@dataclass(frozen=True)
+class PodsCheck:
+    """Every Deployment, StatefulSet and pod of a namespace is ready.
+
+    Attributes:
+        namespace: which must have at least one pod.
     """
 
     server: ApiServer
     namespace: str
-    apps: tuple[str, ...]
     name: str = "pods"
 
     def observe(self) -> Observation:
-        """Look at all pods, and wait until one changes if they are not ready.
+        """Look at all of them, and wait for a change if one is not ready.
 
         Raises:
             LaunchError: a pod cannot be scheduled, or a container cannot be started.
             InstanceDied: a container crashes or needs too much memory.
         """
-        path = f"/api/v1/namespaces/{self.namespace}/pods"
         try:
-            found = self.server.get(path)
-            pods = [mapping(each) for each in sequence(found.body.get("items"))]
-            missing = self._missing(pods)
-            if not missing:
-                return Observation(True, f"{len(self.apps)} are ready")
-            facts = self._facts(pods)
-            self.server.await_change(path, _version(found.body), PAUSE)
+            return self._look()
         except ProbeError as error:
             return Observation(False, error.last)
-        return Observation(False, "; ".join(facts) or f"no pod of {', '.join(missing)}")
 
-    def _missing(self, pods: Sequence[Object]) -> list[str]:
-        ready = {_app(each) for each in pods if is_ready(each)}
-        return [each for each in self.apps if each not in ready]
-
-    def _facts(self, pods: Sequence[Object]) -> list[str]:
-        """How far those are that are not ready."""
-        waiting = [each for each in pods if not is_ready(each)]
-        events = self._events() if waiting else []
+    def _look(self) -> Observation:
+        pods = self._list(POD)
+        waiting = [each for each in pods.items if not (is_over(each) or is_ready(each))]
+        events = self._list(EVENT).items if waiting else []
         for pod in waiting:
             if problem := problem_of(pod, events):
                 raise self._told(pod, problem)
-        return [progress_of(each, events) for each in waiting]
+        lists = [self._list(f"/apis/apps/v1/{{}}/{each}") for each in WORKLOADS]
+        facts = [progress_of(each, events) for each in waiting]
+        facts += [fact for each in lists for fact in self._lacks(each)]
+        if pods.items and not facts:
+            return Observation(True, f"{len(pods.items)} are ready")
+        # Pods change first, and then what has created them.
+        changing = pods if waiting or not pods.items else next(filter(self._lacks, lists))
+        self.server.await_change(changing.path, changing.version, PAUSE)
+        return Observation(False, "; ".join(facts) or f"namespace {self.namespace} has no pods")
 
-    def _events(self) -> list[Object]:
-        found = self.server.get(f"/api/v1/namespaces/{self.namespace}/events").body
-        return [mapping(each) for each in sequence(found.get("items"))]
+    def _lacks(self, workloads: Listed) -> list[str]:
+        lacking = [each for each in workloads.items if lack_of(each)]
+        events = self._list(EVENT).items if lacking else []
+        return [lack_of(each, events) for each in lacking]
+
+    def _list(self, path: str) -> Listed:
+        path = path.format(f"namespaces/{self.namespace}")
+        answer = self.server.get(path)
+        if not answer.accepted:
+            raise ProbeError(f"{path} cannot be read", last=answer.message)
+        version = str(mapping(answer.body.get("metadata")).get("resourceVersion") or "")
+        items = [mapping(each) for each in sequence(answer.body.get("items"))]
+        return Listed(path, items, version)
 
     def _told(self, pod: Object, problem: Problem) -> HarnessError:
         name = str(mapping(pod.get("metadata")).get("name"))
@@ -119,11 +151,3 @@ _ASKING: Mapping[str, Any] = {
     },
     "spec": {"containers": [{"name": "app", "image": "none"}]},
 }
-
-
-def _app(pod: Object) -> str:
-    return str(mapping(mapping(pod.get("metadata")).get("labels")).get("app") or name_of(pod))
-
-
-def _version(listed: Object) -> str:
-    return str(mapping(listed.get("metadata")).get("resourceVersion") or "")

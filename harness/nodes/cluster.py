@@ -23,6 +23,9 @@ from harness.provision.cluster_node import PAUSE, PROGRAM, SHELL
 KUBECONFIG = "admin.kubeconfig"
 """The file in the node's folder with which clients of this machine reach the API server."""
 
+AUTHORITY = "ca.crt"
+"""The file in that folder with the certificate that it is trusted by."""
+
 PLAN = "plan.json"
 TOOLS: tuple[str, ...] = ("etcd", "kube-apiserver", PROGRAM, "container-runtime")
 GRACE = 20.0
@@ -131,7 +134,7 @@ class ClusterNode(BaseNode):
 
     def _access(self, scope: Scope) -> Access:
         url = f"https://{scope.endpoint()}"
-        return Access(url, self._token(scope, "admin"), Path(scope.home) / "ca.crt")
+        return Access(url, self._token(scope, "admin"), Path(scope.home) / AUTHORITY)
 
     def _token(self, scope: Scope, account: str) -> str:
         return scope.token(f"{self.name}-{account}")

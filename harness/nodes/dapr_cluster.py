@@ -11,7 +11,6 @@ from harness.core.node import Scope
 from harness.kubernetes.api import ApiServer
 from harness.kubernetes.dapr_objects import ELSEWHERE, dapr_objects
 from harness.kubernetes.dapr_roles import SYSTEM
-from harness.kubernetes.dapr_workloads import programs
 from harness.kubernetes.installing import apply_all, define_kinds
 from harness.kubernetes.rollout import InjectionCheck, PodsCheck
 from harness.nodes.cluster import TOOLS, ClusterNode
@@ -41,7 +40,6 @@ class DaprClusterNode(ClusterNode):
 
     def post_checks(self, scope: Scope) -> Iterator[Check]:
         """Every program is ready, and sidecars are injected."""
-        apps = tuple(each.name for each in programs(version_in(scope.tool(IMAGES))))
         with ApiServer(self._access(scope)) as server:
-            yield PodsCheck(server, SYSTEM, apps)
+            yield PodsCheck(server, SYSTEM)
             yield InjectionCheck(server)
