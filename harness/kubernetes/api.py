@@ -116,7 +116,8 @@ class ApiServer(Closing):
         """
         query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(seconds)}
         try:
-            with self._client.stream("GET", path, params=query) as answer:
+            limit = httpx.Timeout(SLOW, read=seconds + SLOW)
+            with self._client.stream("GET", path, params=query, timeout=limit) as answer:
                 next(answer.iter_raw(), None)
         except (httpx.HTTPError, OSError) as error:
             raise self._silent("GET", path, error) from None

@@ -70,5 +70,5 @@ def _apply(server: ApiServer, path: str, text: str, what: str) -> None:
         raise HarnessError(
             f"the API server refuses {what}",
             last=answer.message,
-            hint="compare the version of Dapr with that of its CRDs",
+            hint="correct it: it is applied as it is",
         )
