@@ -142,14 +142,15 @@ def wait(
             raise ConfigError(
                 f"cluster {found.name!r} has no namespace {namespace!r}", last=known.message
             )
-        check, deadline = PodsCheck(server, namespace), Deadline(timeout)
+        describe = f"dapr-harness kubectl -n {namespace} describe pods"
+        check, deadline = PodsCheck(server, namespace, f"{describe} {{pod}}"), Deadline(timeout)
         seen = poll(check.observe, deadline, guard=partial(_require_alive, found))
     if not seen.ok:
         raise NotReady(
             f"not every pod of namespace {namespace!r} became ready",
             last=seen.fact,
             budget=timeout,
-            hint=f"dapr-harness kubectl -n {namespace} describe pods",
+            hint=describe,
         )
     out.print(f"{seen.fact} in namespace {namespace!r}")
 

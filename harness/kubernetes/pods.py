@@ -126,8 +126,8 @@ def _of_container(pod: Object, status: Object, events: Sequence[Object]) -> Prob
     count = int(status.get("restartCount") or 0)
     if reason == CRASHES or (now and ended.get("exitCode") and count >= AGAIN):
         code = ended.get("exitCode")
-        told = f"{where} ended with code {code} and was restarted {count} times ({CRASHES})"
-        return Problem(told, name, previous=not now)
+        told = f"{where} ended with code {code} after {count} restart{'s' * (count != 1)}"
+        return Problem(f"{told} ({CRASHES})", name, previous=not now)
     return None
 
 

@@ -54,10 +54,12 @@ class PodsCheck:
 
     Attributes:
         namespace: which must have at least one pod.
+        hint: the next step if a pod cannot become ready; ``{pod}`` stands for its name.
     """
 
     server: ApiServer
     namespace: str
+    hint: str = ""
     name: str = "pods"
 
     def observe(self) -> Observation:
@@ -107,8 +109,7 @@ class PodsCheck:
         name = str(mapping(pod.get("metadata")).get("name"))
         said = self._log(name, problem) if problem.container else ""
         kind = InstanceDied if problem.container else LaunchError
-        kubectl = f"dapr-harness kubectl -n {self.namespace} describe pod {name}"
-        return kind(problem.cause, last=said, hint=f"`{kubectl}` shows all that is known of it")
+        return kind(problem.cause, last=said, hint=self.hint.format(pod=name))
 
     def _log(self, pod: str, problem: Problem) -> str:
         which = f"container={problem.container}&tailLines={LINES}"

@@ -48,15 +48,15 @@ def pod(name: str) -> dict[str, Any]:
         (
             "crashing-waiting",
             (
-                "container app of pod broken/crashing ended with code 3 and was restarted 4 times "
+                "container app of pod broken/crashing ended with code 3 after 4 restarts "
                 "(CrashLoopBackOff)"
             ),
         ),
         (
             "init-crashing",
             (
-                "container first of pod broken/init-crashing ended with code 1 and was restarted "
-                "3 times (CrashLoopBackOff)"
+                "container first of pod broken/init-crashing ended with code 1 after 3 restarts "
+                "(CrashLoopBackOff)"
             ),
         ),
     ],

@@ -115,14 +115,14 @@ def test_a_workload_without_pods_is_not_ready(api_server: ApiServer) -> None:
 def test_one_pod_that_cannot_become_ready_ends_the_wait(
     api_server: ApiServer, name: str, kind: type[HarnessError]
 ) -> None:
-    """Although another one may; the next step is the command for this pod."""
+    """Although another one may; the next step names this one."""
     create(api_server, f"with-{name}", "unready", name)
 
     with pytest.raises(kind) as raised:
-        PodsCheck(api_server, f"with-{name}").observe()
+        PodsCheck(api_server, f"with-{name}", "look at {pod}").observe()
 
     assert f"with-{name}/{name}" in raised.value.subject
-    assert f"kubectl -n with-{name} describe pod {name}" in raised.value.hint
+    assert f"look at {name}" == raised.value.hint
 
 
 def test_a_change_ends_the_wait_for_it(api_server: ApiServer) -> None:
