@@ -25,6 +25,7 @@ NAMED_SKIPS = {
     "test_a_killed_kubelet_ends_its_cluster_and_is_named": NO_NODE,
     "test_every_program_of_the_control_plane_has_a_ready_pod": NO_NODE,
     "test_rendered_apps_get_a_sidecar_and_answer_by_it": NO_NODE,
+    "test_apps_are_called_from_this_machine_through_a_forwarded_port": NO_NODE,
     "test_sidecars_use_mtls_and_load_the_components_of_their_namespace": NO_NODE,
     "test_a_pod_that_cannot_become_ready_ends_the_wait_with_its_cause": NO_NODE,
     "test_pods_of_a_namespace_that_does_not_exist_are_not_waited_for": NO_NODE,

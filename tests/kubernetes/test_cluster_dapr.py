@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
@@ -16,7 +19,7 @@ from harness.nodes.dapr_cluster import DaprClusterNode
 from harness.provision.versions import DAPR
 from tests.kubernetes.clusters import obstacle, remains, run, up
 from tests.kubernetes.rendering import rendered, the
-from tests.support import environment, project
+from tests.support import CLI, ROOT, environment, project
 
 pytestmark = pytest.mark.real
 
@@ -125,6 +128,26 @@ def test_rendered_apps_get_a_sidecar_and_answer_by_it(
 
     assert [["app", "daprd"]] * 2 == [sorted(each) for each in containers]
     assert web["metadata"]["name"] == said.strip()
+
+
+def test_apps_are_called_from_this_machine_through_a_forwarded_port(
+    apps: list[dict[str, Any]], place: Place
+) -> None:
+    words = ("kubectl", "--cluster", "dapr", "-n", "todo", "port-forward", "deployment/caller")
+    forward = subprocess.Popen(
+        [*CLI, *words, ":3500"], cwd=ROOT, env=place, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert forward.stdout is not None
+        told = re.search(r"127\.0\.0\.1:\d+", forward.stdout.readline())
+        assert told
+        path = "v1.0/invoke/web/method/hostname"
+        answer = httpx.get(f"http://{told[0]}/{path}", headers={"dapr-api-token": TOKEN})
+    finally:
+        forward.terminate()
+        forward.communicate()
+
+    assert answer.text.startswith("web-"), answer.text
 
 
 def test_sidecars_use_mtls_and_load_the_components_of_their_namespace(
