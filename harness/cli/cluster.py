@@ -142,7 +142,8 @@ def wait(
             raise ConfigError(
                 f"cluster {found.name!r} has no namespace {namespace!r}", last=known.message
             )
-        describe = f"dapr-harness kubectl -n {namespace} describe pods"
+        which = f" --cluster {found.name}" if cluster else ""
+        describe = f"dapr-harness kubectl{which} -n {namespace} describe pods"
         check, deadline = PodsCheck(server, namespace, f"{describe} {{pod}}"), Deadline(timeout)
         seen = poll(check.observe, deadline, guard=partial(_require_alive, found))
     if not seen.ok:

@@ -207,6 +207,7 @@ def test_a_pod_that_cannot_become_ready_ends_the_wait_with_its_cause(
 
     assert cause in said.replace("\n", " ")
     assert ("the table is missing" in said) is (namespace == "crashing")
+    assert f"kubectl --cluster dapr -n {namespace} describe pods shop" in said
 
 
 def test_pods_of_a_namespace_that_does_not_exist_are_not_waited_for(
