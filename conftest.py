@@ -23,6 +23,13 @@ NAMED_SKIPS = {
     "test_a_killed_cluster_leaves_nothing_and_another_one_as_it_is": NO_NODE,
     "test_nothing_of_the_machine_is_changed_by_a_cluster": NO_NODE,
     "test_a_killed_kubelet_ends_its_cluster_and_is_named": NO_NODE,
+    "test_every_program_of_the_control_plane_has_a_ready_pod": NO_NODE,
+    "test_rendered_apps_get_a_sidecar_and_answer_by_it": NO_NODE,
+    "test_apps_are_called_from_this_machine_through_a_forwarded_port": NO_NODE,
+    "test_sidecars_use_mtls_and_load_the_components_of_their_namespace": NO_NODE,
+    "test_a_pod_that_cannot_become_ready_ends_the_wait_with_its_cause": NO_NODE,
+    "test_pods_of_a_namespace_that_does_not_exist_are_not_waited_for": NO_NODE,
+    "test_the_state_of_a_cluster_with_dapr_is_shown_like_any_other": NO_NODE,
 }
 """Tests that may be skipped on CI, each for this reason and for no other."""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import tarfile
 import time
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,12 +19,17 @@ from typer.core import TyperCommand
 from harness.cli import interrupts
 from harness.cli.console import StartProgress, Steps, add_row, out, print_json, table
 from harness.cli.state import opened
-from harness.core.errors import ConfigError, InstanceDied, did_you_mean
+from harness.core.deadline import Deadline, poll
+from harness.core.errors import ConfigError, InstanceDied, NotReady, did_you_mean
 from harness.core.settings import Settings
 from harness.core.topology import Topology
+from harness.kubernetes.api import Access, ApiServer
 from harness.kubernetes.obstacles import require_node, this_machine, try_node
-from harness.nodes.cluster import KUBECONFIG, ClusterNode
+from harness.kubernetes.rollout import PodsCheck
+from harness.nodes.cluster import AUTHORITY, KUBECONFIG, ClusterNode
+from harness.nodes.dapr_cluster import DaprClusterNode
 from harness.provision.cluster_node import PROGRAM
+from harness.provision.dapr_images import IMAGES, version_in
 from harness.provision.toolbox import Provisioner
 from harness.provision.versions import KUBERNETES
 from harness.stack.failures import tail_of
@@ -71,6 +78,9 @@ def up(
             help="An archive of images for pods, as `docker save` writes it; can be repeated.",
         ),
     ] = None,
+    dapr: Annotated[
+        bool, typer.Option("--dapr", help="Install Dapr in it, and wait until it is ready.")
+    ] = False,
     offline: Annotated[
         bool | None, typer.Option("--offline", help="Never use the network.")
     ] = None,
@@ -91,7 +101,7 @@ def up(
     require_node(this_machine(settings.environment, toolbox.store.root))
     group = f"dapr-harness-{secrets.token_hex(6)}"
     try_node(toolbox.path(PROGRAM), settings.environment, group)
-    wanted = Topology(replace(NODE, images=archives))
+    wanted = Topology((DaprClusterNode if dapr else ClusterNode)(images=archives))
     settings = replace(settings, topology="", ready_timeout=max(READY, settings.ready_timeout))
     stack = running(wanted, settings, progress=steps, watch=shown, name=name)
     with registry.starting(name), ExitStack() as cleanup:
@@ -105,10 +115,46 @@ def up(
         print_json({**_row(found), "ready_after": stack.took})
         return
     which = "" if name == DEFAULT else f" --cluster {name}"
-    out.print(f"cluster {name!r} is up after {stack.took:.2f} s: Kubernetes {KUBERNETES}")
+    parts = [f"Kubernetes {KUBERNETES}"]
+    if dapr:
+        parts.append(f"Dapr {version_in(toolbox.path(IMAGES))}")
+    out.print(f"cluster {name!r} is up after {stack.took:.2f} s: {', '.join(parts)}")
     out.print(f"use it: dapr-harness kubectl{which} get pods -A", soft_wrap=True)
     out.print(f"        export KUBECONFIG={kubeconfig_of(found)}", soft_wrap=True)
     out.print(f"stop it: dapr-harness cluster down{'' if name == DEFAULT else f' {name}'}")
+
+
+@app.command()
+def wait(
+    namespace: Annotated[str, typer.Argument(help="Where the pods are.")],
+    cluster: Annotated[
+        str | None, typer.Option("--cluster", help="The cluster; not needed if only one is up.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds.")] = 120.0,
+) -> None:
+    """Wait until all pods of a namespace are ready.
+
+    It ends at once, with the cause, if a pod cannot be scheduled, has no image, crashes again and
+    again, or needs more memory than its limit.
+    """
+    found = require_node_of(_chosen(opened(Settings.load()), cluster))
+    with ApiServer(_access_to(found)) as server:
+        if not (known := server.get(f"/api/v1/namespaces/{namespace}")).accepted:
+            raise ConfigError(
+                f"cluster {found.name!r} has no namespace {namespace!r}", last=known.message
+            )
+        which = f" --cluster {found.name}" if cluster else ""
+        describe = f"dapr-harness kubectl{which} -n {namespace} describe pods"
+        check, deadline = PodsCheck(server, namespace, f"{describe} {{pod}}"), Deadline(timeout)
+        seen = poll(check.observe, deadline, guard=partial(_require_alive, found))
+    if not seen.ok:
+        raise NotReady(
+            f"not every pod of namespace {namespace!r} became ready",
+            last=seen.fact,
+            budget=timeout,
+            hint=describe,
+        )
+    out.print(f"{seen.fact} in namespace {namespace!r}")
 
 
 @app.command()
@@ -155,7 +201,7 @@ def kubectl(
     """
     settings = Settings.load(offline=True)
     registry = opened(settings)
-    found = require_cluster(registry, cluster) if cluster else _only(registry)
+    found = _chosen(registry, cluster)
     program = Provisioner(settings).path("kubectl")
     environment = {**settings.environment, "KUBECONFIG": str(kubeconfig_of(require_node_of(found)))}
     os.execve(program, ["kubectl", *context.args], environment)  # noqa: S606 - no shell is needed
@@ -204,6 +250,22 @@ def _archive(file: Path) -> Path:
             last="a file of another kind" if file.exists() else "there is no such file",
         )
     return file.absolute()
+
+
+def _require_alive(up: UpStack) -> None:
+    require_node_of(up)
+
+
+def _access_to(up: UpStack) -> Access:
+    """As the kubeconfig has it."""
+    file = kubeconfig_of(up)
+    (user,) = json.loads(file.read_text())["users"]
+    url = f"https://{_node(up).endpoints['main']}"
+    return Access(url, user["user"]["token"], file.with_name(AUTHORITY))
+
+
+def _chosen(registry: Registry, name: str | None) -> UpStack:
+    return require_cluster(registry, name) if name else _only(registry)
 
 
 def _only(registry: Registry) -> UpStack:

@@ -23,7 +23,7 @@ from harness.core.errors import HarnessError, SystemFailure, Unavailable
 from harness.core.files import nearest, try_writing
 from harness.core.node import Target
 from harness.core.settings import Settings, dapr_versions
-from harness.nodes.cluster import ClusterNode
+from harness.nodes.dapr_cluster import DaprClusterNode
 from harness.provision.cluster_node import OPTION
 from harness.provision.gobuild import NEEDED_DISK
 from harness.provision.golang import find_go
@@ -65,7 +65,7 @@ def provision(
         bool,
         typer.Option(
             OPTION,
-            help="Also what `cluster up` needs: the programs of a node, and packages of Debian.",
+            help="Also what `cluster up` needs: its programs, packages of Debian, images of Dapr.",
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -76,7 +76,7 @@ def provision(
     """
     first, *others = dapr_versions(dapr_version) if dapr_version else [None]
     toolbox = _toolbox(first, offline)
-    more = (*(CLUSTER if kubernetes else ()), *(ClusterNode.tools if kubernetes_node else ()))
+    more = (*(CLUSTER if kubernetes else ()), *(DaprClusterNode.tools if kubernetes_node else ()))
     tools = dict.fromkeys((*TOOLS, *more))
     found = {tool: toolbox.path(tool) for tool in tools}
     if local := toolbox.local_daprd():

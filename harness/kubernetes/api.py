@@ -94,6 +94,34 @@ class ApiServer(Closing):
         """
         return self._request("GET", path)
 
+    def text(self, path: str) -> str:
+        """Read a text, such as a log; "" if there is none.
+
+        Raises:
+            ProbeError: the server does not answer.
+        """
+        found = self._send("GET", path)
+        return found.text if found.is_success else ""
+
+    def await_change(self, path: str, version: str, seconds: int) -> None:
+        """Wait until something in a list changes.
+
+        Args:
+            path: of the list.
+            version: its ``resourceVersion``.
+            seconds: after which it returns in any case; what the server says is not read.
+
+        Raises:
+            ProbeError: the server does not answer.
+        """
+        query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(seconds)}
+        try:
+            limit = httpx.Timeout(SLOW, read=seconds + SLOW)
+            with self._client.stream("GET", path, params=query, timeout=limit) as answer:
+                next(answer.iter_raw(), None)
+        except (httpx.HTTPError, OSError) as error:
+            raise self._silent("GET", path, error) from None
+
     def apply(self, path: str, manifest: bytes, *, dry_run: bool) -> Answer:
         """Apply an object by server-side apply; unknown and duplicate fields are refused.
 
@@ -117,15 +145,21 @@ class ApiServer(Closing):
         )
 
     def _request(self, method: str, path: str, **given: Any) -> Answer:
-        try:
-            answer = self._client.request(method, path, **given)
-        except (httpx.HTTPError, OSError) as error:
-            raise ProbeError(
-                f"the API server at {self._url} does not answer",
-                last=f"{method} {path}: {type(error).__name__}: {error}",
-                hint="look into its log",
-            ) from None
+        answer = self._send(method, path, **given)
         return Answer(answer.status_code, _body_of(answer), _warnings_of(answer))
+
+    def _send(self, method: str, path: str, **given: Any) -> httpx.Response:
+        try:
+            return self._client.request(method, path, **given)
+        except (httpx.HTTPError, OSError) as error:
+            raise self._silent(method, path, error) from None
+
+    def _silent(self, method: str, path: str, error: Exception) -> ProbeError:
+        return ProbeError(
+            f"the API server at {self._url} does not answer",
+            last=f"{method} {path}: {type(error).__name__}: {error}",
+            hint="look into its log",
+        )
 
 
 def _body_of(answer: httpx.Response) -> dict[str, Any]:

@@ -23,7 +23,15 @@ from harness.provision.cluster_node import PAUSE, PROGRAM, SHELL
 KUBECONFIG = "admin.kubeconfig"
 """The file in the node's folder with which clients of this machine reach the API server."""
 
+AUTHORITY = "ca.crt"
+"""The file in that folder with the certificate that it is trusted by."""
+
+NODES = "/api/v1/nodes"
+LOOK_AGAIN = 1
+"""Seconds after which the node is looked at even if it has not changed."""
+
 PLAN = "plan.json"
+TOOLS: tuple[str, ...] = ("etcd", "kube-apiserver", PROGRAM, "container-runtime")
 GRACE = 20.0
 """Seconds in which everything in its namespaces has ended and its cgroups are removed."""
 
@@ -48,7 +56,7 @@ class ClusterNode(BaseNode):
         images: archives of images that its pods can use, as ``docker save`` writes them.
     """
 
-    tools = ("etcd", "kube-apiserver", PROGRAM, "container-runtime")
+    tools = TOOLS
     on_host = True
 
     name: str = "cluster"
@@ -86,6 +94,11 @@ class ClusterNode(BaseNode):
             "kubeconfig": str(scope.home / KUBECONFIG),
         }
 
+    def archives(self, scope: Scope) -> list[Path]:
+        """The archives of images that its pods can use."""
+        own = scope.tool(PROGRAM).parent / PAUSE, scope.tool("container-runtime") / SHELL
+        return [*own, *self.images]
+
     def _plan(self, scope: Scope, root: Path, group: str) -> str:
         program, control_plane = scope.tool(PROGRAM), scope.tool("kube-apiserver")
         installed = Installed(control_plane.parent, program.parent, root)
@@ -95,7 +108,7 @@ class ClusterNode(BaseNode):
             listen=str(scope.listen()),
             group=group,
             token=self._token(scope, "admin"),
-            images=[program.parent / PAUSE, root / SHELL, *self.images],
+            images=self.archives(scope),
         )
 
     def _files(self, scope: Scope, root: Path) -> dict[str, str]:
@@ -125,7 +138,7 @@ class ClusterNode(BaseNode):
 
     def _access(self, scope: Scope) -> Access:
         url = f"https://{scope.endpoint()}"
-        return Access(url, self._token(scope, "admin"), Path(scope.home) / "ca.crt")
+        return Access(url, self._token(scope, "admin"), Path(scope.home) / AUTHORITY)
 
     def _token(self, scope: Scope, account: str) -> str:
         return scope.token(f"{self.name}-{account}")
@@ -139,18 +152,24 @@ class NodeCheck:
     name: str = "node"
 
     def observe(self) -> Observation:
-        """Ask for both."""
+        """Ask for both, and wait for a change if the node is not ready."""
         try:
-            node = self.server.get(f"/api/v1/nodes/{NODE}")
-            account = self.server.get("/api/v1/namespaces/default/serviceaccounts/default")
+            return self._look()
         except ProbeError as error:
             return Observation(False, error.last)
-        if not node.accepted:
-            return Observation(False, node.message)
-        ready, fact = readiness(node.body)
-        if ready and not account.accepted:
-            return Observation(False, account.message)
-        return Observation(ready, fact)
+
+    def _look(self) -> Observation:
+        nodes = self.server.get(NODES)
+        if not nodes.accepted:
+            return Observation(False, nodes.message)
+        ready, fact = readiness(next(map(mapping, sequence(nodes.body.get("items"))), {}))
+        if not ready:
+            # Polling would slow the start down: the machine is busy with it.
+            version = str(mapping(nodes.body.get("metadata")).get("resourceVersion") or "")
+            self.server.await_change(NODES, version, LOOK_AGAIN)
+            return Observation(False, fact)
+        account = self.server.get("/api/v1/namespaces/default/serviceaccounts/default")
+        return Observation(account.accepted, fact if account.accepted else account.message)
 
 
 def readiness(node: Mapping[str, object]) -> tuple[bool, str]:

@@ -19,6 +19,7 @@ from harness.provision.cluster_node import (
     provide_node_programs,
 )
 from harness.provision.dapr import provide_dapr
+from harness.provision.dapr_images import IMAGES, provide_dapr_images
 from harness.provision.java import provide_java
 from harness.provision.kafka import provide_kafka
 from harness.provision.kubernetes import NAMES, provide_control_plane, provide_crds
@@ -36,7 +37,7 @@ class Provisioner:
     Tools: ``daprd``, ``placement``, ``scheduler``, ``sentry``, ``java``, ``kafka`` (a folder),
     ``postgres`` (the executable), ``postgres-data`` (a prepared data folder), ``redis``; ``etcd``,
     ``kube-apiserver`` and ``dapr-crds`` (a folder); ``cluster-node``, ``kubectl`` and the other
-    programs of a node, and ``container-runtime`` (a folder).
+    programs of a node, and ``container-runtime`` and ``dapr-images`` (folders).
 
     Args:
         settings: where to look, and whether the network may be used.
@@ -57,7 +58,16 @@ class Provisioner:
         )
         self._locks = {
             name: threading.Lock()
-            for name in ("dapr", "java", "kafka", "kubernetes", "node", "postgres", "redis")
+            for name in (
+                "dapr",
+                "images",
+                "java",
+                "kafka",
+                "kubernetes",
+                "node",
+                "postgres",
+                "redis",
+            )
         }
         self._found: dict[str, Path] = {}
         self._local: tuple[LocalDaprd | None] | None = None
@@ -84,6 +94,7 @@ class Provisioner:
             **{name: ("kubernetes", partial(self._control_plane, name)) for name in NAMES},
             **{name: ("node", partial(self._node, name)) for name in (PROGRAM, *NODE_NAMES)},
             "container-runtime": ("node", self._container_runtime),
+            IMAGES: ("images", self._dapr_images),
         }
         if tool not in makers:
             raise ConfigError(f"no tool is named {tool!r}", hint=did_you_mean(tool, list(makers)))
@@ -163,6 +174,10 @@ class Provisioner:
 
     def _container_runtime(self) -> Path:
         return provide_container_runtime(self.settings, self.store, self._progress)
+
+    def _dapr_images(self) -> Path:
+        dapr = self.path("daprd").parent
+        return provide_dapr_images(self.settings, self.store, self._progress, dapr)
 
     def _crds(self) -> Path:
         return provide_crds(self.settings, self.store, self._progress)

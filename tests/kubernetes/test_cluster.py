@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,10 @@ import pytest
 
 from harness import Settings
 from harness.core.deadline import Deadline, Observation, poll
-from harness.core.errors import HarnessError
-from harness.kubernetes.obstacles import require_node, this_machine
-from harness.nodes.cluster import ClusterNode, group_of
 from harness.provision.toolbox import Provisioner
 from harness.stack.registry import Registry, alive
-from tests.support import CLI, ROOT, environment
+from tests.kubernetes.clusters import LIMIT, mentions, obstacle, remains, run, up
+from tests.support import ROOT, environment
 
 pytestmark = pytest.mark.real
 
@@ -50,22 +47,6 @@ spec:
   ports: [{name: http, port: 80, targetPort: 8080}]
 """  # noqa: E501
 
-LIMIT = 60.0
-"""Seconds for what takes some on an idle machine."""
-
-
-def obstacle() -> str:
-    """Why no node runs here; "" if one does."""
-    settings = Settings.load(ROOT, offline=True)
-    toolbox = Provisioner(settings)
-    try:
-        require_node(this_machine(settings.environment, toolbox.store.root))
-        for tool in ClusterNode.tools:
-            toolbox.path(tool)
-    except HarnessError as error:
-        return f"no node of Kubernetes runs here: {error.subject}"
-    return ""
-
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
@@ -73,42 +54,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     if reason := obstacle():
         pytest.skip(reason)
     return environment(tmp_path_factory.mktemp("clusters"))
-
-
-def run(
-    place: Mapping[str, str], *words: str, given: str = "", code: int = 0
-) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [*CLI, *words], cwd=ROOT, env=place, input=given, capture_output=True, text=True
-    )
-    assert code == done.returncode, done.stdout + done.stderr
-    return done
-
-
-def up(place: Mapping[str, str], name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(run(place, "cluster", "up", name, "--json").stdout)
-    return found
-
-
-def remains(folder: str) -> list[str]:
-    """What is left of the cluster whose run had this folder."""
-    processes = [f"process {each}" for each in psutil.process_iter() if _mentions(each, folder)]
-    mounts = [row for row in Path("/proc/self/mounts").read_text().splitlines() if folder in row]
-    group = group_of(Path(folder) / "nodes" / "cluster")
-    groups = [f"cgroup {each}" for each in Path("/sys/fs/cgroup").glob(f"**/{group}")]
-    links = [
-        f"interface {name}" for name, addresses in psutil.net_if_addrs().items()
-        if any(each.address.startswith(("10.200.", "10.244.")) for each in addresses)
-    ]  # fmt: skip
-    folders = [f"folder {each}" for each in [Path(folder)] if each.exists()]
-    return [*processes, *mounts, *groups, *links, *folders]
-
-
-def _mentions(process: psutil.Process, folder: str) -> bool:
-    try:
-        return any(folder in word for word in process.cmdline())
-    except psutil.Error:
-        return False
 
 
 def of_the_machine() -> dict[str, str]:
@@ -171,7 +116,7 @@ def test_a_killed_cluster_leaves_nothing_and_another_one_as_it_is(
     pods = run(place, "kubectl", "--cluster", "other", "get", "pods", "-o", "name").stdout
     (supervisor,) = [
         each for each in psutil.process_iter()
-        if _mentions(each, folder) and "supervisor/program.py" in " ".join(each.cmdline())
+        if mentions(each, folder) and "supervisor/program.py" in " ".join(each.cmdline())
     ]  # fmt: skip
 
     supervisor.send_signal(signal.SIGKILL)
@@ -198,7 +143,7 @@ def test_a_killed_kubelet_ends_its_cluster_and_is_named(place: dict[str, str]) -
     folder = up(place, "broken")["folder"]
     (kubelet,) = [
         each for each in psutil.process_iter()
-        if each.name() == "kubelet" and _mentions(each, folder)
+        if each.name() == "kubelet" and mentions(each, folder)
     ]  # fmt: skip
     os.kill(kubelet.pid, signal.SIGKILL)
 

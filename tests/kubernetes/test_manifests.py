@@ -16,7 +16,7 @@ from harness import App, ConfigError, Receiver, Settings, Topology
 from harness.cli.commands import app
 from harness.render.kubernetes.project import KubernetesProject
 from scenarios.topology import todo
-from tests.kubernetes.rendering import annotated, rendered, the
+from tests.kubernetes.rendering import annotated, one_app, rendered, the
 from tests.kubernetes.validate import validate
 from tests.projects import COMPONENT
 from tests.support import ROOT, project
@@ -231,6 +231,19 @@ def test_credentials_are_the_clusters_secrets() -> None:
     assert [("kubernetes", "deny")] == [(s["storeName"], s["defaultAccess"]) for s in access]
     types = [o["spec"]["type"] for o in objects if o["kind"] == "Component"]
     assert not [each for each in types if each.startswith("secretstores.local")]
+
+
+@pytest.mark.parametrize("written", ["", "  metadata:\n"])
+def test_a_component_without_fields_has_the_empty_list_that_its_crd_requires(
+    tmp_path: Path, written: str
+) -> None:
+    """daprd alone accepts it without."""
+    head = "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: store}\nspec:\n"
+    text = f"{head}  type: state.in-memory\n  version: v1\n{written}"
+
+    objects = one_app(tmp_path, App("shop", asgi="m:a"), store=text)
+
+    assert [] == the(objects, "Component", "store")["spec"]["metadata"]
 
 
 def test_a_wrong_resource_is_not_rendered(tmp_path: Path) -> None:

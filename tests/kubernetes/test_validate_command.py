@@ -122,9 +122,16 @@ def test_a_server_that_ends_meanwhile_is_told_with_its_last_words(
     assert "no space left on device" == done.exception.last
 
 
-@pytest.mark.parametrize("words", [[], ["--kubernetes"]])
-def test_only_who_asks_for_it_has_the_api_server_installed(
-    monkeypatch: pytest.MonkeyPatch, words: list[str]
+SERVER = {"etcd", "kube-apiserver", "dapr-crds"}
+NODE = {"cluster-node", "container-runtime", "dapr-images"}
+
+
+@pytest.mark.parametrize(
+    ("words", "more"),
+    [([], set()), (["--kubernetes"], SERVER), (["--kubernetes-node"], SERVER | NODE)],
+)
+def test_only_who_asks_for_it_has_what_clusters_need_installed(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], more: set[str]
 ) -> None:
     """It is minutes of building that nothing else needs."""
     toolbox = SimpleNamespace(path=lambda tool: f"/{tool}", local_daprd=lambda: None)
@@ -132,5 +139,4 @@ def test_only_who_asks_for_it_has_the_api_server_installed(
 
     done = CliRunner().invoke(app, ["provision", "--json", *words])
 
-    more = {"etcd", "kube-apiserver", "dapr-crds"} if words else set()
     assert {*tools.TOOLS, *more} == set(json.loads(done.stdout))

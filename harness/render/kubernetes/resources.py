@@ -33,6 +33,9 @@ def in_cluster(resource: DaprResource, secret: str, filling: Filling) -> dict[st
             item.pop("value", None)
             item["secretKeyRef"] = {"name": secret, "key": key}
             body["auth"] = {}
+    if resource.kind == "Component" and (spec := body.get("spec") or {}).get("metadata") is None:
+        # daprd alone does without it; the CRD requires it.
+        body["spec"] = {**spec, "metadata": []}
     if "auth" in body:
         body["auth"] = {"secretStore": BUILT_IN_STORE}
     found: dict[str, Any] = filling.fill(body)
