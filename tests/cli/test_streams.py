@@ -198,7 +198,7 @@ def test_a_bug_in_the_harness_keeps_its_traceback(tmp_path: Path) -> None:
     script = (
         "import sys; from harness.cli import commands\n"
         "def fail(*_, **__): raise OSError(int(sys.argv[1]), 'why', 'file')\n"
-        "commands.app = fail; sys.exit(commands.run())"
+        "commands.program = lambda _: fail; sys.exit(commands.run())"
     )
     refused, ours = (
         subprocess.run([sys.executable, "-c", script, number], capture_output=True, text=True)
