@@ -208,7 +208,8 @@ async def test_a_task_that_the_turn_names_is_changed_without_a_question(
 
     assert "Well done." == await talk.say("I did pay, the rent is off my mind.")
 
-    await dapr.ledger.published(*changes("created", "completed"), subject=mine)
+    story = changes("created", "completed")
+    await dapr.ledger.published(*story, topic="task-events", data={"user_id": talk.user})
 
 
 async def test_the_limits_a_model_that_obeys_a_title_can_add_tasks_and_misuse_a_named_one(

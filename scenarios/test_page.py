@@ -14,6 +14,7 @@ from playwright.async_api import APIResponse, Page, Route, async_playwright, exp
 
 from harness import AsyncWorld
 from scenarios.signing import PURPOSE, token
+from scenarios.test_task_events import changes
 
 pytestmark = pytest.mark.any_runtime
 
@@ -197,7 +198,8 @@ async def test_a_change_that_a_language_model_wants_is_allowed_by_a_button(
     await page.get_by_role("button", name="Yes, change it").click()
 
     await expect(page.locator("#talk li").last).to_contain_text("Completed", timeout=SOON)
-    await dapr.ledger.event(type="com.taskmanager.task.completed", subject=task["id"]).path()
+    story = changes("created", "completed")
+    await dapr.ledger.published(*story, topic="task-events", data={"user_id": user})
 
 
 async def test_another_window_shows_the_dialogue_as_it_comes(page: Page) -> None:
