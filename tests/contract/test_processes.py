@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import termios
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -385,6 +387,32 @@ def test_a_supervisor_that_does_not_end_is_killed_with_all_below_it(
         os.kill(grandchild, signal.SIGKILL)
     assert [True, True, True] == gone
     assert "" == clear_run_folder(runtime.folder)
+
+
+def test_whoever_asks_for_the_state_is_told_of_a_process_that_has_ended(
+    processes: ProcessRuntime,
+) -> None:
+    """Even if the supervisor reads the request before it was told of the end."""
+    child = processes.start(Launch("child", ("sleep", "300")))
+    os.kill(processes.owner, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            asking = pool.submit(processes.request, "state")
+            line = processes._supervisor._socket
+            assert poll(lambda: Observation(unread(line) > 0), Deadline(10)).ok
+            os.kill(child.pid, signal.SIGKILL)
+            stat = Path(f"/proc/{child.pid}/stat")
+            assert poll(lambda: Observation(") Z " in stat.read_text()), Deadline(10)).ok
+        finally:
+            os.kill(processes.owner, signal.SIGCONT)
+        told = asking.result(10)["nodes"]["child"]
+
+    assert -signal.SIGKILL == told["code"]
+
+
+def unread(line: socket.socket) -> int:
+    """Bytes that were sent and that the other side has not read."""
+    return int.from_bytes(fcntl.ioctl(line, termios.TIOCOUTQ, b"\0" * 4), sys.byteorder)
 
 
 def test_a_supervisor_that_dies_leaves_no_folder(processes: ProcessRuntime) -> None:

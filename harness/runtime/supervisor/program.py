@@ -218,6 +218,8 @@ class Supervisor:
 
     def op_state(self, _client: Client, _request: Message) -> Message:
         """Everything that is known now."""
+        # This request may have been read before the signal that tells of an exit.
+        self.nodes.reap()
         return {
             "nodes": self.nodes.rows(),
             "clients": self.clients.rows(),
