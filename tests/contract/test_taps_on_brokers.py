@@ -211,8 +211,10 @@ def test_the_marker_of_a_tap_reaches_no_app(stack: Stack) -> None:
         world.sidecar("shop").publish("bus", "orders", {"id": order})
         inbox.next(path="/orders", timeout=LONG, where=lambda each: order in str(each.data))
         # The marker lies before the order, and what it is answered with is logged and counted.
+        expired = "dropping expired pub/sub event tap-opened-"
         world.eventually(
-            lambda: "dropping expired pub/sub event tap-opened-" in world.logs()["shop-daprd"],
+            # A node that has logged nothing so far is not among them.
+            lambda: expired in world.logs().get("shop-daprd", ""),
             timeout=LONG,
         )
         world.sidecar("shop").publish("bus", "dead", "barrier")
