@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,7 +56,9 @@ def remains(folder: str) -> list[str]:
     processes = [f"process {each}" for each in psutil.process_iter() if mentions(each, folder)]
     mounts = [row for row in Path("/proc/self/mounts").read_text().splitlines() if folder in row]
     group = group_of(Path(folder) / "nodes" / "cluster")
-    groups = [f"cgroup {each}" for each in Path("/sys/fs/cgroup").glob(f"**/{group}")]
+    # Others may be removed meanwhile, which `glob` does not expect.
+    walked = (path for path, _, _ in os.walk("/sys/fs/cgroup"))
+    groups = [f"cgroup {each}" for each in walked if Path(each).name == group]
     links = [
         f"interface {name}" for name, addresses in psutil.net_if_addrs().items()
         if any(each.address.startswith(("10.200.", "10.244.")) for each in addresses)
