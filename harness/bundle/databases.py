@@ -13,7 +13,7 @@ from functools import partial
 from threading import Thread
 
 from harness.bundle.model import StateStore, StoredTable
-from harness.bundle.rows import Converter, bounded, line_of, size_of_key, size_of_row
+from harness.bundle.rows import Converter, bounded, size_of_key, size_of_row
 from harness.core.deadline import Deadline
 from harness.core.errors import HarnessError
 from harness.stack.stack import Stack
@@ -22,6 +22,7 @@ from harness.stored.keys import reason_of
 from harness.stored.places import Place, places_of
 from harness.stored.recent import recent_keys, recent_tables
 from harness.stored.tables import Database, databases_of
+from harness.stored.values import line_of
 
 BUDGET = 1.0
 """Seconds within which rows and keys are read; what is not read by then is named."""

@@ -108,8 +108,3 @@ def size_of_row(row: StoredRow) -> int:
 def size_of_key(key: StoredKey) -> int:
     """The number of characters of its value and its names, and some for the rest."""
     return sum(len(each) for each in (key.key, key.actor_id, key.value or "")) + 200
-
-
-def line_of(subject: str, last: str) -> str:
-    """What is missing, as one line."""
-    return " ".join(": ".join(filter(None, (subject, last))).split())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli.console import add_row, err, out, print_json, table
-from harness.cli.inspecting import inspected
+from harness.cli.inspecting import inspected, warn
 from harness.cli.stacks import Json, NameOrFile
 
 if TYPE_CHECKING:
@@ -40,8 +40,7 @@ def list_keys(
     """
     with inspected(name) as seen:
         page = seen.keys(store=store, app=app, text=text, after=after, limit=limit)
-    for each in page.missing:
-        err.print(f"warning: {each}", markup=False, soft_wrap=True)
+    warn(page.missing)
     if as_json:
         print_json(page.as_json())
         return
@@ -116,8 +115,7 @@ def rows(
     with inspected(name) as seen:
         if table_name is None:
             page = seen.tables()
-            for each in page.missing:
-                err.print(f"warning: {each}", markup=False, soft_wrap=True)
+            warn(page.missing)
             if as_json:
                 print_json(page.as_json())
             else:

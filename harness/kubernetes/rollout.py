@@ -82,19 +82,21 @@ class PodsCheck:
             if problem := problem_of(pod, events):
                 raise self._told(pod, problem)
         lists = [self._list(f"/apis/apps/v1/{{}}/{each}") for each in WORKLOADS]
+        lacking = [each for listed in lists for each in listed.items if lack_of(each)]
+        if lacking and not waiting:
+            events = self._list(EVENT).items
         facts = [progress_of(each, events) for each in waiting]
-        facts += [fact for each in lists for fact in self._lacks(each)]
+        facts += [lack_of(each, events) for each in lacking]
         if pods.items and not facts:
             return Observation(True, f"{len(pods.items)} are ready")
         # Pods change first, and then what has created them.
-        changing = pods if waiting or not pods.items else next(filter(self._lacks, lists))
+        changing = (
+            pods
+            if waiting or not pods.items
+            else next(each for each in lists if any(map(lack_of, each.items)))
+        )
         self.server.await_change(changing.path, changing.version, PAUSE)
         return Observation(False, "; ".join(facts) or f"namespace {self.namespace} has no pods")
-
-    def _lacks(self, workloads: Listed) -> list[str]:
-        lacking = [each for each in workloads.items if lack_of(each)]
-        events = self._list(EVENT).items if lacking else []
-        return [lack_of(each, events) for each in lacking]
 
     def _list(self, path: str) -> Listed:
         path = path.format(f"namespaces/{self.namespace}")

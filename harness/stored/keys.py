@@ -14,7 +14,7 @@ from harness.stored import postgres_keys, redis_keys
 from harness.stored.found import COUNTED, Found, Stored, Wanted
 from harness.stored.model import KeyPage, KeyRow, StoredValue
 from harness.stored.places import Hashes, Place, Tables, places_of
-from harness.stored.values import shown
+from harness.stored.values import line_of, shown
 
 MOST = 1000
 """The number of keys in a page, at most."""
@@ -88,7 +88,9 @@ def key_page(
         try:
             listing.add(place, _ask(place, app, text, start, listing))
         except HarnessError as error:
-            missing.append(f"the keys of state store {place.name!r}: {_line(error)}")
+            missing.append(
+                f"the keys of state store {place.name!r}: {line_of(error.subject, error.last)}"
+            )
     rows = [masked_row(each, secrets) for each in listing.rows]
     end = json.dumps(listing.last) if listing.more else ""
     told = [mask(each, secrets) for each in missing]
@@ -216,7 +218,3 @@ def masked_row(row: KeyRow, secrets: Sequence[str]) -> KeyRow:
     """A key without secrets in its names."""
     names = {"key": row.key, "actor_id": row.actor_id, "raw": row.raw}
     return replace(row, **{name: mask(each, secrets) for name, each in names.items()})  # type: ignore[arg-type]  # all of them are texts
-
-
-def _line(error: HarnessError) -> str:
-    return " ".join(": ".join(filter(None, (error.subject, error.last))).split())

@@ -106,3 +106,8 @@ def number(text: str) -> int | float | str:
     if exact == exact.to_integral_value() and "." not in text:
         return int(exact)
     return near if Decimal(repr(near)) == exact else text
+
+
+def line_of(subject: str, last: str) -> str:
+    """What is missing, as one line."""
+    return " ".join(": ".join(filter(None, (subject, last))).split())
