@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import runpy
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from harness.stack.stack import Stack
 from tests.cli.test_ui import messages
 from tests.contract.test_ledger import APP, RESOURCES, TOPICS
 from tests.contract.test_timeline import TRACING
+from tests.going_on import going_on
 from tests.projects import PYPROJECT
 from tests.support import CLI, cli, environment, leftovers, project
 
@@ -325,15 +325,17 @@ def test_the_ledger_and_the_logs_are_followed(up: Path, seen: Inspection) -> Non
     publish(seen, "orders", "e-followed-1")
     awaited(lambda: row_of(seen, "e-followed-1"), "delivered")
 
-    with following(up, "ledger", "--text", "e-followed") as lines:
-        first = json.loads(next(lines))
+    with going_on(up, "ledger", "--text", "e-followed", "-f", "--json") as command:
+        first = json.loads(command.line())
         publish(seen, "orders", "e-followed-2")
-        second = next(row for row in map(json.loads, lines) if row["outcome"] == "delivered")
-    with following(up, "logs", "shop-daprd", "--lines", "1") as lines:
-        before = json.loads(next(lines))
+        rows = map(json.loads, command.lines())
+        second = next(row for row in rows if row["outcome"] == "delivered")
+    with going_on(up, "logs", "shop-daprd", "--lines", "1", "-f", "--json") as command:
+        before = json.loads(command.line())
         answer = {"status": 200, "answer": '{"status": "DROP"}'}
         publish(seen, "judged", "e-followed-3", answer)
-        after = next(row for row in map(json.loads, lines) if "e-followed-3" in row["text"])
+        rows = map(json.loads, command.lines())
+        after = next(row for row in rows if "e-followed-3" in row["text"])
 
     assert ["e-followed-1", "e-followed-2"] == [first["id"], second["id"]]
     assert {"shop-daprd"} == {before["node"], after["node"]}
@@ -419,11 +421,8 @@ def test_a_trace_of_which_only_an_event_is_known_is_shown(seen: Inspection) -> N
 def test_the_page_is_told_of_traces(up: Path, seen: Inspection) -> None:
     publish(seen, "orders", "e-on-the-page")
     row = traced(seen, "e-on-the-page", spans=2)
-    with subprocess.Popen(
-        [*CLI, "ui", "--no-browser"], cwd=up, env=environment(up), stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        address = process.stdout.readline().split()[-1]
+    with going_on(up, "ui", "--no-browser") as page:
+        address = page.line().split()[-1]
         with httpx.stream("GET", f"{address}stream", trust_env=False, timeout=60) as stream:
             rows = (
                 each
@@ -433,22 +432,9 @@ def test_the_page_is_told_of_traces(up: Path, seen: Inspection) -> None:
             )
             told = next(each for each in rows if each["id"] == row.id)
         answer = httpx.get(f"{address}trace", params={"id": row.id}, trust_env=False)
-        process.kill()
 
     assert 2 == told["spans"]
     assert ["e-on-the-page"] == [each["id"] for each in answer.json()["events"]]
-
-
-@contextmanager
-def following(folder: Path, *words: str) -> Iterator[Iterator[str]]:
-    """The lines of a command that goes on."""
-    command = [*CLI, *words, "-f", "--json"]
-    with subprocess.Popen(
-        command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        yield iter(process.stdout)
-        process.kill()
 
 
 @asynccontextmanager
