@@ -141,6 +141,10 @@ class Account:
         """The records of the broker that have been read so far."""
         return [each for each in self._seen if each.source == "event"]
 
+    def calls(self) -> list[Occurrence]:
+        """What apps have asked of their sidecars, as far as it has been read."""
+        return [each for each in self._seen if each.source == "call"]
+
     def deliveries(self, node: str) -> list[Occurrence]:
         """What was delivered to a node, as far as it has been read.
 

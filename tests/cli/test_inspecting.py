@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -19,7 +20,7 @@ from harness.core.deadline import Deadline, Observation, poll
 from harness.core.settings import Settings
 from harness.dapr.client import DaprClient
 from harness.inspection.inspection import Inspection
-from harness.inspection.model import EventRow
+from harness.inspection.model import EventRow, PartitionRow
 from harness.inspection.sidecars import endpoint_of, sidecars_of
 from harness.inspection.traces.model import TraceRow
 from harness.stack.registry import Registry
@@ -33,6 +34,8 @@ from tests.support import CLI, cli, environment, leftovers, project
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
+CANARY = "canary-of-a-secret"
+
 TOPOLOGY = f"""
 import sys
 from harness import App, Kafka, Receiver, Topology
@@ -40,7 +43,10 @@ from harness import App, Kafka, Receiver, Topology
 mini = Topology(
     Kafka(topics={TOPICS!r}),
     Receiver(mail=False),
-    App("shop", command=[sys.executable, "app.py"], record=True),
+    App(
+        "shop", command=[sys.executable, "app.py"], record=True,
+        env={{"GREETING": "hello", "SHOP_API_KEY": {CANARY!r}, "BANK": "bank://shop:{CANARY}@host"}},
+    ),
     resources="r",
 )
 """
@@ -215,6 +221,72 @@ def test_the_overview_has_every_part_of_the_stack(up: Path, seen: Inspection) ->
     assert ["store"] == [each.name for each in found.stores]
     assert {("bus", True), ("store", True)} == {(x.name, x.loaded) for x in found.components}
     assert [] == found.missing
+
+
+def test_partitions_are_told_with_the_offsets_of_their_groups(up: Path, seen: Inspection) -> None:
+    """Once the group of the app has handled what was published, nothing is left."""
+    publish(seen, "orders", "e-partition")
+    awaited(lambda: row_of(seen, "e-partition"), "delivered")
+    parts: list[PartitionRow] = []
+
+    def look() -> Observation:
+        parts[:] = next(each for each in seen.overview().topics if each.name == "orders").partitions
+        lags = [group.lag for part in parts for group in part.groups]
+        return Observation([0] == lags, str(parts))
+
+    found = poll(look, Deadline(60))
+    told = cli(up, "topics", "--partitions").stdout
+
+    assert found.ok, found.fact
+    (part,) = parts
+    (group,) = part.groups
+    assert (0, "shop", "shop", True) == (part.number, group.group, group.app, group.reads)
+    assert part.end == group.offset
+    assert part.end >= 1
+    assert re.search(rf"orders +0 +{part.end} +shop +{part.end} +0 +yes", told), told
+
+
+def test_rates_and_what_nodes_use_are_told(up: Path, seen: Inspection) -> None:
+    """Of the last minute, and of the moment during which the nodes are watched."""
+    publish(seen, "orders", "e-measured")
+    awaited(lambda: row_of(seen, "e-measured"), "delivered")
+
+    done = cli(up, "metrics", "--seconds", "60", "--step", "1", "--json")
+    shown = cli(up, "metrics", "--seconds", "60")
+    refused = cli(up, "metrics", "--seconds", "100000")
+
+    row = json.loads(done.stdout)
+    assert (60, 1.0, []) == (row["intervals"], row["step"], row["missing"])
+    sums = {(each["what"], each["of"]): sum(each["counts"]) for each in row["rates"]}
+    assert sums["published", "orders"] >= 1
+    assert sums["delivered", "shop"] >= 1
+    used = {each["node"]: each["samples"] for each in row["nodes"]}
+    assert {"kafka", "shop", "shop-daprd"} <= {*used}
+    assert len(used["shop"]) >= 2
+    assert all(each["memory"] > 2**20 for each in used["shop"])
+    assert used["kafka"][-1]["cpu"] >= 0
+    assert "published" in shown.stdout
+    assert 2 == refused.returncode
+    assert "cannot be shown" in refused.stderr
+
+
+def test_a_node_is_described_without_its_secrets(up: Path, seen: Inspection) -> None:
+    """Neither those of the stack, nor what a name or an address shows to be one."""
+    token = cli(up, "token").stdout.strip()
+    done = cli(up, "describe", "shop", "--json")
+    texts = [done.stdout, *(cli(up, "describe", each).stdout for each in ("shop", "shop-daprd"))]
+    unknown = cli(up, "describe", "shopp")
+
+    row = json.loads(done.stdout)
+    shown = {each["name"]: each["value"] for each in row["variables"]}
+    assert ("hello", "***", "bank://shop:***@host") == (
+        shown["GREETING"], shown["SHOP_API_KEY"], shown["BANK"],
+    )  # fmt: skip
+    assert "app.py" in row["command"][-1]
+    assert row["pid"] == seen.stack.instances["shop"].pid
+    assert "--app-id=shop" in texts[-1]
+    assert [] == [text for text in texts if CANARY in text or token in text]
+    assert (2, True) == (unknown.returncode, "did you mean 'shop'?" in unknown.stderr)
 
 
 def test_what_is_away_is_named_and_the_rest_is_shown(seen: Inspection) -> None:
@@ -476,6 +548,8 @@ async def test_an_agent_publishes_explains_kills_and_restarts(up: Path) -> None:
         trace = await told(client, "explain_trace", trace=traces[-1]["id"])
         no_trace = await told(client, "explain_trace", trace="nosuch")
         answer = await told(client, "invoke", app="shop", path="dapr/subscribe")
+        described = await told(client, "describe_node", node="shop")
+        measured = await told(client, "metrics")
         killed = await told(client, "kill_node", node="shop")
         again = await told(client, "kill_node", node="shop")
         started = await told(client, "restart_node", node="shop")
@@ -484,6 +558,7 @@ async def test_an_agent_publishes_explains_kills_and_restarts(up: Path) -> None:
     assert {
         "overview", "list_events", "explain_event", "list_traces", "explain_trace", "deliveries",
         "logs", "state", "jobs", "list_keys", "stored_value", "list_tables", "rows",
+        "metrics", "describe_node",
         "publish", "invoke", "redeliver", "restart_node", "kill_node", "pause_node", "resume_node",
     } == tools  # fmt: skip
     assert {"topic": "orders", "pubsub": "bus", "app": "shop"} == done
@@ -499,6 +574,9 @@ async def test_an_agent_publishes_explains_kills_and_restarts(up: Path) -> None:
     assert "no trace has the id 'nosuch'" in no_trace
     assert "default" == overview["stack"]
     assert (200, "orders") == (answer["status"], answer["body"][0]["topic"])
+    assert "GREETING" in {each["name"] for each in described["variables"]}
+    assert CANARY not in str(described)
+    assert ("published", "orders") in {(each["what"], each["of"]) for each in measured["rates"]}
     assert ("exited", -9) == (killed["state"], killed["exit_code"])
     assert "shop is not running" in again
     assert ("running", None) == (started["state"], started["exit_code"])
