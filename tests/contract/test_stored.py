@@ -358,7 +358,7 @@ def test_a_connection_string_of_sqlite_names_a_file(written: str, path: str) -> 
     "written", [":memory:", "file::memory:?x=1", "file:a?mode=memory", "", "file:"]
 )
 def test_a_connection_string_without_a_file_is_refused(written: str) -> None:
-    with pytest.raises(ConfigError, match="in the memory of each|only its sidecar knows"):
+    with pytest.raises(ConfigError, match=r"in the memory of each|only its sidecar knows"):
         file_of({"connectionstring": written}, Path("/work"))
 
 
