@@ -180,7 +180,7 @@ class ShownStack(ShownDatabases):
             Sample(1_800_000_000.0 + 2 * number, (50 + number) << 20, 10.0 * number or None)
             for number in range(4)
         ]
-        return Metrics(1_799_999_700.0, 5.0, 60, rates, [NodeSamples(self.text, samples)])
+        return Metrics(1_799_999_710.0, 5.0, 60, rates, [NodeSamples(self.text, samples)])
 
     def node(self, name: str) -> NodeDetail:
         """One node."""

@@ -16,7 +16,7 @@ export function metricsView() {
   const view = el("div", { class: "page" }, problem,
     el("section", { class: "card", "aria-labelledby": "rates-title" }, el("h2", { id: "rates-title" }, "Events and calls"), rates, parts.element, values.element),
     el("section", { class: "card", "aria-labelledby": "used-title" }, el("h2", { id: "used-title" }, "Nodes"),
-      el("p", { class: "soft" }, "Memory and processor time, in percent of one core, since this page is served."), nodes, used.element));
+      el("p", { class: "soft" }, "Memory, and processor time in percent of one core, since `dapr-harness ui` was started."), nodes, used.element));
   let timer = 0, asked = false;
 
   async function look() {

@@ -7,7 +7,8 @@ const WIDTH = 320, HEIGHT = 72;
 // `points` are [seconds since the epoch, value]; `format` makes a value a text; `steps` keeps a value until the next one.
 export function plot({ title, points, begin, end, format, kind, steps = false }) {
   const values = points.map(([, value]) => value), most = Math.max(...values, 0), last = values.at(-1);
-  const figures = points.length ? `now ${format(last)}, least ${format(Math.min(...values))}, most ${format(most)}` : "no value so far";
+  const least = steps ? "" : `least ${format(Math.min(...values))}, `;
+  const figures = points.length ? `now ${format(last)}, ${least}most ${format(most)}` : "no value so far";
   const told = el("span", { class: "soft told" }, figures);
   const picture = pictureOf(points, begin, end, most || 1, steps, `${title}: ${figures}`);
   const near = (event) => {
@@ -19,7 +20,7 @@ export function plot({ title, points, begin, end, format, kind, steps = false })
   picture.addEventListener("pointerleave", () => { told.textContent = figures; });
   return el("figure", { class: "plot", "data-kind": kind },
     el("figcaption", {}, el("strong", {}, title), " ", told),
-    el("div", { class: "drawn" }, el("span", { class: "top", "aria-hidden": "true" }, format(most)), picture),
+    picture,
     el("div", { class: "ends", "aria-hidden": "true" }, el("span", {}, clock(begin).slice(0, 8)), el("span", {}, clock(end).slice(0, 8))));
 }
 
