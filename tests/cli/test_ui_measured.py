@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from harness.inspection.model import Overview, PartitionRow, TopicRow
 from tests.cli.test_ui_page import HOSTILE, browser, opened, served
 from tests.ui_source import ShownStack
 
@@ -61,11 +64,26 @@ def test_partitions_are_shown_with_their_groups_and_stay_open(browser: Browser) 
         expect(page.get_by_role("region", name="Partitions of shop")).to_be_hidden()
 
 
+def test_a_topic_that_nobody_uses_is_in_the_table_and_not_on_the_map(browser: Browser) -> None:
+    source = ShownStack()
+    whole = source.overview
+
+    def overview() -> Overview:
+        found = whole()
+        unused = TopicRow("unused", "", 0, [], [PartitionRow(0, 0, [])])
+        return replace(found, topics=[*found.topics, unused])
+
+    source.overview = overview  # type: ignore[method-assign]  # of this one
+    with served(source) as (address, _), opened(browser, address) as page:
+        expect(page.get_by_role("button", name="1 partition of unused")).to_be_visible()
+        expect(page.locator(".map .box.topic")).to_have_count(1)
+
+
 def test_a_node_is_shown_with_its_command_and_variables(browser: Browser) -> None:
     with served(ShownStack()) as (address, _), opened(browser, address) as page:
         page.locator(".nodes button.link").first.click()
 
-        expect(page.locator("dialog pre")).to_have_text("shop serve")
+        expect(page.locator("dialog pre")).to_have_text("shop\nserve")
         expect(page.locator("dialog tbody td")).to_have_text(["GREETING", "shop", "KEY", "***"])
 
 

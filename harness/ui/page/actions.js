@@ -76,7 +76,7 @@ export function nodeDialog(node, logs) {
 }
 
 function startedAs(told) {
-  return [told.command.length ? [el("h3", {}, "Command"), el("pre", {}, told.command.join(" "))] : [],
+  return [told.command.length ? [el("h3", {}, "Command"), el("pre", {}, told.command.join("\n"))] : [],
     el("h3", {}, `Variables${told.variables.length ? "" : ": the stack gives it none"}`),
     told.variables.length ? table(["name", "value"], told.variables.map((each) => [el("code", {}, each.name),
       el("code", { class: each.masked ? "soft" : null, title: each.masked ? "a secret is masked" : null }, each.value)]), `Variables of ${told.row.name}`) : []].flat();
