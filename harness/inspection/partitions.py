@@ -111,6 +111,8 @@ def _positions(
     for group, app, at, reads in known or ():
         offset = at if at >= 0 else None
         lag = None if offset is None or end < 0 else end - offset
+        if end == 0:
+            lag = 0  # There was never a record.
         yield GroupPosition(group, app, offset, lag, reads)
 
 
