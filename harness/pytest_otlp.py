@@ -23,7 +23,8 @@ def add_otlp_option(group: pytest.OptionGroup) -> None:
         default=None,
         metavar="URL",
         help="export traces, metrics and logs of the stack, and a trace for each test, to this "
-        "OTLP/HTTP endpoint, such as http://127.0.0.1:4318 (default: the setting otlp)",
+        "OTLP endpoint, such as http://127.0.0.1:4318, or grpc://127.0.0.1:4317 (default: the "
+        "setting otlp)",
     )
 
 
@@ -58,11 +59,11 @@ def _made(settings: Settings, say: Callable[[str], None]) -> ExportedTests:
     from harness.otlp.destination import destination_of
     from harness.otlp.packages import require_packages
 
-    require_packages()
+    to = destination_of(settings)
+    require_packages(to.url)
     from harness.otlp.phases import Phases
     from harness.otlp.sender import Sender
 
-    to = destination_of(settings)
     sender = Sender(to.url, to.headers)
     phases = Phases(sender, "" if settings.environment.get("OTEL_SERVICE_NAME") else SERVICE)
     return ExportedTests(phases, sender, to.seconds, say)

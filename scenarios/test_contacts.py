@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from harness import AsyncWorld
+from scenarios.test_task_events import changes
 
 RECEIVER = "receiver"
 
@@ -96,6 +97,9 @@ async def test_every_notification_is_a_webhook(dapr: AsyncWorld) -> None:
     ]
     assert ("POST", first.data["event_id"]) == (first.method, first.headers["event-id"])
     assert first.headers["content-type"].startswith("application/json")
+    story = changes("created", "completed")
+    events = await dapr.ledger.published(*story, topic="task-events", data={"user_id": user})
+    assert [each.id for each in events] == [first.data["event_id"], second.data["event_id"]]
 
 
 async def test_a_webhook_that_is_refused_is_made_again(dapr: AsyncWorld) -> None:

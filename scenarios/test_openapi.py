@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from harness import AsyncWorld
+from scenarios.test_task_events import changes
 
 APPS = ("backend-service", "notification-service", "recurring-task-service")
 
@@ -99,3 +100,4 @@ async def test_the_example_of_a_task_is_accepted(dapr: AsyncWorld) -> None:
     answer = await backend.post(f"/api/{user}/tasks", json=example)
 
     assert (201, "2030-01-31T08:00:00Z") == (answer.status_code, answer.json()["remind_at"])
+    await dapr.ledger.published(*changes("created"), data={"user_id": user}, topic="task-events")

@@ -22,7 +22,7 @@ from scenarios.test_frontend import AS_PAGE, listening
 from scenarios.test_mcp import mcp_client, tools
 from scenarios.test_schemathesis import Calls, schema_of, send_all
 from scenarios.test_series import DAILY, TOMORROW
-from scenarios.test_task_events import new_task
+from scenarios.test_task_events import changes, new_task
 from scenarios.topology import todo
 
 ROOT = Path(__file__).parent.parent
@@ -106,6 +106,7 @@ async def test_another_users_id_in_the_own_path_finds_nothing(
 
     assert [404] * 4 == [each.status_code for each in answers]
     assert "Ada's" not in said.text
+    await dapr.ledger.published(*changes("created"), topic="task-events", subject=victim["id"])
 
 
 async def test_no_tool_reaches_the_tasks_of_another_user(

@@ -7,18 +7,22 @@ from typing import Any
 
 from harness.core.errors import ConfigError, HarnessError
 from harness.inspection.calling import PublishedRow
+from harness.inspection.describing import NodeDetail, Variable
 from harness.inspection.keys import StateRow
+from harness.inspection.measuring import Metrics, NodeSamples, Rate, Sample
 from harness.inspection.model import (
     ComponentRow,
     EventDetail,
     EventPage,
     EventRow,
+    GroupPosition,
     InvokedRow,
     JobRow,
     LogLine,
     LogPage,
     NodeRow,
     Overview,
+    PartitionRow,
     Subscriber,
     TopicRow,
 )
@@ -103,7 +107,9 @@ class ShownStack(ShownDatabases):
             ),
         ]
         subscriber = Subscriber(text, ("/orders",), "", recorded=True, lag=3)
-        topics = [TopicRow(text, "pubsub", len(self.event_rows), [subscriber])]
+        group = GroupPosition(text, text, len(self.event_rows), 3, reads=True)
+        parts = [PartitionRow(0, len(self.event_rows) + 3, [group]), PartitionRow(1, 0, [])]
+        topics = [TopicRow(text, "pubsub", len(self.event_rows), [subscriber], parts)]
         jobs = [JobRow(text, text, "@every 1h", "2030-01-01T00:00:00Z", scheduled=True)]
         return Overview(
             text, "processes", 1.0, 1.0, nodes, topics, [store], [store], jobs, missing=(text,)
@@ -165,6 +171,24 @@ class ShownStack(ShownDatabases):
         ]  # fmt: skip
         events = [self.event_rows[self.spans.index(row)]]
         return TraceDetail(row, spans, False, events, self.lines[:1], [*self.untold])
+
+    def metrics(self) -> Metrics:
+        """A publication in each third interval, and four samples of the app."""
+        counts = [int(number % 3 == 0) * 5 for number in range(60)]
+        rates = [Rate("published", self.text, counts), Rate("failed", self.text, [0, 1] * 30)]
+        samples = [
+            Sample(1_800_000_000.0 + 2 * number, (50 + number) << 20, 10.0 * number or None)
+            for number in range(4)
+        ]
+        return Metrics(1_799_999_710.0, 5.0, 60, rates, [NodeSamples(self.text, samples)])
+
+    def node(self, name: str) -> NodeDetail:
+        """One node."""
+        row = next((each for each in self.overview().nodes if each.name == name), None)
+        if row is None:
+            raise ConfigError(f"the stack has no node {name!r}")
+        known = [Variable("GREETING", self.text, masked=False), Variable("KEY", "***", masked=True)]
+        return NodeDetail(row, 42, [self.text, "serve"], known, f"/logs/{self.text}.log")
 
     def logs(self, *, after: int = 0, limit: int = 500) -> LogPage:
         """The lines after a cursor."""

@@ -28,6 +28,7 @@ TWINS = {
     "harness/probe/atap.py": "harness/probe/tap.py",
     "harness/stack/aledger.py": "harness/stack/ledger.py",
     "harness/stack/aquestions.py": "harness/stack/questions.py",
+    "harness/stack/arequests.py": "harness/stack/requests.py",
     "harness/stack/aobserving.py": "harness/stack/observing.py",
     "harness/stack/aresources.py": "harness/stack/resources.py",
     "harness/stack/aworld.py": "harness/stack/world.py",
@@ -37,8 +38,8 @@ TWINS = {
 
 NAMES = (
     "ablocking", "acalls", "aclient", "aclock", "aclose", "ado_all", "aeventually", "aexplained",
-    "ainbox", "aledger", "aobserving", "aopened", "apoll", "aquestions", "arecorded", "aresources",
-    "astream", "atable", "atap", "aticks", "aworld",
+    "ainbox", "aledger", "aobserving", "aopened", "apoll", "aquestions", "arecorded", "arequests",
+    "aresources", "astream", "atable", "atap", "aticks", "aworld",
 )  # fmt: skip
 """Names that the twin has without their first letter."""
 

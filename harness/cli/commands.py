@@ -36,6 +36,8 @@ COMMANDS = {
     "traces": "tracing",
     "trace": "tracing",
     "rows": "browsing",
+    "metrics": "measuring",
+    "describe": "measuring",
     "bundle": "bundle",
     "restart": "nodes",
     "kill": "nodes",

@@ -89,7 +89,13 @@ def redeliver(
     out.print(f"event {event}: {done.note}", markup=False, soft_wrap=True)
 
 
-def topics(name: NameOrFile = "default", as_json: Json = False) -> None:
+def topics(
+    name: NameOrFile = "default",
+    partitions: Annotated[
+        bool, typer.Option("--partitions", help="Each partition with its consumer groups.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Show the topics: their records, subscribers, dead-letter topics, and what is unhandled."""
     with inspected(name) as seen:
         found = seen.overview()
@@ -97,9 +103,28 @@ def topics(name: NameOrFile = "default", as_json: Json = False) -> None:
     if as_json:
         print_json([each.as_json() for each in found.topics])
         return
+    if partitions:
+        _show_partitions(found.topics)
+        return
     made = table("topics", "topic", "pub/sub", "records", "subscribers")
     for each in found.topics:
         add_row(made, each.name, each.pubsub, str(each.records), _subscribers(each))
+    out.print(made)
+
+
+def _show_partitions(topics: Iterable[TopicRow]) -> None:
+    made = table(
+        "partitions", "topic", "partition", "end offset", "group", "offset", "lag", "reads"
+    )
+    for topic in topics:
+        for part in topic.partitions:
+            place = topic.name, str(part.number), str(part.end)
+            for each in part.groups:
+                known = (each.offset, each.lag)
+                figures = ("none" if number is None else str(number) for number in known)
+                add_row(made, *place, each.group, *figures, "yes" if each.reads else "no")
+            if not part.groups:
+                add_row(made, *place, "", "", "", "")
     out.print(made)
 
 

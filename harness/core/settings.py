@@ -52,7 +52,7 @@ class Settings:
         strict: reject resources for warnings too, where daprd would start.
         ready_timeout: seconds within which a node must become ready.
         lock_timeout: seconds to wait for another process that installs the same tool.
-        otlp: the OTLP/HTTP endpoint of a collector to which stacks and tests export; "" for none.
+        otlp: the OTLP endpoint of a collector to which stacks and tests export; "" for none.
     """
 
     root: Path
@@ -185,14 +185,19 @@ def _parse(key: str, value: Any, root: Path) -> Any:
 def _address(text: str) -> str:
     try:
         found = urlsplit(text)
-        valid = found.scheme in ("http", "https") and bool(found.hostname) and found.port != 0
+        valid = (
+            found.scheme in ("http", "https", "grpc", "grpcs")
+            and bool(found.hostname)
+            and found.port != 0
+        )
         valid = valid and not found.username
     except ValueError:
         valid = False
     if text and not valid:
         raise ConfigError(
             f"otlp is {text!r}",
-            expected="the OTLP/HTTP endpoint of a collector, such as http://127.0.0.1:4318",
+            expected="the OTLP endpoint of a collector, such as http://127.0.0.1:4318, or by gRPC "
+            "grpc://127.0.0.1:4317",
             hint="fix it; credentials belong into OTEL_EXPORTER_OTLP_HEADERS",
         )
     return text.rstrip("/")

@@ -8,10 +8,9 @@ from typing import Any
 from harness.core.settings import Settings
 from harness.inspection.browsing import Browsing
 from harness.inspection.calling import PublishedRow, invoke, publish
-from harness.inspection.model import (
-    Action,
-    InvokedRow,
-)
+from harness.inspection.describing import Describing
+from harness.inspection.measuring import Measuring
+from harness.inspection.model import Action, InvokedRow
 from harness.inspection.nodes import act
 from harness.inspection.opening import opening
 from harness.inspection.redelivery import RedeliveredRow, redeliver
@@ -19,7 +18,7 @@ from harness.inspection.tracing import Tracing
 from harness.probe.records import decoded
 
 
-class Inspection(Browsing, Tracing):
+class Inspection(Browsing, Tracing, Measuring, Describing):
     """What may be seen of a stack that is up, since it was started, and be done to it.
 
     Use it in a ``with`` statement; several threads may use it. Secrets of the stack are masked

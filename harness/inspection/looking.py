@@ -31,6 +31,7 @@ from harness.inspection.overview import (
     subscribed,
     topic_rows,
 )
+from harness.inspection.partitions import Partitions
 from harness.inspection.reports import Reports
 from harness.ledger.explain import explain
 from harness.ledger.model import Ledger
@@ -114,9 +115,10 @@ class Looking(Closing):
             nodes = self.nodes()
             seen = self._reports.sidecars.now(nodes)
             ledger, missing = self._read(nodes)
-            lags = self._reports.lags.now(nodes)
+            known = self._reports.partitions.now(nodes)
             scheduled, unasked = self._reports.jobs.now(nodes)
             components = component_rows(seen)
+            untold = [f"{known.untold} partitions: there are too many"] if known.untold else []
             silent = [f"what a sidecar has loaded: {each.error}" for each in seen if each.error]
             return Overview(
                 stack=self._up.name,
@@ -124,11 +126,11 @@ class Looking(Closing):
                 at=time.time(),
                 up_for=self._up.up_for,
                 nodes=nodes,
-                topics=topic_rows(seen, recorded_apps(self._stack), ledger, lags),
+                topics=topic_rows(seen, recorded_apps(self._stack), ledger, known),
                 stores=[each for each in components if each.type.startswith("state.")],
                 components=components,
                 jobs=job_rows(ledger, scheduled),
-                missing=[*missing, *map(self.clean, silent), *unasked],
+                missing=[*missing, *map(self.clean, silent), *unasked, *untold],
             )
 
     def events(
@@ -258,7 +260,7 @@ class Looking(Closing):
         """The pub/sub component of each topic that has subscribers."""
         with self._lock:
             seen = self._reports.sidecars.now(self.nodes())
-        rows = topic_rows(seen, set(), Ledger(), {})
+        rows = topic_rows(seen, set(), Ledger(), Partitions())
         return {each.name: each.pubsub for each in rows}
 
     def _refresh(self) -> list[str]:

@@ -68,18 +68,52 @@ class Subscriber(AsJson):
 
 
 @dataclass(frozen=True)
+class GroupPosition(AsJson):
+    """How far a consumer group has read a partition.
+
+    Attributes:
+        app: the app whose sidecar reads with this group; None if it is none of the stack's.
+        offset: the next one that it reads, as it has committed it; None if it has committed none.
+        lag: records that it has still to handle; None if that is not known.
+        reads: whether the partition is assigned to one of its members now.
+    """
+
+    group: str
+    app: str | None
+    offset: int | None
+    lag: int | None
+    reads: bool
+
+
+@dataclass(frozen=True)
+class PartitionRow(AsJson):
+    """A partition of a topic.
+
+    Attributes:
+        end: the offset that the next record gets.
+        groups: the consumer groups that read it, or have read it.
+    """
+
+    number: int
+    end: int
+    groups: Sequence[GroupPosition]
+
+
+@dataclass(frozen=True)
 class TopicRow(AsJson):
     """A topic.
 
     Attributes:
         pubsub: the component of its subscribers, or else of its publishers; "" if none is known.
         records: the number of its records that are known; 0 on other brokers than Kafka.
+        partitions: only known on the stack's own Kafka.
     """
 
     name: str
     pubsub: str
     records: int
     subscribers: Sequence[Subscriber]
+    partitions: Sequence[PartitionRow] = ()
 
 
 @dataclass(frozen=True)

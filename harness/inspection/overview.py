@@ -10,6 +10,7 @@ from harness.core.observation import Occurrence
 from harness.core.roles import Recorder
 from harness.inspection.fates import Subscribed
 from harness.inspection.model import ComponentRow, JobRow, Subscriber, TopicRow
+from harness.inspection.partitions import Partitions
 from harness.inspection.parts import Inspection
 from harness.ledger.model import Ledger
 from harness.stack.stack import Stack
@@ -33,15 +34,15 @@ def topic_rows(
     seen: Sequence[Inspection],
     recorded: set[str],
     ledger: Ledger,
-    lags: Mapping[tuple[str, str, str], int],
+    known: Partitions,
 ) -> list[TopicRow]:
-    """Every topic that has a subscriber or an event.
+    """Every topic that has a subscriber, an event or a partition.
 
     Args:
         seen: what the sidecars report.
         recorded: the apps whose deliveries are recorded.
         ledger: everything that is known.
-        lags: what is still to be handled, by app, pub/sub component and topic.
+        known: what the broker tells.
     """
     subscribers: dict[str, list[Subscriber]] = {}
     pubsubs: dict[str, str] = {}
@@ -49,7 +50,7 @@ def topic_rows(
         app = each.sidecar.app_id
         for row in each.metadata.subscriptions if each.metadata else ():
             pubsubs.setdefault(row.topic, row.pubsub)
-            lag = lags.get((app, row.pubsub, row.topic))
+            lag = known.lags.get((app, row.pubsub, row.topic))
             made = Subscriber(app, row.routes, row.dead_letter_topic, app in recorded, lag)
             subscribers.setdefault(row.topic, []).append(made)
             if row.dead_letter_topic:
@@ -59,8 +60,14 @@ def topic_rows(
         for asked in path.publications:
             pubsubs.setdefault(asked.topic, asked.pubsub)
     return [
-        TopicRow(name, pubsubs.get(name, ""), records[name], subscribers.get(name, []))
-        for name in sorted({*records, *subscribers, *pubsubs})
+        TopicRow(
+            name,
+            pubsubs.get(name, ""),
+            records[name],
+            subscribers.get(name, []),
+            known.rows.get(name, ()),
+        )
+        for name in sorted({*records, *subscribers, *pubsubs, *known.rows})
     ]
 
 

@@ -8,8 +8,8 @@ from typing import Any, Generic, TypeVar
 
 from harness.core.errors import HarnessError, SystemFailure, Unavailable
 from harness.core.roles import HasTopics
-from harness.inspection.lags import lags_of
 from harness.inspection.model import NodeRow
+from harness.inspection.partitions import Partitions, partitions_of
 from harness.inspection.parts import SOON, Inspection, inspect
 from harness.inspection.scheduled import listed
 from harness.inspection.sidecars import UpSidecar, at_once, sidecars_of
@@ -59,7 +59,7 @@ class Reports:
 
     Attributes:
         sidecars: what each running sidecar reports.
-        lags: see `lags_of`; empty while the broker does not respond.
+        partitions: see `partitions_of`; empty while the broker does not respond.
         jobs: the scheduler's jobs of each app that could be asked, and what could not be read.
     """
 
@@ -68,7 +68,7 @@ class Reports:
         self._up = up
         self._clean = clean
         self.sidecars = Kept(FRESH, self._inspected)
-        self.lags = Kept(KEPT, self._lags)
+        self.partitions = Kept(KEPT, self._partitions)
         self.jobs = Kept(KEPT, self._jobs)
 
     def brokers_away(self, nodes: Sequence[NodeRow]) -> list[NodeRow]:
@@ -83,15 +83,15 @@ class Reports:
     def _inspected(self, nodes: Sequence[NodeRow]) -> list[Inspection]:
         return at_once(inspect, self._running(nodes))
 
-    def _lags(self, nodes: Sequence[NodeRow]) -> dict[tuple[str, str, str], int]:
+    def _partitions(self, nodes: Sequence[NodeRow]) -> Partitions:
         from confluent_kafka import KafkaException
 
         if self.brokers_away(nodes):
-            return {}
+            return Partitions()
         try:
-            return lags_of(self._stack)
+            return partitions_of(self._stack)
         except (KafkaException, TimeoutError):
-            return {}
+            return Partitions()
 
     def _jobs(self, nodes: Sequence[NodeRow]) -> tuple[dict[str, Any], list[str]]:
         found: dict[str, Any] = {}

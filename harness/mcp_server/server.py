@@ -15,6 +15,7 @@ from harness.inspection.inspection import Inspection
 from harness.inspection.model import Action
 from harness.mcp_server.attached import Attached, Failed
 from harness.mcp_server.browsing import BrowsingTools
+from harness.mcp_server.measuring import MeasuringTools
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -53,6 +54,7 @@ def server_of(attached: Attached, version: str) -> MCPServer:
         tools.state,
         tools.jobs,
         *BrowsingTools(tools.ask).offered(),
+        *MeasuringTools(tools.ask).offered(),
     )
     acts = (tools.publish, tools.invoke, tools.redeliver, tools.resume_node)
     breaks = (tools.restart_node, tools.kill_node, tools.pause_node)
@@ -76,7 +78,7 @@ class Tools:
         self._attached = attached
 
     async def overview(self) -> Row:
-        """The nodes with their states, topics with subscribers, components and jobs."""
+        """The nodes with their states, topics with subscribers and partitions, components, jobs."""
         return await self.ask(lambda seen: seen.overview().as_json())
 
     async def list_events(

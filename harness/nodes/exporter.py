@@ -151,8 +151,9 @@ def with_export(topology: Topology, settings: Settings, stack: str = "") -> Topo
     """
     if not settings.otlp or any(isinstance(each, Exporter) for each in topology.nodes):
         return topology
-    require_packages()
-    return _added(topology, destination_of(settings), stack or settings.root.name)
+    to = destination_of(settings)
+    require_packages(to.url)
+    return _added(topology, to, stack or settings.root.name)
 
 
 def with_export_of(topology: Topology, launches: Mapping[str, Mapping[str, object]]) -> Topology:

@@ -5,14 +5,10 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from collections.abc import Mapping
-from typing import NamedTuple
-from urllib.parse import urlsplit
-
-import httpx
 
 from harness.otlp.destination import AT_THE_END
-from harness.otlp.signals import PROTOBUF, count, rejected, unit_of
-from harness.ready import loopback
+from harness.otlp.signals import PROTOBUF, count, unit_of
+from harness.otlp.transport import Answer, Parcel, transport_to
 
 BYTES = 16 * 1024 * 1024
 """How much waits at most for a collector that is slow or away."""
@@ -23,29 +19,7 @@ REQUESTS = 2_000
 PAUSE = 1.0
 """Seconds between two attempts, as long as a collector is away."""
 
-PATIENCE = 5.0
-"""Seconds in which a collector must respond."""
-
-AGAIN = (408, 429, 502, 503, 504)
-"""Statuses after which a request is sent again, as OTLP says."""
-
 NO_RESPONSE = "it has not responded in time"
-
-LOCAL = ("127.0.0.1", "localhost", "::1")
-
-
-class Parcel(NamedTuple):
-    """One request.
-
-    Attributes:
-        signal: ``traces``, ``metrics`` or ``logs``.
-        body: what is sent.
-        headers: which describe the body.
-    """
-
-    signal: str
-    body: bytes
-    headers: Mapping[str, str]
 
 
 class Sender:
@@ -74,7 +48,7 @@ class Sender:
         self._size = 0
         self._hurried = self._ended = self._stuck = False
         self._changed = threading.Condition()
-        self._client = _client(self.url, headers or {})
+        self._transport = transport_to(self.url, headers or {})
         self._thread = threading.Thread(target=self._run, name="otlp-sender", daemon=True)
         self._thread.start()
 
@@ -120,9 +94,11 @@ class Sender:
             return f"{what} could not be sent to {self.url}: {why}" if what else ""
 
     def _run(self) -> None:
-        with self._client:
+        try:
             while (parcel := self._next()) is not None:
                 self._attempt(parcel)
+        finally:
+            self._transport.close()
 
     def _next(self) -> Parcel | None:
         with self._changed:
@@ -131,31 +107,25 @@ class Sender:
 
     def _attempt(self, parcel: Parcel) -> None:
         hurried = self._hurried
-        try:
-            answer = self._client.post(
-                f"/v1/{parcel.signal}", content=parcel.body, headers=dict(parcel.headers)
-            )
-        except httpx.HTTPError as error:
-            self._later(f"{type(error).__name__}: {error}".rstrip(": "), last=hurried)
-            return
-        if answer.status_code in AGAIN:
-            self._later(f"it responded {answer.status_code}", last=hurried)
+        answer = self._transport.send(parcel)
+        if answer.again:
+            self._later(answer.again, last=hurried)
             return
         with self._changed:
             if not self._remove(parcel):
                 return  # given up meanwhile
-            if answer.is_success:
-                self._accepted(parcel, *rejected(parcel.signal, answer.content))
+            if answer.lost:
+                self._lose(parcel, answer.lost)
             else:
-                self._lose(parcel, f"it responded {answer.status_code}")
+                self._accepted(parcel, answer)
             self._changed.notify_all()
 
-    def _accepted(self, parcel: Parcel, refused: int, why: str) -> None:
+    def _accepted(self, parcel: Parcel, answer: Answer) -> None:
         unit = unit_of(parcel.signal)
-        self.sent[unit] += max(0, count(*parcel) - refused)
-        if refused:
-            self.lost[unit] += refused
-            self.reason = why or "it has rejected them"
+        self.sent[unit] += max(0, count(*parcel) - answer.refused)
+        if answer.refused:
+            self.lost[unit] += answer.refused
+            self.reason = answer.why or "it has rejected them"
 
     def _later(self, reason: str, *, last: bool) -> None:
         """Wait before the next attempt; if it began in a hurry, there is none."""
@@ -183,12 +153,3 @@ class Sender:
     def _lose(self, parcel: Parcel, reason: str) -> None:
         self.lost[unit_of(parcel.signal)] += count(*parcel)
         self.reason = reason
-
-
-def _client(url: str, headers: Mapping[str, str]) -> httpx.Client:
-    if urlsplit(url).hostname in LOCAL and url.startswith("http:"):
-        made = loopback.client(url, timeout=PATIENCE)
-        made.headers.update(headers)
-        return made
-    # Elsewhere, proxies and authorities count, as the environment names them.
-    return httpx.Client(base_url=url, headers=dict(headers), timeout=PATIENCE)

@@ -53,6 +53,13 @@ def unit_of(signal: str) -> str:
     return KINDS[signal].unit
 
 
+def service_of(signal: str) -> str:
+    """The gRPC service that accepts a kind of telemetry."""
+    kind = KINDS[signal]
+    package = kind.module.rpartition(".")[0]
+    return f"opentelemetry.proto.collector.{package}.{kind.message}Service"
+
+
 def request_of(signal: str) -> Any:
     """A new request of a kind, to be filled."""
     return _message(signal, "Request")

@@ -14,6 +14,7 @@ from harness.core.observation import Occurrence
 from harness.core.roles import CallRecorder, Recorder
 from harness.ledger.joining import is_step, ledger_of
 from harness.ledger.model import Ledger, Names
+from harness.ledger.requests import Request, requests_of
 from harness.probe.api_calls import CallRecord
 from harness.probe.atap import AsyncSubscriptionTap
 from harness.probe.broker_reader import BrokerReader, RawRecord
@@ -141,6 +142,10 @@ class Account:
         """The records of the broker that have been read so far."""
         return [each for each in self._seen if each.source == "event"]
 
+    def calls(self) -> list[Occurrence]:
+        """What apps have asked of their sidecars, as far as it has been read."""
+        return [each for each in self._seen if each.source == "call"]
+
     def deliveries(self, node: str) -> list[Occurrence]:
         """What was delivered to a node, as far as it has been read.
 
@@ -155,6 +160,19 @@ class Account:
         """The records of the broker that no sidecar has published, and how many are not kept."""
         found = self._broker
         return ([*found.outside], found.outside_lost) if found else ([], 0)
+
+    def requests(self, app: str) -> list[Request]:
+        """The requests to an app that are neither events nor jobs.
+
+        Raises:
+            ConfigError: its deliveries are not recorded.
+        """
+        self._observed.beginning.record(app, from_beginning=True)
+        with self._lock:
+            self._read()
+            apps = dict(self._routes.names().apps)
+            found = requests_of(self._seen, apps, is_step)
+        return [each for each in found if each.app == app]
 
     def settled(self, deadline: Deadline) -> Ledger:
         """The ledger once nothing is in flight.

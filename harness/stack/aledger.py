@@ -24,6 +24,7 @@ from harness.stack.aquestions import (
     require_records,
     told,
 )
+from harness.stack.arequests import AsyncTrackedRequests
 
 __tracebackhide__ = True
 """pytest leaves out the frames of this module: a failure is shown at the test's own line."""
@@ -83,6 +84,18 @@ class AsyncLedgerProbe:
     def job(self, app: str, name: str) -> AsyncTrackedJob:
         """One job of an app, to ask questions about; it need not exist yet."""
         return AsyncTrackedJob(self, {"app": app, "name": name}, self._account, self._guard)
+
+    def requests(self, app: str, path: str, **wanted: Any) -> AsyncTrackedRequests:
+        """Requests of the app's sidecar that are neither events nor jobs, to ask questions about.
+
+        Args:
+            app: which was invoked, or has an input binding; its deliveries must be recorded.
+            path: of the requests, without a query.
+            wanted: other fields of `Request`, see `matches`, such as ``method`` and ``data``.
+        """
+        return AsyncTrackedRequests(
+            self._account, self._guard, {"app": app, "path": path, **wanted}
+        )
 
     async def published(self, *types: str, timeout: float = 30.0, **wanted: Any) -> list[EventPath]:
         """Nothing is in flight any more, and of these events the broker has these and no others.

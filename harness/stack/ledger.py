@@ -25,6 +25,7 @@ from harness.stack.questions import (
     require_records,
     told,
 )
+from harness.stack.requests import TrackedRequests
 
 __tracebackhide__ = True
 """pytest leaves out the frames of this module: a failure is shown at the test's own line."""
@@ -84,6 +85,16 @@ class LedgerProbe:
     def job(self, app: str, name: str) -> TrackedJob:
         """One job of an app, to ask questions about; it need not exist yet."""
         return TrackedJob(self, {"app": app, "name": name}, self._account, self._guard)
+
+    def requests(self, app: str, path: str, **wanted: Any) -> TrackedRequests:
+        """Requests of the app's sidecar that are neither events nor jobs, to ask questions about.
+
+        Args:
+            app: which was invoked, or has an input binding; its deliveries must be recorded.
+            path: of the requests, without a query.
+            wanted: other fields of `Request`, see `matches`, such as ``method`` and ``data``.
+        """
+        return TrackedRequests(self._account, self._guard, {"app": app, "path": path, **wanted})
 
     def published(self, *types: str, timeout: float = 30.0, **wanted: Any) -> list[EventPath]:
         """Nothing is in flight any more, and of these events the broker has these and no others.

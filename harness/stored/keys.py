@@ -10,10 +10,10 @@ from harness.core.errors import ConfigError, HarnessError, did_you_mean
 from harness.core.masking import mask
 from harness.dapr.state_keys import Reach, named, reach_of
 from harness.stack.stack import Stack
-from harness.stored import postgres_keys, redis_keys
+from harness.stored import postgres_keys, redis_keys, sqlite_keys
 from harness.stored.found import COUNTED, Found, Stored, Wanted
 from harness.stored.model import KeyPage, KeyRow, StoredValue
-from harness.stored.places import Hashes, Place, Tables, places_of
+from harness.stored.places import File, Hashes, Place, Tables, places_of
 from harness.stored.values import line_of, shown
 
 MOST = 1000
@@ -188,12 +188,16 @@ def _ask(
         return postgres_keys.list_keys(keeper, wanted)
     if isinstance(keeper, Hashes):
         return redis_keys.list_keys(keeper, wanted)
+    if isinstance(keeper, File):
+        return sqlite_keys.list_keys(keeper, wanted)
     raise AssertionError(place)
 
 
 def _read(place: Place, raw: str) -> tuple[Stored, bytes] | None:
     if isinstance(place.keeper, Hashes):
         return redis_keys.read_value(place.keeper, raw, VALUE)
+    if isinstance(place.keeper, File):
+        return sqlite_keys.read_value(place.keeper, raw, VALUE)
     if isinstance(place.keeper, Tables) and "\0" not in raw:
         return postgres_keys.read_value(place.keeper, raw, VALUE)
     return None

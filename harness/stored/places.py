@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -56,6 +57,14 @@ class Hashes:
 
 
 @dataclass(frozen=True)
+class File:
+    """A table of a SQLite file that has keys."""
+
+    path: Path
+    table: str
+
+
+@dataclass(frozen=True)
 class Place:
     """A state store of some apps.
 
@@ -65,7 +74,7 @@ class Place:
         apps: the app-ids whose sidecars load it, in alphabetical order.
         actors: whether it has the state of actors and workflows.
         keeper: where the keys are; None if they cannot be listed.
-        node: the node that has them.
+        node: the node that has them; "" of a file.
         reason: why they cannot be listed.
     """
 
@@ -73,7 +82,7 @@ class Place:
     prefix: KeyPrefix
     apps: tuple[str, ...]
     actors: bool
-    keeper: Tables | Hashes | None
+    keeper: Tables | Hashes | File | None
     node: str = ""
     reason: str = ""
 
@@ -116,17 +125,51 @@ def _places(
             }
             namespace = stack.book.namespace or sidecar.env.get("NAMESPACE", "")
             prefix = prefix_of(each.name, fields.get("keyprefix", ""), namespace)
-            keeper, reason = _keeper(each, fields)
-            node = nodes.get((_host(keeper.address[0]), keeper.address[1]), "") if keeper else ""
-            if keeper and not node:
-                reason = f"{':'.join(keeper.address)} is not an address of a node of the stack"
+            keeper, node, reason = _located(stack, sidecar, each, fields, nodes)
             actors = fields.get("actorstatestore", "").lower() in TRUE
-            yield Place(each.name, prefix, (), actors, keeper if node else None, node, reason)
+            yield Place(each.name, prefix, (), actors, keeper, node, reason)
 
 
-def _keeper(
+def _located(
+    stack: Stack,
+    sidecar: SidecarRole,
+    component: DaprResource,
+    fields: Mapping[str, str],
+    nodes: Mapping[tuple[str, str], str],
+) -> tuple[Tables | Hashes | File | None, str, str]:
+    """Where a store keeps its keys, the node that has them, and why they cannot be listed."""
+    if component.type in ("state.sqlite", "state.sqlite3"):
+        return _in_file(stack, sidecar, fields)
+    keeper, reason = keeper_of(component, fields)
+    if keeper is None:
+        return None, "", reason
+    node = nodes.get((_host(keeper.address[0]), keeper.address[1]), "")
+    if not node:
+        place = ":".join(keeper.address)
+        return None, "", f"{place} is not an address of a node of the stack"
+    return keeper, node, ""
+
+
+def _in_file(
+    stack: Stack, sidecar: SidecarRole, fields: Mapping[str, str]
+) -> tuple[File | None, str, str]:
+    if stack.book.in_container(sidecar.name):
+        return None, "", f"its file is within the container of {sidecar.name}"
+    try:
+        return file_of(fields, stack.book.root / sidecar.cwd), "", ""
+    except ConfigError as error:
+        return None, "", str(error)
+
+
+def keeper_of(
     component: DaprResource, fields: Mapping[str, str]
 ) -> tuple[Tables | Hashes | None, str]:
+    """The server that has the keys of a store, and why there is none; "" if there is one.
+
+    Args:
+        component: the store.
+        fields: its values, by name in lower case.
+    """
     try:
         if component.type in ("state.postgresql", "state.postgres"):
             return tables_of(fields, str(component.spec.get("version", "v1"))), ""
@@ -190,6 +233,30 @@ def _parameters(text: str) -> Iterator[tuple[str, str]]:
     for part in parts.query.split("&"):
         name, _, value = part.partition("=")
         yield unquote(name), unquote(value)
+
+
+def file_of(fields: Mapping[str, str], folder: Path) -> File:
+    """The table of a ``state.sqlite``.
+
+    Args:
+        fields: the component's values, by name in lower case.
+        folder: its sidecar's working folder.
+
+    Raises:
+        ConfigError: there is no file, or only its sidecar knows which one it is.
+    """
+    text = fields.get("connectionstring") or fields.get("url", "")
+    address, _, options = text.partition("?")
+    path = address[5:] if address.lower().startswith("file:") else address
+    in_memory = path.lower().startswith(":memory:") or "mode=memory" in options.split("&")
+    if in_memory:
+        raise ConfigError("its database is in the memory of each sidecar")
+    if not path:
+        raise ConfigError("only its sidecar knows the file")
+    # Of a file on this machine, an address may also say that there is no host.
+    plain = unquote(path) if path != address else path
+    plain = "/" + plain.lstrip("/") if plain.startswith("///") else plain
+    return File(folder / plain, fields.get("tablename") or "state")
 
 
 def hashes_of(fields: Mapping[str, str]) -> Hashes:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.deadline import Deadline
 from harness.core.errors import ProbeError
-from harness.stored import postgres_keys, redis_keys
+from harness.stored import postgres_keys, redis_keys, sqlite_keys
 from harness.stored.connection import QUICK, reason
 from harness.stored.found import COUNTED, LAST_WRITTEN, Newest, Wanted
 from harness.stored.keys import masked_row, reach_to, row_of
 from harness.stored.model import KeyRow, Row, TableRow
-from harness.stored.places import Hashes, Place, Tables
+from harness.stored.places import File, Hashes, Place, Tables
 from harness.stored.rows import WRITTEN, rows_of
 from harness.stored.tables import Database, Relation, counted, relations_of
 from harness.stored.values import shown
@@ -172,4 +172,6 @@ def _newest(place: Place, wanted: Wanted, preferred: str) -> Newest:
         return postgres_keys.newest_keys(place.keeper, wanted, VALUE)
     if isinstance(place.keeper, Hashes):
         return redis_keys.first_keys(place.keeper, wanted, VALUE, preferred)
+    if isinstance(place.keeper, File):
+        return sqlite_keys.newest_keys(place.keeper, wanted, VALUE)
     raise AssertionError(place)

@@ -54,6 +54,8 @@ def application(source: Source, feed: Feed, token: str, port: int) -> Asgi:
         *_files(),
         Route("/stream", _streaming(feed)),
         Route("/event", _asked(lambda query: source.event(query["id"]))),
+        Route("/metrics", _asked(lambda _: source.metrics())),
+        Route("/node", _asked(lambda query: source.node(query["name"]))),
         Route("/trace", _asked(lambda query: source.trace(query["id"]))),
         Route("/state", _asked(lambda query: _value(source, query))),
         *(Route(f"/{name}", _asked(look)) for name, look in looks(source).items()),

@@ -66,6 +66,14 @@ class Source(Browsed, Protocol):
         """One trace with its spans."""
         ...
 
+    def metrics(self) -> Any:
+        """Rates of events and calls, and samples of the nodes."""
+        ...
+
+    def node(self, name: str) -> Any:
+        """One node with its command and variables."""
+        ...
+
     def logs(self, *, after: int = 0, limit: int = 500) -> Any:
         """The log lines of all nodes after a cursor, in order."""
         ...

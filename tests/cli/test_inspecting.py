@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from harness.core.deadline import Deadline, Observation, poll
 from harness.core.settings import Settings
 from harness.dapr.client import DaprClient
 from harness.inspection.inspection import Inspection
-from harness.inspection.model import EventRow
+from harness.inspection.model import EventRow, PartitionRow
 from harness.inspection.sidecars import endpoint_of, sidecars_of
 from harness.inspection.traces.model import TraceRow
 from harness.stack.registry import Registry
@@ -28,10 +28,13 @@ from harness.stack.stack import Stack
 from tests.cli.test_ui import messages
 from tests.contract.test_ledger import APP, RESOURCES, TOPICS
 from tests.contract.test_timeline import TRACING
+from tests.going_on import going_on
 from tests.projects import PYPROJECT
 from tests.support import CLI, cli, environment, leftovers, project
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+
+CANARY = "canary-of-a-secret"
 
 TOPOLOGY = f"""
 import sys
@@ -40,7 +43,10 @@ from harness import App, Kafka, Receiver, Topology
 mini = Topology(
     Kafka(topics={TOPICS!r}),
     Receiver(mail=False),
-    App("shop", command=[sys.executable, "app.py"], record=True),
+    App(
+        "shop", command=[sys.executable, "app.py"], record=True,
+        env={{"GREETING": "hello", "SHOP_API_KEY": {CANARY!r}, "BANK": "bank://shop:{CANARY}@host"}},
+    ),
     resources="r",
 )
 """
@@ -217,6 +223,72 @@ def test_the_overview_has_every_part_of_the_stack(up: Path, seen: Inspection) ->
     assert [] == found.missing
 
 
+def test_partitions_are_told_with_the_offsets_of_their_groups(up: Path, seen: Inspection) -> None:
+    """Nothing is left when the group has handled all; it commits where something was published."""
+    publish(seen, "orders", "e-partition")
+    awaited(lambda: row_of(seen, "e-partition"), "delivered")
+    parts: list[PartitionRow] = []
+
+    def look() -> Observation:
+        parts[:] = next(each for each in seen.overview().topics if each.name == "orders").partitions
+        lags = [group.lag for part in parts for group in part.groups]
+        return Observation({*lags} == {0}, str(parts))
+
+    found = poll(look, Deadline(60))
+    told = cli(up, "topics", "--partitions").stdout
+
+    assert found.ok, found.fact
+    groups = [group for part in parts for group in part.groups]
+    assert [("shop", "shop", True)] * 2 == [(each.group, each.app, each.reads) for each in groups]
+    assert [each.end or None for each in parts] == [each.offset for each in groups]
+    (used, *_) = [each for each in parts if each.end]
+    row = ["orders", str(used.number), str(used.end), "shop", str(used.end), "0", "yes"]
+    assert row in [re.split("[ │]+", each.strip("│ ")) for each in told.splitlines()], told
+
+
+def test_rates_and_what_nodes_use_are_told(up: Path, seen: Inspection) -> None:
+    """Of the last minute, and of the moment during which the nodes are watched."""
+    publish(seen, "orders", "e-measured")
+    awaited(lambda: row_of(seen, "e-measured"), "delivered")
+
+    done = cli(up, "metrics", "--seconds", "60", "--step", "1", "--json")
+    shown = cli(up, "metrics", "--seconds", "60")
+    refused = cli(up, "metrics", "--seconds", "100000")
+
+    row = json.loads(done.stdout)
+    assert (60, 1.0, []) == (row["intervals"], row["step"], row["missing"])
+    sums = {(each["what"], each["of"]): sum(each["counts"]) for each in row["rates"]}
+    assert sums["published", "orders"] >= 1
+    assert sums["delivered", "shop"] >= 1
+    used = {each["node"]: each["samples"] for each in row["nodes"]}
+    assert {"kafka", "shop", "shop-daprd"} <= {*used}
+    assert len(used["shop"]) >= 2
+    assert all(each["memory"] > 2**20 for each in used["shop"])
+    assert used["kafka"][-1]["cpu"] >= 0
+    assert "published" in shown.stdout
+    assert 2 == refused.returncode
+    assert "cannot be shown" in refused.stderr
+
+
+def test_a_node_is_described_without_its_secrets(up: Path, seen: Inspection) -> None:
+    """Neither those of the stack, nor what a name or an address shows to be one."""
+    token = cli(up, "token").stdout.strip()
+    done = cli(up, "describe", "shop", "--json")
+    texts = [done.stdout, *(cli(up, "describe", each).stdout for each in ("shop", "shop-daprd"))]
+    unknown = cli(up, "describe", "shopp")
+
+    row = json.loads(done.stdout)
+    shown = {each["name"]: each["value"] for each in row["variables"]}
+    assert ("hello", "***", "bank://shop:***@host") == (
+        shown["GREETING"], shown["SHOP_API_KEY"], shown["BANK"],
+    )  # fmt: skip
+    assert "app.py" in row["command"][-1]
+    assert row["pid"] == seen.stack.instances["shop"].pid
+    assert "--app-id=shop" in texts[-1]
+    assert [] == [text for text in texts if CANARY in text or token in text]
+    assert (2, True) == (unknown.returncode, "did you mean 'shop'?" in unknown.stderr)
+
+
 def test_what_is_away_is_named_and_the_rest_is_shown(seen: Inspection) -> None:
     """A broker that is frozen, and a recorder that was killed."""
     publish(seen, "orders", "e-before")
@@ -325,15 +397,17 @@ def test_the_ledger_and_the_logs_are_followed(up: Path, seen: Inspection) -> Non
     publish(seen, "orders", "e-followed-1")
     awaited(lambda: row_of(seen, "e-followed-1"), "delivered")
 
-    with following(up, "ledger", "--text", "e-followed") as lines:
-        first = json.loads(next(lines))
+    with going_on(up, "ledger", "--text", "e-followed", "-f", "--json") as command:
+        first = json.loads(command.line())
         publish(seen, "orders", "e-followed-2")
-        second = next(row for row in map(json.loads, lines) if row["outcome"] == "delivered")
-    with following(up, "logs", "shop-daprd", "--lines", "1") as lines:
-        before = json.loads(next(lines))
+        rows = map(json.loads, command.lines())
+        second = next(row for row in rows if row["outcome"] == "delivered")
+    with going_on(up, "logs", "shop-daprd", "--lines", "1", "-f", "--json") as command:
+        before = json.loads(command.line())
         answer = {"status": 200, "answer": '{"status": "DROP"}'}
         publish(seen, "judged", "e-followed-3", answer)
-        after = next(row for row in map(json.loads, lines) if "e-followed-3" in row["text"])
+        rows = map(json.loads, command.lines())
+        after = next(row for row in rows if "e-followed-3" in row["text"])
 
     assert ["e-followed-1", "e-followed-2"] == [first["id"], second["id"]]
     assert {"shop-daprd"} == {before["node"], after["node"]}
@@ -419,11 +493,8 @@ def test_a_trace_of_which_only_an_event_is_known_is_shown(seen: Inspection) -> N
 def test_the_page_is_told_of_traces(up: Path, seen: Inspection) -> None:
     publish(seen, "orders", "e-on-the-page")
     row = traced(seen, "e-on-the-page", spans=2)
-    with subprocess.Popen(
-        [*CLI, "ui", "--no-browser"], cwd=up, env=environment(up), stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        address = process.stdout.readline().split()[-1]
+    with going_on(up, "ui", "--no-browser") as page:
+        address = page.line().split()[-1]
         with httpx.stream("GET", f"{address}stream", trust_env=False, timeout=60) as stream:
             rows = (
                 each
@@ -433,22 +504,16 @@ def test_the_page_is_told_of_traces(up: Path, seen: Inspection) -> None:
             )
             told = next(each for each in rows if each["id"] == row.id)
         answer = httpx.get(f"{address}trace", params={"id": row.id}, trust_env=False)
-        process.kill()
+        measured = httpx.get(f"{address}metrics", trust_env=False).json()
+        described = httpx.get(f"{address}node", params={"name": "shop"}, trust_env=False).json()
 
     assert 2 == told["spans"]
+    assert "shop" in {each["node"] for each in measured["nodes"] if each["samples"]}
+    assert ("running", "***") == (
+        described["row"]["state"],
+        next(x["value"] for x in described["variables"] if x["name"] == "SHOP_API_KEY"),
+    )
     assert ["e-on-the-page"] == [each["id"] for each in answer.json()["events"]]
-
-
-@contextmanager
-def following(folder: Path, *words: str) -> Iterator[Iterator[str]]:
-    """The lines of a command that goes on."""
-    command = [*CLI, *words, "-f", "--json"]
-    with subprocess.Popen(
-        command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        yield iter(process.stdout)
-        process.kill()
 
 
 @asynccontextmanager
@@ -490,6 +555,8 @@ async def test_an_agent_publishes_explains_kills_and_restarts(up: Path) -> None:
         trace = await told(client, "explain_trace", trace=traces[-1]["id"])
         no_trace = await told(client, "explain_trace", trace="nosuch")
         answer = await told(client, "invoke", app="shop", path="dapr/subscribe")
+        described = await told(client, "describe_node", node="shop")
+        measured = await told(client, "metrics")
         killed = await told(client, "kill_node", node="shop")
         again = await told(client, "kill_node", node="shop")
         started = await told(client, "restart_node", node="shop")
@@ -498,6 +565,7 @@ async def test_an_agent_publishes_explains_kills_and_restarts(up: Path) -> None:
     assert {
         "overview", "list_events", "explain_event", "list_traces", "explain_trace", "deliveries",
         "logs", "state", "jobs", "list_keys", "stored_value", "list_tables", "rows",
+        "metrics", "describe_node",
         "publish", "invoke", "redeliver", "restart_node", "kill_node", "pause_node", "resume_node",
     } == tools  # fmt: skip
     assert {"topic": "orders", "pubsub": "bus", "app": "shop"} == done
@@ -513,6 +581,9 @@ async def test_an_agent_publishes_explains_kills_and_restarts(up: Path) -> None:
     assert "no trace has the id 'nosuch'" in no_trace
     assert "default" == overview["stack"]
     assert (200, "orders") == (answer["status"], answer["body"][0]["topic"])
+    assert "GREETING" in {each["name"] for each in described["variables"]}
+    assert CANARY not in str(described)
+    assert ("published", "orders") in {(each["what"], each["of"]) for each in measured["rates"]}
     assert ("exited", -9) == (killed["state"], killed["exit_code"])
     assert "shop is not running" in again
     assert ("running", None) == (started["state"], started["exit_code"])

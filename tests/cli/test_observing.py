@@ -13,8 +13,9 @@ import pytest
 from harness import Stack, World
 from harness.core.deadline import Deadline, Observation, poll
 from harness.ready.loopback import ask
+from tests.going_on import going_on
 from tests.projects import KAFKA, MINI_FILES
-from tests.support import CLI, cli, environment, leftovers, project
+from tests.support import cli, environment, leftovers, project
 
 pytestmark = pytest.mark.real
 
@@ -67,17 +68,12 @@ def test_events_of_a_topic_are_shown_in_the_order_of_their_time(up: Path) -> Non
 def test_new_events_are_shown_as_they_come_and_each_once(up: Path) -> None:
     """After those that were there."""
     publish(up, "many", 1)
-    with subprocess.Popen(
-        [*CLI, "events", "many", "-f", "--json"],
-        cwd=up, env=environment(up), stdout=subprocess.PIPE, text=True,
-    ) as following:  # fmt: skip
-        assert following.stdout is not None
-        first = json.loads(following.stdout.readline())
+    with going_on(up, "events", "many", "-f", "--json") as following:
+        first = json.loads(following.line())
         publish(up, "many", 2)
-        second = json.loads(following.stdout.readline())
+        second = json.loads(following.line())
         publish(up, "many", 3)
-        third = json.loads(following.stdout.readline())
-        following.kill()
+        third = json.loads(following.line())
 
     assert [1, 2, 3] == [each["data"]["id"] for each in (first, second, third)]
 
@@ -171,17 +167,11 @@ def test_what_cannot_be_shown_is_an_error_with_the_next_step(
 
 def test_deliveries_to_an_app_are_shown_with_its_responses(up: Path) -> None:
     """Since the stack began, and as they come."""
-    with subprocess.Popen(
-        [*CLI, "deliveries", "hello", "-f", "--json"],
-        cwd=up, env=environment(up), stdout=subprocess.PIPE, text=True,
-    ) as following:  # fmt: skip
-        assert following.stdout is not None
-        first = json.loads(following.stdout.readline())
+    with going_on(up, "deliveries", "hello", "-f", "--json") as following:
+        first = json.loads(following.line())
         assert 0 == cli(up, "invoke", "hello", "x").returncode
-        for line in following.stdout:
-            if (last := json.loads(line))["path"] == "/x":
-                break
-        following.kill()
+        rows = map(json.loads, following.lines())
+        last = next(row for row in rows if row["path"] == "/x")
     shown = cli(up, "deliveries", "hello")
 
     assert first["path"].startswith("/dapr/")
@@ -196,15 +186,10 @@ def test_calls_of_an_app_are_shown_with_the_responses_of_its_sidecar(up: Path) -
     api = f"http://{recorder['main']}/v1.0/"
     token = {"dapr-api-token": cli(up, "token").stdout.strip()}
     assert 404 == ask("POST", f"{api}publish/nosuch/t", json={"id": 1}, headers=token).status_code
-    with subprocess.Popen(
-        [*CLI, "calls", "hello", "-f", "--json"],
-        cwd=up, env=environment(up), stdout=subprocess.PIPE, text=True,
-    ) as following:  # fmt: skip
-        assert following.stdout is not None
-        first = json.loads(following.stdout.readline())
+    with going_on(up, "calls", "hello", "-f", "--json") as following:
+        first = json.loads(following.line())
         ask("GET", f"{api}metadata", headers=token).raise_for_status()
-        second = json.loads(following.stdout.readline())
-        following.kill()
+        second = json.loads(following.line())
     shown = cli(up, "calls", "hello").stdout.splitlines()
 
     assert ("publish", "t", 404) == (first["api"], first["target"], first["status"])
@@ -222,15 +207,10 @@ def test_following_ends_with_the_stack(tmp_path: Path) -> None:
     }
     folder = project(tmp_path, **{**files, "r__x_yaml": ""})
     assert 0 == cli(folder, "up").returncode
-    with subprocess.Popen(
-        [*CLI, "deliveries", "hello", "-f"],
-        cwd=folder, env=environment(folder),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as following:  # fmt: skip
-        assert following.stdout is not None
-        following.stdout.readline()
+    with going_on(folder, "deliveries", "hello", "-f") as following:
+        following.line()
         cli(folder, "down")
-        _, said = following.communicate(timeout=60)
+        said = following.ended()
 
     assert "stack 'default' has ended" in said
     assert poll(lambda: Observation(not leftovers(folder)), Deadline(30)).ok

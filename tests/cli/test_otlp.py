@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from tests.cli.test_attach import PYTEST
-from tests.collector import collecting
+from tests.collector import Collector, collecting
+from tests.grpc_collector import collecting_by_grpc
 from tests.support import cli, environment
 
 pytestmark = pytest.mark.real
@@ -22,12 +25,13 @@ def test_asks(dapr_sync):
 """
 
 
+@pytest.mark.parametrize("listening", [collecting, collecting_by_grpc], ids=["HTTP", "gRPC"])
 def test_a_stack_that_is_up_exports_until_its_end_and_tests_that_attach_are_roots_of_its_spans(
-    mini: Path,
+    mini: Path, listening: Callable[[], AbstractContextManager[Collector]]
 ) -> None:
     """A sidecar sends its spans in batches, the last one when it ends."""
     (mini / "test_it.py").write_text(TESTS)
-    with collecting() as collector:
+    with listening() as collector:
         started = cli(mini, "up", "--name", "s", "--otlp", collector.url, env=PATIENT)
         assert 0 == started.returncode, started.stderr
         tests = subprocess.run(

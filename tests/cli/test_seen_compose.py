@@ -24,8 +24,9 @@ from harness.stack.images import Images
 from tests.cli.test_containers import composer
 from tests.cli.test_ui import messages
 from tests.contract.test_ledger import APP, RESOURCES, TOPICS
+from tests.going_on import going_on
 from tests.projects import PYPROJECT
-from tests.support import CLI, cli, environment, leftovers, project
+from tests.support import cli, environment, leftovers, project
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -223,23 +224,18 @@ def test_a_service_that_was_removed_can_be_looked_at_and_not_restarted(composed:
 def test_the_page_ends_when_the_project_is_taken_down_and_commands_say_how_to_start_it(
     composed: Path,
 ) -> None:
-    with subprocess.Popen(
-        [*CLI, "ui", FILE, "--no-browser"], cwd=composed, env=environment(composed),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        try:
-            assert process.stdout is not None
-            address = process.stdout.readline().split()[-1]
+    try:
+        with going_on(composed, "ui", FILE, "--no-browser") as page:
+            address = page.line().split()[-1]
             with httpx.stream("GET", f"{address}stream", trust_env=False, timeout=60) as stream:
-                told = messages(stream.iter_lines())
+                told = messages(stream.iter_lines(), within=100)
                 overview = next(data for kind, data in told if kind == "overview")
                 compose(composed, "down", "-t", "1")
                 *_, last = told
-            _, errors = process.communicate(timeout=60)
+            errors = page.ended()
             after = cli(composed, "ledger", "-n", FILE)
-        finally:
-            process.kill()
-            compose(composed, "up", "-d")
+    finally:
+        compose(composed, "up", "-d")
 
     assert "compose" == overview["runtime"]
     assert {("shop", "running"), ("kafka", "running")} <= {
@@ -247,7 +243,7 @@ def test_the_page_ends_when_the_project_is_taken_down_and_commands_say_how_to_st
     }
     assert "ended" == last[0]
     assert "the stack has ended" in last[1]["why"]
-    assert 0 == process.returncode
+    assert 0 == page.process.returncode
     assert f"stack '{FILE}' has ended" in errors
     assert "Traceback" not in errors
     assert 2 == after.returncode

@@ -19,8 +19,9 @@ from tests.cli.test_seen_compose import TOPOLOGY, state_of
 from tests.cli.test_ui import messages
 from tests.collector import Collector, collecting
 from tests.contract.test_ledger import APP, RESOURCES
+from tests.going_on import going_on
 from tests.projects import PYPROJECT
-from tests.support import CLI, cli, environment, leftovers, project
+from tests.support import cli, environment, leftovers, project
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -88,19 +89,13 @@ def test_a_container_that_is_paused_or_killed_is_shown_as_such(seen: Inspection)
 
 
 def test_the_page_of_a_stack_on_containers_shows_its_nodes_and_logs(up: Path) -> None:
-    with subprocess.Popen(
-        [*CLI, "ui", "--no-browser"], cwd=up, env=environment(up), stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            address = process.stdout.readline().split()[-1]
-            with httpx.stream("GET", f"{address}stream", trust_env=False, timeout=60) as stream:
-                told = messages(stream.iter_lines())
-                overview = next(data for kind, data in told if kind == "overview")
-                pages = (data["lines"] for kind, data in told if kind == "logs")
-                logged = any(each["node"] == "shop-daprd" for lines in pages for each in lines)
-        finally:
-            process.kill()
+    with going_on(up, "ui", "--no-browser") as page:
+        address = page.line().split()[-1]
+        with httpx.stream("GET", f"{address}stream", trust_env=False, timeout=60) as stream:
+            told = messages(stream.iter_lines())
+            overview = next(data for kind, data in told if kind == "overview")
+            pages = (data["lines"] for kind, data in told if kind == "logs")
+            logged = any(each["node"] == "shop-daprd" for lines in pages for each in lines)
 
     assert "containers" == overview["runtime"]
     assert {"kafka", "shop", "shop-daprd"} <= {each["name"] for each in overview["nodes"]}

@@ -15,6 +15,7 @@ import pytest
 from harness.core.deadline import Deadline, Observation, poll
 from harness.runtime.proc import wait_gone
 from harness.stack.registry import Registry
+from tests.going_on import GoingOn, going_on
 from tests.support import CLI, cli, environment, leftovers, project, survivors
 
 pytestmark = pytest.mark.real
@@ -148,22 +149,17 @@ def test_a_frozen_sidecar_is_shown_as_unhealthy(mini: Path) -> None:
 
 def test_up_attached_shows_logs_and_stops_everything_on_ctrl_c(mini: Path) -> None:
     """Meanwhile others can see the stack; exit code 130."""
-    with subprocess.Popen(
-        [*CLI, "up", "--attach"],
-        cwd=mini, env=environment(mini), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as attached:  # fmt: skip
+    with going_on(mini, "up", "--attach") as attached:
         registry = Registry(mini / "state")
         up = poll(lambda: Observation(registry.find("default") is not None), Deadline(30))
         assert up.ok
         httpx.get(f"{address(mini, 'hello', 'main')}/seen")
-        assert attached.stdout is not None
-        lines = iter(attached.stdout.readline, "")
-        assert any("| asked /seen" in line for line in lines)
+        assert any("| asked /seen" in line for line in attached.lines())
 
-        attached.send_signal(signal.SIGINT)
-        attached.communicate(timeout=20)
+        attached.process.send_signal(signal.SIGINT)
+        attached.ended(20)
 
-    assert attached.returncode == 130
+    assert attached.process.returncode == 130
     assert [] == list((mini / "state").glob("*.json"))
 
 
@@ -183,17 +179,13 @@ def test_kill_9_of_the_cli_in_the_foreground_leaves_nothing(mini: Path) -> None:
 def test_logs_follow_until_the_stack_ends(mini: Path) -> None:
     """-f goes on, and stops when there is nothing more to come."""
     cli(mini, "up")
-    with subprocess.Popen(
-        [*CLI, "logs", "-f", "hello"],
-        cwd=mini, env=environment(mini), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as following:  # fmt: skip
+    with going_on(mini, "logs", "-f", "hello") as following:
         httpx.get(f"{address(mini, 'hello', 'main')}/later")
-        assert following.stdout is not None
-        assert any("asked /later" in line for line in iter(following.stdout.readline, ""))
+        assert any("asked /later" in line for line in following.lines())
         cli(mini, "down")
-        _, stderr = following.communicate(timeout=20)
+        stderr = following.ended(20)
 
-    assert following.returncode == 0
+    assert following.process.returncode == 0
     assert "has ended" in stderr
 
 
@@ -243,14 +235,13 @@ def test_a_second_ctrl_c_stops_a_hanging_cleanup(mini: Path) -> None:
     attached, supervisor = attached_to(mini)
     with attached:
         attached.send_signal(signal.SIGINT)
-        assert attached.stderr is not None
-        lines = iter(attached.stderr.readline, "")
-        assert any("interrupt again to force it" in line for line in lines)
+        errors = GoingOn(attached, attached.stderr)
+        assert any("interrupt again to force it" in line for line in errors.lines())
         asked = poll(lambda: Observation((mini / "asked-to-stop").exists()), Deadline(60))
         os.kill(supervisor, signal.SIGSTOP)
         # As often as an impatient hand: what follows within half a second counts as the first.
         ended = poll(lambda: press_again(attached), Deadline(60), interval=0.2)
-        rest = attached.stderr.read()
+        rest = errors.rest()
 
     assert (True, True) == (asked.ok, ended.ok)
     assert 130 == attached.returncode, rest

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,31 +12,32 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support import CLI, cli, environment, interrupt
+from harness.core.deadline import Deadline
+from tests.going_on import LIMIT, GoingOn, going_on
+from tests.support import cli, interrupt
 
 pytestmark = pytest.mark.real
 
 
 @contextmanager
-def shown(mini: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def shown(mini: Path) -> Iterator[tuple[GoingOn, str]]:
     """The command on the stack of a project that is up, and the address that it has printed."""
     up = cli(mini, "up")
     assert up.returncode == 0, up.stderr
-    with subprocess.Popen(
-        [*CLI, "ui", "--no-browser"], cwd=mini, env=environment(mini),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        try:
-            assert process.stdout is not None
-            yield process, process.stdout.readline().split()[-1]
-        finally:
-            process.kill()
+    with going_on(mini, "ui", "--no-browser") as page:
+        yield page, page.line().split()[-1]
 
 
-def messages(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
-    """Server-sent events: kind and data."""
-    kind = ""
+def messages(lines: Iterator[str], within: float = LIMIT) -> Iterator[tuple[str, Any]]:
+    """Server-sent events: kind and data.
+
+    Args:
+        lines: of the stream; between two of them, the reader's own limit holds.
+        within: seconds for all of them.
+    """
+    kind, deadline = "", Deadline(within)
     for line in lines:
+        assert not deadline.passed, f"the stream goes on after {within:g} s; the last was {kind!r}"
         name, _, value = line.partition(": ")
         if name == "event":
             kind = value
@@ -46,7 +46,7 @@ def messages(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
 
 
 def test_the_page_shows_the_stack_until_ctrl_c_and_the_stack_stays_up(mini: Path) -> None:
-    with shown(mini) as (process, address):
+    with shown(mini) as (command, address):
         page = httpx.get(address, trust_env=False)
         origin, token, _ = address.rsplit("/", 2)
         without = httpx.get(f"{origin}/", trust_env=False)
@@ -55,9 +55,9 @@ def test_the_page_shows_the_stack_until_ctrl_c_and_the_stack_stays_up(mini: Path
             nodes = next(data["nodes"] for kind, data in told if kind == "overview")
             untold = next(data["missing"] for kind, data in told if kind == "traces")
             lines = next(data["lines"] for kind, data in told if kind == "logs")
-            interrupt(process, signal.SIGINT)
+            interrupt(command.process, signal.SIGINT)
             *_, last = told
-        _, errors = process.communicate(timeout=60)
+        errors = command.ended()
 
     assert origin.startswith("http://127.0.0.1:")
     assert len(token) >= 43
@@ -69,7 +69,7 @@ def test_the_page_shows_the_stack_until_ctrl_c_and_the_stack_stays_up(mini: Path
     assert lines
     assert "ended" == last[0]
     assert "was stopped" in last[1]["why"]
-    assert 130 == process.returncode
+    assert 130 == command.process.returncode
     assert "Traceback" not in errors
     with pytest.raises(httpx.ConnectError):
         httpx.get(address, trust_env=False)
@@ -78,15 +78,15 @@ def test_the_page_shows_the_stack_until_ctrl_c_and_the_stack_stays_up(mini: Path
 
 
 def test_the_page_says_that_the_stack_has_ended_and_the_command_ends(mini: Path) -> None:
-    with shown(mini) as (process, address):
+    with shown(mini) as (command, address):
         with httpx.stream("GET", f"{address}stream", trust_env=False, timeout=60) as stream:
             told = messages(stream.iter_lines())
             assert "reset" == next(told)[0]
             assert 0 == cli(mini, "down").returncode
             *_, last = told
-        _, errors = process.communicate(timeout=60)
+        errors = command.ended()
 
-    assert ("ended", 0) == (last[0], process.returncode)
+    assert ("ended", 0) == (last[0], command.process.returncode)
     assert "the stack has ended" in last[1]["why"]
     assert "stack 'default' has ended" in errors
     assert "Traceback" not in errors

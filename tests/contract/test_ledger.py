@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from harness import App, Kafka, ProbeTimeout, Settings, Stack, Topology, World, running
-from harness.core.errors import HarnessError
+from harness.core.errors import ConfigError, HarnessError
 from harness.dapr.model import BulkEntry, StateOperation
 from harness.ledger.outcomes import outcome_of
 from harness.probe.broker_reader import BrokerReader
@@ -120,6 +120,27 @@ def test_a_path_has_every_step_from_the_test_to_the_state_store(world: World) ->
         (each.app, each.sidecar, each.pubsub, each.topic, each.status) for each in path.publications
     ]
     assert ["orders"] == [each.position.topic for each in path.records]
+
+
+def test_requests_that_are_no_events_are_told_with_their_answers(world: World) -> None:
+    """In their order; a wrong answer is told at once, and no event is among them."""
+    name = world.name("work")
+    publish(world, "orders", name, {"id": name})
+    for _ in range(2):
+        body = {"id": name, "data": {"status": 418, "times": 1}}
+        world.sidecar("shop").invoke("shop", "work?of=the-test", json=body)
+    asked = world.ledger.requests("shop", "/work", data={"id": name}, method="POST")
+
+    first, second = asked.answered(418, 200)
+    with pytest.raises(ProbeTimeout, match=r"(?s)expected: 200.*POST /work -> 418"):
+        asked.answered(200, timeout=100_000)
+    with pytest.raises(ConfigError, match="'nobody' has no inbox"):
+        world.ledger.requests("nobody", "/work").answered()
+
+    assert ("shop", "shop") == (first.app, first.node)
+    assert first.time < second.time
+    world.ledger.event(name).delivered_to("shop")
+    assert [] == world.ledger.requests("shop", "/orders").now()
 
 
 def test_the_example_of_the_docs_passes(world: World) -> None:

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import socket
+import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
+import yaml
 
 from harness import App, IsolatedStack, Postgres, Redis, Settings, Stack, Topology, World, running
 from harness.bundle.collect import Collector
 from harness.bundle.model import Bundle, Failure, StateStore, StoredTable
 from harness.core.deadline import Deadline
 from harness.core.errors import ConfigError, ProbeError
+from harness.dapr.resources import DaprResource
+from harness.stored import sqlite_keys
 from harness.stored.keys import VALUE, key_page, stored_value
 from harness.stored.model import KeyRow
+from harness.stored.places import File, file_of, keeper_of
 from harness.stored.recent import recent_tables
 from harness.stored.rows import rows_of
 from harness.stored.tables import (
@@ -98,7 +106,7 @@ STORES = "".join(
         REDIS, FILED, FILE,
         "---\n" + SECRETS,
         store("memory", "in-memory", "v1", keyPrefix="name"),
-        store("elsewhere", "sqlite", "v1", connectionString="${postgres.database}.db"),
+        store("filled", "sqlite", "v1", connectionString="${postgres.database}.db"),
     )
 )  # fmt: skip
 
@@ -163,6 +171,7 @@ NAMED = [
     ("fixed", ("", "k", "fixed||k"), None),
     ("hashes", ("shop", "k", "shop||k"), ("clerk", "k", "clerk||k")),
     ("filed", ("shop", "k", "shop||k"), ("clerk", "k", "clerk||k")),
+    ("filled", ("shop", "k", "shop||k"), ("clerk", "k", "clerk||k")),
 ]
 
 
@@ -189,12 +198,19 @@ def test_a_store_that_cannot_be_listed_says_why(stack: Stack) -> None:
     page = key_page(stack, {"redis": "paused"})
 
     assert [
-        ("elsewhere", "keys of stores of the type state.sqlite are not listed"),
         ("hashes", "redis is paused"),
         ("memory", "a store of the type state.in-memory keeps them within each sidecar"),
     ] == [
         tuple(each.removeprefix("the keys of state store '").split("': ")) for each in page.missing
     ]
+
+
+def test_a_store_of_another_type_cannot_be_listed() -> None:
+    (found,) = yaml.safe_load_all(store("other", "mysql", "v1"))
+
+    assert (None, "keys of stores of the type state.mysql are not listed") == (
+        keeper_of(DaprResource(Path("r.yaml"), 1, found), {})
+    )
 
 
 def test_the_state_of_an_actor_is_recognised(stack: Stack, world: World) -> None:
@@ -217,7 +233,7 @@ def test_the_state_of_an_actor_is_recognised(stack: Stack, world: World) -> None
     assert ["tea"] == stored_value(stack, {}, row.raw, store="own").value
 
 
-@pytest.mark.parametrize("name", ["own", "older", "hashes"])
+@pytest.mark.parametrize("name", ["own", "older", "hashes", "filled"])
 def test_a_key_says_when_it_was_written_and_when_it_expires(
     stack: Stack, world: World, name: str
 ) -> None:
@@ -238,7 +254,7 @@ def test_a_key_says_when_it_was_written_and_when_it_expires(
 
 def test_pages_of_all_stores_have_each_key_once(stack: Stack, world: World) -> None:
     """Whatever their size; the total is the same on each."""
-    for name in ("own", "spaced", "hashes"):
+    for name in ("own", "spaced", "hashes", "filled"):
         for number in range(7):
             world.sidecar("shop").save_state(name, f"page-{number}", number)
     whole = key_page(stack, {}, text="PAGE-")
@@ -250,9 +266,9 @@ def test_pages_of_all_stores_have_each_key_once(stack: Stack, world: World) -> N
         if not (after := page.next):
             break
 
-    assert (21, "", {21}) == (len(whole.rows), whole.next, totals)
+    assert (28, "", {28}) == (len(whole.rows), whole.next, totals)
     assert [(x.store, x.key) for x in whole.rows] == read
-    assert 21 == len({*read})
+    assert 28 == len({*read})
 
 
 @pytest.mark.parametrize(
@@ -263,7 +279,7 @@ def test_an_unknown_store_app_or_cursor_is_refused(stack: Stack, wanted: dict[st
         key_page(stack, {}, **wanted)  # type: ignore[arg-type]  # all are texts
 
 
-@pytest.mark.parametrize("name", ["own", "hashes"])
+@pytest.mark.parametrize("name", ["own", "hashes", "filled"])
 def test_values_of_any_size_and_any_bytes_are_shown(stack: Stack, world: World, name: str) -> None:
     """A megabyte is cut; bytes that are not text are base64; a secret is masked."""
     secret = stack.book.exports("redis")["password"]
@@ -295,9 +311,55 @@ def _spoil(stack: Stack, name: str) -> None:
     from harness.stored.places import Hashes, places_of
 
     (place,) = [each for each in places_of(stack) if each.name == name]
+    if isinstance(place.keeper, File):
+        with closing(sqlite3.connect(place.keeper.path, timeout=60)) as file, file:
+            # As daprd has written it for a client that sends bytes.
+            row = ("shop||odd", base64.b64encode(b"\xff\xfe\x00").decode(), True, "1")
+            columns = "(key, value, is_binary, etag)"
+            file.execute(f"INSERT OR REPLACE INTO state {columns} VALUES (?, ?, ?, ?)", row)
+        return
     assert isinstance(place.keeper, Hashes)
     odd = b"\xff\xfe\x00".decode("utf-8", "surrogateescape")
     place.keeper.access.ask(("HSET", "shop||odd", "data", odd, "version", "1"))
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "said"),
+    [("gone", "unable to open database file"), ("no database", "file is not a database")],
+)
+def test_a_file_that_cannot_be_read_is_reported_and_left_as_it_is(
+    tmp_path: Path, spoilt: str, said: str
+) -> None:
+    """Looking makes no file, and changes none."""
+    path = tmp_path / "of ä?#%25.db"
+    if spoilt != "gone":
+        path.write_bytes(b"no database" * 1000)
+    with pytest.raises(ProbeError, match=said):
+        sqlite_keys.read_value(File(path, "state"), "k", 10)
+
+    assert ([] if spoilt == "gone" else [path]) == [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("written", "path"),
+    [
+        ("data.db", "/work/data.db"), ("file:data.db?mode=rwc", "/work/data.db"),
+        ("/tmp/data.db", "/tmp/data.db"), ("file:///tmp/a%20b.db", "/tmp/a b.db"),
+    ],
+)  # fmt: skip
+def test_a_connection_string_of_sqlite_names_a_file(written: str, path: str) -> None:
+    """Relative to the folder of the sidecar; as daprd's driver reads it."""
+    found = file_of({"connectionstring": written, "tablename": "t"}, Path("/work"))
+
+    assert (Path(path), "t") == (found.path, found.table)
+
+
+@pytest.mark.parametrize(
+    "written", [":memory:", "file::memory:?x=1", "file:a?mode=memory", "", "file:"]
+)
+def test_a_connection_string_without_a_file_is_refused(written: str) -> None:
+    with pytest.raises(ConfigError, match=r"in the memory of each|only its sidecar knows"):
+        file_of({"connectionstring": written}, Path("/work"))
 
 
 def test_what_is_in_redis_beside_the_keys_is_not_listed(stack: Stack, world: World) -> None:
@@ -561,7 +623,7 @@ def test_a_bundle_has_hostile_rows_within_its_bounds(
     assert "writing" not in found
 
 
-@pytest.mark.parametrize("name", ["own", "older", "bare", "hashes"])
+@pytest.mark.parametrize("name", ["own", "older", "bare", "hashes", "filled"])
 def test_a_bundle_has_the_keys_of_a_store_with_their_values(world: World, name: str) -> None:
     """Those of the test first: as the last written, or by their names."""
     client, own = world.sidecar("shop"), world.name("basket")

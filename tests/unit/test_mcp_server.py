@@ -59,6 +59,7 @@ async def test_the_server_says_what_each_tool_may_do() -> None:
     assert {
         "overview", "list_events", "explain_event", "list_traces", "explain_trace", "deliveries",
         "logs", "state", "jobs", "list_keys", "stored_value", "list_tables", "rows",
+        "metrics", "describe_node",
     } == looks  # fmt: skip
     assert {"restart_node", "kill_node", "pause_node"} == breaks
     assert {"publish", "invoke", "redeliver", "resume_node"} == {*tools} - looks - breaks

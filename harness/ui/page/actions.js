@@ -1,7 +1,7 @@
 // What the buttons do: each answer is said in one line, and nothing harmful happens without a question.
 
-import { byId, choice, el, pretty } from "./dom.js";
-import { data, tell } from "./live.js";
+import { byId, choice, el, pretty, table } from "./dom.js";
+import { ask, data, tell } from "./live.js";
 
 let timer = 0;
 
@@ -44,7 +44,7 @@ async function act(action, node) {
   busy.delete(node);
 }
 
-function dialog(title, ...content) {
+export function dialog(title, ...content) {
   const made = el("dialog", { "aria-label": title, onclose: () => made.remove() },
     el("div", { class: "title" }, el("h2", {}, title),
       el("button", { type: "button", class: "quiet", "aria-label": "Close", onclick: () => made.close() }, "✕")), content);
@@ -64,12 +64,22 @@ function confirmed(title, text, yes) {
 }
 
 export function nodeDialog(node, logs) {
+  const more = el("div", { role: "status" }, el("p", { class: "soft" }, "…"));
   dialog(node.name,
     el("dl", { class: "facts" }, [["kind", node.kind], ["state", node.exit_code === null ? node.state : `${node.state}, exit code ${node.exit_code}`],
       ...(node.app_id ? [["app-id", node.app_id]] : []), ["processor time", `${node.cpu_seconds.toFixed(1)} s`],
       ...Object.entries(node.addresses)].map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])),
     el("div", { class: "buttons" }, nodeButtons(node), el("button", { type: "button", onclick: (event) => {
-      event.target.closest("dialog").close(); logs(node.name); } }, "Show its log")));
+      event.target.closest("dialog").close(); logs(node.name); } }, "Show its log")), more);
+  ask("node", { name: node.name }).then((told) => more.replaceChildren(...startedAs(told)),
+    (error) => more.replaceChildren(el("p", { class: "warn" }, error.message)));
+}
+
+function startedAs(told) {
+  return [told.command.length ? [el("h3", {}, "Command"), el("pre", {}, told.command.join("\n"))] : [],
+    el("h3", {}, `Variables${told.variables.length ? "" : ": the stack gives it none"}`),
+    told.variables.length ? table(["name", "value"], told.variables.map((each) => [el("code", {}, each.name),
+      el("code", { class: each.masked ? "soft" : null, title: each.masked ? "a secret is masked" : null }, each.value)]), `Variables of ${told.row.name}`) : []].flat();
 }
 
 const sidecars = () => [...new Set((data.overview?.nodes ?? []).filter((node) => node.kind === "sidecar")

@@ -6,13 +6,15 @@ import { invokeDialog, publishDialog } from "./actions.js";
 import { eventsView } from "./events.js";
 import { jobsView } from "./jobs.js";
 import { logsView } from "./logs.js";
+import { metricsView } from "./metrics.js";
 import { overviewView } from "./overview.js";
+import { shortcuts } from "./shortcuts.js";
 import { stateView } from "./state.js";
 import { tablesView } from "./tables.js";
 import { tracesView } from "./traces.js";
 
 const views = { overview: overviewView(go), events: eventsView(go), traces: tracesView(go), logs: logsView(go), state: stateView(go),
-  tables: tablesView(go), jobs: jobsView(go) };
+  tables: tablesView(go), jobs: jobsView(go), metrics: metricsView() };
 let shown = "";
 
 function go(place, filter) {
@@ -74,6 +76,7 @@ function drawPause(state) {
 byId("pause").addEventListener("click", () => pause(!pausedNow()));
 byId("open-publish").addEventListener("click", publishDialog);
 byId("open-invoke").addEventListener("click", invokeDialog);
+byId("open-keys").addEventListener("click", shortcuts(go));
 addEventListener("hashchange", show);
 listen(draw);
 show();

@@ -25,7 +25,9 @@ function modelOf(now, traffic) {
     apps.set(node.app_id, app);
   }
   const rate = (value) => value ? Number(value.toFixed(1)) : 0;
-  const topics = now.topics.map((topic) => ({ name: topic.name, records: topic.records, rate: rate(traffic.topics.get(topic.name)),
+  // Those that nobody uses so far are in the table.
+  const used = now.topics.filter((topic) => topic.pubsub || topic.records || topic.subscribers.length);
+  const topics = used.map((topic) => ({ name: topic.name, records: topic.records, rate: rate(traffic.topics.get(topic.name)),
     lag: topic.subscribers.reduce((sum, each) => sum + (each.lag ?? 0), 0) }));
   const names = new Set(topics.map((topic) => topic.name));
   const edges = now.topics.flatMap((topic) => topic.subscribers.filter((each) => apps.has(each.app)).map((each) => (
