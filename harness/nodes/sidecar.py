@@ -34,6 +34,7 @@ PORTS = ("http", "grpc", "internal", "metrics")
 NAMES = "names"
 """The folder that all sidecars share, with the resolver's file."""
 NAME_RESOLUTION = "nameresolution.sqlite"
+LOCAL_STORES = ("secretstores.local.env", "secretstores.local.file")
 UNSEEN = frozenset({"components-path", "config", "mode", "resources-path"})
 """Flags with which daprd loads resources that are not known here."""
 
@@ -59,6 +60,7 @@ class Sidecar(BaseNode):
             ``secretsFile``; by default, the project's root. A container has no such folder.
         hermetic: inherit only a few variables from the environment of whoever starts the stack.
         reachable: whether this machine, too, connects to its internal port in a container.
+        injected: whether a cluster injects it into the pod of its app.
     """
 
     tools = ("daprd",)
@@ -77,6 +79,7 @@ class Sidecar(BaseNode):
     cwd: Path = Path()
     hermetic: bool = False
     reachable: bool = False
+    injected: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "app", self.app or self.app_id)
@@ -93,7 +96,8 @@ class Sidecar(BaseNode):
 
     def resolve(self, target: Target) -> Node:
         """With virtual time, clocks make calls of cron bindings by its internal port."""
-        return replace(self, reachable=target.time == "virtual")
+        injected = target.runtime == "kubernetes" and bool(self.pod)
+        return replace(self, reachable=target.time == "virtual", injected=injected)
 
     def implies(self, mtls: bool) -> tuple[Node, ...]:
         """The control plane."""
@@ -171,6 +175,9 @@ class Sidecar(BaseNode):
             declared_topics(resources, own_queue=True),
         )
         declared = {each.name: each.type for each in resources if each.kind == "Component"}
+        if self.injected:
+            # The store of the cluster takes the place of local ones.
+            declared = {k: each for k, each in declared.items() if each not in LOCAL_STORES}
         set_here = self._pod_name(resources) | self._filled_env(scope)
         kafka = consumer_groups(resources, self.app_id, set_here)
         others = other_groups(resources, self.app_id, set_here)

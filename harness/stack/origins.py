@@ -58,7 +58,7 @@ def of_run(
             hint=f"`dapr-harness down --name {up.name}`, then `up` again",
         )
     same = with_export_of(with_external(topology, record.external), record.launches)
-    resolved = same.resolved(Target(record.runtime, record.broker))
+    target = Target(record.runtime, record.broker)
 
     def check(launches: Sequence[Launch]) -> None:
         if not force:
@@ -68,6 +68,9 @@ def of_run(
         return AttachedBook(record, topology, tools, root, runtime)
 
     run = Run(folder, up.supervisor, check, all_running)
+    if record.runtime == "kubernetes":
+        return _pods(run, settings, same, target, record)
+    resolved = same.resolved(target)
     if record.runtime == "processes":
         small, whole = settings.inherited, settings.environment
         tools: Tools = Provisioner(settings)
@@ -92,6 +95,30 @@ def _containers(run: Run, settings: Settings) -> tuple[Tools, Callable[[], Runti
         return JoinedContainers(run, small, images.reference, images.user, whole=whole)
 
     return images, runtime
+
+
+def _pods(
+    run: Run, settings: Settings, topology: Topology, target: Target, record: RunRecord
+) -> Origin:
+    from harness.kubernetes.pod_runtime import JoinedPods
+    from harness.stack.namespace import NamespaceBook, place_of, with_cluster
+    from harness.stack.pod_tools import PodTools
+
+    class AttachedNamespace(AttachedBook, NamespaceBook):
+        """The addresses of pods, with what the run has told."""
+
+        renders = False
+
+    tools = PodTools(settings)
+    small, whole, place = settings.inherited, settings.environment, place_of(settings.root)
+
+    def book(topology: Topology, tools: Tools, root: Path, runtime: Runtime) -> AddressBook:
+        return AttachedNamespace(record, topology, tools, root, runtime)
+
+    def runtime() -> Runtime:
+        return JoinedPods(run, small, place, tools.reference, whole=whole)
+
+    return Origin(with_cluster(topology, tools).resolved(target), tools, runtime, book)
 
 
 class AttachedBook(AddressBook):
