@@ -75,7 +75,8 @@ class Agent:
         about: ``server`` (url, token, authority), ``namespace``, ``selector`` (labels of the pod),
             ``container``, ``ports`` (of this machine, to those in the pod), ``group`` (the cgroup
             of the pods), ``workload`` (the path of what creates the pod; "" if that is not its
-            own), ``grace`` (seconds for the pod to end).
+            own), ``grace`` (seconds for the pod to end), ``early`` (whether its ports are open
+            before it is ready).
     """
 
     def __init__(self, about: dict[str, Any]) -> None:
@@ -84,16 +85,13 @@ class Agent:
         selector = ",".join(f"{key}={value}" for key, value in about["selector"].items())
         self._pods = f"/api/v1/namespaces/{about['namespace']}/pods?labelSelector={quote(selector)}"
         self._pod: dict[str, Any] = {}
-        self._was_ready = False
+        self._was_ready = self._listens = False
         self._network: tuple[str, int] = ("", -1)
         self._logged: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
 
     def run(self) -> int:
         """Follow the container until it ends; returns its exit code."""
-        for number, inside in self._about["ports"].items():
-            listener = socket.create_server(("127.0.0.1", int(number)), backlog=128)
-            threading.Thread(target=self._accept, args=(listener, inside), daemon=True).start()
         try:
             self._scale(1)
             for event in self._server.watch(self._pods):
@@ -126,7 +124,18 @@ class Agent:
             return self._end(ended)
         # Until then, Kubernetes starts it again, as it would anywhere.
         self._was_ready = self._was_ready or bool(status.get("ready"))
+        if self._was_ready or (self._about["early"] and status.get("started")):
+            self._listen()
         return self._hopeless(pod)
+
+    def _listen(self) -> None:
+        """Accept connections; before, they are refused, as by a program that does not listen."""
+        if self._listens:
+            return
+        self._listens = True
+        for number, inside in self._about["ports"].items():
+            listener = socket.create_server(("127.0.0.1", int(number)), backlog=128)
+            threading.Thread(target=self._accept, args=(listener, inside), daemon=True).start()
 
     def _end(self, ended: dict[str, Any]) -> int:
         for thread in [*self._logged.values()]:
@@ -232,6 +241,8 @@ class Agent:
         """
         with self._lock:
             uid = self._pod.get("metadata", {}).get("uid", "")
+            if not self._pod.get("status", {}).get("podIP"):
+                raise OSError("the pod has no network yet")
             if uid != self._network[0]:
                 file = os.open(
                     f"/proc/{_process_of(uid, self._about['group'])}/ns/net", os.O_RDONLY
@@ -248,15 +259,22 @@ def _ended(status: dict[str, Any]) -> dict[str, Any]:
 
 
 def _process_of(uid: str, group: str) -> int:
-    """A process of a pod."""
+    """A process of a pod, which is in its network namespace."""
     for hierarchy in (GROUPS, *(each.path for each in os.scandir(GROUPS) if each.is_dir())):
-        for folder, names, files in os.walk(f"{hierarchy}/{group}"):
+        for folder, _, files in os.walk(f"{hierarchy}/{group}"):
             if f"/pod{uid}/" in f"{folder}/" and "cgroup.procs" in files:
-                found = Path(folder, "cgroup.procs").read_text().split()
-                if found:
-                    return int(found[0])
-            names.sort()
+                for number in Path(folder, "cgroup.procs").read_text().split():
+                    if not _begins(number):
+                        return int(number)
     raise OSError(f"no process of pod {uid} runs")
+
+
+def _begins(process: str) -> bool:
+    """Whether a process is still runc's, which joins the namespaces of its pod only later."""
+    try:
+        return Path(f"/proc/{process}/comm").read_text().startswith("runc")
+    except OSError:
+        return True
 
 
 def _enter(network: int) -> None:

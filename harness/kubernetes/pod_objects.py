@@ -39,7 +39,7 @@ def of_own(launch: Launch, namespace: str, image: str) -> Iterator[Object]:
     Raises:
         ConfigError: its files do not fit into a Secret, or a pod cannot have what it asks for.
     """
-    yield secret(launch, namespace)
+    yield from secrets_of(launch, namespace)
     labels = {NAME: launch.name}
     yield {
         "apiVersion": "apps/v1",
@@ -99,21 +99,22 @@ def container(launch: Launch, image: str) -> Object:
         "image": image,
         "imagePullPolicy": "Never",
         "args": [*launch.argv],
-        "envFrom": [{"secretRef": {"name": _secret(launch)}}],
+        "envFrom": [{"secretRef": {"name": _given(launch)}}],
         "ports": [{"containerPort": number} for number in launch.ports.values()],
         "volumeMounts": mounts,
+        **_readiness(launch),
     }
 
 
-def secret(launch: Launch, namespace: str) -> Object:
-    """The variables and files of a launch: both may contain passwords."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": _named(_secret(launch), namespace, {NAME: launch.name}),
-        "stringData": dict(launch.env),
-        "data": {ARCHIVE: _packed(launch)} if _has_files(launch) else {},
-    }
+def secrets_of(launch: Launch, namespace: str) -> Iterator[Object]:
+    """The variables and the files of a launch: both may contain passwords."""
+    common = {"apiVersion": "v1", "kind": "Secret"}
+    labels = {NAME: launch.name}
+    metadata = _named(_given(launch), namespace, labels)
+    yield {**common, "metadata": metadata, "stringData": dict(launch.env)}
+    if _has_files(launch):
+        metadata = _named(_home(launch), namespace, labels)
+        yield {**common, "metadata": metadata, "data": {ARCHIVE: _packed(launch)}}
 
 
 def service(launch: Launch, namespace: str) -> Object:
@@ -129,6 +130,14 @@ def service(launch: Launch, namespace: str) -> Object:
         "metadata": _named(launch.name, namespace, labels),
         "spec": {"selector": labels, "ports": ports, "publishNotReadyAddresses": True},
     }
+
+
+def _readiness(launch: Launch) -> Object:
+    """It is ready when it listens; without a port, when it runs."""
+    if not launch.ports:
+        return {}
+    (first, *_) = launch.ports.values()
+    return {"readinessProbe": {"tcpSocket": {"port": first}, "periodSeconds": 1}}
 
 
 def _require_possible(launch: Launch) -> None:
@@ -157,9 +166,8 @@ def _unpacking(launch: Launch) -> Iterator[Object]:
 
 def _volumes(launch: Launch) -> Iterator[Object]:
     if _has_files(launch):
-        items = [{"key": ARCHIVE, "path": ARCHIVE}]
         yield {"name": _home(launch), "emptyDir": {}}
-        yield {"name": _given(launch), "secret": {"secretName": _secret(launch), "items": items}}
+        yield {"name": _given(launch), "secret": {"secretName": _home(launch)}}
     for name in launch.container.volumes:
         yield {"name": _volume(launch, name), "emptyDir": {}}
 
@@ -197,10 +205,6 @@ def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 def _named(name: str, namespace: str, labels: Mapping[str, str]) -> Object:
     return {"name": name, "namespace": namespace, "labels": dict(labels)}
-
-
-def _secret(launch: Launch) -> str:
-    return f"{launch.name}-given"
 
 
 def _home(launch: Launch) -> str:

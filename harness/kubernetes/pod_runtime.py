@@ -17,7 +17,14 @@ from harness.kubernetes import pod_agent
 from harness.kubernetes.api import Access, ApiServer
 from harness.kubernetes.installing import apply_all
 from harness.kubernetes.node_files import ADDRESS
-from harness.kubernetes.pod_objects import NAME, Object, Reference, of_own, secret, with_containers
+from harness.kubernetes.pod_objects import (
+    NAME,
+    Object,
+    Reference,
+    of_own,
+    secrets_of,
+    with_containers,
+)
 from harness.runtime.attached import AttachedProcesses, Run
 from harness.runtime.instance import ProcessInstance
 from harness.runtime.processes import ProcessRuntime
@@ -191,7 +198,7 @@ class Pods(ProcessRuntime):
             for each in self._launches.values()
             if each.in_pod.workload == launch.name and not each.in_pod.name
         ]
-        yield from (secret(each, inside) for each in members)
+        yield from (each for member in members for each in secrets_of(member, inside))
         for each in launch.in_pod.objects:
             body = dict(each)
             if body["kind"] == "Deployment":
@@ -247,6 +254,8 @@ class Pods(ProcessRuntime):
             "group": self._place.group(self.home(self._place.cluster)),
             "workload": "" if pod.workload else self._workload(launch),
             "grace": math.ceil(launch.grace),
+            # A sidecar is asked how far it is.
+            "early": bool(pod.workload and pod.name),
         }
         kept = {**launch.files, ABOUT: json.dumps(about)}
         return replace(
