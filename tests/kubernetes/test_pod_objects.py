@@ -47,6 +47,13 @@ def test_files_are_not_among_the_variables_of_a_container() -> None:
     assert "data" not in the(found, "Secret", "tap-given")
 
 
+def test_a_pod_requests_a_share_of_the_cpu() -> None:
+    """Without, it has next to nothing while the machine is busy."""
+    (container,) = spec_of(objects(BROKER), "broker")["containers"]
+
+    assert {"cpu": "50m"} == container["resources"]["requests"]
+
+
 def test_a_pod_is_ready_when_it_listens_on_its_first_port() -> None:
     (container,) = spec_of(objects(BROKER), "broker")["containers"]
 
