@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.core.errors import ConfigError, LaunchError
+from harness.core.deadline import Deadline, poll
+from harness.core.errors import LaunchError, NotReady
 from harness.core.launch import InProcess, Launch
 from harness.kubernetes import pod_agent
 from harness.kubernetes.api import Access, ApiServer
 from harness.kubernetes.installing import apply_all
 from harness.kubernetes.node_files import ADDRESS
+from harness.kubernetes.pod_instance import PodInstance
 from harness.kubernetes.pod_objects import (
     NAME,
     Object,
@@ -25,6 +27,7 @@ from harness.kubernetes.pod_objects import (
     secrets_of,
     with_containers,
 )
+from harness.kubernetes.rollout import PodCheck, selector
 from harness.runtime.attached import AttachedProcesses, Run
 from harness.runtime.instance import ProcessInstance
 from harness.runtime.processes import ProcessRuntime
@@ -35,10 +38,11 @@ ABOUT = "pod.json"
 FIRST = ("Namespace", "Secret", "ServiceAccount")
 """The kinds of objects that the others refer to."""
 
+READY = 180.0
+"""Seconds within which a pod that was restarted must be ready."""
+
 MARGIN = 5.0
 """Seconds in which a pod must be gone beyond its own grace."""
-
-WHOLE = "a pod is restarted and killed as a whole, and cannot be paused"
 
 
 @dataclass(frozen=True)
@@ -56,60 +60,6 @@ class Place:
     namespace: str
     access: Callable[[Launch, Path], Access]
     group: Callable[[Path], str]
-
-
-class PodInstance(ProcessInstance):
-    """A container of a pod, as its agent on this machine tells of it. Killable, restartable."""
-
-    def __init__(self, runtime: Pods, launch: Launch) -> None:
-        super().__init__(runtime, launch)
-        self._pods = runtime
-
-    def stop(self, grace: float | None = None) -> None:
-        """Remove the pod; at the end of a run, its whole cluster ends instead."""
-        if self._pods.ending:
-            super().kill()
-        else:
-            super().stop(grace)
-
-    def kill(self) -> None:
-        """Kill every container of the pod, which is not created again until it is restarted."""
-        for each in self._pods.members(self):
-            each.expect_exit()
-        self._pods.remove(self)
-        for each in self._pods.members(self):
-            ProcessInstance.kill(each)
-
-    def restart(self, grace: float | None = None) -> None:
-        """Replace the pod by a new one.
-
-        Raises:
-            ConfigError: what it keeps would be lost.
-        """
-        if not self._pods.is_of_app(self.name):
-            raise ConfigError(
-                f"{self.name} cannot be restarted",
-                expected="an app or its sidecar",
-                last="its data are in its pod, and a new pod has none",
-                hint="use the processes or the containers runtime",
-            )
-        members = [*self._pods.members(self)]
-        for each in members:
-            each.expect_exit()
-        for each in members:
-            ProcessInstance.restart(each, grace)
-
-    def pause(self) -> None:
-        """Not possible.
-
-        Raises:
-            ConfigError: always.
-        """
-        raise ConfigError(f"{self.name} cannot be paused", last=WHOLE, hint="kill it instead")
-
-    def resume(self) -> None:
-        """Not possible either."""
-        self.pause()
 
 
 class Pods(ProcessRuntime):
@@ -172,8 +122,21 @@ class Pods(ProcessRuntime):
         with self._server() as server:
             pods = f"/api/v1/namespaces/{self._place.namespace}/pods"
             server.merge(self._workload(owner), {"spec": {"replicas": 0}})
-            which = ",".join(f"{key}={value}" for key, value in self._labels(owner).items())
-            server.delete(f"{pods}?labelSelector={which}", grace=0)
+            server.delete(f"{pods}?labelSelector={selector(self._labels(owner))}", grace=0)
+
+    def await_pod(self, instance: PodInstance) -> None:
+        """Wait until every container of the pod of an instance is ready.
+
+        Raises:
+            NotReady: one of them is not in time.
+        """
+        owner = self._launches[self._owner(instance.name)]
+        deadline = Deadline(READY)
+        with self._server() as server:
+            check = PodCheck(server, self._place.namespace, self._labels(owner))
+            seen = poll(check.observe, deadline)
+        if not seen.ok:
+            raise NotReady(f"the pod of {instance.name} is not ready", last=seen.fact, budget=READY)
 
     def leave(self) -> int:
         """The number of other clients that keep the run alive; -1 if it stays without any."""
