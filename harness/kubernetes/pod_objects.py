@@ -7,6 +7,7 @@ import io
 import math
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,15 @@ HOME, GIVEN = "/harness", "/harness-given"
 """Where a node has its own folder, and where its content comes from."""
 
 ARCHIVE = "home.tar.gz"
+BEHIND = """\
+import os, socket, sys
+from time import sleep
+while socket.socket().connect_ex(("127.0.0.1", int(sys.argv[1]))):
+    sleep(0.1)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+"""Runs a program as soon as a port is open: of a container, where nothing of the harness is."""
+
 REQUESTS = {"cpu": "50m"}
 """Without a request, a container has the smallest share of the CPU: on a busy machine, a broker
 answers after the sidecars have given up. More would leave no room for the apps on two cores."""
@@ -88,6 +98,15 @@ def with_containers(template: Object, launches: Sequence[Launch], reference: Ref
         key: [*spec.get(key, ()), *more[key]] for key in ("initContainers", "containers", "volumes")
     }
     return {**template, "spec": {**spec, **added}}
+
+
+def behind(launch: Launch, port: int) -> Launch:
+    """The same launch, which starts when its neighbour in the pod listens on a port.
+
+    All containers of a pod start at once. A sidecar that finds a recorder asks it for the app's
+    subscriptions, and only once.
+    """
+    return replace(launch, argv=("python3", "-c", BEHIND, str(port), *launch.argv))
 
 
 def container(launch: Launch, image: str) -> Object:

@@ -23,6 +23,7 @@ from harness.kubernetes.pod_objects import (
     NAME,
     Object,
     Reference,
+    behind,
     of_own,
     secrets_of,
     with_containers,
@@ -166,7 +167,8 @@ class Pods(ProcessRuntime):
             body = dict(each)
             if body["kind"] == "Deployment":
                 template = self._with_image(launch, body["spec"]["template"])
-                template = with_containers(template, members, self._reference)
+                waiting = [behind(each, launch.in_pod.ports["main"]) for each in members]
+                template = with_containers(template, waiting, self._reference)
                 body["spec"] = {**body["spec"], "template": template}
             yield body
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import os
+import socket
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ import pytest
 
 from harness import ConfigError
 from harness.core.launch import InContainer, Launch
-from harness.kubernetes.pod_objects import of_own, with_containers
+from harness.kubernetes.pod_objects import behind, of_own, with_containers
 from tests.kubernetes.rendering import the
 
 BROKER = Launch(
@@ -123,3 +126,18 @@ def test_the_recorder_of_an_app_is_a_container_of_its_pod() -> None:
     assert ["app", "broker"] == [each["name"] for each in made["spec"]["containers"]]
     assert "h" == made["spec"]["hostname"]
     assert ["app"] == [each["name"] for each in template["spec"]["containers"]]  # type: ignore[index]
+
+
+def test_a_recorder_starts_when_the_app_listens() -> None:
+    """Really executed: it runs when the port is open, and not before."""
+    with socket.create_server(("127.0.0.1", 0)) as neighbour:
+        launch = behind(Launch("inbox", ("echo", "runs")), neighbour.getsockname()[1])
+        done = subprocess.run([sys.executable, *launch.argv[1:]], capture_output=True, text=True)
+    waiting = subprocess.Popen([sys.executable, *launch.argv[1:]], stdout=subprocess.PIPE)
+    try:
+        assert "runs\n" == done.stdout
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.communicate(timeout=0.5)
+    finally:
+        waiting.kill()
+        waiting.communicate()
