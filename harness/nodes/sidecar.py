@@ -110,7 +110,7 @@ class Sidecar(BaseNode):
         files = {
             f"resources/{index:02}-{each.kind.lower()}-{each.name}.yaml": each.text
             for index, each in enumerate(resources)
-            if each.kind != "Configuration"
+            if each.kind != "Configuration" and not self._is_replaced(each)
         }
         files |= {name: text for each in resources for name, text in each.companions.items()}
         configs = {"harness-config.yaml": self._configuration(scope)}
@@ -174,10 +174,8 @@ class Sidecar(BaseNode):
             declared_topics(resources),
             declared_topics(resources, own_queue=True),
         )
-        declared = {each.name: each.type for each in resources if each.kind == "Component"}
-        if self.injected:
-            # The store of the cluster takes the place of local ones.
-            declared = {k: each for k, each in declared.items() if each not in LOCAL_STORES}
+        components = [each for each in resources if each.kind == "Component"]
+        declared = {each.name: each.type for each in components if not self._is_replaced(each)}
         set_here = self._pod_name(resources) | self._filled_env(scope)
         kafka = consumer_groups(resources, self.app_id, set_here)
         others = other_groups(resources, self.app_id, set_here)
@@ -193,6 +191,10 @@ class Sidecar(BaseNode):
             scheduler_check(client),
             DeliveryCheck(subscriptions, groups),
         )
+
+    def _is_replaced(self, resource: Resource) -> bool:
+        """Whether the store of the cluster takes the place of a local store of secrets."""
+        return self.injected and resource.type in LOCAL_STORES
 
     def exports(self, scope: Scope) -> Mapping[str, str]:
         """``http``, ``grpc``, ``metrics``: the ports; ``token``: the token of its API."""

@@ -140,9 +140,9 @@ def _json(value: object) -> bytes:
     return json.dumps(value, sort_keys=True).encode()
 
 
-def _add(tar: tarfile.TarFile, path: str, data: bytes, mode: int = 0o644) -> None:
+def _add(tar: tarfile.TarFile, path: str, data: bytes) -> None:
     info = tarfile.TarInfo(path)
-    info.size, info.mode = len(data), mode
+    info.size = len(data)
     tar.addfile(info, io.BytesIO(data))
 
 
@@ -154,7 +154,9 @@ def _fill(tar: tarfile.TarFile, layer: Layer) -> None:
     for path, source in sorted(layer.files.items()):
         _add_files(tar, source, path.strip("/"), layer.owners)
     for path, text in sorted(layer.texts.items()):
-        _add(tar, path.strip("/"), text.encode(), 0o755)
+        info = tarfile.TarInfo(path.strip("/"))
+        info.size, info.mode = len(text.encode()), 0o755
+        tar.addfile(_owned(info, layer.owners), io.BytesIO(text.encode()))
     for path, to in sorted(layer.links.items()):
         info = tarfile.TarInfo(path.strip("/"))
         info.type, info.linkname = tarfile.SYMTYPE, to

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.core.errors import ConfigError, Unavailable
@@ -69,7 +69,7 @@ def of_run(
 
     run = Run(folder, up.supervisor, check, all_running)
     if record.runtime == "kubernetes":
-        return _pods(run, settings, same, target, record)
+        return _pods(run, settings, same, target, record, force=force)
     resolved = same.resolved(target)
     if record.runtime == "processes":
         small, whole = settings.inherited, settings.environment
@@ -98,11 +98,27 @@ def _containers(run: Run, settings: Settings) -> tuple[Tools, Callable[[], Runti
 
 
 def _pods(
-    run: Run, settings: Settings, topology: Topology, target: Target, record: RunRecord
+    run: Run,
+    settings: Settings,
+    topology: Topology,
+    target: Target,
+    record: RunRecord,
+    *,
+    force: bool,
 ) -> Origin:
     from harness.kubernetes.pod_runtime import JoinedPods
-    from harness.stack.namespace import NamespaceBook, place_of, with_cluster
+    from harness.stack.namespace import CLUSTER, NamespaceBook, place_of, with_cluster
     from harness.stack.pod_tools import PodTools
+
+    # Its certificates are made anew whenever it is planned, and its images when it is started.
+    rest = {name: each for name, each in record.launches.items() if name != CLUSTER}
+    without = replace(record, launches=rest)
+
+    def check(launches: Sequence[Launch]) -> None:
+        if not force:
+            without.check_drift([each for each in launches if each.name != CLUSTER])
+
+    run = replace(run, check=check)
 
     class AttachedNamespace(AttachedBook, NamespaceBook):
         """The addresses of pods, with what the run has told."""

@@ -44,7 +44,7 @@ spec: {type: pubsub.in-memory, version: v1, metadata: []}
 
 TESTS = """\
 def test_an_event_is_delivered(dapr_sync):
-    dapr_sync.publish("events", "orders", {"number": 1})
+    dapr_sync.sidecar("web").publish("events", "orders", {"number": 1})
     assert {"number": 1} == dapr_sync.inbox("web").next(path="/orders").data
 """
 
