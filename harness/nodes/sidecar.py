@@ -177,8 +177,10 @@ class Sidecar(BaseNode):
         components = [each for each in resources if each.kind == "Component"]
         declared = {each.name: each.type for each in components if not self._is_replaced(each)}
         set_here = self._pod_name(resources) | self._filled_env(scope)
-        kafka = consumer_groups(resources, self.app_id, set_here)
-        others = other_groups(resources, self.app_id, set_here)
+        # The name of a pod, and so of its group, is not known before the cluster has made it.
+        named = [each for each in resources if not (self.injected and _has_pod_name(each))]
+        kafka = consumer_groups(named, self.app_id, set_here)
+        others = other_groups(named, self.app_id, set_here)
         groups: dict[str, Group] = {**kafka, **others}
         return (
             TcpCheck(scope.endpoint("http"), forwarded=scope.in_container),
@@ -231,9 +233,7 @@ class Sidecar(BaseNode):
 
     def _pod_name(self, resources: Sequence[Resource]) -> dict[str, str]:
         """daprd rejects a component with ``{podName}`` without this variable of the injector's."""
-        values = (value for each in resources for value in plain_fields(each).values())
-        used = any("{podName}" in value for value in values)
-        return {"POD_NAME": self.app} if used else {}
+        return {"POD_NAME": self.app} if any(map(_has_pod_name, resources)) else {}
 
     def _flags(self, scope: Scope) -> dict[str, str]:
         http, grpc, internal, metrics = (scope.listen(port) for port in PORTS)
@@ -318,6 +318,10 @@ def actor_stores(resources: Sequence[Resource]) -> list[str]:
     states = [each for each in resources if each.type.startswith("state.")]
     said = {each.name: plain_fields(each).get("actorstatestore", "").strip() for each in states}
     return [name for name, value in said.items() if value.lower() in yes]
+
+
+def _has_pod_name(resource: Resource) -> bool:
+    return any("{podName}" in value for value in plain_fields(resource).values())
 
 
 def declared_topics(
