@@ -9,6 +9,9 @@ from harness.core.errors import ConfigError
 from harness.core.launch import Launch
 from harness.runtime.instance import Owner, ProcessInstance
 
+MARGIN = 5.0
+"""Seconds in which a pod must be gone beyond its own grace."""
+
 WHOLE = "a pod is restarted and killed as a whole, and cannot be paused"
 
 
@@ -48,8 +51,10 @@ class PodInstance(ProcessInstance):
         """Remove the pod; at the end of a run, its whole cluster ends instead."""
         if self._pods.ending:
             super().kill()
-        else:
-            super().stop(grace)
+            return
+        if grace == 0:
+            self._pods.remove(self)
+        super().stop(_longer(grace))
 
     def kill(self) -> None:
         """Kill every container of the pod, which is not created again until it is restarted."""
@@ -75,8 +80,10 @@ class PodInstance(ProcessInstance):
         members = [*self._pods.members(self)]
         for each in members:
             each.expect_exit()
+        if grace == 0:
+            self._pods.remove(self)
         for each in members:
-            ProcessInstance.restart(each, grace)
+            ProcessInstance.restart(each, _longer(grace))
         # The sidecar of an app was not restarted on its own, and nobody else waits for it.
         self._pods.await_pod(self)
 
@@ -91,3 +98,8 @@ class PodInstance(ProcessInstance):
     def resume(self) -> None:
         """Not possible either."""
         self.pause()
+
+
+def _longer(grace: float | None) -> float | None:
+    """Seconds for the process that stands for a container, which waits until its pod is gone."""
+    return None if grace is None else grace + MARGIN

@@ -18,7 +18,7 @@ from harness.kubernetes import pod_agent
 from harness.kubernetes.api import Access, ApiServer
 from harness.kubernetes.installing import apply_all
 from harness.kubernetes.node_files import ADDRESS
-from harness.kubernetes.pod_instance import PodInstance
+from harness.kubernetes.pod_instance import MARGIN, PodInstance
 from harness.kubernetes.pod_objects import (
     NAME,
     Object,
@@ -41,9 +41,6 @@ FIRST = ("Namespace", "Secret", "ServiceAccount")
 
 READY = 180.0
 """Seconds within which a pod that was restarted must be ready."""
-
-MARGIN = 5.0
-"""Seconds in which a pod must be gone beyond its own grace."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from harness.nodes.dapr_cluster import DaprClusterNode
 from tests.kubernetes.clusters import obstacle, remains
 from tests.support import CLI, environment, project
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
 APP = """\
 import json, os
