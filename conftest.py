@@ -36,6 +36,7 @@ NAMED_SKIPS = {
     "test_a_restart_replaces_the_pod_and_the_app_answers_again": NO_NODE,
     "test_a_killed_pod_stays_away_until_it_is_restarted": NO_NODE,
     "test_a_pod_cannot_be_paused": NO_NODE,
+    "test_scenarios_of_the_reference_system_pass_in_a_cluster": NO_NODE,
     "test_the_stack_is_a_cluster_for_kubectl_and_its_pods_are_ready": NO_NODE,
 }
 """Tests that may be skipped on CI, each for this reason and for no other."""
