@@ -149,7 +149,7 @@ class Agent:
         """Whether it can never run: the cause is told, and 1 is returned."""
         status = pod.get("status", {})
         everything = status.get("containerStatuses", []) + status.get("initContainerStatuses", [])
-        waits = {each["state"].get("waiting", {}).get("reason", "") for each in everything}
+        waits = {each.get("state", {}).get("waiting", {}).get("reason", "") for each in everything}
         scheduled = any(
             each.get("reason") == "Unschedulable" for each in status.get("conditions", [])
         )
