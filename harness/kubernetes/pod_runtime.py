@@ -228,6 +228,7 @@ class Pods(ProcessRuntime):
             files=kept,
             folders={},
             process=InProcess(),
+            under_test=False,
             stop_signal=signal.SIGTERM,
             end_signal=signal.SIGKILL,
             grace=launch.grace + MARGIN,

@@ -37,8 +37,12 @@ def pod(uid: str = "1", *, leaving: bool = False, **status: Any) -> dict[str, An
     }
 
 
-ENDED = {"state": {"terminated": {"exitCode": 3, "reason": "Error"}}}
-RESTARTED = {"restartCount": 1, "lastState": ENDED["state"], "state": {"running": {}}}
+ENDED: dict[str, Any] = {"state": {"terminated": {"exitCode": 3, "reason": "Error"}}}
+RESTARTED: dict[str, Any] = {
+    "restartCount": 1,
+    "lastState": ENDED["state"],
+    "state": {"running": {}},
+}
 
 
 def seen(agent: Agent, *pods: dict[str, Any]) -> list[int | None]:
