@@ -30,6 +30,14 @@ NAMED_SKIPS = {
     "test_a_pod_that_cannot_become_ready_ends_the_wait_with_its_cause": NO_NODE,
     "test_pods_of_a_namespace_that_does_not_exist_are_not_waited_for": NO_NODE,
     "test_the_state_of_a_cluster_with_dapr_is_shown_like_any_other": NO_NODE,
+    "test_an_app_is_called_through_the_sidecar_that_the_injector_has_added": NO_NODE,
+    "test_the_log_of_a_container_is_in_the_folder_of_the_run": NO_NODE,
+    "test_tests_attach_to_it_and_see_what_the_sidecar_delivers": NO_NODE,
+    "test_a_restart_replaces_the_pod_and_the_app_answers_again": NO_NODE,
+    "test_a_killed_pod_stays_away_until_it_is_restarted": NO_NODE,
+    "test_a_pod_cannot_be_paused": NO_NODE,
+    "test_scenarios_of_the_reference_system_pass_in_a_cluster": NO_NODE,
+    "test_the_stack_is_a_cluster_for_kubectl_and_its_pods_are_ready": NO_NODE,
 }
 """Tests that may be skipped on CI, each for this reason and for no other."""
 

@@ -75,8 +75,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=runtimes,
         default=[None],
         metavar="NAME[,NAME]",
-        help="where the stack runs: auto, processes or containers; the tests run once on each "
-        "of several, separated by commas (default: auto)",
+        help="where the stack runs: auto, processes, containers or kubernetes; the tests run once "
+        "on each of several, separated by commas (default: auto)",
     )
     group.addoption(
         "--dapr-version",

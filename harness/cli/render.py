@@ -11,7 +11,7 @@ from harness.cli.console import err, out
 from harness.core.errors import Unavailable
 from harness.core.rendered import Rendered
 from harness.core.settings import Settings
-from harness.render.kubernetes.project import KubernetesProject
+from harness.manifests.project import KubernetesProject
 from harness.stack.loading import load_topology
 
 app = typer.Typer(

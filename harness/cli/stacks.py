@@ -56,7 +56,7 @@ def up(
         typer.Option(help="module:attribute; [tool.dapr-harness] of pyproject.toml by default."),
     ] = None,
     runtime: Annotated[
-        str | None, typer.Option(help="auto, processes or containers; auto by default.")
+        str | None, typer.Option(help="auto, processes, containers or kubernetes; auto by default.")
     ] = None,
     broker: Annotated[
         str | None, typer.Option(help="kafka or redpanda, where the topology leaves it open.")

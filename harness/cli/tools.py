@@ -65,7 +65,8 @@ def provision(
         bool,
         typer.Option(
             OPTION,
-            help="Also what `cluster up` needs: its programs, packages of Debian, images of Dapr.",
+            help="Also what `cluster up` and `up --runtime kubernetes` need: programs, packages of "
+            "Debian, images of Dapr.",
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -79,6 +80,11 @@ def provision(
     more = (*(CLUSTER if kubernetes else ()), *(DaprClusterNode.tools if kubernetes_node else ()))
     tools = dict.fromkeys((*TOOLS, *more))
     found = {tool: toolbox.path(tool) for tool in tools}
+    if kubernetes_node:
+        # Imported here: nothing else packs images.
+        from harness.provision.pod_images import PodImages
+
+        found["pods"] = PodImages(toolbox.settings, toolbox, Steps()).base()
     if local := toolbox.local_daprd():
         found["daprd, local"] = local.program
     found |= {f"daprd {each}": _toolbox(each, offline).path("daprd") for each in others}

@@ -19,9 +19,9 @@ from harness.core.topology import Topology
 from harness.kubernetes.api import ApiServer
 from harness.kubernetes.manifests import Manifest, manifests_in, read
 from harness.kubernetes.validation import DEFAULT, Validation, Verdict
+from harness.manifests.project import MANIFESTS, KubernetesProject
 from harness.nodes.api_server import KubeApiServer, access_from
 from harness.provision.versions import KUBERNETES
-from harness.render.kubernetes.project import MANIFESTS, KubernetesProject
 from harness.stack.loading import load_topology
 from harness.stack.run import running
 

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,29 @@ class InContainer:
 
 
 @dataclass(frozen=True)
+class InPod:
+    """What matters only to a container in a pod of Kubernetes.
+
+    Attributes:
+        name: the container's name; by default, the node's.
+        workload: the name of what creates the pod, if it is not this launch.
+        namespace: of the pod, if it is not that of the run.
+        labels: of the pod.
+        ports: the numbers of its ports in the pod, by name, if they differ from those of this
+            machine.
+        objects: what is applied, with the Deployment of the pod among them; by default, they are
+            made of the launch.
+    """
+
+    name: str = ""
+    workload: str = ""
+    namespace: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    ports: Mapping[str, int] = field(default_factory=dict)
+    objects: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
 class Launch:
     """One process to start, on the machine itself or in a container.
 
@@ -84,6 +108,7 @@ class Launch:
         files: text files to write into the node's folder first, by relative name.
         process: what matters only if it is a process of this machine.
         container: what matters only if it is a container.
+        in_pod: what matters only if it is a container in a pod of Kubernetes.
         stop_signal: asks the process for an orderly shutdown.
         end_signal: ends it when the whole run ends and its data are removed; the stop signal if
             None. SIGKILL for a process whose orderly shutdown would only take time.
@@ -108,6 +133,7 @@ class Launch:
     files: Mapping[str, str] = field(default_factory=dict)
     process: InProcess = InProcess()
     container: InContainer = InContainer()
+    in_pod: InPod = InPod()
     stop_signal: signal.Signals = signal.SIGTERM
     end_signal: signal.Signals | None = None
     ends_last: bool = False

@@ -18,7 +18,7 @@ from harness.core.reading import read_text
 PREFIX = "DAPR_HARNESS_"
 IMAGE_PREFIX = "DAPR_HARNESS_IMAGE_"
 WORDS = {
-    "runtime": ("auto", "processes", "containers"),
+    "runtime": ("auto", "processes", "containers", "kubernetes"),
     "broker": ("auto", "kafka", "redpanda"),
     "daprd_components": ("all", "local"),
 }
@@ -37,7 +37,7 @@ class Settings:
         root: the project's folder: the one with pyproject.toml, otherwise the working folder.
         environment: a snapshot of the environment when the settings were loaded.
         topology: ``module:attribute`` of the topology that the CLI uses.
-        runtime: ``auto``, ``processes`` or ``containers``.
+        runtime: ``auto``, ``processes``, ``containers`` or ``kubernetes``.
         broker: ``auto``, ``kafka`` or ``redpanda``: what a `Broker` in the topology becomes.
         images: image references by table entry, which replace the table's own.
         dapr_dir: a folder that contains daprd, placement, scheduler and sentry.

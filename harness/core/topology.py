@@ -155,7 +155,7 @@ class Topology:
         Raises:
             ConfigError: it is for containers, and a node's name is no host name.
         """
-        if target.runtime == "containers":
+        if target.runtime in ("containers", "kubernetes"):
             require_hosts(node.name for node in self.nodes)
         target = dataclasses.replace(target, time=self.time)
         made = copy.copy(self)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -143,6 +145,29 @@ class ApiServer(Closing):
             content=manifest,
             headers={"Content-Type": "application/apply-patch+yaml"},
         )
+
+    def merge(self, path: str, change: Mapping[str, Any]) -> Answer:
+        """Change fields of an object.
+
+        Raises:
+            ProbeError: the server does not answer.
+        """
+        headers = {"Content-Type": "application/merge-patch+json"}
+        return self._request("PATCH", path, content=json.dumps(change), headers=headers)
+
+    def delete(self, path: str, *, grace: int) -> Answer:
+        """Delete an object, or all of a list.
+
+        Args:
+            path: of the object, or of the list.
+            grace: seconds that pods have to end.
+
+        Raises:
+            ProbeError: the server does not answer.
+        """
+        body = json.dumps({"gracePeriodSeconds": grace, "propagationPolicy": "Background"})
+        headers = {"Content-Type": "application/json"}
+        return self._request("DELETE", path, content=body, headers=headers)
 
     def _request(self, method: str, path: str, **given: Any) -> Answer:
         answer = self._send(method, path, **given)

@@ -121,6 +121,40 @@ class PodsCheck:
 
 
 @dataclass(frozen=True)
+class PodCheck:
+    """The one pod with some labels is ready.
+
+    Attributes:
+        namespace: of the pod.
+        labels: of the pod.
+    """
+
+    server: ApiServer
+    namespace: str
+    labels: Mapping[str, str]
+    name: str = "pod"
+
+    def observe(self) -> Observation:
+        """Look at it, and wait for a change if it is not ready."""
+        path = f"{POD.format(f'namespaces/{self.namespace}')}?labelSelector={selector(self.labels)}"
+        try:
+            answer = self.server.get(path)
+            pods = [mapping(each) for each in sequence(answer.body.get("items"))]
+            if pods and all(map(is_ready, pods)):
+                return Observation(True, "it is ready")
+            version = str(mapping(answer.body.get("metadata")).get("resourceVersion") or "")
+            self.server.await_change(path, version, PAUSE)
+        except ProbeError as error:
+            return Observation(False, error.last)
+        return Observation(False, "; ".join(map(progress_of, pods)) or "there is no pod")
+
+
+def selector(labels: Mapping[str, str]) -> str:
+    """Labels as requests for lists have them."""
+    return ",".join(f"{key}={value}" for key, value in labels.items())
+
+
+@dataclass(frozen=True)
 class InjectionCheck:
     """A pod that asks for a sidecar is given one; the pod is not created."""
 

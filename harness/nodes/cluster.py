@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -170,6 +171,17 @@ class NodeCheck:
             return Observation(False, fact)
         account = self.server.get("/api/v1/namespaces/default/serviceaccounts/default")
         return Observation(account.accepted, fact if account.accepted else account.message)
+
+
+def access_in(home: Path, port: int) -> Access:
+    """How clients of this machine reach the API server of a node with this folder.
+
+    Args:
+        home: the node's folder, in which it has written its files.
+        port: on which it accepts their connections.
+    """
+    (user,) = json.loads((home / KUBECONFIG).read_text())["users"]
+    return Access(f"https://127.0.0.1:{port}", user["user"]["token"], home / AUTHORITY)
 
 
 def readiness(node: Mapping[str, object]) -> tuple[bool, str]:

@@ -14,6 +14,7 @@ from harness.core.launch import InContainer, Launch
 from harness.core.node import Node, Scope, Target
 from harness.core.roles import Part, SidecarRole
 from harness.nodes.base import BaseNode
+from harness.nodes.provided import ProvidedService
 from harness.nodes.virtual_scheduler import VirtualScheduler
 from harness.ready.http import HttpCheck
 from harness.virtual_time.messages import has_grpc
@@ -41,6 +42,12 @@ class Service(BaseNode):
     def service(self) -> str:
         """Its kind, whatever its name."""
         return self.tools[0]
+
+    def resolve(self, target: Target) -> Node:
+        """In a cluster, the one that the cluster has."""
+        if target.runtime == "kubernetes":
+            return ProvidedService(self.name, self.service)
+        return self
 
     def plan(self, scope: Scope) -> Launch:
         """One server."""
@@ -138,6 +145,8 @@ class Scheduler(Service):
 
     def resolve(self, target: Target) -> Node:
         """The scheduler of the topology's time."""
+        if target.runtime == "kubernetes":
+            return super().resolve(target)
         if target.time == "virtual":
             return VirtualScheduler(self.name).resolve(target)
         return replace(self, reachable=not target.alone)

@@ -34,6 +34,7 @@ PORTS = ("http", "grpc", "internal", "metrics")
 NAMES = "names"
 """The folder that all sidecars share, with the resolver's file."""
 NAME_RESOLUTION = "nameresolution.sqlite"
+LOCAL_STORES = ("secretstores.local.env", "secretstores.local.file")
 UNSEEN = frozenset({"components-path", "config", "mode", "resources-path"})
 """Flags with which daprd loads resources that are not known here."""
 
@@ -59,6 +60,7 @@ class Sidecar(BaseNode):
             ``secretsFile``; by default, the project's root. A container has no such folder.
         hermetic: inherit only a few variables from the environment of whoever starts the stack.
         reachable: whether this machine, too, connects to its internal port in a container.
+        injected: whether a cluster injects it into the pod of its app.
     """
 
     tools = ("daprd",)
@@ -77,6 +79,7 @@ class Sidecar(BaseNode):
     cwd: Path = Path()
     hermetic: bool = False
     reachable: bool = False
+    injected: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "app", self.app or self.app_id)
@@ -93,7 +96,8 @@ class Sidecar(BaseNode):
 
     def resolve(self, target: Target) -> Node:
         """With virtual time, clocks make calls of cron bindings by its internal port."""
-        return replace(self, reachable=target.time == "virtual")
+        injected = target.runtime == "kubernetes" and bool(self.pod)
+        return replace(self, reachable=target.time == "virtual", injected=injected)
 
     def implies(self, mtls: bool) -> tuple[Node, ...]:
         """The control plane."""
@@ -106,7 +110,7 @@ class Sidecar(BaseNode):
         files = {
             f"resources/{index:02}-{each.kind.lower()}-{each.name}.yaml": each.text
             for index, each in enumerate(resources)
-            if each.kind != "Configuration"
+            if each.kind != "Configuration" and not self._is_replaced(each)
         }
         files |= {name: text for each in resources for name, text in each.companions.items()}
         configs = {"harness-config.yaml": self._configuration(scope)}
@@ -170,10 +174,13 @@ class Sidecar(BaseNode):
             declared_topics(resources),
             declared_topics(resources, own_queue=True),
         )
-        declared = {each.name: each.type for each in resources if each.kind == "Component"}
+        components = [each for each in resources if each.kind == "Component"]
+        declared = {each.name: each.type for each in components if not self._is_replaced(each)}
         set_here = self._pod_name(resources) | self._filled_env(scope)
-        kafka = consumer_groups(resources, self.app_id, set_here)
-        others = other_groups(resources, self.app_id, set_here)
+        # The name of a pod, and so of its group, is not known before the cluster has made it.
+        named = [each for each in resources if not (self.injected and _has_pod_name(each))]
+        kafka = consumer_groups(named, self.app_id, set_here)
+        others = other_groups(named, self.app_id, set_here)
         groups: dict[str, Group] = {**kafka, **others}
         return (
             TcpCheck(scope.endpoint("http"), forwarded=scope.in_container),
@@ -186,6 +193,10 @@ class Sidecar(BaseNode):
             scheduler_check(client),
             DeliveryCheck(subscriptions, groups),
         )
+
+    def _is_replaced(self, resource: Resource) -> bool:
+        """Whether the store of the cluster takes the place of a local store of secrets."""
+        return self.injected and resource.type in LOCAL_STORES
 
     def exports(self, scope: Scope) -> Mapping[str, str]:
         """``http``, ``grpc``, ``metrics``: the ports; ``token``: the token of its API."""
@@ -222,9 +233,7 @@ class Sidecar(BaseNode):
 
     def _pod_name(self, resources: Sequence[Resource]) -> dict[str, str]:
         """daprd rejects a component with ``{podName}`` without this variable of the injector's."""
-        values = (value for each in resources for value in plain_fields(each).values())
-        used = any("{podName}" in value for value in values)
-        return {"POD_NAME": self.app} if used else {}
+        return {"POD_NAME": self.app} if any(map(_has_pod_name, resources)) else {}
 
     def _flags(self, scope: Scope) -> dict[str, str]:
         http, grpc, internal, metrics = (scope.listen(port) for port in PORTS)
@@ -309,6 +318,10 @@ def actor_stores(resources: Sequence[Resource]) -> list[str]:
     states = [each for each in resources if each.type.startswith("state.")]
     said = {each.name: plain_fields(each).get("actorstatestore", "").strip() for each in states}
     return [name for name, value in said.items() if value.lower() in yes]
+
+
+def _has_pod_name(resource: Resource) -> bool:
+    return any("{podName}" in value for value in plain_fields(resource).values())
 
 
 def declared_topics(

@@ -27,6 +27,7 @@ def fetch(
     wanted: Sequence[str],
     target: Path,
     left_out: Collection[str] = (),
+    here: Collection[str] = ON_EVERY_MACHINE,
 ) -> None:
     """Unpack packages, and those that they depend on, into a folder.
 
@@ -37,6 +38,7 @@ def fetch(
         wanted: their names.
         target: an existing folder; `RECORD` is written there, too.
         left_out: dependencies that are not needed.
+        here: packages of this machine that are used as they are installed.
 
     Raises:
         Unavailable: this is not Debian, or a package cannot be fetched.
@@ -50,7 +52,7 @@ def fetch(
             )
     flags = [f"--no-{each}" for each in _DEPENDENCIES]
     shown = _run(["apt-cache", "depends", "--recurse", *flags, *wanted], environment, target)
-    names = closure(shown, wanted, {*left_out, *ON_EVERY_MACHINE})
+    names = closure(shown, wanted, {*left_out, *here})
     folder = target / "archives"
     folder.mkdir()
     _run(["apt-get", "-qq", "download", *names], environment, folder)

@@ -103,7 +103,7 @@ class AttachedProcesses(ProcessRuntime):
     def adopt(self, launches: Sequence[Launch]) -> None:
         """Follow the processes of these launches from now on."""
         with self._lock:
-            self._instances |= {each.name: ProcessInstance(self, each) for each in launches}
+            self._instances |= {each.name: self.made(each) for each in launches}
         state = self.request("state")
         self.helpers_lost = state["helpers_lost"]
         self._rows = state["nodes"]

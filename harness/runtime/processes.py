@@ -93,10 +93,8 @@ class ProcessRuntime(Closing):
         self, environment: Mapping[str, str], whole: Mapping[str, str], folder: Path
     ) -> None:
         """Keep what processes inherit, without our own tools on PATH; links are in a new folder."""
-        path = environment.get("PATH", os.defpath)
-        own = {"PATH": path_without_our_tools(path, folder)}
-        self._environment = {**environment, **own}
-        self._inherited = {**whole, **own}
+        own = {"PATH": path_without_our_tools(environment.get("PATH", os.defpath), folder)}
+        self._environment, self._inherited = {**environment, **own}, {**whole, **own}
 
     def log(self, name: str) -> Path:
         """The log file of a node."""
@@ -147,7 +145,7 @@ class ProcessRuntime(Closing):
             # Prepared folders keep their owner; the rest is the node's folder itself.
             for path in (folder, *(folder / name for name in launch.files)):
                 os.chown(path, *account)
-        instance = ProcessInstance(self, launch)
+        instance = self.made(launch)
         if launch.under_test and not launch.process.inherits:
             self._tell_what_is_left_out(launch)
         if launch.at_end:
@@ -155,14 +153,17 @@ class ProcessRuntime(Closing):
         self._spawn(instance, account)
         return instance
 
+    def made(self, launch: Launch) -> ProcessInstance:
+        """An instance of a launch, without a process."""
+        return ProcessInstance(self, launch)
+
     def spawn(self, instance: ProcessInstance) -> None:
         """Start the process of an instance whose process has ended."""
         self._spawn(instance, self._account(instance.launch))
 
     def external(self, launch: Launch) -> ExternalInstance:
         """Let go of the ports of a launch that somebody else executes."""
-        log = self.log(launch.name)
-        with open_private(log, "a", encoding="utf-8") as file:
+        with open_private(log := self.log(launch.name), "a", encoding="utf-8") as file:
             file.write("dapr-harness: external; its output is where it was started\n")
         self.request("release", ports=list(launch.ports.values()))
         return ExternalInstance(launch, log)
@@ -284,8 +285,7 @@ class ProcessRuntime(Closing):
         """The supervisor is gone, and so is everything it started, unless we have left the run."""
         with self._lock:
             living = [] if self._others else list(self._instances.values())
-        ending = self._supervisor.ending
-        reason = f"the stack was ended by {ending}" if ending else GONE
+        reason = f"the stack was ended by {by}" if (by := self._supervisor.ending) else GONE
         for instance in living:
             if instance.exit_code is None:
                 instance.exit_reason = reason

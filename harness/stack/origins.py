@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.core.errors import ConfigError, Unavailable
@@ -58,7 +58,7 @@ def of_run(
             hint=f"`dapr-harness down --name {up.name}`, then `up` again",
         )
     same = with_export_of(with_external(topology, record.external), record.launches)
-    resolved = same.resolved(Target(record.runtime, record.broker))
+    target = Target(record.runtime, record.broker)
 
     def check(launches: Sequence[Launch]) -> None:
         if not force:
@@ -68,6 +68,9 @@ def of_run(
         return AttachedBook(record, topology, tools, root, runtime)
 
     run = Run(folder, up.supervisor, check, all_running)
+    if record.runtime == "kubernetes":
+        return _pods(run, settings, same, target, record, force=force)
+    resolved = same.resolved(target)
     if record.runtime == "processes":
         small, whole = settings.inherited, settings.environment
         tools: Tools = Provisioner(settings)
@@ -92,6 +95,46 @@ def _containers(run: Run, settings: Settings) -> tuple[Tools, Callable[[], Runti
         return JoinedContainers(run, small, images.reference, images.user, whole=whole)
 
     return images, runtime
+
+
+def _pods(
+    run: Run,
+    settings: Settings,
+    topology: Topology,
+    target: Target,
+    record: RunRecord,
+    *,
+    force: bool,
+) -> Origin:
+    from harness.kubernetes.pod_runtime import JoinedPods
+    from harness.stack.namespace import CLUSTER, NamespaceBook, place_of, with_cluster
+    from harness.stack.pod_tools import PodTools
+
+    # Its certificates are made anew whenever it is planned, and its images when it is started.
+    rest = {name: each for name, each in record.launches.items() if name != CLUSTER}
+    without = replace(record, launches=rest)
+
+    def check(launches: Sequence[Launch]) -> None:
+        if not force:
+            without.check_drift([each for each in launches if each.name != CLUSTER])
+
+    run = replace(run, check=check)
+
+    class AttachedNamespace(AttachedBook, NamespaceBook):
+        """The addresses of pods, with what the run has told."""
+
+        renders = False
+
+    tools = PodTools(settings)
+    small, whole, place = settings.inherited, settings.environment, place_of(settings.root)
+
+    def book(topology: Topology, tools: Tools, root: Path, runtime: Runtime) -> AddressBook:
+        return AttachedNamespace(record, topology, tools, root, runtime)
+
+    def runtime() -> Runtime:
+        return JoinedPods(run, small, place, tools.reference, whole=whole)
+
+    return Origin(with_cluster(topology, tools).resolved(target), tools, runtime, book)
 
 
 class AttachedBook(AddressBook):

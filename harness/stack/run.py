@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import Unavailable
@@ -20,6 +21,9 @@ from harness.stack.stack import Stack
 
 if TYPE_CHECKING:
     from harness.stack.images import Images
+
+CLUSTER_READY = 180.0
+"""Seconds within which each node in a cluster must become ready: all of it starts meanwhile."""
 
 
 def running(
@@ -49,6 +53,8 @@ def running(
     settings = settings or Settings.load(**given)
     topology = with_export(topology, settings, name)
     runtime = choose_runtime(topology, settings)
+    if runtime == "kubernetes":
+        return _in_namespace(topology, settings, progress, watch)
     resolved = topology.resolved(Target(runtime, settings.broker))
     require_temporary(settings.environment)
     if runtime == "containers":
@@ -61,6 +67,30 @@ def running(
         return ProcessRuntime(settings.inherited, whole=settings.environment)
 
     return Stack(resolved, settings, Provisioner(settings, progress), processes, watch=watch)
+
+
+def _in_namespace(
+    topology: Topology,
+    settings: Settings,
+    progress: Progress | None,
+    watch: Callable[[Entry], None],
+) -> Stack:
+    """A stack in a namespace of a cluster of its own."""
+    from harness.kubernetes.pod_runtime import KubernetesRuntime
+    from harness.stack.namespace import namespace_book, place_of, with_cluster
+    from harness.stack.pod_tools import PodTools
+
+    require_temporary(settings.environment)
+    tools = PodTools(settings, progress)
+    tools.require_node()
+    resolved = with_cluster(topology, tools).resolved(Target("kubernetes", settings.broker))
+    settings = replace(settings, ready_timeout=max(CLUSTER_READY, settings.ready_timeout))
+
+    def pods() -> Runtime:
+        place, whole = place_of(settings.root), settings.environment
+        return KubernetesRuntime(settings.inherited, place, tools.reference, whole=whole)
+
+    return Stack(resolved, settings, tools, pods, watch=watch, book=namespace_book)
 
 
 def choose_runtime(topology: Topology, settings: Settings) -> str:

@@ -144,6 +144,8 @@ def record_of(
 def described(launch: Launch) -> dict[str, Any]:
     """A launch as JSON has it, in one level: ``container image``, ``process cwd``."""
     made: dict[str, Any] = json.loads(json.dumps(asdict(launch), default=str))
+    # Made of the rest, and of what other nodes export.
+    made.pop("in_pod")
     for part in ("process", "container"):
         made |= {f"{part} {key}": value for key, value in made.pop(part).items()}
     return made

@@ -64,7 +64,9 @@ def require_separable(stack: Stack) -> None:
 def _problems(stack: Stack) -> Iterator[str]:
     if stack.topology.mtls:
         yield "its sidecars use certificates (mtls=True)"
-    if stack.runtime not in ("processes", "containers"):
+    if stack.runtime == "kubernetes":
+        yield "its nodes are pods, which cannot be connected to those of a copy"
+    elif stack.runtime not in ("processes", "containers"):
         yield f"its nodes were started by somebody else (the runtime is {stack.runtime})"
     shared = {each.name for each in shared_nodes(stack)}
     for node in stack.topology.nodes:

@@ -9,7 +9,7 @@ import yaml
 
 from harness import App, Settings, Topology
 from harness.core.node import Node
-from harness.render.kubernetes.project import KubernetesProject
+from harness.manifests.project import KubernetesProject
 from tests.support import ROOT, project
 
 

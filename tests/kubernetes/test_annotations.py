@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from harness import App, ConfigError, Kubernetes
-from harness.render.kubernetes.annotations import (
+from harness.manifests.annotations import (
     ANNOTATED,
     LEVELS,
     METRICS_PORT,

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from harness import App, Receiver, Settings, Topology
-from harness.render.kubernetes.project import KubernetesProject
+from harness.manifests.project import KubernetesProject
 from scenarios.topology import todo
 from tests.kubernetes.validate import validate
 from tests.support import ROOT

@@ -10,7 +10,7 @@ import yaml
 
 from harness import App, ConfigError, Kafka, Settings
 from harness.core.topology import Topology
-from harness.render.kubernetes.project import KubernetesProject
+from harness.manifests.project import KubernetesProject
 from scenarios.topology import todo
 from tests.kubernetes.rendering import one_app, rendered, the
 from tests.kubernetes.validate import validate

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from harness import App, ConfigError, Receiver, Settings, Topology
 from harness.cli.commands import app
-from harness.render.kubernetes.project import KubernetesProject
+from harness.manifests.project import KubernetesProject
 from scenarios.topology import todo
 from tests.kubernetes.rendering import annotated, one_app, rendered, the
 from tests.kubernetes.validate import validate

@@ -12,9 +12,9 @@ from harness.cli.multi_app import _infrastructure
 from harness.core.deadline import waits_for
 from harness.core.external import with_external
 from harness.core.launch import Launch
+from harness.manifests.project import KubernetesProject
 from harness.nodes.calls import CallsProxy
 from harness.render.compose.render import render
-from harness.render.kubernetes.project import KubernetesProject
 from harness.stack.planning.addresses import HOST
 from tests.support import Fake
 from tests.unit.test_environment import book_of

@@ -16,9 +16,9 @@ from harness.core.names import replica_name
 from harness.core.node import Target
 from harness.core.settings import Settings
 from harness.inspection.sidecars import sidecars_of
+from harness.manifests.project import KubernetesProject
 from harness.nodes.consumer_groups import DeliveryCheck
 from harness.render.compose.render import render
-from harness.render.kubernetes.project import KubernetesProject
 from harness.runtime.fake import FakeRuntime
 from harness.stack.book import AddressBook
 from harness.stack.planning.addresses import HOST

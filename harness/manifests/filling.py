@@ -8,9 +8,9 @@ from typing import Any
 
 from harness.core.errors import ConfigError
 from harness.core.node import Node
+from harness.manifests.values import Values
 from harness.nodes.broker import KafkaProtocol
 from harness.nodes.kafka_security import SASL
-from harness.render.kubernetes.values import Values
 
 DEFAULTS: Mapping[str, str] = {
     "brokers": "{node}:9092",

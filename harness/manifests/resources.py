@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.dapr.resources import DaprResource
-from harness.render.kubernetes.filling import Filling
+from harness.manifests.filling import Filling
 
-LOCAL_STORES = ("secretstores.local.env", "secretstores.local.file")
 BUILT_IN_STORE = "kubernetes"
 OWN_NAMESPACE = "default"
 """The namespace of every sidecar outside a cluster; access control means the system's own."""

@@ -12,9 +12,9 @@ from harness.core.names import require_hosts
 from harness.core.rendered import Rendered
 from harness.core.settings import Settings
 from harness.core.topology import Topology
-from harness.render.kubernetes.objects import Objects
-from harness.render.kubernetes.values import ChartValues, Values
-from harness.render.kubernetes.workload import API_TOKEN, APP_TOKEN
+from harness.manifests.objects import Objects
+from harness.manifests.values import ChartValues, Values
+from harness.manifests.workload import API_TOKEN, APP_TOKEN
 
 MANIFESTS, CHART = "manifests", "chart"
 NAMESPACE = "00-namespace.yaml"

@@ -8,11 +8,11 @@ from typing import Any
 
 from harness.core.endpoint import Endpoint
 from harness.core.placeholders import placeholders
+from harness.manifests.annotations import annotations_of
+from harness.manifests.network import NAME, PORT
+from harness.manifests.values import Object, Values
 from harness.nodes.app import App
 from harness.nodes.command import asgi_line, command_line
-from harness.render.kubernetes.annotations import annotations_of
-from harness.render.kubernetes.network import NAME, PORT
-from harness.render.kubernetes.values import Object, Values
 
 ACCOUNT = 10001
 """The number of an account that no image uses."""

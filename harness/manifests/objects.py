@@ -6,25 +6,28 @@ are values.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from harness.core.errors import ConfigError
 from harness.core.topology import Topology
 from harness.dapr.lint import check_resources, require_sound
 from harness.dapr.resources import DaprResource, for_app, read_resources
-from harness.nodes.app import App
-from harness.render.kubernetes.filling import Filling
-from harness.render.kubernetes.network import Network, Traffic
-from harness.render.kubernetes.resources import (
-    LOCAL_STORES,
+from harness.manifests.filling import Filling
+from harness.manifests.network import Network, Traffic
+from harness.manifests.resources import (
     configuration,
     in_cluster,
     may_read,
     merged,
 )
-from harness.render.kubernetes.values import Object, Values
-from harness.render.kubernetes.workload import Workload, secret_env
+from harness.manifests.values import Object, Values
+from harness.manifests.workload import Workload, secret_env
+from harness.nodes.app import App
+from harness.nodes.sidecar import LOCAL_STORES
+
+Fill = Callable[[str, str], str]
 
 
 class Objects:
@@ -79,6 +82,33 @@ class Objects:
         keys = {key for app in self._apps for key in secret_env(app)}
         items = [item for each in self._resources for item in each.fields().values()]
         return sorted(keys.union(filter(None, map(self._filling.secret_key, items))))
+
+    def secret_values(self, fill: Fill) -> dict[str, str]:
+        """The values of the Secret of a system that a stack runs.
+
+        Args:
+            fill: returns a text with its placeholders filled, as the app with the given name sees
+                them.
+
+        Raises:
+            ConfigError: a key has no value.
+        """
+        found: dict[str, str] = {}
+        for app in self._apps:
+            given = {**app.sidecar_env, **{key: app.env[key] for key in secret_env(app)}}
+            found |= {key: fill(value, app.name) for key, value in given.items()}
+            for each in for_app(self._resources, app.app_id):
+                for item in each.fields().values():
+                    if (key := self._filling.secret_key(item)) and "value" in item:
+                        found[key] = fill(str(item["value"]), app.name)
+        keys = self.secret_keys()
+        if missing := [key for key in keys if key not in found]:
+            raise ConfigError(
+                f"the Secret of the system has no value for {', '.join(missing)}",
+                expected="secrets from variables of sidecars (secretstores.local.env)",
+                hint="give the app sidecar_env= with this variable",
+            )
+        return {key: found[key] for key in keys}
 
     def _of(self, app: App) -> Iterator[Object]:
         yield from Workload(

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.core.errors import ConfigError
+from harness.manifests.values import Values
 from harness.nodes.app import App
-from harness.render.kubernetes.values import Values
 
 PREFIX = "dapr.io/"
 WHOLE, SWITCH, TEXT = re.compile(r"-?\d+"), re.compile("true|false"), re.compile(".+")

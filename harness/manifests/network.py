@@ -13,14 +13,14 @@ from typing import Any
 from harness.core.node import Node
 from harness.core.placeholders import RESERVED, placeholders
 from harness.dapr.resources import DaprResource
+from harness.manifests.annotations import metrics_port
+from harness.manifests.resources import OWN_NAMESPACE
+from harness.manifests.values import Object, Values
 from harness.nodes.app import App
 from harness.nodes.kafka import Kafka
 from harness.nodes.postgres import Postgres
 from harness.nodes.redis import Redis
 from harness.nodes.redpanda import Redpanda
-from harness.render.kubernetes.annotations import metrics_port
-from harness.render.kubernetes.resources import OWN_NAMESPACE
-from harness.render.kubernetes.values import Object, Values
 
 NAME = "app.kubernetes.io/name"
 PORT = 8000
