@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +30,10 @@ from tests.bench.numbers import (
 )
 from tests.bench.session import environment
 
+WITHOUT = ["randomly", "asyncio", "dapr-harness"]
+"""The plugins that a run within this one does not need."""
+
+SPEC = SimpleNamespace(params={"part": 0.9}, indices={"part": 9})
 TITLES = ["B1 start, processes", "B3 attach", "imports", "B1 start, containers"]
 
 
@@ -382,6 +387,41 @@ def test_the_cost_of_a_level_is_what_it_adds_to_a_test() -> None:
     took = {"test_without": [1.0, 1.0, 9.0], "test_names": [1.5, 1.25, 1.0]}
 
     assert [0.5, 0.25, 0.0] == levels.above(took, "test_without")["test_names"]
+
+
+def test_the_end_of_the_session_is_no_cost_of_a_test(pytester: pytest.Pytester) -> None:
+    """The last test has the teardown of the stack, so it is not one of those that are compared."""
+    now = [0.0]
+    pytester.makepyfile("""
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def stack(request):
+            yield
+            request.config.now[0] += 1000
+
+        def test_without(stack, request): request.config.now[0] += 1
+        def test_last(stack): pass
+    """)
+
+    class Now:
+        def pytest_configure(self, config: Any) -> None:
+            config.now = now
+
+    timer = levels.Timer(lambda: now[0])
+    without = [word for name in WITHOUT for word in ("-p", f"no:{name}")]
+    pytester.inline_run(*without, plugins=[timer, Now()]).assertoutcome(passed=2)
+
+    assert {"test_without": [1]} == timer.took
+    assert now == [1001]
+
+
+@pytest.mark.parametrize("text", [levels.TEXT, levels.WAITING])
+def test_no_level_has_the_last_test_of_a_run(text: str) -> None:
+    """Each would lose a value to which the other levels have a counterpart."""
+    tests = re.findall(r"def (test_\w+)", text)
+
+    assert "test_last" == max(tests, key=lambda name: levels.rank(name, SPEC))
 
 
 def test_quick_benches_are_among_those_of_a_whole_run() -> None:
