@@ -10,7 +10,6 @@ from harness.core.journal import Entry
 from harness.core.node import Target
 from harness.core.settings import Settings
 from harness.core.topology import Topology
-from harness.nodes.exporter import with_export
 from harness.provision.machine import require_processes, require_temporary
 from harness.provision.progress import Progress
 from harness.provision.toolbox import Provisioner
@@ -47,7 +46,10 @@ def running(
             has too few resources.
     """
     settings = settings or Settings.load(**given)
-    topology = with_export(topology, settings, name)
+    if settings.otlp:
+        from harness.nodes.exporter import with_export
+
+        topology = with_export(topology, settings, name)
     runtime = choose_runtime(topology, settings)
     resolved = topology.resolved(Target(runtime, settings.broker))
     require_temporary(settings.environment)
