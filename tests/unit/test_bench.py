@@ -27,6 +27,7 @@ from tests.bench.numbers import (
     at_most,
     bootstrap,
     paired,
+    short,
 )
 from tests.bench.session import environment
 
@@ -315,6 +316,31 @@ def test_a_page_has_a_plot_of_each_figure_and_needs_nothing_from_outside() -> No
     assert 3 == text.count('class="pair"')
 
 
+def test_a_page_has_its_benches_by_number_and_says_how_old_figures_are() -> None:
+    """A run of some benches leaves those of the others as they were."""
+    one = history.plain({"call": 1234.5})
+    older, newest = (row(f"2026-01-0{day}T10:11:12+00:00", {}) for day in (1, 2))
+    older |= {"figures": {"B2 x": one, "load": one}, "quick": True}
+    newest |= {"figures": {"B14 x": one, "none": {}}}
+
+    text = page.page([older, newest])
+
+    assert [
+        "B2 x <small>2026-01-01 10:11 UTC, quick</small>", "B14 x",
+        "load <small>2026-01-01 10:11 UTC, quick</small>",
+    ] == re.findall(r"<h2>(?!Limits)(.*?)</h2>", text)  # fmt: skip
+    assert '<span class="value">1234</span>' in text
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(0.08196, "0.082"), (9.996, "10"), (999.4, "999"), (999.6, "1000"), (-2571.0, "-2571")],
+)
+def test_a_figure_is_told_without_an_exponent(value: float, told: str) -> None:
+    """Milliseconds of a stack are thousands."""
+    assert told == short(value)
+
+
 def test_texts_of_a_page_are_escaped() -> None:
     """Titles, names and anchors, and dates in a plot."""
     evil = "<script>alert('&')</script>"
@@ -422,6 +448,15 @@ def test_no_level_has_the_last_test_of_a_run(text: str) -> None:
     tests = re.findall(r"def (test_\w+)", text)
 
     assert "test_last" == max(tests, key=lambda name: levels.rank(name, SPEC))
+
+
+def test_make_bench_measures_every_figure_of_the_documentation() -> None:
+    """Each row of its table begins with the number of a bench."""
+    text = (Path(__file__).parents[2] / "docs/benchmarks.md").read_text()
+    documented = {*re.findall(r"^\| (B[0-9]+) ", text, re.MULTILINE)}
+
+    assert {"B1", "B2", "B3", "B4", "B5", "B6", "B14", "B15", "B17"} <= documented
+    assert documented <= {title.split()[0] for title in catalog.EVERYWHERE}
 
 
 def test_quick_benches_are_among_those_of_a_whole_run() -> None:
