@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import TeardownError
@@ -10,6 +10,9 @@ from harness.core.roles import ROWS
 
 if TYPE_CHECKING:
     from psycopg import Connection
+
+Owned = tuple[int, tuple[str, str]]
+"""The table to which a sequence belongs, and the sequence's schema and name."""
 
 MIGRATIONS = (
     "alembic_version",
@@ -26,28 +29,26 @@ MIGRATIONS = (
 LOCKED = 5
 """Seconds to wait for an app's transaction."""
 
-USED = """
-SELECT n.nspname, t.relname,
-  coalesce(pg_relation_size(t.oid), 0) > 0 OR t.oid IN (
-    SELECT relation FROM pg_locks
-    WHERE relation IS NOT NULL AND pid IS DISTINCT FROM pg_backend_pid()
-      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  ),
-  s.nspname, s.relname, s.seqstart
-FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace LEFT JOIN (
-  SELECT d.refobjid, sn.nspname, sc.relname, q.seqstart
-  FROM pg_depend d JOIN pg_sequence q ON q.seqrelid = d.objid
-    JOIN pg_class sc ON sc.oid = d.objid JOIN pg_namespace sn ON sn.oid = sc.relnamespace
-  WHERE d.classid = 'pg_class'::regclass AND d.refclassid = d.classid AND d.deptype IN ('a', 'i')
-) s ON s.refobjid = t.oid
-WHERE t.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\\_%%'
-  AND n.nspname <> 'information_schema' AND NOT t.relname = ANY(%s)
-ORDER BY 1, 2
+RELATIONS = """
+SELECT c.oid, n.nspname, c.relname, c.relkind = 'S', pg_relation_size(c.oid)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'S') AND n.nspname NOT LIKE 'pg\\_%'
+  AND n.nspname <> 'information_schema'
 """
-"""The tables: whether there is anything to remove, and the sequences of their columns.
+"""The tables and the sequences. A file without a page has no row, committed or not."""
 
-A file without a page has no row, committed or not. A table that another transaction has locked is
-emptied even so, to wait for its end.
+LOCKS = "SELECT relation FROM pg_locks WHERE relation > 0 AND pid IS DISTINCT FROM pg_backend_pid()"
+"""What other transactions have locked: such a table is emptied, too, to wait for their ends."""
+
+OWNED = """
+SELECT d.refobjid, q.seqrelid, q.seqstart
+FROM pg_sequence q JOIN pg_depend d ON d.objid = q.seqrelid
+WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
+  AND d.deptype IN ('a', 'i')
+"""
+"""The sequences of columns, with their tables.
+
+These are three statements, because a new connection needs twice the time to plan them as one.
 """
 
 COUNTING = "-c lock_timeout=100ms -c statement_timeout=500ms"
@@ -112,19 +113,33 @@ def count_rows(dsn: str, kept: Collection[str]) -> dict[str, int]:
 
 def _used(connection: Connection[Any], kept: Collection[str]) -> list[tuple[str, str]]:
     """Schema and name of the tables that are not as they were created."""
+    names, sizes, sequences = {}, {}, {}
+    for oid, schema, name, is_sequence, size in connection.execute(RELATIONS).fetchall():
+        if is_sequence:
+            sequences[oid] = schema, name
+        elif name not in kept:
+            names[oid], sizes[oid] = (schema, name), size
+    locked = {oid for (oid,) in connection.execute(LOCKS).fetchall()}
+    used = {oid for oid, size in sizes.items() if size or oid in locked}
+    at = {
+        (table, sequences[sequence]): start
+        for table, sequence, start in connection.execute(OWNED).fetchall()
+        if table in names and table not in used and sequence in sequences
+    }
+    return sorted(names[oid] for oid in used | _moved(connection, at))
+
+
+def _moved(connection: Connection[Any], starts: Mapping[Owned, int]) -> set[int]:
+    """The tables of the sequences that are not where they began."""
     from psycopg import sql
 
-    found = connection.execute(USED, [list(kept)]).fetchall()
-    used = {(schema, table) for schema, table, has_any, *_ in found if has_any}
-    moved = sql.SQL("SELECT {}, {} FROM {} WHERE is_called OR last_value <> {}")
+    ask = sql.SQL("SELECT {}::oid FROM {} WHERE is_called OR last_value <> {}")
     asked = [
-        moved.format(schema, table, sql.Identifier(*sequence), start)
-        for schema, table, _, *sequence, start in found
-        if start is not None and (schema, table) not in used
+        ask.format(table, sql.Identifier(*name), start) for (table, name), start in starts.items()
     ]
-    if asked:
-        used.update(connection.execute(sql.SQL(" UNION ALL ").join(asked)).fetchall())
-    return sorted(used)
+    if not asked:
+        return set()
+    return {oid for (oid,) in connection.execute(sql.SQL(" UNION ALL ").join(asked)).fetchall()}
 
 
 def _tables(connection: Connection[Any], kept: Collection[str]) -> list[tuple[str, str]]:

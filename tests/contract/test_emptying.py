@@ -51,7 +51,10 @@ def test_rows_of_every_schema_are_gone_but_not_of_tables_that_are_kept(
 ) -> None:
     """Also those of a partition, and of a table that others refer to."""
     database.execute("""
-        DROP SCHEMA IF EXISTS other CASCADE;
+        DROP SCHEMA IF EXISTS other, "Other's" CASCADE;
+        CREATE SCHEMA "Other's";
+        CREATE TABLE "Other's"."Some rows" (id serial);
+        INSERT INTO "Other's"."Some rows" DEFAULT VALUES;
         CREATE SCHEMA other;
         CREATE TABLE other.orders (id int PRIMARY KEY);
         CREATE TABLE items (of int REFERENCES other.orders);
@@ -67,9 +70,8 @@ def test_rows_of_every_schema_are_gone_but_not_of_tables_that_are_kept(
     for _ in range(2):
         empty_tables(dsn, ["migrations"])
 
-    assert [0, 0, 0, 1] == [
-        count(database, each) for each in ("other.orders", "items", "days", "migrations")
-    ]
+    tables = ("other.orders", "items", "days", "Other's.Some rows", "migrations")
+    assert [0, 0, 0, 0, 1] == [count(database, each) for each in tables]
 
 
 @pytest.mark.parametrize(
@@ -110,8 +112,8 @@ def test_a_table_that_nobody_has_used_is_left_alone(dsn: str, database: Database
 
 @pytest.mark.parametrize(
     "statement",
-    ["INSERT INTO orders VALUES (1)", "SELECT * FROM orders"],
-    ids=["has written", "has read"],
+    ["INSERT INTO orders VALUES (1)", "SELECT * FROM orders", "ALTER TABLE orders ADD at date"],
+    ids=["has written", "has read", "has changed"],
 )
 def test_the_end_of_an_open_transaction_is_waited_for(
     statement: str, dsn: str, database: Database, monkeypatch: pytest.MonkeyPatch
