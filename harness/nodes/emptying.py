@@ -113,13 +113,14 @@ def count_rows(dsn: str, kept: Collection[str]) -> dict[str, int]:
 
 def _used(connection: Connection[Any], kept: Collection[str]) -> list[tuple[str, str]]:
     """Schema and name of the tables that are not as they were created."""
+    # Locks are read first: whoever has one now may write to a table before its size is read.
+    locked = {oid for (oid,) in connection.execute(LOCKS).fetchall()}
     names, sizes, sequences = {}, {}, {}
     for oid, schema, name, is_sequence, size in connection.execute(RELATIONS).fetchall():
         if is_sequence:
             sequences[oid] = schema, name
         elif name not in kept:
             names[oid], sizes[oid] = (schema, name), size
-    locked = {oid for (oid,) in connection.execute(LOCKS).fetchall()}
     used = {oid for oid, size in sizes.items() if size or oid in locked}
     at = {
         (table, sequences[sequence]): start
