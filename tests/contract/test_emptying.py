@@ -24,7 +24,7 @@ Database = psycopg.Connection[Any]
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = project(tmp_path_factory.mktemp("emptying"), pyproject_toml="")
-    with running(Topology(Postgres()), Settings.load(folder)) as stack:
+    with running(Topology(Postgres()), Settings.load(folder, runtime="processes")) as stack:
         yield stack
 
 
