@@ -51,7 +51,7 @@ class Recent(Beginning):
         self.brokers = own_brokers(stack)
         self.offsets = self._recent_offsets()
         self._worlds = []
-        self._records = {name: self._recent_record(name) for name in self._recorders()}
+        self._records = {name: self._recent_record(name) for name in self._ports()}
 
     def _recent_offsets(self) -> dict[str, dict[int, int]]:
         if not self.brokers:

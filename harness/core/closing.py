@@ -23,6 +23,20 @@ def do_all(steps: Iterable[Callable[[], object]]) -> None:
     raise_first(failed)
 
 
+def do_at_once(steps: Iterable[Callable[[], object]]) -> None:
+    """Run steps that do not depend on each other, each in a thread.
+
+    Raises:
+        Exception: as `do_all`, when all have ended.
+    """
+    from concurrent.futures import ThreadPoolExecutor  # takes long to import, and few need it
+
+    given = list(steps)
+    with ThreadPoolExecutor(max(1, len(given))) as pool:
+        running = [pool.submit(each) for each in given]
+    do_all(each.result for each in running)
+
+
 async def ado_all(steps: Iterable[Callable[[], Awaitable[object]]]) -> None:
     """The asynchronous counterpart of `do_all`: one step after the other."""
     failed: list[Exception] = []

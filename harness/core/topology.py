@@ -14,7 +14,16 @@ from harness.core.errors import ConfigError, did_you_mean
 from harness.core.names import TIMES, require_hosts, require_name, sidecar_name
 from harness.core.node import Node, Target
 from harness.core.placeholders import RESERVED
-from harness.core.roles import ControlService, HasClock, SidecarRole, same_role
+from harness.core.roles import (
+    RECORD_PORT,
+    CallRecorder,
+    ControlService,
+    HasClock,
+    HasTopics,
+    Recorder,
+    SidecarRole,
+    same_role,
+)
 
 T = TypeVar("T")
 
@@ -114,6 +123,14 @@ class Topology:
     def clock(self) -> HasClock | None:
         """The node whose time tests move; None if time is real."""
         return self._once("_clock", _clock_of)
+
+    def topics(self) -> list[str]:
+        """The names of the topics that brokers create."""
+        return list(self._once("_topics", _topics_of))
+
+    def record_ports(self) -> dict[str, str]:
+        """The port on which the record of each recorder can be read, by the recorder's name."""
+        return dict(self._once("_record_ports", _record_ports_of))
 
     def _once(self, name: str, find: Callable[[Sequence[Node]], T]) -> T:
         """What is found among the nodes: to look for a role takes long, and is done once."""
@@ -224,6 +241,18 @@ def _sidecars_of(nodes: Sequence[Node]) -> list[SidecarRole]:
 
 def _clock_of(nodes: Sequence[Node]) -> HasClock | None:
     return next((node for node in nodes if isinstance(node, HasClock)), None)
+
+
+def _topics_of(nodes: Sequence[Node]) -> list[str]:
+    return [name for node in nodes if isinstance(node, HasTopics) for name, _ in node.topics]
+
+
+def _record_ports_of(nodes: Sequence[Node]) -> dict[str, str]:
+    return {
+        node.name: RECORD_PORT if isinstance(node, CallRecorder) else "main"
+        for node in nodes
+        if isinstance(node, Recorder | CallRecorder)
+    }
 
 
 def _with_implied(nodes: Sequence[Node], mtls: bool) -> Iterator[Node]:

@@ -27,7 +27,7 @@ from harness.nodes.command import (
     port_exports,
     words_of,
 )
-from harness.nodes.exporter import exporting
+from harness.nodes.exporting import exporting
 from harness.nodes.in_cluster import Kubernetes
 from harness.nodes.inbox import InboxProxy
 from harness.nodes.replicas import require_replicable

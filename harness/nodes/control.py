@@ -15,10 +15,7 @@ from harness.core.node import Node, Scope, Target
 from harness.core.roles import Part, SidecarRole
 from harness.nodes.base import BaseNode
 from harness.nodes.provided import ProvidedService
-from harness.nodes.virtual_scheduler import VirtualScheduler
 from harness.ready.http import HttpCheck
-from harness.virtual_time.messages import has_grpc
-from harness.virtual_time.removal import delete_jobs
 
 SCHEDULER_ID = "dapr-scheduler-server-0"
 """Sentry signs only for the names used in a cluster: with mTLS, no other id is accepted."""
@@ -148,6 +145,8 @@ class Scheduler(Service):
         if target.runtime == "kubernetes":
             return super().resolve(target)
         if target.time == "virtual":
+            from harness.nodes.virtual_scheduler import VirtualScheduler
+
             return VirtualScheduler(self.name).resolve(target)
         return replace(self, reachable=not target.alone)
 
@@ -169,6 +168,8 @@ class Scheduler(Service):
 
     def leave(self, scope: Scope, part: Part) -> None:
         """Delete the jobs; without gRPC for Python they stay, and no sidecar asks for them."""
+        from harness.virtual_time.messages import has_grpc
+
         if has_grpc():
             self.clean(scope, part)
 
@@ -183,6 +184,8 @@ class Scheduler(Service):
                 f"the jobs of {self.name!r} cannot be deleted: it requires a certificate",
                 hint="leave out mtls=True",
             )
+        from harness.virtual_time.removal import delete_jobs
+
         delete_jobs(scope.endpoint(), part)
 
 

@@ -16,7 +16,7 @@ from harness.core.node import Scope
 from harness.core.settings import Settings
 from harness.core.topology import Topology
 from harness.nodes.base import BaseNode
-from harness.otlp.attributes import COPY, RUN, STACK, as_variable, described
+from harness.otlp.attributes import COPY, RUN, STACK
 from harness.otlp.description import Description
 from harness.otlp.destination import Destination, destination_of
 from harness.otlp.packages import require_packages
@@ -107,35 +107,6 @@ class Exporter(BaseNode):
     def _shared(self, scope: Scope) -> dict[str, str]:
         copied = {COPY: scope.namespace} if scope.namespace else {}
         return {RUN: _run_of(scope).name, STACK: self.stack, **copied}
-
-
-def exporting(scope: Scope, node: str, app_id: str) -> dict[str, str]:
-    """The variables with which a sidecar or an app sends its telemetry; none without an exporter.
-
-    Args:
-        scope: the node's.
-        node: its name.
-        app_id: its ``service.name``.
-    """
-    if not scope.has(EXPORTER):
-        return {}
-    given = dict(scope.exports(EXPORTER, waits=False))
-    url = given.pop("url")
-    # What is inherited for another collector would take precedence.
-    none = {
-        f"OTEL_EXPORTER_OTLP_{signal}_{what}": ""
-        for signal in ("TRACES", "METRICS", "LOGS")
-        for what in ("ENDPOINT", "PROTOCOL", "HEADERS")
-    }
-    return {
-        **none,
-        "OTEL_EXPORTER_OTLP_HEADERS": "",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": url,
-        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
-        "OTEL_EXPORTER_OTLP_INSECURE": "true",
-        "OTEL_SERVICE_NAME": app_id,
-        "OTEL_RESOURCE_ATTRIBUTES": as_variable(described(node, app_id, given)),
-    }
 
 
 def with_export(topology: Topology, settings: Settings, stack: str = "") -> Topology:

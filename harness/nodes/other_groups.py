@@ -12,9 +12,6 @@ from harness.core.endpoint import Endpoint
 from harness.core.node import Resource
 from harness.dapr.kafka_component import TRUE, readable_fields
 from harness.nodes.consumer_groups import named, topic_prefix
-from harness.ready.amqp import AmqpAccess, QueueCheck
-from harness.ready.redis_groups import RedisGroupCheck
-from harness.ready.resp import RedisAccess
 
 AMQP_PORT = 5672
 REDIS_PORT = 6379
@@ -87,6 +84,10 @@ def _redis(fields: Mapping[str, str]) -> Callable[[str, Sequence[str]], Check] |
     address = _ADDRESS.fullmatch(fields.get("redishost", ""))
     if address is None:
         return "its redisHost is not one address"
+    # Most stacks have neither Redis nor RabbitMQ, and each session that attaches imports this.
+    from harness.ready.redis_groups import RedisGroupCheck
+    from harness.ready.resp import RedisAccess
+
     access = RedisAccess(
         Endpoint(address[1], int(address[2] or REDIS_PORT)),
         fields.get("redispassword", ""),
@@ -102,6 +103,8 @@ def _rabbitmq(fields: Mapping[str, str]) -> Callable[[str, Sequence[str]], Check
         return "it has no connectionString"
     if url.scheme != "amqp":
         return f"its RabbitMQ uses {url.scheme}"
+    from harness.ready.amqp import AmqpAccess, QueueCheck
+
     access = AmqpAccess(
         Endpoint(url.hostname, url.port or AMQP_PORT),
         unquote(url.username or "guest"),

@@ -25,7 +25,7 @@ from harness.dapr.status import SidecarStatus
 from harness.nodes.base import BaseNode
 from harness.nodes.consumer_groups import DeliveryCheck, Group, consumer_groups
 from harness.nodes.control import Placement, Scheduler, Sentry, sentry_address
-from harness.nodes.exporter import exporting
+from harness.nodes.exporting import exporting
 from harness.nodes.kafka_refusal import refused_component
 from harness.nodes.other_groups import other_groups
 from harness.ready.tcp import TcpCheck

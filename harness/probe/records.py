@@ -12,6 +12,7 @@ import httpx
 from harness.core.endpoint import Endpoint
 from harness.core.errors import ProbeError
 from harness.probe.inbox_server import CHUNK, OPEN, RECORD, SIZE
+from harness.ready.local_http import UNANSWERED, Got, get
 from harness.ready.loopback import ask
 
 T = TypeVar("T")
@@ -91,11 +92,8 @@ def ask_recorder(recorder: Endpoint, method: str, path: str, json: object = None
     try:
         return ask(method, f"{recorder.http}{path}", json=json).raise_for_status()
     except httpx.HTTPError as error:
-        raise ProbeError(
-            f"the recorder at {recorder} does not answer {method} {path}",
-            last=f"{type(error).__name__}: {error}",
-            hint="was its node stopped? look at its log",
-        ) from error
+        last = f"{type(error).__name__}: {error}"
+        raise _unanswered(recorder, f"{method} {path}", last) from error
 
 
 def decoded(body: str) -> Any:
@@ -106,5 +104,22 @@ def decoded(body: str) -> Any:
         return body
 
 
-def _recorded(recorder: Endpoint, start: int) -> httpx.Response:
-    return ask_recorder(recorder, "GET", f"{RECORD}?from={start}")
+def _recorded(recorder: Endpoint, start: int) -> Got:
+    # Each test begins with it for each recorder; httpx needs ten times the processor time.
+    path = f"{RECORD}?from={start}"
+    try:
+        found = get(f"{recorder.http}{path}")
+    except UNANSWERED as error:
+        last = f"{type(error).__name__}: {error}"
+        raise _unanswered(recorder, f"GET {path}", last) from error
+    if not found.is_success:
+        raise _unanswered(recorder, f"GET {path}", f"status {found.status_code}: {found.text}")
+    return found
+
+
+def _unanswered(recorder: Endpoint, request: str, last: str) -> ProbeError:
+    return ProbeError(
+        f"the recorder at {recorder} does not answer {request}",
+        last=last,
+        hint="was its node stopped? look at its log",
+    )

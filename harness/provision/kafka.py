@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -161,6 +160,8 @@ def _command(java: Path, kafka: Path, rest: Sequence[str]) -> list[str]:
 
 
 def _download(target: Path, progress: Progress) -> None:
+    from concurrent.futures import ThreadPoolExecutor  # most sessions install nothing
+
     folder = target / "jars"
     folder.mkdir()
     with (

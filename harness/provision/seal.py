@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+_Item = TypeVar("_Item")
+_Found = TypeVar("_Found")
 
 SEAL = ".installed.json"
 """A file in the folder: size, time in nanoseconds and sha256 of each file, target of each link."""
@@ -16,8 +19,7 @@ SEAL = ".installed.json"
 def seal(folder: Path) -> None:
     """Record the current contents of a folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        rows = dict(zip(files, pool.map(_row, files), strict=True))
+    rows = dict(zip(files, _in_threads(_row, files), strict=True))
     text = json.dumps({str(path.relative_to(folder)): row for path, row in rows.items()})
     (folder / SEAL).write_text(text)
 
@@ -33,13 +35,10 @@ def damage(folder: Path, *, thorough: bool = False) -> list[str]:
         return []
     try:
         rows: dict[str, list[Any]] = json.loads((folder / SEAL).read_text())
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            # Checking sizes and times is faster than starting threads.
-            each = pool.map if thorough else map
-            found = each(lambda name: _judged(f"{folder}/{name}", rows[name], thorough), rows)
-            return [
-                f"{folder.name}/{name} {why}" for name, why in zip(rows, found, strict=True) if why
-            ]
+        # Checking sizes and times is faster than starting threads.
+        each = _in_threads if thorough else map
+        found = each(lambda name: _judged(f"{folder}/{name}", rows[name], thorough), rows)
+        return [f"{folder.name}/{name} {why}" for name, why in zip(rows, found, strict=True) if why]
     except (OSError, ValueError, TypeError, AttributeError) as error:
         return [f"{folder.name}/{SEAL} cannot be read: {error}"]
 
@@ -47,6 +46,13 @@ def damage(folder: Path, *, thorough: bool = False) -> list[str]:
 def sealed_folder(path: Path) -> Path | None:
     """The installed folder that contains a path; None if it has no seal."""
     return next((each for each in (path, *path.parents) if (each / SEAL).is_file()), None)
+
+
+def _in_threads(call: Callable[[_Item], _Found], items: Iterable[_Item]) -> list[_Found]:
+    from concurrent.futures import ThreadPoolExecutor  # most sessions install nothing
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return [*pool.map(call, items)]
 
 
 def _row(path: Path) -> list[Any]:

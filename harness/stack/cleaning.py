@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from harness.core.closing import do_at_once
 from harness.core.deadline import Deadline, Observation, poll
 from harness.core.errors import ConfigError, ProbeTimeout
 from harness.core.placeholders import placeholders
@@ -12,8 +13,8 @@ from harness.core.roles import Cleanable, Part, TellsBacklog
 from harness.dapr.namespaces import names_its_store
 from harness.dapr.resources import DaprResource
 from harness.probe.backlog import Began, Held, held_up
-from harness.ready.kafka import admin_of, assigned_partitions, committed_offsets, end_offsets
-from harness.stack.beginning import WORLDS, own_brokers
+from harness.ready.kafka import assigned_partitions, committed_offsets, end_offsets
+from harness.stack.beginning import WORLDS, own_brokers, shared_admin
 from harness.stack.planning.addresses import HOST
 from harness.stack.sharing import app_ids_of, own_topics
 from harness.stack.stack import Stack
@@ -40,9 +41,12 @@ def clean(stack: Stack) -> None:
         raise ConfigError(f"this stack cannot be emptied: {problem}", hint=INSTEAD)
     stack.check_alive()
     settle(stack)
-    for node in stack.topology.nodes:
-        if isinstance(node, Cleanable):
-            node.clean(stack.book.scope(node.name, HOST), part_of(stack))
+    part = part_of(stack)
+    do_at_once(
+        partial(node.clean, stack.book.scope(node.name, HOST), part)
+        for node in stack.topology.nodes
+        if isinstance(node, Cleanable)
+    )
 
 
 def settle(stack: Stack) -> None:
@@ -72,9 +76,9 @@ def settle(stack: Stack) -> None:
 
 
 def _looks_at_kafka(stack: Stack) -> Iterator[Look]:
-    if not (brokers := own_brokers(stack)):
+    if not own_brokers(stack):
         return
-    admin = admin_of(brokers)
+    admin = shared_admin(stack)
     # Copies of the stack, which may be starting or stopping, handle their events themselves.
     ends = own_topics(end_offsets(admin, [], others=True), stack.book.namespace)
     now: Began = ("now", ends)

@@ -9,10 +9,10 @@ from pathlib import Path
 from harness.core.errors import ConfigError, Unavailable
 from harness.core.external import with_external
 from harness.core.launch import Launch
+from harness.core.names import EXPORTER
 from harness.core.node import Target, Tools
 from harness.core.settings import Settings
 from harness.core.topology import Topology
-from harness.nodes.exporter import with_export_of
 from harness.provision.authority import Authority
 from harness.provision.toolbox import Provisioner
 from harness.runtime.attached import AttachedProcesses, Run
@@ -57,7 +57,11 @@ def of_run(
             expected=f"version {this_version()}, as here",
             hint=f"`dapr-harness down --name {up.name}`, then `up` again",
         )
-    same = with_export_of(with_external(topology, record.external), record.launches)
+    same = with_external(topology, record.external)
+    if EXPORTER in record.launches:
+        from harness.nodes.exporter import with_export_of
+
+        same = with_export_of(same, record.launches)
     target = Target(record.runtime, record.broker)
 
     def check(launches: Sequence[Launch]) -> None:

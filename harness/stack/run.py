@@ -11,7 +11,6 @@ from harness.core.journal import Entry
 from harness.core.node import Target
 from harness.core.settings import Settings
 from harness.core.topology import Topology
-from harness.nodes.exporter import with_export
 from harness.provision.machine import require_processes, require_temporary
 from harness.provision.progress import Progress
 from harness.provision.toolbox import Provisioner
@@ -51,7 +50,10 @@ def running(
             has too few resources.
     """
     settings = settings or Settings.load(**given)
-    topology = with_export(topology, settings, name)
+    if settings.otlp:
+        from harness.nodes.exporter import with_export
+
+        topology = with_export(topology, settings, name)
     runtime = choose_runtime(topology, settings)
     if runtime == "kubernetes":
         return _in_namespace(topology, settings, progress, watch)

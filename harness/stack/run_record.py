@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,7 @@ class RunRecord:
             )
 
 
+@cache  # looking for it among the installed packages takes longer than reading the record
 def this_version() -> str:
     """The version of the harness."""
     return version("dapr-harness")
@@ -143,12 +145,19 @@ def record_of(
 
 def described(launch: Launch) -> dict[str, Any]:
     """A launch as JSON has it, in one level: ``container image``, ``process cwd``."""
-    made: dict[str, Any] = json.loads(json.dumps(asdict(launch), default=str))
+    made: dict[str, Any] = json.loads(json.dumps(launch, default=_as_json))
     # Made of the rest, and of what other nodes export.
     made.pop("in_pod")
     for part in ("process", "container"):
         made |= {f"{part} {key}": value for key, value in made.pop(part).items()}
     return made
+
+
+def _as_json(value: Any) -> object:
+    """The fields of a dataclass, which `asdict` would copy first, all the way down."""
+    if is_dataclass(value):
+        return {each.name: getattr(value, each.name) for each in fields(value)}
+    return str(value)
 
 
 def _difference(key: str, value: object, there: object) -> str:

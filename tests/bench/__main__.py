@@ -25,7 +25,7 @@ from harness.provision.versions import DAPR
 from tests.bench import history, page
 from tests.bench.catalog import EVERYWHERE, QUICK, WITH_AN_ENGINE, Bench, chosen
 from tests.bench.limits import limits, noisy, table
-from tests.bench.numbers import Bound, Figures, Measure
+from tests.bench.numbers import Bound, Figures, Measure, short
 from tests.engine import engine_obstacle
 
 WIDTH = 150
@@ -127,10 +127,12 @@ def _table(measured: Mapping[str, Figures]) -> Table:
 
 def _row(name: str, each: float | Measure) -> list[str]:
     if not isinstance(each, Measure):
-        return [name, f"{each:.3g}"]
-    between = "" if each.low is None else f"{each.low:.3g} to {each.high:.3g}"
+        return [name, short(each)]
+    between = ""
+    if each.low is not None and each.high is not None:
+        between = f"{short(each.low)} to {short(each.high)}"
     marks = [_judged(bound, each.value) for bound in (each.gate, each.moonshot)]
-    return [name, f"{each.value:.3g}", between, each.anchor, *marks]
+    return [name, short(each.value), between, each.anchor, *marks]
 
 
 def _judged(bound: Bound | None, value: float) -> str:

@@ -108,7 +108,7 @@ def series(rows: Sequence[Row], title: str, name: str) -> list[Point]:
 
 
 def latest(rows: Sequence[Row]) -> dict[str, Row]:
-    """The newest figures of each bench, by its title, in the order of the newest runs."""
+    """The newest figures of each bench, by its title."""
     found: dict[str, Row] = {}
     for row in reversed(rows):
         for title, figures in row["figures"].items():

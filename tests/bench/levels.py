@@ -10,11 +10,14 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+import pytest
 
 from harness import Settings
 from tests.bench.numbers import Bound, Figures, Measure, at_most, paired
@@ -34,17 +37,20 @@ PLUGINS = ("-p", "pytest_asyncio.plugin", "-p", "harness.pytest_plugin")
 
 CONFTEST = """\
 import json
-import time
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests.bench.levels import rank
+from tests.bench.levels import Timer, rank
 from tests.bench.shop import shops
 
 HERE = Path(__file__).parent
-took = {}
+timer = Timer()
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(timer)
 
 
 @pytest.fixture(scope="session")
@@ -76,16 +82,8 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: rank(item.originalname, getattr(item, "callspec", None)))
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item):
-    began = time.monotonic()
-    done = yield
-    took.setdefault(item.originalname, []).append(time.monotonic() - began)
-    return done
-
-
 def pytest_sessionfinish():
-    (HERE / "took.json").write_text(json.dumps(took))
+    (HERE / "took.json").write_text(json.dumps(timer.took))
 """
 TEXT = """\
 import pytest
@@ -150,7 +148,36 @@ class TestWaiting:
     @pytest.mark.dapr(isolation="world")
     def test_waiting(self, part, dapr_sync):
         pass
+
+
+def test_last(dapr_sync):
+    pass
 """
+
+
+class Timer:
+    """A plugin of pytest that notes what each test takes, but the last one.
+
+    The teardown of a session's fixtures is part of the last test's: the stack ends there.
+
+    Attributes:
+        took: seconds of each test, by its name.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.took: dict[str, list[float]] = {}
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(
+        self, item: pytest.Function, nextitem: pytest.Item | None
+    ) -> Generator[None, object, object]:
+        """From before the set-up of a test until after its teardown."""
+        began = self._clock()
+        done = yield
+        if nextitem is not None:
+            self.took.setdefault(item.originalname, []).append(self._clock() - began)
+        return done
 
 
 def levels(settings: Settings, tests: int = TESTS, own: int = OWN) -> Figures:

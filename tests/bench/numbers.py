@@ -111,6 +111,11 @@ def alternated(rounds: int, first: Callable[[], T], second: Callable[[], T]) -> 
     return found
 
 
+def short(value: float) -> str:
+    """A figure with three digits, and as many more as it has before the point."""
+    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:.0f}"
+
+
 def milliseconds(values: Sequence[float], percentile: int) -> float:
     """A percentile of seconds."""
     return statistics.quantiles(values, n=100)[percentile - 1] * 1000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from tests.bench.history import Point, Row, latest, of_one_machine, series
-from tests.bench.numbers import Bound
+from tests.bench.numbers import Bound, short
 from tests.bench.plots import plot
 
 FILE = "bench.html"
@@ -44,14 +46,27 @@ def page(rows: Sequence[Row]) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters |= {"short": short, "minute": minute}
     return environment.from_string(TEMPLATE.read_text()).render(
         newest=rows[-1],
         runs=len(rows),
         benches={
             title: [_card(rows, title, name, figure) for name, figure in figures.items()]
-            for title, figures in latest(rows).items()
+            for title, figures in sorted(latest(rows).items(), key=lambda each: place_of(each[0]))
+            if figures
         },
     )
+
+
+def place_of(title: str) -> tuple[float, str]:
+    """Where a bench is on the page: by its number, and those without one at the end."""
+    number = re.match(r"B(\d+) ", title)
+    return (int(number[1]) if number else math.inf), title
+
+
+def minute(at: str) -> str:
+    """The moment of a run, in the history's format, as a person reads it."""
+    return f"{at[:10]} {at[11:16]} UTC"
 
 
 def _card(rows: Sequence[Row], title: str, name: str, figure: Any) -> Card:

@@ -6,6 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 
 from tests.bench.history import Point
+from tests.bench.numbers import short
 
 WIDTH, HEIGHT = 320, 120
 LEFT, RIGHT, TOP, BOTTOM = 46, 26, 10, 12
@@ -67,7 +68,7 @@ def _across(number: int, count: int) -> float:
 
 def _axis(scale: Scale, value: float) -> str:
     y = scale.place(value)
-    text = f'<text x="{LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>'
+    text = f'<text x="{LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{short(value)}</text>'
     return _level("grid", y) + text
 
 
@@ -77,9 +78,9 @@ def _level(kind: str, y: float, told: str = "") -> str:
 
 
 def _run(x: float, point: Point, scale: Scale) -> str:
-    told, interval = f"{point.at}: {point.value:.3g}", ""
+    told, interval = f"{point.at}: {short(point.value)}", ""
     if point.low is not None and point.high is not None:
-        told += f", {point.low:.3g} to {point.high:.3g}"
+        told += f", {short(point.low)} to {short(point.high)}"
         ends = f'y1="{scale.place(point.low):.1f}" y2="{scale.place(point.high):.1f}"'
         interval = f'<line class="interval" x1="{x:.1f}" x2="{x:.1f}" {ends}/>'
     marks = [word for word, so in (("noisy", point.noisy), ("quick", point.quick)) if so]

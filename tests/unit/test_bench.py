@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,9 +27,14 @@ from tests.bench.numbers import (
     at_most,
     bootstrap,
     paired,
+    short,
 )
 from tests.bench.session import environment
 
+WITHOUT = ["randomly", "asyncio", "dapr-harness"]
+"""The plugins that a run within this one does not need."""
+
+SPEC = SimpleNamespace(params={"part": 0.9}, indices={"part": 9})
 TITLES = ["B1 start, processes", "B3 attach", "imports", "B1 start, containers"]
 
 
@@ -310,6 +316,31 @@ def test_a_page_has_a_plot_of_each_figure_and_needs_nothing_from_outside() -> No
     assert 3 == text.count('class="pair"')
 
 
+def test_a_page_has_its_benches_by_number_and_says_how_old_figures_are() -> None:
+    """A run of some benches leaves those of the others as they were."""
+    one = history.plain({"call": 1234.5})
+    older, newest = (row(f"2026-01-0{day}T10:11:12+00:00", {}) for day in (1, 2))
+    older |= {"figures": {"B2 x": one, "load": one}, "quick": True}
+    newest |= {"figures": {"B14 x": one, "none": {}}}
+
+    text = page.page([older, newest])
+
+    assert [
+        "B2 x <small>2026-01-01 10:11 UTC, quick</small>", "B14 x",
+        "load <small>2026-01-01 10:11 UTC, quick</small>",
+    ] == re.findall(r"<h2>(?!Limits)(.*?)</h2>", text)  # fmt: skip
+    assert '<span class="value">1234</span>' in text
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(0.08196, "0.082"), (9.996, "10"), (999.4, "999"), (999.6, "1000"), (-2571.0, "-2571")],
+)
+def test_a_figure_is_told_without_an_exponent(value: float, told: str) -> None:
+    """Milliseconds of a stack are thousands."""
+    assert told == short(value)
+
+
 def test_texts_of_a_page_are_escaped() -> None:
     """Titles, names and anchors, and dates in a plot."""
     evil = "<script>alert('&')</script>"
@@ -382,6 +413,50 @@ def test_the_cost_of_a_level_is_what_it_adds_to_a_test() -> None:
     took = {"test_without": [1.0, 1.0, 9.0], "test_names": [1.5, 1.25, 1.0]}
 
     assert [0.5, 0.25, 0.0] == levels.above(took, "test_without")["test_names"]
+
+
+def test_the_end_of_the_session_is_no_cost_of_a_test(pytester: pytest.Pytester) -> None:
+    """The last test has the teardown of the stack, so it is not one of those that are compared."""
+    now = [0.0]
+    pytester.makepyfile("""
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def stack(request):
+            yield
+            request.config.now[0] += 1000
+
+        def test_without(stack, request): request.config.now[0] += 1
+        def test_last(stack): pass
+    """)
+
+    class Now:
+        def pytest_configure(self, config: Any) -> None:
+            config.now = now
+
+    timer = levels.Timer(lambda: now[0])
+    without = [word for name in WITHOUT for word in ("-p", f"no:{name}")]
+    pytester.inline_run(*without, plugins=[timer, Now()]).assertoutcome(passed=2)
+
+    assert {"test_without": [1]} == timer.took
+    assert now == [1001]
+
+
+@pytest.mark.parametrize("text", [levels.TEXT, levels.WAITING])
+def test_no_level_has_the_last_test_of_a_run(text: str) -> None:
+    """Each would lose a value to which the other levels have a counterpart."""
+    tests = re.findall(r"def (test_\w+)", text)
+
+    assert "test_last" == max(tests, key=lambda name: levels.rank(name, SPEC))
+
+
+def test_make_bench_measures_every_figure_of_the_documentation() -> None:
+    """Each row of its table begins with the number of a bench."""
+    text = (Path(__file__).parents[2] / "docs/benchmarks.md").read_text()
+    documented = {*re.findall(r"^\| (B[0-9]+) ", text, re.MULTILINE)}
+
+    assert {"B1", "B2", "B3", "B4", "B5", "B6", "B14", "B15", "B17"} <= documented
+    assert documented <= {title.split()[0] for title in catalog.EVERYWHERE}
 
 
 def test_quick_benches_are_among_those_of_a_whole_run() -> None:

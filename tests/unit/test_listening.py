@@ -20,7 +20,7 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other k
 LONG = 30.0
 ADDRESSES = [(socket.AF_INET, LOOPBACK), (socket.AF_INET, "")]
 if socket.has_dualstack_ipv6():
-    ADDRESSES.append((socket.AF_INET6, "::1"))
+    ADDRESSES.append((socket.AF_INET6, ""))
 
 
 def watchers() -> list[threading.Thread]:
@@ -37,10 +37,12 @@ def await_no_watcher() -> bool:
 def test_a_listener_wakes_and_a_bound_port_does_not(
     family: socket.AddressFamily, host: str
 ) -> None:
-    """On any address; the supervisor holds ports by binding them."""
+    """On any address of both families; the supervisor holds ports by binding them."""
     port, other = free_port(), free_port()
     watch = PortWatch()
     with socket.socket(family) as server:
+        if family == socket.AF_INET6:
+            server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         server.bind((host, port))
         event, unrelated = watch.event(port), watch.event(other)
         assert event
@@ -51,6 +53,35 @@ def test_a_listener_wakes_and_a_bound_port_does_not(
 
         assert event.wait(LONG)
         assert not unrelated.is_set()
+
+
+@linux
+@pytest.mark.parametrize("address", ["127.0.0.2", "::1"])
+def test_a_listener_that_a_check_cannot_reach_wakes_nobody(address: str) -> None:
+    """Checks connect to 127.0.0.1; a program that listens elsewhere is not ready."""
+    if ":" in address and not socket.has_dualstack_ipv6():
+        pytest.skip("no IPv6")
+    port, watch = free_port(), PortWatch()
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, port), family=family):
+        event = watch.event(port)
+        assert event
+        assert not event.wait(0.05)
+        with socket.create_server((LOOPBACK, port)):
+            assert event.wait(LONG)
+
+
+@linux
+def test_any_number_of_ports_is_waited_for() -> None:
+    """More than the answers to one message have room for."""
+    watch = PortWatch()
+    others = [watch.event(port) for port in range(1, 2000)]
+    with socket.create_server((LOOPBACK, free_port())) as server:
+        last = watch.event(server.getsockname()[1])
+        assert last
+        assert last.wait(LONG)
+
+    assert all(others)
 
 
 @linux

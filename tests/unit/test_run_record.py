@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import signal
+from dataclasses import asdict
 from pathlib import Path
 
 from harness.core.launch import InContainer, InProcess, Launch
@@ -35,3 +38,26 @@ def test_a_difference_is_named_where_it_is() -> None:
         "shop: container files a.txt",
     ] == found
     assert [] == list(record.differences([runs]))
+
+
+def test_a_launch_is_described_by_all_that_it_consists_of() -> None:
+    """Nested ones are on the same level, and what JSON does not have is text."""
+    launch = Launch(
+        "shop",
+        ("serve", "8080"),
+        env={"KEY": "value"},
+        ports={"main": 8080},
+        folders={"data": Path("/prepared")},
+        stop_signal=signal.SIGINT,
+        process=InProcess(Path("/here"), inherits=True),
+        container=InContainer("shop:1", "pod", ("internal",), {"/names": "/there"}),
+    )
+    whole = json.loads(json.dumps(asdict(launch), default=str))
+    parts = {name: whole.pop(name) for name in ("process", "container")}
+
+    found = described(launch)
+
+    nested = {f"{name} {key}": each for name, part in parts.items() for key, each in part.items()}
+    assert whole | nested == found
+    assert {"data": "/prepared"} == found["folders"]
+    assert ["internal"] in found.values()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import App, ConfigError, Kafka, Postgres, Process, Sidecar, Topology
+from harness import App, ConfigError, Kafka, Postgres, Process, Receiver, Sidecar, Topology
 from harness.core.external import with_external
 from harness.core.node import Node, Target
 from harness.core.placeholders import fill, placeholders
@@ -192,6 +192,20 @@ def test_roles_are_those_of_the_nodes_of_each_topology() -> None:
     assert first[0] is topology.sidecars()[0] is not resolved.sidecars()[0]
     assert (None, "scheduler") == (clock, getattr(resolved.clock(), "name", None))
     assert [] == fewer.sidecars()
+
+
+def test_topics_and_recorders_are_those_of_each_topology() -> None:
+    """What records calls is read at a port of its own."""
+    app = App("a", command="serve", inbox=True, calls=True)
+    topology = Topology(Kafka(["orders", "bills:3"]), app, Receiver())
+    topology.topics().clear()
+    topology.record_ports().clear()
+
+    assert ["orders", "bills"] == topology.topics()
+    found = {"a-inbox": "main", "a-calls": "record", "receiver": "main"}
+    assert found == topology.record_ports()
+    fewer = topology.with_nodes([Postgres()])
+    assert ([], {}) == (fewer.topics(), fewer.record_ports())
 
 
 def test_an_app_is_asgi_or_command_and_not_both() -> None:
