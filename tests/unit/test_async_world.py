@@ -18,6 +18,7 @@ from harness.probe import metrics, records
 from harness.probe.atap import AsyncEventTap, AsyncSubscriptionTap
 from harness.probe.events import Event
 from harness.probe.topic_reader import TopicReader
+from harness.ready.local_http import Got
 from harness.runtime.fake import FakeInstance
 from harness.stack import beginning as beginnings
 from harness.stack.beginning import Beginning
@@ -62,6 +63,10 @@ def answer(method: str, url: str, **_: object) -> httpx.Response:
     return httpx.Response(200, headers=headers, text=text, request=httpx.Request(method, url))
 
 
+def got(_: str) -> Got:
+    return Got(200, b"", {"inbox-size": "0", "inbox-open": "inf"})
+
+
 class FakeSidecar(Fake):
     """The sidecar of the app."""
 
@@ -79,6 +84,7 @@ async def loop(monkeypatch: pytest.MonkeyPatch) -> Loop:
     made = Loop()
     blocking: list[tuple[Any, str, Any]] = [
         (records, "ask", answer),
+        (records, "get", got),
         (metrics, "ask", answer),
         (beginnings, "end_offsets", lambda *_, **__: {"t": {0: 0}}),
         (beginnings, "backlog", lambda *_: "a backlog"),

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from harness import AsyncWorld, ConfigError, InstanceDied, Stack, World
@@ -29,6 +28,7 @@ from harness.probe.subscription import Subscription
 from harness.probe.table import Table
 from harness.probe.tap import EventTap, SubscriptionTap
 from harness.probe.topic_reader import TopicReader
+from harness.ready.local_http import Got
 from harness.stack import beginning as beginnings
 from tests.support import Fake, ScriptedCheck
 from tests.unit.test_stack import exits, stack_of
@@ -76,18 +76,18 @@ def dying(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Dying:
         found, items[:] = items[:], []
         return found
 
-    def ask(method: str, url: str, **_: object) -> httpx.Response:
+    def get(_: str) -> Got:
         made.look()
         # An older delivery has no response yet.
         headers = {"inbox-size": "0", "inbox-open": "1.0"}
-        return httpx.Response(200, headers=headers, request=httpx.Request(method, url))
+        return Got(200, b"", headers)
 
     async def arows(*_: object, **__: object) -> list[Any]:
         return read([])
 
     monkeypatch.setattr(TopicReader, "read", partial(read, [EVENT]))
     monkeypatch.setattr(TopicReader, "ends", lambda _: {0: 5})
-    monkeypatch.setattr(records, "ask", ask)
+    monkeypatch.setattr(records, "get", get)
     monkeypatch.setattr(Table, "rows", partial(read, []))
     monkeypatch.setattr(AsyncTable, "rows", arows)
     # Markers never come back, and the next one is sent at the next look.

@@ -54,6 +54,7 @@ def test_a_launch_is_described_by_all_that_it_consists_of() -> None:
     )
     whole = json.loads(json.dumps(asdict(launch), default=str))
     parts = {name: whole.pop(name) for name in ("process", "container")}
+    whole.pop("in_pod")
 
     found = described(launch)
 
