@@ -132,7 +132,7 @@ class CallRecorder(Fake):
 @pytest_asyncio.fixture
 async def world(stack: Stack, loop: Loop) -> AsyncIterator[AsyncWorld]:
     async with AsyncWorld(stack) as opened:
-        assert {"ask", "end_offsets"} == {*loop.met}
+        assert {"get", "end_offsets"} == {*loop.met}
         loop.met.clear()
         yield opened
 
@@ -150,11 +150,11 @@ USES: dict[str, tuple[str, Use]] = {
     "metric": ("ask", lambda world: world.metric("app", "dapr_x")),
     "logs": ("logs", lambda world: world.logs()),
     "backlog": ("backlog", lambda world: world.backlog()),
-    "inbox": ("ask", lambda world: world.inbox("app").all()),
+    "inbox": ("get", lambda world: world.inbox("app").all()),
     "fail_next": ("ask", lambda world: world.inbox("app").fail_next("/x")),
     "clear_faults": ("ask", lambda world: world.inbox("app").clear_faults()),
-    "calls": ("ask", lambda world: world.calls("app").all()),
-    "timeline": ("ask", lambda world: world.timeline()),
+    "calls": ("get", lambda world: world.calls("app").all()),
+    "timeline": ("get", lambda world: world.timeline()),
     "topic": ("read", lambda world: world.topic("t").all()),
 }
 
@@ -180,7 +180,7 @@ async def test_the_event_loop_runs_while_traces_are_read(tmp_path: Path, loop: L
         assert [] == await world.trace("0" * 32)
     await asyncio.to_thread(stack.close)
 
-    assert "ask" in loop.met
+    assert "get" in loop.met
 
 
 class Received(Receiver):

@@ -13,13 +13,14 @@ from harness.core.deadline import Deadline, Observation, poll
 from harness.runtime import tree
 
 TREE = """
-import subprocess, sys, threading
+import os, subprocess, sys, threading
 wait = [sys.executable, "-S", "-c", "import sys; print(1, flush=True); sys.stdin.read()"]
 def start():
     child = subprocess.Popen(wait, stdin=sys.stdin, stdout=subprocess.PIPE)
     child.stdout.readline()
     children.append(child)
-    print("one", flush=True)
+    # In one piece: what print writes of two threads was "oneone" once.
+    os.write(1, b"one\n")
     sys.stdin.read()
 children = []
 threading.Thread(target=start).start()
