@@ -20,7 +20,7 @@ def start():
     child.stdout.readline()
     children.append(child)
     # In one piece: what print writes of two threads was "oneone" once.
-    os.write(1, b"one\n")
+    os.write(1, b"one\\n")
     sys.stdin.read()
 children = []
 threading.Thread(target=start).start()
