@@ -214,6 +214,7 @@ def test_a_sidecar_loads_no_local_store_of_secrets_in_a_cluster(tmp_path: Path) 
 
     components = [each for each in files if "-component-" in each]
     assert ["resources/01-component-store.yaml"] == components
+    assert ["store"] == [each.name for each in planned.book.resources("shop-daprd")]
 
 
 @pytest.mark.parametrize(
