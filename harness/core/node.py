@@ -245,7 +245,7 @@ class Target:
     """What is known when a topology is about to be started.
 
     Attributes:
-        runtime: ``processes`` or ``containers``.
+        runtime: ``processes``, ``containers`` or ``kubernetes``.
         broker: the user's setting; ``auto`` if there is none.
         alone: whether the system runs without the harness, which otherwise creates topics.
         time: the topology's: ``real``, or ``virtual`` if tests move the scheduler's.

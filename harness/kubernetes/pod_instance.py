@@ -27,6 +27,10 @@ class PodRuntime(Owner, Protocol):
         """The instances of all containers of its pod, the one that creates the pod first."""
         ...
 
+    def is_own(self, name: str) -> bool:
+        """Whether the run has created the pod of a launch."""
+        ...
+
     def is_of_app(self, name: str) -> bool:
         """Whether a launch is in the pod of an app."""
         ...
@@ -49,15 +53,21 @@ class PodInstance(ProcessInstance):
 
     def stop(self, grace: float | None = None) -> None:
         """Remove the pod; at the end of a run, its whole cluster ends instead."""
-        if self._pods.ending:
+        if self._pods.ending or not self._pods.is_own(self.name):
             super().kill()
             return
         if grace == 0:
             self._pods.remove(self)
-        super().stop(_longer(grace))
+        for each in self._pods.members(self):
+            ProcessInstance.stop(each, _longer(grace))
 
     def kill(self) -> None:
-        """Kill every container of the pod, which is not created again until it is restarted."""
+        """Kill every container of the pod, which is not created again until it is restarted.
+
+        Raises:
+            ConfigError: it belongs to the cluster.
+        """
+        self._require_own("killed")
         for each in self._pods.members(self):
             each.expect_exit()
         self._pods.remove(self)
@@ -70,12 +80,10 @@ class PodInstance(ProcessInstance):
         Raises:
             ConfigError: what it keeps would be lost.
         """
+        self._require_own("restarted")
         if not self._pods.is_of_app(self.name):
-            raise ConfigError(
-                f"{self.name} cannot be restarted",
-                expected="an app or its sidecar",
-                last="its data are in its pod, and a new pod has none",
-                hint="use the processes or the containers runtime",
+            raise _refused(
+                self.name, "restarted", "its data are in its pod, and a new pod has none"
             )
         members = [*self._pods.members(self)]
         for each in members:
@@ -86,6 +94,10 @@ class PodInstance(ProcessInstance):
             ProcessInstance.restart(each, _longer(grace))
         # The sidecar of an app was not restarted on its own, and nobody else waits for it.
         self._pods.await_pod(self)
+
+    def _require_own(self, act: str) -> None:
+        if not self._pods.is_own(self.name):
+            raise _refused(self.name, act, "it belongs to the cluster, and has its data in memory")
 
     def pause(self) -> None:
         """Not possible.
@@ -98,6 +110,15 @@ class PodInstance(ProcessInstance):
     def resume(self) -> None:
         """Not possible either."""
         self.pause()
+
+
+def _refused(name: str, act: str, reason: str) -> ConfigError:
+    return ConfigError(
+        f"{name} cannot be {act}",
+        expected="an app or its sidecar",
+        last=reason,
+        hint="use the processes or the containers runtime",
+    )
 
 
 def _longer(grace: float | None) -> float | None:

@@ -109,6 +109,10 @@ class Pods(ProcessRuntime):
             if isinstance(each, PodInstance) and self._owner(name) == owner:
                 yield each
 
+    def is_own(self, name: str) -> bool:
+        """Whether the run has created the pod of a launch; those of the cluster are followed."""
+        return self._owner(name) in self._launches
+
     def is_of_app(self, name: str) -> bool:
         """Whether a launch is in the pod of an app, whose objects were rendered."""
         launch = self._launches[self._owner(name)]

@@ -203,7 +203,7 @@ class Runtime(Protocol):
 
     @property
     def name(self) -> str:
-        """``processes`` or ``containers``."""
+        """``processes``, ``containers`` or ``kubernetes``."""
         ...
 
     @property

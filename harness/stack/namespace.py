@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from harness.core.launch import InPod, Launch
 from harness.core.names import inbox_name
 from harness.core.node import Node, Tools
 from harness.core.topology import Topology
+from harness.dapr.resources import DaprResource
 from harness.kubernetes.api import Access
 from harness.kubernetes.pod_runtime import Place
 from harness.manifests.annotations import METRICS_PORT
@@ -22,7 +23,7 @@ from harness.manifests.network import PORT
 from harness.nodes.app import App
 from harness.nodes.cluster import ClusterNode, access_in, group_of
 from harness.nodes.dapr_cluster import DaprClusterNode
-from harness.nodes.sidecar import Sidecar
+from harness.nodes.sidecar import LOCAL_STORES, Sidecar
 from harness.runtime.base import Runtime
 from harness.stack.book import AddressBook
 from harness.stack.planning.addresses import HOST
@@ -118,6 +119,11 @@ class NamespaceBook(AddressBook):
         ports = {name: self._port(node.name, name) for name in planned.ports}
         numbers = {name: self._inside(node.name, name, each) for name, each in ports.items()}
         return replace(planned, ports=ports, in_pod=replace(inside, ports=numbers))
+
+    def resources(self, sidecar: str, viewer: str = HOST) -> Sequence[DaprResource]:
+        """What a sidecar loads; the store of the cluster takes the place of local secrets."""
+        found = super().resources(sidecar, viewer)
+        return [each for each in found if each.type not in LOCAL_STORES]
 
     def _app(self, app: App, scope: NodeScope) -> InPod:
         """Its objects; it waits for what its sidecar needs, too, which is in the same pod."""

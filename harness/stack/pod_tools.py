@@ -17,6 +17,7 @@ from harness.provision.apps import app_context, fingerprint, site_of
 from harness.provision.cluster_node import PROGRAM, SHELL_IMAGE
 from harness.provision.dapr_images import IMAGES, REGISTRY, version_in
 from harness.provision.layered_image import ARCHIVE, name_of
+from harness.provision.machine import require_temporary
 from harness.provision.pod_images import PodImages
 from harness.provision.progress import Progress, Quiet
 from harness.provision.toolbox import Provisioner
@@ -55,6 +56,7 @@ class PodTools:
             Unavailable: it cannot; the message says what is missing.
         """
         environment = self._settings.environment
+        require_temporary(environment)
         require_node(this_machine(environment, self.toolbox.store.root))
         group = f"dapr-harness-{secrets.token_hex(6)}"
         try_node(self.toolbox.path(PROGRAM), environment, group)

@@ -40,7 +40,7 @@ class Recordable(Protocol):
 
     @property
     def runtime(self) -> str:
-        """``processes`` or ``containers``."""
+        """``processes``, ``containers`` or ``kubernetes``."""
         ...
 
     @property

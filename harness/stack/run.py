@@ -82,7 +82,6 @@ def _in_namespace(
     from harness.stack.namespace import namespace_book, place_of, with_cluster
     from harness.stack.pod_tools import PodTools
 
-    require_temporary(settings.environment)
     tools = PodTools(settings, progress)
     tools.require_node()
     resolved = with_cluster(topology, tools).resolved(Target("kubernetes", settings.broker))

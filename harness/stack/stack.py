@@ -150,7 +150,7 @@ class Stack(Closing):
 
     @property
     def runtime(self) -> str:
-        """``processes`` or ``containers``."""
+        """``processes``, ``containers`` or ``kubernetes``."""
         return self._running.name
 
     @property

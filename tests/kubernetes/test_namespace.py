@@ -196,14 +196,25 @@ def test_a_scaled_app_has_one_pod_in_a_stack(tmp_path: Path) -> None:
     }
 
 
-def test_the_sidecar_of_a_tap_is_a_pod_of_its_own(tmp_path: Path) -> None:
+def test_the_sidecar_of_a_tap_is_not_injected() -> None:
     tap = TapSidecar("tap-1", pubsub="pubsub", find=lambda _name, _viewer: ())
-    planned = Planned(tmp_path, shop())
-    planned.book.topology = planned.book.topology.with_nodes([*planned.book.topology.nodes])
 
     resolved = tap.resolve(Target("kubernetes"))
 
-    assert not getattr(resolved, "injected", True)
+    assert isinstance(resolved, TapSidecar)
+    assert not resolved.injected
+
+
+def test_a_sidecar_loads_no_local_store_of_secrets_in_a_cluster(tmp_path: Path) -> None:
+    planned = Planned(
+        tmp_path, Postgres(), shop(sidecar_env={"DSN": "${postgres.dsn}"}), store=STORE
+    )
+
+    files = planned.launches["shop-daprd"].files
+
+    components = [each for each in files if "-component-" in each]
+    assert ["resources/01-component-store.yaml"] == components
+    assert ["store"] == [each.name for each in planned.book.resources("shop-daprd")]
 
 
 @pytest.mark.parametrize(
