@@ -16,6 +16,8 @@ _QUANTITIES = {
 
 _EXAMPLES = {"cpu": "100m or 0.5", "memory": "128Mi or 1Gi"}
 MOST_PERCENT = 100
+AFTER_SIDECAR = 5
+"""Seconds that an app listens longer than its sidecar serves."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,12 @@ class Kubernetes:
         exposed: whether clients outside Dapr may connect to its port. If not, its NetworkPolicy
             lets only the apps through that refer to it in their ``env``.
         startup_seconds: how long it may take to listen before Kubernetes restarts it.
-        graceful_shutdown_seconds: how long its sidecar may take to finish ongoing work.
-        block_shutdown_seconds: how long its sidecar continues to serve the app after being told
-            to end; 0 for not at all.
+        block_shutdown_seconds: how long its sidecar continues to serve after its pod was told to
+            end, without new events: others send it requests until they know; 0 for not at all.
+        graceful_shutdown_seconds: how long its sidecar may then take to finish ongoing work.
+        pre_stop_seconds: how long the app continues to listen after its pod was told to end; 0 for
+            not at all. If None, a little longer than its sidecar serves: a sidecar whose app has
+            ended first answers requests of other sidecars with errors.
 
     Raises:
         ConfigError: a quantity or a number is not valid.
@@ -55,9 +60,10 @@ class Kubernetes:
     )
     sidecar_limits: Mapping[str, str] = field(default_factory=lambda: {"memory": "512Mi"})
     exposed: bool = False
-    startup_seconds: int = 60
+    startup_seconds: int = 120
+    block_shutdown_seconds: int = 5
     graceful_shutdown_seconds: int = 10
-    block_shutdown_seconds: int = 0
+    pre_stop_seconds: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("requests", "limits", "sidecar_requests", "sidecar_limits"):
@@ -65,9 +71,22 @@ class Kubernetes:
         _require("startup_seconds", self.startup_seconds, 1)
         _require("graceful_shutdown_seconds", self.graceful_shutdown_seconds, 0)
         _require("block_shutdown_seconds", self.block_shutdown_seconds, 0)
+        _require("pre_stop_seconds", self.listening_seconds(), 0)
         _require("cpu_target", self.cpu_target, 1, MOST_PERCENT)
         if self.replicas is not None:
             _require("replicas", self.replicas, 1)
+
+    def listening_seconds(self) -> int:
+        """How long the app continues to listen after its pod was told to end."""
+        if self.pre_stop_seconds is not None:
+            return self.pre_stop_seconds
+        block = self.block_shutdown_seconds
+        return block + AFTER_SIDECAR if block else 0
+
+    def ending_seconds(self) -> int:
+        """How long a pod may take to end: its app and its sidecar end at the same time."""
+        serving = max(self.block_shutdown_seconds, self.listening_seconds())
+        return serving + self.graceful_shutdown_seconds
 
     def require_scalable(self, app: str, replicas: int) -> None:
         """Check the numbers of replicas of an app.

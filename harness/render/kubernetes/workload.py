@@ -85,6 +85,8 @@ class Workload:
         pod = {"annotations": self._annotations(), "labels": labels}
         spec = {
             "replicas": self._replicas(),
+            # A pod is replaced when the new one is ready, so that nothing is unavailable meanwhile.
+            "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
             "selector": {"matchLabels": {NAME: self.app.name}},
             "template": {"metadata": pod, "spec": self._pod()},
         }
@@ -111,12 +113,10 @@ class Workload:
             "runAsUser": ACCOUNT,
             "seccompProfile": {"type": "RuntimeDefault"},
         }
-        own = self.app.kubernetes
-        ending = own.graceful_shutdown_seconds + own.block_shutdown_seconds
         return {
             "serviceAccountName": self.app.name,
             "automountServiceAccountToken": self.reads_secrets,
-            "terminationGracePeriodSeconds": max(LEAST_GRACE, ending + MARGIN),
+            "terminationGracePeriodSeconds": self._grace(),
             "securityContext": account,
             "containers": [{key: value for key, value in self._container().items() if value}],
         }
@@ -131,8 +131,10 @@ class Workload:
             "imagePullPolicy": values.get("image", "pullPolicy", default="IfNotPresent"),
             "command": _command(app),
             "env": list(self._env()),
+            "envFrom": self._env_from(),
             "ports": [{"name": "http", "containerPort": PORT}] if app.listens else [],
             **(_probes(app) if app.listens else {}),
+            "lifecycle": self._lifecycle(),
             "resources": values.data("resources", app.name, "app", default=resources),
             "securityContext": {
                 "allowPrivilegeEscalation": False,
@@ -140,6 +142,15 @@ class Workload:
                 "readOnlyRootFilesystem": True,
             },
         }
+
+    def _lifecycle(self) -> Object:
+        """Listen for a while after the pod was told to end: clients learn of it only then."""
+        seconds = self.app.kubernetes.listening_seconds()
+        return {"preStop": {"sleep": {"seconds": seconds}}} if self.app.listens and seconds else {}
+
+    def _grace(self) -> int:
+        """Seconds after which Kubernetes kills the pod."""
+        return max(LEAST_GRACE, self.app.kubernetes.ending_seconds() + MARGIN)
 
     def _image(self) -> str:
         if self.app.image:
@@ -162,6 +173,12 @@ class Workload:
                 yield _from_secret(name, self.system, name)
             else:
                 yield {"name": name, "value": value}
+
+    def _env_from(self) -> Any:
+        """Variables that only an installation knows, such as the name of its ingress."""
+        path = ("envFrom", self.app.name)
+        given = self.values.expression(*path, default="")
+        return self.values.field_when(given, False, self.values.data(*path, default=[]))
 
     def _service(self) -> Object:
         """For clients outside Dapr: apps find each other through their sidecars."""
