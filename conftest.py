@@ -30,6 +30,17 @@ NAMED_SKIPS = {
     "test_a_pod_that_cannot_become_ready_ends_the_wait_with_its_cause": NO_NODE,
     "test_pods_of_a_namespace_that_does_not_exist_are_not_waited_for": NO_NODE,
     "test_the_state_of_a_cluster_with_dapr_is_shown_like_any_other": NO_NODE,
+    "test_what_helm_installs_is_used_by_its_page": NO_NODE,
+    "test_applied_manifests_are_used_by_their_page": NO_NODE,
+    "test_a_rolling_update_under_load_loses_nothing": NO_NODE,
+    "test_apps_of_the_system_reach_only_what_they_use": NO_NODE,
+    "test_a_cluster_with_dapr_validates_the_manifests_and_injects_sidecars": NO_NODE,
+    "test_a_cluster_with_another_version_of_dapr_is_told": NO_NODE,
+    "test_an_account_without_permission_is_told": NO_NODE,
+    "test_a_client_certificate_is_accepted": NO_NODE,
+    "test_a_pod_reaches_and_is_reached_by_what_policies_allow": NO_NODE,
+    "test_a_policy_applies_to_the_pods_behind_a_service": NO_NODE,
+    "test_a_policy_that_is_removed_has_no_effect_any_more": NO_NODE,
 }
 """Tests that may be skipped on CI, each for this reason and for no other."""
 
