@@ -376,10 +376,13 @@ async def test_the_daily_cleanup_gives_up_a_call_that_has_failed_for_90_days(
     await receiver.fail_next(f"/webhooks/{user}", times=1_000, status=503)
     await new_task(dapr, user)
     await receiver.next(path=f"/webhooks/{user}", status=503)
-    await dapr.eventually(lambda: outbox.count(lane="webhook", attempts=1))
+    await dapr.eventually(lambda: outbox.count(lane="webhook", key=user, attempts=1))
     # A webhook is given up after a day anyway, as soon as it is tried again.
     with database(dapr) as connection:
-        unlimited = "UPDATE outbox_notification_service SET expires_at = NULL WHERE key = %s"
+        unlimited = (
+            "UPDATE outbox_notification_service SET expires_at = NULL"
+            " WHERE key = %s AND lane = 'webhook'"
+        )
         assert 1 == connection.execute(unlimited, [user]).rowcount
 
     left = []

@@ -162,3 +162,9 @@ def leftovers(folder: Path) -> list[str]:
 def interrupt(process: subprocess.Popen[str], number: signal.Signals) -> None:
     """Signal one process that a test started."""
     process.send_signal(number)
+
+
+def whole_lines(path: Path) -> list[str]:
+    """The lines of a file that is being written; the last one may not have its end yet."""
+    with path.open() as lines:
+        return [line[:-1] for line in lines if line.endswith("\n")]

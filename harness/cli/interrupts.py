@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -37,6 +38,8 @@ _settled: list[bool] = []
 
 def catch() -> None:
     """Make signals raise `Interrupted` from now on."""
+    # The first function to be registered is the last to be called.
+    atexit.register(_ignore)
     sys.unraisablehook = _unraisable
     signal.signal(signal.SIGALRM, _raise)
     for number in SIGNALS:
@@ -47,7 +50,7 @@ def catch() -> None:
 
 
 def settle() -> None:
-    """Ignore the first signal from now on, because the stack stays up.
+    """Ignore the first signal from now on, because the outcome is decided.
 
     An interrupt between detaching the stack and the exit would report that everything was ended
     although it was not. The remaining work takes milliseconds, unless something hangs.
@@ -128,10 +131,18 @@ def _supervised() -> bool:
     return tree is not None and bool(tree.supervisors - tree.detached)
 
 
-def _end_at_once() -> None:
-    """The clean-up after the first signal hangs, or takes too long for the user."""
+def _ignore() -> None:
+    """At its end, Python gives signals their default action again, unless they are ignored.
+
+    A command that had done its work died of a SIGINT that came in its last ten milliseconds.
+    """
     for number in (*SIGNALS, signal.SIGALRM):
         signal.signal(number, signal.SIG_IGN)
+
+
+def _end_at_once() -> None:
+    """The clean-up after the first signal hangs, or takes too long for the user."""
+    _ignore()
     if tree := sys.modules.get("harness.runtime.tree"):
         tree.abandon_all()
     say(

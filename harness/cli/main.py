@@ -24,7 +24,7 @@ def main() -> None:
     except SystemExit as ended:
         # Typer ends the process at a closed pipe, with a code that has another meaning here.
         code = ended.code if isinstance(ended.code, int) else 1
-    interrupts.forget()
+    interrupts.settle()
     sys.exit(streams.finish(code))
 
 

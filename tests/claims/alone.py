@@ -14,6 +14,7 @@ from harness.dapr.client import DaprClient
 from harness.provision.toolbox import Provisioner
 from harness.runtime.base import Instance, State
 from harness.runtime.processes import ProcessRuntime
+from tests.support import whole_lines
 
 LONG = 120.0
 """Seconds for a daprd to answer or to end, on a machine that is busy."""
@@ -81,7 +82,7 @@ def outcome(daprd: Instance, count: int) -> dict[str, str]:
 
 def _verdicts(daprd: Instance) -> dict[str, str]:
     found: dict[str, str] = {}
-    for line in daprd.log.read_text().splitlines():
+    for line in whole_lines(daprd.log):
         match = SAID.match(json.loads(line)["msg"]) if line.startswith("{") else None
         if match and match["loaded"]:
             found[match["name"]] = ""

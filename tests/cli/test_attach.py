@@ -13,7 +13,7 @@ import pytest
 
 from harness.core.deadline import Deadline, Observation, poll
 from tests.projects import MINI, MINI_FILES
-from tests.support import cli, environment, leftovers, project
+from tests.support import cli, environment, leftovers, project, whole_lines
 
 pytestmark = pytest.mark.real
 
@@ -97,8 +97,7 @@ def pids(folder: Path) -> dict[str, int]:
 def journal(folder: Path) -> list[dict[str, object]]:
     """The journal of the run."""
     (row,) = json.loads(cli(folder, "status", "--json").stdout)
-    lines = (Path(row["folder"]) / "journal.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
+    return [json.loads(line) for line in whole_lines(Path(row["folder"]) / "journal.jsonl")]
 
 
 def test_tests_run_on_a_stack_that_is_up_and_it_stays(up: Path) -> None:

@@ -89,6 +89,52 @@ interrupts.forget()
 print("interrupted" if signal.sigtimedwait([signal.SIGALRM], 0.1) is None else "alarmed")
 """
 
+WHEN_PYTHON_ENDS = """
+class Last:
+    def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.{name}):
+        kill(pid, number)
+
+interrupts.settle()
+last = Last()
+print("done", flush=True)
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGALRM"])
+def test_a_signal_after_the_outcome_does_not_change_it(tmp_path: Path, name: str) -> None:
+    """Python has given up its handlers when the last objects of a program are removed."""
+    done = subprocess.run(
+        [CLI[0], "-c", HEAD + WHEN_PYTHON_ENDS.format(name=name)],
+        env=environment(tmp_path), capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+    assert (0, "done\n", "") == (done.returncode, done.stdout, done.stderr)
+
+
+AFTER_THE_COMMAND = """
+import os, signal, sys
+from harness.cli import main, streams
+
+def finish(code, finish=streams.finish):
+    os.kill(os.getpid(), signal.SIGINT)
+    return finish(code)
+
+streams.finish = finish
+sys.argv = ["dapr-harness", "status"]
+main.main()
+"""
+
+
+def test_a_command_that_has_ended_is_not_interrupted(tmp_path: Path) -> None:
+    """The signal comes while its last lines are written."""
+    done = subprocess.run(
+        [CLI[0], "-c", AFTER_THE_COMMAND],
+        env=environment(tmp_path), capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert done.stdout.startswith("nothing is up")
+
 
 @pytest.mark.parametrize(
     "program",

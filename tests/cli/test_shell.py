@@ -19,7 +19,7 @@ from harness.cli import commands
 from harness.core.deadline import Deadline, Observation, poll
 from harness.runtime.proc import wait_gone
 from harness.stack.registry import Registry
-from tests.support import cli, leftovers, project
+from tests.support import cli, leftovers, project, whole_lines
 
 pytestmark = pytest.mark.real
 
@@ -162,7 +162,7 @@ def received(folder: Path, path: str) -> list[dict[str, str]]:
     """What the app `shop` has received at a path, by its own log."""
     (node,) = [each for each in Registry(folder / "state").require("default").nodes
                if each.name == "shop"]  # fmt: skip
-    seen = [json.loads(line) for line in Path(node.log).read_text().splitlines() if line[:1] == "{"]
+    seen = [json.loads(line) for line in whole_lines(Path(node.log)) if line[:1] == "{"]
     return [each for each in seen if each["path"] == path]
 
 

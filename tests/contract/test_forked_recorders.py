@@ -14,7 +14,7 @@ from harness import InstanceDied, Receiver, Settings, Stack, Topology, running
 from harness.core.deadline import Deadline, Observation, poll
 from harness.nodes.receiver import RECORD
 from harness.runtime.base import Killable
-from tests.support import project
+from tests.support import project, whole_lines
 
 pytestmark = pytest.mark.real
 
@@ -34,8 +34,7 @@ def post(stack: Stack, name: str, text: str) -> int:
 
 def recorded(stack: Stack, name: str) -> list[str]:
     """The bodies in a receiver's record."""
-    rows = (stack.folder / "nodes" / name / RECORD).read_text().splitlines()
-    return [json.loads(row)["body"] for row in rows]
+    return [json.loads(row)["body"] for row in whole_lines(stack.folder / "nodes" / name / RECORD)]
 
 
 def test_each_has_a_process_and_a_record_of_its_own(stack: Stack) -> None:

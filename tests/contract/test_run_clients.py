@@ -26,7 +26,7 @@ from harness.runtime.folder import door_of
 from harness.runtime.proc import wait_gone
 from harness.runtime.processes import ProcessRuntime
 from harness.runtime.supervisor.clients import LONGEST_LINE, PROTOCOL
-from tests.support import environment
+from tests.support import environment, whole_lines
 
 pytestmark = pytest.mark.real
 
@@ -104,8 +104,7 @@ def eventually(ask: Any) -> bool:
 
 def entries(starter: ProcessRuntime) -> list[Mapping[str, Any]]:
     """The journal of the run."""
-    lines = (starter.folder / "journal.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
+    return [json.loads(line) for line in whole_lines(starter.folder / "journal.jsonl")]
 
 
 def test_a_restart_by_one_client_is_seen_by_the_other(starter: ProcessRuntime) -> None:
