@@ -32,7 +32,7 @@ NAMED_SKIPS = {
     "test_the_state_of_a_cluster_with_dapr_is_shown_like_any_other": NO_NODE,
     "test_what_helm_installs_is_used_by_its_page": NO_NODE,
     "test_applied_manifests_are_used_by_their_page": NO_NODE,
-    "test_a_rolling_update_under_load_loses_nothing": NO_NODE,
+    "test_no_event_is_lost_while_pods_are_replaced": NO_NODE,
     "test_apps_of_the_system_reach_only_what_they_use": NO_NODE,
     "test_a_cluster_with_dapr_validates_the_manifests_and_injects_sidecars": NO_NODE,
     "test_a_cluster_with_another_version_of_dapr_is_told": NO_NODE,

@@ -23,6 +23,9 @@ STOP = Path("/tmp/stop")
 EVENTS, REQUESTS = (float(os.environ[name]) for name in ("EVENTS", "REQUESTS"))
 """A second."""
 
+MOST = int(os.environ["MOST"])
+"""Events altogether: they must be handled in a time that somebody waits for."""
+
 BULK = 0.1
 """Seconds between two bulks of events."""
 
@@ -48,6 +51,8 @@ def token() -> str:
 async def publish(sidecar: httpx.AsyncClient) -> None:
     """A bulk of events, each with an id of its own."""
     ids = [str(uuid.uuid4()) for _ in range(round(EVENTS * BULK))]
+    if len(published) + len(ids) > MOST:
+        return
     rows = [
         {"entryId": each, "event": event(each), "contentType": "application/cloudevents+json"}
         for each in ids

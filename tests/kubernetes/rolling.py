@@ -23,8 +23,8 @@ from tests.support import ROOT, environment
 NAME = "load"
 SCRIPT = ROOT / "tests" / "kubernetes" / "pod_load.py"
 SERVICES = ("backend-service", "notification-service", "recurring-task-service", "frontend")
-EVENTS, REQUESTS = 200, 5
-"""A second, by `make rolling`."""
+EVENTS, REQUESTS, MOST = 200, 1, 4000
+"""Events and requests of each kind a second, and events altogether, by `make rolling`."""
 
 REQUEST = "100m"
 """Without a request, it would get nothing of a busy machine."""
@@ -65,7 +65,8 @@ class Load:
 
     def __init__(self, node: OnNode, events: int, requests: int) -> None:
         self._node = node
-        self._rates = {"EVENTS": str(events), "REQUESTS": str(requests)}
+        rates = {"EVENTS": events, "REQUESTS": requests, "MOST": MOST}
+        self._rates = {name: str(value) for name, value in rates.items()}
 
     def start(self) -> None:
         """Start it, and wait until it runs."""
@@ -127,25 +128,20 @@ class Load:
         }
 
 
-def restart(node: OnNode, *apps: str) -> None:
-    """Replace all pods of some apps, as `kubectl rollout restart` does."""
-    names = [f"deployment/{app}" for app in apps]
-    node.kubectl("rollout", "restart", *names)
-    for each in names:
-        node.kubectl("rollout", "status", each, f"--timeout={SOON:.0f}s")
-
-
-def roll(node: OnNode, events: int, requests: int) -> Counted:
-    """Restart all apps under load.
+def roll(node: OnNode, events: int, requests: int, apps: Sequence[str] = SERVICES) -> Counted:
+    """Replace all pods of each app under load, as `kubectl rollout restart` does.
 
     Args:
         node: the cluster, in which the system runs.
         events: a second.
         requests: a second, of each kind.
+        apps: one after the other.
     """
     load = Load(node, events, requests)
     load.start()
-    restart(node, *SERVICES)
+    for each in apps:
+        node.kubectl("rollout", "restart", f"deployment/{each}")
+        node.kubectl("rollout", "status", f"deployment/{each}", f"--timeout={SOON:.0f}s")
     found = load.stop()
     with node.forwarded("service/postgres", ":5432") as forwarded:
         address = secrets()[SYSTEM]["DATABASE_URL"]
