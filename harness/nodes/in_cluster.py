@@ -32,6 +32,8 @@ class Kubernetes:
             if another replica would do harm: a cron binding fires in every replica, and what is
             kept in memory is there in only one.
         cpu_target: how busy the pods are kept, in percent of the CPU that they request.
+        lag_target: how many events may wait for each pod; KEDA scales the app by them, and not by
+            its CPU. 0 for not at all.
         requests: what the app is guaranteed, by ``cpu`` and ``memory``.
         limits: what it may use at most.
         sidecar_requests: what its sidecar is guaranteed.
@@ -53,6 +55,7 @@ class Kubernetes:
     replicas: int | None = None
     max_replicas: int = 0
     cpu_target: int = 75
+    lag_target: int = 0
     requests: Mapping[str, str] = field(default_factory=lambda: {"cpu": "50m", "memory": "128Mi"})
     limits: Mapping[str, str] = field(default_factory=lambda: {"memory": "512Mi"})
     sidecar_requests: Mapping[str, str] = field(
@@ -73,6 +76,7 @@ class Kubernetes:
         _require("block_shutdown_seconds", self.block_shutdown_seconds, 0)
         _require("pre_stop_seconds", self.listening_seconds(), 0)
         _require("cpu_target", self.cpu_target, 1, MOST_PERCENT)
+        _require("lag_target", self.lag_target, 0)
         if self.replicas is not None:
             _require("replicas", self.replicas, 1)
 
@@ -105,8 +109,13 @@ class Kubernetes:
                 expected=f"more than its {least} replicas",
                 hint="leave out max_replicas= for an app that is not scaled",
             )
+        if self.lag_target and not self.max_replicas:
+            raise ConfigError(
+                f"app {app!r} has kubernetes.lag_target={self.lag_target} and no max_replicas",
+                expected="the number of pods that may be started",
+            )
         requests = {"requests": self.requests, "sidecar_requests": self.sidecar_requests}
-        for name, each in requests.items():
+        for name, each in requests.items() if not self.lag_target else ():
             if self.max_replicas and "cpu" not in each:
                 raise ConfigError(
                     f"app {app!r} is scaled by its CPU, and kubernetes.{name} does not contain cpu",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,7 @@ class Workload:
         configuration: the name of the Configuration of its pods; "" for none.
         reads_secrets: whether it may read secrets through its sidecar.
         values: what an installation can configure.
+        lag: the triggers of KEDA, if it is scaled by lag.
     """
 
     app: App
@@ -43,6 +44,7 @@ class Workload:
     configuration: str
     reads_secrets: bool
     values: Values
+    lag: Sequence[Object] = ()
 
     def objects(self) -> Iterator[Object]:
         """In the order in which they need each other."""
@@ -205,24 +207,19 @@ class Workload:
         def value(key: str, default: int) -> Any:
             return self.values.get("autoscaling", name, key, default=default)
 
-        enabled = self._is_scaled()
-        target = value("targetCPUUtilizationPercentage", own.cpu_target)
-        spec = {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
-            "minReplicas": value("minReplicas", self._least()),
-            "maxReplicas": value("maxReplicas", own.max_replicas),
-            "metrics": [
-                {
-                    "type": "Resource",
-                    "resource": {
-                        "name": "cpu",
-                        "target": {"type": "Utilization", "averageUtilization": target},
-                    },
-                }
-            ],
-        }
-        body = {**self._of("autoscaling/v2", "HorizontalPodAutoscaler"), "spec": spec}
-        yield from self.values.when(enabled, True, body)
+        target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
+        least = value("minReplicas", self._least())
+        most = value("maxReplicas", own.max_replicas)
+        if own.lag_target:
+            body = self._of("keda.sh/v1alpha1", "ScaledObject")
+            bounds = {"minReplicaCount": least, "maxReplicaCount": most}
+            spec = {"scaleTargetRef": target, **bounds, "triggers": list(self.lag)}
+        else:
+            body = self._of("autoscaling/v2", "HorizontalPodAutoscaler")
+            bounds = {"minReplicas": least, "maxReplicas": most}
+            busy = value("targetCPUUtilizationPercentage", own.cpu_target)
+            spec = {"scaleTargetRef": target, **bounds, "metrics": [_cpu(busy)]}
+        yield from self.values.when(self._is_scaled(), True, {**body, "spec": spec})
 
     def _disruption_budget(self) -> Iterator[Object]:
         """Pods are moved one at a time; the budget of a single pod would only block its node."""
@@ -261,6 +258,11 @@ def secret_env(app: App) -> list[str]:
 
 def _from_secret(name: str, secret: str, key: str) -> Object:
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+
+
+def _cpu(percent: Any) -> Object:
+    target = {"type": "Utilization", "averageUtilization": percent}
+    return {"type": "Resource", "resource": {"name": "cpu", "target": target}}
 
 
 def _command(app: App) -> list[str]:
