@@ -35,6 +35,7 @@ from harness.pytest_otlp import add_otlp_option, export_tests
 from harness.pytest_reports import (
     deaths,
     keep,
+    logs_of,
     logs_of_own_worlds,
     register,
     section,
@@ -337,7 +338,7 @@ def _attach(report: pytest.TestReport, item: pytest.Item, error: BaseException |
     if world is None:
         logs = logs or logs_of_own_worlds(item.stash.get(BEGAN, math.inf))
     elif report.when == "call":
-        logs = world.beginning.logs()
+        logs = logs_of(world.beginning)
         report.sections += seen_of(world)
     report.sections += sections_of_logs(logs)
     began = item.stash.get(BEGAN, time.monotonic())

@@ -72,6 +72,14 @@ def timeline_of(observed: Observed) -> str:
         return f"not known: {type(error).__name__}: {error}"
 
 
+def logs_of(beginning: Beginning) -> dict[str, str]:
+    """What each node has logged since then; the reason, if that cannot be read."""
+    try:
+        return beginning.logs()
+    except Exception as error:  # noqa: BLE001 - the report of the failure itself matters more
+        return {"every node": f"not known: {type(error).__name__}: {error}"}
+
+
 def backlog_of(beginning: Beginning) -> str:
     """What other tests left behind; nothing if the test has stopped the broker."""
     try:
@@ -104,7 +112,7 @@ def logs_of_own_worlds(since: float) -> dict[str, str]:
     for stack in _open_stacks():
         # The first world of the test has seen all of it.
         own = (each for each in stack.shared.get(BEGINNINGS, ()) if each.at >= since)
-        found |= first.logs() if (first := next(own, None)) else {}
+        found |= logs_of(first) if (first := next(own, None)) else {}
     return found
 
 

@@ -91,6 +91,20 @@ OWN_STACK = """
 """
 
 
+def test_a_failing_test_is_reported_without_logs_that_cannot_be_read(inner: Run) -> None:
+    """pytest does not end with an internal error."""
+    result = inner("""
+        async def test_failing(dapr, dapr_stack):
+            (dapr_stack.folder / "logs" / "broken.log").mkdir()
+            assert False, "the reason"
+    """)
+
+    result.assert_outcomes(failed=1)
+    text = result.stdout.str()
+    assert "the reason" in text
+    assert "not known: IsADirectoryError" in text
+
+
 def test_a_failing_test_on_a_stack_of_its_own_shows_the_logs_of_its_own_time(inner: Run) -> None:
     """Its worlds are not fixtures; they began with the test all the same."""
     result = inner(
