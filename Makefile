@@ -1,6 +1,6 @@
 # The two main commands are `make demo` and `make test`. Each does all the set-up it needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint bench bench-quick escapes load soak seeds mutants lock clean
+.PHONY: help demo test unit lint bench bench-quick escapes load soak seeds rolling mutants lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -75,6 +75,10 @@ soak: $(STAMP) ## Kill, stop and take down every part under load, with the seed 
 seeds: $(STAMP) ## Send the generated requests with 20 seeds, one after the other; stop at the first failure
 	@for seed in $$(seq 20); do echo "seed $$seed"; $(BIN)/python -m pytest -q -m generated \
 	  --hypothesis-seed=$$seed --dapr-runtime=$(RUNTIMES) scenarios || exit 1; done
+
+rolling: $(STAMP) ## Restart all apps in a real cluster of one node under 200 events a second; as root
+	@$(BIN)/dapr-harness provision --kubernetes-node
+	@$(BIN)/python -m tests.kubernetes.rolling
 
 mutants: $(STAMP) ## Apply each listed error to a copy and check that its tests fail (MUTANTS="name ...")
 	@$(BIN)/python -m tests.mutants $(MUTANTS)

@@ -38,6 +38,17 @@ NAMED_SKIPS = {
     "test_a_pod_cannot_be_paused": NO_NODE,
     "test_scenarios_of_the_reference_system_pass_in_a_cluster": NO_NODE,
     "test_the_stack_is_a_cluster_for_kubectl_and_its_pods_are_ready": NO_NODE,
+    "test_what_helm_installs_is_used_by_its_page": NO_NODE,
+    "test_applied_manifests_are_used_by_their_page": NO_NODE,
+    "test_no_event_is_lost_while_pods_are_replaced": NO_NODE,
+    "test_apps_of_the_system_reach_only_what_they_use": NO_NODE,
+    "test_a_cluster_with_dapr_validates_the_manifests_and_injects_sidecars": NO_NODE,
+    "test_a_cluster_with_another_version_of_dapr_is_told": NO_NODE,
+    "test_an_account_without_permission_is_told": NO_NODE,
+    "test_a_client_certificate_is_accepted": NO_NODE,
+    "test_a_pod_reaches_and_is_reached_by_what_policies_allow": NO_NODE,
+    "test_a_policy_applies_to_the_pods_behind_a_service": NO_NODE,
+    "test_a_policy_that_is_removed_has_no_effect_any_more": NO_NODE,
 }
 """Tests that may be skipped on CI, each for this reason and for no other."""
 

@@ -27,14 +27,16 @@ class Access:
     """How an API server is reached.
 
     Attributes:
-        url: its address, without a path.
-        token: a bearer token; a secret.
+        url: its address.
+        token: a bearer token; a secret; "" for none.
         authority: the file with the certificates that it is trusted by.
+        tls: how it is verified, if there is no such file.
     """
 
     url: str
     token: str = field(repr=False)
-    authority: Path
+    authority: Path | None = None
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,20 @@ class Answer:
         return str(self.body.get("message") or f"HTTP {self.status}")
 
 
+def trusting(authority: Path | None = None, text: str = "") -> ssl.SSLContext:
+    """A context for TLS that trusts some certificates, or those of this machine if none are given.
+
+    Args:
+        authority: the file with the certificates.
+        text: the certificates themselves.
+    """
+    file = str(authority) if authority else None
+    context = ssl.create_default_context(cafile=file, cadata=text or None)
+    # Certificates of clusters often lack an extension that Python 3.13 began to require.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
+
+
 class ApiServer(Closing):
     """A client of one API server.
 
@@ -72,13 +88,11 @@ class ApiServer(Closing):
 
     def __init__(self, access: Access, *, timeout: float = SLOW) -> None:
         self._url = access.url
-        context = ssl.create_default_context(cafile=str(access.authority))
-        # Certificates of clusters often lack an extension that Python 3.13 began to require.
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        given = {"Authorization": f"Bearer {access.token}"} if access.token else {}
         self._client = httpx.Client(
             base_url=access.url,
-            headers={"Authorization": f"Bearer {access.token}"},
-            verify=context,
+            headers=given,
+            verify=access.tls or trusting(access.authority),
             timeout=timeout,
             # The API server is this machine's, or one that the user has named.
             trust_env=False,

@@ -67,7 +67,8 @@ def programs(home: PurePath, installed: Installed) -> Iterator[Program]:
     yield program(installed.node / "kube-scheduler", _client(home, "kube-scheduler"), "server")
     proxy = {"config": str(home / "kube-proxy.json"), "hostname-override": NODE}
     yield program(installed.node / "kube-proxy", proxy, "server")
-    yield _names(home, installed)
+    for command, more in (("dns", [f"{ADDRESS}:53"]), ("policies", [])):
+        yield _own(home, installed, command, more)
     yield program(installed.node / "kubelet", _kubelet(home), "server", "images")
 
 
@@ -180,7 +181,7 @@ def _kubelet(home: PurePath) -> dict[str, str]:
     }
 
 
-def _names(home: PurePath, installed: Installed) -> Program:
-    """The server for the names of Services."""
-    argv = [str(installed.node / "cluster-node"), "dns", str(home / "dns.kubeconfig")]
-    return Program("dns", [*argv, f"{ADDRESS}:53"], str(home / LOGS / "dns.log"), ("server",))
+def _own(home: PurePath, installed: Installed, command: str, more: Sequence[str]) -> Program:
+    """The server for the names of Services, or what enforces NetworkPolicies."""
+    argv = [str(installed.node / "cluster-node"), command, str(home / f"{command}.kubeconfig")]
+    return Program(command, [*argv, *more], str(home / LOGS / f"{command}.log"), ("server",))

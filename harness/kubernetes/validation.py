@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,19 +48,30 @@ class Verdict:
 
 
 class Validation:
-    """Validates on a server that is used for nothing else.
+    """Validates each object by a dry run, which ends before anything is stored.
 
-    Namespaces and the definitions of kinds are stored there, because others are refused without
-    them. Everything else is applied as a dry run, which ends before anything is stored.
+    On a server that is used for nothing else, namespaces and the definitions of kinds are stored,
+    because others are refused without them.
 
     Args:
         server: the server.
         namespace: for objects that name none.
+        own: whether it is used for nothing else.
+        require: is given each answer.
     """
 
-    def __init__(self, server: ApiServer, namespace: str = DEFAULT) -> None:
+    def __init__(
+        self,
+        server: ApiServer,
+        namespace: str = DEFAULT,
+        *,
+        own: bool = True,
+        require: Callable[[Answer], Answer] = lambda answer: answer,
+    ) -> None:
         self._server = server
         self._namespace = namespace
+        self._own = own
+        self._require = require
         self._kinds = Kinds(server)
         self._created: set[str] = set()
 
@@ -81,13 +92,15 @@ class Validation:
         except Unserved as error:
             return _verdict(manifest, manifest.at("kind"), error.subject)
         namespace = (manifest.namespace or self._namespace) if kind.namespaced else ""
-        if namespace and (refused := self._ensure(namespace)):
+        if self._own and namespace and (refused := self._ensure(namespace)):
             return _verdict(manifest, manifest.at("metadata.namespace"), refused)
-        stored = _type(manifest) in (NAMESPACE, CUSTOM)
+        stored = self._own and _type(manifest) in (NAMESPACE, CUSTOM)
         path = kind.object(manifest.name, namespace)
-        answer = self._server.apply(path, manifest.text.encode(), dry_run=not stored)
+        text = manifest.text.encode()
+        answer = self._require(self._server.apply(path, text, dry_run=not stored))
         if answer.accepted:
-            self._note(manifest)
+            if stored:
+                self._note(manifest)
             return _verdict(manifest, manifest.at(), "", namespace, answer.warnings)
         return _verdict(manifest, _place(manifest, answer), answer.message, namespace)
 

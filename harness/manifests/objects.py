@@ -15,6 +15,7 @@ from harness.core.topology import Topology
 from harness.dapr.lint import check_resources, require_sound
 from harness.dapr.resources import DaprResource, for_app, read_resources
 from harness.manifests.filling import Filling
+from harness.manifests.lag import triggers
 from harness.manifests.network import Network, Traffic
 from harness.manifests.resources import (
     configuration,
@@ -118,8 +119,14 @@ class Objects:
             configuration=self._configuration(app),
             reads_secrets=self._reads_secrets(app),
             values=self._values,
+            lag=self._lag(app),
         ).objects()
         yield from self._network.policy(app)
+
+    def _lag(self, app: App) -> list[Object]:
+        if not app.kubernetes.lag_target:
+            return []
+        return triggers(app, for_app(self._resources, app.app_id), self._filling, self._values)
 
     def _traffic(self, app: App) -> Traffic:
         access = self._spec(app).get("accessControl") or {}

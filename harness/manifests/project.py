@@ -62,8 +62,8 @@ VALUES = """\
 # can limit where that is.
 """
 RESERVED = (
-    "image", "replicas", "autoscaling", "resources", "sidecar", "networkPolicy", "existingSecrets",
-    "secrets",
+    "image", "replicas", "autoscaling", "resources", "envFrom", "sidecar", "networkPolicy",
+    "existingSecrets", "secrets",
 )  # fmt: skip
 """Values that are not those of a node, in the order of values.yaml."""
 

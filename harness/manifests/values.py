@@ -46,8 +46,8 @@ class Values:
         self._default(path, default)
         return str(default).lower() if isinstance(default, bool) else str(default)
 
-    def data(self, *path: str, default: Mapping[str, Any]) -> Any:
-        """A mapping for use in an object; an installation can configure all of it."""
+    def data(self, *path: str, default: Mapping[str, Any] | Sequence[Any]) -> Any:
+        """A mapping or a list for use in an object; an installation can configure all of it."""
         return self._default(path, json.loads(json.dumps(default)))
 
     def optional(self, *path: str) -> Any:
@@ -107,7 +107,7 @@ class ChartValues(Values):
         self._default(path, default)
         return _mark(_expression_of(path), "quote")
 
-    def data(self, *path: str, default: Mapping[str, Any]) -> Any:
+    def data(self, *path: str, default: Mapping[str, Any] | Sequence[Any]) -> Any:
         """A placeholder for an expression in JSON, which is YAML on one line."""
         super().data(*path, default=default)
         return _mark(_expression_of(path), "toJson")

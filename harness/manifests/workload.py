@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,7 @@ class Workload:
         configuration: the name of the Configuration of its pods; "" for none.
         reads_secrets: whether it may read secrets through its sidecar.
         values: what an installation can configure.
+        lag: the triggers of KEDA, if it is scaled by lag.
     """
 
     app: App
@@ -43,6 +44,7 @@ class Workload:
     configuration: str
     reads_secrets: bool
     values: Values
+    lag: Sequence[Object] = ()
 
     def objects(self) -> Iterator[Object]:
         """In the order in which they need each other."""
@@ -85,6 +87,8 @@ class Workload:
         pod = {"annotations": self._annotations(), "labels": labels}
         spec = {
             "replicas": self._replicas(),
+            # A pod is replaced when the new one is ready, so that nothing is unavailable meanwhile.
+            "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
             "selector": {"matchLabels": {NAME: self.app.name}},
             "template": {"metadata": pod, "spec": self._pod()},
         }
@@ -111,12 +115,10 @@ class Workload:
             "runAsUser": ACCOUNT,
             "seccompProfile": {"type": "RuntimeDefault"},
         }
-        own = self.app.kubernetes
-        ending = own.graceful_shutdown_seconds + own.block_shutdown_seconds
         return {
             "serviceAccountName": self.app.name,
             "automountServiceAccountToken": self.reads_secrets,
-            "terminationGracePeriodSeconds": max(LEAST_GRACE, ending + MARGIN),
+            "terminationGracePeriodSeconds": self._grace(),
             "securityContext": account,
             "containers": [{key: value for key, value in self._container().items() if value}],
         }
@@ -131,8 +133,10 @@ class Workload:
             "imagePullPolicy": values.get("image", "pullPolicy", default="IfNotPresent"),
             "command": _command(app),
             "env": list(self._env()),
+            "envFrom": self._env_from(),
             "ports": [{"name": "http", "containerPort": PORT}] if app.listens else [],
             **(_probes(app) if app.listens else {}),
+            "lifecycle": self._lifecycle(),
             "resources": values.data("resources", app.name, "app", default=resources),
             "securityContext": {
                 "allowPrivilegeEscalation": False,
@@ -140,6 +144,15 @@ class Workload:
                 "readOnlyRootFilesystem": True,
             },
         }
+
+    def _lifecycle(self) -> Object:
+        """Listen for a while after the pod was told to end: clients learn of it only then."""
+        seconds = self.app.kubernetes.listening_seconds()
+        return {"preStop": {"sleep": {"seconds": seconds}}} if self.app.listens and seconds else {}
+
+    def _grace(self) -> int:
+        """Seconds after which Kubernetes kills the pod."""
+        return max(LEAST_GRACE, self.app.kubernetes.ending_seconds() + MARGIN)
 
     def _image(self) -> str:
         if self.app.image:
@@ -162,6 +175,12 @@ class Workload:
                 yield _from_secret(name, self.system, name)
             else:
                 yield {"name": name, "value": value}
+
+    def _env_from(self) -> Any:
+        """Variables that only an installation knows, such as the name of its ingress."""
+        path = ("envFrom", self.app.name)
+        given = self.values.expression(*path, default="")
+        return self.values.field_when(given, False, self.values.data(*path, default=[]))
 
     def _service(self) -> Object:
         """For clients outside Dapr: apps find each other through their sidecars."""
@@ -188,24 +207,19 @@ class Workload:
         def value(key: str, default: int) -> Any:
             return self.values.get("autoscaling", name, key, default=default)
 
-        enabled = self._is_scaled()
-        target = value("targetCPUUtilizationPercentage", own.cpu_target)
-        spec = {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
-            "minReplicas": value("minReplicas", self._least()),
-            "maxReplicas": value("maxReplicas", own.max_replicas),
-            "metrics": [
-                {
-                    "type": "Resource",
-                    "resource": {
-                        "name": "cpu",
-                        "target": {"type": "Utilization", "averageUtilization": target},
-                    },
-                }
-            ],
-        }
-        body = {**self._of("autoscaling/v2", "HorizontalPodAutoscaler"), "spec": spec}
-        yield from self.values.when(enabled, True, body)
+        target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
+        least = value("minReplicas", self._least())
+        most = value("maxReplicas", own.max_replicas)
+        if own.lag_target:
+            body = self._of("keda.sh/v1alpha1", "ScaledObject")
+            bounds = {"minReplicaCount": least, "maxReplicaCount": most}
+            spec = {"scaleTargetRef": target, **bounds, "triggers": list(self.lag)}
+        else:
+            body = self._of("autoscaling/v2", "HorizontalPodAutoscaler")
+            bounds = {"minReplicas": least, "maxReplicas": most}
+            busy = value("targetCPUUtilizationPercentage", own.cpu_target)
+            spec = {"scaleTargetRef": target, **bounds, "metrics": [_cpu(busy)]}
+        yield from self.values.when(self._is_scaled(), True, {**body, "spec": spec})
 
     def _disruption_budget(self) -> Iterator[Object]:
         """Pods are moved one at a time; the budget of a single pod would only block its node."""
@@ -244,6 +258,11 @@ def secret_env(app: App) -> list[str]:
 
 def _from_secret(name: str, secret: str, key: str) -> Object:
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+
+
+def _cpu(percent: Any) -> Object:
+    target = {"type": "Utilization", "averageUtilization": percent}
+    return {"type": "Resource", "resource": {"name": "cpu", "target": target}}
 
 
 def _command(app: App) -> list[str]:

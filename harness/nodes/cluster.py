@@ -43,6 +43,7 @@ ACCOUNTS = {
     "kube-proxy": ("system:kube-proxy", ""),
     "kubelet": (f"system:node:{NODE}", "system:nodes"),
     "dns": ("dapr-harness:dns", "system:masters"),
+    "policies": ("dapr-harness:policies", "system:masters"),
 }
 """Name and group of each account, by the file that its program reads."""
 

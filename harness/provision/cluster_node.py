@@ -29,6 +29,7 @@ SOURCES = (
     "groups.go",
     "check.go",
     "dns.go",
+    "policies.go",
     "pause/main.go",
 )
 """The module that is built: every module that it requires has its checksum in go.sum."""

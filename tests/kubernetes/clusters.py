@@ -18,6 +18,9 @@ from harness.nodes.cluster import ClusterNode, group_of
 from harness.provision.toolbox import Provisioner
 from tests.support import CLI, ROOT
 
+Place = Mapping[str, str]
+"""The environment of commands."""
+
 LIMIT = 60.0
 """Seconds for what takes some on an idle machine."""
 

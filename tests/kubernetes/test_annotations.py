@@ -62,6 +62,7 @@ def test_a_sidecar_is_described_by_annotations() -> None:
         "dapr.io/sidecar-memory-request": "128Mi",
         "dapr.io/sidecar-memory-limit": "512Mi",
         "dapr.io/graceful-shutdown-seconds": "10",
+        "dapr.io/block-shutdown-duration": "5s",
         "dapr.io/disable-builtin-k8s-secret-store": "true",
     } == annotated(rendered(todo()), "backend-service")
 
@@ -174,7 +175,8 @@ def test_resources_of_a_sidecar_are_annotations(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("graceful", "block", "least"), [(0, 0, 30), (10, 0, 30), (60, 0, 65), (30, 20, 55)]
+    ("graceful", "block", "least"),
+    [(0, 0, 30), (10, 5, 30), (60, 0, 65), (30, 20, 60)],
 )
 def test_a_pod_outlives_the_shutdown_of_its_sidecar(
     tmp_path: Path, graceful: int, block: int, least: int

@@ -232,6 +232,18 @@ def test_an_installation_chooses_resources(helm: Path) -> None:
     assert "dapr.io/sidecar-cpu-limit" not in of_pod(found, "backend-service")
 
 
+def test_an_installation_adds_variables_of_an_app(helm: Path) -> None:
+    """Such as the name of its ingress, which no topology knows."""
+    found = installed(helm, "envFrom.frontend[0].configMapRef.name=hosts")
+    containers = {
+        name: found["Deployment", name]["spec"]["template"]["spec"]["containers"][0]
+        for name in ("frontend", "backend-service")
+    }
+
+    assert [{"configMapRef": {"name": "hosts"}}] == containers["frontend"]["envFrom"]
+    assert "envFrom" not in containers["backend-service"]
+
+
 def test_an_installation_chooses_how_an_app_is_scaled(helm: Path) -> None:
     """The autoscaler's bounds and target."""
     path = "autoscaling.backend-service"

@@ -95,6 +95,19 @@ def test_everything_but_namespaces_and_definitions_is_a_dry_run_after_them() -> 
     assert not any(each.problem for each in verdicts)
 
 
+def test_nothing_is_stored_in_a_cluster_that_is_somebodys() -> None:
+    """Neither a namespace that is among the manifests, nor one that they only name."""
+    server = Server()
+    mine = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mine"}}
+    texts = (json.dumps(mine), service("a", "mine"), service("b", "other"))
+    found = [each for text in texts for each in read(text, Path("a.yaml"))]
+
+    verdicts = list(Validation(server, own=False).judge(found))
+
+    assert ["dry run"] * 3 == [how for _, how in server.applied]
+    assert [""] * 3 == [each.problem for each in verdicts]
+
+
 def test_a_namespace_that_no_manifest_has_is_created_once() -> None:
     """Helm and `kubectl create namespace` do so before."""
     server = Server()

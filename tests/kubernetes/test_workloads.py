@@ -137,6 +137,43 @@ def test_a_slow_start_is_not_ended_by_the_liveness_probe(tmp_path: Path, seconds
     assert seconds <= probe["periodSeconds"] * probe["failureThreshold"] < seconds + 2
 
 
+@pytest.mark.parametrize(
+    ("own", "seconds", "least"),
+    [
+        ({}, 10, 30),
+        ({"block_shutdown_seconds": 30}, 35, 50),
+        ({"pre_stop_seconds": 60}, 60, 75),
+        ({"pre_stop_seconds": 1}, 1, 30),
+    ],
+)
+def test_an_app_listens_until_its_sidecar_has_ended(
+    tmp_path: Path, own: dict[str, int], seconds: int, least: int
+) -> None:
+    """Unless the topology says otherwise: the sidecar would answer others with errors."""
+    objects = one_app(tmp_path, shop(**own))
+    pod = the(objects, "Deployment", "shop")["spec"]["template"]["spec"]
+    for each in objects:
+        validate(each)
+
+    assert {"preStop": {"sleep": {"seconds": seconds}}} == container(objects, "shop")["lifecycle"]
+    assert least == pod["terminationGracePeriodSeconds"]
+
+
+@pytest.mark.parametrize(
+    "app", [shop(block_shutdown_seconds=0), App("shop", command="w", listens=False)]
+)
+def test_a_pod_that_gets_no_requests_ends_at_once(tmp_path: Path, app: App) -> None:
+    """And so does one whose topology says so."""
+    assert "lifecycle" not in container(one_app(tmp_path, app), "shop")
+
+
+def test_a_pod_is_replaced_when_the_new_one_is_ready(tmp_path: Path) -> None:
+    """An app with one pod is available meanwhile, too."""
+    spec = the(one_app(tmp_path, shop()), "Deployment", "shop")["spec"]
+
+    assert {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}} == spec["strategy"]
+
+
 def test_an_app_that_is_not_scaled_has_no_autoscaler(tmp_path: Path) -> None:
     """More replicas can do harm, so the topology must say that it may have them."""
     objects = one_app(tmp_path, shop(replicas=2))
@@ -215,6 +252,7 @@ def test_pods_are_moved_one_at_a_time_if_there_are_several(
         ({"startup_seconds": 0}, "startup_seconds is 0"),
         ({"graceful_shutdown_seconds": -1}, "graceful_shutdown_seconds is -1"),
         ({"block_shutdown_seconds": -1}, "block_shutdown_seconds is -1"),
+        ({"pre_stop_seconds": -1}, "pre_stop_seconds is -1"),
         ({"cpu_target": 101}, "cpu_target is 101"),
     ],
 )

@@ -21,12 +21,13 @@ import (
 
 // What runs without a command line of Kubernetes' own.
 var own = map[string]func([]string) error{
-	"run":   run,
-	"init":  initialize,
-	"check": check,
-	"clean": clean,
-	"watch": watch,
-	"dns":   serveNames,
+	"run":      run,
+	"init":     initialize,
+	"check":    check,
+	"clean":    clean,
+	"watch":    watch,
+	"dns":      serveNames,
+	"policies": enforce,
 }
 
 var commands = map[string]func() *cobra.Command{
