@@ -114,6 +114,8 @@ def asked(
             ),
             component("bindings.smtp", "mail", **MAIL, host="127.0.0.1", port=mail.port),
             component("bindings.smtp", "letters", host="127.0.0.1", port=mail.port),
+            # Of one test alone, as it remembers what it was asked for.
+            component("bindings.smtp", "remembering", host="127.0.0.1", port=mail.port),
             component(
                 "bindings.smtp", "unset", host="127.0.0.1", port=mail.port,
                 user=secret, password=secret,
@@ -207,9 +209,9 @@ def test_a_mail_takes_what_its_request_leaves_out_from_the_request_before_it(
     to = {"emailFrom": "a@example.org", "emailTo": "b@example.org"}
 
     with pytest.raises(DaprError, match="subject property not supplied"):
-        client.invoke_binding("letters", "create", "one", to)
-    client.invoke_binding("letters", "create", "two", {**to, "subject": "of the second"})
-    client.invoke_binding("letters", "create", "three", {"emailTo": "c@example.org"})
+        client.invoke_binding("remembering", "create", "one", to)
+    client.invoke_binding("remembering", "create", "two", {**to, "subject": "of the second"})
+    client.invoke_binding("remembering", "create", "three", {"emailTo": "c@example.org"})
 
     assert [
         ("a@example.org", "b@example.org", "of the second"),
