@@ -16,6 +16,7 @@ from harness.cli import tools, validate
 from harness.cli.commands import app
 from harness.core.errors import ConfigError, InstanceDied
 from harness.core.settings import Settings
+from harness.provision.pod_images import PodImages
 from tests.kubernetes.test_validation import Server, refused, service
 
 
@@ -123,7 +124,7 @@ def test_a_server_that_ends_meanwhile_is_told_with_its_last_words(
 
 
 SERVER = {"etcd", "kube-apiserver", "dapr-crds"}
-NODE = {"cluster-node", "container-runtime", "dapr-images"}
+NODE = {"cluster-node", "container-runtime", "dapr-images", "pods"}
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,10 @@ def test_only_who_asks_for_it_has_what_clusters_need_installed(
     monkeypatch: pytest.MonkeyPatch, words: list[str], more: set[str]
 ) -> None:
     """It is minutes of building that nothing else needs."""
-    toolbox = SimpleNamespace(path=lambda tool: f"/{tool}", local_daprd=lambda: None)
+    toolbox = SimpleNamespace(
+        path=lambda tool: f"/{tool}", local_daprd=lambda: None, settings=Settings.load(environ={})
+    )
+    monkeypatch.setattr(PodImages, "base", lambda _: "/pods")
     monkeypatch.setattr(tools, "_toolbox", lambda *_: toolbox)
 
     done = CliRunner().invoke(app, ["provision", "--json", *words])
