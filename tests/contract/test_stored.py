@@ -143,6 +143,13 @@ def database(stack: Stack) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
+@pytest.fixture
+def views(database: psycopg.Connection[Any]) -> Iterator[None]:
+    """Views that fail or do not end use up the time of tests that list all tables."""
+    yield
+    database.execute("DROP VIEW IF EXISTS broken, writing, endless")
+
+
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a bundle may take is measured elsewhere, not beside everything that runs here."""
@@ -180,12 +187,17 @@ def test_a_key_is_listed_as_its_app_calls_it(
     stack: Stack, world: World, name: str, own: Named, other: Named | None
 ) -> None:
     """As daprd itself has stored it, with each `keyPrefix`; both apps have saved the same key."""
+    before = {each.raw for each in keys(stack, store=name)}
     for number, app in enumerate(("shop", "clerk")):
         world.sidecar(app).save_state(name, "k", {"n": number})
     etag = world.sidecar("shop").get_state(name, "k").etag
 
-    found = {(x.app, x.key, x.raw): x for x in keys(stack, store=name) if x.kind == "state"}
-    asked = keys(stack, store=name, app="clerk")
+    found = {
+        (each.app, each.key, each.raw): each
+        for each in keys(stack, store=name)
+        if each.kind == "state" and each.raw not in before
+    }
+    asked = [x for x in keys(stack, store=name, app="clerk") if x.raw not in before]
 
     assert {own, other or own} == {*found}
     assert etag == found[own].etag
@@ -479,6 +491,7 @@ def test_rows_are_found_by_a_text_and_page_by_page(
     assert [] == list(none.rows)
 
 
+@pytest.mark.usefixtures("views")
 def test_tables_of_all_schemas_are_listed_with_their_columns(
     stack: Stack, odd: str, database: psycopg.Connection[Any]
 ) -> None:
@@ -532,6 +545,7 @@ def test_a_text_that_is_not_utf_8_has_escapes(
     assert ([2], []) == ([each.values["id"] for each in some], none)
 
 
+@pytest.mark.usefixtures("views")
 def test_nothing_can_be_written_and_a_statement_ends_in_time(
     stack: Stack, database: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -673,7 +687,9 @@ def test_tables_that_are_locked_are_missing_alone(
     found = tables_in(bundle)
 
     assert [f"table {each} in database app of postgres: canceling" for each in names] == [
-        each.partition(" statement due to lock timeout")[0] for each in bundle.missing
+        # Of the lock, or on a busy machine of the statement.
+        each.partition(" statement due to ")[0]
+        for each in bundle.missing
     ]
     assert {None} == {found[each].count for each in names}
     assert [["1"]] == [list(each.values) for each in found["beside"].rows]
