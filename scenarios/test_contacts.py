@@ -97,9 +97,20 @@ async def test_every_notification_is_a_webhook(dapr: AsyncWorld) -> None:
     ]
     assert ("POST", first.data["event_id"]) == (first.method, first.headers["event-id"])
     assert first.headers["content-type"].startswith("application/json")
+
+
+async def test_each_webhook_has_the_id_of_its_event(dapr: AsyncWorld) -> None:
+    """As the broker has it."""
+    user, backend = dapr.name("ada"), dapr.app("backend-service")
+    await contact(dapr, user, webhook=True)
+
+    task = await add(dapr, user, "Pay the rent")
+    await backend.post(f"/api/{user}/tasks/{task}/complete")
+    calls = await dapr.inbox(RECEIVER).collect(2, path=f"/webhooks/{user}")
+
     story = changes("created", "completed")
     events = await dapr.ledger.published(*story, topic="task-events", data={"user_id": user})
-    assert [each.id for each in events] == [first.data["event_id"], second.data["event_id"]]
+    assert [each.id for each in events] == [each.data["event_id"] for each in calls]
 
 
 async def test_a_webhook_that_is_refused_is_made_again(dapr: AsyncWorld) -> None:

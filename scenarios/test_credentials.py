@@ -86,6 +86,10 @@ async def test_no_credential_is_in_an_argument_a_log_or_a_resource(
     dapr: AsyncWorld, stack: Stack
 ) -> None:
     """Of any process of the stack, broker and sidecars included."""
+    user = dapr.name("ada")
+    await contact(dapr, user, webhook=True)
+    await add(dapr, user, "Buy milk")
+    await dapr.inbox(RECEIVER).next(path=f"/webhooks/{user}")
     broker, receiver = dapr.exports("broker"), dapr.exports("receiver")
     words = [broker["password"], receiver["password"], receiver["token"]]
     texts = {str(path): path.read_text() for path in Path(stack.folder, "logs").glob("*.log")}

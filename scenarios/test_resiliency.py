@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import pytest
+
 from harness import AsyncWorld, DaprError
 
 SERVICE = "recurring-task-service"
@@ -45,9 +47,12 @@ async def test_an_invocation_that_fails_is_tried_again(dapr: AsyncWorld) -> None
     assert all(pause >= 0.05 for pause in pauses)
 
 
+# An open breaker keeps away the calls of other tests, and their failures open it earlier.
+@pytest.mark.dapr(exclusive=True)
 async def test_the_breaker_opens_keeps_calls_away_and_closes_again(dapr: AsyncWorld) -> None:
     """After five consecutive failures, calls no longer arrive until one after a pause succeeds."""
     inbox, task = dapr.inbox(SERVICE), completed(dapr)
+    assert 200 == await process(dapr, {**task, "id": dapr.name("before")})
     await inbox.fail_next(PATH, contains=task["id"], times=100)
 
     assert [500] * 4 == [await process(dapr, task) for _ in range(4)]
