@@ -285,6 +285,7 @@ async def test_a_title_that_gives_orders_does_nothing(dapr: AsyncWorld) -> None:
     }
 
 
+@pytest.mark.dapr(exclusive=True)
 async def test_a_conversation_survives_a_restart_of_its_sidecar(dapr: AsyncWorld) -> None:
     """The question too: a yes after it is understood."""
     talk = Dialogue(dapr, dapr.name("user"))
@@ -298,6 +299,7 @@ async def test_a_conversation_survives_a_restart_of_its_sidecar(dapr: AsyncWorld
     assert 4 == len(await talk.messages())
 
 
+@pytest.mark.dapr(exclusive=True)
 async def test_without_its_sidecar_a_turn_is_refused_and_does_nothing(dapr: AsyncWorld) -> None:
     """503 before anything is done: a turn that cannot be stored is not acted on."""
     talk = Dialogue(dapr, dapr.name("user"))

@@ -87,6 +87,7 @@ async def test_a_deleted_conversation_is_gone(dapr: AsyncWorld) -> None:
     assert (await backend.get(talk)).status_code == 404
 
 
+@pytest.mark.dapr(exclusive=True)
 async def test_a_conversation_survives_a_restart_of_its_sidecar(dapr: AsyncWorld) -> None:
     """State is in the store, not in daprd."""
     backend, talk = dapr.app("backend-service"), path(dapr)

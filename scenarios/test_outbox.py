@@ -40,6 +40,7 @@ def blocks_somebody(connection: psycopg.Connection) -> bool:
     return connection.execute(waits).fetchone() is not None
 
 
+@pytest.mark.dapr(exclusive=True)
 @pytest.mark.parametrize("node", ["backend-service-daprd", "broker"])
 async def test_what_is_accepted_while_something_is_away_is_told_afterwards(
     dapr: AsyncWorld, node: str
@@ -61,6 +62,7 @@ async def test_what_is_accepted_while_something_is_away_is_told_afterwards(
     assert sorted({e.data["task"]["version"] for e in events}) == list(range(1, 2 + CHANGES))
 
 
+@pytest.mark.dapr(exclusive=True)
 async def test_what_was_in_flight_when_all_was_killed_is_told(dapr: AsyncWorld) -> None:
     """kill -9 of backend and sidecar: only the outbox still has the calls that were in flight."""
     user, topic = dapr.name("user"), dapr.topic("task-events")
@@ -103,6 +105,7 @@ def relay_has_looked(connection: psycopg.Connection, since: tuple[Any, ...] | No
     return row is not None and row[0] > 0
 
 
+@pytest.mark.dapr(exclusive=True)
 async def test_a_scheduler_that_is_away_holds_up_no_event(dapr: AsyncWorld) -> None:
     """More jobs pile up than are scheduled at a time; events are published, the jobs afterwards."""
     user, topic, tasks = dapr.name("user"), dapr.topic("task-events"), 40

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import AdminClient
 
@@ -20,6 +21,7 @@ def partitions_of(brokers: str, group: str) -> tuple[str, set[tuple[str, int]]]:
     return ConsumerGroupState(found.state).name, held
 
 
+@pytest.mark.dapr(exclusive=True)
 async def test_a_restarted_subscriber_holds_its_partitions_when_it_is_called_ready(
     dapr: AsyncWorld,
 ) -> None:

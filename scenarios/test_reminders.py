@@ -70,6 +70,7 @@ async def test_a_reminder_in_the_past_fires_at_once(dapr: AsyncWorld) -> None:
     assert (DUE, user) == (event.type, event.data["user_id"])
 
 
+@pytest.mark.dapr(exclusive=True)
 async def test_a_reminder_survives_a_restart_of_the_scheduler(dapr: AsyncWorld) -> None:
     """The job is in the scheduler's data folder; it fires once after the restart."""
     user = dapr.name("user")

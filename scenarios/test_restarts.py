@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from harness import AsyncWorld
 from scenarios.test_task_events import new_task
 
 APP, TASKS = "notification-service", 60
 
 
+@pytest.mark.dapr(exclusive=True)
 async def test_a_restart_of_the_subscriber_loses_nothing(dapr: AsyncWorld) -> None:
     """Tasks are created while the notification service restarts: one notification each."""
     user, half = dapr.name("user"), asyncio.Event()
@@ -33,6 +36,7 @@ async def test_a_restart_of_the_subscriber_loses_nothing(dapr: AsyncWorld) -> No
     assert TASKS == len(made) == await dapr.table("notifications").count(user_id=user)
 
 
+@pytest.mark.dapr(exclusive=True)
 async def test_a_killed_sidecar_of_the_subscriber_loses_nothing(dapr: AsyncWorld) -> None:
     """kill -9 of daprd with events in flight: they are redelivered, and notified once."""
     user = dapr.name("user")
