@@ -16,11 +16,20 @@ import { tracesView } from "./traces.js";
 const views = { overview: overviewView(go), events: eventsView(go), traces: tracesView(go), logs: logsView(go), state: stateView(go),
   tables: tablesView(go), jobs: jobsView(go), metrics: metricsView() };
 let shown = "";
+let at = location.hash;
 
 function go(place, filter) {
   if (place === "events" && filter !== undefined) views.events.filter(filter);
   if (place === "logs" && filter !== undefined) views.logs.of(filter);
   location.hash = place;
+  // Not with the event, which comes later: a key that is pressed meanwhile means the new view.
+  moved();
+}
+
+function moved() {
+  if (at === location.hash) return;
+  at = location.hash;
+  show();
 }
 
 function show() {
@@ -77,7 +86,7 @@ byId("pause").addEventListener("click", () => pause(!pausedNow()));
 byId("open-publish").addEventListener("click", publishDialog);
 byId("open-invoke").addEventListener("click", invokeDialog);
 byId("open-keys").addEventListener("click", shortcuts(go));
-addEventListener("hashchange", show);
+addEventListener("hashchange", moved);
 listen(draw);
 show();
 connect();
