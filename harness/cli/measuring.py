@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from harness.inspection.describing import NodeDetail
     from harness.inspection.measuring import Metrics, NodeSamples, Rate
 
-WATCHED = 1.5
-"""Seconds during which the nodes are watched, unless the command goes on."""
-
 MEBIBYTE = 2**20
 
 
@@ -39,6 +36,8 @@ def metrics(
     Rates come from the record since the stack was started; nodes are watched for a moment. With
     `--follow`, it is shown again after each interval.
     """
+    from harness.inspection.measuring import WATCHED  # which few commands need
+
     with inspected(name) as seen:
         for _ in ticks(Deadline(math.inf if follow else 0), step):
             if not seen.alive:

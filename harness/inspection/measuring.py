@@ -23,6 +23,9 @@ SAMPLES = 900
 SPACED = 0.5
 """Seconds between two samples, at least: processor time is told in hundredths of a second."""
 
+WATCHED = 1.5
+"""Seconds during which nodes are sampled for somebody who asks once."""
+
 LONGEST, MOST = 24 * 3600, 1_000
 """Seconds that can be looked back at, and the number of intervals that they are divided into."""
 

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+SIDECAR = "daprd"
+"""The name of the container that the injector adds."""
+
 SYSTEM = "dapr-system"
 """The namespace of the control plane."""
 

@@ -12,12 +12,10 @@ from urllib.parse import quote
 from harness.core.errors import ConfigError, ProbeError, Unavailable
 from harness.dapr.resources import mapping, sequence
 from harness.kubernetes.api import Answer, ApiServer
+from harness.kubernetes.dapr_roles import SIDECAR
 from harness.kubernetes.kinds import Kinds, Unserved
 from harness.kubernetes.manifests import Manifest
 from harness.kubernetes.validation import Verdict
-
-SIDECAR = "daprd"
-"""The name of the container that the injector adds."""
 
 ENABLED = "dapr.io/enabled"
 CREDENTIALS, DENIED = 401, 403

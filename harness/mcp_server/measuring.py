@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from harness.inspection.measuring import WATCHED
 from harness.mcp_server.browsing import Ask
 
 Row = dict[str, Any]
-
-WATCHED = 1.5
-"""Seconds during which the nodes are watched."""
 
 
 class MeasuringTools:

@@ -17,11 +17,9 @@ from harness.provision import packages
 from harness.provision.dapr_images import REGISTRY
 from harness.provision.kubernetes import require_network
 from harness.provision.layered_image import (
-    Blob,
     Config,
     Layer,
     blobs_of,
-    name_of,
     pack_layer,
 )
 from harness.provision.progress import Progress, size_of, step
@@ -139,16 +137,6 @@ class PodImages:
                 pack_layer(tag, recipe.layer, recipe.config, target, blobs_of(below))
 
         return self._toolbox.store.make(f"pod-{name}-{key}", make)
-
-
-def image_in(folder: Path) -> str:
-    """The name of a packed image."""
-    return name_of(folder)
-
-
-def layers_in(folder: Path) -> list[Blob]:
-    """Its layers."""
-    return blobs_of(folder)
 
 
 def _fetch_base(environment: Mapping[str, str], target: Path) -> None:

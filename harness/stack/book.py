@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 from harness.core.endpoint import Endpoint
 from harness.core.launch import Launch
@@ -120,15 +121,15 @@ class AddressBook(Addresses):
         """Every pub/sub component, regardless of scopes, as written in its file."""
         return pubsubs_in(self.everything())
 
-
-def own_book(topology: Topology, tools: Tools, root: Path, runtime: Runtime) -> AddressBook:
-    """A book whose ports are reserved by the runtime."""
-    return AddressBook(
-        topology,
-        tools,
-        root,
-        runtime.folder,
-        runtime.reserve,
-        gateway=runtime.gateway,
-        inherited=runtime.inherited,
-    )
+    @classmethod
+    def of_runtime(cls, topology: Topology, tools: Tools, root: Path, runtime: Runtime) -> Self:
+        """A book whose ports are reserved by the runtime."""
+        return cls(
+            topology,
+            tools,
+            root,
+            runtime.folder,
+            runtime.reserve,
+            gateway=runtime.gateway,
+            inherited=runtime.inherited,
+        )

@@ -12,10 +12,11 @@ from harness.core.endpoint import EVERYWHERE, LOOPBACK, Endpoint
 from harness.core.errors import ConfigError
 from harness.core.launch import InPod, Launch
 from harness.core.names import inbox_name
-from harness.core.node import Node, Tools
+from harness.core.node import Node
 from harness.core.topology import Topology
 from harness.dapr.resources import DaprResource
 from harness.kubernetes.api import Access
+from harness.kubernetes.dapr_roles import SIDECAR
 from harness.kubernetes.pod_runtime import Place
 from harness.manifests.annotations import METRICS_PORT
 from harness.manifests.in_stack import Facts, StackObjects
@@ -24,14 +25,10 @@ from harness.nodes.app import App
 from harness.nodes.cluster import ClusterNode, access_in, group_of
 from harness.nodes.dapr_cluster import DaprClusterNode
 from harness.nodes.sidecar import LOCAL_STORES, Sidecar
-from harness.runtime.base import Runtime
 from harness.stack.book import AddressBook
 from harness.stack.planning.addresses import HOST
 from harness.stack.planning.scope import NodeScope
 from harness.stack.pod_tools import PodTools
-
-SIDECAR = "daprd"
-"""The name of the container that the injector adds."""
 
 SIDECAR_PORTS = {"http": 3500, "grpc": 50001, "internal": 50002, "metrics": METRICS_PORT}
 """The ports of a sidecar in its pod, which the injector sets."""
@@ -178,16 +175,3 @@ class NamespaceBook(AddressBook):
         if self._is_injected(found):
             return SIDECAR_PORTS[port]
         return number
-
-
-def namespace_book(topology: Topology, tools: Tools, root: Path, runtime: Runtime) -> NamespaceBook:
-    """A book whose ports are reserved by the runtime."""
-    return NamespaceBook(
-        topology,
-        tools,
-        root,
-        runtime.folder,
-        runtime.reserve,
-        gateway=runtime.gateway,
-        inherited=runtime.inherited,
-    )

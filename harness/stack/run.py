@@ -79,7 +79,7 @@ def _in_namespace(
 ) -> Stack:
     """A stack in a namespace of a cluster of its own."""
     from harness.kubernetes.pod_runtime import KubernetesRuntime
-    from harness.stack.namespace import namespace_book, place_of, with_cluster
+    from harness.stack.namespace import NamespaceBook, place_of, with_cluster
     from harness.stack.pod_tools import PodTools
 
     tools = PodTools(settings, progress)
@@ -91,7 +91,7 @@ def _in_namespace(
         place, whole = place_of(settings.root), settings.environment
         return KubernetesRuntime(settings.inherited, place, tools.reference, whole=whole)
 
-    return Stack(resolved, settings, tools, pods, watch=watch, book=namespace_book)
+    return Stack(resolved, settings, tools, pods, watch=watch, book=NamespaceBook.of_runtime)
 
 
 def choose_runtime(topology: Topology, settings: Settings) -> str:

@@ -15,7 +15,7 @@ from harness.core.settings import Settings
 from harness.core.topology import Topology
 from harness.runtime.base import Instance, Restartable, Runtime
 from harness.stack import open_stacks
-from harness.stack.book import AddressBook, own_book
+from harness.stack.book import AddressBook
 from harness.stack.ending import concluding
 from harness.stack.failures import external, tails_of
 from harness.stack.loading import load_topology
@@ -58,7 +58,7 @@ class Stack(Closing):
         runtime: Callable[[], Runtime],
         *,
         watch: Callable[[Entry], None] = lambda _: None,
-        book: MakeBook = own_book,
+        book: MakeBook = AddressBook.of_runtime,
         enter: Enter = "start",
     ) -> None:
         self.topology = topology

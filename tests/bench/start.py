@@ -22,7 +22,7 @@ from harness.report.waterfall import node_starts
 from harness.runtime.base import Runtime
 from harness.runtime.containers.runtime import ContainerRuntime
 from harness.runtime.processes import ProcessRuntime
-from harness.stack.book import own_book
+from harness.stack.book import AddressBook
 from harness.stack.images import Images
 from harness.stack.planning.addresses import HOST
 from scenarios.topology import reference
@@ -127,7 +127,7 @@ def _serial(settings: Settings, tools: Tools, make: Callable[[], Runtime]) -> St
     began = time.monotonic()
     with contextlib.closing(make()) as runtime:
         settled = _settled(runtime.name, settings)
-        book = own_book(settled, tools, settings.root, runtime)
+        book = AddressBook.of_runtime(settled, tools, settings.root, runtime)
         launches = {node.name: node.plan(book.scope(node.name)) for node in settled.nodes}
         runtime.prepare(list(launches.values()))
         for node in _in_order(settled):

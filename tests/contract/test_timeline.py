@@ -21,6 +21,7 @@ from harness import (
     World,
     running,
 )
+from tests.projects import BUS
 from tests.support import project
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(500)]
@@ -61,18 +62,6 @@ class Handler(BaseHTTPRequestHandler):
 
 
 ThreadingHTTPServer((os.environ["APP_HOST"], int(os.environ["APP_PORT"])), Handler).serve_forever()
-"""
-
-BUS = """\
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata: {name: bus}
-spec:
-  type: pubsub.kafka
-  version: v1
-  metadata:
-  - {name: brokers, value: "${kafka.brokers}"}
-  - {name: authType, value: none}
 """
 
 TRACING = """\

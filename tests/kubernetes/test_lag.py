@@ -10,19 +10,9 @@ import pytest
 from harness import App, Kafka, Kubernetes
 from harness.core.errors import ConfigError
 from tests.kubernetes.rendering import kinds, one_app, the
+from tests.projects import KAFKA
 
-PUBSUB = """\
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata: {name: pubsub}
-spec:
-  type: pubsub.kafka
-  version: v1
-  metadata:
-  - {name: brokers, value: "${kafka.brokers}"}
-  - {name: authType, value: none}
-  - {name: initialOffset, value: oldest}
-"""
+PUBSUB = KAFKA + "  - {name: initialOffset, value: oldest}\n"
 EACH_POD = """\
   - {name: consumerID, value: "{appID}-{podName}"}
 """

@@ -18,19 +18,8 @@ from harness.nodes.tap import TapSidecar
 from harness.stack.namespace import NamespaceBook, system_name, with_cluster
 from harness.stack.pod_tools import DAPRD
 from tests.kubernetes.rendering import the
+from tests.projects import KAFKA
 from tests.support import project
-
-PUBSUB = """\
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata: {name: pubsub}
-spec:
-  type: pubsub.kafka
-  version: v1
-  metadata:
-  - {name: brokers, value: "${kafka.brokers}"}
-  - {name: authType, value: none}
-"""
 
 STORE = """\
 apiVersion: dapr.io/v1alpha1
@@ -120,7 +109,7 @@ def test_other_pods_see_the_port_of_the_manifest_of_an_app(tmp_path: Path) -> No
 
 
 def test_an_app_waits_for_what_its_sidecar_needs_as_both_are_one_pod(tmp_path: Path) -> None:
-    planned = Planned(tmp_path, Kafka(["orders"]), shop(inbox=True), pubsub=PUBSUB)
+    planned = Planned(tmp_path, Kafka(["orders"]), shop(inbox=True), pubsub=KAFKA)
 
     assert {"cluster", "kafka", "placement", "scheduler"} == planned.needs["shop"]
 
@@ -134,7 +123,7 @@ def test_the_control_plane_is_that_of_the_cluster(tmp_path: Path) -> None:
 
 
 def test_components_have_the_addresses_that_nodes_have_in_the_namespace(tmp_path: Path) -> None:
-    planned = Planned(tmp_path, Kafka(["orders"]), shop(), pubsub=PUBSUB)
+    planned = Planned(tmp_path, Kafka(["orders"]), shop(), pubsub=KAFKA)
 
     component = the(planned.objects(), "Component", "pubsub")
 

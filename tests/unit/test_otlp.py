@@ -29,7 +29,7 @@ from harness.otlp.sender import NO_RESPONSE, Sender
 from harness.otlp.signals import PROTOBUF, count, request_of
 from harness.ready.loopback import ask
 from harness.runtime.fake import FakeRuntime
-from harness.stack.book import own_book
+from harness.stack.book import AddressBook
 from tests.collector import Collector, Seen, as_dict, collecting, read
 from tests.unit.test_secrets_file import Tools
 
@@ -503,7 +503,7 @@ def test_apps_and_sidecars_send_to_the_exporter_and_say_who_they_are(tmp_path: P
     """What a shell has for another collector is emptied; the app's own variables win."""
     app = App("shop", command=["true"], env={"OTEL_SERVICE_NAME": "mine"}, replicas=2)
     settings = Settings.load(tmp_path, {}, otlp="http://c:1")
-    book = own_book(
+    book = AddressBook.of_runtime(
         with_export(Topology(app), settings, "s"), Tools(), tmp_path, FakeRuntime(tmp_path / "run")
     )
 
@@ -531,7 +531,7 @@ def test_apps_and_sidecars_send_to_the_exporter_and_say_who_they_are(tmp_path: P
 
 
 def test_without_an_exporter_there_are_no_variables_of_opentelemetry(tmp_path: Path) -> None:
-    book = own_book(shop(), Tools(), tmp_path, FakeRuntime(tmp_path / "run"))
+    book = AddressBook.of_runtime(shop(), Tools(), tmp_path, FakeRuntime(tmp_path / "run"))
 
     for node in ("shop", "shop-daprd"):
         env = book.launch(book.topology[node], book.scope(node)).env
