@@ -54,6 +54,13 @@ def pack(image: Image, archive: Path) -> None:
             tar.addfile(info, io.BytesIO(data))
 
 
+def with_content(info: tarfile.TarInfo, file: Path) -> tarfile.TarInfo:
+    """An entry with its content, also if packages have the same file under two names."""
+    if info.islnk():
+        info.type, info.size = tarfile.REGTYPE, file.stat().st_size
+    return info
+
+
 def _layer(image: Image) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
@@ -75,7 +82,7 @@ def _add(tar: tarfile.TarFile, source: Path, path: str) -> None:
         found += sorted(source.rglob("*"))
     for each in found:
         inside = f"{path}/{each.relative_to(source)}" if each != source else path
-        info = _owned_by_root(tar.gettarinfo(each, inside))
+        info = _owned_by_root(with_content(tar.gettarinfo(each, inside), each))
         if info.isreg():
             with each.open("rb") as file:
                 tar.addfile(info, file)
@@ -86,9 +93,6 @@ def _add(tar: tarfile.TarFile, source: Path, path: str) -> None:
 def _owned_by_root(info: tarfile.TarInfo) -> tarfile.TarInfo:
     info.uid = info.gid = info.mtime = 0
     info.uname = info.gname = ""
-    # Files of one inode, as packages have them, are packed each with its content.
-    if info.islnk():
-        info.type = tarfile.REGTYPE
     return info
 
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from harness.provision.image_archive import ARCHITECTURES
+from harness.provision.image_archive import ARCHITECTURES, with_content
 
 ARCHIVE, ABOUT = "image.tar", "image.json"
 """The files of a packed image: what is imported, and what is known of its layers."""
@@ -169,11 +169,8 @@ def _add_files(tar: tarfile.TarFile, source: Path, path: str, owners: Mapping[st
         found += sorted(each for each in source.rglob("*") if "__pycache__" not in each.parts)
     for each in found:
         inside = f"{path}/{each.relative_to(source)}" if each != source else path
-        info = _owned(tar.gettarinfo(each.resolve() if each == source else each, inside), owners)
-        # Files of one inode, as packages have them, are packed each with its content.
-        if info.islnk():
-            info.type = tarfile.REGTYPE
-            info.size = each.stat().st_size
+        entry = tar.gettarinfo(each.resolve() if each == source else each, inside)
+        info = _owned(with_content(entry, each), owners)
         with each.open("rb") if info.isreg() else _nothing() as file:
             tar.addfile(info, file)
 

@@ -108,3 +108,17 @@ def test_the_same_files_make_the_same_image(image: Image, tmp_path: Path) -> Non
     pack(image, tmp_path / "other.tar")
 
     assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "other.tar").read_bytes()
+
+
+def test_files_of_one_inode_have_each_their_content(tmp_path: Path) -> None:
+    """The second name of such a file was packed without it."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "app").write_text("content")
+    (tmp_path / "bin" / "sh").hardlink_to(tmp_path / "bin" / "app")
+    pack(Image("local/app:1", {"/bin": tmp_path / "bin"}, ("/bin/app",)), tmp_path / "image.tar")
+
+    with tarfile.open(tmp_path / "image.tar") as tar:
+        (listed,) = json.load(tar.extractfile("manifest.json"))  # type: ignore[arg-type]
+        with tarfile.open(fileobj=tar.extractfile(listed["Layers"][0])) as inside:
+            found = [inside.extractfile(f"bin/{name}") for name in ("app", "sh")]
+            assert [b"content"] * 2 == [each.read() for each in found if each]
