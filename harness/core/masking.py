@@ -40,7 +40,7 @@ def is_secret(name: str) -> bool:
 def masked_value(name: str, value: str) -> str:
     """The value of a variable without what is usually secret.
 
-    This is all of it if its name says so; otherwise passwords in addresses such as
+    If the name says so, the whole value is masked; otherwise passwords in addresses such as
     ``postgres://user:password@host``, and in pairs such as ``host=h password=p``.
 
     Args:

@@ -21,7 +21,7 @@ SAMPLES = 900
 """The number of samples of each node that are kept: half an hour of the page."""
 
 SPACED = 0.5
-"""Seconds between two samples, at least: processor time is told in hundredths of a second."""
+"""Seconds between two samples, at least: processor time is reported in hundredths of a second."""
 
 WATCHED = 1.5
 """Seconds during which nodes are sampled for somebody who asks once."""
@@ -81,7 +81,7 @@ class Metrics(AsJson):
         step: seconds of each interval.
         intervals: their number.
         rates: of what happened at all.
-        nodes: samples since somebody has begun to look.
+        nodes: samples taken since somebody first looked.
         missing: what could not be read, and why.
     """
 
@@ -107,7 +107,7 @@ class Samples:
 
         Args:
             nodes: now.
-            moment: on a clock that nobody sets, in seconds.
+            moment: seconds on a monotonic clock.
             at: seconds since the epoch.
         """
         with self._lock:
