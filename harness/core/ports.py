@@ -19,8 +19,7 @@ LOOPBACK = "127.0.0.1"
 """Also in harness.core.endpoint, whose import of dataclasses would double a supervisor's start."""
 
 FLOOR = 24576
-"""Ports below it are chosen by people: those of compose projects are, and a stack that was up had one
-of them."""
+"""People choose ports below it: those of a compose project are, and a stack took one of them."""
 
 LEASES = Path(f"/tmp/dapr-harness-ports-{os.getuid()}")  # noqa: S108 - checked by private_folder
 """One folder for all stacks of a user, whatever their TMPDIR. Only the bound sockets keep stacks of

@@ -22,12 +22,7 @@ from harness.core.journal import Entry
 from harness.core.launch import Launch
 from harness.core.private import open_private, private_folder
 from harness.runtime.external import ExternalInstance
-from harness.runtime.folder import (
-    clear_run_folder,
-    give_run_folder,
-    make_run_folder,
-    sockets_folder,
-)
+from harness.runtime.folder import new_run_folder, sockets_folder
 from harness.runtime.instance import ProcessInstance
 from harness.runtime.own_tools import path_without_our_tools
 from harness.runtime.proc import owner_of
@@ -78,15 +73,13 @@ class ProcessRuntime(Closing):
         self._open(environment, environment if whole is None else whole)
 
     def _open(self, environment: Mapping[str, str], whole: Mapping[str, str]) -> None:
-        self.folder = make_run_folder()
+        self.folder = new_run_folder()
+        self._supervisor = SupervisorClient.start(self.folder, self)
+        self.owner = self._supervisor.pid
         try:
             self._inherit(environment, whole, self.folder / "path")
-            self._supervisor = SupervisorClient.start(self.folder, self)
-            self.owner = self._supervisor.pid
-            give_run_folder(self.folder, self.owner)
         except BaseException:
-            # A started supervisor exits with its connection, and removes the folder too.
-            clear_run_folder(self.folder)
+            self._supervisor.finish()
             raise
 
     def _inherit(
@@ -281,11 +274,11 @@ class ProcessRuntime(Closing):
         """Pass on what a helper has printed."""
         self._told(line)
 
-    def lost(self) -> None:
+    def lost(self, by: str) -> None:
         """The supervisor is gone, and so is everything it started, unless we have left the run."""
         with self._lock:
             living = [] if self._others else list(self._instances.values())
-        reason = f"the stack was ended by {by}" if (by := self._supervisor.ending) else GONE
+        reason = f"the stack was ended by {by}" if by else GONE
         for instance in living:
             if instance.exit_code is None:
                 instance.exit_reason = reason
