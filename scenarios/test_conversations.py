@@ -111,15 +111,10 @@ async def test_state_expires_when_its_time_is_up(dapr: AsyncWorld) -> None:
     await sidecar.save_state("statestore", brief, {"n": 1}, ttl=1)
     await sidecar.save_state("statestore", lasting, {"n": 2})
     item = await sidecar.get_state("statestore", brief)
-    assert item.exists
+
     assert "ttlexpiretime" in item.metadata
-
-    async def gone() -> bool:
-        return not (await sidecar.get_state("statestore", brief)).exists
-
-    await dapr.eventually(gone)
-
-    assert {"n": 2} == (await sidecar.get_state("statestore", lasting)).value
+    await dapr.ledger.state("statestore", brief).expired()
+    await dapr.ledger.state("statestore", lasting).committed({"n": 2})
 
 
 async def test_daprs_own_word_for_a_stale_etag_is_409(dapr: AsyncWorld) -> None:
@@ -133,7 +128,7 @@ async def test_daprs_own_word_for_a_stale_etag_is_409(dapr: AsyncWorld) -> None:
         await sidecar.save_state("statestore", key, 3, etag=etag)
 
     assert (409, "ERR_STATE_SAVE") == (caught.value.status, caught.value.error_code)
-    assert 2 == (await sidecar.get_state("statestore", key)).value
+    await dapr.ledger.state("statestore", key).committed(1, 2)
 
 
 async def test_ten_writers_at_once_lose_no_message(dapr: AsyncWorld) -> None:

@@ -89,7 +89,7 @@ async def test_a_stale_etag_is_409(dapr: AsyncWorld, store: str) -> None:
         await sidecar.save_state(store, key, 3, etag=etag)
 
     assert 409 == refused.value.status
-    assert 2 == (await sidecar.get_state(store, key)).value
+    await dapr.ledger.state(store, key).committed(1, 2)
 
 
 @each_store
@@ -143,14 +143,10 @@ async def test_a_transaction_with_a_stale_etag_is_refused(dapr: AsyncWorld, stor
 @each_store
 async def test_a_key_expires(dapr: AsyncWorld, store: str) -> None:
     """After its time and not before."""
-    sidecar, brief = dapr.sidecar(BACKEND), dapr.name("brief")
-    await sidecar.save_state(store, brief, 1, ttl=1)
-    assert (await sidecar.get_state(store, brief)).exists
+    brief = dapr.name("brief")
+    await dapr.sidecar(BACKEND).save_state(store, brief, 1, ttl=1)
 
-    async def gone() -> bool:
-        return not (await sidecar.get_state(store, brief)).exists
-
-    await dapr.eventually(gone)
+    await dapr.ledger.state(store, brief).expired()
 
 
 async def test_a_private_key_is_of_one_app_and_a_shared_one_of_all(dapr: AsyncWorld) -> None:

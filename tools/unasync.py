@@ -26,6 +26,7 @@ TWINS = {
     "harness/probe/arecorded.py": "harness/probe/recorded.py",
     "harness/probe/atable.py": "harness/probe/table.py",
     "harness/probe/atap.py": "harness/probe/tap.py",
+    "harness/stack/akeys.py": "harness/stack/keys.py",
     "harness/stack/aledger.py": "harness/stack/ledger.py",
     "harness/stack/aquestions.py": "harness/stack/questions.py",
     "harness/stack/arequests.py": "harness/stack/requests.py",
@@ -38,8 +39,8 @@ TWINS = {
 
 NAMES = (
     "ablocking", "acalls", "aclient", "aclock", "aclose", "ado_all", "aeventually", "aexplained",
-    "ainbox", "aledger", "aobserving", "aopened", "apoll", "aquestions", "arecorded", "arequests",
-    "aresources", "astream", "atable", "atap", "aticks", "aworld",
+    "ainbox", "akeys", "aledger", "aobserving", "aopened", "apoll", "aquestions", "arecorded",
+    "arequests", "aresources", "astream", "atable", "atap", "aticks", "aworld",
 )  # fmt: skip
 """Names that the twin has without their first letter."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
 
@@ -39,6 +40,26 @@ class Note(Protocol):
         ...
 
 
+class _NotingClient(httpx.AsyncClient):
+    """Tells others of its requests."""
+
+    def __init__(self, notes: Sequence[Note], **options: Any) -> None:
+        super().__init__(**options)
+        self._notes = notes
+
+    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send a request."""
+        begun, moment = time.monotonic(), time.time_ns()
+        answer: httpx.Response | None = None
+        try:
+            answer = await super().send(request, **options)
+        finally:
+            took = time.monotonic() - begun
+            for note in self._notes:
+                note(request, answer, begun, took=took, time=moment)
+        return answer
+
+
 class AsyncDaprClient(AsyncClosing):
     """A sidecar's HTTP API, asynchronous.
 
@@ -47,6 +68,9 @@ class AsyncDaprClient(AsyncClosing):
         token: sent as ``dapr-api-token`` if not empty.
         timeout: seconds for each call; if no scheduler is available, its API blocks for 30 s.
         notes: called with each call.
+
+    Attributes:
+        http: what it sends requests with, for code that takes a client of httpx.
     """
 
     def __init__(
@@ -58,14 +82,14 @@ class AsyncDaprClient(AsyncClosing):
         notes: Sequence[Note] = (),
     ) -> None:
         self.endpoint = endpoint
-        self._notes = notes
-        self._client = loopback.aclient(
-            endpoint.http, timeout=timeout, token=token, sign=traced(lambda _: {})
+        made = partial(_NotingClient, notes)
+        self.http: httpx.AsyncClient = loopback.aclient(
+            endpoint.http, timeout=timeout, token=token, sign=traced(lambda _: {}), made_by=made
         )
 
     async def aclose(self) -> None:
         """Close the connections. Closing twice is allowed."""
-        await self._client.aclose()
+        await self.http.aclose()
 
     async def run(self, call: calls.Call[T]) -> T:
         """Send one call.
@@ -73,24 +97,13 @@ class AsyncDaprClient(AsyncClosing):
         Raises:
             DaprError: daprd responded with an error status.
         """
-        answer = await self._send(call.request(self._client))
+        answer = await self.http.send(call.request(self.http))
         older = call.instead(answer)
         if older is not None:
-            second = await self._send(older.request(self._client))
+            second = await self.http.send(older.request(self.http))
             # Neither path: the error names the one of today.
             answer = answer if second.status_code == HTTPStatus.NOT_FOUND else second
         return call.parse(answer)
-
-    async def _send(self, request: httpx.Request) -> httpx.Response:
-        begun, moment = time.monotonic(), time.time_ns()
-        answer: httpx.Response | None = None
-        try:
-            answer = await self._client.send(request)
-        finally:
-            took = time.monotonic() - begun
-            for note in self._notes:
-                note(request, answer, begun, took=took, time=moment)
-        return answer
 
     async def publish(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
 
@@ -40,6 +41,26 @@ class Note(Protocol):
         ...
 
 
+class _NotingClient(httpx.Client):
+    """Tells others of its requests."""
+
+    def __init__(self, notes: Sequence[Note], **options: Any) -> None:
+        super().__init__(**options)
+        self._notes = notes
+
+    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send a request."""
+        begun, moment = time.monotonic(), time.time_ns()
+        answer: httpx.Response | None = None
+        try:
+            answer = super().send(request, **options)
+        finally:
+            took = time.monotonic() - begun
+            for note in self._notes:
+                note(request, answer, begun, took=took, time=moment)
+        return answer
+
+
 class DaprClient(Closing):
     """A sidecar's HTTP API, synchronous.
 
@@ -48,6 +69,9 @@ class DaprClient(Closing):
         token: sent as ``dapr-api-token`` if not empty.
         timeout: seconds for each call; if no scheduler is available, its API blocks for 30 s.
         notes: called with each call.
+
+    Attributes:
+        http: what it sends requests with, for code that takes a client of httpx.
     """
 
     def __init__(
@@ -59,14 +83,14 @@ class DaprClient(Closing):
         notes: Sequence[Note] = (),
     ) -> None:
         self.endpoint = endpoint
-        self._notes = notes
-        self._client = loopback.client(
-            endpoint.http, timeout=timeout, token=token, sign=traced(lambda _: {})
+        made = partial(_NotingClient, notes)
+        self.http: httpx.Client = loopback.client(
+            endpoint.http, timeout=timeout, token=token, sign=traced(lambda _: {}), made_by=made
         )
 
     def close(self) -> None:
         """Close the connections. Closing twice is allowed."""
-        self._client.close()
+        self.http.close()
 
     def run(self, call: calls.Call[T]) -> T:
         """Send one call.
@@ -74,24 +98,13 @@ class DaprClient(Closing):
         Raises:
             DaprError: daprd responded with an error status.
         """
-        answer = self._send(call.request(self._client))
+        answer = self.http.send(call.request(self.http))
         older = call.instead(answer)
         if older is not None:
-            second = self._send(older.request(self._client))
+            second = self.http.send(older.request(self.http))
             # Neither path: the error names the one of today.
             answer = answer if second.status_code == HTTPStatus.NOT_FOUND else second
         return call.parse(answer)
-
-    def _send(self, request: httpx.Request) -> httpx.Response:
-        begun, moment = time.monotonic(), time.time_ns()
-        answer: httpx.Response | None = None
-        try:
-            answer = self._client.send(request)
-        finally:
-            took = time.monotonic() - begun
-            for note in self._notes:
-                note(request, answer, begun, took=took, time=moment)
-        return answer
 
     def publish(
         self,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
+from harness.ledger.keys import KeyOperation, KeyPath
 from harness.ledger.model import Attempt, EventPath, JobPath, Publication, Record
 
 DOES = {
@@ -52,6 +55,33 @@ def steps_of_job(path: JobPath) -> list[tuple[int, str]]:
         *((each.time, f"delivered to {each.node}: {_answered(each)}") for each in path.attempts),
     ]
     return sorted(steps, key=lambda row: row[0])
+
+
+def explain_key(path: KeyPath) -> str:
+    """What happened to a key: a line for each operation, in the order of time."""
+    of = f" of {path.app}" if path.app else ""
+    lines = (f"  {_clock(each.time)}  {_operated(each)}" for each in path.operations)
+    return "\n".join([f"key {path.key}{of} in {path.store}:", *lines])
+
+
+def _operated(each: KeyOperation) -> str:
+    what = {"read": "reads it", "write": f"writes {_short(each.value)}", "delete": "deletes it"}
+    only = f" over version {each.etag}" if each.etag else ""
+    ttl = "" if each.ttl is None else f" for {each.ttl} s"
+    status = "no response" if each.status is None else f"status {each.status}"
+    seen = {True: f": {_short(each.value)}", False: ": there is no such key"}
+    read = seen[each.found] if each.found is not None else ""
+    took = f"{each.took * 1000:.1f} ms"
+    return f"{_by(each.app, each.node)} {what[each.kind]}{ttl}{only}: {status} after {took}{read}"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def _by(app: str, sidecar: str) -> str:
+    return app if app == sidecar else f"{app}, through the sidecar of {sidecar},"
 
 
 def _after(stored: int, asked: Sequence[int]) -> int:
@@ -107,11 +137,7 @@ def _outcome(path: EventPath, app: str) -> str:
 
 def _published(each: Publication) -> str:
     status = "no response" if each.status is None else f"status {each.status}"
-    by = (
-        each.app
-        if each.app == each.sidecar
-        else f"{each.app}, through the sidecar of {each.sidecar},"
-    )
+    by = _by(each.app, each.sidecar)
     return f"{by} publishes it to {each.topic}: {status} after {each.took * 1000:.1f} ms"
 
 

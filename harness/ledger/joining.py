@@ -9,6 +9,7 @@ from typing import Any
 from harness.core.observation import Occurrence, trace_in
 from harness.ledger.delivered import Delivered, delivered, position_of
 from harness.ledger.effects import Effects, moment
+from harness.ledger.keys import keys_of
 from harness.ledger.model import (
     Attempt,
     EventPath,
@@ -49,7 +50,8 @@ def ledger_of(occurrences: Iterable[Occurrence], names: Names | None = None) -> 
         joined.deliver(each)
     joined.publish([each for each in calls if each.facts.get("api") == "publish"])
     firings = _in_order(sources.get("firing", ()))
-    return Ledger(joined.events(), jobs_of([*calls, *deliveries, *firings], known))
+    jobs = jobs_of([*calls, *deliveries, *firings], known)
+    return Ledger(joined.events(), jobs, keys_of(calls, known.apps, known.shared))
 
 
 def is_step(each: Occurrence) -> bool:

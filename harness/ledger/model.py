@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from harness.core.observation import Occurrence
+from harness.ledger.keys import KeyPath
 from harness.ledger.outcomes import Outcome
 
 
@@ -214,15 +215,17 @@ class JobPath:
 
 @dataclass(frozen=True)
 class Ledger:
-    """What is known of every event and job.
+    """What is known of every event, job and key.
 
     Attributes:
         events: in the order in which they were first seen, by the clocks.
         jobs: in the order of app and name.
+        keys: of state stores, in the order of store, name and app.
     """
 
     events: tuple[EventPath, ...] = ()
     jobs: tuple[JobPath, ...] = ()
+    keys: tuple[KeyPath, ...] = ()
 
     @property
     def records(self) -> int:
@@ -238,8 +241,10 @@ class Names:
         topics: the topics that sidecars deliver to a path of their app, by app and path.
         apps: the app of each replica, by the replica's node.
         prefix: what daprd puts before the name of each topic on the broker.
+        shared: the apps and state stores whose keys belong to all apps that use the store.
     """
 
     topics: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     apps: Mapping[str, str] = field(default_factory=dict)
     prefix: str = ""
+    shared: frozenset[tuple[str, str]] = frozenset()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.core.observation import Occurrence
@@ -23,6 +23,7 @@ class Request:
         status: of the response.
         answer: the body of the response.
         failed: ``before`` or ``after`` the app did its work, if the inbox responded in its place.
+        headers: of the request, names in lower case.
     """
 
     app: str
@@ -35,6 +36,7 @@ class Request:
     status: int
     answer: str
     failed: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def requests_of(
@@ -59,4 +61,5 @@ def _request(each: Occurrence, apps: dict[str, str]) -> Request:
     return Request(
         apps.get(each.node, each.node), each.node, facts["method"], path, each.payload, each.time,
         each.took or 0.0, facts["status"], facts["answer"], facts["failed"],
+        facts["headers"],
     )  # fmt: skip

@@ -93,7 +93,14 @@ class Call:
             "keys": _keys(self),
             "content_type": self.headers.get("content-type", ""),
             "truncated": self.truncated,
+            **self._of_state(),
         }
+
+    def _of_state(self) -> dict[str, Any]:
+        """What a read has found, and the version that a deletion requires."""
+        if self.api != "state":
+            return {}
+        return {"answer": decoded(self.answer), "etag": self.headers.get("if-match", "")}
 
 
 class CallRecord(RecordReader[Call]):
@@ -163,6 +170,9 @@ def _keys(call: Call) -> list[str]:
         rows = call.data.get("operations") if isinstance(call.data, dict) else []
         found = [row.get("request") for row in _objects(rows)]
         return [str(each["key"]) for each in _objects(found) if "key" in each]
+    if words[4:] == ["bulk"] and isinstance(call.data, dict):
+        keys = call.data.get("keys")
+        return [str(each) for each in keys] if isinstance(keys, list) else []
     if len(words) > 4 and words[4] not in ("bulk", "query"):
         return [unquote("/".join(words[4:]))]
     return [str(row["key"]) for row in _objects(call.data) if "key" in row]

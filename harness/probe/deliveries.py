@@ -88,6 +88,7 @@ class Delivery:
             "event": self.event,
             "origin": origin_in(self.headers),
             "content_type": self.headers.get("content-type", ""),
+            "headers": self.headers,
         }
 
 

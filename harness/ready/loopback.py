@@ -89,6 +89,7 @@ class AsyncConnections(httpx.AsyncBaseTransport):
 def client(
     base_url: str = "", *, timeout: float = 15.0, token: str = "", sign: Sign | None = None,
     connections: Connections | None = None,
+    made_by: Callable[..., httpx.Client] = httpx.Client,
 ) -> httpx.Client:  # fmt: skip
     """A synchronous client that ignores proxy variables.
 
@@ -96,12 +97,13 @@ def client(
         token: sent as ``dapr-api-token`` if not empty.
         sign: adds headers to each request; those that the request has take precedence.
         connections: what it shares with other clients; its own if None.
+        made_by: makes it of the arguments of `httpx.Client`.
     """
 
     def signed(request: httpx.Request) -> None:
         _sign(request, sign)
 
-    return httpx.Client(
+    return made_by(
         base_url=base_url, headers=_headers(token), timeout=timeout, trust_env=False,
         verify=_NO_TLS, event_hooks={"request": [signed]}, transport=connections,
     )  # fmt: skip
@@ -110,13 +112,14 @@ def client(
 def aclient(
     base_url: str = "", *, timeout: float = 15.0, token: str = "", sign: Sign | None = None,
     connections: AsyncConnections | None = None,
+    made_by: Callable[..., httpx.AsyncClient] = httpx.AsyncClient,
 ) -> httpx.AsyncClient:  # fmt: skip
     """The asynchronous counterpart of `client`."""
 
     async def signed(request: httpx.Request) -> None:
         _sign(request, sign)
 
-    return httpx.AsyncClient(
+    return made_by(
         base_url=base_url, headers=_headers(token), timeout=timeout, trust_env=False,
         verify=_NO_TLS, event_hooks={"request": [signed]}, transport=connections,
     )  # fmt: skip

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
 
 from harness.core.deadline import Deadline, Observation, poll
 from harness.core.errors import HarnessError, ProbeError, ProbeTimeout
@@ -13,6 +17,7 @@ from harness.core.masking import mask
 from harness.core.observation import Occurrence
 from harness.core.roles import CallRecorder, Recorder
 from harness.ledger.joining import is_step, ledger_of
+from harness.ledger.keys import KeyPath
 from harness.ledger.model import Ledger, Names
 from harness.ledger.requests import Request, requests_of
 from harness.probe.api_calls import CallRecord
@@ -20,12 +25,13 @@ from harness.probe.atap import AsyncSubscriptionTap
 from harness.probe.broker_reader import BrokerReader, RawRecord
 from harness.probe.deliveries import DeliveryRecord
 from harness.probe.marker import TYPE
+from harness.probe.records import decoded
 from harness.probe.spans import PATH
 from harness.probe.tap import SubscriptionTap
 from harness.probe.waiting import Guard
 from harness.stack.in_flight import InFlight
 from harness.stack.noted import TEST, Noted
-from harness.stack.routes import SUBSCRIBE, Routes
+from harness.stack.routes import SUBSCRIBE, Routes, ask_sidecar
 from harness.stack.sharing import own_topics
 from harness.stack.timeline import Observed
 
@@ -34,6 +40,21 @@ MOST = 100_000
 
 LARGEST = 128 * 1024 * 1024
 """Bytes of what is observed, at most."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a state store has of a key.
+
+    Attributes:
+        exists: whether it has the key.
+        value: its value.
+        at: when that was known, on ``time.monotonic``.
+    """
+
+    exists: bool
+    value: Any
+    at: float
 
 
 def _raise(error: ProbeError) -> None:
@@ -174,6 +195,20 @@ class Account:
             found = requests_of(self._seen, apps, is_step)
         return [each for each in found if each.app == app]
 
+    def stored(self, path: KeyPath) -> Stored | None:
+        """What a state store has of a key now, by the sidecar that was asked last.
+
+        Returns:
+            None if it does not respond.
+        """
+        node = path.operations[-1].node
+        place = f"/v1.0/state/{quote(path.store, safe='')}/{quote(path.key, safe='')}"
+        answer = ask_sidecar(self._stack, self._stack.topology.sidecar_of(node).name, place)
+        if answer is None:
+            return None
+        at = time.monotonic()
+        return Stored(answer.status_code == HTTPStatus.OK, decoded(answer.text), at)
+
     def settled(self, deadline: Deadline) -> Ledger:
         """The ledger once nothing is in flight.
 
@@ -296,11 +331,15 @@ class Account:
                 yield found
 
     def _new_calls(self, app: str) -> Iterator[Occurrence]:
-        yield from (each.occurrence(app) for each in self._calls[app].read())
+        for each in self._calls[app].read():
+            found = each.occurrence(app)
+            self._routes.see_call(found)
+            yield found
 
     def _new_calls_of_tests(self) -> Iterator[Occurrence]:
         for each in self._noted.since(self._counts[TEST]):
             self._counts[TEST] += 1
+            self._routes.see_call(each)
             yield each
 
 

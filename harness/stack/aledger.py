@@ -1,4 +1,4 @@
-"""The delivery ledger as tests use it: questions about events and jobs, which wait."""
+"""The delivery ledger as tests use it: questions about events, jobs and keys, which wait."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from harness.core.blocking import ablocking
 from harness.core.deadline import Deadline, Observation, apoll
 from harness.core.errors import ConfigError, ProbeTimeout
+from harness.ledger.keys import KeyPath
 from harness.ledger.model import EventPath, JobPath, Ledger
 from harness.ledger.order import stored
 from harness.probe.aeventually import aexplained
@@ -15,6 +16,7 @@ from harness.probe.atap import AsyncSubscriptionTap, AsyncTap
 from harness.probe.matching import matches, shown
 from harness.probe.waiting import Guard
 from harness.stack.account import Account
+from harness.stack.akeys import AsyncTrackedKey
 from harness.stack.aquestions import (
     INTERVAL,
     SHOWN,
@@ -31,7 +33,7 @@ __tracebackhide__ = True
 
 
 class AsyncLedgerProbe:
-    """Where each event and job went since this world began; see docs/ledger.md.
+    """What happened to each event, job and key since this world began; see docs/ledger.md.
 
     Args:
         account: reads what was observed.
@@ -85,17 +87,35 @@ class AsyncLedgerProbe:
         """One job of an app, to ask questions about; it need not exist yet."""
         return AsyncTrackedJob(self, {"app": app, "name": name}, self._account, self._guard)
 
-    def requests(self, app: str, path: str, **wanted: Any) -> AsyncTrackedRequests:
+    async def keys(self, **wanted: Any) -> list[KeyPath]:
+        """The keys of state stores that are known now and have these fields.
+
+        Args:
+            wanted: fields of `KeyPath`, see `matches`: ``store``, ``key``, ``app``.
+        """
+        return [each for each in (await self.now()).keys if matches(each, wanted)]
+
+    def state(self, store: str, key: str, **wanted: Any) -> AsyncTrackedKey:
+        """One key of a state store, to ask questions about; it need not exist yet.
+
+        Args:
+            store: the component.
+            key: as apps call it.
+            wanted: other fields of `KeyPath`, see `matches`; ``app`` if apps have equal keys.
+        """
+        return AsyncTrackedKey(self._account, self._guard, {"store": store, "key": key, **wanted})
+
+    def requests(self, app: str, path: str = "", **wanted: Any) -> AsyncTrackedRequests:
         """Requests of the app's sidecar that are neither events nor jobs, to ask questions about.
 
         Args:
             app: which was invoked, or has an input binding; its deliveries must be recorded.
-            path: of the requests, without a query.
+            path: of the requests, without a query; any if "".
             wanted: other fields of `Request`, see `matches`, such as ``method`` and ``data``.
         """
-        return AsyncTrackedRequests(
-            self._account, self._guard, {"app": app, "path": path, **wanted}
-        )
+        if path:
+            wanted["path"] = path
+        return AsyncTrackedRequests(self._account, self._guard, {"app": app, **wanted})
 
     async def published(self, *types: str, timeout: float = 30.0, **wanted: Any) -> list[EventPath]:
         """Nothing is in flight any more, and of these events the broker has these and no others.

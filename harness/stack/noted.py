@@ -1,4 +1,4 @@
-"""What a test itself asks of sidecars and a ledger tells: requests to publish, and jobs."""
+"""What a test itself asks of sidecars and a ledger tells: events, jobs and state."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 TEST = "test"
 """Who made these calls."""
 
-APIS = ("publish", "jobs")
+APIS = ("publish", "jobs", "state")
 """The APIs of Dapr whose calls are noted."""
 
 LARGEST = 64 * 1024 * 1024
 """Bytes of bodies that are kept."""
+
+HEADERS = ("content-type", "if-match")
+"""Headers of requests that a ledger looks at."""
 
 
 class Noted:
@@ -43,7 +46,7 @@ class Noted:
         self, app: str, request: httpx.Request, answer: httpx.Response | None, at: float, *,
         took: float, time: int,
     ) -> None:  # fmt: skip
-        """Keep a call if it concerns events or jobs.
+        """Keep a call if it concerns events, jobs or state.
 
         Args:
             app: whose sidecar received it.
@@ -56,7 +59,8 @@ class Noted:
         path = request.url.raw_path.decode()
         if not any(f"/{api}/" in path for api in APIS):
             return
-        self._size += min(len(request.content), BODY_LIMIT)
+        sent, told = _body(request), _body(answer) if "/state/" in path else b""
+        self._size += len(sent) + len(told)
         if self._size > LARGEST:
             self.is_complete = False
             return
@@ -67,12 +71,22 @@ class Noted:
                 "took": took,
                 "method": request.method,
                 "path": path,
-                "headers": {"content-type": request.headers.get("content-type", "")},
-                "body": request.content[:BODY_LIMIT].decode("utf-8", "replace"),
+                "headers": {name: request.headers.get(name, "") for name in HEADERS},
+                "body": sent.decode("utf-8", "replace"),
                 "status": answer.status_code if answer is not None else None,
-                "answer": "",
+                "answer": told.decode("utf-8", "replace"),
             }
         )
         if call.api in APIS:
             made = call.occurrence(TEST)
             self._found.append(replace(made, facts={**made.facts, "sidecar": app}))
+
+
+def _body(message: httpx.Request | httpx.Response | None) -> bytes:
+    """As much of a body as is recorded; nothing of one that is streamed."""
+    import httpx
+
+    try:
+        return message.content[:BODY_LIMIT] if message is not None else b""
+    except (httpx.RequestNotRead, httpx.ResponseNotRead):
+        return b""

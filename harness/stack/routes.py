@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -12,6 +13,8 @@ from harness.core.observation import Occurrence
 from harness.core.roles import HasSidecar
 from harness.core.tracing import NOT_SAMPLED
 from harness.dapr.model import Metadata, Subscription
+from harness.dapr.resources import plain_fields
+from harness.dapr.state_keys import prefix_of
 from harness.ledger.model import Names
 from harness.probe.deliveries import Delivery
 from harness.probe.records import decoded
@@ -39,12 +42,14 @@ class Routes:
         self._stack = stack
         self._topics = defaultdict[Route, frozenset[str]](frozenset)
         self._unknown: set[Route] = set()
+        self._has_state = False
         self._apps = apps_of(stack)
 
     def names(self) -> Names:
         """What is known."""
         self._ask_sidecars()
-        return Names(dict(self._topics), self._apps, self._stack.book.namespace)
+        shared = self._shared if self._has_state else frozenset()
+        return Names(dict(self._topics), self._apps, self._stack.book.namespace, shared)
 
     def see(self, node: str, delivery: Delivery) -> None:
         """Learn from a request to an app.
@@ -64,6 +69,21 @@ class Routes:
         is_event = each.facts.get("origin") or each.facts.get("event")
         if is_event and route not in self._topics:
             self._unknown.add(route)
+
+    def see_call(self, call: Occurrence) -> None:
+        """Note a call of the API of a sidecar: the keys of its state stores may be shared."""
+        self._has_state = self._has_state or call.facts.get("api") == "state"
+
+    @cached_property
+    def _shared(self) -> frozenset[tuple[str, str]]:
+        """The apps and state stores whose keys are not those of one app."""
+        return frozenset(
+            (self._apps.get(sidecar.app, sidecar.app), each.name)
+            for sidecar in self._stack.topology.sidecars()
+            for each in self._stack.book.resources(sidecar.name)
+            if each.type.startswith("state.")
+            and not prefix_of(each.name, plain_fields(each).get("keyprefix", ""), "").by_app
+        )
 
     def _ask_sidecars(self) -> None:
         """One of an app that is stopped is asked again next time."""

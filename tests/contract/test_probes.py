@@ -322,12 +322,12 @@ async def test_an_inbox_that_cannot_be_healed_is_told_and_every_client_is_closed
     """Its proxy has gone; the clients of both kinds must not stay open with it."""
     with World(stack) as world:
         world.inbox("echo").fail_next("/events")
-        app, client = world.app("echo"), world.sidecar("echo")._client
+        app, client = world.app("echo"), world.sidecar("echo").http
         topic = world.topic("t")
         topic.all()
         own = await AsyncWorld(stack).__aenter__()
         await own.inbox("echo").fail_next("/events")
-        own_app, own_client = own.app("echo"), own.sidecar("echo")._client
+        own_app, own_client = own.app("echo"), own.sidecar("echo").http
         atopic = own.topic("t")
         await atopic.all()
         world.kill("echo-inbox")

@@ -341,7 +341,7 @@ def request(path: str, body: Any = None) -> httpx.Request:
     return httpx.Request("POST", f"http://127.0.0.1{path}", json=body)
 
 
-def test_requests_of_a_test_are_noted_if_they_concern_events_or_jobs() -> None:
+def test_requests_of_a_test_are_noted_if_they_concern_events_jobs_or_state() -> None:
     """With the app whose sidecar received them, and without tokens."""
     noted = Noted()
     for path in ("/v1.0/publish/bus/orders", "/v1.0/jobs/bill", "/v1.0/state/store",
