@@ -107,8 +107,10 @@ def called(
     status: int | None = 204,
     took: float = 0.2,
     kind: str = "application/json",
+    answer: str = "",
+    etag: str = "",
 ) -> Occurrence:
-    """A call of an app."""
+    """A call of an app; ``etag`` is the version that it requires by a header."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     row = {
         "at": seconds,
@@ -116,10 +118,10 @@ def called(
         "took": took,
         "method": method,
         "path": path,
-        "headers": {"content-type": kind},
+        "headers": {"content-type": kind, **({"If-Match": etag} if etag else {})},
         "body": raw[:BODY_LIMIT].decode("utf-8", "replace"),
         "status": status,
-        "answer": "",
+        "answer": answer,
     }
     return read_call(row).occurrence(app)
 

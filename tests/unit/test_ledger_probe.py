@@ -71,6 +71,10 @@ def test_job():
     probe(known).job("shop", "bill").fired(timeout=0)
 
 
+def test_key():
+    probe(known).state("store", "k").deleted(timeout=0)
+
+
 def test_settled():
     probe(Busy()).settled(timeout=0)
 """
@@ -93,9 +97,9 @@ def test_pytest_shows_the_question_of_a_test_and_not_how_it_is_asked(
     done = pytester.runpytest_subprocess("-p", "no:randomly", "--tb=long")
 
     output = done.stdout.str()
-    done.assert_outcomes(failed=5)
+    done.assert_outcomes(failed=6)
     shown = [line for line in output.splitlines() if line.startswith(">")]
-    assert 5 == len(shown), output
+    assert 6 == len(shown), output
     assert all(line.lstrip("> ").startswith("probe(") for line in shown)
     assert "is not delivered to mail" in output
     assert "something is still in flight" in output
@@ -351,11 +355,11 @@ def test_requests_of_a_test_are_noted_if_they_concern_events_jobs_or_state() -> 
 
     found = noted.since(0)
 
-    assert [("publish", 204), ("jobs", 204), ("publish", None)] == [
+    assert [("publish", 204), ("jobs", 204), ("state", 204), ("publish", None)] == [
         (each.facts["api"], each.facts["status"]) for each in found
     ]
     assert {("test", "shop")} == {(each.node, each.facts["sidecar"]) for each in found}
-    assert 2 == len(noted.since(1))
+    assert 3 == len(noted.since(1))
     assert json.dumps({"n": 1}) == json.dumps(found[0].payload)
 
 
