@@ -11,8 +11,10 @@ import pytest
 from harness import ConfigError, ProbeTimeout
 from harness.core.deadline import Deadline
 from harness.core.observation import Occurrence
-from harness.ledger.joining import ledger_of
+from harness.ledger.joining import is_step, ledger_of
 from harness.ledger.model import Ledger
+from harness.ledger.requests import Request, requests_of
+from harness.probe.inbox_server import BODY_LIMIT
 from harness.probe.waiting import unguarded
 from harness.stack.account import Account
 from harness.stack.in_flight import unstable
@@ -31,6 +33,7 @@ class Known:
     def __init__(self, *found: Occurrence, has_broker: bool = True) -> None:
         self.has_broker = has_broker
         self.reads = 0
+        self._found = found
         self._ledger = ledger_of(found)
 
     def read(self) -> Ledger:
@@ -42,6 +45,10 @@ class Known:
 
     def masked(self, text: str) -> str:
         return text.replace("s3cret", "***")
+
+    def requests(self, app: str) -> list[Request]:
+        found = requests_of(self._found, {}, is_step)
+        return [each for each in found if each.app == app]
 
 
 def probe(account: Known) -> LedgerProbe:
@@ -339,6 +346,28 @@ def test_a_group_without_members_has_perhaps_something_to_do() -> None:
         "group behind has no members that read orders[0] now",
         "group new has no members that read what it subscribes to now",
     ]
+
+
+def test_an_answer_that_a_caller_received_is_the_one_that_the_app_has_sent() -> None:
+    """Status and body, as far as the inbox has recorded it, in the order of the requests."""
+    known = Known(
+        handled("shop", {"n": 1}, 1.0, path="/work?x=1", kind="", status=201, answer='{"id": 1}'),
+        handled("shop", {"n": 2}, 2.0, path="/more", kind="", status=404, answer="y" * BODY_LIMIT),
+    )
+    made = httpx.Response(201, text='{"id": 1}')
+    missing = httpx.Response(404, text="y" * BODY_LIMIT + "more")
+
+    first, _ = probe(known).requests("shop").answered(made, missing)
+    probe(known).requests("shop", "/work").answered(made)
+    probe(known).requests("shop").answered(201, missing)
+
+    assert {"n": 1} == first.data
+    other = httpx.Response(201, text='{"id": 2}')
+    for answers in ((other, missing), (missing, made), (made,), (404, 404)):
+        with pytest.raises(ProbeTimeout, match=r"(?s)were not answered so.*POST /work -> 201"):
+            probe(known).requests("shop").answered(*answers, timeout=100_000)
+    with pytest.raises(ProbeTimeout, match=r'expected: 201 \{"id": 2\}, 404'):
+        probe(known).requests("shop").answered(other, 404, timeout=0)
 
 
 def request(path: str, body: Any = None) -> httpx.Request:
