@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from http import HTTPStatus
-from typing import Any
-from urllib.parse import quote
+from dataclasses import replace
 
 from harness.core.deadline import Deadline, Observation, poll
 from harness.core.errors import HarnessError, ProbeError, ProbeTimeout
@@ -25,14 +21,14 @@ from harness.probe.atap import AsyncSubscriptionTap
 from harness.probe.broker_reader import BrokerReader, RawRecord
 from harness.probe.deliveries import DeliveryRecord
 from harness.probe.marker import TYPE
-from harness.probe.records import decoded
 from harness.probe.spans import PATH
 from harness.probe.tap import SubscriptionTap
 from harness.probe.waiting import Guard
 from harness.stack.in_flight import InFlight
 from harness.stack.noted import TEST, Noted
-from harness.stack.routes import SUBSCRIBE, Routes, ask_sidecar
+from harness.stack.routes import SUBSCRIBE, Routes
 from harness.stack.sharing import own_topics
+from harness.stack.stored_keys import Stored, stored_now
 from harness.stack.timeline import Observed
 
 MOST = 100_000
@@ -40,21 +36,6 @@ MOST = 100_000
 
 LARGEST = 128 * 1024 * 1024
 """Bytes of what is observed, at most."""
-
-
-@dataclass(frozen=True)
-class Stored:
-    """What a state store has of a key.
-
-    Attributes:
-        exists: whether it has the key.
-        value: its value.
-        at: when that was known, on ``time.monotonic``.
-    """
-
-    exists: bool
-    value: Any
-    at: float
 
 
 def _raise(error: ProbeError) -> None:
@@ -201,13 +182,7 @@ class Account:
         Returns:
             None if it does not respond.
         """
-        node = path.operations[-1].node
-        place = f"/v1.0/state/{quote(path.store, safe='')}/{quote(path.key, safe='')}"
-        answer = ask_sidecar(self._stack, self._stack.topology.sidecar_of(node).name, place)
-        if answer is None:
-            return None
-        at = time.monotonic()
-        return Stored(answer.status_code == HTTPStatus.OK, decoded(answer.text), at)
+        return stored_now(self._stack, path)
 
     def settled(self, deadline: Deadline) -> Ledger:
         """The ledger once nothing is in flight.

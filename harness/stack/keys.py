@@ -14,8 +14,9 @@ from harness.ledger.keys import KeyOperation, KeyPath
 from harness.probe.eventually import explained
 from harness.probe.matching import matches, shown
 from harness.probe.waiting import Guard
-from harness.stack.account import Account, Stored
+from harness.stack.account import Account
 from harness.stack.questions import INTERVAL, SHOWN
+from harness.stack.stored_keys import Stored
 
 __tracebackhide__ = True
 """pytest leaves out the frames of this module: a failure is shown at the test's own line."""

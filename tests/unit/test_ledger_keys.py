@@ -17,9 +17,10 @@ from harness.ledger.joining import ledger_of
 from harness.ledger.keys import KeyOperation, KeyPath
 from harness.ledger.model import Ledger, Names
 from harness.probe.waiting import unguarded
-from harness.stack.account import Account, Stored
+from harness.stack.account import Account
 from harness.stack.ledger import LedgerProbe
 from harness.stack.noted import Noted
+from harness.stack.stored_keys import Stored
 from tests.unit.ledgers import called
 
 STORE = "/v1.0/state/store"
