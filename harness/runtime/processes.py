@@ -9,7 +9,7 @@ import signal
 import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from harness.runtime.proc import owner_of
 from harness.runtime.sharing import shared
 from harness.runtime.supervisor_client import SupervisorClient
 from harness.runtime.tree import send
+from harness.runtime.turns import turn
 
 GONE = "the supervisor of the stack has ended, and with it everything that it had started"
 
@@ -96,6 +97,12 @@ class ProcessRuntime(Closing):
     def home(self, name: str) -> Path:
         """The folder of a node."""
         return self.folder / "nodes" / name
+
+    def turn(
+        self, guard: Callable[[], None], waits: Callable[[], None]
+    ) -> AbstractContextManager[None]:
+        """A turn among the starts of this user."""
+        return turn(guard, waits)
 
     def prepare(self, launches: Sequence[Launch]) -> None:
         """Start the processes of which launches with the same imports are forked."""
