@@ -187,7 +187,8 @@ def _operations(asked: _Asked) -> Iterator[tuple[str, KeyOperation]]:
 def _bulk(asked: _Asked) -> Iterator[tuple[str, KeyOperation]]:
     """The reads of a request for several keys; one that failed has an error of its own."""
     answers = {row.get("key"): row for row in _objects(asked.call.facts.get("answer"))}
-    for key in asked.call.facts["keys"]:
+    wanted = _object(asked.call.payload).get("keys")
+    for key in map(str, wanted if isinstance(wanted, list) else ()):
         row = answers.get(key, {"error": "no answer"})
         if "error" in row:
             yield key, asked.operation("read")

@@ -16,7 +16,7 @@ from harness.core.node import Node, Scope
 from harness.dapr.health import HealthCheck
 from harness.dapr.status import SidecarStatus
 from harness.nodes.base import BaseNode, main_port
-from harness.nodes.calls import CallsProxy
+from harness.nodes.calls import GRPC_PORT, CallsProxy, hears_grpc
 from harness.nodes.clock import REAL, clock_of, follows_checks, show_to
 from harness.nodes.command import (
     asgi_line,
@@ -329,8 +329,7 @@ class App(BaseNode):
             "PYTHONUNBUFFERED": "1",
             "APP_ID": self.app_id,
             **({"APP_HOST": listen.host, "APP_PORT": str(listen.port)} if listen else {}),
-            **self._http_api(scope, sidecar["http"]),
-            "DAPR_GRPC_PORT": sidecar["grpc"],
+            **self._api(scope, sidecar),
             "DAPR_METRICS_PORT": sidecar["metrics"],
             "DAPR_API_TOKEN": sidecar["token"],
             "APP_API_TOKEN": scope.token("app-api") if sidecar["token"] else "",
@@ -338,9 +337,14 @@ class App(BaseNode):
             **own,
         }
 
-    def _http_api(self, scope: Scope, port: str) -> dict[str, str]:
-        """Where the app finds the HTTP API of its sidecar: there, or at what records its calls."""
+    def _api(self, scope: Scope, sidecar: Mapping[str, str]) -> dict[str, str]:
+        """Where the app finds the APIs of its sidecar: there, or at what records its calls."""
+        own = {"DAPR_HTTP_PORT": sidecar["http"], "DAPR_GRPC_PORT": sidecar["grpc"]}
         if not self.calls:
-            return {"DAPR_HTTP_PORT": port}
-        recorder = scope.address(calls_name(self.name))
-        return {"DAPR_HTTP_PORT": str(recorder.port), "DAPR_HTTP_ENDPOINT": recorder.http}
+            return own
+        name = calls_name(self.name)
+        recorder = scope.address(name)
+        by_http = {"DAPR_HTTP_PORT": str(recorder.port), "DAPR_HTTP_ENDPOINT": recorder.http}
+        if not hears_grpc():
+            return own | by_http
+        return own | by_http | {"DAPR_GRPC_PORT": str(scope.address(name, GRPC_PORT).port)}

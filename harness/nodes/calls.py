@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from harness.core.deadline import Check
 from harness.core.launch import InContainer, Launch
@@ -16,11 +17,20 @@ from harness.ready.tcp import TcpCheck
 
 RECORD = "calls.jsonl"
 PROGRAMS = ("calls_server.py", "inbox_server.py")
+GRPC_PROGRAM = "grpc_calls.py"
+GRPC_PACKAGES = ("hpack", "hyperframe")
+GRPC_PORT = "grpc"
+"""The port for calls by gRPC, if what reads them is installed."""
+
+
+def hears_grpc() -> bool:
+    """Whether calls by gRPC can be recorded: with the extra ``calls-grpc``."""
+    return all(find_spec(each) for each in GRPC_PACKAGES)
 
 
 @dataclass(frozen=True)
 class CallsProxy(BaseNode):
-    """Records every HTTP request that one app makes to its sidecar.
+    """Records every HTTP request that one app makes to its sidecar, and those to state by gRPC.
 
     Attributes:
         app: the app's name; this node is ``<app>-calls``, and the app starts once it listens.
@@ -29,11 +39,15 @@ class CallsProxy(BaseNode):
     """
 
     tools = ("app",)
-    packages = ("h11",)
 
     app: str
     sidecar: str
     on_host: bool = False
+
+    @property
+    def packages(self) -> tuple[str, ...]:  # type: ignore[override]  # derived, not stored
+        """What pip installs into the image that it runs in."""
+        return ("h11", *(GRPC_PACKAGES if hears_grpc() else ()))
 
     @property
     def pod(self) -> str:  # type: ignore[override]  # derived, not stored
@@ -54,20 +68,26 @@ class CallsProxy(BaseNode):
         """A Python program of the harness; a container receives a copy of its files."""
         listen, read, home = scope.listen(), scope.listen(RECORD_PORT), scope.home
         daprd = scope.address(self.sidecar, "http", waits=False)
-        addresses = (str(listen), str(daprd), str(read))
+        addresses: tuple[str, ...] = (str(listen), str(daprd), str(read), str(home / RECORD))
+        ports = {"main": listen.port, RECORD_PORT: read.port}
+        if hears_grpc():
+            grpc = scope.listen(GRPC_PORT)
+            its = scope.address(self.sidecar, "grpc", waits=False)
+            addresses += (str(grpc), str(its))
+            ports[GRPC_PORT] = grpc.port
         return Launch(
             name=self.name,
-            argv=(*command_of(PROGRAMS[0], scope), *addresses, str(home / RECORD)),
-            ports={"main": listen.port, RECORD_PORT: read.port},
+            argv=(*command_of(PROGRAMS[0], scope), *addresses),
+            ports=ports,
             grace=0.5,
             process=process_of(PROGRAMS[0]),
             container=InContainer(
                 "app",
                 self.pod,
                 # Only the app connects to it.
-                internal=("main",),
-                files=texts_of(PROGRAMS),
-                folders={"h11": package_folder("h11")},
+                internal=tuple(each for each in ports if each != RECORD_PORT),
+                files=texts_of((*PROGRAMS, *((GRPC_PROGRAM,) if hears_grpc() else ()))),
+                folders={each: package_folder(each) for each in self.packages},
             ),
             on_host=self.on_host,
         )

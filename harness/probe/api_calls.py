@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from harness.core.endpoint import Endpoint
 from harness.core.observation import Occurrence, correlation_of, event_in, trace_in
+from harness.probe.grpc_state import as_http
 from harness.probe.inbox_server import BODY_LIMIT
 from harness.probe.records import RecordReader, decoded
 
@@ -116,7 +117,9 @@ class CallRecord(RecordReader[Call]):
 
 
 def read_call(row: dict[str, Any]) -> Call:
-    """Read one line of the record."""
+    """Read one line of the record; a call by gRPC becomes the one by HTTP that means the same."""
+    if "grpc" in row:
+        row = as_http(row)
     headers = {name.lower(): value for name, value in row["headers"].items()}
     api, target = api_of(row["path"], headers)
     return Call(
@@ -170,9 +173,6 @@ def _keys(call: Call) -> list[str]:
         rows = call.data.get("operations") if isinstance(call.data, dict) else []
         found = [row.get("request") for row in _objects(rows)]
         return [str(each["key"]) for each in _objects(found) if "key" in each]
-    if words[4:] == ["bulk"] and isinstance(call.data, dict):
-        keys = call.data.get("keys")
-        return [str(each) for each in keys] if isinstance(keys, list) else []
     if len(words) > 4 and words[4] not in ("bulk", "query"):
         return [unquote("/".join(words[4:]))]
     return [str(row["key"]) for row in _objects(call.data) if "key" in row]

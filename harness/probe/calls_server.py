@@ -1,13 +1,15 @@
 """The recorder between an app and the HTTP port of its sidecar, a separate program.
 
     python calls_server.py LISTEN_HOST:PORT DAPRD_HOST:PORT READ_HOST:PORT RECORD_FILE
+                           [GRPC_LISTEN_HOST:PORT DAPRD_GRPC_HOST:PORT]
 
 It also runs in containers, so it needs only h11, the inbox's program and no code of the harness.
 
 Each connection of the app gets one to the sidecar, and bytes pass unchanged in both directions. A
 parser reads along, and each call leaves one JSON line in the record, which has the same format and
 control path as the inbox's, on a port of its own. What is not HTTP/1.1 is passed on unrecorded.
-While the sidecar refuses connections, so does this program: it resets those of the app.
+With the last two addresses, calls by gRPC are passed on and heard, too, which needs hpack and
+hyperframe. While the sidecar refuses connections, so does this program: it resets those of the app.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import h11
 
@@ -197,12 +199,30 @@ class Conversation:
             self._recorder.note(call.row())
 
 
-class Relay:
-    """Passes bytes between an app and its sidecar."""
+class Heard(Protocol):
+    """Reads along on one connection."""
 
-    def __init__(self, daprd: tuple[str, int], recorder: Recorder) -> None:
+    def from_app(self, data: bytes) -> None:
+        """What the app sent; nothing if it will send no more."""
+
+    def from_sidecar(self, data: bytes) -> None:
+        """What the sidecar sent; nothing if it will send no more."""
+
+    def end(self) -> None:
+        """The connection has ended."""
+
+
+class Relay:
+    """Passes bytes between an app and its sidecar.
+
+    Args:
+        daprd: the sidecar.
+        hear: makes what reads along on a connection.
+    """
+
+    def __init__(self, daprd: tuple[str, int], hear: Callable[[], Heard]) -> None:
         self._daprd = daprd
-        self._recorder = recorder
+        self._hear = hear
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection of the app."""
@@ -211,7 +231,7 @@ class Relay:
         except OSError:
             _reset(writer)
             return
-        heard = Conversation(self._recorder)
+        heard = self._hear()
         asking = asyncio.create_task(_pass_on(reader, to_daprd, heard.from_app))
         try:
             await _pass_on(from_daprd, writer, heard.from_sidecar)
@@ -261,16 +281,37 @@ def _add(body: bytearray, event: h11.Data) -> None:
     body += event.data[: BODY_LIMIT - len(body)]
 
 
-async def main(listen: str, daprd: str, read: str, record: Path) -> None:
+def _grpc(recorder: Recorder) -> Heard:
+    if TYPE_CHECKING or __name__ != "__main__":
+        from harness.probe.grpc_calls import GrpcConversation
+    else:
+        from grpc_calls import GrpcConversation  # in the same folder, without the harness
+
+    def closed(request: int, row: dict[str, Any]) -> None:
+        del recorder.open[request]
+        with contextlib.suppress(OSError):  # a full disk does not stop the app
+            recorder.note(row)
+
+    return GrpcConversation(recorder.open.__setitem__, closed)
+
+
+async def main(listen: str, daprd: str, read: str, record: str, *grpc: str) -> None:
     """Serve until ended."""
-    recorder = Recorder(None, record)
-    relay = Relay(address_of(daprd), recorder)
-    async with await asyncio.start_server(relay.serve, *address_of(listen)):
-        # Last: a check of this port then knows that both are there.
+    recorder = Recorder(None, Path(record))
+    ways: list[tuple[str, str, Callable[[], Heard]]] = [
+        (listen, daprd, lambda: Conversation(recorder))
+    ]
+    if grpc:
+        ways.append((grpc[0], grpc[1], lambda: _grpc(recorder)))
+    async with contextlib.AsyncExitStack() as opened:
+        for own, its, hear in ways:
+            serve = Relay(address_of(its), hear).serve
+            await opened.enter_async_context(await asyncio.start_server(serve, *address_of(own)))
+        # Last: a check of this port then knows that all are there.
         server = await asyncio.start_server(recorder.serve, *address_of(read))
         await server.serve_forever()
 
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], Path(sys.argv[4])))
+        asyncio.run(main(*sys.argv[1:]))

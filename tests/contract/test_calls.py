@@ -175,11 +175,11 @@ def test_an_app_that_is_not_recorded_says_so(world: World) -> None:
         world.calls("plain")
 
 
-def test_calls_by_grpc_go_to_the_sidecar_itself(world: World) -> None:
-    """Only the HTTP port is another one, and only for an app whose calls are recorded."""
+def test_only_an_app_whose_calls_are_recorded_calls_a_recorder(world: World) -> None:
+    """By HTTP; tests/contract/test_calls_grpc.py has calls by gRPC."""
     shop, plain = (world.stack.launch(name).env for name in ("shop", "plain"))
 
-    assert shop["DAPR_GRPC_PORT"] == world.exports("shop-daprd")["grpc"]
+    assert plain["DAPR_GRPC_PORT"] == world.exports("plain-daprd")["grpc"]
     assert shop["DAPR_HTTP_PORT"] == str(world.address("shop-calls").port)
     assert plain["DAPR_HTTP_PORT"] == world.exports("plain-daprd")["http"]
     assert "DAPR_HTTP_ENDPOINT" not in plain

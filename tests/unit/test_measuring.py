@@ -52,7 +52,7 @@ def test_what_was_before_the_first_interval_or_after_the_last_is_left_out() -> N
 
 def test_an_invocation_is_a_call_of_the_app_that_invokes() -> None:
     calls = [
-        Occurrence(at(1), "call", "web", "", facts={"api": api}) for api in ("invoke", "state")
+        Occurrence(at(1), "call", "web", "", facts={"api": api}) for api in ("invoke", "bindings")
     ]
 
     assert {("invoked", "web"): [1]} == rates(*calls, begin=0, step=10.0, count=1)

@@ -13,7 +13,7 @@ from harness.core.deadline import waits_for
 from harness.core.external import with_external
 from harness.core.launch import Launch
 from harness.manifests.project import KubernetesProject
-from harness.nodes.calls import CallsProxy
+from harness.nodes.calls import GRPC_PACKAGES, CallsProxy, hears_grpc
 from harness.render.compose.render import render
 from harness.stack.planning.addresses import HOST
 from tests.support import Fake
@@ -50,8 +50,12 @@ def test_an_app_brings_the_recorders_that_it_asks_for(
     assert expected == sorted(n for n in names if n.endswith(("-inbox", "-calls")))
 
 
-def test_an_app_calls_its_recorder_and_the_recorder_its_sidecar(tmp_path: Path) -> None:
-    """And only by HTTP: gRPC and metrics stay as they are."""
+@pytest.mark.parametrize("installed", [True, False])
+def test_an_app_calls_its_recorder_and_the_recorder_its_sidecar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    """By gRPC, too, if what reads that is installed; metrics stay as they are."""
+    monkeypatch.setattr("harness.nodes.calls.find_spec", lambda _: installed or None)
     made = launches(Topology(App("a", command="serve", calls=True)), tmp_path)
     app, recorder, sidecar = made["a"], made["a-calls"], made["a-daprd"]
 
@@ -60,7 +64,10 @@ def test_an_app_calls_its_recorder_and_the_recorder_its_sidecar(tmp_path: Path) 
         app.env["DAPR_HTTP_PORT"], app.env["DAPR_HTTP_ENDPOINT"],
     )  # fmt: skip
     assert f"127.0.0.1:{sidecar.ports['http']}" == recorder.argv[3]
-    assert str(sidecar.ports["grpc"]) == app.env["DAPR_GRPC_PORT"]
+    way = recorder if installed else sidecar
+    assert str(way.ports["grpc"]) == app.env["DAPR_GRPC_PORT"]
+    asked = [f"127.0.0.1:{each.ports['grpc']}" for each in (recorder, sidecar)] if installed else []
+    assert asked == [*recorder.argv[7:]]
     assert str(sidecar.ports["metrics"]) == app.env["DAPR_METRICS_PORT"]
 
 
@@ -101,8 +108,10 @@ def test_a_recorder_shares_the_pod_of_its_app(tmp_path: Path) -> None:
     assert f"http://127.0.0.1:{recorder.ports['main']}" == app.env["DAPR_HTTP_ENDPOINT"]
     assert app.container.pod == recorder.container.pod == "a"
     assert ["record"] == list(recorder.published)
-    assert {"calls_server.py", "inbox_server.py"} == {*recorder.container.files}
-    assert ["h11"] == list(recorder.container.folders)
+    by_grpc = hears_grpc()
+    assert {"calls_server.py", "inbox_server.py"} == {*recorder.container.files} - {"grpc_calls.py"}
+    assert by_grpc == ("grpc_calls.py" in recorder.container.files)
+    assert ["h11", *(GRPC_PACKAGES if by_grpc else ())] == list(recorder.container.folders)
 
 
 def test_the_recorder_of_an_external_app_runs_on_this_machine() -> None:
