@@ -21,7 +21,7 @@ from harness.stack.stored_keys import Stored
 __tracebackhide__ = True
 """pytest leaves out the frames of this module: a failure is shown at the test's own line."""
 
-HINT = "calls of an app are known if they are by HTTP, and the app has calls=True"
+HINT = "an app needs calls=True; if it calls by gRPC, the extra calls-grpc must be installed, too"
 
 Judge = Callable[[KeyPath, Stored | None], bool]
 """Decides on what is known of a key, and what the store has now; None if that is not known."""

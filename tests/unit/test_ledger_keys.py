@@ -373,7 +373,7 @@ def test_a_read_at_the_moment_of_its_write_or_of_its_end_proves_nothing() -> Non
 
 def test_a_key_that_nobody_asked_for_is_told_with_what_is_recorded() -> None:
     """A question about it, at the end of its time."""
-    with pytest.raises(ProbeTimeout, match=r"(?s)store='store', key='k'.*by HTTP.*calls=True"):
+    with pytest.raises(ProbeTimeout, match=r"(?s)store='store', key='k'.*calls=True.*calls-grpc"):
         probe(Known(writes("other", 1))).state("store", "k").path(timeout=0)
 
 
