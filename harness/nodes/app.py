@@ -347,4 +347,5 @@ class App(BaseNode):
         by_http = {"DAPR_HTTP_PORT": str(recorder.port), "DAPR_HTTP_ENDPOINT": recorder.http}
         if not hears_grpc():
             return own | by_http
-        return own | by_http | {"DAPR_GRPC_PORT": str(scope.address(name, GRPC_PORT).port)}
+        grpc = scope.address(name, GRPC_PORT)
+        return own | by_http | {"DAPR_GRPC_PORT": str(grpc.port), "DAPR_GRPC_ENDPOINT": str(grpc)}

@@ -23,6 +23,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -281,7 +282,8 @@ def _add(body: bytearray, event: h11.Data) -> None:
     body += event.data[: BODY_LIMIT - len(body)]
 
 
-def _grpc(recorder: Recorder) -> Heard:
+def _by_grpc(recorder: Recorder) -> Callable[[], Heard]:
+    """Makes what reads along on connections by gRPC."""
     if TYPE_CHECKING or __name__ != "__main__":
         from harness.probe.grpc_calls import GrpcConversation
     else:
@@ -292,17 +294,17 @@ def _grpc(recorder: Recorder) -> Heard:
         with contextlib.suppress(OSError):  # a full disk does not stop the app
             recorder.note(row)
 
-    return GrpcConversation(recorder.open.__setitem__, closed)
+    return partial(GrpcConversation, recorder.open.__setitem__, closed)
 
 
 async def main(listen: str, daprd: str, read: str, record: str, *grpc: str) -> None:
     """Serve until ended."""
     recorder = Recorder(None, Path(record))
     ways: list[tuple[str, str, Callable[[], Heard]]] = [
-        (listen, daprd, lambda: Conversation(recorder))
+        (listen, daprd, partial(Conversation, recorder))
     ]
     if grpc:
-        ways.append((grpc[0], grpc[1], lambda: _grpc(recorder)))
+        ways.append((grpc[0], grpc[1], _by_grpc(recorder)))
     async with contextlib.AsyncExitStack() as opened:
         for own, its, hear in ways:
             serve = Relay(address_of(its), hear).serve

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,21 +21,28 @@ from harness.core.deadline import Deadline, Observation, poll
 from harness.ledger.keys import KeyOperation
 from harness.probe.api_calls import read_call
 from harness.probe.grpc_calls import LIMIT, PREFACE, GrpcConversation
-from tests.contract.test_calls import APP
 from tests.contract.test_ledger_state import STORES
 from tests.projects import IN_MEMORY
 from tests.support import project
 
+SERVES = [sys.executable, "-m", "http.server", "{port}"]
+"""An app that only listens."""
+
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 
-@pytest.fixture(scope="module")
-def stack_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+@pytest.fixture(scope="module", params=["processes", "containers"])
+def stack_world(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """On containers, the app runs on this machine, where its client by gRPC is."""
+    if on_host := request.param == "containers":
+        request.getfixturevalue("images")
     folder = project(
         tmp_path_factory.mktemp("grpc"), r__stores_yaml=STORES, r__pubsub_yaml=IN_MEMORY
     )
-    shop = App("shop", command=["python3", "-c", APP], calls=True)
-    settings = Settings.load(folder, runtime="processes")
+    shop = App("shop", command=SERVES, calls=True, on_host=on_host)
+    settings = Settings.load(folder, runtime=request.param)
     with running(Topology(shop, Redis(), resources="r"), settings) as stack, World(stack) as opened:
         yield opened
 
@@ -47,9 +55,9 @@ def world(stack_world: World) -> Iterator[World]:
 
 @pytest.fixture
 def stub(world: World) -> Iterator[Any]:
-    """A client as the SDK in the app makes it: to the port and with the token of the app's env."""
+    """A client as the SDK in the app makes it: by the endpoint and the token of the app's env."""
     env = world.stack.launch("shop").env
-    with grpc.insecure_channel(f"127.0.0.1:{env['DAPR_GRPC_PORT']}") as channel:
+    with grpc.insecure_channel(env["DAPR_GRPC_ENDPOINT"]) as channel:
         stub = api_service_v1.DaprStub(channel)  # type: ignore[no-untyped-call]  # generated
         yield Client(stub, env["DAPR_API_TOKEN"])
 

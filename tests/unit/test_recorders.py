@@ -66,6 +66,8 @@ def test_an_app_calls_its_recorder_and_the_recorder_its_sidecar(
     assert f"127.0.0.1:{sidecar.ports['http']}" == recorder.argv[3]
     way = recorder if installed else sidecar
     assert str(way.ports["grpc"]) == app.env["DAPR_GRPC_PORT"]
+    own = f"127.0.0.1:{recorder.ports['grpc']}" if installed else None
+    assert own == app.env.get("DAPR_GRPC_ENDPOINT")
     asked = [f"127.0.0.1:{each.ports['grpc']}" for each in (recorder, sidecar)] if installed else []
     assert asked == [*recorder.argv[7:]]
     assert str(sidecar.ports["metrics"]) == app.env["DAPR_METRICS_PORT"]
