@@ -116,16 +116,16 @@ async def test_each_webhook_has_the_id_of_its_event(dapr: AsyncWorld) -> None:
 async def test_a_webhook_that_is_refused_is_made_again(dapr: AsyncWorld) -> None:
     """The outbox does this: no acknowledged call is lost, and the order is kept."""
     user, receiver = dapr.name("ada"), dapr.inbox(RECEIVER)
+    path = f"/webhooks/{user}"
     await contact(dapr, user, webhook=True)
-    await receiver.fail_next(f"/webhooks/{user}", times=3, status=503)
+    await receiver.fail_next(path, times=3, status=503)
 
     await add(dapr, user, "one")
     # Events of two tasks have no mutual order, so the first has to be there before the second.
-    await receiver.next(path=f"/webhooks/{user}", timeout=20)
+    await receiver.next(path=path, timeout=20)
     await add(dapr, user, "two")
 
-    calls = dapr.ledger.requests(RECEIVER, f"/webhooks/{user}")
-    seen = await calls.answered(503, 503, 503, 202, 202, timeout=20)
+    seen = await dapr.ledger.requests(RECEIVER, path).answered(503, 503, 503, 202, 202, timeout=20)
     messages = [each.data["message"] for each in seen]
     assert [*["Task created: one"] * 4, "Task created: two"] == messages
     first, *again, other = [each.headers["idempotency-key"] for each in seen]

@@ -11,12 +11,12 @@ from harness.core.deadline import Check
 from harness.core.endpoint import Endpoint
 from harness.core.errors import ConfigError
 from harness.core.launch import Build, InContainer, InProcess, Launch
-from harness.core.names import calls_name, inbox_name, replica_name
+from harness.core.names import inbox_name, replica_name
 from harness.core.node import Node, Scope
 from harness.dapr.health import HealthCheck
 from harness.dapr.status import SidecarStatus
 from harness.nodes.base import BaseNode, main_port
-from harness.nodes.calls import GRPC_PORT, CallsProxy, hears_grpc
+from harness.nodes.calls import CallsProxy, recorder_env
 from harness.nodes.clock import REAL, clock_of, follows_checks, show_to
 from harness.nodes.command import (
     asgi_line,
@@ -340,12 +340,4 @@ class App(BaseNode):
     def _api(self, scope: Scope, sidecar: Mapping[str, str]) -> dict[str, str]:
         """Where the app finds the APIs of its sidecar: there, or at what records its calls."""
         own = {"DAPR_HTTP_PORT": sidecar["http"], "DAPR_GRPC_PORT": sidecar["grpc"]}
-        if not self.calls:
-            return own
-        name = calls_name(self.name)
-        recorder = scope.address(name)
-        by_http = {"DAPR_HTTP_PORT": str(recorder.port), "DAPR_HTTP_ENDPOINT": recorder.http}
-        if not hears_grpc():
-            return own | by_http
-        grpc = scope.address(name, GRPC_PORT)
-        return own | by_http | {"DAPR_GRPC_PORT": str(grpc.port), "DAPR_GRPC_ENDPOINT": str(grpc)}
+        return own | (recorder_env(scope, self.name) if self.calls else {})

@@ -28,6 +28,17 @@ def hears_grpc() -> bool:
     return all(find_spec(each) for each in GRPC_PACKAGES)
 
 
+def recorder_env(scope: Scope, app: str) -> dict[str, str]:
+    """The variables by which an app finds what records its calls."""
+    name = calls_name(app)
+    recorder = scope.address(name)
+    by_http = {"DAPR_HTTP_PORT": str(recorder.port), "DAPR_HTTP_ENDPOINT": recorder.http}
+    if not hears_grpc():
+        return by_http
+    grpc = scope.address(name, GRPC_PORT)
+    return by_http | {"DAPR_GRPC_PORT": str(grpc.port), "DAPR_GRPC_ENDPOINT": str(grpc)}
+
+
 @dataclass(frozen=True)
 class CallsProxy(BaseNode):
     """Records every HTTP request that one app makes to its sidecar, and those to state by gRPC.

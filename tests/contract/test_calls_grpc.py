@@ -13,14 +13,11 @@ from typing import Any
 import grpc
 import pytest
 from dapr.proto import api_service_v1, api_v1, common_v1
-from hpack import Encoder
-from hyperframe.frame import ContinuationFrame, DataFrame, Frame, HeadersFrame, SettingsFrame
 
 from harness import App, Redis, Settings, Topology, World, running
 from harness.core.deadline import Deadline, Observation, poll
 from harness.ledger.keys import KeyOperation
 from harness.probe.api_calls import read_call
-from harness.probe.grpc_calls import LIMIT, PREFACE, GrpcConversation
 from tests.contract.test_ledger_state import STORES
 from tests.projects import IN_MEMORY
 from tests.support import project
@@ -218,8 +215,22 @@ def test_no_operation_is_missing_although_the_sidecar_is_killed(world: World, st
     assert not any(status and status < 300 for _, status in {*known} - {*answered})
 
 
-def frames_of(stream: int, path: str, message: bytes, encoder: Encoder) -> list[Frame]:
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+"""How a connection of HTTP/2 begins (RFC 9113, section 3.4)."""
+
+
+def heard_by(opened: list[Any], rows: list[Any]) -> Any:
+    """What reads along on a connection."""
+    # Imported when used: the tests are collected without the extra, too.
+    from harness.probe.grpc_calls import GrpcConversation
+
+    return GrpcConversation(lambda *each: opened.append(each), lambda _, row: rows.append(row))
+
+
+def frames_of(stream: int, path: str, message: bytes, encoder: Any) -> list[Any]:
     """A request whose headers are in three frames, and whose message is in two."""
+    from hyperframe.frame import ContinuationFrame, DataFrame, HeadersFrame
+
     block = encoder.encode([(":method", "POST"), (":path", path), ("dapr-api-token", "s3cret")])
     head, rest = HeadersFrame(stream, block[:2]), ContinuationFrame(stream, block[2:5])
     last = ContinuationFrame(stream, block[5:], flags=["END_HEADERS"])
@@ -231,9 +242,14 @@ def frames_of(stream: int, path: str, message: bytes, encoder: Encoder) -> list[
 @pytest.mark.parametrize("size", [1, 7, 100_000])
 def test_what_is_heard_does_not_depend_on_how_bytes_are_split(size: int) -> None:
     """Nor on other streams in between; a stream without an answer ends with its connection."""
+    from hpack import Encoder
+    from hyperframe.frame import HeadersFrame, SettingsFrame
+
     save = "/dapr.proto.runtime.v1.Dapr/SaveState"
     message = api_v1.SaveStateRequest(store_name="s", states=[item("k", b"1")]).SerializeToString()
-    encoder, opened, rows = Encoder(), [], []
+    opened: list[Any] = []
+    rows: list[Any] = []
+    encoder = Encoder()
     streams = [frames_of(n, path, message, encoder) for n, path in
                ((1, save), (3, "/x.Y/SaveState"), (5, save))]  # fmt: skip
     asked = PREFACE + SettingsFrame().serialize() + b"".join(
@@ -241,7 +257,7 @@ def test_what_is_heard_does_not_depend_on_how_bytes_are_split(size: int) -> None
     )  # fmt: skip
     trailers = HeadersFrame(1, Encoder().encode([("grpc-status", "10")]),
                             flags=["END_HEADERS", "END_STREAM"])  # fmt: skip
-    heard = GrpcConversation(lambda *each: opened.append(each), lambda _, row: rows.append(row))
+    heard = heard_by(opened, rows)
     for start in range(0, len(asked), size):
         heard.from_app(asked[start : start + size])
     heard.from_sidecar(SettingsFrame().serialize() + trailers.serialize())
@@ -261,10 +277,10 @@ def test_what_is_heard_does_not_depend_on_how_bytes_are_split(size: int) -> None
 def test_what_is_not_http2_is_not_read_any_further(data: bytes) -> None:
     """It passes all the same, and nothing is raised."""
     rows: list[Any] = []
-    heard = GrpcConversation(lambda *_: None, lambda _, row: rows.append(row))
+    heard = heard_by([], rows)
 
     heard.from_app(data)
-    heard.from_sidecar(b"\xff" * LIMIT)
+    heard.from_sidecar(b"\xff" * 300_000)
     heard.end()
 
     assert [] == rows

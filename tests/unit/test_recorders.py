@@ -56,6 +56,7 @@ def test_an_app_calls_its_recorder_and_the_recorder_its_sidecar(
 ) -> None:
     """By gRPC, too, if what reads that is installed; metrics stay as they are."""
     monkeypatch.setattr("harness.nodes.calls.find_spec", lambda _: installed or None)
+    monkeypatch.setattr("harness.nodes.calls.package_folder", lambda _: tmp_path)
     made = launches(Topology(App("a", command="serve", calls=True)), tmp_path)
     app, recorder, sidecar = made["a"], made["a-calls"], made["a-daprd"]
 
