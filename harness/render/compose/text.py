@@ -13,8 +13,8 @@ from harness.core.node import Node
 from harness.core.roles import RECORD_PORT, CallRecorder
 from harness.provision.images import IMAGES, PYTHON, variable
 
-READY = "/dev/shm/ready"
-"""The file in a container, gone when it is restarted, that says that its last check has succeeded."""
+READY = "/dev/shm/ready"  # noqa: S108 - in a container
+"""The file that says that the last check of a container has succeeded; a restart removes it."""
 
 PAUSE = 30
 """Seconds between two checks of a service that is ready."""
