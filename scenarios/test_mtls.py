@@ -76,13 +76,14 @@ def test_a_call_that_nobody_has_allowed_is_refused(
     assert not dapr_sync.inbox(BACKEND).all(path=f"/{path}")
 
 
-def test_without_mtls_nobody_is_known(dapr_settings: Settings) -> None:
+@pytest.mark.dapr(exclusive=True)
+def test_without_mtls_nobody_is_known(dapr_isolated: Stack) -> None:
     """The same rules reject the page too: without a certificate, no caller can be allowed."""
-    with (
-        running(todo(resources=SECURED), dapr_settings) as stack,
-        World(stack) as dapr,
-        pytest.raises(DaprError) as refused,
-    ):
-        dapr.sidecar("frontend").invoke(BACKEND, "api/ada/tasks", verb="GET")
+    with World(dapr_isolated) as dapr:
+        page = dapr.sidecar("frontend")
+        allowed = page.invoke(BACKEND, "healthz", verb="GET")
+        with dapr.resources("components/mtls"), pytest.raises(DaprError) as refused:
+            page.invoke(BACKEND, "api/ada/tasks", verb="GET")
 
-    assert 403 == refused.value.status
+    assert 200 == allowed.status_code
+    assert (403, "ERR_DIRECT_INVOKE") == (refused.value.status, refused.value.error_code)

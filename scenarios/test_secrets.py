@@ -55,7 +55,7 @@ async def test_no_secret_is_told(dapr: AsyncWorld) -> None:
 def of_files(dapr_settings: Settings) -> Iterator[Stack]:
     """The application with a secrets file instead of variables."""
     folders = ("components", "components/secrets-file")
-    with running(todo(resources=folders), dapr_settings) as started:
+    with running(todo(resources=folders, inbox=False), dapr_settings) as started:
         yield started
 
 

@@ -24,7 +24,7 @@ each_store = pytest.mark.parametrize("store", STORES)
 @pytest.fixture(scope="module")
 def stack(dapr_settings: Settings) -> Iterator[Stack]:
     """The application with its state in Redis, and two more stores in PostgreSQL."""
-    with running(todo(resources=FOLDERS, redis=True), dapr_settings) as started:
+    with running(todo(resources=FOLDERS, redis=True, inbox=False), dapr_settings) as started:
         yield started
 
 

@@ -8,7 +8,7 @@ import tarfile
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import IO
 
@@ -18,6 +18,7 @@ from harness.core.node import Node
 from harness.core.private import temporary_folder
 from harness.core.roles import Buildable
 from harness.core.settings import Settings
+from harness.core.wheels import Python
 from harness.provision.apps import app_context, fingerprint, site_of
 from harness.provision.images import IMAGES, NAMESPACE, Context, chosen, image, variable
 from harness.provision.progress import Progress, Quiet, step
@@ -227,12 +228,27 @@ class Images:
             self._have([what])
             return self._references[what]
         base = what.base or self.reference("app")
-        python = self.engine.python_of(base)
+        python = self._python_of(base)
         site = site_of(what, python, self._settings, self.toolbox.store, self._progress)
         context = app_context(what, base, site, app_files(what.folder))
         tag = f"{NAMESPACE}/app-{what.folder.name.lower() or 'root'}:{fingerprint(context)}"
         self._built(tag, context, {PROJECT: str(self._settings.root)})
         return tag
+
+    def _python_of(self, base: str) -> Python:
+        """The Python of an image. It is asked for once: that takes a container of its own.
+
+        Raises:
+            LaunchError: it has none.
+        """
+        identity = (self.engine.image_id(base) or base).removeprefix("sha256:")
+
+        def ask(folder: Path) -> None:
+            found = astuple(self.engine.python_of(base))
+            (folder / "python").write_text(",".join(found))
+
+        folder = self.toolbox.store.make(f"python-of-{identity[:16]}", ask)
+        return Python(*(folder / "python").read_text().split(","))
 
     def _build_base(self, tag: str) -> bool:
         recipe = "debootstrap-1"

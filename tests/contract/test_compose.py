@@ -13,7 +13,7 @@ import pytest
 
 from harness.core.launch import Build, InContainer, Launch
 from harness.nodes.app import App
-from harness.render.compose.text import healthcheck
+from harness.render.compose.text import PAUSE, READY, healthcheck
 
 pytestmark = pytest.mark.real
 
@@ -41,30 +41,68 @@ def answering(status: int) -> Iterator[int]:
         server.server_close()
 
 
-def verdict(node: App, port: int) -> int:
-    """The exit code of the health check of an app that listens on a port."""
+WAITS = "it waits"
+
+
+def look(node: App, port: int, ready: Path) -> tuple[int, bool]:
+    """Run the health check of an app that listens on a port.
+
+    Args:
+        ready: the file with which the check remembers that it has succeeded.
+
+    Returns:
+        its exit code, and whether it has waited before it looked.
+    """
     build = Build(Path())
     found = healthcheck(
         node, Launch("shop", ("true",), container=InContainer(build), ports={"main": port})
     )
     assert found is not None
-    assert "CMD" == found["test"][0]
-    return subprocess.run(found["test"][1:], capture_output=True, timeout=20).returncode
+    assert ["CMD", "bash", "-c"] == found["test"][:3]
+    said = found["test"][3].replace(READY, str(ready)).replace(f"sleep {PAUSE}", f"echo {WAITS}")
+    done = subprocess.run(["bash", "-c", said], capture_output=True, text=True, timeout=20)
+    return done.returncode, WAITS in done.stdout
 
 
 @pytest.mark.parametrize(
     ("status", "healthy"), [(200, True), (204, True), (404, False), (503, False)]
 )
-def test_an_app_is_healthy_when_its_health_path_answers_2xx(status: int, healthy: bool) -> None:
+def test_an_app_is_healthy_when_its_health_path_answers_2xx(
+    tmp_path: Path, status: int, healthy: bool
+) -> None:
     """In the container's own shell, without a Python for each look."""
     with answering(status) as port:
-        assert healthy == (verdict(App("shop", asgi="shop:app", health="/ready"), port) == 0)
+        code, _ = look(App("shop", asgi="shop:app", health="/ready"), port, tmp_path / "ready")
+
+    assert healthy == (code == 0)
 
 
-def test_an_app_without_a_health_path_is_healthy_when_it_listens() -> None:
+def test_an_app_without_a_health_path_is_healthy_when_it_listens(tmp_path: Path) -> None:
     """Whatever it answers."""
     with answering(503) as port:
-        assert 0 == verdict(App("shop", asgi="shop:app"), port)
+        assert 0 == look(App("shop", asgi="shop:app"), port, tmp_path / "a")[0]
 
-    assert 0 != verdict(App("shop", asgi="shop:app"), port)
-    assert 0 != verdict(App("shop", asgi="shop:app", health="/ready"), port)
+    assert 0 != look(App("shop", asgi="shop:app"), port, tmp_path / "b")[0]
+    assert 0 != look(App("shop", asgi="shop:app", health="/ready"), port, tmp_path / "c")[0]
+
+
+@pytest.mark.parametrize("health", ["", "/ready"])
+def test_a_check_waits_only_before_it_looks_again_at_what_was_ready(
+    tmp_path: Path, health: str
+) -> None:
+    """Soon while it is not ready, and soon again when it no longer is."""
+    app, ready = App("shop", asgi="shop:app", health=health), tmp_path / "ready"
+    with answering(200) as port:
+        seen = [look(app, port, ready), look(app, port, ready)]
+    seen += [look(app, port, ready), look(app, port, ready)]
+
+    assert [(0, False), (0, True), (1, True), (1, False)] == seen
+
+
+def test_the_engine_gives_a_check_more_time_than_it_waits() -> None:
+    """Otherwise a service that is ready would be unhealthy after the first wait."""
+    launch = Launch("shop", ("true",), container=InContainer(Build(Path())), ports={"main": 1})
+    found = healthcheck(App("shop", asgi="shop:app"), launch)
+
+    assert found is not None
+    assert PAUSE + 3 < int(found["timeout"].removesuffix("s"))

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -408,6 +409,37 @@ def test_an_app_is_built_once_and_again_when_it_changes(images: Images, tmp_path
     subprocess.run(["docker", "rmi", first, second], capture_output=True)
     assert first == again != second
     assert ["main.py", "two"] == said.split()
+
+
+def containers_of(image: str) -> int:
+    """How many containers of an image have been created, as the engine remembers it."""
+    words = ["--since=10m", f"--until={time.time():.9f}", "--filter=event=create"]
+    done = subprocess.run(
+        ["docker", "events", *words, f"--filter=image={image}"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return len(done.stdout.splitlines())
+
+
+def test_an_image_is_asked_for_its_python_once(images: Images, tmp_path: Path) -> None:
+    """By the first process that builds on it, in a container of its own."""
+    base = f"dapr-harness/test-python:{tmp_path.name.lower()}"
+    folder = tmp_path / "app"
+    folder.mkdir()
+    (folder / "main.py").write_text("print('one')\n")
+    context = Context(f"FROM {images.reference('app')}\nCOPY mark /\n", {}, {"mark": base})
+    with packed(context) as archive:
+        images.engine.build(base, archive, {}, {}, lambda _: None)
+    settings = Settings.load(cache_dir=tmp_path / "cache")
+    try:
+        builders = [Images(settings, engine=images.engine) for _ in range(3)]
+        tags = {each.reference(Build(folder, base=base)) for each in builders}
+        subprocess.run(["docker", "rmi", *tags], capture_output=True)
+
+        assert 1 == len(tags)
+        assert 1 == containers_of(base)
+    finally:
+        subprocess.run(["docker", "rmi", base], capture_output=True)
 
 
 def test_images_of_apps_that_no_container_uses_are_removed(images: Images, tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_a_compose_project_has_the_recorder(tmp_path: Path) -> None:
         == f"http://127.0.0.1:{recorder['command'][2].rpartition(':')[2]}"
     )
     read = recorder["command"][4].rpartition(":")[2]
-    assert recorder["healthcheck"]["test"][3].endswith(f"/{read}")
+    assert f"if exec 3<>/dev/tcp/127.0.0.1/{read}; then" in recorder["healthcheck"]["test"][3]
     assert f"127.0.0.1:{read}:{read}" in services["shop-pod"]["ports"]
     assert "sidecar: records every call, for tests.\n  shop-calls:" in text
 

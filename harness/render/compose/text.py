@@ -13,6 +13,12 @@ from harness.core.node import Node
 from harness.core.roles import RECORD_PORT, CallRecorder
 from harness.provision.images import IMAGES, PYTHON, variable
 
+READY = "/dev/shm/ready"  # noqa: S108 - in a container
+"""The file that says that the last check of a container has succeeded; a restart removes it."""
+
+PAUSE = 30
+"""Seconds between two checks of a service that is ready."""
+
 _MARK = re.compile(r"@@([A-Z0-9_]+)@@")
 
 HEADER = """\
@@ -125,20 +131,30 @@ def healthcheck(node: Node, launch: Launch) -> dict[str, Any] | None:
     port = launch.ports.get(RECORD_PORT, launch.ports.get("main"))
     if port is None:
         return None
-    dialled = f"bash -c '</dev/tcp/127.0.0.1/{port}'"
-    asked = f"exec 3<>/dev/tcp/127.0.0.1/{port}"
+    dialled = asked = f"exec 3<>/dev/tcp/127.0.0.1/{port}"
     if path := node.health:
         request = f"GET {path} HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n"
-        asked += f"; printf '{request}' >&3; grep -q '^HTTP/1.. 2' <&3"
+        asked += f"; printf '{request}' >&3; timeout 3 grep -q '^HTTP/1.. 2' <&3"
     kind = "app" if isinstance(launch.container.image, Build) else launch.container.image
     ready = "rpk cluster health -X admin.hosts=127.0.0.1:{} | grep -E 'Healthy:.+true'"
     tests = {
-        "kafka": ["CMD-SHELL", dialled],
-        "postgres": ["CMD-SHELL", dialled],
-        "redpanda": ["CMD-SHELL", ready.format(launch.ports.get("admin"))],
+        "kafka": ["CMD", "bash", "-c", _rarely(dialled)],
+        "postgres": ["CMD", "bash", "-c", _rarely(dialled)],
+        "redpanda": ["CMD-SHELL", _rarely(ready.format(launch.ports.get("admin")))],
         # Starting Python for each check of each service would take one core of a small machine.
-        "app": ["CMD", "bash", "-c", asked],
+        "app": ["CMD", "bash", "-c", _rarely(asked)],
     }
     if kind not in tests:
         return None
-    return {"test": tests[kind], "interval": "2s", "timeout": "3s", "retries": 60}
+    return {"test": tests[kind], "interval": "2s", "timeout": f"{PAUSE + 5}s", "retries": 60}
+
+
+def _rarely(check: str) -> str:
+    """A check that waits before it looks again at what was ready.
+
+    Each look is a new process in a container, and most of a core for the reference system if all of
+    them look every two seconds. Only Docker 25 and Compose 2.20 know another interval for the start
+    (`start_interval`); docker-compose 1.29 refuses a file with it.
+    """
+    found = f"if {check}; then : > {READY}; else rm -f {READY}; exit 1; fi"
+    return f"[ -e {READY} ] && sleep {PAUSE}; {found}"

@@ -41,7 +41,6 @@ class Engine(Closing):
 
     def __init__(self) -> None:
         self.client = _connected()
-        self._pythons: dict[str, Python] = {}
 
     def close(self) -> None:
         """Close the connections. The object can be used again; it then opens new ones."""
@@ -208,11 +207,8 @@ class Engine(Closing):
         Raises:
             LaunchError: it has none.
         """
-        key = self.image_id(reference) or reference
-        if key not in self._pythons:
-            said = self.run_once(reference, ["python3", "-c", ASK_PYTHON])
-            self._pythons[key] = Python(*said.strip().split(","))
-        return self._pythons[key]
+        said = self.run_once(reference, ["python3", "-c", ASK_PYTHON])
+        return Python(*said.strip().split(","))
 
     def run_once(self, reference: str, command: list[str]) -> str:
         """The output of a command in a container of an image."""
