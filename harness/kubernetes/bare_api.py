@@ -33,6 +33,7 @@ class Server:
         self._port = where.port or (443 if self._secure else 80)
         token = about["token"]
         self.headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._given = {**self.headers, "Connection": "close"}
         self.context = _context(about) if self._secure else None
 
     def ask(
@@ -41,9 +42,8 @@ class Server:
         """Send a request; the response is read by the caller."""
         given = None if body is None else json.dumps(body).encode()
         connection = self._connection()
-        connection.request(
-            method, f"{self._path}{path}", given, {**self.headers, "Content-Type": kind}
-        )
+        headers = {**self._given, "Content-Type": kind}
+        connection.request(method, f"{self._path}{path}", given, headers)
         return connection.getresponse()
 
     def watch(self, path: str) -> Iterator[dict[str, Any]]:

@@ -106,8 +106,16 @@ class ExistingCluster:
                 hint="install it: `dapr init -k`, or its Helm chart",
             ) from None
 
-    def require_namespaces(self, names: Iterable[str]) -> None:
+    def require_namespaces(
+        self,
+        names: Iterable[str],
+        expected: str = "a namespace in which a dry run is possible; none is created for it",
+    ) -> None:
         """They exist: nothing in a namespace is checked without it, and none is created here.
+
+        Args:
+            names: of the namespaces.
+            expected: what the message says of them.
 
         Raises:
             Unavailable: one does not exist.
@@ -118,7 +126,7 @@ class ExistingCluster:
             if self.server.get(path).status == NOT_FOUND:
                 raise Unavailable(
                     f"the cluster of context {self.context!r} has no namespace {name!r}",
-                    expected="a namespace in which a dry run is possible; none is created for it",
+                    expected=expected,
                     hint=f"kubectl --context {self.context} create namespace {name}",
                 )
 

@@ -136,7 +136,8 @@ def _require_usable(reached: Reached, namespace: str) -> None:
         cluster.version()
         cluster.require_dapr()
         if namespace:
-            cluster.require_namespaces([namespace])
+            wanted = "one that exists; without a name, the stack has one of its own"
+            cluster.require_namespaces([namespace], wanted)
         else:
             cluster.require_rights(OWN_NAMESPACE)
 
