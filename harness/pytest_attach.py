@@ -87,24 +87,28 @@ def attached(
     return Stack.attach(given, topology, settings, force=force, watch=watch)
 
 
-def is_cluster(given: str) -> bool:
-    """Whether the option names a cluster, in which the stack is started."""
-    return given.startswith("kube:")
+def is_up(given: str | None) -> bool:
+    """Whether the option names a stack that is up, and not a cluster for one of its own."""
+    return bool(given) and not str(given).startswith("kube:")
 
 
-def of_cluster(
-    given: str,
+def own_stack(
+    given: str | None,
     topology: Topology,
     settings: Settings,
     progress: Progress,
     watch: Callable[[Entry], None],
 ) -> Stack:
-    """A stack in the cluster that the option names.
+    """A stack that is started for the tests: here, or in the cluster that the option names.
 
     Raises:
-        ConfigError, Unavailable, ProbeError: see `harness.stack.given_cluster.in_cluster`.
+        HarnessError: see `harness.stack.run.running` and `harness.stack.given_cluster.in_cluster`.
     """
-    from harness.stack.given_cluster import Named, in_cluster, named
+    if given:
+        from harness.stack.given_cluster import Named, in_cluster, named
 
-    where = named(given) or Named()
-    return in_cluster(where, topology, settings, progress=progress, watch=watch)
+        where = named(given) or Named()
+        return in_cluster(where, topology, settings, progress=progress, watch=watch)
+    from harness.stack.run import running
+
+    return running(topology, settings, progress=progress, watch=watch)
