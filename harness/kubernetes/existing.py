@@ -145,7 +145,7 @@ class ExistingCluster:
             where = f" in namespace {namespace!r}" if namespace else ""
             raise Unavailable(
                 f"context {self.context!r} has no permission to {', '.join(missing)}{where}",
-                expected="what a stack needs there; docs/attach.md has a Role",
+                expected="what a stack needs there; docs/attach.md lists it",
                 hint="ask who administers the cluster, name a namespace in which you may do this, "
                 "or use another context",
             )

@@ -10,7 +10,7 @@ from harness.dapr.resources import mapping
 from harness.kubernetes.api import ApiServer
 from harness.kubernetes.kinds import Kinds
 from harness.kubernetes.pod_objects import Object
-from harness.kubernetes.session_agent import SESSION
+from harness.kubernetes.session_agent import LEASE, SESSION, is_over
 from harness.provision.cluster_node import SHELL_IMAGE
 
 IF_NOT_PRESENT = "IfNotPresent"
@@ -61,3 +61,20 @@ def require_free(server: ApiServer, objects: Iterable[Mapping[str, object]], ses
                 expected="a namespace without objects of the same names",
                 hint="leave the namespace out: the stack then has one of its own",
             )
+
+
+def require_unclaimed(server: ApiServer, namespace: str) -> None:
+    """Check that no other stack uses a namespace.
+
+    Raises:
+        ConfigError: one does.
+        ProbeError: the server does not answer.
+    """
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{LEASE}"
+    found = server.get(path)
+    if found.accepted and not is_over(found.body):
+        raise ConfigError(
+            f"the namespace {namespace!r} is used by another stack",
+            last=f"its holder is {mapping(found.body.get('spec')).get('holderIdentity')}",
+            hint="wait for its end, or leave the namespace out: the stack then has one of its own",
+        )

@@ -16,7 +16,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,7 @@ class Session:
         for each in self._items(f"/api/v1/namespaces?labelSelector={wanted}"):
             name = each["metadata"]["name"]
             status, lease = self._ask("GET", f"{_leases(name)}/{LEASE}")
-            if name != self._namespace and status == http.client.OK and _is_over(lease):
+            if name != self._namespace and status == http.client.OK and is_over(lease):
                 self._delete_namespace(name)
 
     def end(self) -> None:
@@ -148,7 +148,7 @@ class Session:
         """Remove what a stack has left that used the same namespace, and take its place."""
         path = f"{_leases(self._namespace)}/{LEASE}"
         found = self._require("GET", path)
-        if not _is_over(found):
+        if not is_over(found):
             raise Refused(
                 f"the namespace {self._namespace} is used by {found['spec'].get('holderIdentity')}"
             )
@@ -222,7 +222,8 @@ def _session_of(lease: Object) -> str:
     return str(lease["metadata"].get("labels", {}).get(SESSION, ""))
 
 
-def _is_over(lease: Object) -> bool:
+def is_over(lease: Mapping[str, Any]) -> bool:
+    """Whether a claim was not renewed for longer than it lasts."""
     spec = lease.get("spec", {})
     try:
         renewed = datetime.fromisoformat(spec["renewTime"])

@@ -25,7 +25,7 @@ ABOUT, CERTIFICATE = "session.json", "client.pem"
 
 RIGHTS = (
     Right("create", "leases", "coordination.k8s.io"),
-    Right("create", "deployments", "apps"),
+    *(Right(verb, "deployments", "apps") for verb in ("create", "patch", "delete")),
     *(Right("create", each) for each in ("services", "secrets", "serviceaccounts")),
     *(Right("create", each, "dapr.io") for each in ("components", "configurations")),
     *(Right(verb, "pods") for verb in ("create", "watch", "delete")),

@@ -6,9 +6,10 @@ import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
-from harness.core.errors import ConfigError
+from harness.core.errors import ConfigError, Unavailable
 from harness.core.journal import Entry
 from harness.core.launch import Launch
 from harness.core.node import Node, Target
@@ -18,6 +19,7 @@ from harness.kubernetes.api import Access, ApiServer
 from harness.kubernetes.existing import ExistingCluster
 from harness.kubernetes.kubeconfig import Reached, reached_by
 from harness.kubernetes.own_node import load_images
+from harness.kubernetes.placing import require_unclaimed
 from harness.kubernetes.pod_runtime import KubernetesRuntime, Place
 from harness.nodes.cluster import KUBECONFIG
 from harness.nodes.given_cluster import OWN_NAMESPACE, GivenCluster, access_to
@@ -49,6 +51,16 @@ class Named:
     namespace: str = ""
 
 
+class ClusterStack(Stack):
+    """A stack in a cluster that is somebody's.
+
+    Attributes:
+        where: the cluster and the namespace, as they were named.
+    """
+
+    where = Named()
+
+
 def named(text: str) -> Named | None:
     """The cluster that a word names; None if it names something else.
 
@@ -77,7 +89,7 @@ def in_cluster(
     *,
     progress: Progress | None = None,
     watch: Callable[[Entry], None] = lambda _: None,
-) -> Stack:
+) -> ClusterStack:
     """A stack in a namespace of a cluster, which is started in it and removed from it.
 
     Args:
@@ -94,6 +106,7 @@ def in_cluster(
         ProbeError: its API server does not answer.
     """
     require_real_time(topology)
+    _require_packages()
     reached = reached_by(where.context, settings.environment)
     _require_usable(reached, where.namespace)
     node = _own_node(reached, settings)
@@ -126,7 +139,18 @@ def in_cluster(
         return KubernetesRuntime(settings.inherited, place, tools.reference, whole=whole)
 
     settings = replace(settings, ready_timeout=max(READY, settings.ready_timeout))
-    return Stack(resolved, settings, tools, pods, watch=watch, book=Book.of_runtime)
+    made = ClusterStack(resolved, settings, tools, pods, watch=watch, book=Book.of_runtime)
+    made.where = where
+    return made
+
+
+def _require_packages() -> None:
+    if find_spec("websockets") is None:
+        raise Unavailable(
+            f"a stack in a cluster needs an additional package for {PREFIX}",
+            last="websockets, for connections to pods, is not installed",
+            hint="pip install 'dapr-harness[kubernetes]'",
+        )
 
 
 def _require_usable(reached: Reached, namespace: str) -> None:
@@ -138,6 +162,7 @@ def _require_usable(reached: Reached, namespace: str) -> None:
         if namespace:
             wanted = "one that exists; without a name, the stack has one of its own"
             cluster.require_namespaces([namespace], wanted)
+            require_unclaimed(server, namespace)
         else:
             cluster.require_rights(OWN_NAMESPACE)
 
