@@ -9,6 +9,7 @@ RUNTIMES = ("containers", "processes")
 ENGINE = (
     "tests/cli/test_bare.py",
     "tests/cli/test_containers.py",
+    "tests/cli/test_seen_compose.py",
     "tests/cli/test_stacks.py",
     "tests/cli/test_streams.py",
     "tests/contract/test_containers.py",
@@ -16,7 +17,11 @@ ENGINE = (
     "tests/contract/test_ryuk.py",
     "tests/plugin/test_runtimes.py",
 )
-"""Files that leave dead runs in the engine on purpose, or remove all dead runs there are."""
+"""Files that leave dead runs in the engine on purpose, remove all dead runs there are, or start
+compose projects, which have the same ports."""
+
+CLUSTER = "tests/kubernetes/"
+"""Its tests look for what a cluster has left in the network of this machine."""
 
 
 class Scopes(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
@@ -36,4 +41,6 @@ def scope_of(nodeid: str) -> str:
     if file.startswith("scenarios/"):
         parameters = test.partition("[")[2].rstrip("]").split("-")
         return next((name for name in RUNTIMES if name in parameters), RUNTIMES[-1])
+    if file.startswith(CLUSTER):
+        return "cluster"
     return "engine" if file in ENGINE else file

@@ -125,6 +125,8 @@ class StartProgress:
         with self._lock:
             if entry.kind == "start.begun":
                 self._began = entry.at
+            if entry.kind == "start.waits":
+                err.print("another stack is being started on this machine; waiting for it")
             if entry.kind == "node.warned":
                 err.print(f"warning: {entry.node}: {entry.facts['warning']}", markup=False)
             state = {

@@ -18,7 +18,9 @@ from harness.core.private import private_folder
 LOOPBACK = "127.0.0.1"
 """Also in harness.core.endpoint, whose import of dataclasses would double a supervisor's start."""
 
-FLOOR = 10240
+FLOOR = 24576
+"""People choose ports below it: those of a compose project are, and a stack took one of them."""
+
 LEASES = Path(f"/tmp/dapr-harness-ports-{os.getuid()}")  # noqa: S108 - checked by private_folder
 """One folder for all stacks of a user, whatever their TMPDIR. Only the bound sockets keep stacks of
 other users apart: fs.protected_regular forbids files that several users lock in /tmp."""
@@ -116,7 +118,7 @@ def _ephemeral_floor() -> int:
     # An outgoing connection can take any port of the ephemeral range at any time.
     try:
         text = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text()
-        return max(FLOOR + 1000, int(text.split()[0]))
+        return max(FLOOR + 4096, int(text.split()[0]))
     except OSError:
         return 49152
 

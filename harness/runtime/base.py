@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from enum import Enum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -229,6 +230,17 @@ class Runtime(Protocol):
     @property
     def gateway(self) -> str | None:
         """This machine's address as seen from containers; None if there are no containers."""
+        ...
+
+    def turn(
+        self, guard: Callable[[], None], waits: Callable[[], None]
+    ) -> AbstractContextManager[None]:
+        """A turn to start, if the machine cannot carry all starts at the same time.
+
+        Args:
+            guard: called while it waits; what it raises ends the wait.
+            waits: called once if there is something to wait for.
+        """
         ...
 
     def prepare(self, launches: Sequence[Launch]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,6 +110,12 @@ class FakeRuntime:
         self._scripts = dict(scripts or {})
         self._port = 20000
         self._instances: list[FakeInstance] = []
+
+    def turn(
+        self, guard: Callable[[], None], waits: Callable[[], None]
+    ) -> AbstractContextManager[None]:
+        """Nothing is busy."""
+        return nullcontext()
 
     def prepare(self, launches: Sequence[Launch]) -> None:
         """Nothing is shared."""

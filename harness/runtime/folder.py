@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from harness.core.deadline import Deadline, Observation, poll
@@ -25,10 +23,6 @@ MAKING = 60.0
 
 RELEASING = 10.0
 """Seconds within which the processes of a killed PostgreSQL notice this and release its memory."""
-
-
-_unowned: dict[Path, int] = {}
-"""The folders of runs that have no supervisor yet, and the process that made each."""
 
 DOORS = Path(f"/tmp/dapr-harness-sockets-{os.getuid()}")  # noqa: S108 - checked by private_folder
 """The sockets of supervisors. A socket's path must fit into 104 bytes, so TMPDIR is not used."""
@@ -52,55 +46,42 @@ def door_of(folder: Path) -> Path:
     return sockets_folder() / f"{folder.name}.sock"
 
 
-def make_run_folder() -> Path:
-    """A new folder, which others can traverse only as far as an unprivileged node must.
-
-    It is removed when this process exits, unless it was given to a supervisor before: an interrupt
-    can come between any two steps of a start.
+def new_run_folder() -> Path:
+    """The folder of a run that is about to begin; it does not exist yet.
 
     Raises:
         Unavailable: its parent folder does not belong to this user, or it cannot be written.
     """
-    mode = PASSABLE if os.geteuid() == 0 else CLOSED
-    folder = private_folder(_base(), mode) / secrets.token_hex(4)
-    _unowned[folder] = os.getpid()
-    with _new(folder):
-        folder.mkdir(mode=CLOSED)
-        # Before anything else is in it: a folder without an owner is still being created.
-        give_run_folder(folder, os.getpid())
-        private_folder(folder / "logs")
-        private_folder(folder / "nodes", mode)
-        return private_folder(folder, mode)
+    return private_folder(_base(), _mode()) / secrets.token_hex(4)
 
 
-@contextlib.contextmanager
-def _new(folder: Path) -> Iterator[None]:
-    """Make a folder, or leave nothing of it.
+def make_run_folder(folder: Path, owner: int) -> None:
+    """Create the folder of a run; others can traverse it only as far as an unprivileged node must.
+
+    Args:
+        folder: a result of `new_run_folder`.
+        owner: the supervisor, which removes the folder once its client is gone: a kill can come
+            between any two steps of a start.
 
     Raises:
         Unavailable: it cannot be written.
     """
-    try:
-        with writing(folder):
-            yield
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+    with writing(folder):
+        folder.mkdir(mode=CLOSED)
+        # Before anything else is in it: a folder without an owner is still being created.
+        _give(folder, owner)
+        private_folder(folder / "logs")
+        private_folder(folder / "nodes", _mode())
+        private_folder(folder, _mode())
 
 
-def give_run_folder(folder: Path, owner: int) -> None:
+def _mode() -> int:
+    return PASSABLE if os.geteuid() == 0 else CLOSED
+
+
+def _give(folder: Path, owner: int) -> None:
     """Set the process whose exit ends the run."""
     write_private(folder / OWNER, f"{owner} {born(owner)}")
-    if owner != os.getpid():
-        _unowned.pop(folder, None)
-
-
-@atexit.register
-def _clear_unowned() -> None:
-    """Remove the folders that this process made and gave to nobody."""
-    for folder, maker in _unowned.items():
-        if maker == os.getpid():
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def meeting_folder() -> Path:
@@ -121,10 +102,10 @@ def open_meeting_folder(folder: Path, owner: int) -> Path:
     Raises:
         Unavailable: it cannot be created or written, or belongs to another user.
     """
-    private_folder(folder.parent, PASSABLE if os.geteuid() == 0 else CLOSED)
+    private_folder(folder.parent, _mode())
     private_folder(folder)
     with writing(folder):  # other processes may use it already, so it stays
-        give_run_folder(folder, owner)
+        _give(folder, owner)
     return folder
 
 

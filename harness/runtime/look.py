@@ -17,7 +17,7 @@ class Deaf:
     def line(self, line: str) -> None:
         """Ignore it."""
 
-    def lost(self) -> None:
+    def lost(self, by: str) -> None:
         """Ignore it."""
 
 

@@ -9,7 +9,7 @@ import signal
 import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +22,14 @@ from harness.core.journal import Entry
 from harness.core.launch import Launch
 from harness.core.private import open_private, private_folder
 from harness.runtime.external import ExternalInstance
-from harness.runtime.folder import (
-    clear_run_folder,
-    give_run_folder,
-    make_run_folder,
-    sockets_folder,
-)
+from harness.runtime.folder import new_run_folder, sockets_folder
 from harness.runtime.instance import ProcessInstance
 from harness.runtime.own_tools import path_without_our_tools
 from harness.runtime.proc import owner_of
 from harness.runtime.sharing import shared
 from harness.runtime.supervisor_client import SupervisorClient
 from harness.runtime.tree import send
+from harness.runtime.turns import turn
 
 GONE = "the supervisor of the stack has ended, and with it everything that it had started"
 
@@ -78,15 +74,13 @@ class ProcessRuntime(Closing):
         self._open(environment, environment if whole is None else whole)
 
     def _open(self, environment: Mapping[str, str], whole: Mapping[str, str]) -> None:
-        self.folder = make_run_folder()
+        self.folder = new_run_folder()
+        self._supervisor = SupervisorClient.start(self.folder, self)
+        self.owner = self._supervisor.pid
         try:
             self._inherit(environment, whole, self.folder / "path")
-            self._supervisor = SupervisorClient.start(self.folder, self)
-            self.owner = self._supervisor.pid
-            give_run_folder(self.folder, self.owner)
         except BaseException:
-            # A started supervisor exits with its connection, and removes the folder too.
-            clear_run_folder(self.folder)
+            self._supervisor.finish()
             raise
 
     def _inherit(
@@ -103,6 +97,12 @@ class ProcessRuntime(Closing):
     def home(self, name: str) -> Path:
         """The folder of a node."""
         return self.folder / "nodes" / name
+
+    def turn(
+        self, guard: Callable[[], None], waits: Callable[[], None]
+    ) -> AbstractContextManager[None]:
+        """A turn among the starts of this user."""
+        return turn(guard, waits)
 
     def prepare(self, launches: Sequence[Launch]) -> None:
         """Start the processes of which launches with the same imports are forked."""
@@ -281,11 +281,11 @@ class ProcessRuntime(Closing):
         """Pass on what a helper has printed."""
         self._told(line)
 
-    def lost(self) -> None:
+    def lost(self, by: str) -> None:
         """The supervisor is gone, and so is everything it started, unless we have left the run."""
         with self._lock:
             living = [] if self._others else list(self._instances.values())
-        reason = f"the stack was ended by {by}" if (by := self._supervisor.ending) else GONE
+        reason = f"the stack was ended by {by}" if by else GONE
         for instance in living:
             if instance.exit_code is None:
                 instance.exit_reason = reason

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from harness.core.errors import ConfigError, HarnessError, InstanceDied, LaunchError, TeardownError
 from harness.runtime import tree
-from harness.runtime.folder import door_of
+from harness.runtime.folder import clear_run_folder, door_of, make_run_folder
 from harness.runtime.proc import own_name, wait_gone
 from harness.runtime.supervisor.clients import PROTOCOL
 from harness.runtime.supervisor_process import STOPPING, SupervisorProcess
@@ -37,8 +37,8 @@ class Listener(Protocol):
         """A line that a helper of the supervisor has printed; "" when it has ended."""
         ...
 
-    def lost(self) -> None:
-        """The supervisor is gone."""
+    def lost(self, by: str) -> None:
+        """The supervisor is gone; "" if nobody has ended it."""
         ...
 
 
@@ -80,7 +80,19 @@ class SupervisorClient:
 
     @classmethod
     def start(cls, folder: Path, listener: Listener) -> SupervisorClient:
-        """Start a supervisor for a new run; it ends with this client unless others are there."""
+        """Start a supervisor for a new run, and make the run's folder.
+
+        Whatever happens from then on, the supervisor removes it. It ends with this client unless
+        others are there.
+
+        Args:
+            folder: a result of `new_run_folder`.
+            listener: informed of what happens.
+
+        Raises:
+            Unavailable: the folder cannot be written.
+            InstanceDied: the supervisor did not start.
+        """
         ours, theirs = socket.socketpair()
         with theirs:
             try:
@@ -90,11 +102,14 @@ class SupervisorClient:
                 raise
         made = cls(folder, ours, listener, process)
         try:
+            make_run_folder(folder, process.pid)
             made._introduce()
+            made.request("begin")
             made.request("subscribe", after=0)
         except BaseException:
             made.hang_up()
             process.wait()
+            clear_run_folder(folder)
             raise
         return made
 
@@ -258,7 +273,7 @@ class SupervisorClient:
             waiting, self._answers = list(self._answers.values()), {}
         for future in waiting:
             future.set_exception(self._gone())
-        self._listener.lost()
+        self._listener.lost(self.ending)
 
     def _receive(self, message: dict[str, Any]) -> None:
         event = message.get("event")
@@ -306,7 +321,7 @@ class SupervisorClient:
             )
         return InstanceDied(
             "the stack's supervisor has ended, and with it everything it had started",
-            last=f"exit code {self._process.exit_code}" if self._process else "",
+            last=self._process.end if self._process else "",
             hint="it was killed, or the machine ran out of memory",
         )
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 from harness.core.errors import TeardownError
-from harness.core.private import open_private
 from harness.runtime import tree
 from harness.runtime.folder import clear_run_folder, door_of
 from harness.runtime.supervisor import program
@@ -16,30 +17,33 @@ from harness.runtime.supervisor import program
 STOPPING = 60.0
 """Seconds that a supervisor may take to stop everything; it kills after one."""
 
+SHOWN = 100_000
+"""Bytes of an error during a supervisor's start within which its last line is looked for."""
+
 
 class SupervisorProcess:
     """A supervisor that this process has started.
 
     Args:
-        folder: the run's folder.
+        folder: the run's folder, which does not exist yet.
         line: the descriptor of the connection to its first client.
     """
 
     def __init__(self, folder: Path, line: int) -> None:
         self._folder = folder
-        # A separate log: a detached supervisor with our standard output would keep readers of it
-        # waiting for the end.
-        with open_private(folder / "logs" / "supervisor.log", "ab") as log:
-            door = str(door_of(folder))
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", program.__file__, str(line), str(folder), door],
-                pass_fds=[line],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                cwd="/",
-            )
+        # Not our own output: readers of it would wait for the end of a detached supervisor. The log
+        # in the run's folder follows as soon as there is one.
+        self._said = os.memfd_create("supervisor")
+        weakref.finalize(self, os.close, self._said)
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", program.__file__, str(line), str(folder), door_of(folder)],
+            pass_fds=[line],
+            stdin=subprocess.DEVNULL,
+            stdout=self._said,
+            stderr=self._said,
+            start_new_session=True,
+            cwd="/",
+        )
         tree.supervisors.add(self.pid)
 
     @property
@@ -51,6 +55,12 @@ class SupervisorProcess:
     def exit_code(self) -> int | None:
         """None while it runs."""
         return self._process.poll()
+
+    @property
+    def end(self) -> str:
+        """Its exit code, and the last line that it wrote before it had a log."""
+        said = os.pread(self._said, SHOWN, 0).decode(errors="replace").splitlines()
+        return ": ".join([f"exit code {self.exit_code}", *said[-1:]])
 
     def wait(self) -> None:
         """Wait until it has ended; one that does not is killed with everything below it.

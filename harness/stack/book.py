@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -120,6 +120,14 @@ class AddressBook(Addresses):
     def pubsubs(self) -> Sequence[DaprResource]:
         """Every pub/sub component, regardless of scopes, as written in its file."""
         return pubsubs_in(self.everything())
+
+    def unpublished(self, launches: Iterable[Launch]) -> dict[str, tuple[int, ...]]:
+        """The ports that are not published outside their container, by node."""
+        return {
+            each.name: tuple(each.ports[port] for port in each.container.internal)
+            for each in launches
+            if self.in_container(each.name)
+        }
 
     @classmethod
     def of_runtime(cls, topology: Topology, tools: Tools, root: Path, runtime: Runtime) -> Self:

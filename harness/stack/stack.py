@@ -246,7 +246,7 @@ class Stack(Closing):
     def addresses(self) -> dict[str, dict[str, str]]:
         """The addresses that this machine can connect to, by node and port."""
         found: dict[str, dict[str, str]] = {}
-        hidden = self._start.unpublished()
+        hidden = self.book.unpublished(self._start.launches)
         for (node, port), endpoint in self.book.endpoints().items():
             if endpoint.port not in hidden.get(node, ()):
                 found.setdefault(node, {})[port] = str(endpoint)

@@ -106,17 +106,14 @@ class Startup:
             self.instances[name] = begin(launch)
             self._ready[name].set()
 
-    def unpublished(self) -> dict[str, tuple[int, ...]]:
-        """The ports that are not published outside their container, by node."""
-        return {
-            name: tuple(launch.ports[port] for port in launch.container.internal)
-            for name, launch in self._launches.items()
-            if self.book.in_container(name)
-        }
-
     def run(self) -> None:
         """Start all nodes, each in its own thread; raise the most informative error."""
-        self._for_all(self._bring_up)
+        with self._runtime.turn(self._require_wanted, lambda: self._note("start.waits")):
+            self._for_all(self._bring_up)
+
+    def _require_wanted(self) -> None:
+        if self._failures:
+            raise self._failures[0]
 
     def cancel(self) -> None:
         """End a start that another thread is waiting for; it raises `HarnessError`."""

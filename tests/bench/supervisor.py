@@ -69,7 +69,7 @@ class Counter:
     def line(self, line: str) -> None:
         """Nothing is started that prints."""
 
-    def lost(self) -> None:
+    def lost(self, by: str) -> None:
         """It ends with its stack."""
 
 

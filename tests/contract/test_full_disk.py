@@ -19,13 +19,17 @@ START = """
 import resource, sys
 
 from harness import HarnessError, Postgres, Settings, Topology, running
-from harness.runtime.folder import make_run_folder, meeting_folder, open_meeting_folder
+from harness.runtime.folder import meeting_folder, open_meeting_folder
+from harness.runtime.processes import ProcessRuntime
 
 settings = Settings.load(runtime="processes", offline=True)
 
 def start():
     with running(Topology(Postgres()), settings):
         print("up")
+
+def run():
+    ProcessRuntime({})
 
 def meet():
     import os
@@ -39,7 +43,7 @@ def write():
 name, size = sys.argv[1:]
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), int(size)))
 try:
-    {"start": start, "run": make_run_folder, "meet": meet, "write": write}[name]()
+    {"start": start, "run": run, "meet": meet, "write": write}[name]()
 except HarnessError as error:
     print(type(error).__name__, error)
 """

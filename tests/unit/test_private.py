@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,10 +11,12 @@ import pytest
 from harness import Unavailable
 from harness.core.private import open_private, private_folder
 from harness.provision import postgres
-from harness.runtime import folder as run_folder
-from harness.runtime import processes
-from harness.runtime.folder import clear_run_folder, dead_run_folders, make_run_folder
-from harness.runtime.processes import ProcessRuntime
+from harness.runtime.folder import (
+    clear_run_folder,
+    dead_run_folders,
+    make_run_folder,
+    new_run_folder,
+)
 
 
 def mode(path: Path) -> int:
@@ -91,6 +91,13 @@ def test_a_file_is_not_written_through_a_link(tmp_path: Path) -> None:
     assert not (tmp_path / "target").exists()
 
 
+def made() -> Path:
+    """The folder of a run that belongs to this process."""
+    folder = new_run_folder()
+    make_run_folder(folder, os.getpid())
+    return folder
+
+
 @pytest.fixture
 def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The place of this user's runs (and of root's PostgreSQL), taken by a link to this folder."""
@@ -105,7 +112,7 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_no_run_folder_is_created_through_a_symbolic_link(planted: Path) -> None:
     """Nor is anything else."""
     with pytest.raises(Unavailable, match=f"dapr-harness-{os.getuid()} cannot be trusted"):
-        make_run_folder()
+        new_run_folder()
     assert [] == list(planted.iterdir())
 
 
@@ -129,7 +136,7 @@ def test_a_run_folder_lets_an_unprivileged_node_pass_and_nobody_read(
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     passable = 0o711 if os.geteuid() == 0 else 0o700
 
-    folder = make_run_folder()
+    folder = made()
 
     assert {folder.parent: passable, folder: passable, folder / "nodes": passable} == {
         each: mode(each) for each in (folder.parent, folder, folder / "nodes")
@@ -142,7 +149,7 @@ def test_a_folder_that_never_got_an_owner_is_dead_after_a_while(
 ) -> None:
     """Its maker was killed between the two; a new one is being made."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    living, old, new = (make_run_folder() for _ in range(3))
+    living, old, new = (made() for _ in range(3))
     for each in (old, new):
         (each / "owner").unlink()
     os.utime(old, (0, 0))
@@ -150,42 +157,3 @@ def test_a_folder_that_never_got_an_owner_is_dead_after_a_while(
     assert [old] == dead_run_folders()
     assert "" == clear_run_folder(old)
     assert [living, new] == sorted(old.parent.iterdir(), key=[living, new].index)
-
-
-def test_a_run_folder_without_a_supervisor_is_removed_when_its_maker_exits(tmp_path: Path) -> None:
-    """An interrupt may come between any two steps of a start; a folder that was given stays."""
-    code = """
-import os
-from harness.runtime.folder import give_run_folder, make_run_folder
-kept, _ = make_run_folder(), make_run_folder()
-give_run_folder(kept, os.getppid())
-if os.fork() == 0:
-    raise SystemExit  # not the one that made them
-os.wait()
-print(kept, len(list(kept.parent.iterdir())))
-raise KeyboardInterrupt
-"""
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    found = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
-    )
-
-    kept, number = found.stdout.split()
-    assert ("2", [Path(kept)]) == (number, list(Path(kept).parent.iterdir())), found.stderr
-
-
-def test_a_run_folder_that_is_interrupted_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """While it is being made, and while its links are."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    for module, name in ((run_folder, "give_run_folder"), (processes, "path_without_our_tools")):
-        with monkeypatch.context() as patch:
-            patch.setattr(module, name, interrupt)
-            with pytest.raises(KeyboardInterrupt):
-                ProcessRuntime({})
-        assert [] == list((tmp_path / f"dapr-harness-{os.getuid()}").iterdir())

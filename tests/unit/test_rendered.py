@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import App, ConfigError, Postgres, Settings, Topology
+from harness.core.ports import FLOOR
 from harness.core.rendered import LIST, Rendered
 from harness.render.compose.book import PORTS, secret_name
 from harness.render.compose.project import SECRETS, Project, read_env
@@ -246,8 +247,11 @@ def test_a_secret_is_a_variable_that_says_what_it_is(purpose: str, name: str) ->
     assert name == secret_name(purpose)
 
 
-def test_no_outgoing_connection_can_have_a_port_of_a_compose_project() -> None:
-    """An app shares its network with its sidecar, and may connect before the sidecar listens."""
+def test_nothing_else_can_have_a_port_of_a_compose_project() -> None:
+    """Neither a stack that is up, nor an outgoing connection: all lie below the ports of both.
+
+    An app shares its network with its sidecar, and may connect before the sidecar listens.
+    """
     ephemeral, nodes = 32768, 100
 
-    assert [] == [name for name, port in PORTS.items() if port + nodes > ephemeral]
+    assert [] == [name for name, port in PORTS.items() if port + nodes > min(FLOOR, ephemeral)]

@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[2]
         ("tests/claims/test_jobs.py::test_x[containers]", "tests/claims/test_jobs.py"),
         ("tests/contract/test_engine.py::test_x", "engine"),
         ("tests/cli/test_containers.py::test_x[containers]", "engine"),
+        ("tests/cli/test_seen_compose.py::test_x", "engine"),
+        ("tests/kubernetes/test_cluster.py::test_x", "cluster"),
     ],
 )
 def test_a_scope_has_what_needs_one_stack_or_one_engine(nodeid: str, scope: str) -> None:

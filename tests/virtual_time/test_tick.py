@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,7 +34,7 @@ from harness.core.endpoint import Endpoint
 from harness.core.errors import SystemFailure
 from harness.dapr.resources import read_resources
 from harness.stack.ticks import TickSidecar, targets_of
-from harness.virtual_time.ticks import Target, _silence
+from harness.virtual_time.ticks import Target, _all, _silence
 
 pytestmark = [pytest.mark.real, pytest.mark.own_stack]
 
@@ -40,6 +42,9 @@ APPS = Path(__file__).parent / "apps"
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 WAITS = "import threading; threading.Event().wait()"
 GO_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,9})? \+0000 UTC")
+HEADERS = 1
+"""The type of an HTTP/2 frame."""
+
 TRACE = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-01")
 
 
@@ -173,6 +178,7 @@ def test_a_sidecar_that_only_sidecars_can_call_is_refused(internal: str, mtls: b
         ("DEADLINE_EXCEEDED", "Deadline Exceeded", ProbeTimeout),
         ("INTERNAL", "error invoking app channel: context deadline exceeded", ProbeTimeout),
         ("INTERNAL", "error invoking app channel: connection refused", ProbeError),
+        ("CANCELLED", "Channel closed!", ProbeError),
         ("UNAVAILABLE", "failed to connect to all addresses", ProbeError),
     ],
 )
@@ -185,6 +191,32 @@ def test_a_deadline_is_a_time_out_whoever_notices_it_first(
     made = _silence("POST", Target("clerk", "127.0.0.1:1", "/", asks=False), error, 1.0)
 
     assert kind is type(made)
+
+
+def test_a_stream_that_the_server_has_reset_is_a_time_out() -> None:
+    """Its transport has noticed the deadline first; the words are those of the client's library."""
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor() as pool:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        pool.submit(reset_the_first_stream, listening)
+        with pytest.raises(ProbeTimeout, match="clerk did not answer the tick"):
+            _all("POST", [Target("clerk", address, "/", asks=False)], {}, 30)
+
+
+def reset_the_first_stream(listening: socket.socket) -> None:
+    """Speak as much HTTP/2 as that takes: RFC 9113, sections 4.1, 6.4 and 6.5."""
+    settings, acknowledged = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]), bytes([0, 0, 0, 4, 1, 0, 0, 0, 0])
+    cancel = bytes([0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 8])
+    connection, _ = listening.accept()
+    with connection, connection.makefile("rb") as received:
+        connection.sendall(settings + acknowledged)
+        received.read(len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+        kind = None
+        while kind != HEADERS:
+            head = received.read(9)
+            kind = head[3]
+            received.read(int.from_bytes(head[:3], "big"))
+        connection.sendall(cancel)
+        received.read()
 
 
 def test_an_app_that_is_away_is_named(world: World) -> None:

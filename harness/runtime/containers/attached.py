@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,12 @@ class AttachedRuntime(Closing):
     def reserve(self, wanted: int | None = None) -> Endpoint:
         """Nothing is reserved: the project already has its ports."""
         return Endpoint(LOOPBACK, wanted or 1)
+
+    def turn(
+        self, guard: Callable[[], None], waits: Callable[[], None]
+    ) -> AbstractContextManager[None]:
+        """Nothing is started."""
+        return nullcontext()
 
     def prepare(self, launches: Sequence[Launch]) -> None:
         """Everything already exists."""

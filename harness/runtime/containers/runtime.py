@@ -118,6 +118,12 @@ class ContainerRuntime(Closing):
         """Reserve a port of 127.0.0.1 until the launch that lists it is executed."""
         return self._engine_events.processes.reserve(wanted)
 
+    def turn(
+        self, guard: Callable[[], None], waits: Callable[[], None]
+    ) -> AbstractContextManager[None]:
+        """A turn among the starts of this user, wherever the engine is."""
+        return self._engine_events.processes.turn(guard, waits)
+
     def prepare(self, launches: Sequence[Launch]) -> None:
         """Create the shared volumes, and begin to create each pod's holder of the namespace.
 

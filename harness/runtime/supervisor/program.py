@@ -25,7 +25,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 # Last, so that no file in the package hides a module of the standard library.
@@ -61,7 +61,7 @@ class Supervisor:
 
     Args:
         starter: the connection to the client that started it.
-        folder: the run's folder, removed at the end.
+        folder: the run's folder, which that client makes; removed at the end.
         door: where other clients connect.
     """
 
@@ -79,7 +79,7 @@ class Supervisor:
         self.last_commands: list[list[str]] = []
         self.entries: deque[Message] = deque(maxlen=REMEMBERED)
         self.count = 0
-        self.journal: IO[str] = open_private(Path(folder) / "journal.jsonl", "a")
+        self.journal: IO[str] | None = None
         self.wakeup = -1
         first = self.clients.add(starter)
         first.lease = True
@@ -136,10 +136,14 @@ class Supervisor:
         when = time.monotonic() if at is None else at
         entry: Message = {**facts, "seq": self.count, "at": when, "kind": kind, "node": node}
         self.entries.append(entry)
-        with contextlib.suppress(OSError):  # a full disk
-            self.journal.write(json.dumps(entry) + "\n")
-            self.journal.flush()
+        self._write([entry])
         self.clients.broadcast({"event": "entry", **entry})
+
+    def _write(self, entries: Iterable[Message]) -> None:
+        if self.journal is not None:
+            with contextlib.suppress(OSError):  # a full disk
+                self.journal.writelines(json.dumps(entry) + "\n" for entry in entries)
+                self.journal.flush()
 
     def gone(self, client: Client) -> None:
         """A client has been disconnected."""
@@ -193,6 +197,14 @@ class Supervisor:
         client.who = str(request["who"])
         self.note("client.joined", client=client.number, who=client.who, pid=client.pid())
         return {"number": client.number, "folder": self.folder, "protocol": PROTOCOL}
+
+    def op_begin(self, _client: Client, _request: Message) -> None:
+        """Open the run's journal and log; the client has made its folder."""
+        self.journal = open_private(Path(self.folder) / "journal.jsonl", "a")
+        self._write(self.entries)
+        with open_private(Path(self.folder) / "logs" / "supervisor.log", "ab") as log:
+            for output in (1, 2):
+                os.dup2(log.fileno(), output)
 
     def op_lease(self, client: Client, _request: Message) -> None:
         """Keep the run alive as long as this client."""
