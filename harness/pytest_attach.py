@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from harness.core.journal import Entry
     from harness.core.settings import Settings
     from harness.core.topology import Topology
+    from harness.provision.progress import Progress
     from harness.stack.stack import Stack
 
 OPTION = "--dapr-attach"
@@ -25,9 +26,11 @@ def add_options(group: pytest.OptionGroup) -> None:
         nargs="?",
         const=DEFAULT,
         default=None,
-        metavar="NAME|FILE",
+        metavar="NAME|FILE|kube:[CONTEXT[/NAMESPACE]]",
         help="do not start a stack: use one that `dapr-harness up` has started (the one called "
-        "'default' if no name is given), or the one of a compose file",
+        "'default' if no name is given), or the one of a compose file; or start it in a cluster of "
+        "your kubeconfig that has Dapr: kube: is the current context, and without a namespace, "
+        "one is created and removed",
     )
     group.addoption(
         "--dapr-force",
@@ -82,3 +85,30 @@ def attached(
     from harness.stack.stack import Stack
 
     return Stack.attach(given, topology, settings, force=force, watch=watch)
+
+
+def is_up(given: str | None) -> bool:
+    """Whether the option names a stack that is up, and not a cluster for one of its own."""
+    return bool(given) and not str(given).startswith("kube:")
+
+
+def own_stack(
+    given: str | None,
+    topology: Topology,
+    settings: Settings,
+    progress: Progress,
+    watch: Callable[[Entry], None],
+) -> Stack:
+    """A stack that is started for the tests: here, or in the cluster that the option names.
+
+    Raises:
+        HarnessError: see `harness.stack.run.running` and `harness.stack.given_cluster.in_cluster`.
+    """
+    if given:
+        from harness.stack.given_cluster import Named, in_cluster, named
+
+        where = named(given) or Named()
+        return in_cluster(where, topology, settings, progress=progress, watch=watch)
+    from harness.stack.run import running
+
+    return running(topology, settings, progress=progress, watch=watch)

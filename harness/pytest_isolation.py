@@ -53,5 +53,11 @@ def _anew(stack: Stack, topology: Topology, watch: Callable[[Entry], None]) -> S
     """The same stack once more, on the same runtime."""
     from harness.stack.run import running
 
+    again = topology.with_time(stack.topology.time)
+    if stack.runtime == "kubernetes":
+        from harness.stack.given_cluster import ClusterStack, in_cluster
+
+        if isinstance(stack, ClusterStack):
+            return in_cluster(stack.where, again, stack.settings, watch=watch)
     settings = replace(stack.settings, runtime=stack.runtime)
-    return running(topology.with_time(stack.topology.time), settings, watch=watch)
+    return running(again, settings, watch=watch)

@@ -18,7 +18,7 @@ import pytest
 import pytest_asyncio
 
 from harness.core.errors import ConfigError, HarnessError, SystemFailure
-from harness.pytest_attach import add_options, attached, name_the_default
+from harness.pytest_attach import add_options, attached, is_up, name_the_default, own_stack
 from harness.pytest_bundles import STARTED, Bundles, add_option, leave_bundle
 from harness.pytest_isolation import isolated
 from harness.pytest_lines import Lines
@@ -305,20 +305,16 @@ def _remembered(item: pytest.Item, world: AsyncWorld | World) -> Iterator[None]:
 def _opened(
     topology: Topology, settings: Settings, config: pytest.Config, lines: Lines
 ) -> Iterator[Stack]:
-    if given := config.getoption("--dapr-attach"):
+    given = config.getoption("--dapr-attach")
+    if is_up(given):
         folder, force = config.invocation_params.dir, config.getoption("--dapr-force")
         with attached(given, topology, settings, folder, force=force, watch=lines.hear) as stack:
             tell_of_worker(config, stack, "attached to a stack that is up")
             yield stack
         return
-    from harness.stack.run import running
-
     hear = told_by_worker(config, lines.hear)
-
-    def make() -> Stack:
-        return running(topology, settings, progress=lines, watch=hear)
-
-    if shares(config):
+    make = partial(own_stack, given, topology, settings, lines, hear)
+    if shares(config) and not given:
         with shared_by_workers(config, topology, settings, make, watch=hear) as stack:
             yield stack
         return

@@ -31,12 +31,26 @@ class Access:
         token: a bearer token; a secret; "" for none.
         authority: the file with the certificates that it is trusted by.
         tls: how it is verified, if there is no such file.
+        certificate: the file with the client's certificate and its key.
+        verified: whether it is verified at all.
     """
 
     url: str
     token: str = field(repr=False)
     authority: Path | None = None
     tls: ssl.SSLContext | None = field(default=None, repr=False)
+    certificate: Path | None = None
+    verified: bool = True
+
+    def told(self) -> dict[str, object]:
+        """The same for a program of its own, as `bare_api.Server` reads it."""
+        files = {"authority": self.authority, "certificate": self.certificate}
+        return {
+            "url": self.url,
+            "token": self.token,
+            **{name: str(file or "") for name, file in files.items()},
+            "verified": self.verified,
+        }
 
 
 @dataclass(frozen=True)
@@ -168,6 +182,15 @@ class ApiServer(Closing):
         """
         headers = {"Content-Type": "application/merge-patch+json"}
         return self._request("PATCH", path, content=json.dumps(change), headers=headers)
+
+    def create(self, path: str, body: Mapping[str, Any]) -> Answer:
+        """Create an object, or ask a question that is an object.
+
+        Raises:
+            ProbeError: the server does not answer.
+        """
+        headers = {"Content-Type": "application/json"}
+        return self._request("POST", path, content=json.dumps(body), headers=headers)
 
     def delete(self, path: str, *, grace: int) -> Answer:
         """Delete an object, or all of a list.

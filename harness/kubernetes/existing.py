@@ -26,9 +26,30 @@ _UNANSWERED = re.compile(r"failed calling webhook|failed to call webhook|no endp
 _PERMISSION = re.compile(r"cannot (\w+) resource \"?([\w./]+)")
 
 
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+@dataclass(frozen=True)
+class Right:
+    """Something that the API server may allow.
+
+    Attributes:
+        verb: ``create``, ``get`` ...
+        resource: the plural of a kind, such as ``pods``, or a part of it: ``pods/log``.
+        group: of its API; "" for the first one.
+    """
+
+    verb: str
+    resource: str
+    group: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.resource}"
+
+
 @dataclass(frozen=True)
 class ExistingCluster:
-    """A cluster in which nothing is stored.
+    """A cluster that is asked; nothing is stored in it.
 
     Attributes:
         server: its API server.
@@ -85,8 +106,16 @@ class ExistingCluster:
                 hint="install it: `dapr init -k`, or its Helm chart",
             ) from None
 
-    def require_namespaces(self, names: Iterable[str]) -> None:
+    def require_namespaces(
+        self,
+        names: Iterable[str],
+        expected: str = "a namespace in which a dry run is possible; none is created for it",
+    ) -> None:
         """They exist: nothing in a namespace is checked without it, and none is created here.
+
+        Args:
+            names: of the namespaces.
+            expected: what the message says of them.
 
         Raises:
             Unavailable: one does not exist.
@@ -97,9 +126,62 @@ class ExistingCluster:
             if self.server.get(path).status == NOT_FOUND:
                 raise Unavailable(
                     f"the cluster of context {self.context!r} has no namespace {name!r}",
-                    expected="a namespace in which a dry run is possible; none is created for it",
+                    expected=expected,
                     hint=f"kubectl --context {self.context} create namespace {name}",
                 )
+
+    def require_rights(self, rights: Iterable[Right], namespace: str = "") -> None:
+        """The credentials allow all of this.
+
+        Args:
+            rights: what will be done.
+            namespace: where; "" for the whole cluster.
+
+        Raises:
+            Unavailable: something is not allowed.
+        """
+        missing = [str(each) for each in rights if not self._may(each, namespace)]
+        if missing:
+            where = f" in namespace {namespace!r}" if namespace else ""
+            raise Unavailable(
+                f"context {self.context!r} has no permission to {', '.join(missing)}{where}",
+                expected="what a stack needs there; docs/attach.md lists it",
+                hint="ask who administers the cluster, name a namespace in which you may do this, "
+                "or use another context",
+            )
+
+    def _may(self, right: Right, namespace: str) -> bool:
+        resource, _, part = right.resource.partition("/")
+        asked = {"verb": right.verb, "group": right.group, "resource": resource}
+        spec = {"resourceAttributes": {**asked, "subresource": part, "namespace": namespace}}
+        answer = self.require(self.server.create(_REVIEWS, {"spec": spec}))
+        return bool(mapping(answer.body.get("status")).get("allowed"))
+
+    def injected(self, namespace: str, wanted: str) -> str:
+        """The image of the sidecar that the injector gives to a pod of a namespace.
+
+        Args:
+            namespace: of the pod, which is not created.
+            wanted: the version of Dapr for which the objects of the stack are written.
+
+        Raises:
+            ProbeError: the injector does not answer.
+            Unavailable: it adds no sidecar, or one of another version.
+        """
+        annotations = {ENABLED: "true", "dapr.io/app-id": "asks-for-a-sidecar"}
+        spec = {"containers": [{"name": "app", "image": "none"}]}
+        template = {"metadata": {"annotations": annotations}, "spec": spec}
+        answer = self._asked(template, "asks-for-a-sidecar", namespace)
+        image = _image(answer.body)
+        if not image:
+            raise Unavailable(
+                f"the injector of Dapr adds no sidecar to pods of namespace {namespace!r} in the "
+                f"cluster of context {self.context!r}",
+                last="" if answer.accepted else answer.message,
+                hint="look at the log of its pod: kubectl logs -A -l app=dapr-sidecar-injector",
+            )
+        self._require_version(image, wanted)
+        return image
 
     def sidecars(
         self, manifests: Sequence[Manifest], namespace: str, wanted: str
@@ -125,6 +207,17 @@ class ExistingCluster:
         self, manifest: Manifest, template: dict[str, Any], namespace: str, wanted: str
     ) -> Verdict:
         name = f"{manifest.name}-validated"
+        answer = self._asked(template, name, namespace)
+        problem = "" if answer.accepted else f"its pod: {answer.message}"
+        image = _image(answer.body)
+        if answer.accepted and not image:
+            problem = "the injector of Dapr has added no sidecar to its pod"
+        self._require_version(image, wanted)
+        place = manifest.at("spec.template.metadata.annotations")
+        return Verdict(place, "Pod", f"{namespace}/{name}", problem, answer.warnings)
+
+    def _asked(self, template: dict[str, Any], name: str, namespace: str) -> Answer:
+        """What the API server, and with it the injector, says of a pod; a dry run."""
         path = f"/api/v1/namespaces/{quote(namespace, '')}/pods/{quote(name, '')}"
         body = json.dumps(_pod(template, name)).encode()
         answer = self.require(self.server.apply(path, body, dry_run=True))
@@ -134,13 +227,7 @@ class ExistingCluster:
                 last=answer.message,
                 hint="look at its pod: kubectl get pods -A -l app=dapr-sidecar-injector",
             )
-        problem = "" if answer.accepted else f"its pod: {answer.message}"
-        image = _image(answer.body)
-        if answer.accepted and not image:
-            problem = "the injector of Dapr has added no sidecar to its pod"
-        self._require_version(image, wanted)
-        place = manifest.at("spec.template.metadata.annotations")
-        return Verdict(place, "Pod", f"{namespace}/{name}", problem, answer.warnings)
+        return answer
 
     def _require_version(self, image: str, wanted: str) -> None:
         found, ours = _VERSION.search(image.rpartition(":")[2]), _VERSION.search(wanted)

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,17 +38,23 @@ class Reached:
     Attributes:
         context: the name of the context.
         access: the API server, and credentials.
+        authority: the certificates that it is trusted by; "" for those of this machine.
+        certificate: that of the client, with its key; "" for none.
+        verified: whether its user wants it to be verified.
     """
 
     context: str
     access: Access
+    authority: str = ""
+    certificate: str = field(default="", repr=False)
+    verified: bool = True
 
 
 def reached_by(context: str, environment: Mapping[str, str]) -> Reached:
     """A context of the kubeconfig.
 
     Args:
-        context: its name.
+        context: its name; "" for the current one.
         environment: ``KUBECONFIG`` names the files, otherwise ``HOME`` the folder of the file.
 
     Raises:
@@ -63,13 +69,14 @@ def reached_by(context: str, environment: Mapping[str, str]) -> Reached:
             expected=f"a file that {VARIABLE} names, or ~/{DEFAULT}",
             last=f"nothing at {', '.join(map(str, files))}",
         )
+    context = context or _current(read)
     chosen = _entry(read, "context", context)[1]
     names = {part: str(chosen.get(part) or "") for part in ("cluster", "user")}
     (place, cluster), (home, user) = (_entry(read, part, name) for part, name in names.items())
-    for field in UNKNOWN:
-        if cluster.get(field) or user.get(field):
+    for each in UNKNOWN:
+        if cluster.get(each) or user.get(each):
             raise ConfigError(
-                f"{field!r} of context {context!r} is not supported",
+                f"{each!r} of context {context!r} is not supported",
                 expected="a token, a client certificate, or a program that provides one of them",
                 hint="use `kubectl proxy`, and a context with its address",
             )
@@ -77,7 +84,13 @@ def reached_by(context: str, environment: Mapping[str, str]) -> Reached:
     url = str(cluster.get("server") or "").rstrip("/")
     if not url:
         raise ConfigError(f"the cluster of context {context!r} has no server", last=str(place))
-    return Reached(context, Access(url, _token(given, home), tls=_tls(cluster, place, given, home)))
+    authority, certificate = _text(cluster, "certificate-authority", place), ""
+    if text := _text(given, "client-certificate", home):
+        certificate = f"{text}\n{_text(given, 'client-key', home)}"
+    verified = not cluster.get("insecure-skip-tls-verify")
+    tls = _tls(authority, certificate, verified=verified)
+    access = Access(url, _token(given, home), tls=tls)
+    return Reached(context, access, authority, certificate, verified)
 
 
 def _files(environment: Mapping[str, str]) -> list[Path]:
@@ -90,6 +103,17 @@ def _read(file: Path) -> Section:
         return mapping(yaml.safe_load(read_text(file)))
     except yaml.YAMLError as error:
         raise ConfigError(f"{file} is not valid YAML", last=" ".join(str(error).split())) from None
+
+
+def _current(read: Sequence[tuple[Path, Section]]) -> str:
+    for _, body in read:
+        if name := body.get("current-context"):
+            return str(name)
+    raise ConfigError(
+        "the kubeconfig has no current context",
+        last=", ".join(str(file) for file, _ in read),
+        hint="name one, or choose it with `kubectl config use-context`",
+    )
 
 
 def _entry(read: Sequence[tuple[Path, Section]], part: str, name: str) -> tuple[Path, Section]:
@@ -139,15 +163,14 @@ def _from_program(user: Section, environment: Mapping[str, str]) -> Section:
     return {"token": status.get("token"), **texts}
 
 
-def _tls(cluster: Section, place: Path, user: Section, home: Path) -> ssl.SSLContext:
+def _tls(authority: str, certificate: str, *, verified: bool) -> ssl.SSLContext:
     """How the server is verified, and the client's certificate."""
-    authority = _text(cluster, "certificate-authority", place)
     try:
         context = trusting(text=authority)
-        if cluster.get("insecure-skip-tls-verify"):
+        if not verified:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        if certificate := _text(user, "client-certificate", home):
-            with _as_file(f"{certificate}\n{_text(user, 'client-key', home)}") as file:
+        if certificate:
+            with _as_file(certificate) as file:
                 context.load_cert_chain(file)
     except ssl.SSLError as error:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Stands for a container of a pod on this machine; a program of its own, nothing here is imported.
+"""Stands for a container of a pod on this machine; a program of its own.
 
 It follows one container: its log is the output of this process, its end is the end of this process,
 and its ports are ports of this machine. What it has to know is in a file, the only argument. On
@@ -14,14 +14,17 @@ import json
 import os
 import signal
 import socket
-import ssl
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
+
+# The package that this file is part of, instead of its folder, which has modules of any name.
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).parents[2])
+from harness.kubernetes.bare_api import MERGE, Server
 
 CLONE_NEWNET = 0x40000000
 GROUPS = "/sys/fs/cgroup"
@@ -36,47 +39,15 @@ class Stopped(Exception):
     """This process was asked to end."""
 
 
-class Server:
-    """The API server, with one connection for each request."""
-
-    def __init__(self, about: dict[str, Any]) -> None:
-        where = urlsplit(about["url"])
-        self._host, self._port = where.hostname or "", where.port or 443
-        self._headers = {"Authorization": f"Bearer {about['token']}"}
-        self._context = ssl.create_default_context(cafile=about["authority"])
-        self._context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-
-    def ask(
-        self, method: str, path: str, body: object = None, kind: str = "application/json"
-    ) -> http.client.HTTPResponse:
-        """Send a request; the response is read by the caller."""
-        connection = http.client.HTTPSConnection(self._host, self._port, context=self._context)
-        given = None if body is None else json.dumps(body).encode()
-        connection.request(method, path, given, {**self._headers, "Content-Type": kind})
-        return connection.getresponse()
-
-    def watch(self, path: str) -> Iterator[dict[str, Any]]:
-        """The events of a list, beginning with what is there."""
-        while True:
-            answer = self.ask("GET", f"{path}&watch=true")
-            if answer.status != http.client.OK:
-                raise OSError(f"{path}: HTTP {answer.status} {answer.read(300).decode()}")
-            for line in answer:
-                event: dict[str, Any] = json.loads(line)
-                if event["type"] == "ERROR":
-                    break
-                yield event
-
-
 class Agent:
     """Follows one container.
 
     Args:
-        about: ``server`` (url, token, authority), ``namespace``, ``selector`` (labels of the pod),
+        about: ``server`` (see `Server`), ``namespace``, ``selector`` (labels of the pod),
             ``container``, ``ports`` (of this machine, to those in the pod), ``group`` (the cgroup
-            of the pods), ``workload`` (the path of what creates the pod; "" if that is not its
-            own), ``grace`` (seconds for the pod to end), ``early`` (whether its ports are open
-            before it is ready).
+            of the pods; "" if they are elsewhere, and reached by the API server), ``workload`` (the
+            path of what creates the pod; "" if that is not its own), ``grace`` (seconds for the pod
+            to end), ``early`` (whether its ports are open before it is ready).
     """
 
     def __init__(self, about: dict[str, Any]) -> None:
@@ -88,6 +59,7 @@ class Agent:
         self._was_ready = self._listens = False
         self._network: tuple[str, int] = ("", -1)
         self._logged: dict[str, threading.Thread] = {}
+        self._said: set[str] = set()
         self._lock = threading.Lock()
 
     def run(self) -> int:
@@ -101,6 +73,9 @@ class Agent:
         except Stopped:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             self._stop()
+        except (OSError, http.client.HTTPException) as error:
+            self._tell(f"the API server at {self._server.url} does not answer: {error!r}")
+            return 1
         return 0
 
     def _seen(self, kind: str, pod: dict[str, Any]) -> int | None:
@@ -184,6 +159,12 @@ class Agent:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
 
+    def _tell_once(self, text: str) -> None:
+        """Clients try again and again."""
+        if text not in self._said:
+            self._said.add(text)
+            self._tell(text)
+
     def _tell(self, text: str) -> None:
         with self._lock:
             sys.stdout.buffer.write(f"dapr-harness: {text}\n".encode())
@@ -191,8 +172,7 @@ class Agent:
 
     def _scale(self, replicas: int) -> None:
         if path := self._about["workload"]:
-            kind = "application/merge-patch+json"
-            self._server.ask("PATCH", path, {"spec": {"replicas": replicas}}, kind).read()
+            self._server.ask("PATCH", path, {"spec": {"replicas": replicas}}, MERGE).read()
 
     def _stop(self) -> None:
         """Remove the pod, and wait until it is gone."""
@@ -220,6 +200,9 @@ class Agent:
     def _forward(self, outside: socket.socket, inside: int) -> None:
         """Connect to the port in the pod, as one of its own containers would."""
         with outside:
+            if not self._about["group"]:
+                self._forward_by_server(outside, inside)
+                return
             try:
                 _enter(self._network_of_pod())
                 other = socket.create_connection(("127.0.0.1", inside))
@@ -232,6 +215,16 @@ class Agent:
                 back.start()
                 _copy(outside, other)
                 back.join()
+
+    def _forward_by_server(self, outside: socket.socket, inside: int) -> None:
+        # Only then: most programs of a run have no connections.
+        from harness.kubernetes.pod_forward import forward
+
+        name = self._pod.get("metadata", {}).get("name", "")
+        try:
+            forward(self._server, f"{self._pods.partition('?')[0]}/{name}", inside, outside)
+        except OSError as error:
+            self._tell_once(f"port {inside} of pod {name} is not forwarded: {error}")
 
     def _network_of_pod(self) -> int:
         """An open file of the network namespace of the pod.

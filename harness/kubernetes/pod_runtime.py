@@ -18,6 +18,7 @@ from harness.kubernetes import pod_agent
 from harness.kubernetes.api import Access, ApiServer
 from harness.kubernetes.installing import apply_all
 from harness.kubernetes.node_files import ADDRESS
+from harness.kubernetes.placing import placed, require_free
 from harness.kubernetes.pod_instance import MARGIN, PodInstance
 from harness.kubernetes.pod_objects import (
     NAME,
@@ -29,6 +30,7 @@ from harness.kubernetes.pod_objects import (
     with_containers,
 )
 from harness.kubernetes.rollout import PodCheck, selector
+from harness.provision.cluster_node import SHELL_IMAGE
 from harness.runtime.attached import AttachedProcesses, Run
 from harness.runtime.instance import ProcessInstance
 from harness.runtime.processes import ProcessRuntime
@@ -51,13 +53,21 @@ class Place:
         cluster: the launch of the node of Kubernetes.
         namespace: of the pods.
         access: returns how its API server is reached, if its folder is the given one.
-        group: returns the name of the cgroup of its pods, if its folder is the given one.
+        group: returns the name of the cgroup of its pods, if its folder is the given one; "" if
+            it is not on this machine.
+        session: the label of everything that the stack applies to a cluster which is somebody's;
+            "" for a cluster of its own.
+        shared: whether others have objects in the namespace.
+        shell: returns the image with a shell.
     """
 
     cluster: str
     namespace: str
     access: Callable[[Launch, Path], Access]
     group: Callable[[Path], str]
+    session: str = ""
+    shared: bool = False
+    shell: Callable[[], str] = lambda: SHELL_IMAGE
 
 
 class Pods(ProcessRuntime):
@@ -190,12 +200,22 @@ class Pods(ProcessRuntime):
             return
         with self._applying, self._server() as server:
             wanted = {
-                (each["kind"], each["metadata"]["name"]): each
-                for each in (self._namespace_object(), *found)
+                (each["kind"], each["metadata"]["name"]): each for each in self._placed(found)
             }
             new = {key: each for key, each in wanted.items() if self._applied.get(key) != each}
+            if self._place.shared:
+                unknown = (each for key, each in new.items() if key not in self._applied)
+                require_free(server, unknown, self._place.session)
             apply_all(server, new.values())
             self._applied |= new
+
+    def _placed(self, objects: Sequence[Object]) -> list[Object]:
+        """Objects as the cluster gets them, with their namespace if it is the stack's."""
+        session = self._place.session
+        if not session:
+            return [self._namespace_object(), *objects]
+        shell = self._place.shell()
+        return [placed(each, session, shell) for each in objects]
 
     def _namespace_object(self) -> Object:
         labels = {"pod-security.kubernetes.io/enforce": "baseline"}
@@ -205,14 +225,9 @@ class Pods(ProcessRuntime):
     def _agent(self, launch: Launch) -> Launch:
         """The process that stands for a container."""
         home, pod = self.home(launch.name), launch.in_pod
-        access = self._access()
         ports = {number: pod.ports.get(name, number) for name, number in launch.published.items()}
         about = {
-            "server": {
-                "url": access.url,
-                "token": access.token,
-                "authority": str(access.authority),
-            },
+            "server": self._access().told(),
             "namespace": pod.namespace or self._place.namespace,
             "selector": self._labels(launch),
             "container": pod.name or launch.name,

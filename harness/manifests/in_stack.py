@@ -61,20 +61,23 @@ class StackObjects:
     Args:
         topology: what runs.
         root: the project's folder.
-        name: of the system, and of its namespace.
+        name: of the system.
+        namespace: of all objects.
         facts: what the stack knows.
 
     Raises:
         ConfigError: an app cannot run in a cluster, or a secret has no value.
     """
 
-    def __init__(self, topology: Topology, root: Path, name: str, facts: Facts) -> None:
+    def __init__(
+        self, topology: Topology, root: Path, name: str, namespace: str, facts: Facts
+    ) -> None:
         for app in topology.nodes:
             if isinstance(app, App):
                 _require_possible(app)
-        self._name, self._facts = name, facts
+        self._name, self._namespace, self._facts = name, namespace, facts
         values = RunValues(topology, facts.exports)
-        self._objects = Objects(topology, root, name, name, values)
+        self._objects = Objects(topology, root, name, namespace, values)
         self._files = self._objects.files()
         self._apps = {each.name for each in topology.nodes if isinstance(each, App)}
 
@@ -103,7 +106,7 @@ class StackObjects:
             {
                 "apiVersion": "v1",
                 "kind": "Secret",
-                "metadata": {"name": name, "namespace": self._name},
+                "metadata": {"name": name, "namespace": self._namespace},
                 "stringData": values,
             }
             for name, values in given.items()

@@ -25,13 +25,15 @@ class ProvidedService(BaseNode):
     Attributes:
         name: the node's name.
         service: ``placement``, ``scheduler`` or ``sentry``.
+        followed: whether it is; the control plane of somebody's cluster may not be looked at.
     """
 
     name: str
     service: str
+    followed: bool = True
 
     def plan(self, scope: Scope) -> Launch:
         """Nothing to start; the cluster has it before this node is planned to start."""
         workload = WORKLOADS[self.service]
         pod = InPod(workload, workload, SYSTEM, {"app": workload})
-        return Launch(self.name, (), in_pod=pod)
+        return Launch(self.name, (), in_pod=pod, external=not self.followed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,14 +42,23 @@ def with_cluster(topology: Topology, tools: PodTools) -> Topology:
     Raises:
         ConfigError: the topology has something that no cluster can have.
     """
+    require_real_time(topology)
+    cluster = DaprClusterNode(images=tools.archives)  # type: ignore[arg-type]  # filled by `provide`
+    return topology.with_nodes([cluster, *topology.nodes])
+
+
+def require_real_time(topology: Topology) -> None:
+    """Check that a topology has the time that every cluster has.
+
+    Raises:
+        ConfigError: it has virtual time.
+    """
     if topology.time == "virtual":
         raise ConfigError(
             "virtual time needs the harness's own scheduler, and a cluster has Dapr's",
             expected="time='real'",
             hint="use the processes or the containers runtime",
         )
-    cluster = DaprClusterNode(images=tools.archives)  # type: ignore[arg-type]  # filled by `provide`
-    return topology.with_nodes([cluster, *topology.nodes])
 
 
 def system_name(root: Path) -> str:
@@ -74,9 +83,13 @@ class NamespaceBook(AddressBook):
 
     Attributes:
         renders: whether objects are rendered, which are there already in a run that is up.
+        pods_in: the namespace of its pods; "" for the one named after the project's folder.
+        images: returns the image of an app that its user has named; "" if it is packed.
     """
 
     renders = True
+    pods_in = ""
+    images: Callable[[str], str] = staticmethod(lambda _app: "")
 
     def __init__(self, topology: Topology, *given: Any, **named: Any) -> None:
         super().__init__(topology, *given, **named)
@@ -109,6 +122,9 @@ class NamespaceBook(AddressBook):
         inside = planned.in_pod
         if isinstance(node, App):
             inside = self._app(node, scope)
+            if image := node.image or self.images(node.name):
+                container = replace(planned.container, image=image)
+                planned = replace(planned, container=container)
         elif self._is_injected(node):
             inside = InPod(SIDECAR, planned.container.pod)
         elif planned.container.pod:
@@ -147,7 +163,8 @@ class NamespaceBook(AddressBook):
 
             facts = Facts(exports, fill, self.token)
             name = system_name(self.root)
-            self._rendered = StackObjects(self.topology, self.root, name, facts)
+            namespace = self.pods_in or name
+            self._rendered = StackObjects(self.topology, self.root, name, namespace, facts)
         return self._rendered
 
     def _host(self, node: str, viewer: str) -> str:

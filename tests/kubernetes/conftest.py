@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness import Settings
+from harness.nodes.dapr_cluster import DaprClusterNode
+from tests.kubernetes.clusters import Place, obstacle, remains, run, up
 from tests.provision import find_helm
-from tests.support import ROOT
+from tests.support import ROOT, environment
+
+
+@pytest.fixture(scope="package")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """The environment of the commands for ``cluster``; skips the tests where no node runs."""
+    if reason := obstacle(DaprClusterNode):
+        pytest.skip(reason)
+    return environment(tmp_path_factory.mktemp("clusters"))
+
+
+@pytest.fixture(scope="package")
+def cluster(place: Place) -> Iterator[dict[str, Any]]:
+    """A cluster with Dapr, which several modules use: each in namespaces of its own."""
+    found = up(place, "dapr", "--dapr")
+    try:
+        yield found
+    finally:
+        run(place, "cluster", "down", "dapr")
+        assert [] == remains(found["folder"])
 
 
 @pytest.fixture(scope="module")

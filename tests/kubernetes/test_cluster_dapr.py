@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,10 @@ import yaml
 
 from harness import App, Topology
 from harness.kubernetes.dapr_workloads import programs
-from harness.nodes.dapr_cluster import DaprClusterNode
 from harness.provision.versions import DAPR
-from tests.kubernetes.clusters import obstacle, remains, run, up
+from tests.kubernetes.clusters import Place, run
 from tests.kubernetes.rendering import rendered, the
-from tests.support import CLI, ROOT, environment, project
+from tests.support import CLI, ROOT, project
 
 pytestmark = pytest.mark.real
 
@@ -47,8 +45,6 @@ BROKEN: dict[str, dict[str, Any]] = {
 }
 """What is wrong with the container of the only pod of each of these namespaces."""
 
-Place = dict[str, str]
-
 
 def kubectl(place: Place, *words: str, given: str = "") -> str:
     return run(place, "kubectl", "--cluster", "dapr", *words, given=given).stdout
@@ -57,25 +53,6 @@ def kubectl(place: Place, *words: str, given: str = "") -> str:
 def static(name: str) -> App:
     """An app that serves the file with the name of its pod."""
     return App(name, command="/bin/busybox httpd -f -p {port} -h /etc", image=IMAGE)
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """The environment of the commands; skips the tests where no node runs."""
-    if reason := obstacle(DaprClusterNode):
-        pytest.skip(reason)
-    return environment(tmp_path_factory.mktemp("clusters"))
-
-
-@pytest.fixture(scope="module")
-def cluster(place: Place) -> Iterator[dict[str, Any]]:
-    """A cluster with Dapr."""
-    found = up(place, "dapr", "--dapr")
-    try:
-        yield found
-    finally:
-        run(place, "cluster", "down", "dapr")
-        assert [] == remains(found["folder"])
 
 
 @pytest.fixture(scope="module")
