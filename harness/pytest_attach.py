@@ -105,10 +105,9 @@ def own_stack(
         HarnessError: see `harness.stack.run.running` and `harness.stack.given_cluster.in_cluster`.
     """
     if given:
-        from harness.stack.given_cluster import Named, in_cluster, named
+        from harness.stack.given_cluster import started_in
 
-        where = named(given) or Named()
-        return in_cluster(where, topology, settings, progress=progress, watch=watch)
+        return started_in(given, topology, settings, progress=progress, watch=watch)
     from harness.stack.run import running
 
     return running(topology, settings, progress=progress, watch=watch)

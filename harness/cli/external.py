@@ -36,7 +36,10 @@ class Announcing:
         """Receive a journal entry."""
         self._others(entry)
         if entry.kind == "node.awaited" and self.launch is not None:
-            announce(self.launch(entry.node), self._env_file)
+            launch = self.launch(entry.node)
+            # The control plane of a cluster that is somebody's is awaited, too.
+            if launch.under_test:
+                announce(launch, self._env_file)
 
 
 def announce(launch: Launch, env_file: Path | None) -> None:

@@ -18,7 +18,7 @@ from harness.cli import console, interrupts
 from harness.cli.console import StartProgress, Steps, err, out, print_json
 from harness.cli.log_tail import Tail, show
 from harness.cli.stale import clear_stale, container_states
-from harness.cli.state import opened, stack_up, started
+from harness.cli.state import InCluster, opened, stack_up, started
 from harness.core.deadline import Deadline, ticks
 from harness.core.names import EXPORTER, app_of
 from harness.core.settings import Settings
@@ -58,6 +58,7 @@ def up(
     runtime: Annotated[
         str | None, typer.Option(help="auto, processes, containers or kubernetes; auto by default.")
     ] = None,
+    cluster: InCluster = None,
     broker: Annotated[
         str | None, typer.Option(help="kafka or redpanda, where the topology leaves it open.")
     ] = None,
@@ -110,6 +111,7 @@ def up(
     from harness.cli.external import PATIENCE, Announcing
     from harness.cli.watching import Restarting, require_watchfiles
     from harness.core.external import with_external
+    from harness.stack.given_cluster import started_in
     from harness.stack.loading import load_topology
     from harness.stack.run import running
 
@@ -131,7 +133,10 @@ def up(
         settings = replace(settings, ready_timeout=max(PATIENCE, settings.ready_timeout))
     announcing = Announcing(shown_start, env_file)
     restarting = Restarting(announcing)
-    stack = running(wanted, settings, progress=Steps(), watch=restarting, name=name)
+    if cluster:
+        stack = started_in(cluster, wanted, settings, progress=Steps(), watch=restarting)
+    else:
+        stack = running(wanted, settings, progress=Steps(), watch=restarting, name=name)
     attach = attach or watch
     announcing.launch = stack.launch
     with registry.starting(name), ExitStack() as cleanup:

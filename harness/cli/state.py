@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from harness.cli.console import err
 from harness.core.errors import ConfigError
@@ -19,6 +22,17 @@ def opened(settings: Settings) -> Registry:
     for each in registry.damaged():
         err.print(f"warning: {each}", soft_wrap=True, markup=False)
     return registry
+
+
+InCluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="kube:[CONTEXT[/NAMESPACE]]",
+        help="Start it in a cluster of your kubeconfig that has Dapr; without a namespace, one is "
+        "created and removed.",
+    ),
+]
 
 
 @contextmanager

@@ -93,6 +93,22 @@ def reached_by(context: str, environment: Mapping[str, str]) -> Reached:
     return Reached(context, access, authority, certificate, verified)
 
 
+def reached_again(context: str, told: Mapping[str, Any]) -> Reached:
+    """The same for a run that is up, whatever the kubeconfig says now.
+
+    Args:
+        context: the name of the context.
+        told: what `Access.told` has told.
+    """
+    authority, certificate = (
+        read_text(Path(told[name])) if told[name] else "" for name in ("authority", "certificate")
+    )
+    verified = bool(told["verified"])
+    tls = _tls(authority, certificate, verified=verified)
+    access = Access(str(told["url"]), str(told["token"]), tls=tls)
+    return Reached(context, access, authority, certificate, verified)
+
+
 def _files(environment: Mapping[str, str]) -> list[Path]:
     named = [each for each in environment.get(VARIABLE, "").split(os.pathsep) if each]
     return [Path(each) for each in named] or [Path(environment.get("HOME", "~")) / DEFAULT]

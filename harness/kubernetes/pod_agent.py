@@ -152,12 +152,14 @@ class Agent:
         thread.start()
 
     def _copy_log(self, path: str) -> None:
-        answer = self._server.ask("GET", path)
-        if answer.status != http.client.OK:
-            return
-        while data := answer.read1(CHUNK):
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
+        # An API server that is gone is told by who follows the pod.
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            answer = self._server.ask("GET", path)
+            if answer.status != http.client.OK:
+                return
+            while data := answer.read1(CHUNK):
+                sys.stdout.buffer.write(data)
+                sys.stdout.buffer.flush()
 
     def _tell_once(self, text: str) -> None:
         """Clients try again and again."""

@@ -50,6 +50,7 @@ class GivenCluster(BaseNode):
         namespace: in which the pods are.
         own: whether it is created for the stack.
         session: the label of what the stack applies.
+        packed: whether images are packed here; for other clients of the run.
         wanted: the version of Dapr for which the objects are written.
         found: called with the image of the sidecars.
         load: called when the namespace is there, and before any pod.
@@ -62,6 +63,7 @@ class GivenCluster(BaseNode):
     namespace: str
     own: bool
     session: str
+    packed: bool
     wanted: str
     found: Callable[[str], None] = field(default=lambda _: None, repr=False, compare=False)
     load: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
@@ -72,6 +74,8 @@ class GivenCluster(BaseNode):
         home = Path(scope.home)
         about = {
             "server": access_to(self.reached, home).told(),
+            "context": self.reached.context,
+            "packed": self.packed,
             "namespace": self.namespace,
             "own": self.own,
             "session": self.session,

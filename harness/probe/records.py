@@ -46,14 +46,27 @@ class RecordReader(Generic[T]):
     def read(self) -> Iterator[T]:
         """What was recorded since the last call."""
         size = CHUNK
-        while size == CHUNK:
-            content = _recorded(self.recorder, self._position).content
+        while size >= CHUNK - 1:
+            content = self._following()
             size = len(content)
             for line in content.splitlines(keepends=True):
                 # A line without its end is still being written, or continues in the next chunk.
                 if line.endswith(b"\n"):
                     self._position += len(line)
                     yield self._read_row(json.loads(line))
+
+    def _following(self) -> bytes:
+        """What follows the last line that was read.
+
+        If no line ends there, the record is another one: that of a pod which has replaced the
+        recorder's.
+        """
+        if self._position:
+            found = _recorded(self.recorder, self._position - 1).content
+            if found.startswith(b"\n"):
+                return found[1:]
+            self._position = self._start = 0
+        return _recorded(self.recorder, 0).content
 
     def oldest_open(self) -> float:
         """When the oldest request without a response was sent; infinite if there is none."""

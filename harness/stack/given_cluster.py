@@ -11,23 +11,21 @@ from pathlib import Path
 
 from harness.core.errors import ConfigError, Unavailable
 from harness.core.journal import Entry
-from harness.core.launch import Launch
-from harness.core.node import Node, Target
+from harness.core.node import Target
 from harness.core.settings import Settings
 from harness.core.topology import Topology
-from harness.kubernetes.api import Access, ApiServer
+from harness.kubernetes.api import ApiServer
 from harness.kubernetes.existing import ExistingCluster
 from harness.kubernetes.kubeconfig import Reached, reached_by
 from harness.kubernetes.own_node import load_images
 from harness.kubernetes.placing import require_unclaimed
-from harness.kubernetes.pod_runtime import KubernetesRuntime, Place
+from harness.kubernetes.pod_runtime import KubernetesRuntime
 from harness.nodes.cluster import KUBECONFIG
-from harness.nodes.given_cluster import OWN_NAMESPACE, GivenCluster, access_to
-from harness.nodes.provided import ProvidedService
+from harness.nodes.given_cluster import OWN_NAMESPACE
 from harness.provision.progress import Progress
 from harness.runtime.base import Runtime
-from harness.stack.given_tools import GivenTools
-from harness.stack.namespace import CLUSTER, NamespaceBook, require_real_time, system_name
+from harness.stack.given_place import GivenPlace
+from harness.stack.namespace import NamespaceBook, require_real_time, system_name
 from harness.stack.registry import Registry
 from harness.stack.stack import Stack
 
@@ -82,6 +80,28 @@ def named(text: str) -> Named | None:
     return Named(context, namespace)
 
 
+def started_in(
+    text: str,
+    topology: Topology,
+    settings: Settings,
+    *,
+    progress: Progress | None = None,
+    watch: Callable[[Entry], None] = lambda _: None,
+) -> Stack:
+    """A stack in the cluster that a word names; see `in_cluster`.
+
+    Raises:
+        ConfigError: the word names none.
+    """
+    where = named(text)
+    if where is None:
+        raise ConfigError(
+            f"{text!r} names no cluster",
+            expected=f"{PREFIX}, {PREFIX}CONTEXT or {PREFIX}CONTEXT/NAMESPACE",
+        )
+    return in_cluster(where, topology, settings, progress=progress, watch=watch)
+
+
 def in_cluster(
     where: Named,
     topology: Topology,
@@ -110,36 +130,29 @@ def in_cluster(
     reached = reached_by(where.context, settings.environment)
     _require_usable(reached, where.namespace)
     node = _own_node(reached, settings)
-    tools = GivenTools(settings, reached.context, packed=node is not None, progress=progress)
-    own = f"{system_name(settings.root)}-{secrets.token_hex(4)}"
-    namespace, session = where.namespace or own, secrets.token_hex(8)
+    given = GivenPlace(
+        reached,
+        where.namespace or f"{system_name(settings.root)}-{secrets.token_hex(4)}",
+        own=not where.namespace,
+        session=secrets.token_hex(8),
+        packed=node is not None,
+    )
+    tools = given.tools(settings, progress)
+    place = given.place(tools)
 
     def load() -> None:
         if node is not None:
             load_images(node, tools.path("container-runtime"), tools.archives)
 
-    cluster = GivenCluster(
-        reached, namespace, not where.namespace, session, tools.version("daprd"), tools.found, load
-    )
-    resolved = topology.with_nodes([cluster, *topology.nodes])
-    resolved = resolved.resolved(Target("kubernetes", settings.broker))
-    resolved = resolved.with_nodes(list(map(_as_given, resolved.nodes)))
-    place = replace(
-        _place(reached, namespace), session=session, shared=bool(where.namespace), shell=tools.shell
-    )
-
-    class Book(NamespaceBook):
-        """Addresses in that namespace."""
-
-        pods_in = namespace
-        images = staticmethod(tools.app)
-
     def pods() -> Runtime:
         whole = settings.environment
         return KubernetesRuntime(settings.inherited, place, tools.reference, whole=whole)
 
+    target = Target("kubernetes", settings.broker)
+    resolved = given.topology(topology, target, tools, load)
     settings = replace(settings, ready_timeout=max(READY, settings.ready_timeout))
-    made = ClusterStack(resolved, settings, tools, pods, watch=watch, book=Book.of_runtime)
+    book = given.book(NamespaceBook, tools).of_runtime
+    made = ClusterStack(resolved, settings, tools, pods, watch=watch, book=book)
     made.where = where
     return made
 
@@ -165,18 +178,6 @@ def _require_usable(reached: Reached, namespace: str) -> None:
             require_unclaimed(server, namespace)
         else:
             cluster.require_rights(OWN_NAMESPACE)
-
-
-def _place(reached: Reached, namespace: str) -> Place:
-    def access(_: Launch, home: Path) -> Access:
-        return replace(access_to(reached, home), tls=reached.access.tls)
-
-    return Place(CLUSTER, namespace, access, lambda _: "")
-
-
-def _as_given(node: Node) -> Node:
-    """The control plane of a cluster that is somebody's may not be looked at."""
-    return replace(node, followed=False) if isinstance(node, ProvidedService) else node
 
 
 def _own_node(reached: Reached, settings: Settings) -> int | None:

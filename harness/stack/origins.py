@@ -111,6 +111,7 @@ def _pods(
     force: bool,
 ) -> Origin:
     from harness.kubernetes.pod_runtime import JoinedPods
+    from harness.stack.given_place import place_in
     from harness.stack.namespace import CLUSTER, NamespaceBook, place_of, with_cluster
     from harness.stack.pod_tools import PodTools
 
@@ -129,16 +130,22 @@ def _pods(
 
         renders = False
 
-    tools = PodTools(settings)
-    small, whole, place = settings.inherited, settings.environment, place_of(settings.root)
+    kind, tools = AttachedNamespace, PodTools(settings)
+    if given := place_in(run.folder):
+        mine = given.tools(settings)
+        place, resolved = given.place(mine), given.topology(topology, target, mine)
+        kind, tools = given.book(AttachedNamespace, mine), mine
+    else:
+        place, resolved = place_of(settings.root), with_cluster(topology, tools).resolved(target)
+    small, whole = settings.inherited, settings.environment
 
     def book(topology: Topology, tools: Tools, root: Path, runtime: Runtime) -> AddressBook:
-        return AttachedNamespace(record, topology, tools, root, runtime)
+        return kind(record, topology, tools, root, runtime)
 
     def runtime() -> Runtime:
         return JoinedPods(run, small, place, tools.reference, whole=whole)
 
-    return Origin(with_cluster(topology, tools).resolved(target), tools, runtime, book)
+    return Origin(resolved, tools, runtime, book)
 
 
 class AttachedBook(AddressBook):

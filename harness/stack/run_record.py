@@ -50,7 +50,9 @@ class RunRecord:
     @property
     def external(self) -> list[str]:
         """The apps that somebody starts by hand."""
-        return [name for name, launch in self.launches.items() if launch.get("external")]
+        rows = self.launches.items()
+        # What a cluster that is somebody's has is external, too, and no app.
+        return [name for name, each in rows if each.get("external") and each.get("under_test")]
 
     @classmethod
     def read(cls, folder: Path) -> RunRecord:

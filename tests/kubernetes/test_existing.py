@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from harness.core.errors import ConfigError, ProbeError, Unavailable
 from harness.kubernetes.api import Answer
-from harness.kubernetes.existing import ExistingCluster
+from harness.kubernetes.existing import ExistingCluster, Right
 from harness.kubernetes.manifests import read
 from harness.kubernetes.validation import Verdict
 from tests.kubernetes.test_validation import Server
@@ -108,3 +109,49 @@ def test_credentials_that_are_not_accepted_are_told() -> None:
 
     with pytest.raises(ConfigError, match="does not accept its credentials"):
         cluster.require(Answer(401, {"message": "Unauthorized"}))
+
+
+@pytest.mark.parametrize("where", ["containers", "initContainers"])
+def test_the_image_of_injected_sidecars_is_that_of_a_pod_in_a_dry_run(where: str) -> None:
+    cluster = ExistingCluster(Pods(injected("daprio/daprd:1.18.0", where)), "staging")
+
+    assert "daprio/daprd:1.18.0" == cluster.injected("todo", "1.18.2")
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "said"),
+    [
+        (Answer(201, {"spec": {"containers": []}}), Unavailable, "adds no sidecar to pods of"),
+        (Answer(500, {"message": UNANSWERED}), ProbeError, "the injector of Dapr does not answer"),
+        (injected("daprio/daprd:1.17.4"), Unavailable, "has Dapr 1.17"),
+    ],
+)
+def test_a_namespace_in_which_no_sidecar_can_be_used_is_refused(
+    answer: Answer, kind: type[Exception], said: str
+) -> None:
+    with pytest.raises(kind, match=said):
+        ExistingCluster(Pods(answer), "staging").injected("todo", "1.18.2")
+
+
+class Allows(Server):
+    """Allows to do something with pods and their logs, and nothing else."""
+
+    def create(self, path: str, body: Mapping[str, Any]) -> Answer:
+        asked = body["spec"]["resourceAttributes"]
+        allowed = (asked["resource"], asked["subresource"]) in (("pods", ""), ("pods", "log"))
+        return Answer(201, {"status": {"allowed": allowed}})
+
+
+def test_every_permission_that_is_missing_is_told_at_once() -> None:
+    cluster = ExistingCluster(Allows(), "staging")
+    rights = [Right("create", "pods"), Right("get", "pods/log"), Right("get", "pods/portforward"),
+              Right("create", "deployments", "apps")]  # fmt: skip
+
+    cluster.require_rights(rights[:2], "todo")
+    with pytest.raises(Unavailable) as caught:
+        cluster.require_rights(rights, "todo")
+
+    assert caught.value.subject == (
+        "context 'staging' has no permission to get pods/portforward, create deployments "
+        "in namespace 'todo'"
+    )

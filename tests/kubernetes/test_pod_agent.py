@@ -102,3 +102,18 @@ def test_a_container_without_its_image_ends_with_the_cause(
 
     said = b"container app of pod shop/shop-1 has no image shop:1 (ErrImageNeverPull)"
     assert said in capsysbinary.readouterr().out
+
+
+def test_an_api_server_that_does_not_answer_ends_it_with_one_sentence(
+    about: dict[str, Any], capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Nothing listens there."""
+    agent = Agent(about)
+
+    code = agent.run()
+    agent._copy_log("/log")
+
+    said = capsysbinary.readouterr().out
+    assert 1 == code
+    assert 1 == said.count(b"\n")
+    assert b"dapr-harness: the API server at https://127.0.0.1:1 does not answer" in said

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from harness import Settings, running
 from harness.stack.images import Images
 from scenarios.topology import reference
+from tests.parity.compare import stale, unexplained
 from tests.parity.observe import observe
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
@@ -20,7 +20,9 @@ DIFFERENCES = {
     "metadata/*/appConnectionProperties/port": "ports are reserved anew for every run",
     "metadata/*/scheduler/connected_addresses/0": "processes meet on loopback, containers by name",
 }
-"""Paths that must differ, each with its reason. Anything else that differs is a defect."""
+"""Paths that must differ, each with its reason. Anything else that differs is a defect.
+
+Those between processes and a cluster are in tests/kubernetes/test_reference_in_cluster.py."""
 
 
 @pytest.fixture(scope="module")
@@ -38,26 +40,14 @@ def test_what_is_observed_is_the_same_on_both_runtimes(
     observed: dict[str, dict[str, Any]],
 ) -> None:
     """Events and their order per key, notifications, state, metadata, jobs."""
-    one, other = observed["processes"], observed["containers"]
+    found = unexplained(observed["processes"], observed["containers"], DIFFERENCES)
 
-    different = {
-        path: (one.get(path, "(missing)"), other.get(path, "(missing)"))
-        for path in sorted(one.keys() | other.keys())
-        if one.get(path, "(missing)") != other.get(path, "(missing)")
-    }
-    unexplained = {path: pair for path, pair in different.items() if not _explained(path)}
-
-    assert {} == unexplained, json.dumps(unexplained, indent=1)
+    assert {} == found, json.dumps(found, indent=1)
 
 
 def test_every_listed_difference_is_one(observed: dict[str, dict[str, Any]]) -> None:
     """A list that has grown stale would hide the next defect."""
-    one, other = observed["processes"], observed["containers"]
-
-    for pattern, reason in DIFFERENCES.items():
-        paths = [path for path in one if fnmatch(path, pattern)]
-        assert paths, pattern
-        assert any(one[path] != other.get(path) for path in paths), (pattern, reason)
+    assert [] == stale(observed["processes"], observed["containers"], DIFFERENCES)
 
 
 def test_enough_was_observed(observed: dict[str, dict[str, Any]]) -> None:
@@ -67,7 +57,3 @@ def test_enough_was_observed(observed: dict[str, dict[str, Any]]) -> None:
     assert 100 < len(seen)
     for story in ("task story", "state story", "reminder story", "metadata", "addresses"):
         assert any(path.startswith(story) for path in seen)
-
-
-def _explained(path: str) -> bool:
-    return any(fnmatch(path, pattern) for pattern in DIFFERENCES)
