@@ -110,6 +110,24 @@ def state_of(pid: int) -> str:
     return ""
 
 
+def running_in(root: int) -> list[int]:
+    """The processes of a tree that have neither stopped nor exited."""
+    # Twice: a process that was forked after the first list was made is in the second one.
+    for _ in range(2):
+        found = [root, *descendants(root)]
+        if running := [pid for pid in found if state_of(pid)[:1] not in ("", "T", "t", "X", "Z")]:
+            return running
+    return []
+
+
+def stop_tree(root: int) -> bool:
+    """Tell the processes of a tree to stop; whether one of them still runs."""
+    running = running_in(root)
+    for pid in running:
+        send(pid, signal.SIGSTOP)
+    return bool(running)
+
+
 def abandon_all() -> None:
     """Let nothing outlive this process, which is about to exit, except what was detached.
 

@@ -457,8 +457,9 @@ def test_what_a_sidecar_cannot_load_is_shown_with_daprds_own_error(run: Run, up:
     reason = "couldn't find state store state.nonsense/v1"
 
     def look() -> Observation:
-        told = run("status", "--json").stdout
-        return Observation(reason in told and "refunds" in told, told)
+        # What is in the folder is in `status` at once; this is what daprd itself tells.
+        told = run("metadata", "shop", "--json").stdout
+        return Observation("refunds" in told and reason in run("status", "--json").stdout, told)
 
     try:
         seen = poll(look, Deadline(60), interval=0.5)

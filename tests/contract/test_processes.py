@@ -21,12 +21,13 @@ from harness.core import ports
 from harness.core.deadline import Deadline, Observation, poll
 from harness.core.launch import InProcess, Launch
 from harness.runtime import processes as processes_module
-from harness.runtime import supervisor_client, supervisor_process
+from harness.runtime import supervisor_client, supervisor_process, tree
 from harness.runtime.base import State
 from harness.runtime.folder import clear_run_folder
 from harness.runtime.instance import ProcessInstance
 from harness.runtime.proc import wait_gone
 from harness.runtime.processes import ProcessRuntime
+from harness.runtime.tree import running_in, state_of
 from tests.support import environment, leftovers, survivors
 
 pytestmark = pytest.mark.real
@@ -527,3 +528,48 @@ def test_an_app_inherits_everything_and_a_hermetic_one_is_told_what_it_does_not(
         assert "<key> <given>\n" == output_of(app)
         assert f"{told}<> <given>\n" == output_of(hermetic, 2)
         assert "<> <given>\n" == output_of(broker)
+
+
+def test_what_is_paused_has_stopped_on_a_busy_core(processes: ProcessRuntime) -> None:
+    """A process stops when it gets the core next; one of the lowest priority waits for that."""
+    core = min(os.sched_getaffinity(0))
+    here = f"import os; os.sched_setaffinity(0, [{core}]); "
+    seldom = (
+        here + "os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0)); print(0, flush=True)"
+    )
+    spin = "\nwhile True: pass"
+    node = processes.start(Launch("seldom", (sys.executable, "-c", seldom + spin)))
+    assert "0\n" == output_of(node)
+    processes.start(Launch("hog", (sys.executable, "-c", here + spin)))
+    for _ in range(5):
+        node.pause()
+
+        assert "T" == state_of(node.pid)[:1]
+
+        node.resume()
+
+
+def test_what_was_forked_while_others_were_listed_is_found(
+    processes: ProcessRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first list does not have it."""
+    node = processes.start(Launch("forked", ("sleep", "60")))
+    node.pause()
+    lists = iter([[], [os.getpid()]])
+    monkeypatch.setattr(tree, "descendants", lambda _: next(lists))
+
+    assert [os.getpid()] == running_in(node.pid)
+
+
+def test_nothing_that_is_paused_can_fork_itself_out_of_it(processes: ProcessRuntime) -> None:
+    """Neither before nor while its processes are told to stop."""
+    forking = "print(0, flush=True)\nimport os\nwhile os.fork(): os.wait()\n"
+    busy = "for _ in range(2_000): pass"
+    node = processes.start(Launch("forking", (sys.executable, "-c", forking + busy)))
+    assert "0\n" == output_of(node)
+    for _ in range(5):
+        node.pause()
+
+        assert [] == running_in(node.pid)
+
+        node.resume()

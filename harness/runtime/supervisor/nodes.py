@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Iterator
 from harness.core.private import open_private
 from harness.runtime.supervisor.clients import Client
 from harness.runtime.supervisor.sources import Forked, Source
-from harness.runtime.tree import descendants, exited_child, quick_descendants, send
+from harness.runtime.tree import descendants, exited_child, quick_descendants, send, stop_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -275,9 +275,11 @@ class Nodes:
 
     def _pause(self, node: Node, _operation: Operation) -> Steps:
         _require_life(node)
-        self._signal(node, signal.SIGSTOP)
-        node.paused = True
-        yield from ()
+        ends = time.monotonic() + KILLING
+        # On a busy machine, what was told to stop does so late.
+        while stop_tree(node.pid) and time.monotonic() < ends:
+            yield time.monotonic() + 0.005
+        node.paused = node.alive
 
     def _resume(self, node: Node, _operation: Operation) -> Steps:
         _require_life(node)
