@@ -20,6 +20,7 @@ NAMED_SKIPS = {
     "test_root_starts_an_unprivileged_launch_as_nobody": "only root can start as somebody else",
     "test_pods_run_on_a_node_and_answer_by_their_service": NO_NODE,
     "test_clients_of_this_machine_need_the_kubeconfig_only": NO_NODE,
+    "test_a_cluster_without_dapr_validates_nothing": NO_NODE,
     "test_a_killed_cluster_leaves_nothing_and_another_one_as_it_is": NO_NODE,
     "test_nothing_of_the_machine_is_changed_by_a_cluster": NO_NODE,
     "test_a_killed_kubelet_ends_its_cluster_and_is_named": NO_NODE,

@@ -47,6 +47,13 @@ spec:
   ports: [{name: http, port: 80, targetPort: 8080}]
 """  # noqa: E501
 
+STORE = """\
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: store, namespace: default}
+spec: {type: state.in-memory, version: v1, metadata: []}
+"""
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
@@ -106,6 +113,21 @@ def test_clients_of_this_machine_need_the_kubeconfig_only(
     assert "served by web-" in done.stdout, done.stderr
     assert 0o600 == file.stat().st_mode & 0o777
     assert one["server"].startswith("https://127.0.0.1:")
+
+
+def test_a_cluster_without_dapr_validates_nothing(
+    one: dict[str, Any], place: dict[str, str]
+) -> None:
+    """Its kinds are not defined."""
+    mine = {**place, "KUBECONFIG": one["kubeconfig"]}
+    (context,) = run(
+        mine, "kubectl", "--cluster", "one", "config", "get-contexts", "-o", "name"
+    ).stdout.split()
+
+    done = run(mine, "validate", "k8s", "-", "--context", context, given=STORE, code=3)
+
+    told = " ".join(done.stderr.split())
+    assert f"error: Dapr is not installed in the cluster of context '{context}'" in told
 
 
 def test_a_killed_cluster_leaves_nothing_and_another_one_as_it_is(

@@ -8,17 +8,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
 from harness import Settings, Topology
 from harness.core.deadline import Deadline, Observation, poll
-from harness.kubernetes.api import Access, ApiServer, trusting
-from harness.kubernetes.installing import apply_all, define_kinds
-from harness.kubernetes.kinds import Kinds, Unserved
+from harness.kubernetes.api import Access, ApiServer
+from harness.kubernetes.installing import apply_all
 from harness.nodes.api_server import KubeApiServer, access_from
-from harness.provision.toolbox import Provisioner
 from harness.stack.run import running
 from tests.kubernetes.clusters import LIMIT, run
 from tests.support import CLI, ROOT, environment
@@ -198,29 +195,3 @@ def test_a_namespace_that_the_cluster_lacks_is_told_once(place: Mapping[str, str
     assert "error: the cluster of context 'mine' has no namespace 'yours'" in told
     assert "kubectl --context mine create namespace yours" in told
     assert "" == shown
-
-
-def test_a_cluster_without_dapr_is_told(
-    access: Access, api_server: ApiServer, place: Mapping[str, str]
-) -> None:
-    """Its kinds are not defined."""
-    headers = {"Authorization": f"Bearer {access.token}"}
-    for each in stored(api_server, CRDS):
-        path = f"{access.url}{CRDS}/{each['metadata']['name']}"
-        httpx.delete(path, headers=headers, verify=trusting(access.authority)).raise_for_status()
-
-    def undefined() -> Observation:
-        try:
-            Kinds(api_server).find("dapr.io/v1alpha1", "Component")
-        except Unserved:
-            return Observation(True)
-        return Observation(False)
-
-    try:
-        assert poll(undefined, Deadline(LIMIT)).ok
-        _, told = validated(place, "--context", "mine", code=3)
-    finally:
-        folder = Provisioner(Settings.load(ROOT)).path("dapr-crds")
-        define_kinds(api_server, folder, {})
-
-    assert "error: Dapr is not installed in the cluster of context 'mine'" in told
