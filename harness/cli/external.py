@@ -37,7 +37,7 @@ class Announcing:
         self._others(entry)
         if entry.kind == "node.awaited" and self.launch is not None:
             launch = self.launch(entry.node)
-            # The control plane of a cluster that is somebody's is awaited, too.
+            # The control plane of an existing cluster is awaited, too.
             if launch.under_test:
                 announce(launch, self._env_file)
 

@@ -14,6 +14,7 @@ import httpx
 
 from harness.core.closing import Closing
 from harness.core.errors import ProbeError
+from harness.kubernetes.bare_api import MERGE
 
 MANAGER = "dapr-harness"
 """The field manager of what is applied."""
@@ -180,7 +181,7 @@ class ApiServer(Closing):
         Raises:
             ProbeError: the server does not answer.
         """
-        headers = {"Content-Type": "application/merge-patch+json"}
+        headers = {"Content-Type": MERGE}
         return self._request("PATCH", path, content=json.dumps(change), headers=headers)
 
     def create(self, path: str, body: Mapping[str, Any]) -> Answer:

@@ -1,4 +1,4 @@
-"""A cluster that is somebody's: what it must have, before manifests are validated by it."""
+"""An existing cluster: what it must have before manifests are validated by it."""
 
 from __future__ import annotations
 

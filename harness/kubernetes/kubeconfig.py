@@ -40,14 +40,12 @@ class Reached:
         access: the API server, and credentials.
         authority: the certificates that it is trusted by; "" for those of this machine.
         certificate: that of the client, with its key; "" for none.
-        verified: whether its user wants it to be verified.
     """
 
     context: str
     access: Access
     authority: str = ""
     certificate: str = field(default="", repr=False)
-    verified: bool = True
 
 
 def reached_by(context: str, environment: Mapping[str, str]) -> Reached:
@@ -89,8 +87,8 @@ def reached_by(context: str, environment: Mapping[str, str]) -> Reached:
         certificate = f"{text}\n{_text(given, 'client-key', home)}"
     verified = not cluster.get("insecure-skip-tls-verify")
     tls = _tls(authority, certificate, verified=verified)
-    access = Access(url, _token(given, home), tls=tls)
-    return Reached(context, access, authority, certificate, verified)
+    access = Access(url, _token(given, home), tls=tls, verified=verified)
+    return Reached(context, access, authority, certificate)
 
 
 def reached_again(context: str, told: Mapping[str, Any]) -> Reached:
@@ -105,8 +103,8 @@ def reached_again(context: str, told: Mapping[str, Any]) -> Reached:
     )
     verified = bool(told["verified"])
     tls = _tls(authority, certificate, verified=verified)
-    access = Access(str(told["url"]), str(told["token"]), tls=tls)
-    return Reached(context, access, authority, certificate, verified)
+    access = Access(str(told["url"]), str(told["token"]), tls=tls, verified=verified)
+    return Reached(context, access, authority, certificate)
 
 
 def _files(environment: Mapping[str, str]) -> list[Path]:

@@ -1,4 +1,4 @@
-"""What makes the objects of a stack those of a cluster that is somebody's."""
+"""What is changed in the objects of a stack for an existing cluster."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from harness.dapr.resources import mapping
 from harness.kubernetes.api import ApiServer
 from harness.kubernetes.kinds import Kinds
 from harness.kubernetes.pod_objects import Object
-from harness.kubernetes.session_agent import LEASE, SESSION, is_over
+from harness.kubernetes.session_agent import SESSION, claim_on, is_over
 from harness.provision.cluster_node import SHELL_IMAGE
 
 IF_NOT_PRESENT = "IfNotPresent"
 
 
 def placed(body: Object, session: str, shell: str) -> Object:
-    """An object as it is applied to a cluster that is somebody's.
+    """An object as it is applied to an existing cluster.
 
     Args:
         body: the object, for a cluster that has every image.
@@ -70,8 +70,7 @@ def require_unclaimed(server: ApiServer, namespace: str) -> None:
         ConfigError: one does.
         ProbeError: the server does not answer.
     """
-    path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{LEASE}"
-    found = server.get(path)
+    found = server.get(claim_on(namespace))
     if found.accepted and not is_over(found.body):
         raise ConfigError(
             f"the namespace {namespace!r} is used by another stack",

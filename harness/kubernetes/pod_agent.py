@@ -152,7 +152,7 @@ class Agent:
         thread.start()
 
     def _copy_log(self, path: str) -> None:
-        # An API server that is gone is told by who follows the pod.
+        # Whoever follows the pod reports an API server that is gone.
         with contextlib.suppress(OSError, http.client.HTTPException):
             answer = self._server.ask("GET", path)
             if answer.status != http.client.OK:

@@ -30,6 +30,7 @@ from harness.kubernetes.pod_objects import (
     with_containers,
 )
 from harness.kubernetes.rollout import PodCheck, selector
+from harness.kubernetes.session_agent import SECURED
 from harness.provision.cluster_node import SHELL_IMAGE
 from harness.runtime.attached import AttachedProcesses, Run
 from harness.runtime.instance import ProcessInstance
@@ -55,7 +56,7 @@ class Place:
         access: returns how its API server is reached, if its folder is the given one.
         group: returns the name of the cgroup of its pods, if its folder is the given one; "" if
             it is not on this machine.
-        session: the label of everything that the stack applies to a cluster which is somebody's;
+        session: the label of everything that the stack applies to an existing cluster;
             "" for a cluster of its own.
         shared: whether others have objects in the namespace.
         shell: returns the image with a shell.
@@ -218,8 +219,7 @@ class Pods(ProcessRuntime):
         return [placed(each, session, shell) for each in objects]
 
     def _namespace_object(self) -> Object:
-        labels = {"pod-security.kubernetes.io/enforce": "baseline"}
-        metadata = {"name": self._place.namespace, "labels": labels}
+        metadata = {"name": self._place.namespace, "labels": SECURED}
         return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
     def _agent(self, launch: Launch) -> Launch:

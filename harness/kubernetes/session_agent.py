@@ -1,4 +1,4 @@
-"""Keeps the place of a stack in a cluster that is somebody's; a program of its own.
+"""Keeps the place of a stack in an existing cluster; a program of its own.
 
 ``hold FILE`` claims a namespace and renews the claim until SIGTERM; the file says what it has to
 know. ``end FILE`` removes what the stack has there. ``watch FILE`` does so when its standard input
@@ -25,13 +25,16 @@ from urllib.parse import quote
 # The package that this file is part of, instead of its folder, which has modules of any name.
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).parents[2])
-from harness.kubernetes.bare_api import Server
+from harness.kubernetes.bare_api import MERGE, Server
 
 LEASE = "dapr-harness"
 """The name of the Lease in a namespace that a stack uses."""
 
 MANAGED = {"app.kubernetes.io/managed-by": "dapr-harness"}
 """The label of a namespace that was created for a stack."""
+
+SECURED = {"pod-security.kubernetes.io/enforce": "baseline"}
+"""The label by which a namespace admits what the pods of a stack need, and no more."""
 
 SESSION = "dapr-harness/session"
 """The label of everything that a stack has applied."""
@@ -99,15 +102,15 @@ class Session:
     def renew(self) -> None:
         """Tell the others that this stack still runs."""
         spec = {"spec": self._lease()["spec"]}
-        path = f"{_leases(self._namespace)}/{LEASE}"
-        self._server.ask("PATCH", path, spec, "application/merge-patch+json").read()
+        path = claim_on(self._namespace)
+        self._server.ask("PATCH", path, spec, MERGE).read()
 
     def sweep(self) -> None:
-        """Remove the namespaces of stacks that nobody renews any more."""
+        """Remove the namespaces whose claims are no longer renewed."""
         wanted = quote(",".join(f"{key}={value}" for key, value in MANAGED.items()))
         for each in self._items(f"/api/v1/namespaces?labelSelector={wanted}"):
             name = each["metadata"]["name"]
-            status, lease = self._ask("GET", f"{_leases(name)}/{LEASE}")
+            status, lease = self._ask("GET", claim_on(name))
             if name != self._namespace and status == http.client.OK and is_over(lease):
                 self._delete_namespace(name)
 
@@ -120,13 +123,13 @@ class Session:
         if self._about["own"]:
             self._delete_namespace(self._namespace)
             return
-        status, lease = self._ask("GET", f"{_leases(self._namespace)}/{LEASE}")
+        status, lease = self._ask("GET", claim_on(self._namespace))
         if status == http.client.OK and _session_of(lease) == self._about["session"]:
             self._remove(self._about["session"])
-            self._delete(f"{_leases(self._namespace)}/{LEASE}")
+            self._delete(claim_on(self._namespace))
 
     def _create_namespace(self) -> None:
-        metadata = {"name": self._namespace, "labels": {**MANAGED, **_SECURED}}
+        metadata = {"name": self._namespace, "labels": {**MANAGED, **SECURED}}
         while True:
             status, said = self._ask("POST", "/api/v1/namespaces", {"metadata": metadata})
             if status < http.client.BAD_REQUEST:
@@ -146,7 +149,7 @@ class Session:
 
     def _take_over(self) -> None:
         """Remove what a stack has left that used the same namespace, and take its place."""
-        path = f"{_leases(self._namespace)}/{LEASE}"
+        path = claim_on(self._namespace)
         found = self._require("GET", path)
         if not is_over(found):
             raise Refused(
@@ -211,11 +214,15 @@ class Session:
 
 
 _NOW = {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}
-_SECURED = {"pod-security.kubernetes.io/enforce": "baseline"}
 
 
 def _leases(namespace: str) -> str:
     return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+
+
+def claim_on(namespace: str) -> str:
+    """The path of the Lease by which a stack claims a namespace."""
+    return f"{_leases(namespace)}/{LEASE}"
 
 
 def _session_of(lease: Object) -> str:

@@ -1,4 +1,4 @@
-"""A cluster that is somebody's, in which a stack has a namespace."""
+"""An existing cluster, in which a stack has a namespace."""
 
 from __future__ import annotations
 
@@ -146,5 +146,4 @@ def access_to(reached: Reached, home: Path) -> Access:
         reached.access,
         authority=home / AUTHORITY if reached.authority else None,
         certificate=home / CERTIFICATE if reached.certificate else None,
-        verified=reached.verified,
     )

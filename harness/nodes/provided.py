@@ -25,7 +25,7 @@ class ProvidedService(BaseNode):
     Attributes:
         name: the node's name.
         service: ``placement``, ``scheduler`` or ``sentry``.
-        followed: whether it is; the control plane of somebody's cluster may not be looked at.
+        followed: whether it is; that of an existing cluster may not be.
     """
 
     name: str

@@ -50,7 +50,7 @@ class Named:
 
 
 class ClusterStack(Stack):
-    """A stack in a cluster that is somebody's.
+    """A stack in an existing cluster.
 
     Attributes:
         where: the cluster and the namespace, as they were named.

@@ -1,4 +1,4 @@
-"""What a stack in a cluster that is somebody's is made of, whether it is started or is up."""
+"""What a stack in an existing cluster is made of, whether it is started or is up."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ B = TypeVar("B", bound=NamespaceBook)
 
 @dataclass(frozen=True)
 class GivenPlace:
-    """The place of a stack in a cluster that is somebody's.
+    """The place of a stack in an existing cluster.
 
     Attributes:
         reached: the cluster, and the user who reaches it.
@@ -106,5 +106,5 @@ def place_in(folder: Path) -> GivenPlace | None:
 
 
 def _as_given(node: Node) -> Node:
-    """The control plane of a cluster that is somebody's may not be looked at."""
+    """The control plane of an existing cluster may not be followed."""
     return replace(node, followed=False) if isinstance(node, ProvidedService) else node

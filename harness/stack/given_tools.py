@@ -1,4 +1,4 @@
-"""The images of a stack in a cluster that is somebody's."""
+"""The images of a stack in an existing cluster."""
 
 from __future__ import annotations
 

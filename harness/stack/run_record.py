@@ -51,7 +51,7 @@ class RunRecord:
     def external(self) -> list[str]:
         """The apps that somebody starts by hand."""
         rows = self.launches.items()
-        # What a cluster that is somebody's has is external, too, and no app.
+        # What an existing cluster has is external, too, and no app.
         return [name for name, each in rows if each.get("external") and each.get("under_test")]
 
     @classmethod

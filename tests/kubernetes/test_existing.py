@@ -1,4 +1,4 @@
-"""What is said of a cluster that is somebody's, by what its API server answers."""
+"""What is said of an existing cluster, by what its API server answers."""
 
 from __future__ import annotations
 

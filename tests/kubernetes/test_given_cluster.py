@@ -1,4 +1,4 @@
-"""A cluster that is somebody's: how it is named, its images, and what is its stack's."""
+"""An existing cluster: how it is named, its images, and what is its stack's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dapr-harness validate k8s --context` by a cluster that is somebody's: a real API server."""
+"""`dapr-harness validate k8s --context` by an existing cluster: a real API server."""
 
 from __future__ import annotations
 
