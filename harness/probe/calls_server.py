@@ -30,11 +30,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 import h11
 
 if TYPE_CHECKING or __name__ != "__main__":
-    from harness.probe.inbox_server import BODY_LIMIT, RECORD, Answer, Proxy, address_of
+    from harness.probe.inbox_server import (
+        BODY_LIMIT,
+        RECORD,
+        UNRECORDED,
+        Answer,
+        Proxy,
+        address_of,
+    )
 else:
     from inbox_server import (  # in the same folder, without the harness
         BODY_LIMIT,
         RECORD,
+        UNRECORDED,
         Answer,
         Proxy,
         address_of,
@@ -45,9 +53,6 @@ HEADERS_LIMIT = 1024 * 1024
 
 PIECE = 65536
 """The number of bytes that are passed on at once, at most."""
-
-UNRECORDED = "dapr-api-token"
-"""The header that is not recorded."""
 
 VERSIONS = (b"1.0", b"1.1")
 """The versions of HTTP that can be read."""

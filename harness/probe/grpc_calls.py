@@ -1,7 +1,8 @@
 """Reads along on a connection by which an app asks its sidecar by gRPC.
 
-It also runs in containers, so it needs only hpack, hyperframe, and no code of the harness. Requests
-to the state API leave a line in the record; all others are passed on unrecorded.
+It also runs in containers, so it needs only hpack, hyperframe, the inbox's program and no code of
+the harness. Requests to the state API leave a line in the record; all others are passed on
+unrecorded.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import base64
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hpack import Decoder, HPACKError
 from hyperframe.exceptions import HyperframeError
@@ -21,6 +22,11 @@ from hyperframe.frame import (
     HeadersFrame,
     RstStreamFrame,
 )
+
+if TYPE_CHECKING or __package__:
+    from harness.probe.inbox_server import BODY_LIMIT, UNRECORDED
+else:
+    from inbox_server import BODY_LIMIT, UNRECORDED  # in the same folder, without the harness
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """What a client sends before its first frame."""
@@ -39,14 +45,8 @@ METHODS = (
 
 PATHS = frozenset(f"{SERVICE}{each}" for each in METHODS)
 
-LIMIT = 256 * 1024
-"""The maximum number of recorded bytes of a message."""
-
 TABLE = 1024 * 1024
 """Bytes of a table of headers that a peer may ask for; what it has asked for is not looked at."""
-
-UNRECORDED = "dapr-api-token"
-"""The header that is not recorded."""
 
 ERRORS = (HPACKError, HyperframeError, UnicodeError)
 """What a connection raises that is not HTTP/2."""
@@ -201,4 +201,4 @@ class GrpcConversation:
 
 
 def _add(message: bytearray, frame: DataFrame) -> None:
-    message += frame.data[: LIMIT - len(message)]
+    message += frame.data[: BODY_LIMIT - len(message)]

@@ -47,6 +47,9 @@ SPANS = "/api/v2/spans"
 BODY_LIMIT = 256 * 1024
 """The maximum number of recorded bytes of a body; forwarded bodies are never truncated."""
 
+UNRECORDED = "dapr-api-token"
+"""The header of calls that is not recorded."""
+
 
 @dataclass
 class Rule:
